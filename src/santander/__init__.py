@@ -1,0 +1,1 @@
+"""The Santander case: its problem, its candidates and its synthetic sample."""

@@ -1,0 +1,1 @@
+"""From an imbalanced table to an honest classifier behind the KServe V2 inference protocol."""

@@ -1,0 +1,272 @@
+"""The model folder: saved whole or not at all, and verified whenever it is loaded."""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+from numpy.typing import NDArray
+
+from tabserve.errors import ArtifactError, UsageError
+from tabserve.problem import Problem
+from tabserve.scoring import Scores, probabilities, score
+from tabserve.threshold import F1, Costs
+
+FORMAT_VERSION = 1
+"""Version of the folder's layout.
+
+Raise it when a reader of the old version would misread the new one; teach `load` both, and keep a stored folder of the
+old version with a test that loads it.
+"""
+
+MODEL, GOLDEN, MANIFEST, CARD = "model.ubj", "golden.json", "manifest.json", "MODEL_CARD.md"
+
+OBJECTIVE = "binary:logistic"
+
+GOLDEN_TOLERANCE = 1e-6
+
+CRITERIA = {"F1": F1, "Costs": Costs}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model and all that its folder says about it.
+
+    Attributes:
+        booster: gives the probability of the positive class; objective `binary:logistic`.
+        problem: the problem it answers, its features in the order the booster sees them.
+        threshold: the label is 1 where the probability reaches it; in [0, 1].
+        metrics: what the evaluation found; no times, so that the same run gives the same bytes.
+        data: what the model was trained on.
+        versions: of the libraries that made it.
+    """
+
+    booster: xgb.Booster
+    problem: Problem
+    threshold: float
+    metrics: Mapping[str, Any]
+    data: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    def score(self, features: NDArray[np.float32]) -> Scores:
+        """Probabilities and labels for float32 features of shape (rows, features)."""
+        return score(self.booster, self.threshold, features)
+
+
+def save(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> Model:
+    """Write a model folder beside its place, verify it there, then move it in.
+
+    Args:
+        folder: where it goes; an earlier model folder is replaced, anything else is left alone.
+        model: what to write.
+        golden: float32 rows, shape (rows, features), scored again at every load.
+        card: the model card, in Markdown.
+
+    Returns:
+        The model as loaded from the new folder.
+
+    Raises:
+        ArtifactError: the folder cannot be written, or holds something that is not a model folder.
+    """
+    check_place(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+            fresh = Path(beside, "fresh")
+            _write(fresh, model, golden, card)
+            saved = load(fresh)
+            _swap(fresh, folder, Path(beside, "replaced"))
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written: {error.strerror}; nothing was changed there.") from error
+    except xgb.core.XGBoostError as error:
+        raise ArtifactError(
+            f"{folder} cannot be written: XGBoost could not write {MODEL}; is the disk full?"
+        ) from error
+    return saved
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a place where a model folder could not be moved in, before any work is done for it.
+
+    Raises:
+        ArtifactError: something that is not a model folder is there, or the nearest existing parent is no folder that
+            can be written to.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ArtifactError(f"{folder} exists and is not a model folder; name another place, or remove it first.")
+    parent = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.")
+
+
+def load(folder: Path) -> Model:
+    """Read a model folder and verify it: format, checksums, objective, features, threshold and golden rows.
+
+    Raises:
+        ArtifactError: naming the file that is missing, damaged or foreign.
+    """
+    manifest = _manifest(folder)
+    content, golden = (_checked(folder / name, manifest["files"]) for name in (MODEL, GOLDEN))
+    problem, threshold = _problem(folder, manifest), _threshold(folder, manifest)
+    booster = _booster(folder / MODEL, content, problem)
+    _check_golden(folder / GOLDEN, golden, booster)
+    if _sha256(folder / CARD) != manifest["files"].get(CARD):
+        log.warning("%s is missing or was changed after the model was saved.", folder / CARD)
+    return Model(booster, problem, threshold, manifest["metrics"], manifest["data"], manifest["versions"])
+
+
+def _write(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> None:
+    folder.mkdir()
+    model.booster.feature_names = list(model.problem.features)
+    classifier = xgb.XGBClassifier()
+    classifier.load_model(model.booster.save_raw("ubj"))
+    classifier.save_model(folder / MODEL)
+    rows = {"features": golden.tolist(), "probability": probabilities(model.booster, golden).tolist()}
+    (folder / GOLDEN).write_text(json.dumps(rows) + "\n")
+    (folder / CARD).write_text(card)
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "problem": _described(model.problem),
+        "features": model.problem.features,
+        "threshold": model.threshold,
+        "metrics": model.metrics,
+        "data": model.data,
+        "versions": model.versions,
+        "files": {name: _sha256(folder / name) for name in (MODEL, GOLDEN, CARD)},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _swap(fresh: Path, folder: Path, aside: Path) -> None:
+    """Move `fresh` to `folder`; what was there goes aside, and comes back if the move is interrupted."""
+    if folder.exists():
+        folder.rename(aside)
+    try:
+        fresh.rename(folder)
+    except BaseException:
+        if aside.exists():
+            aside.rename(folder)
+        raise
+
+
+def _described(problem: Problem) -> dict[str, Any]:
+    fields = asdict(problem)
+    del fields["features"]
+    return fields | {"criterion": {"name": type(problem.criterion).__name__, **fields["criterion"]}}
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder} is not a folder; expected a model folder as `scripts/train.py` writes it.")
+    manifest = _json(path, _bytes(path))
+    found = manifest.get("format_version")
+    if found != FORMAT_VERSION:
+        newer = isinstance(found, int) and found > FORMAT_VERSION
+        advice = "it was written by a newer tabserve, so update this one" if newer else "it is damaged, so train again"
+        raise ArtifactError(f"{path} has format version {found!r}, expected {FORMAT_VERSION}; {advice}.")
+    types = {"problem": dict, "features": list, "metrics": dict, "data": dict, "versions": dict, "files": dict}
+    for key, expected in types.items():
+        if not isinstance(manifest.get(key), expected):
+            raise ArtifactError(
+                f"{path} needs {key!r} as a {expected.__name__}, found {type(manifest.get(key)).__name__}."
+            )
+    return manifest
+
+
+def _checked(path: Path, checksums: Mapping[str, Any]) -> bytes:
+    content = _bytes(path)
+    if hashlib.sha256(content).hexdigest() != checksums.get(path.name):
+        raise ArtifactError(
+            f"{path} does not have the checksum in {MANIFEST}; it was damaged, or comes from another model."
+        )
+    return content
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}; a model folder is only usable whole.") from error
+
+
+def _json(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{path} is not JSON ({error}); it was damaged, so copy or train the model again."
+        ) from error
+    if not isinstance(document, dict):
+        raise ArtifactError(f"{path} needs one JSON object, found a {type(document).__name__}.")
+    return document
+
+
+def _problem(folder: Path, manifest: Mapping[str, Any]) -> Problem:
+    try:
+        fields = dict(manifest["problem"])
+        criterion = dict(fields.pop("criterion"))
+        fields["criterion"] = CRITERIA[criterion.pop("name")](**criterion)
+        fields["labels"] = tuple(fields["labels"])
+        return Problem(features=tuple(manifest["features"]), **fields)
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise ArtifactError(
+            f"{folder / MANIFEST} does not describe a problem ({error}); train the model again."
+        ) from error
+
+
+def _threshold(folder: Path, manifest: Mapping[str, Any]) -> float:
+    threshold = manifest.get("threshold")
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise ArtifactError(f"{folder / MANIFEST} has threshold {threshold!r}, expected a number from 0 to 1.")
+    return float(threshold)
+
+
+def _booster(path: Path, content: bytes, problem: Problem) -> xgb.Booster:
+    try:
+        booster = xgb.Booster(model_file=bytearray(content))
+    except (xgb.core.XGBoostError, ValueError) as error:
+        raise ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.") from error
+    objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
+    if objective != OBJECTIVE:
+        raise ArtifactError(f"{path} holds a model of objective {objective}, expected {OBJECTIVE}.")
+    if booster.num_features() != len(problem.features):
+        raise ArtifactError(
+            f"{path} holds a model of {booster.num_features()} features, {MANIFEST} names {len(problem.features)}."
+        )
+    if booster.feature_names != list(problem.features):
+        raise ArtifactError(f"{path} and {MANIFEST} name different features, or the same in another order.")
+    return booster
+
+
+def _check_golden(path: Path, content: bytes, booster: xgb.Booster) -> None:
+    golden = _json(path, content)
+    try:
+        features = np.array(golden["features"], dtype=np.float32)
+        expected = np.array(golden["probability"], dtype=np.float64)
+        found = probabilities(booster, features.reshape(len(expected), booster.num_features()))
+    except (KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
+        raise ArtifactError(f"{path} does not hold rows of features with their probabilities ({error}).") from error
+    worst = float(np.max(np.abs(found - expected), initial=0.0))
+    if not len(expected) or not math.isfinite(worst) or worst > GOLDEN_TOLERANCE:
+        raise ArtifactError(
+            f"The model answers {path} differently than when it was saved: off by {worst:.3g},"
+            f" at most {GOLDEN_TOLERANCE:g} expected; its files do not belong together, or XGBoost changed."
+        )
+
+
+def _sha256(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

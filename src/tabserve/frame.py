@@ -1,0 +1,126 @@
+"""A table on disk in, validated arrays out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tabserve.errors import DataError
+from tabserve.problem import Problem
+from tabserve.table import Columns, bad_cell, batches, listed
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows to score: ids of shape (rows,) and float32 features of shape (rows, features)."""
+
+    ids: NDArray[np.str_]
+    features: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame(Rows):
+    """Rows with their target (int8, 0 or 1, shape (rows,)) and the problem they belong to."""
+
+    target: NDArray[np.int8]
+    problem: Problem
+
+    def take(self, rows: NDArray[np.int64]) -> "Frame":
+        """The rows at these positions, in this order."""
+        return Frame(self.ids[rows], self.features[rows], self.target[rows], self.problem)
+
+
+def read(path: Path, problem: Problem) -> Frame:
+    """Read a labelled table whole.
+
+    Args:
+        path: .csv, .csv.gz, .zip with a `train.csv`, or .parquet; columns are found by name, in any order.
+        problem: says which columns, and how labels are spelled.
+
+    Raises:
+        DataError: naming the file and, where there is one, the row and column.
+    """
+    columns = Columns(problem.features, [*_ids(problem), problem.target])
+    parts, spelled = [], []
+    for batch in batches(path, columns, "train.csv"):
+        parts.append(_rows(path, problem, batch, sum(map(len, parts))))
+        spelled.append(batch[problem.target])
+    _refuse_empty(path, len(parts))
+    ids = np.concatenate([part.ids for part in parts])
+    _refuse_repeated(path, ids)
+    features = np.concatenate([part.features for part in parts])
+    return Frame(ids, features, _target(path, problem, pa.chunked_array(spelled)), problem)
+
+
+def stream(path: Path, problem: Problem) -> Iterator[Rows]:
+    """Read rows to score, a batch at a time in constant memory; a target column may be there and is not looked at.
+
+    Args:
+        path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet; columns are found by name, in any order.
+        problem: says which columns.
+
+    Raises:
+        DataError: naming the file and, where there is one, the row and column.
+    """
+    seen = 0
+    for batch in batches(path, Columns(problem.features, _ids(problem), [problem.target]), "test.csv"):
+        yield _rows(path, problem, batch, seen)
+        seen += batch.num_rows
+    _refuse_empty(path, seen)
+
+
+def _ids(problem: Problem) -> list[str]:
+    return [problem.id] if problem.id else []
+
+
+def _rows(path: Path, problem: Problem, batch: pa.RecordBatch, seen: int) -> Rows:
+    """A batch's ids and features; `seen` rows came before it."""
+    ids = np.array(batch[problem.id].to_pylist() if problem.id else range(seen, seen + batch.num_rows), dtype=np.str_)
+    features = np.empty((batch.num_rows, len(problem.features)), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for position, name in enumerate(problem.features):
+            features[:, position] = batch[name].to_numpy(zero_copy_only=False)
+    bad = np.isinf(features) if problem.allow_missing else ~np.isfinite(features)
+    if bad.any():
+        row, column = (int(place) for place in np.argwhere(bad)[0])
+        name = problem.features[column]
+        cell = batch[name][row].as_py()
+        found = "an empty cell" if cell is None else f"{cell}, which is no finite 32-bit float"
+        raise bad_cell(path, seen + row, name, "a number", found)
+    return Rows(ids, features)
+
+
+def _target(path: Path, problem: Problem, spelled: pa.ChunkedArray) -> NDArray[np.int8]:
+    """Labels as 0 and 1; both must occur, and nothing else."""
+    codes = pc.index_in(spelled, value_set=pa.array(problem.labels, pa.string()))
+    if codes.null_count:
+        row, values = int(np.argmax(codes.is_null().to_numpy())), sorted(map(str, spelled.unique().to_pylist()))
+        expected = " or ".join(map(repr, problem.labels))
+        found = f"{spelled[row].as_py()!r}; the column holds {listed(values)}"
+        raise bad_cell(path, row, problem.target, expected, found)
+    if len(codes.unique()) == 1:
+        only = spelled[0].as_py()
+        raise DataError(
+            f"{path} has only {only!r} in column {problem.target!r}; a classifier needs rows of both classes."
+        )
+    return codes.to_numpy().astype(np.int8)
+
+
+def _refuse_empty(path: Path, rows: int) -> None:
+    if not rows:
+        raise DataError(f"{path} has a header and no rows; a table needs at least one row below its header.")
+
+
+def _refuse_repeated(path: Path, ids: NDArray[np.str_]) -> None:
+    names, counts = np.unique(ids, return_counts=True)
+    if len(names) < len(ids):
+        first, times = names[np.argmax(counts)], counts.max()
+        raise DataError(f"{path} has the id {str(first)!r} {times} times; every row needs an id of its own.")

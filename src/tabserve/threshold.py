@@ -1,0 +1,120 @@
+"""Out-of-fold probabilities in, decision threshold out; never scored on the rows that chose it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class Counts(NamedTuple):
+    """Confusion counts, one entry per threshold."""
+
+    true_positive: IntArray
+    false_positive: IntArray
+    false_negative: IntArray
+    true_negative: IntArray
+
+    @classmethod
+    def at(cls, threshold: float, target: NDArray[np.int8], probability: FloatArray) -> "Counts":
+        """The counts when a row is called positive at `probability >= threshold`."""
+        flagged, positive = probability >= threshold, target == 1
+        pairs = (flagged & positive, flagged & ~positive, ~flagged & positive, ~flagged & ~positive)
+        return cls(*(np.asarray(pair.sum()) for pair in pairs))
+
+
+class Criterion(Protocol):
+    """What a threshold maximises: one number per entry of the counts, larger is better."""
+
+    def __call__(self, counts: Counts, /) -> FloatArray: ...
+
+
+@dataclass(frozen=True)
+class F1:
+    """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); 0 where nothing is positive."""
+
+    def __call__(self, counts: Counts) -> FloatArray:
+        """F1 of each entry."""
+        doubled = 2 * counts.true_positive
+        return np.asarray(doubled / np.maximum(doubled + counts.false_positive + counts.false_negative, 1))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Minus the mean cost per row, for mistakes that cost different amounts.
+
+    Attributes:
+        false_positive: cost of calling a negative row positive.
+        false_negative: cost of missing a positive row, in the same currency.
+    """
+
+    false_positive: float
+    false_negative: float
+
+    def __call__(self, counts: Counts) -> FloatArray:
+        """Minus the mean cost per row of each entry."""
+        cost = self.false_positive * counts.false_positive + self.false_negative * counts.false_negative
+        return np.asarray(-cost / sum(counts))
+
+
+f1 = F1()
+
+
+class Curve(NamedTuple):
+    """Every distinct decision the probabilities allow: thresholds (increasing) and the counts at each."""
+
+    thresholds: FloatArray
+    counts: Counts
+
+
+def curve(target: NDArray[np.int8], probability: ArrayLike) -> Curve:
+    """The counts at each distinct probability used as threshold, and above the largest (nobody is positive).
+
+    Args:
+        target: 0 or 1, shape (rows,).
+        probability: of the positive class, shape (rows,).
+    """
+    values = np.asarray(probability, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    thresholds, first = np.unique(values[order], return_index=True)
+    below = np.concatenate([[0], np.cumsum(target[order] == 1)])
+    cut = np.append(first, len(values))
+    true_positive = below[-1] - below[cut]
+    false_positive = len(values) - cut - true_positive
+    negatives = len(values) - below[-1]
+    counts = Counts(true_positive, false_positive, below[cut], negatives - false_positive)
+    return Curve(np.append(thresholds, np.nextafter(thresholds[-1], np.inf)), counts)
+
+
+def choose(target: NDArray[np.int8], probability: ArrayLike, criterion: Criterion = f1) -> float:
+    """The threshold with the largest criterion, half way to the next smaller probability.
+
+    Half way, so that a row whose probability differs in the last bit still gets the same label.
+    """
+    thresholds, counts = curve(target, probability)
+    best = int(np.argmax(criterion(counts)))
+    lower = thresholds[best - 1] if best else 0.0
+    return float((lower + thresholds[best]) / 2)
+
+
+def cross_fitted(
+    target: NDArray[np.int8], probability: ArrayLike, fold: IntArray, criterion: Criterion = f1
+) -> FloatArray:
+    """One score per fold, each at the threshold that the other folds' out-of-fold probabilities choose.
+
+    Args:
+        target: 0 or 1, shape (rows,).
+        probability: out-of-fold, shape (rows,).
+        fold: number of the fold that each row was held out in, shape (rows,).
+        criterion: what the threshold maximises and the score is.
+    """
+    values = np.asarray(probability, dtype=np.float64)
+    scores = []
+    for number in np.unique(fold):
+        inside = fold == number
+        threshold = choose(target[~inside], values[~inside], criterion)
+        scores.append(float(criterion(Counts.at(threshold, target[inside], values[inside]))))
+    return np.array(scores)
