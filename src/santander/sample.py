@@ -72,6 +72,13 @@ def shapes() -> tuple[Shape, ...]:
     return tuple(_fit(pair) for pair in quantiles.to_numpy())
 
 
+@cache
+def moments() -> NDArray[np.float64]:
+    """Published mean and standard deviation of each class in each column, shape (2 moments, 2 classes, features)."""
+    table = statistics()
+    return np.array([[table[f"{moment}_{label}"] for label in (0, 1)] for moment in ("mean", "std")], dtype=np.float64)
+
+
 def sample(rows: int, seed: int = 0) -> Frame:
     """Draw `rows` synthetic rows; the same rows and seed give the same table.
 
@@ -83,11 +90,10 @@ def sample(rows: int, seed: int = 0) -> Frame:
     target = (np.arange(rows) < round(rows * POSITIVE_SHARE)).astype(np.int8)
     rng.shuffle(target)
     features = np.empty((rows, len(PROBLEM.features)), dtype=np.float32)
-    for column, (shape, facts) in enumerate(zip(shapes(), statistics().itertuples(), strict=True)):
-        standardised = shape.from_normal(rng.standard_normal(rows))
-        mean, sd = np.array([facts.mean_0, facts.mean_1]), np.array([facts.std_0, facts.std_1])
-        values = standardised * sd[target] + mean[target]
-        features[:, column] = values.clip(facts.min, facts.max).round(DECIMALS)
+    (mean, sd), (low, high) = moments(), statistics()[["min", "max"]].to_numpy(np.float64).T
+    for column, shape in enumerate(shapes()):
+        values = shape.from_normal(rng.standard_normal(rows)) * sd[target, column] + mean[target, column]
+        features[:, column] = values.clip(low[column], high[column]).round(DECIMALS)
     ids = np.array([f"synthetic_{row}" for row in range(rows)])
     return Frame(ids, features, target, PROBLEM)
 
@@ -95,10 +101,11 @@ def sample(rows: int, seed: int = 0) -> Frame:
 def log_odds(features: NDArray[np.float32]) -> NDArray[np.float64]:
     """The log odds of a positive under the distribution the sample is drawn from: no model can rank it better."""
     total = np.full(len(features), np.log(POSITIVE_SHARE / (1 - POSITIVE_SHARE)))
-    for column, (shape, facts) in enumerate(zip(shapes(), statistics().itertuples(), strict=True)):
+    mean, sd = moments()
+    for column, shape in enumerate(shapes()):
         values = features[:, column].astype(np.float64)
-        total += shape.log_density((values - facts.mean_1) / facts.std_1) - np.log(facts.std_1)
-        total -= shape.log_density((values - facts.mean_0) / facts.std_0) - np.log(facts.std_0)
+        negative, positive = (shape.log_density((values - mean[c, column]) / sd[c, column]) for c in (0, 1))
+        total += positive - negative + np.log(sd[0, column] / sd[1, column])
     return total
 
 

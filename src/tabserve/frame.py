@@ -49,9 +49,10 @@ def read(path: Path, problem: Problem) -> Frame:
         DataError: naming the file and, where there is one, the row and column.
     """
     columns = Columns(problem.features, [*_ids(problem), problem.target])
-    parts, spelled = [], []
+    parts: list[Rows] = []
+    spelled: list[pa.StringArray] = []
     for batch in batches(path, columns, "train.csv"):
-        parts.append(_rows(path, problem, batch, sum(map(len, parts))))
+        parts.append(_rows(path, problem, batch, sum(len(part) for part in parts)))
         spelled.append(batch[problem.target])
     _refuse_empty(path, len(parts))
     ids = np.concatenate([part.ids for part in parts])
@@ -111,7 +112,7 @@ def _target(path: Path, problem: Problem, spelled: pa.ChunkedArray) -> NDArray[n
         raise DataError(
             f"{path} has only {only!r} in column {problem.target!r}; a classifier needs rows of both classes."
         )
-    return codes.to_numpy().astype(np.int8)
+    return np.asarray(codes, dtype=np.int8)
 
 
 def _refuse_empty(path: Path, rows: int) -> None:

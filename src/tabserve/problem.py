@@ -43,5 +43,6 @@ class Problem:
             raise UsageError(f"A problem needs two different labels, not {self.labels}.")
         if not 0 < self.holdout < 1 or self.folds < 2:
             raise UsageError(
-                f"A problem needs a hold-out share between 0 and 1 and at least 2 folds, not {self.holdout} and {self.folds}."
+                "A problem needs a hold-out share between 0 and 1 and at least 2 folds,"
+                f" not {self.holdout} and {self.folds}."
             )

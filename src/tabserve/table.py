@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.csv
@@ -112,7 +112,7 @@ def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
                 yield file
     else:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield file
+            yield cast("IO[bytes]", file)
 
 
 def _check_names(path: Path, found: list[str], columns: Columns) -> None:
@@ -134,7 +134,7 @@ def _check_names(path: Path, found: list[str], columns: Columns) -> None:
 
 
 def _misfit(path: Path, columns: Columns, member: str, error: pa.ArrowInvalid) -> DataError:
-    """Name the first cell that is no number, by reading the file again as text; without one, the parser's own reason."""
+    """The first cell that is no number, found by reading the file again as text, or else the parser's own reason."""
     seen = 0
     with suppress(pa.ArrowInvalid):
         for batch in _read(path, columns, member, pa.string()):

@@ -29,12 +29,22 @@ class Counts(NamedTuple):
 class Criterion(Protocol):
     """What a threshold maximises: one number per entry of the counts, larger is better."""
 
-    def __call__(self, counts: Counts, /) -> FloatArray: ...
+    @property
+    def name(self) -> str:
+        """What tables and manifests call it."""
+
+    def __call__(self, counts: Counts, /) -> FloatArray:
+        """One number per entry of the counts."""
 
 
 @dataclass(frozen=True)
 class F1:
     """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); 0 where nothing is positive."""
+
+    @property
+    def name(self) -> str:
+        """What tables and manifests call it."""
+        return "f1"
 
     def __call__(self, counts: Counts) -> FloatArray:
         """F1 of each entry."""
@@ -53,6 +63,11 @@ class Costs:
 
     false_positive: float
     false_negative: float
+
+    @property
+    def name(self) -> str:
+        """What tables and manifests call it."""
+        return "minus_cost"
 
     def __call__(self, counts: Counts) -> FloatArray:
         """Minus the mean cost per row of each entry."""
@@ -103,18 +118,14 @@ def choose(target: NDArray[np.int8], probability: ArrayLike, criterion: Criterio
 def cross_fitted(
     target: NDArray[np.int8], probability: ArrayLike, fold: IntArray, criterion: Criterion = f1
 ) -> FloatArray:
-    """One score per fold, each at the threshold that the other folds' out-of-fold probabilities choose.
+    """One threshold per fold, chosen on the out-of-fold probabilities of all other folds.
 
     Args:
         target: 0 or 1, shape (rows,).
         probability: out-of-fold, shape (rows,).
-        fold: number of the fold that each row was held out in, shape (rows,).
-        criterion: what the threshold maximises and the score is.
+        fold: number of the fold that holds each row out, from 0, shape (rows,).
+        criterion: what the thresholds maximise.
     """
     values = np.asarray(probability, dtype=np.float64)
-    scores = []
-    for number in np.unique(fold):
-        inside = fold == number
-        threshold = choose(target[~inside], values[~inside], criterion)
-        scores.append(float(criterion(Counts.at(threshold, target[inside], values[inside]))))
-    return np.array(scores)
+    others = [fold != number for number in range(int(fold.max()) + 1)]
+    return np.array([choose(target[rows], values[rows], criterion) for rows in others])

@@ -1,0 +1,59 @@
+"""The models that are compared, from a constant to what this data wants."""
+
+from collections.abc import Callable
+from functools import partial
+
+import xgboost as xgb
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from tabserve.additive import AveragedStumps
+from tabserve.selection import Candidate
+
+WEIGHT = 9.0
+"""Weight of a positive row that makes both classes count the same at 10 % positives."""
+
+
+def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate]:
+    """Every candidate by name, simple ones first.
+
+    Args:
+        seed: random state of every model that has one.
+        jobs: threads of every model that has them.
+        device: XGBoost's own name of the device, `cpu` or `cuda`.
+    """
+    boosted = partial(xgb.XGBClassifier, random_state=seed, n_jobs=jobs, device=device)
+    stumps = partial(AveragedStumps, random_state=seed, n_jobs=jobs, device=device)
+    listed = [
+        Candidate("dummy", DummyClassifier(strategy="prior")),
+        _logistic("logistic-regression"),
+        _logistic("logistic-regression-weighted", class_weight="balanced"),
+        Candidate("gaussian-naive-bayes", GaussianNB(), {"var_smoothing": [1e-9, 1e-2]}),
+        Candidate(
+            "decision-tree", DecisionTreeClassifier(min_samples_leaf=100, random_state=seed), {"max_depth": [5, 10]}
+        ),
+        Candidate(
+            "random-forest",
+            RandomForestClassifier(n_estimators=100, max_samples=0.2, random_state=seed, n_jobs=jobs),
+            {"min_samples_leaf": [1, 10]},
+        ),
+        Candidate(
+            "histogram-boosting",
+            HistGradientBoostingClassifier(max_iter=300, random_state=seed),
+            {"max_leaf_nodes": [4, 31]},
+        ),
+        Candidate("xgboost-defaults", boosted(), {"max_depth": [3, 6]}),
+        Candidate("xgboost-defaults-weighted", boosted(max_depth=3, scale_pos_weight=WEIGHT)),
+        Candidate(
+            "xgboost-depth-2",
+            boosted(max_depth=2, n_estimators=2000, learning_rate=0.05, colsample_bytree=0.1, subsample=0.3),
+        ),
+        Candidate("xgboost-stumps", stumps(seeds=1, n_estimators=3000)),
+        Candidate("xgboost-averaged-stumps", stumps(seeds=3, n_estimators=4000)),
+    ]
+    return {candidate.name: candidate for candidate in listed}

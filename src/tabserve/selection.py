@@ -1,0 +1,145 @@
+"""Candidates × stratified folds in, every fold's measures and the winner out."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost as xgb
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin, clone
+from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+from tqdm import tqdm
+
+from tabserve.evaluation import measures
+from tabserve.frame import Frame
+from tabserve.split import fold_numbers
+from tabserve.threshold import choose, cross_fitted
+
+INNER_SHARE = 0.2
+"""Share of the training rows that a grid is chosen on, inside each fold."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to learn the problem.
+
+    Attributes:
+        name: what tables call it.
+        estimator: an unfitted scikit-learn classifier, cloned for every fold.
+        grid: values to choose from for some of its parameters, inside the training rows alone.
+    """
+
+    name: str
+    estimator: ClassifierMixin
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    @property
+    def servable(self) -> bool:
+        """Whether it ends as an XGBoost booster, which a model folder can hold."""
+        return hasattr(self.estimator, "get_booster")
+
+    def fit(self, frame: Frame) -> ClassifierMixin:
+        """Fit a fresh clone on every row of the frame, its grid chosen by average precision on a part of them."""
+        estimator = clone(self.estimator)
+        if not self.grid:
+            return estimator.fit(frame.features, frame.target)
+        inner = StratifiedShuffleSplit(1, test_size=INNER_SHARE, random_state=frame.problem.seed)
+        search = GridSearchCV(estimator, self.grid, scoring="average_precision", cv=inner)
+        return search.fit(frame.features, frame.target).best_estimator_
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What the folds said about one candidate.
+
+    Attributes:
+        candidate: the one.
+        probability: out-of-fold, of the positive class, shape (rows,).
+        measures: one row per fold, one column per measure; the threshold is cross-fitted.
+        chosen: the grid's choice in each fold.
+        seconds: fit time of each fold.
+    """
+
+    candidate: Candidate
+    probability: NDArray[np.float64]
+    measures: pd.DataFrame
+    chosen: Sequence[Mapping[str, Any]]
+    seconds: Sequence[float]
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Every candidate's outcome over the same folds.
+
+    Attributes:
+        frame: the development rows.
+        fold: number of the fold that holds each row out, shape (rows,).
+        outcomes: by candidate name, in the order they were given.
+    """
+
+    frame: Frame
+    fold: NDArray[np.int64]
+    outcomes: Mapping[str, Outcome]
+
+    @property
+    def best(self) -> Outcome:
+        """The outcome with the largest mean criterion over folds."""
+        return max(self.outcomes.values(), key=self._mean)
+
+    @property
+    def winner(self) -> Outcome:
+        """The best outcome that a model folder can hold."""
+        return max((outcome for outcome in self.outcomes.values() if outcome.candidate.servable), key=self._mean)
+
+    @property
+    def threshold(self) -> float:
+        """The winner's threshold, chosen on all its out-of-fold probabilities."""
+        return choose(self.frame.target, self.winner.probability, self.frame.problem.criterion)
+
+    def refit(self) -> xgb.Booster:
+        """The winner fitted on all development rows."""
+        booster: xgb.Booster = self.winner.candidate.fit(self.frame).get_booster()
+        return booster
+
+    def _mean(self, outcome: Outcome) -> float:
+        return float(outcome.measures[self.frame.problem.criterion.name].mean())
+
+
+def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
+    """Fit every candidate on every fold's training rows and measure it on the rows held out; shows progress.
+
+    Args:
+        frame: the development rows.
+        candidates: at least one that is `servable`.
+    """
+    fold = fold_numbers(frame)
+    with tqdm(total=len(candidates) * frame.problem.folds, unit="fit", disable=None) as progress:
+        outcomes = {candidate.name: _outcome(candidate, frame, fold, progress) for candidate in candidates}
+    return Selection(frame, fold, outcomes)
+
+
+def _outcome(candidate: Candidate, frame: Frame, fold: NDArray[np.int64], progress: "tqdm[Any]") -> Outcome:
+    probability, chosen, seconds = np.empty(len(frame)), [], []
+    progress.set_description(candidate.name)
+    for number in range(frame.problem.folds):
+        start = time.perf_counter()
+        estimator = candidate.fit(frame.take(np.flatnonzero(fold != number)))
+        seconds.append(time.perf_counter() - start)
+        held_out = fold == number
+        probability[held_out] = estimator.predict_proba(frame.features[held_out])[:, 1]
+        chosen.append({name: estimator.get_params()[name] for name in candidate.grid})
+        progress.update()
+    return Outcome(candidate, probability, _measured(frame, probability, fold), chosen, seconds)
+
+
+def _measured(frame: Frame, probability: NDArray[np.float64], fold: NDArray[np.int64]) -> pd.DataFrame:
+    criterion = frame.problem.criterion
+    thresholds = cross_fitted(frame.target, probability, fold, criterion)
+    rows = [fold == number for number in range(frame.problem.folds)]
+    return pd.DataFrame(
+        measures(frame.target[inside], probability[inside], threshold, criterion)
+        for inside, threshold in zip(rows, thresholds, strict=True)
+    ).rename_axis("fold")
