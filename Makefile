@@ -1,0 +1,78 @@
+# Everything this project does, one word each: `make help`.
+.DEFAULT_GOAL := help
+.PHONY: help setup run serve train notebook test test-container lint lock image bench
+
+IS_PYTHON_311 = import sys; sys.exit(sys.version_info[:2] != (3, 11))
+PYTHON ?= $(shell for name in python3.11 python3; do \
+	$$name -c "$(IS_PYTHON_311)" 2>/dev/null && { echo $$name; break; }; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+# The options of `run` and `train`; `run` is a short version on fewer rows and candidates.
+OUT ?= build/model
+RUN_CANDIDATES ?= xgboost-stumps,logistic-regression,dummy
+TRAIN_OPTIONS = --out "$(OUT)" $(if $(DATA),--data "$(DATA)") $(if $(ROWS),--rows $(ROWS)) \
+	$(if $(CANDIDATES),--candidates "$(CANDIDATES)") $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICE),--device $(DEVICE))
+run: ROWS ?= 20000
+run: CANDIDATES ?= $(RUN_CANDIDATES)
+
+help: ## list these words
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | \
+		while IFS="$$(printf '\t')" read -r word meaning; do printf '  %-15s %s\n' "$$word" "$$meaning"; done
+
+setup: $(READY) ## make .venv from requirements/dev.txt, hashes checked (PYTHON=python3.11)
+
+$(READY): requirements/dev.txt pyproject.toml
+	@"$(PYTHON)" -c "$(IS_PYTHON_311)" 2>/dev/null || { echo "Python 3.11 is needed and was not found:" \
+		"install it, or name it with 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv
+	$(BIN)/pip install --require-hashes --no-deps -r requirements/dev.txt
+	$(BIN)/pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY) ## train a quick model, serve it, ask it for predictions (ROWS= DATA= CANDIDATES= OUT= ONCE=1)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec scripts/run.sh "$(OUT)" $(TRAIN_OPTIONS)
+
+serve: $(READY) ## serve the committed model, or another one (MODEL=folder)
+	@exec $(BIN)/tabserve serve deploy $(if $(MODEL),--model "$(MODEL)")
+
+train: $(READY) ## compare all candidates on all rows and save the model (DATA= ROWS= OUT= CANDIDATES= JOBS= DEVICE=)
+	@exec $(BIN)/python scripts/train.py $(TRAIN_OPTIONS)
+
+notebook: $(READY) ## run ml_code.ipynb from top to bottom and store its outputs
+	$(BIN)/python -m jupyter execute --inplace ml_code.ipynb
+
+test: $(READY) ## run every test that needs no container, with coverage (ARGS="-k name")
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-container: $(READY) ## build the image and test it; needs a Docker engine (DOCKER_BUILD_OPTIONS=)
+	@docker info >/dev/null 2>&1 || { echo "No Docker engine answers: start one and try again." >&2; exit 1; }
+	TABSERVE_TEST_CONTAINER=1 $(BIN)/python -m pytest tests/container $(ARGS)
+
+lint: $(READY) ## check formatting, code, types and workflows; changes nothing
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+image: ## build the container image `tabserve`
+	docker build $(DOCKER_BUILD_OPTIONS) -t tabserve -f deploy/Dockerfile .
+
+bench: $(READY) ## measure speed against stock MLServer and the bare limit (ARGS=)
+	$(BIN)/python -m bench $(ARGS)
+
+# One resolution for every system, then the trimmed ones for Linux x86-64, held to the same versions.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 $(UPGRADE)
+TRIM = --python-platform x86_64-manylinux_2_28 --override requirements/overrides.txt --constraint requirements/environment.txt
+lock: $(READY) ## rewrite requirements/*.txt from pyproject.toml (UPGRADE=--upgrade for newer versions)
+	$(COMPILE) --universal --all-extras pyproject.toml -o requirements/environment.txt
+	sed -i -e "s/ ; python_full_version < '3.12' and / ; /" -e "s/ ; python_full_version < '3.12' / /" \
+		-e "s/ and python_full_version < '3.12'//" requirements/environment.txt
+	$(COMPILE) $(TRIM) --extra train --extra serve --extra dev pyproject.toml -o requirements/dev.txt
+	sed -n 's/^xgboost==\([^ ]*\).*/xgboost-cpu==\1/p' requirements/environment.txt | $(COMPILE) $(TRIM) \
+		--override requirements/overrides-serve.txt --extra serve pyproject.toml - -o requirements/serve.txt
+	echo hatchling | $(COMPILE) $(TRIM) - -o requirements/build.txt
