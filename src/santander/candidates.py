@@ -1,6 +1,7 @@
 """The models that are compared, from a constant to what this data wants."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import partial
 
 import xgboost as xgb
@@ -13,10 +14,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from tabserve.additive import AveragedStumps
+from tabserve.errors import UsageError
 from tabserve.selection import Candidate
 
 WEIGHT = 9.0
 """Weight of a positive row that makes both classes count the same at 10 % positives."""
+
+GRID = {"logisticregression__C": [0.001, 0.1]}
 
 
 def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate]:
@@ -29,13 +33,14 @@ def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate
     """
     boosted = partial(xgb.XGBClassifier, random_state=seed, n_jobs=jobs, device=device)
     stumps = partial(AveragedStumps, random_state=seed, n_jobs=jobs, device=device)
+    weighted = LogisticRegression(class_weight="balanced")
     listed = [
         Candidate("dummy", DummyClassifier(strategy="prior")),
-        _logistic("logistic-regression"),
-        _logistic("logistic-regression-weighted", class_weight="balanced"),
+        Candidate("logistic-regression", make_pipeline(StandardScaler(), LogisticRegression()), GRID),
+        Candidate("logistic-regression-weighted", make_pipeline(StandardScaler(), weighted), GRID),
         Candidate("gaussian-naive-bayes", GaussianNB(), {"var_smoothing": [1e-9, 1e-2]}),
         Candidate(
-            "decision-tree", DecisionTreeClassifier(min_samples_leaf=100, random_state=seed), {"max_depth": [5, 10]}
+            "decision-tree", DecisionTreeClassifier(min_samples_leaf=100, random_state=seed), {"max_depth": [3, 6]}
         ),
         Candidate(
             "random-forest",
@@ -44,7 +49,7 @@ def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate
         ),
         Candidate(
             "histogram-boosting",
-            HistGradientBoostingClassifier(max_iter=300, random_state=seed),
+            HistGradientBoostingClassifier(max_iter=200, random_state=seed),
             {"max_leaf_nodes": [4, 31]},
         ),
         Candidate("xgboost-defaults", boosted(), {"max_depth": [3, 6]}),
@@ -53,7 +58,23 @@ def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate
             "xgboost-depth-2",
             boosted(max_depth=2, n_estimators=2000, learning_rate=0.05, colsample_bytree=0.1, subsample=0.3),
         ),
-        Candidate("xgboost-stumps", stumps(seeds=1, n_estimators=3000)),
-        Candidate("xgboost-averaged-stumps", stumps(seeds=3, n_estimators=4000)),
+        Candidate("xgboost-stumps", stumps(n_estimators=2000)),
+        Candidate("xgboost-averaged-stumps", stumps(seeds=2, n_estimators=4000, colsample_bytree=0.02, subsample=0.2)),
     ]
     return {candidate.name: candidate for candidate in listed}
+
+
+def chosen(known: dict[str, Candidate], names: Sequence[str]) -> list[Candidate]:
+    """The candidates of these names.
+
+    Raises:
+        UsageError: a name is not known; close matches are suggested.
+    """
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
+            raise UsageError(f"There is no candidate {name!r}; {hint}")
+    if not any(known[name].servable for name in names):
+        raise UsageError(f"None of {', '.join(names)} ends as an XGBoost model, which is what is served; add one.")
+    return [known[name] for name in names]

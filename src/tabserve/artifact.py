@@ -5,9 +5,11 @@ import json
 import logging
 import math
 import os
+import platform
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,18 @@ def check_place(folder: Path) -> None:
     parent = next(parent for parent in folder.absolute().parents if parent.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.")
+
+
+def golden_rows(features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
+    """Rows to be scored at every load: each cell is drawn on its own, so that no row of the table leaves it."""
+    drawn = np.random.default_rng(seed).integers(len(features), size=(rows, features.shape[1]))
+    return np.take_along_axis(features, drawn, axis=0)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and the libraries that make a model."""
+    found = {name: metadata.version(name) for name in ("tabserve", "xgboost", "scikit-learn", "numpy")}
+    return {"python": platform.python_version(), **found}
 
 
 def load(folder: Path) -> Model:

@@ -60,6 +60,7 @@ class Outcome:
         probability: out-of-fold, of the positive class, shape (rows,).
         measures: one row per fold, one column per measure; the threshold is cross-fitted.
         chosen: the grid's choice in each fold.
+        trees: in the booster of each fold; empty for what is no booster.
         seconds: fit time of each fold.
     """
 
@@ -67,6 +68,7 @@ class Outcome:
     probability: NDArray[np.float64]
     measures: pd.DataFrame
     chosen: Sequence[Mapping[str, Any]]
+    trees: Sequence[int]
     seconds: Sequence[float]
 
 
@@ -122,17 +124,17 @@ def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
 
 
 def _outcome(candidate: Candidate, frame: Frame, fold: NDArray[np.int64], progress: "tqdm[Any]") -> Outcome:
-    probability, chosen, seconds = np.empty(len(frame)), [], []
+    probability, fitted, seconds = np.empty(len(frame)), [], []
     progress.set_description(candidate.name)
     for number in range(frame.problem.folds):
-        start = time.perf_counter()
-        estimator = candidate.fit(frame.take(np.flatnonzero(fold != number)))
+        start, held_out = time.perf_counter(), fold == number
+        fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
         seconds.append(time.perf_counter() - start)
-        held_out = fold == number
-        probability[held_out] = estimator.predict_proba(frame.features[held_out])[:, 1]
-        chosen.append({name: estimator.get_params()[name] for name in candidate.grid})
+        probability[held_out] = fitted[-1].predict_proba(frame.features[held_out])[:, 1]
         progress.update()
-    return Outcome(candidate, probability, _measured(frame, probability, fold), chosen, seconds)
+    chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
+    trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if candidate.servable]
+    return Outcome(candidate, probability, _measured(frame, probability, fold), chosen, trees, seconds)
 
 
 def _measured(frame: Frame, probability: NDArray[np.float64], fold: NDArray[np.int64]) -> pd.DataFrame:

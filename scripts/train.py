@@ -1,0 +1,121 @@
+"""Select a model honestly and save it as one verified folder.
+
+read → hold out → select → refit → choose the threshold → evaluate → save
+"""
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from santander.candidates import candidates, chosen
+from santander.problem import PROBLEM
+from santander.sample import sample
+from tabserve import artifact, card, command, report
+from tabserve.evaluation import bootstrap
+from tabserve.frame import Frame, read
+from tabserve.scoring import probabilities
+from tabserve.selection import select
+from tabserve.split import hold_out, subset
+
+ROWS = 200_000
+"""Rows of the synthetic sample when none are asked for: as many as the real table has."""
+
+KNOWN = [*candidates(PROBLEM.seed, 1)]
+
+EPILOG = """examples:
+  python scripts/train.py                              the synthetic sample, all candidates, build/model
+  python scripts/train.py --data train.csv             Kaggle's table
+  python scripts/train.py --rows 20000 --candidates xgboost-stumps,logistic-regression,dummy
+
+exit codes: 0 saved, 2 wrong option, 3 the table cannot be used, 4 the folder cannot be written, 130 Ctrl-C
+"""
+
+
+def main() -> None:
+    """Train as the command line asks."""
+    arguments = parsed()
+    competing = chosen(candidates(arguments.seed, arguments.jobs, arguments.device), arguments.candidates)
+    artifact.check_place(arguments.out)
+    frame = table(arguments)
+
+    development, holdout = hold_out(frame)
+    selection = select(development, competing)
+    print(report.selection_table(selection).to_string(), "\n")
+
+    booster, threshold = selection.refit(), selection.threshold
+    probability = probabilities(booster, holdout.features)
+    evaluation = bootstrap(holdout.target, probability, threshold, frame.problem.criterion, frame.problem.seed)
+    print(report.evaluation_table(evaluation).to_string(), "\n")
+
+    model = artifact.Model(
+        booster,
+        frame.problem,
+        threshold,
+        metrics=report.metrics(selection, evaluation),
+        data=report.provenance(frame, source(arguments), synthetic=not arguments.data),
+        versions=artifact.versions(),
+    )
+    artifact.save(arguments.out, model, artifact.golden_rows(development.features), card.written(model))
+    print(f"Saved {selection.winner.candidate.name} at threshold {threshold:.4f} in {arguments.out}.")
+
+
+def table(arguments: argparse.Namespace) -> Frame:
+    """The rows to learn from: the file's, or the synthetic sample's."""
+    problem = replace(PROBLEM, seed=arguments.seed)
+    if arguments.data:
+        frame = read(arguments.data, problem)
+        return subset(frame, arguments.rows or len(frame))
+    return replace(sample(arguments.rows or ROWS, arguments.seed), problem=problem)
+
+
+def source(arguments: argparse.Namespace) -> str:
+    """Where the rows came from, for the manifest; a file by its name alone."""
+    if arguments.data:
+        return str(arguments.data.name)
+    return f"synthetic sample: santander.sample({arguments.rows or ROWS}, seed={arguments.seed})"
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = parser.add_argument
+    option(
+        "--data", type=Path, metavar="FILE", help="labelled .csv, .csv.gz, Kaggle's .zip or .parquet (default: sample)"
+    )
+    option("--rows", type=positive, metavar="N", help="rows to use, drawn stratified by target (default: all)")
+    option(
+        "--out", type=Path, default=Path("build/model"), metavar="FOLDER", help="model folder (default: %(default)s)"
+    )
+    option("--seed", type=int, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
+    option(
+        "--candidates",
+        type=names,
+        default=[*KNOWN],
+        metavar="NAMES",
+        help=f"which, of {', '.join(KNOWN)} (default: all)",
+    )
+    option(
+        "--jobs", type=positive, default=os.cpu_count(), metavar="N", help="threads (default: one a core, %(default)s)"
+    )
+    option("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")
+    return parser.parse_args()
+
+
+def names(text: str) -> list[str]:
+    """Names between commas, for argparse."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def positive(text: str) -> int:
+    """A whole number above zero, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not {text}")
+    return number
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,80 @@
+"""What was found, in tables: for the terminal, the notebook and the manifest."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabserve.evaluation import Interval
+from tabserve.frame import Frame
+from tabserve.selection import Outcome, Selection
+
+TITLES = {
+    "f1": "F1",
+    "minus_cost": "minus cost",
+    "f1_at_half": "F1 at 0.5",
+    "precision": "precision",
+    "recall": "recall",
+    "flagged": "flagged share",
+    "average_precision": "average precision",
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+}
+"""How each measure is written for people."""
+
+
+def selection_table(selection: Selection) -> pd.DataFrame:
+    """Mean ± standard deviation over folds of every measure, fit seconds and served trees, best candidate first."""
+    rows = {name: _summary(outcome) for name, outcome in selection.outcomes.items()}
+    order = pd.Series({name: outcome.measures.iloc[:, 0].mean() for name, outcome in selection.outcomes.items()})
+    return pd.DataFrame(rows).T.loc[order.sort_values(ascending=False).index]
+
+
+def evaluation_table(evaluation: Mapping[str, Interval]) -> pd.DataFrame:
+    """Hold-out measures with their 95 % bootstrap intervals."""
+    rows = {
+        TITLES[name]: [f"{found.value:.4f}", f"{found.low:.4f} to {found.high:.4f}"]
+        for name, found in evaluation.items()
+    }
+    return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
+
+
+def metrics(selection: Selection, evaluation: Mapping[str, Interval]) -> dict[str, Any]:
+    """What the manifest keeps: measures over folds and on the hold-out, without times."""
+    return {
+        "winner": selection.winner.candidate.name,
+        "best": selection.best.candidate.name,
+        "folds": {name: _statistics(outcome) for name, outcome in selection.outcomes.items()},
+        "chosen": {name: list(outcome.chosen) for name, outcome in selection.outcomes.items()},
+        "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},
+        "holdout": {name: found._asdict() for name, found in evaluation.items()},
+    }
+
+
+def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
+    """What the manifest says about the data; the checksum covers features and target as they were read."""
+    digest = hashlib.sha256(frame.features.tobytes())
+    digest.update(frame.target.tobytes())
+    return {
+        "source": source,
+        "synthetic": synthetic,
+        "rows": len(frame),
+        "positives": int(frame.target.sum()),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _summary(outcome: Outcome) -> dict[str, str]:
+    measured = {
+        TITLES[str(name)]: f"{values.mean():.4f} ± {values.std():.4f}" for name, values in outcome.measures.items()
+    }
+    seconds = f"{np.mean(outcome.seconds):.1f}"
+    return measured | {"fit s": seconds, "trees": f"{np.mean(outcome.trees):.0f}" if outcome.trees else "–"}
+
+
+def _statistics(outcome: Outcome) -> dict[str, dict[str, float]]:
+    columns = outcome.measures.items()
+    return {str(name): {"mean": float(values.mean()), "sd": float(values.std())} for name, values in columns}
