@@ -26,7 +26,7 @@ def test_workflows_follow_the_schema() -> None:
 
 
 def test_workflows_are_safe() -> None:
-    """zizmor finds no unpinned action, no kept credential and no permission too many."""
+    """The audit finds no unpinned action, no kept credential and no permission too many."""
     run("zizmor", "--offline", "--quiet", ROOT / ".github")
 
 
