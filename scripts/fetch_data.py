@@ -1,0 +1,117 @@
+"""Fetch the real Santander table and check it: from OpenML (no account) or Kaggle (your credentials)."""
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import fetch_openml
+
+from santander.problem import PROBLEM
+from tabserve import command
+from tabserve.atomic import whole
+from tabserve.errors import DataError
+from tabserve.frame import read
+
+OPENML_ID = 45566
+"""Named "SantanderCustomerSatisfaction" there, which is another competition; the rows are this one's."""
+
+COMPETITION = "santander-customer-transaction-prediction"
+
+ROWS, POSITIVES = 200_000, 20_098
+
+EPILOG = """examples:
+  python scripts/fetch_data.py                         data/train.csv from OpenML
+  python scripts/fetch_data.py --source kaggle         the same from Kaggle; accept the competition's rules there first
+
+A file that is already there is checked and kept. exit codes: 0 there, 2 wrong option, 3 not reached or not as
+expected, 130 Ctrl-C; the file appears whole or not at all
+"""
+
+
+def main() -> None:
+    """Fetch as the command line asks."""
+    arguments = parsed()
+    out: Path = arguments.out
+    if out.exists():
+        check(out)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with whole(out) as temporary:
+            SOURCES[arguments.source](temporary)
+            check(temporary)
+    print(f"{out} holds {ROWS:,} rows of {len(PROBLEM.features)} features, {POSITIVES:,} of them positive.")
+
+
+def from_openml(out: Path) -> None:
+    """Write OpenML's table in Kaggle's format; scikit-learn keeps what it downloaded for the next time."""
+    print(f"Fetching data set {OPENML_ID} from OpenML ...", flush=True)
+    try:
+        table: pd.DataFrame = fetch_openml(data_id=OPENML_ID, as_frame=True, parser="pandas").frame
+    except (URLError, OSError, ValueError) as error:
+        raise DataError(
+            f"OpenML did not deliver data set {OPENML_ID}: {error}; try again, or --source kaggle."
+        ) from error
+    kaggle_format(table).to_csv(out, index=False)
+
+
+def kaggle_format(table: pd.DataFrame) -> pd.DataFrame:
+    """The same rows as `ID_code,target,var_0,…`, labels as 0 and 1; ids are made where there are none."""
+    missing = {*PROBLEM.features, PROBLEM.target} - {*table.columns}
+    if missing:
+        raise DataError(f"OpenML's table lacks {len(missing)} expected columns, {min(missing)!r} among them.")
+    ids = table.get(PROBLEM.id, pd.Series([f"train_{row}" for row in range(len(table))]))
+    labels = table[PROBLEM.target].astype(str).str.lower().isin(["1", "1.0", "true"]).astype(np.int8)
+    features = table[list(PROBLEM.features)].reset_index(drop=True)
+    return pd.concat([ids.reset_index(drop=True).rename(PROBLEM.id), labels.reset_index(drop=True), features], axis=1)
+
+
+def from_kaggle(out: Path) -> None:
+    """Download with Kaggle's own client, which must be installed and have credentials."""
+    client = shutil.which("kaggle")
+    if client is None:
+        raise DataError(
+            "Kaggle's client was not found; install it with 'pip install kaggle' and set up its credentials."
+        )
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        ask = [client, "competitions", "download", "-c", COMPETITION, "-f", "train.csv", "-p", folder]
+        answer = subprocess.run(ask, check=False, stderr=subprocess.PIPE, text=True)  # noqa: S603 (no shell, fixed words)
+        found = sorted(Path(folder).glob("train.csv*"))
+        if answer.returncode or not found:
+            raise DataError(f"Kaggle's client failed: {answer.stderr.strip() or 'it downloaded nothing'}")
+        if found[0].suffix == ".zip":
+            shutil.unpack_archive(found[0], folder)
+        (Path(folder) / "train.csv").replace(out)
+
+
+def check(path: Path) -> None:
+    """Refuse a file with other columns, row count or number of positives than the competition's."""
+    frame = read(path, PROBLEM)
+    found = len(frame), int(frame.target.sum())
+    if found != (ROWS, POSITIVES):
+        raise DataError(
+            f"{path} holds {found[0]:,} rows, {found[1]:,} of them positive; expected {ROWS:,} and {POSITIVES:,}."
+            " It is another table, or not all of it."
+        )
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = parser.add_argument
+    option("--source", choices=[*SOURCES], default="openml", help="(default: %(default)s)")
+    option("--out", type=Path, default=Path("data/train.csv"), metavar="FILE", help="(default: %(default)s)")
+    return parser.parse_args()
+
+
+SOURCES: dict[str, Callable[[Path], None]] = {"openml": from_openml, "kaggle": from_kaggle}
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,38 @@
+"""Score a table of any size with a model folder: label and probability per ID_code, in constant memory."""
+
+import argparse
+from pathlib import Path
+
+from tabserve import artifact, command
+from tabserve.bulk import score_file
+
+EPILOG = """examples:
+  python scripts/score.py --data test.csv --out scores.csv
+  python scripts/score.py --model build/model --data rows.parquet --out scores.csv
+
+exit codes: 0 written, 2 wrong option, 3 a row cannot be used or the output cannot be written, 4 bad model folder,
+130 Ctrl-C; the output appears whole or not at all
+"""
+
+
+def main() -> None:
+    """Score as the command line asks."""
+    arguments = parsed()
+    rows = score_file(artifact.load(arguments.model), arguments.data, arguments.out)
+    print(f"Scored {rows:,} rows into {arguments.out}.")
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = parser.add_argument
+    option("--data", type=Path, required=True, metavar="FILE", help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet")
+    option("--out", type=Path, required=True, metavar="FILE", help="csv to write; an earlier one is replaced")
+    option("--model", type=Path, default=Path("deploy/model"), metavar="FOLDER", help="(default: %(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,57 @@
+"""A file of rows in, a file of labels and probabilities out, in constant memory."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+from tqdm import tqdm
+
+from tabserve.artifact import Model
+from tabserve.atomic import whole
+from tabserve.frame import Rows, stream
+from tabserve.scoring import Scores
+
+
+def score_file(model: Model, path: Path, out: Path) -> int:
+    """Score every row of a table and write id, label and probability as csv; shows progress.
+
+    Args:
+        model: answers with its own threshold.
+        path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet.
+        out: a csv; it appears whole, when the last row is written, or not at all.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DataError: a row cannot be used, or `out` cannot be written.
+    """
+    name = model.problem.id or "row"
+    schema = pa.schema([(name, pa.string()), ("label", pa.int8()), ("probability", pa.float32())])
+    rows, options = 0, pyarrow.csv.WriteOptions(quoting_style="needed")
+    with (
+        whole(out) as temporary,
+        pyarrow.csv.CSVWriter(temporary, schema, write_options=options) as writer,
+        tqdm(unit=" rows", unit_scale=True, disable=None) as progress,
+    ):
+        for batch, scores in _scored(model, path):
+            writer.write_batch(pa.record_batch([pa.array(batch.ids), *_columns(scores)], schema=schema))
+            progress.update(len(batch))
+            rows += len(batch)
+    return rows
+
+
+def _scored(model: Model, path: Path) -> Iterator[tuple[Rows, Scores]]:
+    """Score each batch while the next one is read."""
+    batches = stream(path, model.problem)
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = reader.submit(next, batches, None)
+            yield batch, model.score(batch.features)
+
+
+def _columns(scores: Scores) -> list[pa.Array]:
+    return [pa.array(scores.label, pa.int8()), pa.array(scores.probability)]
