@@ -5,21 +5,16 @@ read → hold out → select → refit → choose the threshold → evaluate →
 
 import argparse
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from santander.candidates import candidates, chosen
+from santander.dataset import dataset
 from santander.problem import PROBLEM
-from santander.sample import sample
 from tabserve import artifact, card, command, report
 from tabserve.evaluation import bootstrap
-from tabserve.frame import Frame, read
 from tabserve.scoring import probabilities
 from tabserve.selection import select
-from tabserve.split import hold_out, subset
-
-ROWS = 200_000
-"""Rows of the synthetic sample when none are asked for: as many as the real table has."""
+from tabserve.split import hold_out
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
@@ -37,7 +32,7 @@ def main() -> None:
     arguments = parsed()
     competing = chosen(candidates(arguments.seed, arguments.jobs, arguments.device), arguments.candidates)
     artifact.check_place(arguments.out)
-    frame = table(arguments)
+    frame, source, synthetic = dataset(arguments.data, arguments.rows, arguments.seed)
 
     development, holdout = hold_out(frame)
     selection = select(development, competing)
@@ -53,27 +48,11 @@ def main() -> None:
         frame.problem,
         threshold,
         metrics=report.metrics(selection, evaluation),
-        data=report.provenance(frame, source(arguments), synthetic=not arguments.data),
+        data=report.provenance(frame, source, synthetic=synthetic),
         versions=artifact.versions(),
     )
     artifact.save(arguments.out, model, artifact.golden_rows(development.features), card.written(model))
     print(f"Saved {selection.winner.candidate.name} at threshold {threshold:.4f} in {arguments.out}.")
-
-
-def table(arguments: argparse.Namespace) -> Frame:
-    """The rows to learn from: the file's, or the synthetic sample's."""
-    problem = replace(PROBLEM, seed=arguments.seed)
-    if arguments.data:
-        frame = read(arguments.data, problem)
-        return subset(frame, arguments.rows or len(frame))
-    return replace(sample(arguments.rows or ROWS, arguments.seed), problem=problem)
-
-
-def source(arguments: argparse.Namespace) -> str:
-    """Where the rows came from, for the manifest; a file by its name alone."""
-    if arguments.data:
-        return str(arguments.data.name)
-    return f"synthetic sample: santander.sample({arguments.rows or ROWS}, seed={arguments.seed})"
 
 
 def parsed() -> argparse.Namespace:

@@ -26,8 +26,27 @@ TITLES = {
 """How each measure is written for people."""
 
 
+def columns_table(frame: Frame) -> pd.DataFrame:
+    """One row per feature: missing cells, distinct values, the most frequent value's count, and the classes' moments.
+
+    `shift` is the difference of the class means over the standard deviation of all rows.
+    """
+    values = pd.DataFrame(frame.features, columns=list(frame.problem.features))
+    negative, positive = values[frame.target == 0], values[frame.target == 1]
+    return pd.DataFrame(
+        {
+            "missing": values.isna().sum(),
+            "distinct": values.nunique(),
+            "most repeated": values.apply(lambda column: column.value_counts().max()),
+            "mean, negative": negative.mean(),
+            "mean, positive": positive.mean(),
+            "shift": (positive.mean() - negative.mean()) / values.std(),
+        }
+    )
+
+
 def selection_table(selection: Selection) -> pd.DataFrame:
-    """Mean ± standard deviation over folds of every measure, fit seconds and served trees, best candidate first."""
+    """Mean ± standard deviation over folds of every measure, fit seconds and trees, best candidate first."""
     rows = {name: _summary(outcome) for name, outcome in selection.outcomes.items()}
     order = pd.Series({name: outcome.measures.iloc[:, 0].mean() for name, outcome in selection.outcomes.items()})
     return pd.DataFrame(rows).T.loc[order.sort_values(ascending=False).index]
