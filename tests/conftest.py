@@ -1,0 +1,63 @@
+"""What tests share: a synthetic sample, a model folder made from it, and the real data where it is at hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from hypothesis import settings
+
+from santander.sample import sample
+from tabserve import artifact, card, report
+from tabserve.additive import AveragedStumps
+from tabserve.evaluation import bootstrap
+from tabserve.frame import Frame
+from tabserve.scoring import probabilities
+from tabserve.selection import Candidate, select
+from tabserve.split import hold_out
+
+mpl.use("Agg")
+
+# Machines differ in speed, so no example has a deadline; a failure prints what reproduces it anywhere.
+settings.register_profile("tabserve", deadline=None, print_blob=True)
+settings.load_profile("tabserve")
+
+
+@pytest.fixture(scope="session")
+def sample_frame() -> Frame:
+    """A few thousand synthetic rows, to read and not to change."""
+    frame = sample(4_000, seed=1)
+    for array in (frame.ids, frame.features, frame.target):
+        array.flags.writeable = False
+    return frame
+
+
+@pytest.fixture(scope="session")
+def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder trained on the sample by the real stations; copy it before changing it."""
+    frame = replace(sample_frame, problem=replace(sample_frame.problem, folds=2))
+    development, holdout = hold_out(frame)
+    selection = select(development, [Candidate("stumps", AveragedStumps(n_estimators=100, n_jobs=1))])
+    booster, threshold = selection.refit(), selection.threshold
+    probability = probabilities(booster, holdout.features)
+    evaluation = bootstrap(holdout.target, probability, threshold, frame.problem.criterion)
+    model = artifact.Model(
+        booster,
+        frame.problem,
+        threshold,
+        metrics=report.metrics(selection, evaluation),
+        data=report.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True),
+        versions=artifact.versions(),
+    )
+    folder = tmp_path_factory.mktemp("stations") / "model"
+    artifact.save(folder, model, artifact.golden_rows(development.features), card.written(model))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the repository."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("the real data is not at hand: no folder `shared` beside the repository")
+    return folder
