@@ -101,7 +101,7 @@ def curve(target: NDArray[np.int8], probability: ArrayLike) -> Curve:
     false_positive = len(values) - cut - true_positive
     negatives = len(values) - below[-1]
     counts = Counts(true_positive, false_positive, below[cut], negatives - false_positive)
-    return Curve(np.append(thresholds, np.nextafter(thresholds[-1], np.inf)), counts)
+    return Curve(np.append(thresholds, max(1.0, np.nextafter(thresholds[-1], np.inf))), counts)
 
 
 def choose(target: NDArray[np.int8], probability: ArrayLike, criterion: Criterion = f1) -> float:
@@ -112,7 +112,8 @@ def choose(target: NDArray[np.int8], probability: ArrayLike, criterion: Criterio
     thresholds, counts = curve(target, probability)
     best = int(np.argmax(criterion(counts)))
     lower = thresholds[best - 1] if best else 0.0
-    return float((lower + thresholds[best]) / 2)
+    middle = (lower + thresholds[best]) / 2
+    return float(middle if middle > lower else thresholds[best])  # neighbouring floats have nothing between them
 
 
 def cross_fitted(
