@@ -5,7 +5,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -136,13 +136,15 @@ def _check_names(path: Path, found: list[str], columns: Columns) -> None:
 def _misfit(path: Path, columns: Columns, member: str, error: pa.ArrowInvalid) -> DataError:
     """The first cell that is no number, found by reading the file again as text, or else the parser's own reason."""
     seen = 0
-    with suppress(pa.ArrowInvalid):
+    try:
         for batch in _read(path, columns, member, pa.string()):
             for name in columns.numbers:
                 for row, text in enumerate(batch[name].to_pylist()):
                     if text not in {None, *MISSING} and not _is_number(text):
                         return bad_cell(path, seen + row, name, "a number", repr(text[:40]))
             seen += batch.num_rows
+    except (pa.ArrowInvalid, *UNREADABLE) as unreadable:  # not even as text
+        return _unreadable(path, unreadable)
     return _unreadable(path, error)
 
 
@@ -156,9 +158,6 @@ def _is_number(text: str) -> bool:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+    if isinstance(error, UnicodeDecodeError) or "UTF8" in reason or "\0" in reason:
+        reason = "it is not UTF-8 text; save it as UTF-8"
     return DataError(f"{path} cannot be read as a table: {reason.rstrip('.')}.")
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
