@@ -166,12 +166,12 @@ def _write(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -
 
 def _swap(fresh: Path, folder: Path, aside: Path) -> None:
     """Move `fresh` to `folder`; what was there goes aside, and comes back if the move is interrupted."""
-    if folder.exists():
-        folder.rename(aside)
     try:
+        if folder.exists():
+            folder.rename(aside)
         fresh.rename(folder)
     except BaseException:
-        if aside.exists():
+        if aside.exists() and not folder.exists():
             aside.rename(folder)
         raise
 
