@@ -68,7 +68,7 @@ def parsed() -> argparse.Namespace:
     option(
         "--out", type=Path, default=Path("build/model"), metavar="FOLDER", help="model folder (default: %(default)s)"
     )
-    option("--seed", type=int, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
+    option("--seed", type=seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
     option(
         "--candidates",
         type=names,
@@ -86,6 +86,14 @@ def parsed() -> argparse.Namespace:
 def names(text: str) -> list[str]:
     """Names between commas, for argparse."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def seed(text: str) -> int:
+    """A whole number that every library takes as seed, for argparse."""
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {2**32 - 1}, not {text}")
+    return number
 
 
 def positive(text: str) -> int:
