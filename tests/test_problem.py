@@ -1,0 +1,43 @@
+"""A problem is one frozen value, and one that contradicts itself cannot be made."""
+
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from tabserve.errors import UsageError
+from tabserve.problem import Problem
+
+PROBLEM = Problem("loans", ("income", "age"), target="default", id="customer")
+
+
+def test_a_problem_cannot_be_changed() -> None:
+    """No station can bend the problem for those after it."""
+    with pytest.raises(FrozenInstanceError):
+        PROBLEM.seed = 1  # type: ignore[misc]
+
+
+def test_two_equal_problems_are_the_same() -> None:
+    """A problem is a value: comparable and hashable."""
+    assert {PROBLEM, replace(PROBLEM)} == {PROBLEM}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        pytest.param({"features": ()}, "at least one feature", id="no-features"),
+        pytest.param({"features": ("age", "age")}, "named twice", id="repeated-feature"),
+        pytest.param({"features": ("age", "default")}, "named twice", id="target-among-features"),
+        pytest.param({"features": ("age", "customer")}, "named twice", id="id-among-features"),
+        pytest.param({"id": "default"}, "named twice", id="target-as-id"),
+        pytest.param({"labels": ("no", "no")}, "two different labels, not ('no', 'no')", id="equal-labels"),
+        pytest.param({"holdout": 0.0}, "not 0.0 and 5", id="no-holdout"),
+        pytest.param({"holdout": 1.0}, "not 1.0 and 5", id="all-held-out"),
+        pytest.param({"folds": 1}, "not 0.2 and 1", id="one-fold"),
+    ],
+)
+def test_a_problem_that_contradicts_itself_is_refused(changed: dict[str, Any], said: str) -> None:
+    """The error says what was expected."""
+    with pytest.raises(UsageError) as refused:
+        replace(PROBLEM, **changed)
+    assert said in str(refused.value)
