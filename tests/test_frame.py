@@ -1,0 +1,209 @@
+"""A table on disk becomes validated arrays, or one sentence that says which cell is wrong."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+
+from tabserve import table
+from tabserve.errors import DataError
+from tabserve.frame import Frame, Rows, read, stream
+from tabserve.problem import Problem
+
+PROBLEM = Problem("loans", ("income", "age"), target="default", id="customer")
+HEADER = "customer,default,income,age"
+GOOD = ["ana,0,1.5,20", "bia,1,2.5,30", "caio,0,3.5,40"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test writes its table."""
+    return tmp_path / "loans.csv"
+
+
+def write(path: Path, *rows: str, header: str = HEADER) -> Path:
+    """Write a csv."""
+    path.write_text("\n".join([header, *rows, ""]))
+    return path
+
+
+def refused(path: Path, problem: Problem = PROBLEM) -> str:
+    """The sentence that refuses a table, without the file's name."""
+    with pytest.raises(DataError) as error:
+        read(path, problem)
+    name, said = str(error.value).split(path.name)
+    assert name == f"{path.parent}/"
+    return said
+
+
+def test_a_table_becomes_arrays(path: Path) -> None:
+    """Ids as text, features as float32 in the problem's order, labels as 0 and 1."""
+    frame = read(write(path, *GOOD), PROBLEM)
+    assert frame.ids.tolist() == ["ana", "bia", "caio"]
+    assert frame.features.tolist() == [[1.5, 20], [2.5, 30], [3.5, 40]]
+    assert frame.target.tolist() == [0, 1, 0]
+    assert [str(array.dtype) for array in (frame.features, frame.target)] == ["float32", "int8"]
+    assert (len(frame), frame.problem) == (3, PROBLEM)
+
+
+def test_reordered_columns_land_by_name(path: Path) -> None:
+    """The file's order of columns means nothing."""
+    frame = read(write(path, "20,0,1.5,ana", "30,1,2.5,bia", header="age,default,income,customer"), PROBLEM)
+    assert frame.features.tolist() == [[1.5, 20], [2.5, 30]]
+
+
+@given(
+    npst.arrays(np.float32, st.tuples(st.integers(2, 40), st.just(2)), elements=st.floats(-1e6, 1e6, width=32)),
+    st.randoms(use_true_random=False),
+)
+def test_any_table_survives_the_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, features: NDArray[np.float32], random: Random
+) -> None:
+    """Every float32 comes back to the bit, over any number of batches."""
+    target = [0, 1, *(random.randint(0, 1) for _ in features[2:])]
+    rows = [f"c{row},{target[row]},{income!r},{age!r}" for row, (income, age) in enumerate(features.tolist())]
+    path = write(tmp_path_factory.getbasetemp() / "any.csv", *rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "BLOCK_BYTES", 256)
+        frame = read(path, PROBLEM)
+    assert np.array_equal(frame.features, features)
+    assert frame.target.tolist() == target
+    assert frame.ids.tolist() == [f"c{row}" for row in range(len(features))]
+
+
+def test_taking_rows_keeps_what_belongs_together(path: Path) -> None:
+    """Ids, features and target move as one."""
+    taken = read(write(path, *GOOD), PROBLEM).take(np.array([2, 1]))
+    assert taken.ids.tolist() == ["caio", "bia"]
+    assert (taken.features.tolist(), taken.target.tolist()) == ([[3.5, 40], [2.5, 30]], [0, 1])
+
+
+def test_labels_are_spelled_as_the_problem_says(path: Path) -> None:
+    """Text targets work, with the second label as the positive one."""
+    write(path, "ana,paid,1,2", "bia,defaulted,1,2")
+    assert read(path, replace(PROBLEM, labels=("paid", "defaulted"))).target.tolist() == [0, 1]
+
+
+def test_rows_without_an_id_column_are_numbered(path: Path) -> None:
+    """From 0, over all batches."""
+    write(path, *(f"{row % 2},1,2" for row in range(100)), header="default,income,age")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "BLOCK_BYTES", 64)
+        frame = read(path, replace(PROBLEM, id=None))
+    assert frame.ids.tolist() == [str(row) for row in range(100)]
+
+
+def test_an_allowed_empty_cell_is_nan(path: Path) -> None:
+    """Where the problem says that missing values are data."""
+    frame = read(write(path, "ana,0,,20", "bia,1,2.5,NA"), replace(PROBLEM, allow_missing=True))
+    assert np.isnan(frame.features).tolist() == [[True, False], [False, True]]
+
+
+@pytest.mark.parametrize("allow_missing", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        pytest.param("x", "'x'", id="text"),
+        pytest.param("3;5", "'3;5'", id="text that begins with a number"),
+        pytest.param('"3,5"', "'3,5'", id="decimal comma"),
+        pytest.param("inf", "inf, which is no finite 32-bit float", id="infinity"),
+        pytest.param("-Inf", "-inf, which is no finite 32-bit float", id="minus infinity"),
+        pytest.param("1e39", "1e+39, which is no finite 32-bit float", id="too large for 32 bits"),
+    ],
+)
+def test_what_is_no_finite_number_is_named_with_its_cell(
+    path: Path, cell: str, found: str, allow_missing: bool
+) -> None:
+    """Row and column, also where cells may be empty."""
+    said = refused(write(path, *GOOD, f"duda,1,2,{cell}"), replace(PROBLEM, allow_missing=allow_missing))
+    assert said == f", row 4, column 'age': expected a number, found {found}."
+
+
+def test_an_empty_cell_is_named(path: Path) -> None:
+    """Where the problem does not allow it."""
+    said = refused(write(path, *GOOD, "duda,1,,2"))
+    assert said == ", row 4, column 'income': expected a number, found an empty cell."
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        pytest.param([], " has a header and no rows; a table needs at least one row below its header.", id="no rows"),
+        pytest.param(
+            ["ana,1,1,2", "bia,1,1,2"],
+            " has only '1' in column 'default'; a classifier needs rows of both classes.",
+            id="one class",
+        ),
+        pytest.param(
+            [*GOOD, "duda,2,1,2"],
+            ", row 4, column 'default': expected '0' or '1', found '2'; the column holds '0', '1', '2'.",
+            id="three classes",
+        ),
+        pytest.param(
+            ["ana,no,1,2", "bia,yes,1,2"],
+            ", row 1, column 'default': expected '0' or '1', found 'no'; the column holds 'no', 'yes'.",
+            id="text target",
+        ),
+        pytest.param(
+            [*GOOD, "duda,,1,2"],
+            ", row 4, column 'default': expected '0' or '1', found ''; the column holds '', '0', '1'.",
+            id="empty target",
+        ),
+        pytest.param(
+            [*GOOD, GOOD[0]], " has the id 'ana' 2 times; every row needs an id of its own.", id="duplicate id"
+        ),
+    ],
+)
+def test_a_table_that_teaches_nothing_is_refused(path: Path, rows: list[str], said: str) -> None:
+    """The sentence says what the table holds instead."""
+    assert refused(write(path, *rows)) == said
+
+
+def scored_rows(path: Path, problem: Problem = PROBLEM) -> Iterator[Rows]:
+    """Rows to score, a few at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "BLOCK_BYTES", 64)
+        yield from stream(path, problem)
+
+
+def test_rows_to_score_come_in_batches(path: Path) -> None:
+    """Together they are the table."""
+    rows = [f"c{row},{row},{-row}" for row in range(100)]
+    parts = list(scored_rows(write(path, *rows, header="customer,income,age")))
+    assert max(map(len, parts)) < 20
+    assert [name for part in parts for name in part.ids] == [f"c{row}" for row in range(100)]
+    assert np.concatenate([part.features for part in parts]).tolist() == [[row, -row] for row in range(100)]
+
+
+def test_the_target_of_rows_to_score_is_not_looked_at(path: Path) -> None:
+    """It may be missing or there, and hold whatever it likes."""
+    write(path, "ana,who knows,1.5,20")
+    assert [part.features.tolist() for part in stream(path, PROBLEM)] == [[[1.5, 20]]]
+    assert not isinstance(next(stream(path, PROBLEM)), Frame)
+
+
+def test_rows_to_score_without_an_id_are_numbered_over_all_batches(path: Path) -> None:
+    """From 0."""
+    write(path, *(f"{row},2" for row in range(100)), header="income,age")
+    parts = scored_rows(path, replace(PROBLEM, id=None))
+    assert [name for part in parts for name in part.ids] == [str(row) for row in range(100)]
+
+
+def test_a_bad_cell_is_found_in_any_batch_of_rows_to_score(path: Path) -> None:
+    """Rows are counted over all batches."""
+    write(path, *(f"c{row},1,2" for row in range(99)), "c99,1,", header="customer,income,age")
+    with pytest.raises(DataError, match="row 100, column 'age': expected a number, found an empty cell"):
+        list(scored_rows(path))
+
+
+def test_no_rows_to_score_are_refused(path: Path) -> None:
+    """A header alone asks for nothing."""
+    with pytest.raises(DataError, match="has a header and no rows"):
+        list(stream(write(path, header="customer,income,age"), PROBLEM))

@@ -1,0 +1,253 @@
+"""A table is read by column name, a batch at a time, whatever its format; what is wrong is named with its place."""
+
+import gzip
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+
+from tabserve import table
+from tabserve.errors import DataError
+from tabserve.table import Columns, batches
+
+COLUMNS = Columns(["a", "b", "c"], ["id"], ["target"])
+SMALL_BLOCK = 256
+"""Bytes of csv: a few rows, so that even a small table comes in several batches."""
+
+Writer = Callable[[pd.DataFrame, Path], Path]
+
+
+def as_csv(data: pd.DataFrame, folder: Path) -> Path:
+    """Write a csv."""
+    data.to_csv(folder / "table.csv", index=False)
+    return folder / "table.csv"
+
+
+def as_gz(data: pd.DataFrame, folder: Path) -> Path:
+    """Write a csv.gz."""
+    (folder / "table.csv.gz").write_bytes(gzip.compress(data.to_csv(index=False).encode()))
+    return folder / "table.csv.gz"
+
+
+def as_zip(data: pd.DataFrame, folder: Path) -> Path:
+    """Write a zip as Kaggle packs it, with more than the wanted csv."""
+    with zipfile.ZipFile(folder / "table.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("sample_submission.csv", "id,target\n")
+        archive.writestr("wanted.csv", data.to_csv(index=False))
+    return folder / "table.zip"
+
+
+def as_parquet(data: pd.DataFrame, folder: Path) -> Path:
+    """Write a parquet file."""
+    data.to_parquet(folder / "table.parquet", index=False)
+    return folder / "table.parquet"
+
+
+def read(path: Path, columns: Columns = COLUMNS) -> pa.Table:
+    """The whole table, checked to come in batches."""
+    return pa.Table.from_batches(batches(path, columns, "wanted.csv"))
+
+
+def refused(path: Path, columns: Columns = COLUMNS) -> str:
+    """The sentence that refuses a file."""
+    with pytest.raises(DataError) as error:
+        read(path, columns)
+    return str(error.value)
+
+
+def data(values: NDArray[np.float64]) -> pd.DataFrame:
+    """A table with these numbers."""
+    return pd.DataFrame(values, columns=["a", "b", "c"]).assign(id=[f"row {row}" for row in range(len(values))])
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a few rows at a time."""
+    monkeypatch.setattr(table, "BLOCK_BYTES", SMALL_BLOCK)
+    monkeypatch.setattr(table, "PARQUET_ROWS", 3)
+
+
+NUMBERS = npst.arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(-1e6, 1e6))
+
+
+@pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
+@given(values=NUMBERS, order=st.permutations(["a", "b", "c", "id"]))
+def test_values_land_by_name_in_every_format(
+    write: Writer, values: NDArray[np.float64], order: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What is written in any order of columns is read back to the bit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "BLOCK_BYTES", SMALL_BLOCK)
+        found = read(write(data(values)[order], tmp_path_factory.getbasetemp()))
+    assert found.column_names == ["a", "b", "c", "id"]
+    assert np.array_equal(np.column_stack([found[name].to_numpy() for name in "abc"]), values)
+    assert found["id"].to_pylist() == data(values)["id"].tolist()
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
+def test_a_table_comes_in_batches(write: Writer, tmp_path: Path) -> None:
+    """No batch is the whole table, and the first ones come before anything is known of the last row."""
+    broken = data(np.ones((100, 3))).astype({"a": str})
+    broken.loc[99, "a"] = "twelve"
+    sizes: list[int] = []
+    with pytest.raises(DataError, match="row 100"):
+        sizes.extend(batch.num_rows for batch in batches(write(broken, tmp_path), COLUMNS, "wanted.csv"))
+    assert 80 < sum(sizes) < 100
+    assert max(sizes) < 20
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
+@pytest.mark.parametrize(("row", "column"), [(0, "a"), (41, "b"), (99, "c")])
+def test_a_text_in_a_number_is_named_with_its_row_and_column(
+    write: Writer, row: int, column: str, tmp_path: Path
+) -> None:
+    """Rows are counted from 1 below the header, over all batches."""
+    bad = data(np.ones((100, 3))).astype({column: str})
+    bad.loc[row, column] = "twelve"
+    path = write(bad, tmp_path)
+    assert refused(path) == f"{path}, row {row + 1}, column '{column}': expected a number, found 'twelve'."
+
+
+@pytest.mark.parametrize("spelling", ["", "NA", "NaN", "nan", "null", "NULL", "None"])
+def test_an_empty_cell_is_null_however_it_is_spelled(spelling: str, tmp_path: Path) -> None:
+    """Whether that is allowed is for others to decide; in a text it is the text."""
+    path = tmp_path / "table.csv"
+    path.write_text(f"id,a,b,c\n{spelling},1,{spelling},3\n")
+    assert read(path).to_pylist() == [{"id": spelling, "a": 1.0, "b": None, "c": 3.0}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda text: text.replace("\n", "\r\n"), id="Windows line ends"),
+        pytest.param(lambda text: "\ufeff" + text, id="byte order mark"),
+        pytest.param(lambda text: text.rstrip("\n"), id="no line end at the end"),
+        pytest.param(lambda text: text.replace("1.5", '"1.5"'), id="quotes"),
+        pytest.param(lambda text: text.replace("1.5", " 1.5 "), id="spaces"),
+        pytest.param(lambda text: text.replace("1.5", "15e-1"), id="exponent"),
+        pytest.param(lambda text: text.replace("id,", "id,target,").replace("r,", "r,maybe,"), id="ignored column"),
+    ],
+)
+def test_harmless_differences_change_nothing(change: Callable[[str], str], tmp_path: Path) -> None:
+    """The same table comes out."""
+    path = tmp_path / "table.csv"
+    path.write_text(change("id,a,b,c\nr,1.5,2,3\n"), newline="")
+    assert read(path).to_pylist() == [{"a": 1.5, "b": 2.0, "c": 3.0, "id": "r"}]
+
+
+def test_numbers_of_any_parquet_type_are_numbers(tmp_path: Path) -> None:
+    """Integers, decimals and 32-bit floats; labels and ids may be integers too."""
+    columns = {"a": pa.array([1], pa.int8()), "b": pa.array([2.5], pa.float32()), "c": pa.array([3]), "id": [7]}
+    path = tmp_path / "table.parquet"
+    pa.parquet.write_table(pa.table(columns), path)
+    assert read(path).to_pylist() == [{"a": 1.0, "b": 2.5, "c": 3.0, "id": "7"}]
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        pytest.param("id,a,b", "lacks 'c'; expected 4 columns, found 3.", id="missing"),
+        pytest.param("id,alpha,b,gamma", "lacks 'a', 'c'; expected 4 columns, found 4.", id="several missing"),
+        pytest.param("id,a,b,c,a", "has the column 'a' more than once", id="duplicate"),
+        pytest.param("id,a,b,c,day", "has unexpected columns: 'day'; remove them", id="extra"),
+        pytest.param("id;a;b;c", "has one column, named 'id;a;b;c'; expected 4 separated by commas.", id="delimiter"),
+    ],
+)
+def test_wrong_columns_are_named(header: str, said: str, tmp_path: Path) -> None:
+    """Missing, repeated and unexpected ones; a wrong delimiter is told from missing columns."""
+    path = tmp_path / "table.csv"
+    path.write_text(header + "\n" + ",".join("1" for _ in header.split(",")) + "\n")
+    assert refused(path).startswith(f"{path} {said}")
+
+
+def test_a_near_name_is_suggested(tmp_path: Path) -> None:
+    """Where a column is missing and another is called almost so."""
+    path = tmp_path / "table.csv"
+    path.write_text("incme,age\n1,2\n")
+    assert refused(path, Columns(["income", "age"], [])) == f"{path} lacks 'income'; did you mean 'incme'?"
+
+
+def test_many_names_are_cut_short(tmp_path: Path) -> None:
+    """A message stays one sentence when 200 columns are missing."""
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,2\n")
+    said = refused(path, Columns(["a", *(f"v{number}" for number in range(20))], []))
+    assert "lacks 'v0', 'v1', 'v2', 'v3', 'v4' and 15 more;" in said
+
+
+def zipped(text: bytes) -> bytes:
+    """A zip with a csv that cannot be compressed much, so that cutting it cuts the csv."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("wanted.csv", text)
+    return packed.getvalue()
+
+
+CSV = b"id,a,b,c\n" + b"".join(b"r%d,%d,2,3\n" % (row, row) for row in range(50))
+NOT_UTF8 = "it is not UTF-8 text; save it as UTF-8."
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        pytest.param("t.csv", b"", "Empty CSV file", id="empty"),
+        pytest.param("t.csv", b"\n\n", "Empty CSV file", id="blank"),
+        pytest.param("t.csv", CSV + b"r50,1\n", "Expected 4 columns, got 2: r50,1", id="short row"),
+        pytest.param("t.csv", CSV + b"r50,1_0,2,3\n", "invalid value '1_0'", id="number that only Python knows"),
+        pytest.param("t.csv", CSV + "é,1,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 text"),
+        pytest.param("t.csv", CSV + "r50,é,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 in a number"),
+        pytest.param("t.csv", CSV.replace(b"a", b"\xe9", 1), NOT_UTF8, id="Latin-1 in the header"),
+        pytest.param("t.csv", CSV.decode().encode("utf-16"), NOT_UTF8, id="UTF-16"),
+        pytest.param("t.csv.gz", b"", "Empty CSV file", id="empty gz"),
+        pytest.param("t.csv.gz", CSV, "Not a gzipped file", id="gz that is none"),
+        pytest.param("t.csv.gz", gzip.compress(CSV)[:-20], "ended before", id="truncated gz"),
+        pytest.param("t.csv.gz", gzip.compress(CSV)[:8], "ended before", id="gz truncated in its header"),
+        pytest.param("t.zip", b"", "File is not a zip file", id="empty zip"),
+        pytest.param("t.zip", zipped(CSV)[:-20], "File is not a zip file", id="truncated zip"),
+        pytest.param("t.zip", zipped(CSV).replace(b"r30", b"x30", 1), "Bad CRC-32", id="changed zip"),
+        pytest.param("t.parquet", CSV, "not a parquet file", id="parquet that is none"),
+        pytest.param("t.parquet", b"", "0 bytes", id="empty parquet"),
+    ],
+)
+def test_an_unreadable_file_is_refused_with_its_reason(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    """One line that names the file and what is wrong with it."""
+    (tmp_path / name).write_bytes(content)
+    sentence = refused(tmp_path / name)
+    assert sentence.startswith(f"{tmp_path / name} cannot be read as a table: ")
+    assert said in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.zip", "t.parquet"])
+def test_a_missing_file_and_a_folder_are_told_apart(name: str, tmp_path: Path) -> None:
+    """In every format."""
+    assert "No such file or directory" in refused(tmp_path / name)
+    (tmp_path / name).mkdir()
+    assert "is a directory" in refused(tmp_path / name).lower()
+
+
+def test_a_zip_without_the_csv_lists_what_it_has(tmp_path: Path) -> None:
+    """So that the user sees which one they mean."""
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("test.csv", CSV)
+    said = "holds no wanted.csv, only 'test.csv'; unpack the csv you mean."
+    assert refused(tmp_path / "t.zip") == f"{tmp_path / 't.zip'} {said}"
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.struct({"x": pa.int8()})])
+def test_a_parquet_column_that_is_no_number_is_refused(kind: pa.DataType, tmp_path: Path) -> None:
+    """Even beside a text in a number, which makes the file be read twice."""
+    columns = {"a": ["x"], "b": pa.array([None], kind), "c": [1], "id": ["r"]}
+    pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    assert refused(tmp_path / "t.parquet").startswith(f"{tmp_path / 't.parquet'} cannot be read as a table: ")
