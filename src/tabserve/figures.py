@@ -74,8 +74,9 @@ def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
         title = f"{TITLES[measure]}{'' if measure == 'f1_at_half' else ' at the cross-fitted threshold'}"
         axes.errorbar(means, names, xerr=spread, fmt=marker, color=color, label=title, capsize=3)
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.margins(y=0.6 / len(names))
     axes.set(xlabel="mean ± standard deviation over folds")
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 

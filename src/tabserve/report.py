@@ -1,7 +1,7 @@
 """What was found, in tables: for the terminal, the notebook and the manifest."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 from tabserve.evaluation import Interval
 from tabserve.frame import Frame
-from tabserve.selection import Outcome, Selection
+from tabserve.selection import Candidate, Outcome, Selection
 
 TITLES = {
     "f1": "F1",
@@ -61,15 +61,26 @@ def evaluation_table(evaluation: Mapping[str, Interval]) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
 
 
-def metrics(selection: Selection, evaluation: Mapping[str, Interval]) -> dict[str, Any]:
-    """What the manifest keeps: measures over folds and on the hold-out, without times."""
+def candidates_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
+    """One row per candidate: its kind, the grid chosen inside the folds, and whether a model folder can hold it."""
+    rows = {candidate.name: (_kind(candidate), _grid(candidate), candidate.servable) for candidate in candidates}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "chosen inside the folds", "servable"])
+
+
+def beside(columns: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Measures of several models, one column each."""
+    return pd.DataFrame(columns).rename(index=TITLES).map("{:.4f}".format)
+
+
+def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = None) -> dict[str, Any]:
+    """What the manifest keeps: measures over folds and, once it was opened, on the hold-out; no times."""
     return {
         "winner": selection.winner.candidate.name,
         "best": selection.best.candidate.name,
         "folds": {name: _statistics(outcome) for name, outcome in selection.outcomes.items()},
         "chosen": {name: list(outcome.chosen) for name, outcome in selection.outcomes.items()},
         "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},
-        "holdout": {name: found._asdict() for name, found in evaluation.items()},
+        "holdout": {name: found._asdict() for name, found in (evaluation or {}).items()},
     }
 
 
@@ -84,6 +95,15 @@ def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
         "positives": int(frame.target.sum()),
         "sha256": digest.hexdigest(),
     }
+
+
+def _kind(candidate: Candidate) -> str:
+    steps = candidate.estimator.steps if hasattr(candidate.estimator, "steps") else [("", candidate.estimator)]
+    return " after ".join(type(step).__name__ for _, step in reversed(steps))
+
+
+def _grid(candidate: Candidate) -> str:
+    return ", ".join(f"{name.split('__')[-1]} of {list(values)}" for name, values in candidate.grid.items()) or "–"
 
 
 def _summary(outcome: Outcome) -> dict[str, str]:

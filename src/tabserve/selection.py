@@ -102,8 +102,9 @@ class Selection:
         return choose(self.frame.target, self.winner.probability, self.frame.problem.criterion)
 
     def refit(self) -> xgb.Booster:
-        """The winner fitted on all development rows."""
+        """The winner fitted on all development rows; it knows the features by name."""
         booster: xgb.Booster = self.winner.candidate.fit(self.frame).get_booster()
+        booster.feature_names = list(self.frame.problem.features)
         return booster
 
     def _mean(self, outcome: Outcome) -> float:

@@ -1,0 +1,98 @@
+"""A server process of one's own, for as long as a `with` block lasts: for notebooks, tests and benchmarks."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tabserve.errors import ServerError
+
+SERVE = (sys.executable, "-m", "tabserve", "serve")
+
+READY_SECONDS, STOP_SECONDS = 60.0, 20.0
+
+
+class Server(NamedTuple):
+    """A running server: its process, the addresses it listens on, and the file that its log goes to."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    grpc: str
+    metrics: str
+    log: Path
+
+
+@contextmanager
+def running(
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = SERVE,
+    ready: str = "/v2/models/xgboost-model/ready",
+) -> Iterator[Server]:
+    """Start a server on free ports of the loopback address, wait until it is ready, and stop it at the end.
+
+    Args:
+        folder: of `settings.json` and `model-settings.json`.
+        environment: variables beside the process's own, such as TABSERVE_MODEL.
+        command: what starts it, the folder's path goes last.
+        ready: the route that answers 200 once the model is loaded.
+
+    Raises:
+        ServerError: it ended, or was not ready in time; with the end of its log.
+    """
+    http, grpc, metrics = free_ports(3)
+    ports = {"MLSERVER_HTTP_PORT": http, "MLSERVER_GRPC_PORT": grpc, "MLSERVER_METRICS_PORT": metrics}
+    variables = {**os.environ, "MLSERVER_HOST": "127.0.0.1", **{name: str(port) for name, port in ports.items()}}
+    with tempfile.TemporaryDirectory(prefix="tabserve-") as scratch:
+        log = Path(scratch, "log")
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 (no shell, our own words)
+                [*command, str(folder)], env={**variables, **(environment or {})}, stdout=output, stderr=output
+            )
+        server = Server(process, *(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{metrics}"), log)
+        try:
+            _wait(server, ready)
+            yield server
+        finally:
+            _stop(process)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nobody listens on right now."""
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _wait(server: Server, ready: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise ServerError(f"The server ended with exit code {server.process.returncode}: {_end(server.log)}")
+        try:
+            with urlopen(server.url + ready, timeout=5):  # noqa: S310 (our own loopback address)
+                return
+        except (URLError, OSError):
+            time.sleep(0.05)
+    raise ServerError(f"The server was not ready within {READY_SECONDS:.0f} s: {_end(server.log)}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _end(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
