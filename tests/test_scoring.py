@@ -24,8 +24,9 @@ def model(model_folder: Path) -> Model:
 
 @pytest.fixture(scope="module")
 def boosters(model: Model, sample_frame: Frame) -> list[xgb.Booster]:
-    """The shared model's booster, and a deep one, which adds up many leaves for a row."""
+    """The shared model's booster, and a deep one, which adds up many leaves for a row; on one thread."""
     deep = xgb.XGBClassifier(n_estimators=30, max_depth=6, n_jobs=1).fit(sample_frame.features, sample_frame.target)
+    model.booster.set_param({"nthread": 1})
     return [model.booster, deep.get_booster()]
 
 
@@ -46,7 +47,6 @@ def test_permuted_rows_have_permuted_answers_to_the_bit(
 def test_threads_change_nothing(boosters: list[xgb.Booster], sample_frame: Frame, threads: int) -> None:
     """Not a bit, in batches of any size."""
     for booster in boosters:
-        booster.set_param({"nthread": 1})
         expected = probabilities(booster, sample_frame.features)
         booster.set_param({"nthread": threads})
         found = [probabilities(booster, sample_frame.features[:rows]) for rows in (1, 7, 64, len(sample_frame))]
