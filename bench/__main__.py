@@ -1,0 +1,84 @@
+"""Print seconds, peak memory and ratios of the slow parts."""
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+from tqdm import tqdm
+
+from bench.work import RATIOS, WORK
+from santander.sample import sample
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class Measured(NamedTuple):
+    """One run: wall-clock seconds of the work alone, and the process's peak memory in MiB, imports included."""
+
+    seconds: float
+    peak: float
+
+
+def main() -> None:
+    """Measure everything in turn, `--repeats` times, and print the medians."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000, help="rows of the table (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: %(default)s)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        csv = written(arguments.rows, Path(scratch, "train.csv"))
+        turns = tqdm(list(WORK) * arguments.repeats, disable=None)
+        runs = [(name, measured(name, arguments.rows, csv)) for name in turns]
+    medians = {name: [run for other, run in runs if other == name] for name in WORK}
+    print(table({name: Measured(*map(statistics.median, zip(*own, strict=True))) for name, own in medians.items()}))
+
+
+def written(rows: int, csv: Path) -> Path:
+    """The synthetic sample as a csv in Kaggle's format."""
+    frame = sample(rows, 0)
+    features = pd.DataFrame(frame.features, columns=list(frame.problem.features))
+    features.insert(0, "target", frame.target)
+    features.insert(0, "ID_code", frame.ids)
+    features.to_csv(csv, index=False, float_format="%.4f")
+    return csv
+
+
+def measured(name: str, rows: int, csv: Path) -> Measured:
+    """Run one piece of work in a process of its own."""
+    answers: SimpleQueue[Measured] = SPAWN.SimpleQueue()
+    process = SPAWN.Process(target=_measure, args=(name, rows, csv, answers))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"{name} failed; its reason stands above.")
+    return answers.get()
+
+
+def table(medians: dict[str, Measured]) -> str:
+    """The medians, one line each, and the ratios of speed below them."""
+    lines = [f"{'':<28}{'seconds':>9}{'peak MiB':>10}"]
+    lines += [f"{name:<28}{run.seconds:>9.2f}{run.peak:>10.0f}" for name, run in medians.items()]
+    lines += [
+        f"{ours} : {medians[theirs].seconds / medians[ours].seconds:.2f} × {theirs}" for ours, theirs in RATIOS.items()
+    ]
+    return "\n".join(lines)
+
+
+def _measure(name: str, rows: int, csv: Path, answers: "SimpleQueue[Measured]") -> None:
+    start = time.perf_counter()
+    WORK[name](rows, csv)
+    seconds = time.perf_counter() - start
+    answers.put(Measured(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+if __name__ == "__main__":
+    main()
