@@ -1,0 +1,1 @@
+"""A model folder behind the KServe V2 inference protocol."""
