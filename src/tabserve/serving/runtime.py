@@ -1,0 +1,129 @@
+"""The MLServer runtime that `model-settings.json` names: it loads a model folder and answers V2 requests with it."""
+
+import asyncio
+import gc
+import os
+from pathlib import Path
+from typing import Any
+
+from mlserver import MLModel, ModelSettings
+from mlserver.errors import InferenceError, MLServerError
+from mlserver.types import (
+    Datatype,
+    InferenceRequest,
+    InferenceResponse,
+    MetadataTensor,
+    Parameters,
+    ResponseOutput,
+    TensorData,
+)
+from mlserver.utils import to_absolute_path
+
+from tabserve import artifact
+from tabserve.errors import InvalidRequest, ServerError
+from tabserve.serving import tensors
+from tabserve.serving.batching import Batcher
+
+DEFAULT_BATCH_SIZE = 256
+"""Rows in a batch where the settings name no `max_batch_size`: more gain little speed and make others wait longer."""
+
+
+class TabularModel(MLModel):
+    """A binary classifier over a table of numbers."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        """Take the batch limits for ourselves: seeing no `max_batch_time`, MLServer leaves its own batching off."""
+        super().__init__(settings.model_copy(update={"max_batch_time": 0.0}))
+        self._limits = batch_limits(settings)
+
+    async def load(self) -> bool:
+        """Load and verify the model folder.
+
+        Raises:
+            ArtifactError: the folder is not whole.
+        """
+        self._model = await asyncio.to_thread(artifact.load, model_folder(self.settings))
+        # One thread: on shared cores, threads that wait for each other cost a small batch far more than they save.
+        self._model.booster.set_param({"nthread": 1})
+        self._batcher = Batcher(self._model.score, *self._limits)
+        width = len(self._model.problem.features)
+        self.inputs = [MetadataTensor(name=tensors.INPUT, datatype=Datatype.FP32, shape=[-1, width])]
+        self.outputs = [
+            MetadataTensor(name=name, datatype=Datatype(output.datatype), shape=[-1, output.columns])
+            for name, output in tensors.OUTPUTS.items()
+        ]
+        gc.collect()
+        gc.freeze()  # what is loaded stays: later collections need not walk through it
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """Answer a request.
+
+        Raises:
+            InferenceError: the request is invalid (HTTP 400, gRPC INVALID_ARGUMENT).
+            MLServerError: scoring failed (HTTP 500, gRPC INTERNAL).
+        """
+        try:
+            request = tensors.read(_document(payload), self._model.problem)
+        except InvalidRequest as error:
+            raise InferenceError(str(error)) from error
+        try:
+            scores = await self._batcher.score(request.features)
+        except Exception as error:
+            raise MLServerError("Scoring failed; the server's log says why.", status_code=500) from error
+        return InferenceResponse(
+            model_name=self.name,
+            model_version=self.version,
+            parameters=Parameters.model_validate({"threshold": repr(self._model.threshold)}),
+            outputs=[_response_output(output) for output in tensors.answer(scores, request.outputs)],
+        )
+
+
+def model_folder(settings: ModelSettings) -> Path:
+    """Where the model folder is: TABSERVE_MODEL, or else `parameters.uri`, relative to the settings file.
+
+    Raises:
+        ServerError: neither is given.
+    """
+    if chosen := os.environ.get("TABSERVE_MODEL"):
+        return Path(chosen)
+    if not settings.parameters or not settings.parameters.uri:
+        raise ServerError(
+            f"Model {settings.name!r} has no `parameters.uri`; expected the path of a model folder there."
+        )
+    return Path(to_absolute_path(settings, settings.parameters.uri))
+
+
+def batch_limits(settings: ModelSettings) -> tuple[int, float]:
+    """Rows in a batch, and seconds that its first waits for others.
+
+    Raises:
+        ServerError: one of them is negative, or no number.
+    """
+    size, time = settings.max_batch_size or DEFAULT_BATCH_SIZE, settings.max_batch_time
+    if size < 1 or not 0 <= time < float("inf"):
+        raise ServerError(
+            f"Model {settings.name!r} has `max_batch_size` {size} and `max_batch_time` {time};"
+            " expected rows of at least 1 and seconds of at least 0."
+        )
+    return size, time
+
+
+def _document(payload: InferenceRequest) -> dict[str, Any]:
+    """The request as plain data."""
+    return {
+        "inputs": [
+            {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape, "data": tensor.data.root}
+            for tensor in payload.inputs
+        ],
+        "outputs": [{"name": output.name} for output in payload.outputs or []],
+    }
+
+
+def _response_output(output: tensors.Output) -> ResponseOutput:
+    return ResponseOutput(
+        name=output.name,
+        datatype=Datatype(output.datatype),
+        shape=list(output.values.shape),
+        data=TensorData(root=output.values.ravel().tolist()),
+    )
