@@ -1,0 +1,5 @@
+"""`python -m tabserve` is `tabserve`."""
+
+from tabserve.cli import main
+
+main()
