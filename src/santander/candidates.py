@@ -44,7 +44,7 @@ def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate
         ),
         Candidate(
             "random-forest",
-            RandomForestClassifier(n_estimators=100, max_samples=0.2, random_state=seed, n_jobs=jobs),
+            RandomForestClassifier(n_estimators=100, max_samples=0.1, random_state=seed, n_jobs=jobs),
             {"min_samples_leaf": [1, 10]},
         ),
         Candidate(
