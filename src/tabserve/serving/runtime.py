@@ -46,6 +46,7 @@ class TabularModel(MLModel):
         # One thread: on shared cores, threads that wait for each other cost a small batch far more than they save.
         self._model.booster.set_param({"nthread": 1})
         self._batcher = Batcher(self._model.score, *self._limits)
+        self.settings.versions = [self.version] if self.version else []
         width = len(self._model.problem.features)
         self.inputs = [MetadataTensor(name=tensors.INPUT, datatype=Datatype.FP32, shape=[-1, width])]
         self.outputs = [

@@ -211,18 +211,18 @@ def _cells(tensor: Input) -> list[Any]:
     if len(tensor.shape) > 1 and tensor.data and isinstance(tensor.data[0], list):
         return _unnested(tensor, rows, width)
     if len(tensor.data) != rows * width:
-        raise InvalidRequest(f"{_named(tensor)}, which makes {rows * width} values; its data has {len(tensor.data)}.")
+        raise InvalidRequest(f"{_named(tensor)}; expected data of length {rows * width}, found {len(tensor.data)}.")
     return tensor.data
 
 
 def _unnested(tensor: Input, rows: int, width: int) -> list[Any]:
     if len(tensor.data) != rows:
-        raise InvalidRequest(f"{_named(tensor)}, which makes {rows} rows; its data has {len(tensor.data)}.")
+        raise InvalidRequest(f"{_named(tensor)}; expected data of length {rows}, found {len(tensor.data)}.")
     for number, row in enumerate(tensor.data):
         if not isinstance(row, list):
-            raise InvalidRequest(f"{_named(tensor)}; row {number} of its data is {_shown(row)}, expected a list.")
+            raise InvalidRequest(f"{_named(tensor)}; expected row {number} as a list, found {_shown(row)}.")
         if len(row) != width:
-            raise InvalidRequest(f"{_named(tensor)}; row {number} of its data has {len(row)} values, expected {width}.")
+            raise InvalidRequest(f"{_named(tensor)}; expected row {number} of length {width}, found {len(row)}.")
     return list(chain.from_iterable(tensor.data))
 
 

@@ -1,0 +1,27 @@
+"""Real servers, started once for all tests: by `tabserve serve`, and by plain MLServer."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tabserve import artifact
+from tabserve.artifact import Model
+from tabserve.process import SERVE, Server, running
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+MLSERVER_START = (str(Path(sys.executable).with_name("mlserver")), "start")
+
+
+@pytest.fixture(scope="session")
+def model(model_folder: Path) -> Model:
+    """What the servers serve, at hand."""
+    return artifact.load(model_folder)
+
+
+@pytest.fixture(scope="session", params=[SERVE, MLSERVER_START], ids=["tabserve-serve", "mlserver-start"])
+def server(request: pytest.FixtureRequest, model_folder: Path) -> Iterator[Server]:
+    """A running server, by either command."""
+    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder)}, request.param) as started:
+        yield started

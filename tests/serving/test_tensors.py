@@ -1,0 +1,304 @@
+"""A V2 request becomes float32 features, or is refused with one sentence; scores become V2 output tensors."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+
+from tabserve.errors import InvalidRequest
+from tabserve.problem import Problem
+from tabserve.scoring import Scores
+from tabserve.serving.tensors import INTEGERS, MAX_ROWS, OUTPUTS, answer, read
+
+PROBLEM = Problem("three", ("a", "b", "c"), id="id")
+GAPPY = replace(PROBLEM, allow_missing=True)
+NAN, INFINITY = float("nan"), float("inf")
+
+float32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
+matrices = npst.arrays(np.float32, st.tuples(st.integers(1, 5), st.just(3)), elements=float32)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def tensor(
+    data: object, shape: object = None, datatype: object = "FP32", name: object = "predict", **outputs: object
+) -> dict[str, Any]:
+    """A request of one tensor, by default of one row."""
+    item = {"name": name, "datatype": datatype, "shape": [1, 3] if shape is None else shape, "data": data}
+    return {"inputs": [item], **outputs}
+
+
+def columns(**data: list[Any]) -> dict[str, Any]:
+    """A request of one tensor for each column."""
+    return {
+        "inputs": [
+            {"name": name, "datatype": "FP64", "shape": [len(cells)], "data": cells} for name, cells in data.items()
+        ]
+    }
+
+
+def changed(document: dict[str, Any], number: int, **members: object) -> dict[str, Any]:
+    """The request with other members in one of its inputs."""
+    document = copy.deepcopy(document)
+    document["inputs"][number].update(members)
+    return document
+
+
+@given(matrices, st.booleans(), st.sampled_from(["FP32", "FP64"]), st.text(max_size=9))
+def test_one_tensor_keeps_every_bit(values: NDArray[np.float32], nested: bool, datatype: str, name: str) -> None:
+    """Flat or nested, FP32 or FP64, of any name: the features are the values, in float32 and row by row."""
+    data = values.tolist() if nested else values.ravel().tolist()
+    features = read(tensor(data, list(values.shape), datatype, name), PROBLEM).features
+    assert features.dtype == np.float32
+    assert features.flags.c_contiguous
+    assert features.tobytes() == values.tobytes()
+
+
+@given(matrices, st.permutations(["a", "b", "c", "id"]), st.sampled_from([[], [1]]), st.booleans())
+def test_columns_are_matched_by_name(
+    values: NDArray[np.float32], order: list[str], width: list[int], nested: bool
+) -> None:
+    """Whatever their order, and with or without a second dimension; the id column is not looked at."""
+    named = dict(zip("abc", values.T.tolist(), strict=True)) | {"id": ["x"] * len(values)}
+    shape = [len(values), *width]
+    inputs = []
+    for name in order:
+        data = [[cell] for cell in named[name]] if nested and width else named[name]
+        inputs.append({"name": name, "datatype": "BYTES" if name == "id" else "FP32", "shape": shape, "data": data})
+    features = read({"inputs": inputs}, PROBLEM).features
+    assert features.flags.c_contiguous
+    assert features.tobytes() == values.tobytes()
+
+
+@given(st.data(), st.sampled_from(sorted(INTEGERS)))
+def test_integers_within_their_datatype_are_taken(data: st.DataObject, datatype: str) -> None:
+    """As the float32 nearest to each."""
+    limits = INTEGERS[datatype]
+    cells = data.draw(st.lists(st.integers(int(limits.min), int(limits.max)), min_size=3, max_size=3))
+    assert read(tensor(cells, datatype=datatype), PROBLEM).features.tolist() == [
+        np.array(cells, dtype=np.float32).tolist()
+    ]
+
+
+def test_columns_may_differ_in_datatype() -> None:
+    """A whole-number column stands beside fractions."""
+    request = changed(columns(a=[1, 2], b=[0.5, 1.5], c=[0.25, -1]), 0, datatype="UINT8")
+    assert read(request, PROBLEM).features.tolist() == [[1, 0.5, 0.25], [2, 1.5, -1]]
+
+
+def test_a_problem_of_one_feature_takes_both_forms() -> None:
+    """One tensor and one column are then the same thing."""
+    problem = Problem("one", ("a",))
+    for name, shape in (("a", [2]), ("a", [2, 1]), ("predict", [2, 1])):
+        assert read(tensor([1.5, 2.5], shape, name=name), problem).features.tolist() == [[1.5], [2.5]]
+
+
+def test_a_tensor_may_be_named_like_a_feature() -> None:
+    """A single tensor may have any name."""
+    assert read(tensor([1, 2, 3], name="b"), PROBLEM).features.tolist() == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("cell", [None, NAN])
+@pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT8"])
+def test_a_missing_value_is_nan_where_the_problem_allows_it(cell: object, datatype: str) -> None:
+    """Null and NaN both say that a value is missing."""
+    features = read(tensor([1, cell, 3], datatype=datatype), GAPPY).features
+    assert np.array_equal(features, [[1, np.nan, 3]], equal_nan=True)
+
+
+@given(st.lists(st.sampled_from(sorted(OUTPUTS)), unique=True))
+def test_outputs_come_as_named(names: list[str]) -> None:
+    """In the request's order; all of them when none is named."""
+    asked = read(tensor([1, 2, 3], outputs=[{"name": name} for name in names]), PROBLEM).outputs
+    assert asked == (tuple(names) or ("predict", "predict_proba"))
+
+
+def test_outputs_may_be_left_out_or_carry_parameters() -> None:
+    """As Triton's client sends them."""
+    assert read(tensor([1, 2, 3], outputs=None), PROBLEM).outputs == ("predict", "predict_proba")
+    asked = [{"name": "predict", "parameters": {"binary_data": False}}]
+    assert read(tensor([1, 2, 3], outputs=asked), PROBLEM).outputs == ("predict",)
+
+
+def test_an_answer_holds_labels_and_both_probabilities() -> None:
+    """In float32, as XGBoost's own predict_proba computes them."""
+    scores = Scores(np.array([0.1, 0.7], dtype=np.float32), np.array([0, 1]))
+    proba, label = answer(scores, ("predict_proba", "predict"))
+    assert (label.name, label.datatype, label.values.tolist()) == ("predict", "INT64", [[0], [1]])
+    assert (proba.name, proba.datatype) == ("predict_proba", "FP32")
+    assert proba.values.dtype == np.float32
+    assert np.array_equal(proba.values, np.column_stack([1 - scores.probability, scores.probability]))
+    for name, output in {"predict": label, "predict_proba": proba}.items():
+        assert output.values.shape[1] == OUTPUTS[name].columns
+
+
+def test_the_row_limit_is_reached_and_not_passed() -> None:
+    """As many rows as the limit are taken, one more is not, in either form."""
+    assert len(read(tensor([0.0] * 3 * MAX_ROWS, [MAX_ROWS, 3]), PROBLEM).features) == MAX_ROWS
+    beyond = [0.0] * (MAX_ROWS + 1)
+    for request in (tensor(beyond * 3, [MAX_ROWS + 1, 3]), columns(a=beyond, b=beyond, c=beyond)):
+        with pytest.raises(InvalidRequest, match="has 10001 rows; send at most 10000 at a time"):
+            read(request, PROBLEM)
+
+
+THREE = columns(a=[1, 2], b=[3, 4], c=[5, 6])
+
+REFUSED = {
+    "no object": ([], r"The request is \[\]; expected an object with inputs\."),
+    "no inputs": ({}, "The request has no 'inputs'"),
+    "inputs no list": ({"inputs": {}}, r"The request has \{\} as its 'inputs'; expected a list\."),
+    "empty inputs": ({"inputs": []}, "The request has no inputs; expected one tensor, or one for each feature"),
+    "input no object": ({"inputs": [7]}, r"inputs\[0\] is 7; expected an object with name, datatype, shape, data"),
+    "no shape": ({"inputs": [{"name": "x", "datatype": "FP32", "data": []}]}, r"inputs\[0\] has no 'shape'"),
+    "name no string": (tensor([1, 2, 3], name=5), r"inputs\[0\] has 5 as its 'name'; expected a string"),
+    "name null": (tensor([1, 2, 3], name=None), r"inputs\[0\] has null as its 'name'; expected a string"),
+    "data no list": (tensor("123"), r"inputs\[0\] has '123' as its 'data'; expected a list"),
+    "unknown datatype": (tensor([1, 2, 3], datatype="F32"), "has datatype 'F32'; expected one of 'FP32', 'FP64'"),
+    "bytes": (tensor(["1", "2", "3"], datatype="BYTES"), "has datatype 'BYTES'; expected one of"),
+    "bool": (tensor([True, True, False], datatype="BOOL"), "has datatype 'BOOL'; expected one of"),
+    "negative dimension": (tensor([1, 2, 3], [-1, 3]), r"has shape \[-1, 3\]; a shape is a list of whole numbers"),
+    "zero dimension": (tensor([], [0, 3]), r"has shape \[0, 3\]; a shape is a list of whole numbers, each at least 1"),
+    "float dimension": (tensor([1, 2, 3], [1.0, 3]), r"has shape \[1\.0, 3\]; a shape is"),
+    "true dimension": (tensor([1, 2, 3], [True, 3]), r"has shape \[true, 3\]; a shape is"),
+    "no dimensions": (tensor([1, 2, 3], []), r"has shape \[\]; a shape is"),
+    "one dimension": (tensor([1, 2, 3], [3]), r"has shape \[3\]; expected \[rows, 3\]"),
+    "three dimensions": (tensor([1, 2, 3], [1, 3, 1]), r"has shape \[1, 3, 1\]; expected \[rows, 3\]"),
+    "too few features": (tensor([1, 2], [1, 2]), r"has shape \[1, 2\]; expected \[rows, 3\], one column for each"),
+    "too many values": (tensor([1, 2, 3, 4]), r"has shape \[1, 3\]; expected data of length 3, found 4\."),
+    "no values": (tensor([]), "expected data of length 3, found 0"),
+    "too many rows": (tensor([[1, 2, 3], [4, 5, 6]]), "expected data of length 1, found 2"),
+    "ragged": (tensor([[1, 2, 3], [4, 5]], [2, 3]), "expected row 1 of length 3, found 2"),
+    "half nested": (tensor([[1, 2, 3], 4], [2, 3]), "expected row 1 as a list, found 4"),
+    "nested too deep": (tensor([[[1], [2], [3]]]), r"Row 0, column 'a', is \[1\]; expected a number"),
+    "list among numbers": (tensor([1, [2], 3]), r"Row 0, column 'b', is \[2\]; expected a number"),
+    "null": (tensor([1, 2, None]), "Row 0, column 'c', is null; this model needs a number for every feature"),
+    "NaN": (tensor([1, NAN, 3]), "Row 0, column 'b', is NaN; this model needs a number for every feature"),
+    "true": (tensor([True, 2, 3]), "Row 0, column 'a', is true; expected a number"),
+    "string": (tensor([1, "1.5", 3]), "Row 0, column 'b', is '1.5'; expected a number"),
+    "infinity": (tensor([1, 2, -INFINITY]), "Row 0, column 'c', is -Infinity; expected a finite number"),
+    "beyond float32": (tensor([1, 1e39, 3]), r"is 1e\+39; a 32-bit float reaches only 3\.403e\+38"),
+    "beyond float32 in FP64": (tensor([1, 1e39, 3], datatype="FP64"), "a 32-bit float reaches only"),
+    "beyond float64": (tensor([1, 2, 10**400]), "is an integer of more than 64 bits; a 32-bit float reaches only"),
+    "second row": (tensor([1, 2, 3, 4, None, 6], [2, 3]), "Row 1, column 'b', is null"),
+    "fraction in integers": (
+        tensor([1, 2.5, 3], datatype="INT32"),
+        r"'b', is 2\.5; its tensor's datatype INT32 cannot",
+    ),
+    "too large for its integers": (
+        tensor([1, 2, 300], datatype="UINT8"),
+        r"'c', is 300\.0; its tensor's datatype UINT8",
+    ),
+    "negative unsigned": (tensor([-1, 2, 3], datatype="UINT64"), r"'a', is -1\.0; its tensor's datatype UINT64"),
+    "missing column": (
+        columns(a=[1], c=[2]),
+        "has no inputs for the features 'b'; expected one tensor, or one for each",
+    ),
+    "lone column": (columns(a=[1]), "has no inputs for the features 'b', 'c'"),
+    "lone id": (columns(id=[1, 2, 3]), r"has shape \[3\]; expected \[rows, 3\]"),
+    "extra column": (columns(a=[1], b=[2], c=[3], target=[0]), "has inputs that are no features: 'target'"),
+    "repeated column": (
+        {"inputs": THREE["inputs"] * 2},
+        "more than one input named 'a', 'b', 'c'; name each column once",
+    ),
+    "unequal columns": (columns(a=[1, 2], b=[3], c=[4, 5]), r"'b' has shape \[1\], and input 'a' has shape \[2\]"),
+    "wide column": (changed(THREE, 1, shape=[1, 2]), r"'b' has shape \[1, 2\]; expected \[rows\] or \[rows, 1\]"),
+    "column of other length": (changed(THREE, 2, data=[1]), r"'c' has shape \[2\]; expected data of length 2, found 1"),
+    "ragged column": (changed(THREE, 0, shape=[2, 1], data=[[1], [2, 3]]), "expected row 1 of length 1, found 2"),
+    "null in a column": (columns(a=[1, 2], b=[3, None], c=[5, 6]), "Row 1, column 'b', is null"),
+    "fraction in a column": (
+        changed(columns(a=[1, 2], b=[3, 4.5], c=[5, 6]), 1, datatype="INT64"),
+        r"Row 1, column 'b', is 4\.5; its tensor's datatype INT64",
+    ),
+    "bytes column": (changed(THREE, 1, datatype="BYTES"), "Input 'b' has datatype 'BYTES'"),
+    "outputs no list": (tensor([1, 2, 3], outputs="predict"), "has 'predict' as its 'outputs'; expected a list"),
+    "output no object": (tensor([1, 2, 3], outputs=["predict"]), r"outputs\[0\] is 'predict'; expected an object"),
+    "unknown output": (
+        tensor([1, 2, 3], outputs=[{"name": "proba"}]),
+        "Output 'proba' is unknown; this model answers 'predict', 'predict_proba'",
+    ),
+    "repeated output": (tensor([1, 2, 3], outputs=[{"name": "predict"}] * 2), "'predict' is asked for 2 times"),
+}
+
+
+@pytest.mark.parametrize(("request_", "sentence"), REFUSED.values(), ids=list(REFUSED))
+def test_what_is_wrong_is_said(request_: object, sentence: str) -> None:
+    """Each mistake gets a sentence that names the place, what came and what was expected."""
+    with pytest.raises(InvalidRequest, match=sentence):
+        read(request_, PROBLEM)
+
+
+def sentence_of(request: object, problem: Problem) -> str | None:
+    """Why the request is refused, or nothing if it is valid; any other error is the test's."""
+    try:
+        features = read(request, problem).features
+    except InvalidRequest as error:
+        return str(error)
+    assert features.dtype == np.float32
+    assert 1 <= len(features) <= MAX_ROWS
+    assert features.shape[1] == len(problem.features)
+    assert not np.isinf(features).any()
+    assert problem.allow_missing or not np.isnan(features).any()
+    return None
+
+
+def places(node: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to every value of a JSON document."""
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+def replaced(document: object, path: tuple[Any, ...], value: object) -> object:
+    """The document with another value at one place."""
+    if not path:
+        return value
+    changing: Any = copy.copy(document)
+    changing[path[0]] = replaced(changing[path[0]], path[1:], value)
+    return changing
+
+
+VALID = [
+    tensor([1, 2, 3, 4, 5, 6], [2, 3], outputs=[{"name": "predict"}]),
+    tensor([[1, 2, 3]], datatype="INT8"),
+    columns(a=[1, 2], b=[3, 4], c=[5, 6], id=["x", "y"]),
+    columns(a=[1], b=[2], c=[3]),
+]
+
+
+@given(st.data(), st.sampled_from(VALID), st.sampled_from([PROBLEM, GAPPY]))
+def test_one_wrong_value_anywhere_is_refused_in_one_sentence(
+    data: st.DataObject, request: dict[str, Any], problem: Problem
+) -> None:
+    """Never another error: whatever stands at some place of a valid request, it is valid or refused."""
+    path = data.draw(st.sampled_from(places(request)))
+    value = data.draw(json_values | st.text(min_size=500) | st.integers(min_value=10**5000))
+    sentence = sentence_of(replaced(request, path, value), problem)
+    if sentence is not None:
+        assert sentence.endswith(".")
+        assert sentence.isprintable()
+        assert len(sentence) < 500
+
+
+@given(json_values)
+def test_any_json_is_valid_or_refused(document: object) -> None:
+    """Never another error."""
+    assert sentence_of(document, PROBLEM)
+
+
+def test_long_names_and_lists_are_shortened() -> None:
+    """A refusal stays short, however long the request."""
+    many = {
+        "inputs": [{"name": "x" * 10_000 + str(n), "datatype": "FP32", "shape": [1], "data": [1]} for n in range(99)]
+    }
+    sentence = sentence_of(many, PROBLEM)
+    assert sentence
+    assert "and 87 more" in sentence
+    assert len(sentence) < 1_500
