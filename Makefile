@@ -6,10 +6,10 @@ IS_PYTHON_311 = import sys; sys.exit(sys.version_info[:2] != (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3; do \
 	$$name -c "$(IS_PYTHON_311)" 2>/dev/null && { echo $$name; break; }; done)
 BIN := .venv/bin
+READY := .venv/.ready
 
 # XGBoost's threads wait by spinning unless told otherwise: on shared cores that made training 6 times slower.
 export OMP_WAIT_POLICY ?= passive
-READY := .venv/.ready
 
 # The options of `run` and `train`; `run` is a short version on fewer rows and candidates.
 OUT ?= build/model
