@@ -56,10 +56,10 @@ def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate
         Candidate("xgboost-defaults-weighted", boosted(max_depth=3, scale_pos_weight=WEIGHT)),
         Candidate(
             "xgboost-depth-2",
-            boosted(max_depth=2, n_estimators=2000, learning_rate=0.05, colsample_bytree=0.1, subsample=0.3),
+            boosted(max_depth=2, n_estimators=1000, learning_rate=0.1, colsample_bytree=0.1, subsample=0.3),
         ),
-        Candidate("xgboost-stumps", stumps(n_estimators=2000)),
-        Candidate("xgboost-averaged-stumps", stumps(seeds=2, n_estimators=4000, colsample_bytree=0.02, subsample=0.2)),
+        Candidate("xgboost-stumps", stumps(n_estimators=1500)),
+        Candidate("xgboost-averaged-stumps", stumps(seeds=2, n_estimators=3000, colsample_bytree=0.02, subsample=0.2)),
     ]
     return {candidate.name: candidate for candidate in listed}
 

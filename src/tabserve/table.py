@@ -16,8 +16,8 @@ import pyarrow.parquet
 
 from tabserve.errors import DataError
 
-BLOCK_BYTES = 8 << 20
-"""Bytes of csv parsed at a time: memory stays near the result's own size."""
+BLOCK_BYTES = 2 << 20
+"""Bytes of csv parsed at a time; Arrow reads up to 32 such blocks ahead."""
 
 PARQUET_ROWS = 10_000
 """Rows of parquet decoded at a time."""

@@ -1,0 +1,41 @@
+"""A file appears whole, or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from tabserve.atomic import whole
+from tabserve.errors import DataError
+
+
+def test_a_block_that_ends_well_leaves_the_whole_file(tmp_path: Path) -> None:
+    """And nothing beside it; others may read it."""
+    out = tmp_path / "out.csv"
+    with whole(out) as temporary:
+        temporary.write_text("all of it")
+        assert not out.exists()
+    assert out.read_text() == "all of it"
+    assert list(tmp_path.iterdir()) == [out]
+    assert out.stat().st_mode & 0o444 == 0o444
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
+def test_a_block_that_fails_changes_nothing(tmp_path: Path, interruption: type[BaseException]) -> None:
+    """What was there before stays, and no temporary file is left."""
+    out = tmp_path / "out.csv"
+    out.write_text("earlier")
+    with pytest.raises(interruption), whole(out) as temporary:  # noqa: PT012 (the block is what is tested)
+        temporary.write_text("half of")
+        raise interruption
+    assert out.read_text() == "earlier"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_place_below_a_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Nothing can be written below a regular file, not even by root."""
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(DataError, match=r"cannot be written: .*nothing was changed"),
+        whole(tmp_path / "file" / "out.csv"),
+    ):
+        pytest.fail("the block must not start")

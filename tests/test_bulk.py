@@ -1,0 +1,130 @@
+"""Scoring files: every row once, in order, with the model's own answers; whole or not at all."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabserve import artifact
+from tabserve.bulk import score_file
+from tabserve.errors import DataError
+from tabserve.frame import Frame
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "score.py"
+
+
+@pytest.fixture(scope="module")
+def table(sample_frame: Frame) -> pd.DataFrame:
+    """Rows to score, in Kaggle's test format."""
+    features = pd.DataFrame(sample_frame.features, columns=list(sample_frame.problem.features))
+    return pd.concat([pd.Series(sample_frame.ids, name="ID_code"), features], axis=1)
+
+
+@pytest.fixture(scope="module")
+def rows(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a csv."""
+    path = tmp_path_factory.mktemp("rows") / "test.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+def ask(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run scripts/score.py."""
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_file_gets_the_answers_of_its_rows_to_the_bit(
+    model_folder: Path, sample_frame: Frame, rows: Path, tmp_path: Path
+) -> None:
+    """Ids, labels and probabilities stand in the file's order."""
+    model, out = artifact.load(model_folder), tmp_path / "scores.csv"
+    assert score_file(model, rows, out) == len(sample_frame)
+    found, expected = pd.read_csv(out), model.score(sample_frame.features)
+    assert list(found.columns) == ["ID_code", "label", "probability"]
+    assert list(found["ID_code"]) == list(sample_frame.ids)
+    assert np.array_equal(found["label"], expected.label)
+    assert np.array_equal(found["probability"].astype(np.float32), expected.probability)
+
+
+def test_every_format_gets_the_same_answers(
+    model_folder: Path, table: pd.DataFrame, rows: Path, tmp_path: Path
+) -> None:
+    """Csv, csv.gz, zip and parquet."""
+    model, first = artifact.load(model_folder), tmp_path / "first.csv"
+    score_file(model, rows, first)
+    table.to_csv(tmp_path / "rows.csv.gz", index=False)
+    table.to_csv(tmp_path / "rows.zip", index=False, compression={"method": "zip", "archive_name": "test.csv"})
+    table.to_parquet(tmp_path / "rows.parquet")
+    for name in ("rows.csv.gz", "rows.zip", "rows.parquet"):
+        score_file(model, tmp_path / name, tmp_path / "next.csv")
+        assert (tmp_path / "next.csv").read_bytes() == first.read_bytes()
+
+
+def test_a_bad_row_at_the_end_leaves_no_file(model_folder: Path, rows: Path, tmp_path: Path) -> None:
+    """An error in the last row is found after the first ones were written: the output must not appear."""
+    broken, out = tmp_path / "broken.csv", tmp_path / "out" / "scores.csv"
+    out.parent.mkdir()
+    broken.write_text(rows.read_text().rsplit(",", 1)[0] + ",abc\n")
+    with pytest.raises(DataError, match=r"row 4000, column 'var_199': expected a number, found 'abc'"):
+        score_file(artifact.load(model_folder), broken, out)
+    assert not list(out.parent.iterdir())
+
+
+def test_memory_does_not_grow_with_the_file(model_folder: Path, rows: Path, tmp_path: Path) -> None:
+    """Once the file is longer than the blocks that are read ahead, three times the rows take no more memory."""
+    header, body = rows.read_text().split("\n", 1)
+    code = (
+        "import resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks, sizes = [], []
+    for times in (12, 36):
+        many = tmp_path / f"{times}.csv"
+        many.write_text(f"{header}\n{body * times}")
+        options = ["--model", str(model_folder), "--data", str(many), "--out", str(tmp_path / "scores.csv")]
+        command = [sys.executable, "-c", code, str(SCRIPT), *options]
+        finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+        peaks.append(int(finished.stdout.split()[-1]) / 1024)
+        sizes.append(many.stat().st_size / 2**20)
+    more, longer = peaks[1] - peaks[0], sizes[1] - sizes[0]
+    assert more < longer / 4, f"{longer:.0f} MiB more of csv took {more:.0f} MiB more of memory"
+
+
+def test_the_command_says_how_many_rows_it_scored(model_folder: Path, rows: Path, tmp_path: Path) -> None:
+    """One sentence, and no progress bar where nobody watches."""
+    finished = ask("--model", model_folder, "--data", rows, "--out", tmp_path / "scores.csv")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout == f"Scored 4,000 rows into {tmp_path / 'scores.csv'}.\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "replaced"),
+    [
+        (3, {"--data": "missing"}),
+        (3, {"--out": "missing/scores.csv"}),
+        (4, {"--model": "missing"}),
+        (2, {"--rows": "5"}),
+    ],
+    ids=["no such table", "no such place", "no such model", "no such option"],
+)
+def test_the_command_ends_with_one_sentence_on_bad_input(
+    code: int, replaced: dict[str, str], model_folder: Path, rows: Path, tmp_path: Path
+) -> None:
+    """No traceback, and an exit code that says what kind of trouble it was."""
+    options = {"--model": model_folder, "--data": rows, "--out": tmp_path / "scores.csv"}
+    options |= {name: tmp_path / value for name, value in replaced.items()}
+    finished = ask(*(word for option in options.items() for word in option))
+    assert finished.returncode == code, finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_is_a_good_page() -> None:
+    """It shows every option and the exit codes."""
+    page = ask("--help").stdout
+    assert all(word in page for word in ("--data", "--out", "--model", "exit codes", "examples"))

@@ -1,0 +1,130 @@
+"""Fetching the real table: it is checked before it appears, and trouble is one sentence."""
+
+import os
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from santander.problem import PROBLEM
+from tabserve.frame import Frame, read
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "fetch_data.py"
+
+UNREACHABLE = "http://127.0.0.1:9"
+"""Port 9 of this machine: nobody listens there."""
+
+
+def fetch(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run scripts/fetch_data.py."""
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    variables = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=variables)
+
+
+def kaggle_client(folder: Path, table: Path) -> str:
+    """A PATH whose `kaggle` delivers this table as Kaggle does: zipped, into the folder after -p."""
+    client = folder / "kaggle"
+    client.write_text(
+        f"#!{sys.executable}\n"
+        "import shutil, sys, zipfile\n"
+        "place = sys.argv[sys.argv.index('-p') + 1]\n"
+        "with zipfile.ZipFile(f'{place}/train.csv.zip', 'w') as archive:\n"
+        f"    archive.write({str(table)!r}, 'train.csv')\n"
+    )
+    client.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.fixture
+def fetch_data() -> ModuleType:
+    """The script, imported."""
+    spec = spec_from_file_location("fetch_data", SCRIPT)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def small(sample_frame: Frame, tmp_path: Path) -> Path:
+    """A table in Kaggle's format with too few rows."""
+    features = pd.DataFrame(sample_frame.features[:20], columns=list(PROBLEM.features))
+    features.insert(0, "target", [0, 1] * 10)
+    features.insert(0, "ID_code", [f"train_{row}" for row in range(20)])
+    path = tmp_path / "small.csv"
+    features.to_csv(path, index=False)
+    return path
+
+
+def test_an_unreachable_openml_is_one_sentence(tmp_path: Path) -> None:
+    """And leaves nothing behind."""
+    out = tmp_path / "data" / "train.csv"
+    finished = fetch("--out", out, https_proxy=UNREACHABLE, SCIKIT_LEARN_DATA=str(tmp_path / "cache"))
+    assert finished.returncode == 3
+    assert "OpenML did not deliver data set 45566" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert not list(out.parent.iterdir())
+
+
+def test_without_kaggles_client_it_says_how_to_get_it(tmp_path: Path) -> None:
+    """The advice names the command."""
+    finished = fetch("--source", "kaggle", "--out", tmp_path / "train.csv", PATH=str(tmp_path))
+    assert finished.returncode == 3
+    assert "pip install kaggle" in finished.stderr
+
+
+def test_a_client_that_fails_is_quoted(tmp_path: Path) -> None:
+    """Its own words say what to do, as when the rules were not accepted."""
+    client = tmp_path / "kaggle"
+    client.write_text("#!/bin/sh\necho '403 - accept the rules' >&2\nexit 1\n")
+    client.chmod(0o755)
+    finished = fetch("--source", "kaggle", "--out", tmp_path / "d" / "train.csv", PATH=f"{tmp_path}:/bin:/usr/bin")
+    assert finished.returncode == 3
+    assert "accept the rules" in finished.stderr
+    assert not list((tmp_path / "d").iterdir())
+
+
+def test_a_table_that_is_not_the_competitions_does_not_appear(small: Path, tmp_path: Path) -> None:
+    """Twenty rows are not 200,000."""
+    out = tmp_path / "data" / "train.csv"
+    finished = fetch("--source", "kaggle", "--out", out, PATH=kaggle_client(tmp_path, small))
+    assert finished.returncode == 3
+    assert "holds 20 rows, 10 of them positive; expected 200,000 and 20,098" in finished.stderr
+    assert not list(out.parent.iterdir())
+
+
+def test_a_whole_table_appears_and_is_kept(
+    fetch_data: ModuleType,
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The second time it is checked and not fetched again."""
+    monkeypatch.setattr(fetch_data, "ROWS", 20)
+    monkeypatch.setattr(fetch_data, "POSITIVES", 10)
+    out = tmp_path / "data" / "train.csv"
+    monkeypatch.setattr(sys, "argv", ["fetch_data.py", "--source", "kaggle", "--out", str(out)])
+    monkeypatch.setenv("PATH", kaggle_client(tmp_path, small))
+    fetch_data.main()
+    assert out.read_bytes() == small.read_bytes()
+    monkeypatch.setenv("PATH", "")
+    fetch_data.main()
+    assert capsys.readouterr().out.count("holds 20 rows of 200 features, 10 of them positive.") == 2
+
+
+def test_openmls_table_becomes_kaggles(fetch_data: ModuleType, small: Path, tmp_path: Path) -> None:
+    """Without ids and with labels as text or truth values, rows and values stay what they were."""
+    original = pd.read_csv(small)
+    for spelling in (lambda label: label, str, bool, float, lambda label: str(bool(label))):
+        table = original.drop(columns="ID_code").assign(target=original["target"].map(spelling))
+        fetch_data.kaggle_format(table).to_csv(tmp_path / "made.csv", index=False)
+        found = read(tmp_path / "made.csv", PROBLEM)
+        assert list(found.target) == list(original["target"])
+        assert list(found.ids) == list(original["ID_code"])

@@ -1,0 +1,38 @@
+"""A server of one's own says why it did not start, and does not outlive its block."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tabserve import process
+from tabserve.errors import ServerError
+
+
+def test_a_server_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) -> None:
+    """The reason it gave is in the error."""
+    command = [sys.executable, "-c", "import sys; print('no model here'); sys.exit(7)"]
+    with pytest.raises(ServerError, match=r"exit code 7: no model here"), process.running(tmp_path, command=command):
+        pytest.fail("the block must not start")
+
+
+def test_a_server_that_is_never_ready_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the deadline, whatever it does with SIGTERM."""
+    monkeypatch.setattr(process, "READY_SECONDS", 1.0)
+    monkeypatch.setattr(process, "STOP_SECONDS", 0.5)
+    pid = tmp_path / "pid"
+    deaf = (
+        "import os, pathlib, signal, sys, time; signal.signal(15, signal.SIG_IGN);"
+        f" pathlib.Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    )
+    with (
+        pytest.raises(ServerError, match="not ready within 1 s"),
+        process.running(tmp_path, command=[sys.executable, "-c", deaf]),
+    ):
+        pytest.fail("the block must not start")
+    assert not Path("/proc", pid.read_text()).exists()
+
+
+def test_free_ports_differ() -> None:
+    """Each can be taken by another server."""
+    assert len(set(process.free_ports(3))) == 3
