@@ -35,6 +35,9 @@ OBJECTIVE = "binary:logistic"
 
 GOLDEN_TOLERANCE = 1e-6
 
+MAX_THRESHOLD = math.nextafter(1.0, 2.0)
+"""Nobody is positive, not even at probability 1: what is best where a false positive costs very much."""
+
 CRITERIA = {"F1": F1, "Costs": Costs}
 
 log = logging.getLogger(__name__)
@@ -47,7 +50,7 @@ class Model:
     Attributes:
         booster: gives the probability of the positive class; objective `binary:logistic`.
         problem: the problem it answers, its features in the order the booster sees them.
-        threshold: the label is 1 where the probability reaches it; in [0, 1].
+        threshold: the label is 1 where the probability reaches it; in [0, 1], or `MAX_THRESHOLD`.
         metrics: what the evaluation found; no times, so that the same run gives the same bytes.
         data: what the model was trained on.
         versions: of the libraries that made it.
@@ -90,6 +93,8 @@ def save(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> 
             _swap(fresh, folder, Path(beside, "replaced"))
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}; nothing was changed there.") from error
+    except ArtifactError as error:
+        raise ArtifactError(f"{folder} was not written, as it could not be loaded again: {error}") from error
     except xgb.core.XGBoostError as error:
         raise ArtifactError(
             f"{folder} cannot be written: XGBoost could not write {MODEL}; is the disk full?"
@@ -104,10 +109,15 @@ def check_place(folder: Path) -> None:
         ArtifactError: something that is not a model folder is there, or the nearest existing parent is no folder that
             can be written to.
     """
-    if folder.exists() and not (folder / MANIFEST).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ArtifactError(f"{folder} exists and is not a model folder; name another place, or remove it first.")
-    parent = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
+    try:
+        found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        parent = next(parent for parent in folder.absolute().parents if parent.exists())
+        writable = parent.is_dir() and os.access(parent, os.W_OK)
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written: {error.strerror}.") from error
+    if found and not {MANIFEST} <= found <= {MODEL, GOLDEN, MANIFEST, CARD}:
+        raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
+    if not writable:
         raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.")
 
 
@@ -145,7 +155,8 @@ def _write(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -
     classifier = xgb.XGBClassifier()
     classifier.load_model(model.booster.save_raw("ubj"))
     classifier.save_model(folder / MODEL)
-    rows = {"features": golden.tolist(), "probability": probabilities(model.booster, golden).tolist()}
+    cells = np.where(np.isnan(golden), None, golden)  # type: ignore[call-overload]
+    rows = {"features": cells.tolist(), "probability": probabilities(model.booster, golden).tolist()}
     (folder / GOLDEN).write_text(json.dumps(rows) + "\n")
     (folder / CARD).write_text(card)
     manifest = {
@@ -177,15 +188,16 @@ def _swap(fresh: Path, folder: Path, aside: Path) -> None:
 
 
 def _described(problem: Problem) -> dict[str, Any]:
+    name = type(problem.criterion).__name__
+    if name not in CRITERIA:
+        raise ArtifactError(f"A model folder cannot hold the criterion {name}; expected {' or '.join(CRITERIA)}.")
     fields = asdict(problem)
     del fields["features"]
-    return fields | {"criterion": {"name": type(problem.criterion).__name__, **fields["criterion"]}}
+    return fields | {"criterion": {"name": name, **fields["criterion"]}}
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
-    if not folder.is_dir():
-        raise ArtifactError(f"{folder} is not a folder; expected a model folder as `scripts/train.py` writes it.")
     manifest = _json(path, _bytes(path))
     found = manifest.get("format_version")
     if found != FORMAT_VERSION:
@@ -214,7 +226,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}; a model folder is only usable whole.") from error
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}; expected a whole model folder.") from error
 
 
 def _json(path: Path, content: bytes) -> dict[str, Any]:
@@ -244,16 +256,19 @@ def _problem(folder: Path, manifest: Mapping[str, Any]) -> Problem:
 
 def _threshold(folder: Path, manifest: Mapping[str, Any]) -> float:
     threshold = manifest.get("threshold")
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= MAX_THRESHOLD:
         raise ArtifactError(f"{folder / MANIFEST} has threshold {threshold!r}, expected a number from 0 to 1.")
     return float(threshold)
 
 
 def _booster(path: Path, content: bytes, problem: Problem) -> xgb.Booster:
+    unreadable = ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.")
+    if not content:  # XGBoost would end the process
+        raise unreadable
     try:
         booster = xgb.Booster(model_file=bytearray(content))
     except (xgb.core.XGBoostError, ValueError) as error:
-        raise ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.") from error
+        raise unreadable from error
     objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
     if objective != OBJECTIVE:
         raise ArtifactError(f"{path} holds a model of objective {objective}, expected {OBJECTIVE}.")
