@@ -506,6 +506,12 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("problem with a stranger", with_problem(colour="red"), MANIFEST, NO_PROBLEM),
     ("criterion unknown", with_problem(criterion={"name": "Best"}), MANIFEST, NO_PROBLEM),
     ("criterion without costs", with_problem(criterion={"name": "Costs"}), MANIFEST, NO_PROBLEM),
+    (
+        "criterion of no cost",
+        with_problem(criterion={"name": "Costs", "false_positive": 0, "false_negative": 1}),
+        MANIFEST,
+        NO_PROBLEM,
+    ),
     ("criterion a text", with_problem(criterion="F1"), MANIFEST, NO_PROBLEM),
     ("labels a number", with_problem(labels=1), MANIFEST, NO_PROBLEM),
     ("labels equal", with_problem(labels=["1", "1"]), MANIFEST, NO_PROBLEM),

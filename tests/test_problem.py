@@ -31,6 +31,7 @@ def test_two_equal_problems_are_the_same() -> None:
         pytest.param({"features": ("age", "customer")}, "named twice", id="id-among-features"),
         pytest.param({"id": "default"}, "named twice", id="target-as-id"),
         pytest.param({"labels": ("no", "no")}, "two different labels, not ('no', 'no')", id="equal-labels"),
+        pytest.param({"labels": (0, 1)}, "each written as text", id="labels-that-are-numbers"),
         pytest.param({"holdout": 0.0}, "not 0.0 and 5", id="no-holdout"),
         pytest.param({"holdout": 1.0}, "not 1.0 and 5", id="all-held-out"),
         pytest.param({"folds": 1}, "not 0.2 and 1", id="one-fold"),

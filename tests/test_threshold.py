@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
+from tabserve.errors import UsageError
 from tabserve.threshold import Costs, Counts, Criterion, choose, cross_fitted, curve, f1
 
 
@@ -22,7 +23,7 @@ class Scored(NamedTuple):
 
 NEIGHBOURS = [float(np.nextafter(0.5, 0)), 0.5, float(np.nextafter(0.5, 1))]
 PROBABILITIES = st.floats(0, 1) | st.sampled_from([0.0, *NEIGHBOURS, 1.0])
-CRITERIA = st.just(f1) | st.builds(Costs, st.integers(0, 9), st.integers(0, 9))
+CRITERIA = st.just(f1) | st.builds(Costs, st.integers(1, 9), st.integers(1, 9))
 
 
 @st.composite
@@ -110,6 +111,14 @@ def test_nobody_is_positive_when_that_is_cheapest(largest: float) -> None:
     """Also next to the largest probability, and above a certain one."""
     target, probability = np.array([1, 0], dtype=np.int8), np.array([0.1, largest])
     assert not (probability >= choose(target, probability, Costs(100, 1))).any()
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("inf"), float("nan")])
+def test_costs_that_no_threshold_can_answer_are_refused(wrong: float) -> None:
+    """A mistake costs something, and not everything."""
+    for costs in ((wrong, 1), (1, wrong)):
+        with pytest.raises(UsageError, match="Both costs must be numbers above 0"):
+            Costs(*costs)
 
 
 def test_the_criteria_are_told_apart_by_name() -> None:
