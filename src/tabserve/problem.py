@@ -39,8 +39,8 @@ class Problem:
         columns = [*self.features, self.target, *([self.id] if self.id else [])]
         if not self.features or len(set(columns)) != len(columns):
             raise UsageError("A problem needs at least one feature, and no column may be named twice.")
-        if len(set(self.labels)) != 2:
-            raise UsageError(f"A problem needs two different labels, not {self.labels}.")
+        if len(set(self.labels)) != 2 or not all(isinstance(label, str) for label in self.labels):
+            raise UsageError(f"A problem needs two different labels, not {self.labels}, each written as text.")
         if not 0 < self.holdout < 1 or self.folds < 2:
             raise UsageError(
                 "A problem needs a hold-out share between 0 and 1 and at least 2 folds,"

@@ -1,7 +1,9 @@
 """Candidates × stratified folds in, every fold's measures and the winner out."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +15,7 @@ from sklearn.base import ClassifierMixin, clone
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 from tqdm import tqdm
 
+from tabserve.errors import UsageError
 from tabserve.evaluation import measures
 from tabserve.frame import Frame
 from tabserve.split import fold_numbers
@@ -93,8 +96,15 @@ class Selection:
 
     @property
     def winner(self) -> Outcome:
-        """The best outcome that a model folder can hold."""
-        return max((outcome for outcome in self.outcomes.values() if outcome.candidate.servable), key=self._mean)
+        """The best outcome that a model folder can hold.
+
+        Raises:
+            UsageError: there is none.
+        """
+        servable = [outcome for outcome in self.outcomes.values() if outcome.candidate.servable]
+        if not servable:
+            raise UsageError(f"None of {', '.join(self.outcomes)} ends as an XGBoost model, which is served; add one.")
+        return max(servable, key=self._mean)
 
     @property
     def threshold(self) -> float:
@@ -116,8 +126,14 @@ def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
 
     Args:
         frame: the development rows.
-        candidates: at least one that is `servable`.
+        candidates: each with a name of its own; at least one that is `servable`, if a winner is wanted.
+
+    Raises:
+        UsageError: two candidates share a name, or one cannot learn from the missing values that the rows have.
     """
+    repeated = [name for name, times in Counter(candidate.name for candidate in candidates).items() if times > 1]
+    if repeated:
+        raise UsageError(f"More than one candidate is named {repeated[0]!r}; every candidate needs a name of its own.")
     fold = fold_numbers(frame)
     with tqdm(total=len(candidates) * frame.problem.folds, unit="fit", disable=None) as progress:
         outcomes = {candidate.name: _outcome(candidate, frame, fold, progress) for candidate in candidates}
@@ -129,13 +145,28 @@ def _outcome(candidate: Candidate, frame: Frame, fold: NDArray[np.int64], progre
     progress.set_description(candidate.name)
     for number in range(frame.problem.folds):
         start, held_out = time.perf_counter(), fold == number
-        fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
-        seconds.append(time.perf_counter() - start)
-        probability[held_out] = fitted[-1].predict_proba(frame.features[held_out])[:, 1]
+        with _missing_values_refused(candidate):
+            fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
+            seconds.append(time.perf_counter() - start)
+            probability[held_out] = fitted[-1].predict_proba(frame.features[held_out])[:, 1]
         progress.update()
     chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
     trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if candidate.servable]
     return Outcome(candidate, probability, _measured(frame, probability, fold), chosen, trees, seconds)
+
+
+@contextmanager
+def _missing_values_refused(candidate: Candidate) -> Iterator[None]:
+    """Name the candidate that takes no missing values; it is known only when scikit-learn meets one in some step."""
+    try:
+        yield
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        raise UsageError(
+            f"Candidate {candidate.name!r} takes no missing values, and the table has some; put an imputer before it,"
+            " or leave it out."
+        ) from error
 
 
 def _measured(frame: Frame, probability: NDArray[np.float64], fold: NDArray[np.int64]) -> pd.DataFrame:

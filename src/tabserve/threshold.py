@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tabserve.errors import UsageError
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -63,6 +65,13 @@ class Costs:
 
     false_positive: float
     false_negative: float
+
+    def __post_init__(self) -> None:
+        """Refuse costs that no threshold can answer."""
+        if not (0 < self.false_positive < np.inf and 0 < self.false_negative < np.inf):
+            raise UsageError(
+                f"Both costs must be numbers above 0, not {self.false_positive} and {self.false_negative}."
+            )
 
     @property
     def name(self) -> str:
