@@ -208,16 +208,16 @@ def _cells(tensor: Input) -> list[Any]:
             f"Input {_shown(tensor.name)} has datatype {_shown(tensor.datatype)}; expected one of {_listed(DATATYPES)}."
         )
     rows, width = tensor.shape[0], tensor.shape[-1] if len(tensor.shape) > 1 else 1
-    if len(tensor.shape) > 1 and tensor.data and isinstance(tensor.data[0], list):
-        return _unnested(tensor, rows, width)
+    if len(tensor.shape) > 1 and len(tensor.data) == rows and isinstance(tensor.data[0], list):
+        return _unnested(tensor, width)
     if len(tensor.data) != rows * width:
-        raise InvalidRequest(f"{_named(tensor)}; expected data of length {rows * width}, found {len(tensor.data)}.")
+        nested = f", or {rows} if nested" if len(tensor.shape) > 1 else ""
+        expected = f"expected data of length {rows * width}{nested}"
+        raise InvalidRequest(f"{_named(tensor)}; {expected}, found {len(tensor.data)}.")
     return tensor.data
 
 
-def _unnested(tensor: Input, rows: int, width: int) -> list[Any]:
-    if len(tensor.data) != rows:
-        raise InvalidRequest(f"{_named(tensor)}; expected data of length {rows}, found {len(tensor.data)}.")
+def _unnested(tensor: Input, width: int) -> list[Any]:
     for number, row in enumerate(tensor.data):
         if not isinstance(row, list):
             raise InvalidRequest(f"{_named(tensor)}; expected row {number} as a list, found {_shown(row)}.")
