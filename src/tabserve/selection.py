@@ -21,8 +21,8 @@ from tabserve.frame import Frame
 from tabserve.split import fold_numbers
 from tabserve.threshold import choose, cross_fitted
 
-INNER_SHARE = 0.2
-"""Share of the training rows that a grid is chosen on, inside each fold."""
+GRID_SHARE = 0.25
+"""Share of a fold's training rows that each point of a grid is fitted on; as many others compare them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Candidate:
         estimator = clone(self.estimator)
         if not self.grid:
             return estimator.fit(frame.features, frame.target)
-        inner = StratifiedShuffleSplit(1, test_size=INNER_SHARE, random_state=frame.problem.seed)
+        inner = StratifiedShuffleSplit(1, train_size=GRID_SHARE, test_size=GRID_SHARE, random_state=frame.problem.seed)
         search = GridSearchCV(estimator, self.grid, scoring="average_precision", cv=inner)
         return search.fit(frame.features, frame.target).best_estimator_
 
