@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
+from bench import rows
 from bench.work import RATIOS, WORK
 from santander.sample import sample
 
@@ -40,6 +41,7 @@ def main() -> None:
         runs = [(name, measured(name, arguments.rows, csv)) for name in turns]
     medians = {name: [run for other, run in runs if other == name] for name in WORK}
     print(table({name: Measured(*map(statistics.median, zip(*own, strict=True))) for name, own in medians.items()}))
+    print("", rows.table(), sep="\n")
 
 
 def written(rows: int, csv: Path) -> Path:

@@ -1,0 +1,59 @@
+"""What one row and a thousand cost on one thread: the committed model, and stumps before and after folding."""
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import xgboost as xgb
+from numpy.typing import NDArray
+
+from bench.work import MODEL
+from santander.sample import sample
+from tabserve import artifact
+from tabserve.additive import fold
+from tabserve.scoring import probabilities
+
+SEEDS, ROUNDS = 2, 3_000
+"""As many stumps as the committed model is folded from."""
+
+REPEATS = 200
+
+
+def table() -> str:
+    """Milliseconds of one call for 1 and for 1,000 rows, and the ratio that folding gains."""
+    frame = sample(2_000, 0)
+    stumps = [_stumps(seed, frame.features, frame.target) for seed in range(SEEDS)]
+    found = {
+        "committed model": _milliseconds([artifact.load(MODEL).booster], frame.features),
+        f"{SEEDS * ROUNDS:,} stumps": _milliseconds(stumps, frame.features),
+        "the same, folded": _milliseconds([fold(stumps, frame.features)], frame.features),
+    }
+    lines = [f"{'ms a call, one thread':<28}{'1 row':>9}{'1,000 rows':>12}"]
+    lines += [f"{name:<28}{one:>9.3f}{thousand:>12.2f}" for name, (one, thousand) in found.items()]
+    (_, slow, fast) = found.values()
+    return "\n".join(
+        [*lines, f"folding gains {slow[0] / fast[0]:.1f} × for 1 row, {slow[1] / fast[1]:.1f} × for 1,000 rows"]
+    )
+
+
+def _stumps(seed: int, features: NDArray[np.float32], target: NDArray[np.int8]) -> xgb.Booster:
+    stumps = xgb.XGBClassifier(max_depth=1, n_estimators=ROUNDS, colsample_bytree=0.02, random_state=seed, n_jobs=1)
+    booster: xgb.Booster = stumps.fit(features, target).get_booster()
+    return booster
+
+
+def _milliseconds(boosters: Sequence[xgb.Booster], features: NDArray[np.float32]) -> tuple[float, float]:
+    for booster in boosters:
+        booster.set_param({"nthread": 1})
+    return _median(boosters, features[:1]), _median(boosters, features[:1_000])
+
+
+def _median(boosters: Sequence[xgb.Booster], rows: NDArray[np.float32]) -> float:
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        for booster in boosters:
+            probabilities(booster, rows)
+        seconds.append(time.perf_counter() - start)
+    return 1_000 * statistics.median(seconds)
