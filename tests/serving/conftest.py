@@ -25,3 +25,9 @@ def server(request: pytest.FixtureRequest, model_folder: Path) -> Iterator[Serve
     """A running server, by either command."""
     with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder)}, request.param) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def _no_other_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model folder is named by the environment, and what a test names there ends with it."""
+    monkeypatch.setenv("TABSERVE_MODEL", "")

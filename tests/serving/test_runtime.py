@@ -140,7 +140,6 @@ def test_the_model_folder_is_beside_its_settings_or_where_the_variable_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relative `parameters.uri` starts at the settings file; TABSERVE_MODEL wins."""
-    monkeypatch.delenv("TABSERVE_MODEL", raising=False)
     document = {"name": "x", "implementation": RUNTIME, "parameters": {"uri": "./model"}}
     read = ModelSettings.model_validate(document | {"_source": str(tmp_path / "model-settings.json")})
     assert model_folder(read) == tmp_path / "model"
@@ -148,9 +147,8 @@ def test_the_model_folder_is_beside_its_settings_or_where_the_variable_says(
     assert model_folder(read) == Path("elsewhere")
 
 
-def test_settings_without_a_folder_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_without_a_folder_are_refused() -> None:
     """There is nothing to serve then."""
-    monkeypatch.delenv("TABSERVE_MODEL", raising=False)
     with pytest.raises(ServerError, match=r"'x' has no `parameters\.uri`"):
         model_folder(ModelSettings.model_validate({"name": "x", "implementation": RUNTIME}))
 

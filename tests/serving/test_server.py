@@ -306,7 +306,6 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     for variable, port in zip(variables, free_ports(3), strict=True):
         monkeypatch.setenv(variable, str(port))
     monkeypatch.setenv("MLSERVER_HOST", "127.0.0.1")
-    monkeypatch.delenv("TABSERVE_MODEL", raising=False)
     monkeypatch.setattr(serving, "install_uvloop_event_loop", lambda: None)
     monkeypatch.setattr(serving, "configure_logger", lambda: None)
     return serving.serve

@@ -55,7 +55,7 @@ class Input(NamedTuple):
     data: list[Any]
 
 
-class Answer(NamedTuple):
+class OutputKind(NamedTuple):
     """What the model can be asked for: the V2 datatype, the number of columns, and the values of a batch of scores."""
 
     datatype: str
@@ -64,8 +64,10 @@ class Answer(NamedTuple):
 
 
 OUTPUTS = {
-    "predict": Answer("INT64", 1, lambda scores: scores.label[:, np.newaxis]),
-    "predict_proba": Answer("FP32", 2, lambda scores: np.column_stack([1 - scores.probability, scores.probability])),
+    "predict": OutputKind("INT64", 1, lambda scores: scores.label[:, np.newaxis]),
+    "predict_proba": OutputKind(
+        "FP32", 2, lambda scores: np.column_stack([1 - scores.probability, scores.probability])
+    ),
 }
 """The label, and the probability of the negative and of the positive class."""
 
@@ -110,13 +112,8 @@ def _members(document: object, place: str, **members: type) -> dict[str, Any]:
 
 
 def _input(item: object, place: str) -> Input:
-    tensor = Input(
-        **{
-            name: value
-            for name, value in _members(item, place, name=str, datatype=str, shape=list, data=list).items()
-            if name in Input._fields
-        }
-    )
+    members = _members(item, place, name=str, datatype=str, shape=list, data=list)
+    tensor = Input(*(members[name] for name in Input._fields))
     if not tensor.shape or any(type(size) is not int or size < 1 for size in tensor.shape):
         raise InvalidRequest(f"{_named(tensor)}; a shape is a list of whole numbers, each at least 1.")
     return tensor
