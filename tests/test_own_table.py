@@ -15,7 +15,6 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 import requests
-import tritonclient.grpc as triton
 import xgboost as xgb
 from sklearn.datasets import load_breast_cancer
 from sklearn.impute import SimpleImputer
@@ -25,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 
 from tabserve import artifact
 from tabserve.bulk import score_file
+from tabserve.client import GrpcClient
 from tabserve.errors import UsageError
 from tabserve.frame import Frame, Rows, read, stream
 from tabserve.process import running
@@ -174,13 +174,10 @@ def test_missing_values_are_learned_from_and_asked_about_under_a_name_of_ones_ow
     with running(serve, ready="/v2/models/tumours/ready") as server:
         ask = changed(shown("ask.py"), "models/xgboost-model", "models/tumours")
         rest = asked(tmp_path, server.url, ask)["predict_proba"][1::2]
-        tensor = triton.InferInput("predict", features.shape, "FP32").set_data_from_numpy(features)
-        with triton.InferenceServerClient(server.grpc) as client:
-            grpc = client.infer("tumours", [tensor], client_timeout=30).as_numpy("predict_proba")
+        grpc = GrpcClient(server.grpc, "tumours", 30).ask(features, ["predict_proba"]).outputs["predict_proba"]
         literal = requests.post(f"{server.url}/v2/models/tumours/infer", data=b'{"inputs": [NaN]}', timeout=30)
     expected = model.score(features).probability.tolist()
     assert rest == pytest.approx(expected)
-    assert grpc is not None
     assert grpc[:, 1].tolist() == pytest.approx(expected)
     assert 400 <= literal.status_code < 500, "JSON has no NaN"
 
