@@ -19,7 +19,7 @@ import pytest
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from tabserve import artifact
+from tabserve import artifact, manifest
 from tabserve.artifact import CARD, GOLDEN, MANIFEST, MODEL, Model, golden_rows, load, save
 from tabserve.errors import ArtifactError
 from tabserve.frame import Frame
@@ -212,20 +212,22 @@ def test_what_is_not_ours_is_left_alone(occupy: Callable[[Path], Path], said: st
     assert content(tmp_path) == before
 
 
+OURS = {artifact.__file__, manifest.__file__}
+
 STEPS = {"mkdir", "save_model", "write_text", "read_bytes", "rename"}
 """What reads or changes files on the way to a saved folder."""
 
 
 @contextmanager
 def failing(at: int, error: Callable[[], BaseException], events: set[str]) -> Iterator[list[int]]:
-    """Raise an error at the n-th step, once: where the artifact module calls one of `STEPS`, or comes back from it.
+    """Raise an error at the n-th step, once: where a module of the folder calls one of `STEPS`, or comes back from it.
 
     Yields the number of steps taken so far.
     """
     steps = [0]
 
     def watch(frame: FrameType, event: str, _argument: object) -> None:
-        ours = frame.f_back is not None and frame.f_back.f_code.co_filename == artifact.__file__
+        ours = frame.f_back is not None and frame.f_back.f_code.co_filename in OURS
         if ours and frame.f_code.co_name in STEPS and event in events:
             steps[0] += 1
             if steps[0] == at:

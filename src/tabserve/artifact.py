@@ -8,7 +8,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,28 +17,16 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from tabserve.errors import ArtifactError, UsageError
+from tabserve.errors import ArtifactError
+from tabserve.manifest import Manifest, content, parsed
 from tabserve.problem import Problem
 from tabserve.scoring import Scores, probabilities, score
-from tabserve.threshold import F1, Costs
-
-FORMAT_VERSION = 1
-"""Version of the folder's layout.
-
-Raise it when a reader of the old version would misread the new one; teach `load` both, and keep a stored folder of the
-old version with a test that loads it.
-"""
 
 MODEL, GOLDEN, MANIFEST, CARD = "model.ubj", "golden.json", "manifest.json", "MODEL_CARD.md"
 
 OBJECTIVE = "binary:logistic"
 
 GOLDEN_TOLERANCE = 1e-6
-
-MAX_THRESHOLD = math.nextafter(1.0, 2.0)
-"""Nobody is positive, not even at probability 1: what is best where a false positive costs very much."""
-
-CRITERIA = {"F1": F1, "Costs": Costs}
 
 log = logging.getLogger(__name__)
 
@@ -139,14 +127,13 @@ def load(folder: Path) -> Model:
     Raises:
         ArtifactError: naming the file that is missing, damaged or foreign.
     """
-    manifest = _manifest(folder)
-    content, golden = (_checked(folder / name, manifest["files"]) for name in (MODEL, GOLDEN))
-    problem, threshold = _problem(folder, manifest), _threshold(folder, manifest)
-    booster = _booster(folder / MODEL, content, problem)
+    manifest = Manifest.read(folder / MANIFEST)
+    model, golden = (_checked(folder / name, manifest.files) for name in (MODEL, GOLDEN))
+    booster = _booster(folder / MODEL, model, manifest.problem)
     _check_golden(folder / GOLDEN, golden, booster)
-    if _sha256(folder / CARD) != manifest["files"].get(CARD):
+    if _sha256(folder / CARD) != manifest.files.get(CARD):
         log.warning("%s is missing or was changed after the model was saved.", folder / CARD)
-    return Model(booster, problem, threshold, manifest["metrics"], manifest["data"], manifest["versions"])
+    return Model(booster, manifest.problem, manifest.threshold, manifest.metrics, manifest.data, manifest.versions)
 
 
 def _write(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> None:
@@ -159,17 +146,9 @@ def _write(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -
     rows = {"features": cells.tolist(), "probability": probabilities(model.booster, golden).tolist()}
     (folder / GOLDEN).write_text(json.dumps(rows) + "\n")
     (folder / CARD).write_text(card)
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        "problem": _described(model.problem),
-        "features": model.problem.features,
-        "threshold": model.threshold,
-        "metrics": model.metrics,
-        "data": model.data,
-        "versions": model.versions,
-        "files": {name: _sha256(folder / name) for name in (MODEL, GOLDEN, CARD)},
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    files = {name: hashlib.sha256(content(folder / name)).hexdigest() for name in (MODEL, GOLDEN, CARD)}
+    manifest = Manifest(model.problem, model.threshold, model.metrics, model.data, model.versions, files)
+    manifest.write(folder / MANIFEST)
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -187,86 +166,21 @@ def _swap(fresh: Path, folder: Path, aside: Path) -> None:
         raise
 
 
-def _described(problem: Problem) -> dict[str, Any]:
-    name = type(problem.criterion).__name__
-    if name not in CRITERIA:
-        raise ArtifactError(f"A model folder cannot hold the criterion {name}; expected {' or '.join(CRITERIA)}.")
-    fields = asdict(problem)
-    del fields["features"]
-    return fields | {"criterion": {"name": name, **fields["criterion"]}}
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    manifest = _json(path, _bytes(path))
-    found = manifest.get("format_version")
-    if found != FORMAT_VERSION:
-        newer = isinstance(found, int) and found > FORMAT_VERSION
-        advice = "it was written by a newer tabserve, so update this one" if newer else "it is damaged, so train again"
-        raise ArtifactError(f"{path} has format version {found!r}, expected {FORMAT_VERSION}; {advice}.")
-    types = {"problem": dict, "features": list, "metrics": dict, "data": dict, "versions": dict, "files": dict}
-    for key, expected in types.items():
-        if not isinstance(manifest.get(key), expected):
-            raise ArtifactError(
-                f"{path} needs {key!r} as a {expected.__name__}, found {type(manifest.get(key)).__name__}."
-            )
-    return manifest
-
-
-def _checked(path: Path, checksums: Mapping[str, Any]) -> bytes:
-    content = _bytes(path)
-    if hashlib.sha256(content).hexdigest() != checksums.get(path.name):
+def _checked(path: Path, checksums: Mapping[str, str]) -> bytes:
+    found = content(path)
+    if hashlib.sha256(found).hexdigest() != checksums.get(path.name):
         raise ArtifactError(
             f"{path} does not have the checksum in {MANIFEST}; it was damaged, or comes from another model."
         )
-    return content
+    return found
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}; expected a whole model folder.") from error
-
-
-def _json(path: Path, content: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(content)
-    except ValueError as error:
-        raise ArtifactError(
-            f"{path} is not JSON ({error}); it was damaged, so copy or train the model again."
-        ) from error
-    if not isinstance(document, dict):
-        raise ArtifactError(f"{path} needs one JSON object, found a {type(document).__name__}.")
-    return document
-
-
-def _problem(folder: Path, manifest: Mapping[str, Any]) -> Problem:
-    try:
-        fields = dict(manifest["problem"])
-        criterion = dict(fields.pop("criterion"))
-        fields["criterion"] = CRITERIA[criterion.pop("name")](**criterion)
-        fields["labels"] = tuple(fields["labels"])
-        return Problem(features=tuple(manifest["features"]), **fields)
-    except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise ArtifactError(
-            f"{folder / MANIFEST} does not describe a problem ({error}); train the model again."
-        ) from error
-
-
-def _threshold(folder: Path, manifest: Mapping[str, Any]) -> float:
-    threshold = manifest.get("threshold")
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= MAX_THRESHOLD:
-        raise ArtifactError(f"{folder / MANIFEST} has threshold {threshold!r}, expected a number from 0 to 1.")
-    return float(threshold)
-
-
-def _booster(path: Path, content: bytes, problem: Problem) -> xgb.Booster:
+def _booster(path: Path, model: bytes, problem: Problem) -> xgb.Booster:
     unreadable = ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.")
-    if not content:  # XGBoost would end the process
+    if not model:  # XGBoost would end the process
         raise unreadable
     try:
-        booster = xgb.Booster(model_file=bytearray(content))
+        booster = xgb.Booster(model_file=bytearray(model))
     except (xgb.core.XGBoostError, ValueError) as error:
         raise unreadable from error
     objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
@@ -281,8 +195,8 @@ def _booster(path: Path, content: bytes, problem: Problem) -> xgb.Booster:
     return booster
 
 
-def _check_golden(path: Path, content: bytes, booster: xgb.Booster) -> None:
-    golden = _json(path, content)
+def _check_golden(path: Path, text: bytes, booster: xgb.Booster) -> None:
+    golden = parsed(path, text)
     try:
         features = np.array(golden["features"], dtype=np.float32)
         expected = np.array(golden["probability"], dtype=np.float64)
