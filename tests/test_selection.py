@@ -10,6 +10,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
@@ -333,12 +334,14 @@ def test_an_outcome_tells_what_was_chosen_and_what_it_cost(selection: Selection)
     assert all(seconds > 0 for outcome in (bayes, stumps, boosted) for seconds in outcome.seconds)
 
 
-def test_a_selection_can_be_repeated_to_the_bit(selection: Selection) -> None:
-    """The same rows and candidates give the same measures and probabilities."""
-    again = select(selection.frame, [outcome.candidate for outcome in selection.outcomes.values()])
-    for name, outcome in selection.outcomes.items():
-        assert np.array_equal(again.outcomes[name].probability, outcome.probability)
-        assert again.outcomes[name].measures.equals(outcome.measures)
+def test_a_selection_can_be_repeated_to_the_bit(sample_frame: Frame) -> None:
+    """The same rows and candidates give the same measures and probabilities, on several threads too."""
+    forest = Candidate("forest", RandomForestClassifier(50, max_depth=5, random_state=0, n_jobs=2))
+    frame = sample_frame.take(np.arange(1_000))
+    first, again = (select(frame, [BAYES, SCALED, STUMPS, forest]).outcomes for _ in range(2))
+    for name, outcome in first.items():
+        assert np.array_equal(again[name].probability, outcome.probability), name
+        assert again[name].measures.equals(outcome.measures), name
 
 
 def test_an_estimator_that_was_given_stays_unfitted(sample_frame: Frame) -> None:

@@ -148,11 +148,18 @@ def _outcome(candidate: Candidate, frame: Frame, fold: NDArray[np.int64], progre
         with _missing_values_refused(candidate):
             fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
             seconds.append(time.perf_counter() - start)
-            probability[held_out] = fitted[-1].predict_proba(frame.features[held_out])[:, 1]
+            probability[held_out] = _answers(fitted[-1], frame.features[held_out])
         progress.update()
     chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
     trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if candidate.servable]
     return Outcome(candidate, probability, _measured(frame, probability, fold), chosen, trees, seconds)
+
+
+def _answers(estimator: ClassifierMixin, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities of the positive class, on one thread: a forest's threads add up in the order in which they end."""
+    one_thread = {name: 1 for name in estimator.get_params() if name.endswith("n_jobs")}
+    probability: NDArray[np.float64] = estimator.set_params(**one_thread).predict_proba(features)[:, 1]
+    return probability
 
 
 @contextmanager
