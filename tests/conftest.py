@@ -1,7 +1,10 @@
 """What tests share: a synthetic sample, a model folder made from it, and the real data where it is at hand."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read at import: threads that wait leave busy cores to others
 
 import matplotlib as mpl
 import pytest

@@ -123,6 +123,14 @@ def test_missing_values_survive_in_golden_rows(tmp_path: Path) -> None:
     assert np.array_equal(found.score(rows), model.score(rows))
 
 
+@pytest.mark.parametrize("threshold", [0.0, 1.0, manifest.MAX_THRESHOLD])
+def test_the_outermost_thresholds_survive(threshold: float, tmp_path: Path) -> None:
+    """Everybody is positive, or only the certain ones, or nobody."""
+    found = saved(tmp_path / "model", replace(small(), threshold=threshold))
+    assert found.threshold == threshold
+    assert found.score(FEATURES).label.mean() == (threshold == 0)
+
+
 def test_golden_rows_are_nobodys(sample_frame: Frame) -> None:
     """Every cell comes from its own column, no row from the table; the seed decides."""
     features = sample_frame.features
