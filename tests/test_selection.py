@@ -173,6 +173,12 @@ def test_a_candidate_that_takes_no_missing_values_is_named(numbered: Frame) -> N
         select(replace(numbered, features=features), [SCALED])
 
 
+def test_another_mistake_in_a_candidate_keeps_its_own_words(numbered: Frame) -> None:
+    """It is not taken for missing values."""
+    with pytest.raises(ValueError, match="The 'C' parameter"):
+        select(numbered, [Candidate("impossible", LogisticRegression(C=-1))])
+
+
 def test_a_selection_without_an_xgboost_model_has_no_winner(numbered: Frame) -> None:
     """The best of all is known all the same."""
     found = select(numbered, [BAYES, SCALED])
