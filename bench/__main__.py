@@ -1,32 +1,17 @@
 """Print seconds, peak memory and ratios of the slow parts."""
 
 import argparse
-import multiprocessing
-import resource
 import statistics
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
 
 from bench import rows
+from bench.process import Measured, measured
 from bench.work import RATIOS, WORK
 from santander.sample import sample
-
-if TYPE_CHECKING:
-    from multiprocessing.queues import SimpleQueue
-
-SPAWN = multiprocessing.get_context("spawn")
-
-
-class Measured(NamedTuple):
-    """One run: wall-clock seconds of the work alone, and the process's peak memory in MiB, imports included."""
-
-    seconds: float
-    peak: float
 
 
 def main() -> None:
@@ -54,17 +39,6 @@ def written(rows: int, csv: Path) -> Path:
     return csv
 
 
-def measured(name: str, rows: int, csv: Path) -> Measured:
-    """Run one piece of work in a process of its own."""
-    answers: SimpleQueue[Measured] = SPAWN.SimpleQueue()
-    process = SPAWN.Process(target=_measure, args=(name, rows, csv, answers))
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise SystemExit(f"{name} failed; its reason stands above.")
-    return answers.get()
-
-
 def table(medians: dict[str, Measured]) -> str:
     """The medians, one line each, and the ratios of speed below them."""
     lines = [f"{'':<28}{'seconds':>9}{'peak MiB':>10}"]
@@ -73,13 +47,6 @@ def table(medians: dict[str, Measured]) -> str:
         f"{ours} : {medians[theirs].seconds / medians[ours].seconds:.2f} × {theirs}" for ours, theirs in RATIOS.items()
     ]
     return "\n".join(lines)
-
-
-def _measure(name: str, rows: int, csv: Path, answers: "SimpleQueue[Measured]") -> None:
-    start = time.perf_counter()
-    WORK[name](rows, csv)
-    seconds = time.perf_counter() - start
-    answers.put(Measured(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
 if __name__ == "__main__":
