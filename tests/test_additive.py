@@ -1,5 +1,6 @@
 """Stumps folded into one tree per feature are the same function, with the same SHAP values and gains."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +88,20 @@ def test_shap_values_add_up_to_the_log_odds(table: Trained) -> None:
     contributions = folded.predict(xgb.DMatrix(table.features, nthread=1), pred_contribs=True)
     assert contributions.sum(axis=1) == pytest.approx(log_odds(folded, table.features), abs=1e-5)
     assert contributions[:, :-1].mean(axis=0) == pytest.approx(np.zeros(table.features.shape[1]), abs=1e-5)
+
+
+@settings(max_examples=10)
+@given(table=trained())
+def test_each_node_carries_the_mean_of_the_leaves_below_it(table: Trained) -> None:
+    """Weighted by the training rows that reach them, as in any tree of XGBoost's own."""
+    model = json.loads(table.folded().save_raw("json"))["learner"]["gradient_booster"]["model"]
+    for tree in model["trees"]:
+        left, right = (np.array(tree[f"{side}_children"]) for side in ("left", "right"))
+        weight, cover = np.array(tree["base_weights"]), np.array(tree["sum_hessian"])
+        for node in np.flatnonzero((left >= 0) & (cover > 0)):
+            below = [left[node], right[node]]
+            assert cover[node] == cover[below].sum()
+            assert weight[node] == pytest.approx(np.average(weight[below], weights=cover[below]), abs=1e-5)
 
 
 @settings(max_examples=30)
