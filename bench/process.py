@@ -1,7 +1,6 @@
 """One piece of work in a process of its own: how long it took, and how large the process grew."""
 
 import multiprocessing
-import resource
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,4 +35,9 @@ def _measure(name: str, rows: int, csv: Path, answers: "SimpleQueue[Measured]") 
     start = time.perf_counter()
     WORK[name](rows, csv)
     seconds = time.perf_counter() - start
-    answers.put(Measured(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    answers.put(Measured(seconds, _peak()))
+
+
+def _peak() -> float:
+    """The process's own high-water mark in MiB; getrusage would count the parent's from before it started."""
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

@@ -99,7 +99,7 @@ def test_both_languages_have_the_same_commands_headings_links_and_figures() -> N
     """What is not prose stands in both, in the same order."""
     english, portuguese = text(READMES[0]), re.sub(r"(?<=\d),(?=\d)", ".", text(READMES[1]))
     assert commands(READMES[0]) == commands(READMES[1])
-    for pattern in (r"^#+ ", r"\]\((?!README)([^)]+)\)", r"0\.\d{3,}"):
+    for pattern in (r"^#+ ", r"\]\((?!README)([^)]+)\)", r"(?<![\d.])0\.\d{3,}"):
         found = [re.findall(pattern, document, re.MULTILINE) for document in (english, portuguese)]
         assert found[0] == found[1]
 
