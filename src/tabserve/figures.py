@@ -83,11 +83,12 @@ def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
 def trees(metrics: Mapping[str, Any], measure: str = "roc_auc") -> Figure:
     """A measure against the number of trees that one row costs, for every candidate that is made of trees."""
     figure, axes = _axes(6, 3)
-    for name, count in metrics["trees"].items():
-        if count:
-            found = metrics["folds"][name][measure]
-            axes.errorbar(np.mean(count), found["mean"], found["sd"], fmt="o", color=ACCENT, capsize=3)
-            axes.annotate(f"  {name}", (np.mean(count), found["mean"]), va="center", fontsize=8)
+    folds, made_of = metrics["folds"], {name: count for name, count in metrics["trees"].items() if count}
+    for place, name in enumerate(sorted(made_of, key=lambda name: folds[name][measure]["mean"])):
+        size, found = np.mean(made_of[name]), folds[name][measure]
+        axes.errorbar(size, found["mean"], found["sd"], fmt="o", color=ACCENT, capsize=3)
+        below_or_above = ("top", "bottom")[place % 2]  # so that neighbours do not hide each other's names
+        axes.annotate(f"  {name}", (size, found["mean"]), va=below_or_above, fontsize=8)
     axes.set(xscale="log", xlabel="served trees", ylabel=TITLES[measure], xlim=(50, 20_000))
     return figure
 
