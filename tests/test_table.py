@@ -93,6 +93,13 @@ def test_values_land_by_name_in_every_format(
     assert found["id"].to_pylist() == data(values)["id"].tolist()
 
 
+@pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
+def test_a_name_in_capitals_is_the_same_format(write: Writer, tmp_path: Path) -> None:
+    """As other systems write them."""
+    path = write(data(np.ones((1, 3))), tmp_path)
+    assert read(path.rename(tmp_path / path.name.upper())).num_rows == 1
+
+
 @pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
 def test_a_table_comes_in_batches(write: Writer, tmp_path: Path) -> None:

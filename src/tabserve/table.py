@@ -85,7 +85,7 @@ def listed(names: Sequence[str]) -> str:
 
 def _read(path: Path, columns: Columns, member: str, number: pa.DataType) -> Iterator[pa.RecordBatch]:
     schema = columns.schema(number)
-    found = _parquet(path, columns) if path.suffix == ".parquet" else _csv(path, columns, member, schema)
+    found = _parquet(path, columns) if path.suffix.lower() == ".parquet" else _csv(path, columns, member, schema)
     for batch in found:
         yield batch.select(schema.names).cast(schema)
 
@@ -132,7 +132,7 @@ def _parquet(path: Path, columns: Columns) -> Iterator[pa.RecordBatch]:
 @contextmanager
 def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
     """The csv's bytes, unpacked."""
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
             if member not in archive.namelist():
                 raise DataError(
@@ -141,7 +141,7 @@ def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
             with archive.open(member) as file:
                 yield file
     else:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             yield cast("IO[bytes]", file)
 
 
