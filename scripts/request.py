@@ -112,7 +112,11 @@ def parsed() -> argparse.Namespace:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     option = parser.add_argument
-    option("--url", help="of the server (default: http://localhost:8080; with --protocol grpc localhost:8081)")
+    option(
+        "--url",
+        help="of the server (default: http://localhost:8080, with --protocol grpc localhost:8081,"
+        " or the ports in MLSERVER_HTTP_PORT and MLSERVER_GRPC_PORT)",
+    )
     option(
         "--data",
         type=Path,

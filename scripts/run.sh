@@ -4,6 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=$1; shift
+export MLSERVER_HOST=${MLSERVER_HOST:-127.0.0.1} # a first try is nobody else's business
+host=${MLSERVER_HOST/#0.0.0.0/127.0.0.1}
 http=${MLSERVER_HTTP_PORT:-8080} grpc=${MLSERVER_GRPC_PORT:-8081} metrics=${MLSERVER_METRICS_PORT:-8082}
 
 refuse_busy_port() { # variable port: better said now than after the training
@@ -29,7 +31,8 @@ python scripts/train.py "$@"
 set -m # a process group for each: Ctrl-C reaches this script alone, which stops the server in its own time
 tabserve serve deploy --model "$model" </dev/null &
 serving=$!
-python scripts/request.py --wait 60 --url "http://127.0.0.1:$http" </dev/null &
+case ${DATA:-} in '' | *.zip) rows=() ;; *) rows=(--data "$DATA" --rows 10) ;; esac
+python scripts/request.py --wait 60 --url "http://$host:$http" "${rows[@]}" </dev/null &
 asking=$!
 trap stop_server EXIT
 trap 'exit 130' INT
@@ -37,6 +40,6 @@ trap 'exit 143' TERM HUP
 wait -n "$serving" "$asking" || exit # whichever ends first: a server that dies is not waited for
 kill -0 "$serving" 2>/dev/null || { echo "The server ended before it answered." >&2; exit 5; }
 if [ -z "${ONCE:-}" ]; then
-  echo "Serving $model at http://127.0.0.1:$http (gRPC $grpc, metrics $metrics); Ctrl-C stops it."
+  echo "Serving $model at http://$host:$http (gRPC $grpc, metrics $metrics); Ctrl-C stops it."
   wait "$serving"
 fi

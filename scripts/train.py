@@ -52,7 +52,8 @@ def main() -> None:
         versions=artifact.versions(),
     )
     artifact.save(arguments.out, model, artifact.golden_rows(development.features), card.written(model))
-    print(f"Saved {selection.winner.candidate.name} at threshold {threshold:.4f} in {arguments.out}.")
+    winner = selection.winner.candidate.name
+    print(f"Saved {winner}, the best that can be served, at threshold {threshold:.4f} in {arguments.out}.")
 
 
 def parsed() -> argparse.Namespace:
