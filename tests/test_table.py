@@ -93,6 +93,15 @@ def test_values_land_by_name_in_every_format(
     assert found["id"].to_pylist() == data(values)["id"].tolist()
 
 
+@pytest.mark.parametrize("ends", [{0, 1, 2, 3, 4}, {0}, {0, 1, 2}], ids=["all", "header", "mixed"])
+def test_lines_that_end_with_cr_alone_lose_no_row(ends: set[int], tmp_path: Path) -> None:
+    """They are refused, as the first line that ends otherwise would be taken for the header."""
+    lines = ["a,b,c,id", "1,2,3,x", "4,5,6,y", "7,8,9,z", "1,1,1,w"]
+    text = "".join(line + ("\r" if place in ends else "\n") for place, line in enumerate(lines))
+    (tmp_path / "cr.csv").write_bytes(text.encode())
+    assert "ends a line with CR alone" in refused(tmp_path / "cr.csv")
+
+
 @pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
 def test_a_name_in_capitals_is_the_same_format(write: Writer, tmp_path: Path) -> None:
     """As other systems write them."""

@@ -85,7 +85,8 @@ def test_a_run_ends_with_a_model_folder(trained: Trained) -> None:
     assert (trained.ended.code, trained.ended.error) == (0, "")
     model = artifact.load(trained.folder)
     lines = trained.ended.output.splitlines()
-    assert lines[-1] == f"Saved xgboost-defaults-weighted, the best that can be served, at threshold {model.threshold:.4f} in build/model."
+    winner = "xgboost-defaults-weighted, the best that can be served,"
+    assert lines[-1] == f"Saved {winner} at threshold {model.threshold:.4f} in build/model."
     assert len([line for line in lines if " ± " in line]) == 5
     assert len([line for line in lines if " to " in line]) == len(model.metrics["holdout"])
     assert os.listdir(trained.folder.parent) == ["model"]  # noqa: PTH208  names are all that counts

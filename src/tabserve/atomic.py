@@ -14,8 +14,10 @@ def whole(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which becomes `path` when the block ends well and vanishes when it does not.
 
     Raises:
-        DataError: the file cannot be written there.
+        DataError: the file cannot be written there, or something that is no regular file would be replaced.
     """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise DataError(f"{path} is no regular file and would be replaced by one; name another place.")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)
         os.close(handle)

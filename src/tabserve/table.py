@@ -96,7 +96,10 @@ def _csv(path: Path, columns: Columns, member: str, schema: pa.Schema) -> Iterat
         column_types=schema, include_columns=schema.names, null_values=MISSING, strings_can_be_null=False
     )
     with _opened(path, member) as file, ThreadPoolExecutor(os.cpu_count()) as threads:
-        names = pyarrow.csv.open_csv(BytesIO(file.readline())).schema.names
+        header = file.readline()
+        if b"\r" in header.rstrip():
+            raise DataError(f"{path} ends a line with CR alone; save it with LF or CRLF line ends.")
+        names = pyarrow.csv.open_csv(BytesIO(header.rstrip() + b"\n")).schema.names
         _check_names(path, names, columns)
         waiting: deque[Future[pa.Table]] = deque()
         for block in _blocks(file):
