@@ -23,6 +23,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
 from tabserve import artifact
+from tabserve.additive import AveragedStumps
 from tabserve.bulk import score_file
 from tabserve.client import GrpcClient
 from tabserve.errors import UsageError
@@ -262,7 +263,9 @@ def test_a_candidate_that_takes_no_missing_values_is_named(candidate: Candidate,
 def test_candidates_that_cope_with_missing_values_are_compared(gaps: Frame) -> None:
     """By themselves, or behind an imputer that learns inside the fold."""
     imputed = make_pipeline(SimpleImputer(), GaussianNB())
-    outcomes = select(gaps, [Candidate("boosted", BOOSTED), Candidate("imputed", imputed)]).outcomes
+    stumps = AveragedStumps(n_estimators=5, n_jobs=1)
+    listed = [Candidate("boosted", BOOSTED), Candidate("imputed", imputed), Candidate("stumps", stumps)]
+    outcomes = select(gaps, listed).outcomes
     assert all(np.isfinite(outcome.probability).all() for outcome in outcomes.values())
 
 

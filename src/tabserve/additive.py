@@ -15,8 +15,6 @@ import xgboost as xgb
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from tabserve.errors import DataError
-
 ROOT_PARENT = 2**31 - 1
 """What XGBoost's model format writes as the parent of a root."""
 
@@ -33,6 +31,7 @@ class Steps(NamedTuple):
         values: log odds, float64, shape (steps + 1,).
         cover: training rows behind each value, shape (steps + 1,).
         gain: total gain of the stumps it came from, per booster.
+        missing_first: whether a missing value has the first of the values, else the last.
     """
 
     feature: int
@@ -40,6 +39,16 @@ class Steps(NamedTuple):
     values: NDArray[np.float64]
     cover: NDArray[np.int64]
     gain: float
+    missing_first: bool = False
+
+    def with_missing(self, value: float, cover: int) -> "Steps":
+        """The same function, with a value of its own for a missing value: a first step that no number is below."""
+        return self._replace(
+            cuts=np.insert(self.cuts, 0, -np.inf),
+            values=np.insert(self.values, 0, value),
+            cover=np.concatenate([[cover], self.cover[:-1], [self.cover[-1] - cover]]),
+            missing_first=True,
+        )
 
 
 class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -70,13 +79,7 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.device = device
 
     def fit(self, X: NDArray[np.float32], y: NDArray[np.int8]) -> Self:  # noqa: N803 (scikit-learn's name)
-        """Fit one booster per seed and keep their folded mean; X has shape (rows, features), y holds 0 and 1.
-
-        Raises:
-            DataError: a value of X is missing: a stump sends those to a side that folding cannot keep.
-        """
-        if np.isnan(X).any():
-            raise DataError("Averaged stumps need a value in every cell; choose another candidate for missing values.")
+        """Fit one booster per seed and keep their folded mean; X has shape (rows, features), y holds 0 and 1."""
         self.classes_ = np.array([0, 1])
         self.booster_ = fold([self._boosted(seed, X, y) for seed in range(self.seeds)], X)
         return self
@@ -118,18 +121,26 @@ def _steps(boosters: Sequence[xgb.Booster], features: NDArray[np.float32]) -> It
     """The step function of every feature that a stump looks at, and a last one without steps for leaves alone."""
     trees = [tree for booster in boosters for tree in _trees(booster)]
     stumps = [tree for tree in trees if len(tree["left_children"]) == 3]
-    table = np.array([[t["split_indices"][0], *t["split_conditions"], t["loss_changes"][0]] for t in stumps])
-    table = table.reshape(-1, 5)
-    for feature in np.unique(table[:, 0]).astype(int):
-        _, cut, left, right, gain = table[table[:, 0] == feature].T
-        cuts, position = np.unique(cut.astype(np.float32), return_inverse=True)
-        before = np.bincount(position, left)[::-1].cumsum()[::-1]
-        after = np.bincount(position, right).cumsum()
-        values = (np.append(before, 0) + np.insert(after, 0, 0)) / len(boosters)
-        cover = np.bincount(np.searchsorted(cuts, features[:, feature], side="right"), minlength=len(values))
-        yield Steps(int(feature), cuts, values, cover, float(gain.sum()) / len(boosters))
+    rows = [[t["split_indices"][0], *t["split_conditions"], t["loss_changes"][0], t["default_left"][0]] for t in stumps]
+    table = np.array(rows).reshape(-1, 6)
+    for feature in np.unique(table[:, 0]).astype(int).tolist():
+        yield _step_function(feature, table[table[:, 0] == feature, 1:], features[:, feature], len(boosters))
     leaves = sum(tree["split_conditions"][0] for tree in trees if len(tree["left_children"]) == 1)
     yield Steps(0, np.empty(0, np.float32), np.array([leaves / len(boosters)]), np.array([len(features)]), 0.0)
+
+
+def _step_function(feature: int, stumps: NDArray[np.float64], values: NDArray[np.float32], boosters: int) -> Steps:
+    """The mean over boosters of the stumps of one feature: cut, left and right leaf, gain, side of a missing value."""
+    cut, left, right, gain, missing_left = stumps.T
+    cuts, position = np.unique(cut.astype(np.float32), return_inverse=True)
+    before = np.bincount(position, left)[::-1].cumsum()[::-1]
+    after = np.bincount(position, right).cumsum()
+    total = (np.append(before, 0) + np.insert(after, 0, 0)) / boosters
+    cover = np.bincount(np.searchsorted(cuts, values, side="right"), minlength=len(total))  # NaN is behind every cut
+    steps = Steps(feature, cuts, total, cover, float(gain.sum()) / boosters)
+    if not missing_left.any():  # a missing value goes where the largest go: XGBoost's choice when it met none
+        return steps
+    return steps.with_missing(float(np.where(missing_left, left, right).sum()) / boosters, int(np.isnan(values).sum()))
 
 
 def _trees(booster: xgb.Booster) -> list[dict[str, Any]]:
@@ -153,7 +164,7 @@ def _tree(number: int, steps: Steps, features: int) -> dict[str, Any]:
         "base_weights": mean,
         "sum_hessian": cover,
         "loss_changes": [steps.gain] + [0.0] * (len(nodes) - 1),
-        "default_left": [0] * len(nodes),
+        "default_left": [int(steps.missing_first)] * len(nodes),
         "split_type": [0] * len(nodes),
         "categories": [],
         "categories_nodes": [],
