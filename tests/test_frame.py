@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from tabserve import table
+from tabserve import blocks
 from tabserve.errors import DataError
 from tabserve.frame import Frame, Rows, read, stream
 from tabserve.problem import Problem
@@ -71,7 +71,7 @@ def test_any_table_survives_the_round_trip(
     rows = [f"c{row},{target[row]},{income!r},{age!r}" for row, (income, age) in enumerate(features.tolist())]
     path = write(tmp_path_factory.getbasetemp() / "any.csv", *rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "BLOCK_BYTES", 256)
+        patch.setattr(blocks, "BLOCK_BYTES", 256)
         frame = read(path, PROBLEM)
     assert np.array_equal(frame.features, features)
     assert frame.target.tolist() == target
@@ -95,7 +95,7 @@ def test_rows_without_an_id_column_are_numbered(path: Path) -> None:
     """From 0, over all batches."""
     write(path, *(f"{row % 2},1,2" for row in range(100)), header="default,income,age")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "BLOCK_BYTES", 64)
+        patch.setattr(blocks, "BLOCK_BYTES", 64)
         frame = read(path, replace(PROBLEM, id=None))
     assert frame.ids.tolist() == [str(row) for row in range(100)]
 
@@ -169,7 +169,7 @@ def test_a_table_that_teaches_nothing_is_refused(path: Path, rows: list[str], sa
 def scored_rows(path: Path, problem: Problem = PROBLEM) -> Iterator[Rows]:
     """Rows to score, a few at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "BLOCK_BYTES", 64)
+        patch.setattr(blocks, "BLOCK_BYTES", 64)
         yield from stream(path, problem)
 
 
