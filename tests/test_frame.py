@@ -1,11 +1,13 @@
 """A table on disk becomes validated arrays, or one sentence that says which cell is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,7 +155,7 @@ def test_an_empty_cell_is_named(path: Path) -> None:
         ),
         pytest.param(
             [*GOOD, "duda,,1,2"],
-            ", row 4, column 'default': expected '0' or '1', found ''; the column holds '', '0', '1'.",
+            ", row 4, column 'default': expected '0' or '1', found an empty cell; the column holds '', '0', '1'.",
             id="empty target",
         ),
         pytest.param(
@@ -164,6 +166,44 @@ def test_an_empty_cell_is_named(path: Path) -> None:
 def test_a_table_that_teaches_nothing_is_refused(path: Path, rows: list[str], said: str) -> None:
     """The sentence says what the table holds instead."""
     assert refused(write(path, *rows)) == said
+
+
+def as_parquet(path: Path, **columns: list[str | None]) -> Path:
+    """Write these texts beside good numbers."""
+    rows = pa.table({"customer": ["ana", "bia"], "default": ["0", "1"], "income": [1.5, 2.5], "age": [20, 30]})
+    for name, texts in columns.items():
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(texts, pa.string()))
+    pa.parquet.write_table(rows, path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
+@pytest.mark.parametrize("reader", [read, lambda path, problem: list(stream(path, problem))], ids=["read", "stream"])
+@pytest.mark.parametrize("name", ["", None], ids=["empty", "null"])
+def test_a_row_without_an_id_is_refused(
+    name: str | None, reader: Callable[[Path, Problem], object], path: Path
+) -> None:
+    """With the place where it is missing, before training and before scoring."""
+    for table in (as_parquet(path, customer=["ana", name]), write(path, GOOD[0], ",1,2.5,30")):
+        with pytest.raises(DataError) as error:
+            reader(table, PROBLEM)
+        assert str(error.value) == f"{table}, row 2, column 'customer': expected an id, found an empty cell."
+
+
+@pytest.mark.parametrize("row", [0, 70])
+def test_an_id_is_missed_in_any_batch(row: int, path: Path) -> None:
+    """Rows are counted over all batches."""
+    rows = [f"c{number},1,2" for number in range(100)]
+    rows[row] = ",1,2"
+    with pytest.raises(DataError, match=f"row {row + 1}, column 'customer': expected an id, found an empty cell"):
+        list(scored_rows(write(path, *rows, header="customer,income,age")))
+
+
+def test_a_null_target_is_an_empty_cell(path: Path) -> None:
+    """As in a csv."""
+    with pytest.raises(DataError) as error:
+        read(as_parquet(path, default=["0", None]), PROBLEM)
+    said = "row 2, column 'default': expected '0' or '1', found an empty cell; the column holds '', '0'."
+    assert str(error.value).endswith(said)
 
 
 def scored_rows(path: Path, problem: Problem = PROBLEM) -> Iterator[Rows]:
