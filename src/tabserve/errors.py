@@ -4,8 +4,11 @@
     ├── UsageError                exit code 2   a command was called with a wrong or missing value
     ├── DataError                 exit code 3   a table or a row cannot be used as it is
     │   └── InvalidRequest        (HTTP 400)    an inference request breaks the protocol or the model's contract
+    │       ├── TooLarge          (HTTP 413)    it holds more rows or bytes than the server takes at a time
+    │       └── UnknownModel      (HTTP 404)    it is for a model or a version that is not served
     ├── ArtifactError             exit code 4   a model folder is damaged, foreign or cannot be written
     └── ServerError               exit code 5   a server cannot start, or does not answer
+        └── Overloaded            (HTTP 503)    a server has as much to do as it may; try again
 
 A message says what was expected, what came, where, and what to do.
 """
@@ -33,6 +36,14 @@ class InvalidRequest(DataError):
     """An inference request breaks the protocol or the model's contract."""
 
 
+class TooLarge(InvalidRequest):
+    """An inference request holds more rows or bytes than the server takes at a time."""
+
+
+class UnknownModel(InvalidRequest):
+    """An inference request is for a model or a version that is not served."""
+
+
 class ArtifactError(TabserveError):
     """A model folder is damaged, foreign, or cannot be written."""
 
@@ -43,3 +54,7 @@ class ServerError(TabserveError):
     """A server cannot start, or does not answer."""
 
     exit_code = 5
+
+
+class Overloaded(ServerError):
+    """A server has as much to do as it may; the same request may succeed a little later."""

@@ -1,7 +1,6 @@
-"""Rows that arrive while the model is busy are scored together, next; each request gets its own scores."""
+"""Rows that arrive together are scored together; each request gets its own scores."""
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -11,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tabserve.errors import Overloaded
 from tabserve.scoring import Scores
 from tabserve.serving.batching import Batcher
 
@@ -19,19 +19,14 @@ PATIENCE = 20.0
 
 
 class Model:
-    """Adds up each row, notes what it was called with, and is busy for as long as a test holds it."""
+    """Adds up each row, and notes what it was called with."""
 
     def __init__(self) -> None:
         self.calls: list[list[float]] = []
-        self.threads: set[int] = set()
-        self.free = threading.Event()
-        self.free.set()
 
     def __call__(self, features: NDArray[np.float32]) -> Scores:
         """Refuses rows that hold a negative number."""
         self.calls.append(features[:, 0].tolist())
-        self.threads.add(threading.get_ident())
-        assert self.free.wait(PATIENCE), "the test never set the model free"
         if (features < 0).any():
             raise ArithmeticError("negative")
         return sums(features)
@@ -57,30 +52,8 @@ def same(found: Scores, features: NDArray[np.float32]) -> bool:
 def run(test: Callable[[Model], Coroutine[Any, Any, None]]) -> Model:
     """Run an asynchronous test with a model, within the time a test may take."""
     model = Model()
-
-    async def limited() -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await test(model)
-        finally:
-            model.free.set()
-
-    asyncio.run(limited())
+    asyncio.run(asyncio.wait_for(test(model), PATIENCE))
     return model
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let others run until something is so; `run` ends what never comes."""
-    while not condition():  # noqa: ASYNC110  it comes about in another thread
-        await asyncio.sleep(0.001)
-
-
-async def keep_busy(batcher: Batcher, model: Model) -> asyncio.Task[Scores]:
-    """Send a row that the model does not finish before it is set free."""
-    model.free.clear()
-    task = asyncio.create_task(batcher.score(rows(0)))
-    await until(lambda: model.calls == [[0]])
-    return task
 
 
 def tasks(batcher: Batcher, *requests: NDArray[np.float32]) -> list[asyncio.Task[Scores]]:
@@ -88,51 +61,42 @@ def tasks(batcher: Batcher, *requests: NDArray[np.float32]) -> list[asyncio.Task
     return [asyncio.create_task(batcher.score(features)) for features in requests]
 
 
-def test_an_idle_model_scores_a_request_at_once() -> None:
-    """And alone, one after the other, outside the event loop's thread."""
+def test_a_lone_request_is_scored_at_once() -> None:
+    """One turn of the loop later, and alone."""
 
     async def test(model: Model) -> None:
         batcher = Batcher(model, max_batch_size=100)
         for value in (1, 2):
-            assert same(await batcher.score(rows(value)), rows(value))
-        assert threading.get_ident() not in model.threads
+            (task,) = tasks(batcher, rows(value))
+            for _ in range(3):  # the task starts, the model is called, the task ends
+                await asyncio.sleep(0)
+            assert task.done()
+            assert same(task.result(), rows(value))
 
     assert run(test).calls == [[1], [2]]
 
 
-def test_requests_that_arrive_while_the_model_is_busy_are_joined() -> None:
+def test_requests_that_arrive_together_are_joined() -> None:
     """In their order, up to the largest batch; what does not fit waits for the next."""
 
     async def test(model: Model) -> None:
-        batcher = Batcher(model, max_batch_size=4)
-        first = await keep_busy(batcher, model)
         requests = [rows(1), rows(2, 3), rows(4, 5), rows(6)]
-        waiting = tasks(batcher, *requests)
-        await asyncio.sleep(0.01)
-        assert model.calls == [[0]]
-        model.free.set()
-        for found, features in zip(await asyncio.gather(first, *waiting), [rows(0), *requests], strict=True):
-            assert same(found, features)
+        found = await asyncio.gather(*tasks(Batcher(model, max_batch_size=4), *requests))
+        assert all(map(same, found, requests))
 
-    model = run(test)
-    assert model.calls == [[0], [1, 2, 3], [4, 5, 6]]
-    assert len(model.threads) == 1
+    assert run(test).calls == [[1, 2, 3], [4, 5, 6]]
 
 
 def test_a_large_request_is_scored_in_slices_between_which_others_get_in() -> None:
     """A small request that arrives during the first slice does not wait for the last."""
 
     async def test(model: Model) -> None:
-        batcher = Batcher(model, max_batch_size=2)
-        first = await keep_busy(batcher, model)
-        large, small = tasks(batcher, rows(1, 2, 3, 4, 5), rows(9))
-        await asyncio.sleep(0.01)
-        model.free.set()
+        large, small = tasks(Batcher(model, max_batch_size=2), rows(1, 2, 3, 4, 5), rows(9))
         assert same(await small, rows(9))
+        assert not large.done()
         assert same(await large, rows(1, 2, 3, 4, 5))
-        await first
 
-    assert run(test).calls == [[0], [1, 2], [9], [3, 4], [5]]
+    assert run(test).calls == [[1, 2], [9], [3, 4], [5]]
 
 
 def test_a_batch_waits_for_company_only_as_long_as_asked() -> None:
@@ -165,37 +129,18 @@ def test_a_cancelled_request_is_not_scored() -> None:
     """Neither while it waits, nor the later slices of a large one; others in its batch are."""
 
     async def test(model: Model) -> None:
-        batcher = Batcher(model, max_batch_size=2)
-        first = await keep_busy(batcher, model)
-        leaving, staying, large = tasks(batcher, rows(1), rows(2), rows(3, 4, 5))
-        await asyncio.sleep(0.01)
+        batcher = Batcher(model, max_batch_size=4)
+        leaving, staying, large = tasks(batcher, rows(1), rows(2), rows(3, 4, 5, 6, 7))
+        await asyncio.sleep(0)
         leaving.cancel()
         large.cancel()
-        await asyncio.sleep(0)
-        model.free.set()
         assert same(await staying, rows(2))
-        await first
         assert leaving.cancelled()
         assert large.cancelled()
-        assert same(await batcher.score(rows(6)), rows(6))
+        assert same(await batcher.score(rows(8)), rows(8))
+        assert batcher.rows == 0
 
-    assert run(test).calls == [[0], [2], [6]]
-
-
-def test_a_request_may_be_cancelled_while_it_is_scored() -> None:
-    """The others of its batch get their scores."""
-
-    async def test(model: Model) -> None:
-        batcher = Batcher(model, max_batch_size=2)
-        first = await keep_busy(batcher, model)
-        first.cancel()
-        (other,) = tasks(batcher, rows(1))
-        await asyncio.sleep(0.01)
-        model.free.set()
-        assert same(await other, rows(1))
-        assert first.cancelled()
-
-    assert run(test).calls == [[0], [1]]
+    assert run(test).calls == [[2], [8]]
 
 
 def test_a_failure_reaches_its_whole_batch_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
@@ -203,31 +148,42 @@ def test_a_failure_reaches_its_whole_batch_and_no_other(caplog: pytest.LogCaptur
 
     async def test(model: Model) -> None:
         batcher = Batcher(model, max_batch_size=2)
-        first = await keep_busy(batcher, model)
-        failing = tasks(batcher, rows(1), rows(-1))
-        (next_one,) = tasks(batcher, rows(2, 3))
-        await asyncio.sleep(0.01)
-        model.free.set()
+        *failing, next_one = tasks(batcher, rows(1), rows(-1), rows(2, 3))
         for task in failing:
             with pytest.raises(ArithmeticError, match="negative"):
                 await task
         assert same(await next_one, rows(2, 3))
-        assert same(await first, rows(0))
+        assert batcher.rows == 0
 
-    assert run(test).calls == [[0], [1, -1], [2, 3]]
+    assert run(test).calls == [[1, -1], [2, 3]]
     assert "Scoring 2 rows failed." in caplog.text
 
 
-def test_the_event_loop_stays_free_while_the_model_works() -> None:
-    """Whatever else the server does goes on."""
+def test_rows_beyond_the_queue_are_refused_at_once() -> None:
+    """Those that wait are scored, and then there is room again."""
 
     async def test(model: Model) -> None:
-        batcher = Batcher(model, max_batch_size=2)
-        busy = await keep_busy(batcher, model)
-        await asyncio.sleep(0.01)
-        assert not busy.done()
-        model.free.set()
-        await busy
+        batcher = Batcher(model, max_batch_size=2, max_queue_rows=5)
+        waiting = tasks(batcher, rows(1, 2, 3), rows(4, 5))
+        await asyncio.sleep(0)
+        batcher_full = "has 5 rows to score, of at most 5; try again in a second"
+        with pytest.raises(Overloaded, match=batcher_full):
+            await batcher.score(rows(6))
+        with pytest.raises(Overloaded, match=batcher_full):
+            batcher.check_room()
+        await asyncio.gather(*waiting)
+        batcher.check_room()
+        assert same(await batcher.score(rows(7)), rows(7))
+
+    assert run(test).calls == [[1, 2], [4, 5], [3], [7]]
+
+
+def test_a_request_larger_than_the_queue_is_scored_when_nothing_waits() -> None:
+    """It could never be otherwise."""
+
+    async def test(model: Model) -> None:
+        batcher = Batcher(model, max_batch_size=2, max_queue_rows=2)
+        assert same(await batcher.score(rows(1, 2, 3)), rows(1, 2, 3))
 
     run(test)
 

@@ -17,8 +17,8 @@ from tabserve.artifact import Model
 from tabserve.errors import ArtifactError, ServerError
 from tabserve.frame import Frame
 from tabserve.scoring import Scores
+from tabserve.serving.checks import RUNTIME
 from tabserve.serving.runtime import DEFAULT_BATCH_SIZE, TabularModel, batch_limits, model_folder
-from tabserve.serving.server import RUNTIME
 
 
 def settings(folder: Path, **limits: float) -> ModelSettings:

@@ -35,6 +35,7 @@ from tabserve.artifact import Model
 from tabserve.errors import ArtifactError, ServerError, UsageError
 from tabserve.frame import Frame
 from tabserve.process import SERVE, Server, free_ports, running
+from tabserve.serving import checks
 from tabserve.serving import server as serving
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # MLServer's converters
@@ -324,7 +325,7 @@ WRONG_SETTINGS = {
     "no runtime": ("model-settings.json", "{}", r"is wrong: implementation: Field required"),
     "text as a number": (
         "model-settings.json",
-        json.dumps({"implementation": serving.RUNTIME, "max_batch_size": "many"}),
+        json.dumps({"implementation": checks.RUNTIME, "max_batch_size": "many"}),
         "is wrong: max_batch_size: Input should be a valid integer.* found 'many'",
     ),
     "unknown runtime": (
@@ -422,7 +423,7 @@ def test_the_metrics_port_may_be_taken_where_metrics_are_off(
         json.dumps(settings | {"metrics_endpoint": None, "http_port": 70_000})
     )
     monkeypatch.setenv("MLSERVER_METRICS_PORT", "70001")
-    monkeypatch.setattr(serving, "_check_model", lambda _settings: None)
+    monkeypatch.setattr(serving, "check_model", lambda _settings: None)
     with pytest.raises(ServerError, match="Port 70000 does not exist"):
         start(tmp_path)
 

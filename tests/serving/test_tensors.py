@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from tabserve.errors import InvalidRequest
+from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.problem import Problem
 from tabserve.scoring import Scores
-from tabserve.serving.tensors import INTEGERS, MAX_ROWS, OUTPUTS, answer, read
+from tabserve.serving.tensors import MAX_ROWS, OUTPUTS, answer, read
+from tabserve.serving.values import DATATYPES
 
 PROBLEM = Problem("three", ("a", "b", "c"), id="id")
 GAPPY = replace(PROBLEM, allow_missing=True)
@@ -79,14 +80,45 @@ def test_columns_are_matched_by_name(
     assert features.tobytes() == values.tobytes()
 
 
-@given(st.data(), st.sampled_from(sorted(INTEGERS)))
+@given(st.data(), st.sampled_from([name for name, kind in DATATYPES.items() if kind.kind in "iu"]))
 def test_integers_within_their_datatype_are_taken(data: st.DataObject, datatype: str) -> None:
     """As the float32 nearest to each."""
-    limits = INTEGERS[datatype]
+    limits = np.iinfo(DATATYPES[datatype])
     cells = data.draw(st.lists(st.integers(int(limits.min), int(limits.max)), min_size=3, max_size=3))
     assert read(tensor(cells, datatype=datatype), PROBLEM).features.tolist() == [
         np.array(cells, dtype=np.float32).tolist()
     ]
+
+
+@given(matrices, st.sampled_from(sorted(DATATYPES)))
+def test_an_array_stands_for_flat_data(values: NDArray[np.float32], datatype: str) -> None:
+    """As binary tensors and gRPC bring it, of any datatype; the features are its own, unharmed."""
+    kind = DATATYPES[datatype]
+    array = np.frombuffer(values.clip(0, 100).astype(kind).tobytes(), kind)
+    features = read(tensor(array, list(values.shape), datatype), PROBLEM).features
+    assert features.dtype == np.float32
+    assert features.ravel().tolist() == array.astype(np.float32).tolist()
+
+
+@pytest.mark.parametrize("cell", [NAN, INFINITY, -INFINITY])
+@pytest.mark.parametrize("datatype", ["FP32", "FP64"])
+def test_an_array_is_validated_like_a_list(cell: float, datatype: str) -> None:
+    """Its first bad value is named."""
+    array = np.array([1, cell, 3], DATATYPES[datatype])
+    with pytest.raises(InvalidRequest, match="Row 0, column 'b', is (NaN|-?Infinity); "):
+        read(tensor(array, datatype=datatype), PROBLEM)
+
+
+def test_an_array_of_columns_is_taken_by_name() -> None:
+    """Beside lists."""
+    request = changed(columns(c=[5, 6], a=[1, 2], b=[3, 4]), 0, data=np.array([5.5, 6.5]))
+    assert read(request, PROBLEM).features.tolist() == [[1, 3, 5.5], [2, 4, 6.5]]
+
+
+@pytest.mark.parametrize("identity", ["x", "заказ № 7", "a\x00b\n", ""])
+def test_the_id_is_kept(identity: str) -> None:
+    """In any script, control characters included."""
+    assert read(tensor([1, 2, 3], id=identity), PROBLEM).id == identity
 
 
 def test_columns_may_differ_in_datatype() -> None:
@@ -146,7 +178,7 @@ def test_the_row_limit_is_reached_and_not_passed() -> None:
     assert len(read(tensor([0.0] * 3 * MAX_ROWS, [MAX_ROWS, 3]), PROBLEM).features) == MAX_ROWS
     beyond = [0.0] * (MAX_ROWS + 1)
     for request in (tensor(beyond * 3, [MAX_ROWS + 1, 3]), columns(a=beyond, b=beyond, c=beyond)):
-        with pytest.raises(InvalidRequest, match="has 10001 rows; send at most 10000 at a time"):
+        with pytest.raises(TooLarge, match="has 10001 rows; send at most 10000 at a time"):
             read(request, PROBLEM)
 
 
@@ -223,6 +255,7 @@ REFUSED = {
         r"Row 1, column 'b', is 4\.5; its tensor's datatype INT64",
     ),
     "bytes column": (changed(THREE, 1, datatype="BYTES"), "Input 'b' has datatype 'BYTES'"),
+    "id no string": (tensor([1, 2, 3], id=7), "The request has 7 as its 'id'; expected a string"),
     "outputs no list": (tensor([1, 2, 3], outputs="predict"), "has 'predict' as its 'outputs'; expected a list"),
     "output no object": (tensor([1, 2, 3], outputs=["predict"]), r"outputs\[0\] is 'predict'; expected an object"),
     "unknown output": (

@@ -1,19 +1,21 @@
-"""Natural batching: rows that arrive while the model is busy are scored together, next."""
+"""Natural batching: the rows of all requests that have arrived are scored together, and nobody waits for company."""
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve.errors import Overloaded
 from tabserve.scoring import Scores
 
 log = logging.getLogger(__name__)
+
+MAX_QUEUE_ROWS = 50_000
+"""Rows that may wait for their scores, unless the server's settings say otherwise: 40 MB of 200 features."""
 
 
 class Waiting(NamedTuple):
@@ -27,59 +29,96 @@ class Waiting(NamedTuple):
 class Batcher:
     """Scores the rows of many requests in few calls of the model; for one event loop.
 
-    A request that finds the model idle is scored at once. Those that arrive while it is busy are joined, in their
-    order, up to `max_batch_size` rows, and scored next. A request of more rows is scored in slices, between which
-    others get their turn. A request that is cancelled while it waits is not scored.
+    The requests that arrive in one turn of the loop are joined, in their order, up to `max_batch_size` rows, and scored
+    at its end. A request of more rows is scored in slices, one a turn, between which others get theirs. A request that
+    is cancelled while it waits is not scored.
+
+    The model is called in the loop's own thread: a call of at most `max_batch_size` rows takes less time than handing
+    it to another thread and waiting for Python's lock.
     """
 
     def __init__(
-        self, score: Callable[[NDArray[np.float32]], Scores], max_batch_size: int, max_batch_time: float = 0.0
+        self,
+        score: Callable[[NDArray[np.float32]], Scores],
+        max_batch_size: int,
+        max_batch_time: float = 0.0,
+        max_queue_rows: int = MAX_QUEUE_ROWS,
     ) -> None:
         """Prepare to score.
 
         Args:
-            score: float32 features of shape (rows, features) to their scores; called in one thread of its own.
+            score: float32 features of shape (rows, features) to their scores.
             max_batch_size: rows that are scored in one call, at least 1.
-            max_batch_time: seconds that the first of a batch waits for others while the model is idle.
+            max_batch_time: seconds that the first of a batch waits for others.
+            max_queue_rows: rows that may wait at a time.
         """
         self._model = score
         self._max_batch_size = max_batch_size
         self._max_batch_time = max_batch_time
+        self._max_queue_rows = max_queue_rows
         self._waiting: deque[Waiting] = deque()
-        self._arrived = asyncio.Event()
-        self._run: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "score")
+        self._next: asyncio.Handle | None = None
+        self.rows = 0  # accepted and not yet answered
+
+    def check_room(self, rows: int = 1) -> None:
+        """Refuse rows that would not fit into the queue.
+
+        Raises:
+            Overloaded: there is no room for so many.
+        """
+        if self.rows + rows > self._max_queue_rows and self.rows:
+            raise Overloaded(
+                f"The server has {self.rows} rows to score, of at most {self._max_queue_rows}; try again in a second."
+            )
 
     async def score(self, features: NDArray[np.float32]) -> Scores:
-        """Scores of valid rows, float32 of shape (rows, features); raises whatever the model raised on their batch."""
-        starts = range(0, len(features), self._max_batch_size)
-        parts = [await self._joined(features[start : start + self._max_batch_size]) for start in starts]
-        return Scores(*map(np.concatenate, zip(*parts, strict=True)))
+        """Scores of valid rows, float32 of shape (rows, features).
+
+        Raises:
+            Overloaded: too many rows wait already.
+            Exception: whatever the model raised on their batch.
+        """
+        self.check_room(len(features))
+        self.rows += len(features)
+        try:
+            if len(features) <= self._max_batch_size:
+                return await self._joined(features)
+            starts = range(0, len(features), self._max_batch_size)
+            parts = [await self._joined(features[start : start + self._max_batch_size]) for start in starts]
+            return Scores(*map(np.concatenate, zip(*parts, strict=True)))
+        finally:
+            self.rows -= len(features)
 
     def _joined(self, features: NDArray[np.float32]) -> asyncio.Future[Scores]:
-        """Join the rows that wait, and wake the model if it sleeps."""
+        """Join the rows that wait for the next call of the model."""
         loop = asyncio.get_running_loop()
         scores = loop.create_future()
         self._waiting.append(Waiting(features, scores, loop.time()))
-        self._arrived.set()
-        if self._run is None or self._run.done():
-            self._run = loop.create_task(self._score_all())
+        if self._next is None or self._max_batch_time:
+            self._plan(loop)
         return scores
 
-    async def _score_all(self) -> None:
-        while self._waiting:
-            if self._max_batch_time:
-                await self._company()
-            if batch := self._next_batch():
-                await self._score_batch(batch)
+    def _plan(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call the model at the end of this turn, or when the first of an unfilled batch has waited long enough."""
+        if self._next is not None:
+            self._next.cancel()
+        if self._max_batch_time and sum(len(waiting.features) for waiting in self._waiting) < self._max_batch_size:
+            self._next = loop.call_at(self._waiting[0].since + self._max_batch_time, self._score_batch, loop)
+        else:
+            self._next = loop.call_soon(self._score_batch, loop)
 
-    async def _company(self) -> None:
-        """Wait until a batch is full, or its first has waited long enough."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(self._waiting[0].since + self._max_batch_time):
-                while sum(len(waiting.features) for waiting in self._waiting) < self._max_batch_size:
-                    self._arrived.clear()
-                    await self._arrived.wait()
+    def _score_batch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give each of a batch its own scores, or all of them the model's error."""
+        self._next = None
+        if batch := self._next_batch():
+            try:
+                self._settle(batch)
+            except Exception as error:
+                log.exception("Scoring %d rows failed.", sum(len(waiting.features) for waiting in batch))
+                for waiting in batch:
+                    waiting.scores.set_exception(error)
+        if self._waiting:
+            self._plan(loop)
 
     def _next_batch(self) -> list[Waiting]:
         """Take the first that still wait, as many as one call may score."""
@@ -92,28 +131,13 @@ class Batcher:
                 room -= len(waiting.features)
         return batch
 
-    async def _score_batch(self, batch: list[Waiting]) -> None:
-        """Give each its own scores, or all of them the model's error."""
-        features = np.concatenate([waiting.features for waiting in batch]) if len(batch) > 1 else batch[0].features
-        try:
-            scores = await asyncio.get_running_loop().run_in_executor(self._thread, self._model, features)
-        except Exception as error:
-            log.exception("Scoring %d rows failed.", len(features))
-            for waiting in batch:
-                _settle(waiting.scores, error)
+    def _settle(self, batch: list[Waiting]) -> None:
+        if len(batch) == 1:
+            batch[0].scores.set_result(self._model(batch[0].features))
             return
+        probability, label = self._model(np.concatenate([waiting.features for waiting in batch]))
         start = 0
         for waiting in batch:
             end = start + len(waiting.features)
-            _settle(waiting.scores, Scores(scores.probability[start:end], scores.label[start:end]))
+            waiting.scores.set_result(Scores(probability[start:end], label[start:end]))
             start = end
-
-
-def _settle(future: asyncio.Future[Scores], outcome: Scores | Exception) -> None:
-    """Give a future its outcome, unless whoever waited has left."""
-    if future.done():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)

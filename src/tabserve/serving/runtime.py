@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mlserver import MLModel, ModelSettings
 from mlserver.errors import InferenceError, MLServerError
 from mlserver.types import (
@@ -18,11 +19,15 @@ from mlserver.types import (
     TensorData,
 )
 from mlserver.utils import to_absolute_path
+from numpy.typing import NDArray
 
 from tabserve import artifact
-from tabserve.errors import InvalidRequest, ServerError
+from tabserve.errors import InvalidRequest, Overloaded, ServerError
+from tabserve.scoring import Scores
 from tabserve.serving import tensors
 from tabserve.serving.batching import Batcher
+from tabserve.serving.limits import Limits
+from tabserve.serving.metrics import METRICS
 
 DEFAULT_BATCH_SIZE = 256
 """Rows in a batch where the settings name no `max_batch_size`: more gain little speed and make others wait longer."""
@@ -34,7 +39,7 @@ class TabularModel(MLModel):
     def __init__(self, settings: ModelSettings) -> None:
         """Take the batch limits for ourselves: seeing no `max_batch_time`, MLServer leaves its own batching off."""
         super().__init__(settings.model_copy(update={"max_batch_time": 0.0}))
-        self._limits = batch_limits(settings)
+        self.max_batch_size, self._max_batch_time = batch_limits(settings)
 
     async def load(self) -> bool:
         """Load and verify the model folder.
@@ -45,7 +50,11 @@ class TabularModel(MLModel):
         self._model = await asyncio.to_thread(artifact.load, model_folder(self.settings))
         # One thread: on shared cores, threads that wait for each other cost a small batch far more than they save.
         self._model.booster.set_param({"nthread": 1})
-        self._batcher = Batcher(self._model.score, *self._limits)
+        limits = Limits()
+        self._max_rows = limits.max_rows
+        self._batcher = Batcher(self._score, self.max_batch_size, self._max_batch_time, limits.max_queue_rows)
+        self.threshold = repr(self._model.threshold)
+        self._tell()
         self.settings.versions = [self.version] if self.version else []
         width = len(self._model.problem.features)
         self.inputs = [MetadataTensor(name=tensors.INPUT, datatype=Datatype.FP32, shape=[-1, width])]
@@ -57,27 +66,55 @@ class TabularModel(MLModel):
         gc.freeze()  # what is loaded stays: later collections need not walk through it
         return True
 
+    def check_room(self) -> None:
+        """Refuse work before any is done for it; raises Overloaded when the queue is full."""
+        self._batcher.check_room()
+
+    def read(self, document: object) -> tensors.Request:
+        """Validate a request; see `tensors.read`."""
+        return tensors.read(document, self._model.problem, self._max_rows)
+
+    async def answer(self, request: tensors.Request) -> list[tensors.Output]:
+        """The outputs that a valid request asks for; see `Batcher.score`."""
+        return tensors.answer(await self._batcher.score(request.features), request.outputs)
+
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Answer a request.
+        """Answer a request that MLServer has read.
 
         Raises:
             InferenceError: the request is invalid (HTTP 400, gRPC INVALID_ARGUMENT).
-            MLServerError: scoring failed (HTTP 500, gRPC INTERNAL).
+            MLServerError: the server is overloaded (HTTP 503), or scoring failed (HTTP 500, gRPC INTERNAL).
         """
         try:
-            request = tensors.read(_document(payload), self._model.problem)
+            outputs = await self.answer(self.read(_document(payload)))
         except InvalidRequest as error:
             raise InferenceError(str(error)) from error
-        try:
-            scores = await self._batcher.score(request.features)
+        except Overloaded as error:
+            raise MLServerError(str(error), status_code=503) from error
         except Exception as error:
             raise MLServerError("Scoring failed; the server's log says why.", status_code=500) from error
         return InferenceResponse(
             model_name=self.name,
             model_version=self.version,
-            parameters=Parameters.model_validate({"threshold": repr(self._model.threshold)}),
-            outputs=[_response_output(output) for output in tensors.answer(scores, request.outputs)],
+            parameters=Parameters.model_validate({"threshold": self.threshold}),
+            outputs=[_response_output(output) for output in outputs],
         )
+
+    def _score(self, features: NDArray[np.float32]) -> Scores:
+        scores = self._model.score(features)
+        self._metrics.count(scores.probability)
+        return scores
+
+    def _tell(self) -> None:
+        """Say which model this is; after a reload, in the place of the one before."""
+        self._metrics = METRICS.model(self.name)
+        self._metrics.queue = lambda: self._batcher.rows
+        self._metrics.info = {
+            "version": self.version or "",
+            "problem": self._model.problem.name,
+            "threshold": self.threshold,
+            "trees": str(self._model.booster.num_boosted_rounds()),
+        }
 
 
 def model_folder(settings: ModelSettings) -> Path:

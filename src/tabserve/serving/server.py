@@ -1,28 +1,42 @@
-"""`tabserve serve`: MLServer on a folder of settings, with all that can be checked before the start checked."""
+"""`tabserve serve`: MLServer on a folder of settings, with our front doors. All that leans on its internals is here."""
 
 import asyncio
-import errno
-import json
+import logging
 import os
+import signal
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
+import grpc
 import uvicorn
-from mlserver import MLServer, ModelSettings, Settings
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.cli.serve import load_settings
+from mlserver.errors import MLServerError, ModelNotFound
+from mlserver.grpc.dataplane_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+from mlserver.grpc.model_repository import ModelRepositoryServicer
+from mlserver.grpc.model_repository_pb2_grpc import add_ModelRepositoryServiceServicer_to_server
+from mlserver.grpc.server import GRPCServer
 from mlserver.logging import configure_logger
-from mlserver.repository import DEFAULT_MODEL_SETTINGS_FILENAME
+from mlserver.rest.server import RESTServer
 from mlserver.utils import install_uvloop_event_loop
-from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 
-from tabserve import artifact
-from tabserve.errors import ServerError, UsageError
-from tabserve.serving.runtime import TabularModel, batch_limits, model_folder
+from tabserve.errors import ServerError, UnknownModel
+from tabserve.serving.checks import check_model, check_model_settings, check_ports, read_limits, reason
+from tabserve.serving.edge import Edge
+from tabserve.serving.journal import Journal
+from tabserve.serving.limits import Limits
+from tabserve.serving.listener import BACKLOG, Connection, Listener
+from tabserve.serving.metrics import Outcomes
+from tabserve.serving.servicer import Servicer, close_repository
+from tabserve.serving.wording import shown
 
-RUNTIME = f"{TabularModel.__module__}.{TabularModel.__name__}"
+log = logging.getLogger(__name__)
 
 
 def serve(folder: Path, model: Path | None = None) -> None:
@@ -40,91 +54,142 @@ def serve(folder: Path, model: Path | None = None) -> None:
     if model:
         os.environ["TABSERVE_MODEL"] = str(model.resolve())
     configure_logger()
-    _check_model_settings(folder)
+    check_model_settings(folder)
+    limits = read_limits(folder)
+    os.environ.update({f"TABSERVE_{name.upper()}": str(value) for name, value in limits})  # for the runtime
     install_uvloop_event_loop()  # type: ignore[no-untyped-call]
-    asyncio.run(_serve(folder))
+    asyncio.run(_serve(folder, limits))
 
 
-async def _serve(folder: Path) -> None:
+async def _serve(folder: Path, limits: Limits) -> None:
     try:
         settings, models = await load_settings(str(folder))
     except ValueError as error:
-        raise ServerError(
-            f"{folder / 'settings.json'} or an MLSERVER_* variable is wrong: {_reason(error)}."
-        ) from error
+        raise ServerError(f"{folder / 'settings.json'} or an MLSERVER_* variable is wrong: {reason(error)}.") from error
     for model in models:
-        _check_model(model)
-    _check_ports(settings)
-    server = MLServer(settings)
+        check_model(model)
+    check_ports(settings)
+    server = Server(settings, limits)
     with _one_signal_handler():
         await server.start(models)
-    await _check_loaded(server, models)
+    await server.check_loaded(models)
 
 
-def _check_model_settings(folder: Path) -> None:
-    """Refuse a folder that names no model, or does so in a way that MLServer would pass over."""
-    paths = sorted(folder.rglob(DEFAULT_MODEL_SETTINGS_FILENAME))
-    if not paths:
-        raise UsageError(f"{folder} has no {DEFAULT_MODEL_SETTINGS_FILENAME}; name the folder that holds the settings.")
-    for path in paths:
+class Server(MLServer):
+    """MLServer behind our front doors."""
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        """Prepare to serve."""
+        self._limits = limits
+        self._stopping = False
+        super().__init__(settings)
+
+    def _create_servers(self) -> None:
+        super()._create_servers()
+        _answer_with_sentences(self._rest_server._app)
+        plane = self._data_plane
+        outcomes = Outcomes(
+            plane._ModelInferRequestSuccess, plane._ModelInferRequestFailure, plane._ModelInferRequestDuration
+        )
+        self._edge = Edge(self._rest_server._app, self._find, self._limits, Journal("rest", outcomes))
+        self._servicer = Servicer(plane, self._model_repository_handlers, self._find, Journal("grpc", outcomes))
+        self._rest_server = Rest(self._rest_server, self._edge, self._limits)
+        self._grpc_server = Grpc(self._grpc_server, self._servicer, self._limits)
+
+    async def _find(self, name: str, version: str | None) -> MLModel:
+        """The model of this name and version."""
         try:
-            ModelSettings.model_validate(_json_object(path))
-        except (ValueError, OSError) as error:
-            raise ServerError(f"{path} is wrong: {_reason(error)}.") from error
+            return await self._model_registry.get_model(name, version)
+        except ModelNotFound as error:
+            which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
+            raise UnknownModel(f"There is no model {which}; expected one that GET /v2/models/NAME knows.") from error
+
+    async def start(self, models_settings: list[ModelSettings]) -> None:  # type: ignore[override]  # never without
+        """Serve until stopped; SIGHUP loads the models again."""
+        reload = lambda: asyncio.ensure_future(self._reload(models_settings))  # noqa: E731
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+        await super().start(models_settings)
+
+    async def _reload(self, models_settings: list[ModelSettings]) -> None:
+        """Load each model anew; the one before answers until the new one can, and goes on where that fails."""
+        for settings in models_settings:
+            try:
+                await self._model_registry.load(settings)
+            except Exception as error:
+                log.error("Model %s was not reloaded, and goes on as before: %s", settings.name, error)  # noqa: TRY400
+            else:
+                log.info("Model %s was reloaded.", settings.name)
+
+    async def stop(self, sig: int | None = None) -> None:
+        """Say that we are about to end, answer whoever has not heard it yet, then end; asked twice, end at once."""
+        waits = not self._stopping
+        self._stopping = self._edge.draining = self._servicer.draining = True
+        if waits:
+            await asyncio.sleep(self._limits.drain_seconds)
+        await super().stop(sig)
+
+    async def check_loaded(self, models: list[ModelSettings]) -> None:
+        """MLServer ends as if all were well when a model fails to load, and has forgotten that model by then."""
+        loaded = {model.name for model in await self._model_registry.get_models() if model.ready}
+        for model in models:
+            if model.name not in loaded:
+                raise ServerError(f"Model {model.name!r} could not be loaded; the log above says why.")
 
 
-def _json_object(path: Path) -> dict[str, Any]:
-    document = json.loads(path.read_text())
-    if not isinstance(document, dict):
-        raise ValueError(f"expected a JSON object, found {document!r:.60}")  # noqa: TRY004  as json.loads does
-    return document
+class Rest(RESTServer):
+    """MLServer's REST server, with our edge around its app and our connections below it."""
+
+    def __init__(self, theirs: RESTServer, edge: Edge, limits: Limits) -> None:
+        """Take over from MLServer's server."""
+        self.__dict__.update(vars(theirs))
+        self._edge, self._limits = edge, limits
+
+    async def start(self) -> None:
+        """Serve until stopped."""
+        config = self._get_config()
+        config.app, config.http, config.backlog = self._edge, Connection, BACKLOG
+        config.timeout_keep_alive = self._limits.keep_alive_seconds  # type: ignore[assignment]  # seconds of any kind
+        config.log_level = "warning"
+        self._server = Listener(config, self._limits)
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        with socket.create_server((config.host, config.port), family=family, backlog=BACKLOG) as listening:
+            log.info("REST on http://%s:%s", config.host, config.port)
+            await self._server.serve_on(listening)
 
 
-def _check_model(settings: ModelSettings) -> None:
-    """Refuse a model that cannot be loaded; of another runtime than ours, see only whether it is installed."""
-    if settings.implementation_ == RUNTIME:
-        batch_limits(settings)
-        artifact.load(model_folder(settings))
-        return
-    try:
-        _ = settings.implementation
-    except (ImportError, ValueError) as error:
-        raise ServerError(f"Model {settings.name!r} needs {settings.implementation_!r}: {error}.") from error
+class Grpc(GRPCServer):
+    """MLServer's gRPC server, with our servicer."""
+
+    def __init__(self, theirs: GRPCServer, servicer: Servicer, limits: Limits) -> None:
+        """Take over from MLServer's server."""
+        self.__dict__.update(vars(theirs))
+        self._servicer, self._limits = servicer, limits
+
+    def _create_server(self) -> grpc.aio.Server:
+        repository = ModelRepositoryServicer(self._model_repository_handlers)
+        if not self._limits.admin:
+            close_repository(self._servicer)
+            close_repository(repository)
+        self._server = grpc.aio.server(options=self._get_options())
+        add_GRPCInferenceServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]
+        add_ModelRepositoryServiceServicer_to_server(repository, self._server)  # type: ignore[no-untyped-call]
+        self._server.add_insecure_port(f"{self._settings.host}:{self._settings.grpc_port}")
+        return self._server
 
 
-def _reason(error: Exception) -> str:
-    """The first of pydantic's complaints in one line, or the error's own."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}, found {first['input']!r:.60}"
+def _answer_with_sentences(app: FastAPI) -> None:
+    """Let MLServer's app refuse as we do: `{"error": …}` for whatever it does not answer."""
 
+    def refuse(_request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, HTTPException):
+            return JSONResponse({"error": f"{error.detail}."}, error.status_code, error.headers)
+        if isinstance(error, RequestValidationError):
+            return JSONResponse({"error": f"The body is not what is expected here: {error.errors()[0]['msg']}."}, 400)
+        status = error.status_code if isinstance(error, MLServerError) else 500
+        return JSONResponse({"error": str(error)}, status)
 
-def _check_ports(settings: Settings) -> None:
-    """Open all ports for a moment: MLServer would die with a traceback, or share a gRPC port with another server."""
-    ports = {"MLSERVER_HTTP_PORT": settings.http_port, "MLSERVER_GRPC_PORT": settings.grpc_port}
-    if settings.metrics_endpoint:
-        ports["MLSERVER_METRICS_PORT"] = settings.metrics_port
-    with ExitStack() as opened:
-        for variable, port in ports.items():
-            listener = opened.enter_context(socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET))
-            _listen(listener, settings.host, port, variable)
-
-
-def _listen(listener: socket.socket, host: str, port: int, variable: str) -> None:
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen()
-    except OverflowError as error:
-        raise ServerError(f"Port {port} does not exist; set {variable} to a number up to 65535.") from error
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ServerError(
-                f"Port {port} is in use; stop what listens there, or set {variable} to another."
-            ) from error
-        advice = f"set {variable} or MLSERVER_HOST to another"
-        raise ServerError(f"Port {port} of host {host!r} cannot be opened: {error.strerror}; {advice}.") from error
+    for kind in (HTTPException, RequestValidationError, MLServerError, Exception):
+        app.add_exception_handler(kind, refuse)
 
 
 @contextmanager
@@ -136,11 +201,3 @@ def _one_signal_handler() -> Iterator[None]:
         yield
     finally:
         uvicorn.Server.capture_signals = theirs  # type: ignore[method-assign]
-
-
-async def _check_loaded(server: MLServer, models: list[ModelSettings]) -> None:
-    """MLServer ends as if all were well when a model fails to load, and has forgotten that model by then."""
-    loaded = {model.name for model in await server._model_registry.get_models() if model.ready}  # noqa: SLF001  no other way to ask
-    for model in models:
-        if model.name not in loaded:
-            raise ServerError(f"Model {model.name!r} could not be loaded; the log above says why.")

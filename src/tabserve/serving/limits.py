@@ -1,0 +1,46 @@
+"""What an operator may set: the `tabserve` key of settings.json, each value overridden by its TABSERVE_* variable."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from tabserve.serving.batching import MAX_QUEUE_ROWS
+from tabserve.serving.tensors import MAX_ROWS
+
+MIB = 2**20
+
+
+class Limits(BaseSettings):
+    """How much the server takes, and from whom.
+
+    Attributes:
+        max_rows: rows that one request may hold; beyond: 413.
+        max_body_bytes: bytes that its body may hold, before and after decompression; beyond: 413.
+        max_queue_rows: rows that may wait for their scores; beyond: 503.
+        max_receiving_bytes: bytes of all bodies that are being received; beyond: 503.
+        receive_seconds: how long the head and the body of a request may take to arrive; beyond: the connection ends.
+        keep_alive_seconds: how long an unused connection stays open.
+        drain_seconds: how long new requests are still answered after SIGTERM.
+        admin: whether clients may load, unload and list models.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TABSERVE_", extra="forbid", frozen=True)
+
+    max_rows: int = Field(default=MAX_ROWS, ge=1)
+    max_body_bytes: int = Field(default=64 * MIB, ge=1)
+    max_queue_rows: int = Field(default=MAX_QUEUE_ROWS, ge=1)
+    max_receiving_bytes: int = Field(default=256 * MIB, ge=1)
+    receive_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    keep_alive_seconds: float = Field(default=75.0, gt=0, allow_inf_nan=False)
+    drain_seconds: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    admin: bool = False
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        _settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let a variable win over the file."""
+        return env_settings, init_settings

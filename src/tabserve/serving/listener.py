@@ -1,0 +1,106 @@
+"""uvicorn, taught to end unfinished requests in time, and to end itself without losing one."""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from tabserve.serving.limits import Limits
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Bytes of a request's line and headers; beyond, the connection ends."""
+
+BACKLOG = 2048
+"""Connections that the kernel holds until they are accepted."""
+
+SWEEP_SECONDS = 1.0
+
+
+class Connection(HttpToolsProtocol):
+    """One connection, whose head is bounded."""
+
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, unless the head has grown too large."""
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.receives_body():
+            self.send_400_response("The head of the request is too large.")
+            return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Begin to count anew, for the next head."""
+        super().on_headers_complete()  # type: ignore[no-untyped-call,unused-ignore]
+        self._head_bytes = 0
+
+    def on_message_complete(self) -> None:
+        """Begin to count anew, for the next head."""
+        super().on_message_complete()
+        self._head_bytes = 0
+
+    def receives_body(self) -> bool:
+        """Whether a head was read whose body is not yet complete."""
+        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete
+
+    def unfinished(self) -> bool:
+        """Whether the client has begun, or should begin, to send something that is not complete."""
+        if self.cycle is None or self.cycle.response_complete:
+            return self.timeout_keep_alive_task is None
+        return bool(self.cycle.more_body)
+
+
+class Listener(uvicorn.Server):
+    """A uvicorn server on a socket of its own."""
+
+    def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
+        """Prepare to serve."""
+        super().__init__(config)
+        self._limits = limits
+        self._socket: socket.socket | None = None
+
+    async def serve_on(self, listening: socket.socket) -> None:
+        """Serve until asked to exit, then until every accepted request is answered."""
+        self._socket = listening
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            await self.serve(sockets=[listening.dup()])
+        finally:
+            sweeping.cancel()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, after the connections that wait to be accepted were taken in, and answer what they ask."""
+        for server in self.servers:
+            server.close()
+        await self._accept_waiting()
+        await super().shutdown(sockets)
+
+    async def _accept_waiting(self) -> None:
+        assert self._socket is not None
+        loop = asyncio.get_running_loop()
+        self._socket.setblocking(False)
+        while True:
+            try:
+                waiting, _ = self._socket.accept()
+            except OSError:  # none is left
+                break
+            await loop.connect_accepted_socket(self._connection, waiting)
+        self._socket.close()
+
+    def _connection(self) -> Connection:
+        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    async def _sweep(self) -> None:
+        """Close connections on which a request has been arriving for too long."""
+        since: dict[tuple[Any, Any], float] = {}
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            found = {(each, each.cycle): each for each in self.server_state.connections if each.unfinished()}  # type: ignore[union-attr]
+            since = {key: since.get(key, now) for key in found}
+            for key, connection in found.items():
+                if now - since[key] > self._limits.receive_seconds:
+                    connection.transport.close()

@@ -1,0 +1,142 @@
+"""What Prometheus is told: MLServer's own counts kept true, and ours beside them.
+
+Our histograms are plain arrays, read when Prometheus asks: prometheus_client's own cost several times as much for each
+value, on the path of every request.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+
+import numpy as np
+import prometheus_client as prometheus
+from numpy.typing import NDArray
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+PROBABILITY = tuple(np.linspace(0.05, 1, 20).round(2).tolist())
+
+
+class Histogram:
+    """Counts of values between edges, each edge belonging to the values below it, and their sum."""
+
+    def __init__(self, edges: Sequence[float]) -> None:
+        """Count nothing yet."""
+        self._edges = list(edges)
+        self._counts = np.zeros(len(edges) + 1, dtype=np.int64)
+        self._sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._edges, value)] += 1
+        self._sum += value
+
+    def add_all(self, values: NDArray[np.float32]) -> None:
+        """Count many values, shape (values,)."""
+        self._counts += np.bincount(np.searchsorted(self._edges, values), minlength=len(self._counts))
+        self._sum += float(values.sum())
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Each edge with the number of values at or below it."""
+        return list(zip([*map(str, self._edges), "+Inf"], self._counts.cumsum().tolist(), strict=True))
+
+    @property
+    def sum(self) -> float:
+        """The sum of all values."""
+        return self._sum
+
+
+class ModelMetrics:
+    """What is told about one model."""
+
+    def __init__(self) -> None:
+        """Tell nothing yet."""
+        self.rows, self.probability = Histogram(ROWS), Histogram(PROBABILITY)
+        self.queue: Callable[[], int] = int
+        self.info: dict[str, str] = {}
+
+    def count(self, probability: NDArray[np.float32]) -> None:
+        """Count the answers of one call of the model."""
+        self.rows.add(len(probability))
+        self.probability.add_all(probability)
+
+
+class ServingMetrics:
+    """Everything that is told beside MLServer's own; a collector of prometheus_client."""
+
+    def __init__(self) -> None:
+        """Tell nothing yet."""
+        self._models: dict[str, ModelMetrics] = {}
+        self._seconds: dict[str, Histogram] = {}
+        self._rejected: Counter[tuple[str, str]] = Counter()
+
+    def model(self, name: str) -> ModelMetrics:
+        """The metrics of one model; the same ones after a reload."""
+        return self._models.setdefault(name, ModelMetrics())
+
+    def seconds(self, protocol: str) -> Histogram:
+        """How long requests took from their last byte to their answer."""
+        return self._seconds.setdefault(protocol, Histogram(SECONDS))
+
+    def reject(self, protocol: str, status: str) -> None:
+        """Count a request that got no prediction."""
+        self._rejected[protocol, status] += 1
+
+    def collect(self) -> Iterable[Metric]:
+        """All of it, as prometheus_client wants it."""
+        yield _histograms("tabserve_request_seconds", "Seconds from a request to its answer", "protocol", self._seconds)
+        rows = {name: model.rows for name, model in self._models.items()}
+        yield _histograms("tabserve_batch_rows", "Rows in one call of the model", "model", rows)
+        probability = {name: model.probability for name, model in self._models.items()}
+        yield _histograms("tabserve_probability", "Predicted probability of the positive class", "model", probability)
+        queue = GaugeMetricFamily("tabserve_queue_rows", "Rows that wait for their scores", labels=["model"])
+        info = InfoMetricFamily("tabserve_model", "The model that is served", labels=["model"])
+        for name, model in self._models.items():
+            queue.add_metric([name], model.queue())
+            info.add_metric([name], model.info)
+        rejected = CounterMetricFamily("tabserve_rejected", "Requests refused", labels=["protocol", "status"])
+        for labels, count in self._rejected.items():
+            rejected.add_metric(labels, count)
+        yield from (queue, info, rejected)
+
+
+class Outcomes:
+    """MLServer's own counts of inference requests, kept true where MLServer does not see them."""
+
+    def __init__(self, success: prometheus.Counter, failure: prometheus.Counter, duration: prometheus.Summary) -> None:
+        """Take MLServer's collectors; each has the labels `model` and `version`."""
+        self._collectors = success, failure, duration
+        self._of = cache(self._labelled)
+
+    def count(self, name: str, version: str | None, seconds: float, *, success: bool) -> None:
+        """Count one request for a model that is served."""
+        succeeded, failed, duration = self._of(name, version)
+        (succeeded if success else failed).inc()
+        duration.observe(seconds)
+
+    def _labelled(
+        self, name: str, version: str | None
+    ) -> tuple[prometheus.Counter, prometheus.Counter, prometheus.Summary]:
+        success, failure, duration = (each.labels(model=name, version=version) for each in self._collectors)
+        return success, failure, duration
+
+
+def _histograms(name: str, text: str, label: str, histograms: dict[str, Histogram]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, text, labels=[label])
+    for value, histogram in histograms.items():
+        family.add_metric([value], histogram.buckets(), histogram.sum)
+    return family
+
+
+METRICS = ServingMetrics()
+prometheus.REGISTRY.register(METRICS)  # type: ignore[arg-type]  # a collector is what has `collect`

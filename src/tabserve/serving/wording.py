@@ -1,0 +1,34 @@
+"""How a request's own words are shown in the sentence that refuses it."""
+
+import reprlib
+from collections.abc import Iterable, Sequence
+
+
+def shown(value: object) -> str:
+    """A value as JSON would write it, shortened."""
+    return _json.repr(value)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    each: Sequence[str] = [shown(name) for name in names]
+    more = f" and {len(each) - 12} more" if len(each) > 12 else ""
+    return ", ".join(each[:12]) + more
+
+
+class _Json(reprlib.Repr):
+    def repr_NoneType(self, _value: None, _level: int) -> str:  # noqa: N802  reprlib finds it by this name
+        return "null"
+
+    def repr_bool(self, value: bool, _level: int) -> str:
+        return str(value).lower()
+
+    def repr_int(self, value: int, _level: int) -> str:
+        return str(value) if value.bit_length() <= 64 else "an integer of more than 64 bits"
+
+    def repr_float(self, value: float, _level: int) -> str:
+        return repr(value).replace("nan", "NaN").replace("inf", "Infinity")
+
+
+_json = _Json()
+_json.maxstring, _json.maxother = 60, 60
