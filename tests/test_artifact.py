@@ -253,7 +253,9 @@ def failing(at: int, error: Callable[[], BaseException], events: set[str]) -> It
     ("error", "raised", "events", "left"),
     [
         pytest.param(KeyboardInterrupt, KeyboardInterrupt, {"call", "return"}, {"old", "new"}, id="interrupted"),
-        pytest.param(lambda: OSError(28, "No space left on device"), ArtifactError, {"call"}, {"old"}, id="disk full"),
+        pytest.param(
+            lambda: OSError(28, "No space left on device"), ArtifactError, {"call"}, {"old", "new"}, id="disk full"
+        ),
     ],
 )
 def test_a_save_that_ends_at_any_step_leaves_one_whole_folder(
@@ -427,7 +429,7 @@ def another_booster(train: Callable[[], xgb.XGBModel]) -> Callable[[Path], None]
 
 NOT_A_NUMBER = "expected a number from 0 to 1"
 OTHER_ORDER = "name different features, or the same in another order"
-NO_ROWS = "does not hold rows of features with their probabilities"
+NO_ROWS = "does not hold rows of 3 features with their probabilities"
 NO_PROBLEM = "does not describe a problem"
 
 DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
@@ -445,13 +447,13 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
         "model of squared error",
         another_booster(lambda: xgb.XGBRegressor(n_estimators=2, n_jobs=1).fit(FEATURES, TARGET)),
         MODEL,
-        "holds a model of objective reg:squarederror, expected binary:logistic",
+        "holds a model of objective 'reg:squarederror', expected 'binary:logistic'",
     ),
     (
         "model of three classes",
         another_booster(lambda: xgb.XGBClassifier(n_estimators=2, n_jobs=1).fit(FEATURES, np.arange(200) % 3)),
         MODEL,
-        "holds a model of objective multi:softprob, expected binary:logistic",
+        "holds a model of objective 'multi:softprob', expected 'binary:logistic'",
     ),
     (
         "model of raw log odds",
@@ -459,13 +461,13 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
             lambda: xgb.XGBClassifier(n_estimators=2, n_jobs=1, objective="binary:logitraw").fit(FEATURES, TARGET)
         ),
         MODEL,
-        "holds a model of objective binary:logitraw, expected binary:logistic",
+        "holds a model of objective 'binary:logitraw', expected 'binary:logistic'",
     ),
     (
         "model of two features",
         another_booster(lambda: xgb.XGBClassifier(n_estimators=2, n_jobs=1).fit(FEATURES[:, :2], TARGET)),
         MODEL,
-        "holds a model of 2 features, manifest.json names 3",
+        "holds a model of 2 features, the manifest names 3",
     ),
     (
         "model of other features",
@@ -473,7 +475,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
         MODEL,
         OTHER_ORDER,
     ),
-    ("feature count", changed(features=["a", "b"]), MODEL, "holds a model of 3 features, manifest.json names 2"),
+    ("feature count", changed(features=["a", "b"]), MODEL, "holds a model of 3 features, the manifest names 2"),
     ("feature order", changed(features=["b", "a", "c"]), MODEL, OTHER_ORDER),
     ("feature name", changed(features=["a", "b", "d"]), MODEL, OTHER_ORDER),
     ("feature repeated", changed(features=["a", "b", "b"]), MANIFEST, NO_PROBLEM),
@@ -484,7 +486,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("golden swapped and signed", signed(swapped(GOLDEN)), GOLDEN, "differently than when it was saved: off by"),
     ("golden truncated and signed", signed(truncated(GOLDEN)), GOLDEN, "is not JSON"),
     ("golden a list", holding(GOLDEN, [1, 2]), GOLDEN, "needs one JSON object, found a list"),
-    ("golden without rows", holding(GOLDEN, {"features": [], "probability": []}), GOLDEN, "differently"),
+    ("golden without rows", holding(GOLDEN, {"features": [], "probability": []}), GOLDEN, NO_ROWS),
     ("golden without features", holding(GOLDEN, {"probability": [0.5]}), GOLDEN, NO_ROWS),
     ("golden of two columns", holding(GOLDEN, {"features": [[1, 2]], "probability": [0.5]}), GOLDEN, NO_ROWS),
     ("golden of text", holding(GOLDEN, {"features": [["a", "b", "c"]], "probability": [0.5]}), GOLDEN, NO_ROWS),
@@ -512,7 +514,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
         (f"threshold {value!r}", changed(threshold=value), MANIFEST, f"has threshold {value!r}, {NOT_A_NUMBER}")
         for value in (-0.1, 1.5, float("nan"), float("inf"), "0.5", True, None, [0.5])
     ],
-    ("problem empty", changed(problem={}), MANIFEST, NO_PROBLEM),
+    ("problem empty", changed(problem={}), MANIFEST, "needs 'labels' as a list, found NoneType"),
     ("problem with a stranger", with_problem(colour="red"), MANIFEST, NO_PROBLEM),
     ("criterion unknown", with_problem(criterion={"name": "Best"}), MANIFEST, NO_PROBLEM),
     ("criterion without costs", with_problem(criterion={"name": "Costs"}), MANIFEST, NO_PROBLEM),
@@ -522,8 +524,8 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
         MANIFEST,
         NO_PROBLEM,
     ),
-    ("criterion a text", with_problem(criterion="F1"), MANIFEST, NO_PROBLEM),
-    ("labels a number", with_problem(labels=1), MANIFEST, NO_PROBLEM),
+    ("criterion a text", with_problem(criterion="F1"), MANIFEST, "needs 'criterion' as a dict, found str"),
+    ("labels a number", with_problem(labels=1), MANIFEST, "needs 'labels' as a list, found int"),
     ("labels equal", with_problem(labels=["1", "1"]), MANIFEST, NO_PROBLEM),
     ("folds a text", with_problem(folds="five"), MANIFEST, NO_PROBLEM),
     ("hold-out out of range", with_problem(holdout=2), MANIFEST, NO_PROBLEM),
