@@ -238,6 +238,10 @@ def test_only_boosted_trees_are_taken(kind: str) -> None:
         (b"{" + text("learner") + b"[#" + size(-1) + b"}", "a negative size"),
         (b"{" + text("learner") + b"[$l#" + size(2**62) + b"}", "a size beyond the file"),
         (b"{" + text("learner") + b"[$Z#" + size(2**62) + b"}", "an array that takes no bytes"),
+        *[
+            (b"{" + text("learner") + b"[$" + kind + b"#" + size(1) + bytes(8) + b"}", f"an array of {kind!r}")
+            for kind in (b"D", b"i", b"I")
+        ],
         (b"{" + (text("learner") + b"Z") * 2 + b"}", "a name given twice"),
         (b"{" + text("learner") + b"S" + size(1) + b"\xff}", "text that is not UTF-8"),
         (b"{" + text("learner") + b"N}", "a marker that starts no value"),

@@ -96,6 +96,7 @@ def check_place(folder: Path) -> None:
         ArtifactError: something that is not a model folder is there, or the nearest existing parent is no folder that
             can be written to.
     """
+    folder = _followed(folder)
     try:
         found = {path.name for path in folder.iterdir()} if folder.exists() else set()
         parent = next(parent for parent in folder.absolute().parents if parent.exists())

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8", b"d": ">f4", b"D": ">f8"}
+KINDS = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8", b"d": ">f4"}
 
 NUMBERS = {marker: np.dtype(kind) for marker, kind in KINDS.items()}
+
+ARRAYS = {b"U", b"l", b"L", b"d"}
+"""What XGBoost writes arrays of; at an array of others it can end the process while it says what it expected."""
 
 SIZE = struct.Struct(">cq")
 
@@ -52,6 +55,8 @@ class _Reader:
     def _array(self) -> list[Any] | NDArray[Any]:
         if self._passes(b"$"):
             marker = self._take(1)
+            if marker not in ARRAYS:
+                raise ValueError(f"{marker!r} before byte {self.at} is no kind of array")
             return self._numbers(marker, self._count())
         return [self.value() for _ in range(self._count())]
 
