@@ -105,7 +105,7 @@ def test_an_array_stands_for_flat_data(values: NDArray[np.float32], datatype: st
 def test_an_array_is_validated_like_a_list(cell: float, datatype: str) -> None:
     """Its first bad value is named."""
     array = np.array([1, cell, 3], DATATYPES[datatype])
-    with pytest.raises(InvalidRequest, match="Row 0, column 'b', is (NaN|-?Infinity); "):
+    with pytest.raises(InvalidRequest, match=r"Row 0, column 'b', is (NaN|-?Infinity); "):
         read(tensor(array, datatype=datatype), PROBLEM)
 
 

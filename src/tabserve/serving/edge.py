@@ -15,7 +15,6 @@ from tabserve.serving import payload
 from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits
 from tabserve.serving.tensors import Output, Request
-from tabserve.serving.wording import shown
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -44,12 +43,11 @@ class Model(Protocol):
 
     name: str
     version: str | None
-    ready: bool
     threshold: str
     max_batch_size: int
 
     def check_room(self) -> None:
-        """Raise Overloaded when the queue is full."""
+        """Raise Overloaded when it is not loaded yet, or its queue is full."""
 
     def read(self, document: object) -> Request:
         """Validate a request."""
@@ -116,8 +114,6 @@ class Edge:
                 return None
             if scope["method"] != "POST":
                 return self._refused(405, f"Inference takes POST, not {scope['method']}.", None, None, start)
-            if not model.ready:
-                raise Overloaded(f"Model {shown(name)} is being loaded; try again in a second.")
             model.check_room()
             headers = dict(scope["headers"])
             body = await self._body(headers, receive)

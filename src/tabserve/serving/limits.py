@@ -30,17 +30,18 @@ class Limits(BaseSettings):
     max_queue_rows: int = Field(default=MAX_QUEUE_ROWS, ge=1)
     max_receiving_bytes: int = Field(default=256 * MIB, ge=1)
     receive_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
-    keep_alive_seconds: float = Field(default=75.0, gt=0, allow_inf_nan=False)
+    keep_alive_seconds: int = Field(default=75, ge=1)
     drain_seconds: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     admin: bool = False
 
     @classmethod
     def settings_customise_sources(
         cls,
-        _settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003  pydantic's names, here and below
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let a variable win over the file."""
         return env_settings, init_settings

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tabserve.serving.limits import Limits
 
@@ -25,16 +25,15 @@ class Connection(HttpToolsProtocol):
     _head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, unless the head has grown too large."""
+        """Take what came, and end the connection where its head has grown too large."""
         self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD_BYTES and not self.receives_body():
-            self.send_400_response("The head of the request is too large.")
-            return
         super().data_received(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.receives_body() and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
 
     def on_headers_complete(self) -> None:
         """Begin to count anew, for the next head."""
-        super().on_headers_complete()  # type: ignore[no-untyped-call,unused-ignore]
+        super().on_headers_complete()
         self._head_bytes = 0
 
     def on_message_complete(self) -> None:
@@ -44,13 +43,15 @@ class Connection(HttpToolsProtocol):
 
     def receives_body(self) -> bool:
         """Whether a head was read whose body is not yet complete."""
-        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
+        return cycle is not None and cycle.more_body and not cycle.response_complete
 
     def unfinished(self) -> bool:
         """Whether the client has begun, or should begin, to send something that is not complete."""
-        if self.cycle is None or self.cycle.response_complete:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
             return self.timeout_keep_alive_task is None
-        return bool(self.cycle.more_body)
+        return cycle.more_body
 
 
 class Listener(uvicorn.Server):

@@ -115,7 +115,7 @@ class Outcomes:
 
     def __init__(self, success: prometheus.Counter, failure: prometheus.Counter, duration: prometheus.Summary) -> None:
         """Take MLServer's collectors; each has the labels `model` and `version`."""
-        self._collectors = success, failure, duration
+        self._success, self._failure, self._duration = success, failure, duration
         self._of = cache(self._labelled)
 
     def count(self, name: str, version: str | None, seconds: float, *, success: bool) -> None:
@@ -127,8 +127,8 @@ class Outcomes:
     def _labelled(
         self, name: str, version: str | None
     ) -> tuple[prometheus.Counter, prometheus.Counter, prometheus.Summary]:
-        success, failure, duration = (each.labels(model=name, version=version) for each in self._collectors)
-        return success, failure, duration
+        labels = {"model": name, "version": version}
+        return self._success.labels(**labels), self._failure.labels(**labels), self._duration.labels(**labels)
 
 
 def _histograms(name: str, text: str, label: str, histograms: dict[str, Histogram]) -> HistogramMetricFamily:
@@ -139,4 +139,4 @@ def _histograms(name: str, text: str, label: str, histograms: dict[str, Histogra
 
 
 METRICS = ServingMetrics()
-prometheus.REGISTRY.register(METRICS)  # type: ignore[arg-type]  # a collector is what has `collect`
+prometheus.REGISTRY.register(METRICS)

@@ -67,7 +67,13 @@ class TabularModel(MLModel):
         return True
 
     def check_room(self) -> None:
-        """Refuse work before any is done for it; raises Overloaded when the queue is full."""
+        """Refuse work before any is done for it.
+
+        Raises:
+            Overloaded: the model is not loaded yet, or its queue is full.
+        """
+        if not self.ready:
+            raise Overloaded(f"Model {self.name!r} is being loaded; try again in a second.")
         self._batcher.check_room()
 
     def read(self, document: object) -> tensors.Request:

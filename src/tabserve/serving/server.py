@@ -55,17 +55,17 @@ def serve(folder: Path, model: Path | None = None) -> None:
         os.environ["TABSERVE_MODEL"] = str(model.resolve())
     configure_logger()
     check_model_settings(folder)
-    limits = read_limits(folder)
-    os.environ.update({f"TABSERVE_{name.upper()}": str(value) for name, value in limits})  # for the runtime
     install_uvloop_event_loop()  # type: ignore[no-untyped-call]
-    asyncio.run(_serve(folder, limits))
+    asyncio.run(_serve(folder))
 
 
-async def _serve(folder: Path, limits: Limits) -> None:
+async def _serve(folder: Path) -> None:
     try:
         settings, models = await load_settings(str(folder))
     except ValueError as error:
         raise ServerError(f"{folder / 'settings.json'} or an MLSERVER_* variable is wrong: {reason(error)}.") from error
+    limits = read_limits(folder)
+    os.environ.update({f"TABSERVE_{name.upper()}": str(value) for name, value in limits})  # for the runtime
     for model in models:
         check_model(model)
     check_ports(settings)
@@ -85,7 +85,7 @@ class Server(MLServer):
         super().__init__(settings)
 
     def _create_servers(self) -> None:
-        super()._create_servers()
+        super()._create_servers()  # type: ignore[no-untyped-call]
         _answer_with_sentences(self._rest_server._app)
         plane = self._data_plane
         outcomes = Outcomes(
@@ -115,7 +115,7 @@ class Server(MLServer):
         for settings in models_settings:
             try:
                 await self._model_registry.load(settings)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the old model goes on
                 log.error("Model %s was not reloaded, and goes on as before: %s", settings.name, error)  # noqa: TRY400
             else:
                 log.info("Model %s was reloaded.", settings.name)
@@ -146,15 +146,16 @@ class Rest(RESTServer):
 
     async def start(self) -> None:
         """Serve until stopped."""
-        config = self._get_config()
+        config: uvicorn.Config = self._get_config()  # type: ignore[no-untyped-call]
         config.app, config.http, config.backlog = self._edge, Connection, BACKLOG
-        config.timeout_keep_alive = self._limits.keep_alive_seconds  # type: ignore[assignment]  # seconds of any kind
+        config.timeout_keep_alive = self._limits.keep_alive_seconds
         config.log_level = "warning"
-        self._server = Listener(config, self._limits)
+        listener = Listener(config, self._limits)
+        self._server = listener  # type: ignore[assignment]  # what MLServer stops
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
         with socket.create_server((config.host, config.port), family=family, backlog=BACKLOG) as listening:
             log.info("REST on http://%s:%s", config.host, config.port)
-            await self._server.serve_on(listening)
+            await listener.serve_on(listening)
 
 
 class Grpc(GRPCServer):

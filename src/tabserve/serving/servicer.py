@@ -76,8 +76,6 @@ class Servicer(InferenceServicer):
             served = (name, version)
             if not hasattr(model, "answer"):
                 return await super().ModelInfer(request, context)
-            if not model.ready:
-                raise Overloaded(f"Model {shown(name)} is being loaded; try again in a second.")
             model.check_room()
             valid = model.read(_document(request))
             outputs = await model.answer(valid)

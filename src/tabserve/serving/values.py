@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tabserve.errors import InvalidRequest
 from tabserve.serving.wording import shown
 
-DATATYPES = {
+DATATYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
     **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
