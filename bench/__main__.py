@@ -12,13 +12,14 @@ from bench import rows
 from bench.process import Measured, measured
 from bench.work import RATIOS, WORK
 from santander.sample import sample
+from tabserve import option
 
 
 def main() -> None:
     """Measure everything in turn, `--repeats` times, and print the medians."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000, help="rows of the table (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: %(default)s)")
+    parser.add_argument("--rows", type=option.count, default=200_000, help="rows of the table (default: %(default)s)")
+    parser.add_argument("--repeats", type=option.count, default=3, help="runs of each (default: %(default)s)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         csv = written(arguments.rows, Path(scratch, "train.csv"))

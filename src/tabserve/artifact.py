@@ -99,14 +99,15 @@ def check_place(folder: Path) -> None:
     folder = _followed(folder)
     try:
         found = {path.name for path in folder.iterdir()} if folder.exists() else set()
-        parent = next(parent for parent in folder.absolute().parents if parent.exists())
-        writable = parent.is_dir() and os.access(parent, os.W_OK)
+        parent = next(parent for parent in folder.parents if parent.exists())
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}.") from error
     if found and not {MANIFEST} <= found <= {MODEL, GOLDEN, MANIFEST, CARD}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
-    if not writable:
-        raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.")
+    try:
+        tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=parent).cleanup()
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.") from error
 
 
 def golden_rows(features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
