@@ -89,7 +89,7 @@ def test_a_refusal_is_the_servers_own_sentence(server: Server, protocol: str) ->
         client.ask(np.zeros((1, 3), np.float32), BOTH)
     with pytest.raises(InvalidRequest, match="Output 'label' is unknown"):
         client.ask(np.zeros((1, 200), np.float32), ["label"])
-    with pytest.raises(InvalidRequest, match=r"Model nobody .*not found"):
+    with pytest.raises(InvalidRequest, match="Model 'nobody' is not found; this server has 'xgboost-model'"):
         client_for(server, protocol, model="nobody").ask(np.zeros((1, 200), np.float32), BOTH)
 
 
@@ -479,7 +479,7 @@ def test_a_refusal_ends_with_its_sentence(server: Server, protocol: str) -> None
     for name in ("nobody", "a?b#c", "modèle 模型"):
         ended = request("--model", name, "--protocol", protocol, server=server)
         assert (ended.returncode, ended.stdout) == (InvalidRequest.exit_code, "")
-        assert re.match(f"^Model {re.escape(name)} .*not found", one_line(ended.stderr))
+        assert re.match(f"^Model '{re.escape(name)}' is not found", one_line(ended.stderr))
 
 
 def test_a_lie_ends_with_a_sentence(protocol: str) -> None:

@@ -34,7 +34,7 @@ from tabserve.serving.limits import Limits
 from tabserve.serving.listener import BACKLOG, Connection, Listener
 from tabserve.serving.metrics import Outcomes
 from tabserve.serving.servicer import Servicer, close_repository
-from tabserve.serving.wording import shown
+from tabserve.serving.wording import listed, shown
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,8 @@ class Server(MLServer):
             return await self._model_registry.get_model(name, version)
         except ModelNotFound as error:
             which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
-            raise UnknownModel(f"There is no model {which}; expected one that GET /v2/models/NAME knows.") from error
+            here = listed({model.name for model in await self._model_registry.get_models()})
+            raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.") from error
 
     async def start(self, models_settings: list[ModelSettings]) -> None:  # type: ignore[override]  # never without
         """Serve until stopped; SIGHUP loads the models again."""
