@@ -91,7 +91,13 @@ def _json(text: bytes) -> Any:  # noqa: ANN401  whatever JSON holds
     """Plain data; the numbers of a lone tensor as an array, which is several times faster."""
     try:
         return _one_tensor(text)
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):  # not that simple: a case for the general parser
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        OverflowError,
+    ):  # not that simple: a case for the general parser
         pass
     try:
         return orjson.loads(text)

@@ -1,0 +1,44 @@
+"""What an operator may set is documented, validated, and overridden by variables."""
+
+from pathlib import Path
+
+import pytest
+
+from tabserve.errors import ServerError
+from tabserve.serving.checks import read_limits
+from tabserve.serving.limits import Limits
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+
+
+@pytest.mark.parametrize("name", Limits.model_fields)
+def test_every_setting_is_documented_with_its_default(name: str) -> None:
+    """In the table of docs/serving.md."""
+    default = Limits.model_fields[name].default
+    shown = str(default).lower() if isinstance(default, bool) else f"{default:g}" if default < 1e5 else str(default)
+    assert f"| `{name}` | {shown} |" in DOCUMENT
+
+
+def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the file over the default; without a file the defaults hold."""
+    assert read_limits(tmp_path) == Limits()
+    (tmp_path / "settings.json").write_text('{"tabserve": {"max_rows": 5, "admin": true}}')
+    monkeypatch.setenv("TABSERVE_MAX_ROWS", "7")
+    limits = read_limits(tmp_path)
+    assert (limits.max_rows, limits.admin, limits.max_body_bytes) == (7, True, Limits().max_body_bytes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ('{"max_row": 5}', "wrong: max_row: Extra inputs are not permitted, found 5"),
+        ('{"max_rows": 0}', "wrong: max_rows: Input should be greater than or equal to 1, found 0"),
+        ('{"receive_seconds": "soon"}', "wrong: receive_seconds: Input should be a valid number.*, found 'soon'"),
+        ("[]", "wrong: "),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, settings: str, sentence: str) -> None:
+    """In one sentence, before the start."""
+    (tmp_path / "settings.json").write_text(f'{{"tabserve": {settings}}}')
+    with pytest.raises(ServerError, match=sentence):
+        read_limits(tmp_path)
