@@ -1,20 +1,24 @@
-"""Load on a server, as cheap as Python makes it: it shares the cores with the server.
+"""Load on a server, from a process of its own that is as cheap as Python makes it: both share the cores.
 
 Each client sends the same request again as soon as it has its answer. A measurement ends when all that was sent in its
 time is answered.
 """
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import nan
 from typing import cast
 
 import grpc
 import numpy as np
+import orjson
 import uvloop
 
+from tabserve import command
 from tabserve.errors import ServerError
 
 WARM_SECONDS = 1.0
@@ -27,7 +31,7 @@ GRPC_METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 @dataclass(frozen=True)
 class Timing:
-    """What clients saw: answers a second, milliseconds for one, how many were errors; or why there were none."""
+    """What clients saw: good answers a second, milliseconds for one, how many were errors; or why there are none."""
 
     rate: float = nan
     p50: float = nan
@@ -50,25 +54,35 @@ class Tally:
         """What was found by now."""
         elapsed = time.perf_counter() - self.start
         p50, p99 = np.percentile(self.latencies, [50, 99]) * 1_000
-        return Timing(len(self.latencies) / elapsed, float(p50), float(p99), self.errors)
+        return Timing((len(self.latencies) - self.errors) / elapsed, float(p50), float(p99), self.errors)
 
 
-def http(address: str, request: bytes, clients: int, seconds: float) -> Timing:
-    """Send a whole HTTP request over and over, one connection for each client.
+def sent(transport: str, address: str, request: bytes, clients: int, seconds: float) -> Timing:
+    """Measure from a fresh process.
+
+    Args:
+        transport: `http` or `grpc`.
+        address: host and port.
+        request: whole, as HTTP/1.1; or, for gRPC, the message.
+        clients: how many send it at once.
+        seconds: how long they do, after as long a warm-up, but at most `WARM_SECONDS`.
 
     Raises:
         ServerError: a connection was closed, or an answer did not come.
     """
-    return uvloop.run(_http(address, request, clients, seconds))
+    words = [sys.executable, "-m", "bench.load", transport, address, str(clients), str(seconds)]
+    finished = subprocess.run(words, input=request, capture_output=True, check=False)  # noqa: S603 (our own words)
+    if finished.returncode:
+        raise ServerError(finished.stderr.decode().strip())
+    return Timing(**orjson.loads(finished.stdout))
 
 
-def rpc(address: str, request: bytes, clients: int, seconds: float) -> Timing:
-    """Call ModelInfer with a serialized request over and over, all clients over one channel.
-
-    Raises:
-        ServerError: an answer did not come.
-    """
-    return asyncio.run(_rpc(address, request, clients, seconds))
+def main() -> None:
+    """Measure as the command line says, with the request from stdin; write the timing as JSON."""
+    transport, address, clients, seconds = sys.argv[1:]
+    measure, runner = TRANSPORTS[transport]
+    timing = runner(measure(address, sys.stdin.buffer.read(), int(clients), float(seconds)))
+    sys.stdout.buffer.write(orjson.dumps(asdict(timing)))
 
 
 class Connection(asyncio.Protocol):
@@ -128,7 +142,8 @@ def _size(answer: bytes) -> int:
     return end + 4 + int(length.split(b"\r\n", 1)[0])
 
 
-async def _http(address: str, request: bytes, clients: int, seconds: float) -> Timing:
+async def http(address: str, request: bytes, clients: int, seconds: float) -> Timing:
+    """One connection for each client."""
     host, port = address.split(":")
     loop = asyncio.get_running_loop()
     connections = [
@@ -141,7 +156,8 @@ async def _http(address: str, request: bytes, clients: int, seconds: float) -> T
             connection.close()
 
 
-async def _rpc(address: str, request: bytes, clients: int, seconds: float) -> Timing:
+async def rpc(address: str, request: bytes, clients: int, seconds: float) -> Timing:
+    """All clients over one channel."""
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(GRPC_METHOD)
 
@@ -169,3 +185,9 @@ async def _measured(clients: Callable[[Tally], list[Awaitable[None]]], seconds: 
         except TimeoutError as error:
             raise ServerError(f"An answer did not come within {PATIENCE:.0f} s.") from error
     return tally.timing()
+
+
+TRANSPORTS = {"http": (http, uvloop.run), "grpc": (rpc, asyncio.run)}
+
+if __name__ == "__main__":
+    command.run(main)

@@ -11,8 +11,7 @@ import orjson
 from mlserver.grpc.dataplane_pb2 import ModelInferRequest, ModelInferResponse
 from numpy.typing import NDArray
 
-from bench import load
-from bench.load import Timing
+from bench.load import GRPC_METHOD
 from tabserve.errors import InvalidRequest
 from tabserve.process import Server
 
@@ -29,14 +28,14 @@ class Format(NamedTuple):
         decode: an answer and its number of rows to probabilities, float32 of shape (rows * 2,), both classes in turn.
         address: of a server, for this format.
         ask: the answer to one request; raises InvalidRequest where the server refuses it, or speaks no such format.
-        load: many requests, timed.
+        transport: that carries it, as `load.sent` names it.
     """
 
     encode: Callable[[NDArray[np.float32]], bytes]
     decode: Callable[[bytes, int], NDArray[np.float32]]
     address: Callable[[Server], str]
     ask: Callable[[str, bytes], bytes]
-    load: Callable[[str, bytes, int, float], Timing]
+    transport: str
 
 
 def _json(features: NDArray[np.float32]) -> bytes:
@@ -104,13 +103,13 @@ def _grpc_address(server: Server) -> str:
 def _ask_grpc(address: str, request: bytes) -> bytes:
     with grpc.insecure_channel(address) as channel:
         try:
-            return bytes(channel.unary_unary(load.GRPC_METHOD)(request, timeout=ANSWER_SECONDS))
+            return bytes(channel.unary_unary(GRPC_METHOD)(request, timeout=ANSWER_SECONDS))
         except grpc.RpcError as error:
             raise InvalidRequest(f"{error.code().name} {error.details()[:200]}") from error
 
 
 FORMATS = {
-    "json": Format(_json, _from_json, _http_address, _ask_http, load.http),
-    "binary": Format(_binary, _from_binary, _http_address, _ask_http, load.http),
-    "grpc": Format(_grpc, _from_grpc, _grpc_address, _ask_grpc, load.rpc),
+    "json": Format(_json, _from_json, _http_address, _ask_http, "http"),
+    "binary": Format(_binary, _from_binary, _http_address, _ask_http, "http"),
+    "grpc": Format(_grpc, _from_grpc, _grpc_address, _ask_grpc, "grpc"),
 }

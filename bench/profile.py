@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.load import sent
 from bench.messages import FORMATS
 from bench.servers import ours, train
 from santander.sample import sample
@@ -33,9 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
         command = (sys.executable, "-m", "bench.profile", str(found))
         with running(contender.folder, contender.environment, command) as started:
             started.process.send_signal(signal.SIGUSR1)
-            timing = json.load(
-                json.address(started), json.encode(sample(1, 1).features), arguments.clients, arguments.seconds
-            )
+            address, request = json.address(started), json.encode(sample(1, 1).features)
+            timing = sent(json.transport, address, request, arguments.clients, arguments.seconds)
         print(f"{timing.rate:,.0f} requests/s under the profiler, which sees the event loop's thread alone")
         pstats.Stats(str(found)).sort_stats("tottime").print_stats(FUNCTIONS)
 

@@ -1,7 +1,6 @@
 """The server against stock MLServer, a FastAPI route and the limit of Python: speed, memory and start-up."""
 
 import argparse
-import gc
 import platform
 import resource
 import tempfile
@@ -10,7 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from bench import results, targets
@@ -57,15 +58,17 @@ def measured(names: Sequence[str], loads: Sequence[Load], model: Path, seconds: 
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the idle connections, here and in the servers
     features = sample(max(load.rows for load in loads), 1).features
     turns: dict[str, list[Turn]] = {name: [] for name in names}
-    with ProcessPoolExecutor(1, SPAWN, gc.freeze) as process:
-        for name in (progress := tqdm([*names] * repeats, disable=None)):
-            progress.set_description(name)
-            if name in ALONE:
-                turn = process.submit(alone, model, loads, features, seconds, ALONE[name]).result()
-            else:
-                turn = served(CONTENDERS[name](model), loads, features, seconds, process)
-            turns[name].append(turn)
+    for name in (progress := tqdm([*names] * repeats, disable=None)):
+        progress.set_description(name)
+        turns[name].append(_turn(name, loads, features, model, seconds))
     return {name: results.median(own) for name, own in turns.items()}
+
+
+def _turn(name: str, loads: Sequence[Load], features: NDArray[np.float32], model: Path, seconds: float) -> Turn:
+    if name not in ALONE:
+        return served(CONTENDERS[name](model), loads, features, seconds)
+    with ProcessPoolExecutor(1, SPAWN) as process:
+        return process.submit(alone, model, loads, features, seconds, ALONE[name]).result()
 
 
 def machine() -> Mapping[str, object]:

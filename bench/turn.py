@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
@@ -13,7 +12,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from bench import memory
-from bench.load import Tally, Timing
+from bench.load import Tally, Timing, sent
 from bench.messages import FORMATS, Format
 from bench.servers import Contender
 from tabserve import artifact
@@ -66,10 +65,8 @@ class Turn:
     timings: dict[str, Timing] = field(default_factory=dict)
 
 
-def served(
-    contender: Contender, loads: Iterable[Load], features: NDArray[np.float32], seconds: float, process: Executor
-) -> Turn:
-    """Measure a contender with requests of the first rows; `process` is where the load comes from.
+def served(contender: Contender, loads: Iterable[Load], features: NDArray[np.float32], seconds: float) -> Turn:
+    """Start a contender and measure it with requests of the first rows.
 
     Raises:
         ServerError: it does not start, does not answer, or answers other probabilities than its model's.
@@ -85,7 +82,7 @@ def served(
             form = FORMATS[load.format]
             address, request = form.address(server), form.encode(features[: load.rows])
             refusal = _refusal(form, address, request, expected[: load.rows])
-            timings[load.name] = refusal or process.submit(form.load, address, request, load.clients, seconds).result()
+            timings[load.name] = refusal or sent(form.transport, address, request, load.clients, seconds)
     return Turn(startup, idle, connection, timings)
 
 
