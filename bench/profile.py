@@ -12,6 +12,7 @@ from bench.load import sent
 from bench.messages import FORMATS
 from bench.servers import ours, train
 from santander.sample import sample
+from tabserve import option
 from tabserve.process import running
 from tabserve.serving import server
 
@@ -20,9 +21,9 @@ FUNCTIONS = 25
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
-    parser.add_argument("--seconds", type=float, default=4.0, help="of load (default: %(default)s)")
+    parser.add_argument("--seconds", type=option.seconds, default=4.0, help="of load (default: %(default)s)")
     parser.add_argument("--model", type=Path, help="model folder to serve (default: one trained for this)")
-    parser.add_argument("--clients", type=int, default=32, help="connections (default: %(default)s)")
+    parser.add_argument("--clients", type=option.count, default=32, help="connections (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,25 +1,33 @@
 """Fetch the real Santander table and check it: from OpenML (no account) or Kaggle (your credentials)."""
 
+from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+
+# isort: split
 import argparse
+import os
 import shutil
 import subprocess
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pandas as pd
 from sklearn.datasets import fetch_openml
 
 from santander.problem import PROBLEM
-from tabserve import command
 from tabserve.atomic import whole
 from tabserve.errors import DataError
 from tabserve.frame import read
 
 OPENML_ID = 45566
 """Named "SantanderCustomerSatisfaction" there, which is another competition; the rows are this one's."""
+
+TRANSFER_ERRORS = (OSError, EOFError, HTTPException, zlib.error, zipfile.BadZipFile)
+"""What a download that fails, ends early or is damaged raises."""
 
 COMPETITION = "santander-customer-transaction-prediction"
 
@@ -29,8 +37,8 @@ EPILOG = """examples:
   python scripts/fetch_data.py                         data/train.csv from OpenML
   python scripts/fetch_data.py --source kaggle         the same from Kaggle; accept the competition's rules there first
 
-A file that is already there is checked and kept. exit codes: 0 there, 2 wrong option, 3 not reached or not as
-expected, 130 Ctrl-C; the file appears whole or not at all
+A file that is already there is checked and kept. exit codes: 0 there, 1 not enough memory, 2 wrong option, 3 not
+reached or not as expected, 130 Ctrl-C, 143 SIGTERM; the file appears whole or not at all
 """
 
 
@@ -38,10 +46,10 @@ def main() -> None:
     """Fetch as the command line asks."""
     arguments = parsed()
     out: Path = arguments.out
-    if out.exists():
+    if os.path.exists(out):  # noqa: PTH110  Path's own raises where a name is too long
         check(out)
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        print(f"Fetching the table from {arguments.source} ...", flush=True)
         with whole(out) as temporary:
             SOURCES[arguments.source](temporary)
             check(temporary)
@@ -50,10 +58,9 @@ def main() -> None:
 
 def from_openml(out: Path) -> None:
     """Write OpenML's table in Kaggle's format; scikit-learn keeps what it downloaded for the next time."""
-    print(f"Fetching data set {OPENML_ID} from OpenML ...", flush=True)
     try:
         table: pd.DataFrame = fetch_openml(data_id=OPENML_ID, as_frame=True, parser="pandas").frame
-    except (URLError, OSError, ValueError) as error:
+    except (*TRANSFER_ERRORS, ValueError, KeyError) as error:
         raise DataError(
             f"OpenML did not deliver data set {OPENML_ID}: {error}; try again, or --source kaggle."
         ) from error
@@ -78,15 +85,24 @@ def from_kaggle(out: Path) -> None:
         raise DataError(
             "Kaggle's client was not found; install it with 'pip install kaggle' and set up its credentials."
         )
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        ask = [client, "competitions", "download", "-c", COMPETITION, "-f", "train.csv", "-p", folder]
-        answer = subprocess.run(ask, check=False, stderr=subprocess.PIPE, text=True)  # noqa: S603 (no shell, fixed words)
-        found = sorted(Path(folder).glob("train.csv*"))
-        if answer.returncode or not found:
-            raise DataError(f"Kaggle's client failed: {answer.stderr.strip() or 'it downloaded nothing'}")
-        if found[0].suffix == ".zip":
-            shutil.unpack_archive(found[0], folder)
-        (Path(folder) / "train.csv").replace(out)
+    try:
+        with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+            _download(client, Path(folder)).replace(out)
+    except TRANSFER_ERRORS as error:
+        raise DataError(f"Kaggle's client delivered no whole train.csv: {error}; try again.") from error
+
+
+def _download(client: str, folder: Path) -> Path:
+    """Ask Kaggle's client, and unpack what it delivers."""
+    ask = [client, "competitions", "download", "-c", COMPETITION, "-f", "train.csv", "-p", str(folder)]
+    answer = subprocess.run(ask, check=False, stderr=subprocess.PIPE, text=True, errors="replace")  # noqa: S603 (no shell, fixed words)
+    found = sorted(folder.glob("train.csv*"))
+    if answer.returncode or not found:
+        said = answer.stderr.strip().splitlines() or ["it downloaded nothing"]
+        raise DataError(f"Kaggle's client failed: {said[-1]}")  # the last line of a traceback says what is wrong
+    if found[0].suffix == ".zip":
+        shutil.unpack_archive(found[0], folder)
+    return folder / "train.csv"
 
 
 def check(path: Path) -> None:
@@ -105,9 +121,9 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    option = parser.add_argument
-    option("--source", choices=[*SOURCES], default="openml", help="(default: %(default)s)")
-    option("--out", type=Path, default=Path("data/train.csv"), metavar="FILE", help="(default: %(default)s)")
+    add = parser.add_argument
+    add("--source", choices=[*SOURCES], default="openml", help="(default: %(default)s)")
+    add("--out", type=Path, default=Path("data/train.csv"), metavar="FILE", help="(default: %(default)s)")
     return parser.parse_args()
 
 

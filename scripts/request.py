@@ -1,5 +1,8 @@
 """Ask a served model for predictions: label and probability of the positive class per ID_code."""
 
+from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+
+# isort: split
 import argparse
 import json
 import os
@@ -11,9 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from santander.problem import PROBLEM
-from tabserve import command
+from tabserve import option
 from tabserve.client import Answer, Client, GrpcClient, RestClient, wait
 from tabserve.frame import Rows, stream
+from tabserve.serving.tensors import OUTPUTS
 
 CHUNK = 1_000
 """Rows in one request."""
@@ -23,8 +27,8 @@ EPILOG = """examples:
   python scripts/request.py --data test.csv --rows 1000 --json
   python scripts/request.py --protocol grpc --outputs predict_proba
 
-exit codes: 0 answered, 2 wrong option, 3 the file cannot be used or the server refuses its rows, 5 no server answers,
-130 Ctrl-C
+exit codes: 0 answered, 1 not enough memory, 2 wrong option, 3 the file cannot be used or the server refuses its rows,
+5 no server answers, or not as one should, 130 Ctrl-C, 143 SIGTERM
 """
 
 
@@ -111,49 +115,49 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    option = parser.add_argument
-    option(
+    add = parser.add_argument
+    add(
         "--url",
+        type=option.word,
         help="of the server (default: http://localhost:8080, with --protocol grpc localhost:8081,"
         " or the ports in MLSERVER_HTTP_PORT and MLSERVER_GRPC_PORT)",
     )
-    option(
+    add(
         "--data",
         type=Path,
         default=Path(__file__).with_name("rows.csv"),
         metavar="FILE",
         help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet (default: 10 synthetic rows)",
     )
-    option("--rows", type=positive, metavar="N", help="ask for the first N rows (default: all)")
-    option("--protocol", choices=("rest", "grpc"), default="rest", help="(default: %(default)s)")
-    option(
+    add("--rows", type=option.count, metavar="N", help="ask for the first N rows (default: all)")
+    add("--protocol", choices=("rest", "grpc"), default="rest", help="(default: %(default)s)")
+    add(
         "--outputs",
-        type=lambda text: text.split(","),
-        default="predict,predict_proba",
+        type=outputs,
+        default=[*OUTPUTS],
         metavar="NAMES",
-        help="what to ask for: predict (the label), predict_proba, or both (default: %(default)s)",
+        help="what to ask for: predict (the label), predict_proba, or both (default: both)",
     )
-    option("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for one request (default: %(default)s)")
-    option("--wait", type=seconds, metavar="SECONDS", help="wait so long for the model to be ready (default: do not)")
-    option("--model", default="xgboost-model", metavar="NAME", help="(default: %(default)s)")
-    option("--json", action="store_true", help="print one JSON document instead of a table")
+    add(
+        "--timeout", type=option.seconds, default=30.0, metavar="SECONDS", help="for one request (default: %(default)s)"
+    )
+    add(
+        "--wait",
+        type=option.seconds,
+        metavar="SECONDS",
+        help="wait so long for the model to be ready (default: do not)",
+    )
+    add("--model", type=option.word, default="xgboost-model", metavar="NAME", help="(default: %(default)s)")
+    add("--json", action="store_true", help="print one JSON document instead of a table")
     return parser.parse_args()
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text}")
-    return number
-
-
-def seconds(text: str) -> float:
-    """A positive number."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, not {text}")
-    return number
+def outputs(text: str) -> list[str]:
+    """Names of what can be asked for, for argparse."""
+    found = option.names(text)
+    if not {*found} <= {*OUTPUTS}:
+        raise argparse.ArgumentTypeError(f"expected {' or '.join(OUTPUTS)}, or both with a comma, not {text!r}")
+    return found
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -253,7 +254,9 @@ def failing(at: int, error: Callable[[], BaseException], events: set[str]) -> It
     ("error", "raised", "events", "left"),
     [
         pytest.param(KeyboardInterrupt, KeyboardInterrupt, {"call", "return"}, {"old", "new"}, id="interrupted"),
-        pytest.param(lambda: OSError(28, "No space left on device"), ArtifactError, {"call"}, {"old"}, id="disk full"),
+        pytest.param(
+            lambda: OSError(28, "No space left on device"), ArtifactError, {"call"}, {"old", "new"}, id="disk full"
+        ),
     ],
 )
 def test_a_save_that_ends_at_any_step_leaves_one_whole_folder(
@@ -414,6 +417,16 @@ def holding(name: str, document: object) -> Callable[[Path], None]:
     return signed(lambda folder: (folder / name).write_bytes(written))
 
 
+def put(name: str, text: bytes) -> Callable[[Path], object]:
+    """Put other content into a file, and sign all but the manifest, which has no checksum."""
+    return holding(name, text) if name != MANIFEST else lambda folder: (folder / name).write_bytes(text)
+
+
+def with_costs(**values: object) -> Callable[[Path], None]:
+    """Let the criterion be costs, some of them set."""
+    return with_problem(criterion={"name": "Costs", "false_positive": 1, "false_negative": 5} | values)
+
+
 def another_booster(train: Callable[[], xgb.XGBModel]) -> Callable[[Path], None]:
     """Put another kind of model into the folder, and sign it."""
 
@@ -425,9 +438,25 @@ def another_booster(train: Callable[[], xgb.XGBModel]) -> Callable[[Path], None]
     return signed(damage)
 
 
+HUGE = 10**400
+"""What JSON can write, Python can read, and no float can hold."""
+
+STRANGE_FIELDS: dict[str, list[Any]] = {
+    "name": [3, None, ["a"], "two\nlines", "\ud800"],
+    "target": [3, None],
+    "id": [3, ["name"]],
+    "labels": [[["no"], "yes"], [0, 1], ["no", "yes", "maybe"]],
+    "allow_missing": ["no", 1, None],
+    "holdout": ["0.2", True, 1, HUGE, float("nan")],
+    "folds": [2.5, True, "3", HUGE],
+    "seed": ["x", True, -1, 2**32, HUGE],
+    "a\nstranger": [1],
+    "features": [["a"]],
+}
+
 NOT_A_NUMBER = "expected a number from 0 to 1"
 OTHER_ORDER = "name different features, or the same in another order"
-NO_ROWS = "does not hold rows of features with their probabilities"
+NO_ROWS = "does not hold rows of 3 features with their probabilities"
 NO_PROBLEM = "does not describe a problem"
 
 DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
@@ -445,13 +474,13 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
         "model of squared error",
         another_booster(lambda: xgb.XGBRegressor(n_estimators=2, n_jobs=1).fit(FEATURES, TARGET)),
         MODEL,
-        "holds a model of objective reg:squarederror, expected binary:logistic",
+        "holds a model of objective 'reg:squarederror', expected 'binary:logistic'",
     ),
     (
         "model of three classes",
         another_booster(lambda: xgb.XGBClassifier(n_estimators=2, n_jobs=1).fit(FEATURES, np.arange(200) % 3)),
         MODEL,
-        "holds a model of objective multi:softprob, expected binary:logistic",
+        "holds a model of objective 'multi:softprob', expected 'binary:logistic'",
     ),
     (
         "model of raw log odds",
@@ -459,13 +488,13 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
             lambda: xgb.XGBClassifier(n_estimators=2, n_jobs=1, objective="binary:logitraw").fit(FEATURES, TARGET)
         ),
         MODEL,
-        "holds a model of objective binary:logitraw, expected binary:logistic",
+        "holds a model of objective 'binary:logitraw', expected 'binary:logistic'",
     ),
     (
         "model of two features",
         another_booster(lambda: xgb.XGBClassifier(n_estimators=2, n_jobs=1).fit(FEATURES[:, :2], TARGET)),
         MODEL,
-        "holds a model of 2 features, manifest.json names 3",
+        "holds a model of 2 features, the manifest names 3",
     ),
     (
         "model of other features",
@@ -473,7 +502,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
         MODEL,
         OTHER_ORDER,
     ),
-    ("feature count", changed(features=["a", "b"]), MODEL, "holds a model of 3 features, manifest.json names 2"),
+    ("feature count", changed(features=["a", "b"]), MODEL, "holds a model of 3 features, the manifest names 2"),
     ("feature order", changed(features=["b", "a", "c"]), MODEL, OTHER_ORDER),
     ("feature name", changed(features=["a", "b", "d"]), MODEL, OTHER_ORDER),
     ("feature repeated", changed(features=["a", "b", "b"]), MANIFEST, NO_PROBLEM),
@@ -484,7 +513,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("golden swapped and signed", signed(swapped(GOLDEN)), GOLDEN, "differently than when it was saved: off by"),
     ("golden truncated and signed", signed(truncated(GOLDEN)), GOLDEN, "is not JSON"),
     ("golden a list", holding(GOLDEN, [1, 2]), GOLDEN, "needs one JSON object, found a list"),
-    ("golden without rows", holding(GOLDEN, {"features": [], "probability": []}), GOLDEN, "differently"),
+    ("golden without rows", holding(GOLDEN, {"features": [], "probability": []}), GOLDEN, NO_ROWS),
     ("golden without features", holding(GOLDEN, {"probability": [0.5]}), GOLDEN, NO_ROWS),
     ("golden of two columns", holding(GOLDEN, {"features": [[1, 2]], "probability": [0.5]}), GOLDEN, NO_ROWS),
     ("golden of text", holding(GOLDEN, {"features": [["a", "b", "c"]], "probability": [0.5]}), GOLDEN, NO_ROWS),
@@ -512,7 +541,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
         (f"threshold {value!r}", changed(threshold=value), MANIFEST, f"has threshold {value!r}, {NOT_A_NUMBER}")
         for value in (-0.1, 1.5, float("nan"), float("inf"), "0.5", True, None, [0.5])
     ],
-    ("problem empty", changed(problem={}), MANIFEST, NO_PROBLEM),
+    ("problem empty", changed(problem={}), MANIFEST, "needs 'labels' as a list, found NoneType"),
     ("problem with a stranger", with_problem(colour="red"), MANIFEST, NO_PROBLEM),
     ("criterion unknown", with_problem(criterion={"name": "Best"}), MANIFEST, NO_PROBLEM),
     ("criterion without costs", with_problem(criterion={"name": "Costs"}), MANIFEST, NO_PROBLEM),
@@ -522,11 +551,49 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
         MANIFEST,
         NO_PROBLEM,
     ),
-    ("criterion a text", with_problem(criterion="F1"), MANIFEST, NO_PROBLEM),
-    ("labels a number", with_problem(labels=1), MANIFEST, NO_PROBLEM),
+    ("criterion a text", with_problem(criterion="F1"), MANIFEST, "needs 'criterion' as a dict, found str"),
+    ("labels a number", with_problem(labels=1), MANIFEST, "needs 'labels' as a list, found int"),
     ("labels equal", with_problem(labels=["1", "1"]), MANIFEST, NO_PROBLEM),
     ("folds a text", with_problem(folds="five"), MANIFEST, NO_PROBLEM),
     ("hold-out out of range", with_problem(holdout=2), MANIFEST, NO_PROBLEM),
+    *[
+        (f"{field} {value!r:.20}", with_problem(**{field: value}), MANIFEST, NO_PROBLEM)
+        for field, values in STRANGE_FIELDS.items()
+        for value in values
+    ],
+    *[
+        (f"cost {value!r:.20}", with_costs(false_positive=value), MANIFEST, "Both costs must be numbers above 0")
+        for value in ["1", True, None, [1], float("inf"), HUGE]
+    ],
+    ("cost of a stranger", with_costs(colour=1), MANIFEST, NO_PROBLEM),
+    (
+        "criterion a list of pairs",
+        with_problem(criterion=[["name", "F1"]]),
+        MANIFEST,
+        "'criterion' as a dict, found list",
+    ),
+    ("criterion named by a list", with_problem(criterion={"name": ["F1"]}), MANIFEST, NO_PROBLEM),
+    ("labels a text", with_problem(labels="01"), MANIFEST, "needs 'labels' as a list, found str"),
+    ("feature names numbers", changed(features=[1, 2, 3]), MANIFEST, NO_PROBLEM),
+    ("feature names lists", changed(features=[["a"], "b", "c"]), MANIFEST, NO_PROBLEM),
+    ("format true", changed(format_version=True), MANIFEST, "has format version True, expected 1"),
+    ("format huge", changed(format_version=HUGE), MANIFEST, "it was written by a newer tabserve"),
+    ("threshold huge", changed(threshold=HUGE), MANIFEST, NOT_A_NUMBER),
+    *[
+        (f"version {value!r:.20}", changed(versions={"python": value}), MANIFEST, f"has version {value!r}")
+        for value in (3, None, ["3"], "3\n4", "\ud800")
+    ],
+    ("version of a strange name", changed(versions={"py\nthon": "3"}), MANIFEST, "has version '3' of 'py\\nthon'"),
+    ("golden of huge features", holding(GOLDEN, {"features": [[HUGE, 2, 3]], "probability": [0.5]}), GOLDEN, NO_ROWS),
+    ("golden beyond float32", holding(GOLDEN, {"features": [[1e300, 2, 3]], "probability": [0.5]}), GOLDEN, NO_ROWS),
+    ("golden of huge probability", holding(GOLDEN, {"features": [[1, 2, 3]], "probability": [HUGE]}), GOLDEN, NO_ROWS),
+    ("golden flat", holding(GOLDEN, {"features": [1, 2, 3], "probability": [0.5]}), GOLDEN, NO_ROWS),
+    ("golden of nested answers", holding(GOLDEN, {"features": [[1, 2, 3]], "probability": [[0.5]]}), GOLDEN, NO_ROWS),
+    *[
+        (f"{name} {what}", put(name, text), name, "is nested too deep or holds a number of too many digits")
+        for name in (GOLDEN, MANIFEST)
+        for what, text in {"nested": b'{"a":' * 100_000, "of 5,000 digits": b'{"a": ' + b"1" * 5_000 + b"}"}.items()
+    ],
 ]
 
 
@@ -539,6 +606,73 @@ def test_every_damage_has_its_own_sentence(
     sentence = refused(folder)
     assert str(folder / named) in sentence
     assert said in sentence
+
+
+CHECK = """
+import sys
+from tabserve import cli
+sys.argv = ["tabserve", "check", sys.argv[1]]
+cli.main()
+"""
+
+
+def checked(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What `tabserve check` says of a folder, in a process with a deadline."""
+    return subprocess.run(
+        [sys.executable, "-c", CHECK, str(folder)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "pipe": (os.mkfifo, "is no regular file; expected a whole model folder."),
+    "folder": (Path.mkdir, "is no regular file; expected a whole model folder."),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "is no regular file; expected a whole model folder."),
+    "huge file": (lambda path: os.truncate(a_file(path), 10 << 30), "has 10737418240 bytes, at most "),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), KINDS.values(), ids=KINDS.keys())
+@pytest.mark.parametrize("name", [MANIFEST, MODEL, GOLDEN, CARD])
+def test_only_regular_files_of_a_sane_size_are_read(
+    name: str, make: Callable[[Path], object], said: str, folder: Path
+) -> None:
+    """Nothing is waited for; a strange card only warns."""
+    (folder / name).unlink()
+    make(folder / name)
+    found = checked(folder)
+    assert found.returncode == (0 if name == CARD else ArtifactError.exit_code), found.stderr
+    assert found.stderr.startswith(str(folder / name))
+    assert found.stderr.count("\n") == 1
+    assert ("is missing or was changed" if name == CARD else said) in found.stderr
+
+
+def test_metrics_and_data_may_hold_anything(folder: Path) -> None:
+    """They are for people and for the card; `tabserve check` reads nothing in them."""
+    changed(metrics={"f1": HUGE, "folds": [None]}, data={"rows": "many"})(folder)
+    assert checked(folder).returncode == 0
+
+
+@pytest.mark.parametrize("there", ["nothing", "a model"])
+def test_a_link_is_followed(there: str, tmp_path: Path) -> None:
+    """What it leads to is written; it stays a link."""
+    target, link = tmp_path / "parents" / "target", tmp_path / "link"
+    if there == "a model":
+        saved(target, small(seed=1))
+    link.symlink_to(target)
+    artifact.check_place(link)
+    expected = saved(link)
+    assert link.is_symlink()
+    assert np.array_equal(load(target).score(FEATURES), expected.score(FEATURES))
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_a_link_in_a_circle_is_refused(tmp_path: Path) -> None:
+    """Before any work, and by the save itself."""
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    for attempt in (artifact.check_place, saved):
+        with pytest.raises(ArtifactError, match="its links lead in a circle"):
+            attempt(link)
 
 
 def test_a_path_that_cannot_exist_is_refused(tmp_path: Path) -> None:

@@ -47,6 +47,22 @@ def test_what_is_no_regular_file_is_never_replaced(occupy: str, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    """With those around it."""
+    with whole(tmp_path / "new" / "folder" / "out.csv") as temporary:
+        temporary.write_text("all of it")
+    assert (tmp_path / "new" / "folder" / "out.csv").read_text() == "all of it"
+
+
+def test_a_name_that_is_too_long_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """As the system says it; one that just fits is written."""
+    with pytest.raises(DataError, match="cannot be written: File name too long"), whole(tmp_path / ("x" * 300)):
+        pytest.fail("the block must not start")
+    with whole(tmp_path / ("x" * 255)) as temporary:
+        temporary.write_text("all of it")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_place_below_a_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """Nothing can be written below a regular file, not even by root."""
     (tmp_path / "file").write_text("")

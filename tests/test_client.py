@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,19 +12,24 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve import artifact, frame
-from tabserve.client import Client, GrpcClient, RestClient, wait
+from tabserve.client import DTYPES, Client, GrpcClient, RestClient, wait
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 from tabserve.frame import Frame
 from tabserve.process import SERVE, Server, free_ports, running
@@ -111,16 +117,28 @@ def test_a_silent_server_is_given_up(protocol: str) -> None:
             client.ask(np.zeros((1, 200), np.float32), BOTH)
 
 
+def test_a_server_starts_without_a_warning(server: Server) -> None:
+    """Until the model is loaded its log has nothing that needs to be looked at."""
+    before, loaded, _ = server.log.read_text().partition("Loaded model")
+    assert loaded
+    assert "WARNING" not in before
+
+
+# Servers that lie.
+
+
 @contextmanager
-def answering(status: int, body: str) -> Iterator[str]:
+def answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
     """The address of an HTTP server that always says the same."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
             self.end_headers()
-            self.wfile.write(body.encode())
+            self.wfile.write(body)
 
         def log_message(self, *_arguments: object) -> None:
             pass
@@ -129,32 +147,235 @@ def answering(status: int, body: str) -> Iterator[str]:
         thread = threading.Thread(target=http.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{http.server_port}"
+            yield f"127.0.0.1:{http.server_port}"
         finally:
             http.shutdown()
             thread.join()
 
 
+@contextmanager
+def answering_by_grpc(response: dataplane_pb2.ModelInferResponse) -> Iterator[str]:
+    """The address of a gRPC server that always says the same."""
+
+    class Service(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
+        def ModelInfer(self, *_request: object) -> dataplane_pb2.ModelInferResponse:  # noqa: N802  the protocol's name
+            return response
+
+    with ThreadPoolExecutor(1) as threads:
+        server = grpc.server(threads)
+        dataplane_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Service(), server)  # type: ignore[no-untyped-call]
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.stop(None).wait(20)
+
+
+Output = tuple[str, str, list[int], list[Any]]
+"""Name, datatype, shape and values."""
+
+PREDICT: Output = ("predict", "INT64", [2, 1], [0, 1])
+PROBA: Output = ("predict_proba", "FP32", [2, 2], [0.75, 0.25, 0.25, 0.75])
+"""The truth about two rows."""
+
+
+def as_json(outputs: list[Output], threshold: object = "0.5") -> bytes:
+    """A V2 answer over REST."""
+    tensors = [dict(zip(("name", "datatype", "shape", "data"), output, strict=True)) for output in outputs]
+    return json.dumps({"outputs": tensors, "parameters": {"threshold": threshold}}).encode()
+
+
+def as_message(outputs: list[Output], threshold: str = "0.5") -> dataplane_pb2.ModelInferResponse:
+    """The same over gRPC."""
+    kind = dataplane_pb2.ModelInferResponse
+    return kind(
+        outputs=[kind.InferOutputTensor(name=n, datatype=datatype, shape=shape) for n, datatype, shape, _ in outputs],
+        raw_output_contents=[np.array(values, DTYPES.get(datatype)).tobytes() for _, datatype, _, values in outputs],
+        parameters={"threshold": dataplane_pb2.InferParameter(string_param=threshold)},
+    )
+
+
+@contextmanager
+def telling(protocol: str, outputs: list[Output], threshold: str = "0.5") -> Iterator[str]:
+    """The address of a server of either protocol that always answers this."""
+    rest, by_grpc = answering(200, as_json(outputs, threshold)), answering_by_grpc(as_message(outputs, threshold))
+    with by_grpc if protocol == "grpc" else rest as address:
+        yield address
+
+
+TWO = np.zeros((2, 200), np.float32)
+
+
+def test_the_truth_is_believed(protocol: str) -> None:
+    """Whatever else comes with it is left out, and data may be nested as its shape is."""
+    with telling(protocol, [PROBA, ("extra", "INT64", [1], [1]), PREDICT]) as address:
+        answer = client_of(protocol, address).ask(TWO, BOTH)
+    assert {name: values.tolist() for name, values in answer.outputs.items()} == {
+        "predict": [[0], [1]],
+        "predict_proba": [[0.75, 0.25], [0.25, 0.75]],
+    }
+    assert answer.threshold == 0.5
+    with answering(200, as_json([(*PROBA[:3], [[0.75, 0.25], [0.25, 0.75]])], None)) as address:
+        nested = client_of("rest", address).ask(TWO, BOTH[1:])
+    assert np.array_equal(nested.outputs["predict_proba"], answer.outputs["predict_proba"])
+    assert nested.threshold is None
+
+
+LIES: dict[str, tuple[list[Output], str]] = {
+    "no outputs": ([], "its answer lacks the output 'predict'"),
+    "an output is missing": ([PREDICT], "its answer lacks the output 'predict_proba'"),
+    "too few rows": (
+        [("predict", "INT64", [1, 1], [1]), PROBA],
+        r"of shape \[1, 1\], expected 'INT64' of shape \[2, 1\]",
+    ),
+    "too many rows": ([("predict", "INT64", [3, 1], [1, 0, 1]), PROBA], r"shape \[3, 1\]"),
+    "one column of two": ([PREDICT, ("predict_proba", "FP32", [2, 1], [0.5, 0.5])], r"shape \[2, 1\], expected 'FP32'"),
+    "no columns": ([("predict", "INT64", [2], [0, 1]), PROBA], r"shape \[2\]"),
+    "a negative size": ([("predict", "INT64", [-1, 1], [0, 1]), PROBA], r"shape \[-1, 1\]"),
+    "fewer values than the shape says": ([PREDICT, (*PROBA[:3], [0.5, 0.5])], "does not hold the values"),
+    "another datatype": ([("predict", "FP32", [2, 1], [0.0, 1.0]), PROBA], "its output 'predict' is 'FP32'"),
+    "a label of 2": ([("predict", "INT64", [2, 1], [0, 2]), PROBA], "something other than INT64 from 0 to 1"),
+    "a negative probability": ([PREDICT, (*PROBA[:3], [1.5, -0.5, 0, 1])], "other than FP32 from 0 to 1"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_another_answer_than_was_asked_for_is_a_lie(lie: str, protocol: str) -> None:
+    """Over either protocol, in the same sentence."""
+    outputs, sentence = LIES[lie]
+    with telling(protocol, outputs) as address:
+        with pytest.raises(ServerError, match="is no V2 inference server; .*" + sentence) as refused:
+            client_of(protocol, address).ask(TWO, BOTH)
+        assert str(refused.value).startswith(f"What answers at {'http://' if protocol == 'rest' else ''}{address}")
+
+
+@pytest.mark.parametrize("threshold", ["high", "nan", "inf", "", "0,5"])
+def test_a_threshold_that_is_no_number_is_a_lie(threshold: str, protocol: str) -> None:
+    """Over either protocol."""
+    with telling(protocol, [PREDICT], threshold) as address, pytest.raises(ServerError, match="its threshold is"):
+        client_of(protocol, address).ask(TWO, BOTH[:1])
+
+
+def text(document: object) -> bytes:
+    """JSON."""
+    return json.dumps(document).encode()
+
+
+DEEP = b"[" * 5_000 + b"]" * 5_000
+NESTED = text(json.loads("[" * 200 + "]" * 200))
+
+
 @pytest.mark.parametrize(
-    ("status", "body", "sentence"),
+    ("body", "sentence"),
     [
-        (200, "<html>", "is no V2 inference server; it says 200 OK: <html>"),
-        (200, '{"outputs": [{"name": "predict"}]}', "is no V2 inference server"),
-        (200, "[]", "is no V2 inference server"),
-        (404, "nothing here", "is no V2 inference server; it says 404 Not Found: nothing here"),
-        (500, '{"error": "Scoring failed."}', r"^Scoring failed\.$"),
+        (b"", "200 OK: ''"),
+        (b"<html>\n<body>", r"it says 200 OK: '<html>\\n<body>'\."),
+        (b"\xff\xfe", "200 OK"),
+        (b"[]", "200 OK"),
+        (b"null", "200 OK"),
+        (DEEP, "200 OK"),
+        (text({"outputs": None}), "200 OK"),
+        (text({"outputs": [{"name": "predict"}]}), "200 OK"),
+        (text({"outputs": [["predict"]]}), "200 OK"),
+        (text({"outputs": [], "parameters": ["threshold"]}), "200 OK"),
+        (as_json([("predict", "INT64", [2, 1], ["0", "1"])]), "holds something other than INT64"),
+        (as_json([("predict", "INT64", [2, 1], [0.5, 1.0])]), "holds something other than INT64"),
+        (as_json([("predict", "INT64", [2, 1], [2**63, 1])]), "holds something other than INT64"),
+        (as_json([("predict", "INT64", [2, 1], [None, {}])]), "holds something other than INT64"),
+        (as_json([("predict", "INT64", [2, 1], [[0, 1]])]), "does not hold the values"),
+        (as_json([("predict", "INT64", [2, 1], [[0], [1, 1]])]), "200 OK"),
+        (as_json([("predict", "INT64", [2, 1], json.loads(NESTED))]), "200 OK"),
+        (as_json([("predict", "INT64", json.loads(NESTED), [0, 1])]), r"shape \[\[\[\["),
+        (as_json([PREDICT], json.loads(NESTED)), r"its threshold is \[\[\[\["),
+        (as_json([PREDICT], {"is": 1}), "its threshold is {'is': 1}"),
+        (as_json([("predict", "INT64", [2, 1], [float("nan"), 1])]), "200 OK"),
+    ],
+    ids=str,
+)
+def test_what_is_no_answer_in_json_is_a_lie(body: bytes, sentence: str) -> None:
+    """In one line, with the beginning of what came where it says more."""
+    with answering(200, body) as address, pytest.raises(ServerError, match=sentence) as refused:
+        client_of("rest", address).ask(TWO, BOTH[:1])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "sentence"),
+    [
+        (404, b"nothing here", {}, "is no V2 inference server; it says 404 Not Found: 'nothing here'"),
+        (404, b'{"error": {"deep": []}}', {}, "is no V2 inference server; it says 404 Not Found"),
+        (499, b"?", {}, "it says 499"),
+        (500, b'{"error": "Scoring\\nfailed."}', {}, r"^Scoring failed\.$"),
+        (302, b"", {"Location": "/v2/models/xgboost-model/infer"}, "it says 302 Found"),
+        (307, b"", {"Location": "nowhere://"}, "it says 307 Temporary Redirect"),
+        (200, b"not zipped", {"Content_Encoding": "gzip"}, "its answer cannot be read"),
+        (200, b"{}", {"Content_Length": "2, 3"}, "its answer cannot be read"),
+        (200, b"zz\r\n", {"Transfer_Encoding": "chunked"}, "No server answers"),
     ],
 )
-def test_what_is_no_answer_is_the_servers_mistake(status: int, body: str, sentence: str) -> None:
-    """Not the user's, and no traceback."""
-    with answering(status, body) as url, pytest.raises(ServerError, match=sentence):
-        RestClient(url, MODEL, 20).ask(np.zeros((1, 200), np.float32), BOTH)
+def test_what_is_no_answer_in_http_is_the_servers_mistake(
+    status: int, body: bytes, headers: dict[str, str], sentence: str
+) -> None:
+    """Not the user's, and no traceback; nobody is sent elsewhere."""
+    with answering(status, body, **headers) as address, pytest.raises(ServerError, match=sentence):
+        client_of("rest", address).ask(TWO, BOTH)
 
 
-def test_another_address_than_http_is_refused() -> None:
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["name", "datatype", "shape", "data"]), inner),
+)
+
+
+@settings(max_examples=30)
+@given(st.tuples(*[st.just(part) | JSON for part in PREDICT]), st.just("0.5") | JSON)
+def test_any_json_is_the_truth_or_a_lie(output: Output, threshold: object) -> None:
+    """Whatever stands where a name, a datatype, a shape, values or a threshold should, in one sentence."""
+    with answering(200, as_json([output], threshold)) as address, suppress(ServerError):
+        assert client_of("rest", address).ask(TWO, BOTH[:1]).outputs["predict"].shape == (2, 1)
+
+
+def test_messages_that_contradict_themselves_are_lies() -> None:
+    """Raw contents that do not fit, are missing, or of a datatype that nobody knows; a threshold of another kind."""
+    torn, fewer, foreign, other = (as_message([PREDICT]) for _ in range(4))
+    torn.raw_output_contents[0] = b"12345"
+    del fewer.raw_output_contents[:]
+    foreign.outputs[0].datatype = "BYTES"
+    other.parameters["threshold"].int64_param = 1
+    for message, sentence in (
+        (torn, "its raw contents do not fit its outputs"),
+        (fewer, "its raw contents do not fit its outputs"),
+        (foreign, "its raw contents do not fit its outputs: 'BYTES'"),
+        (other, "its threshold is ''"),
+    ):
+        with answering_by_grpc(message) as address, pytest.raises(ServerError, match=sentence):
+            client_of("grpc", address).ask(TWO, BOTH[:1])
+
+
+def test_a_server_of_another_protocol_is_told_in_a_sentence(server: Server) -> None:
+    """REST's port asked by gRPC, and the other way round."""
+    for protocol, address in (("grpc", server.url.removeprefix("http://")), ("rest", server.grpc)):
+        client = client_of(protocol, address)
+        assert not client.ready()
+        with pytest.raises(ServerError, match=address):
+            client.ask(TWO, BOTH)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nowhere", "ftp://x", "localhost:8080", "http://", "http://[::1", "http://a..b", "http://é..é", "http://x:99999"],
+)
+def test_another_address_than_http_is_refused(url: str) -> None:
     """With an example of what is expected."""
-    with pytest.raises(UsageError, match="'nowhere' is not an address such as http://localhost:8080"):
-        RestClient("nowhere", MODEL, 20).ready()
+    with pytest.raises(UsageError, match="is not an address such as http://localhost:8080"):
+        RestClient(url, MODEL, 20).ready()
+
+
+def test_another_address_than_grpcs_is_refused() -> None:
+    """Likewise."""
+    with pytest.raises(UsageError, match="is not an address such as localhost:8081"):
+        GrpcClient("http://[::1", MODEL, 20)
 
 
 def request(*options: str, server: Server | None = None) -> "subprocess.CompletedProcess[str]":
@@ -253,11 +474,20 @@ def one_line(text: str) -> str:
     return text.strip()
 
 
-def test_a_refusal_ends_with_its_sentence(server: Server) -> None:
-    """Exit code 3."""
-    ended = request("--outputs", "label", server=server)
-    assert (ended.returncode, ended.stdout) == (InvalidRequest.exit_code, "")
-    assert one_line(ended.stderr) == "Output 'label' is unknown; this model answers 'predict', 'predict_proba'."
+def test_a_refusal_ends_with_its_sentence(server: Server, protocol: str) -> None:
+    """Exit code 3; any name of a model can be asked for."""
+    for name in ("nobody", "a?b#c", "modèle 模型"):
+        ended = request("--model", name, "--protocol", protocol, server=server)
+        assert (ended.returncode, ended.stdout) == (InvalidRequest.exit_code, "")
+        assert re.match(f"^Model {re.escape(name)} .*not found", one_line(ended.stderr))
+
+
+def test_a_lie_ends_with_a_sentence(protocol: str) -> None:
+    """Exit code 5."""
+    with telling(protocol, [PREDICT]) as address:
+        ended = request("--url", f"http://{address}", "--protocol", protocol, "--rows", "2")
+    assert (ended.returncode, ended.stdout) == (ServerError.exit_code, "")
+    assert one_line(ended.stderr).endswith("its answer lacks the output 'predict_proba'.")
 
 
 def test_a_file_that_cannot_be_read_ends_with_its_sentence(server: Server, tmp_path: Path) -> None:
@@ -276,12 +506,28 @@ def test_no_server_ends_with_its_sentence(protocol: str) -> None:
     assert one_line(ended.stderr).startswith("No server answers at ")
 
 
-@pytest.mark.parametrize("options", [["--rows", "0"], ["--rows", "few"], ["--timeout", "-1"], ["--wait", "inf"]])
-def test_a_wrong_option_is_a_usage_error(options: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--rows", "0", "a whole number of at least 1"),
+        ("--timeout", "1e300", "seconds, above 0 and at most 86400 (one day)"),
+        ("--wait", "inf", "seconds, above 0 and at most 86400 (one day)"),
+        ("--outputs", "label", "predict or predict_proba, or both with a comma"),
+        ("--outputs", "", "names between commas"),
+        ("--model", "", "printable text"),
+        ("--url", "", "printable text"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(option: str, value: str, expected: str) -> None:
     """Exit code 2, as argparse has it."""
-    ended = request(*options)
-    assert ended.returncode == UsageError.exit_code
-    assert f"argument {options[0]}" in ended.stderr
+    ended = request(option, value)
+    assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")
+    assert ended.stderr.endswith(f"argument {option}: expected {expected}, not {value!r}\n")
+
+
+def test_an_output_named_twice_is_asked_for_once(server: Server) -> None:
+    """As if it were named once."""
+    assert request("--outputs", "predict,predict", server=server).stdout.splitlines()[0].split() == ["ID_code", "label"]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(server: Server, sample_frame: Frame, tmp_path: Path) -> None:

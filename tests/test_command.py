@@ -1,8 +1,11 @@
 """Every command ends with an exit code that means something, and a mistake with one sentence instead of a traceback."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,8 @@ from tabserve.errors import (
     TabserveError,
     UsageError,
 )
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -71,10 +76,89 @@ def test_every_error_is_in_one_tree() -> None:
     assert all(error.__name__ in errors.__doc__ for error in classes)
 
 
+def test_memory_that_ends_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to do."""
+    assert exit_code(raising(MemoryError())) == 1
+    said = "There is not enough memory for this; use fewer rows, or a machine with more memory.\n"
+    assert capsys.readouterr() == ("", said)
+
+
+def test_sigterm_exits_as_shells_expect(capsys: pytest.CaptureFixture[str]) -> None:
+    """With 128 + SIGTERM, and what handled it before handles it again."""
+    earlier = signal.getsignal(signal.SIGTERM)
+    assert exit_code(lambda: signal.raise_signal(signal.SIGTERM)) == 143
+    assert capsys.readouterr().err == "Terminated; nothing was left behind.\n"
+    assert signal.getsignal(signal.SIGTERM) is earlier
+
+
+PRINT = "from tabserve import command; command.run(lambda: print(*range(100_000), sep='\\n'))"
+
+
+def test_an_output_that_takes_nothing_is_told() -> None:
+    """Much or little, as when the disk is full."""
+    for script in (PRINT, PRINT.replace("100_000", "1")):
+        with Path("/dev/full").open("w") as full:
+            ended = subprocess.run(
+                [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            )
+        assert (ended.returncode, ended.stderr) == (1, "The system refused: [Errno 28] No space left on device.\n")
+
+
+def test_a_closed_output_is_no_error() -> None:
+    """`>&-` wants to see nothing."""
+    closed = ["bash", "-c", '"$@" >&-', "bash", sys.executable, "-c", PRINT]
+    ended = subprocess.run(closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("moment", ["tabserve.command", "numpy", "pandas", "scipy.special", "sklearn.base"])
+def test_ctrl_c_during_imports_is_quiet(moment: str) -> None:
+    """Once a script has imported `command`, which each does first; Python says which import has just ended."""
+    command = [sys.executable, "-X", "importtime", str(SCRIPTS / "train.py"), "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        while moment != (line := child.stderr.readline()).rpartition("|")[2].strip():
+            assert line, f"{moment} was not imported"
+        child.send_signal(signal.SIGINT)
+        printed, complaint = child.communicate(timeout=60)
+    said = [line for line in complaint.splitlines() if not line.startswith("import time:")]
+    assert (child.returncode, printed, said) == (130, "", ["Interrupted; nothing was left behind."])
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)
+def test_each_script_imports_command_first(script: Path) -> None:
+    """Nothing that takes seconds comes before."""
+    first = next(line for line in script.read_text().splitlines() if line.startswith(("import ", "from ")))
+    assert first.startswith("from tabserve import command ")
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "word"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")]
+)
+def test_a_signal_in_the_middle_of_scoring_leaves_nothing_behind(
+    ending: signal.Signals, code: int, word: str, model_folder: Path, tmp_path: Path
+) -> None:
+    """An earlier output stays; the rows come from a pipe, so that their end is known not to have come."""
+    data, out = tmp_path / "rows.csv", tmp_path / "scores.csv"
+    out.write_text("earlier")
+    os.mkfifo(data)
+    command = [sys.executable, str(SCRIPTS / "score.py"), "--model", str(model_folder)]
+    command += ["--data", str(data), "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        with data.open("w") as rows:
+            rows.write((SCRIPTS / "rows.csv").read_text())
+            rows.flush()
+            assert any(path.name.startswith(".scores.csv-") for path in tmp_path.iterdir())
+            child.send_signal(ending)
+        printed, complaint = child.communicate(timeout=60)
+    assert (child.returncode, printed, complaint) == (code, "", f"{word}; nothing was left behind.\n")
+    assert out.read_text() == "earlier"
+    assert {*tmp_path.iterdir()} == {data, out}
+
+
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     """`command | head -1` ends quietly, however much was left to print."""
-    script = "from tabserve import command; command.run(lambda: print(*range(100_000), sep='\\n'))"
-    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", PRINT], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stderr is not None
     with child:

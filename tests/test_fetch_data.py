@@ -1,16 +1,21 @@
 """Fetching the real table: it is checked before it appears, and trouble is one sentence."""
 
 import os
+import signal
 import subprocess
 import sys
+import zlib
+from http.client import IncompleteRead
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from urllib.error import URLError
 
 import pandas as pd
 import pytest
 
 from santander.problem import PROBLEM
+from tabserve.errors import DataError
 from tabserve.frame import Frame, read
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "fetch_data.py"
@@ -88,6 +93,86 @@ def test_a_client_that_fails_is_quoted(tmp_path: Path) -> None:
     assert finished.returncode == 3
     assert "accept the rules" in finished.stderr
     assert not list((tmp_path / "d").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            "import sys; sys.stderr.write('Traceback\\n  line 1\\nOSError: no kaggle.json'); sys.exit(1)",
+            "no kaggle.json",
+        ),
+        ("pass", "Kaggle's client failed: it downloaded nothing"),
+        ("open(f'{place}/train.csv.zip', 'w').write('<html>')", "delivered no whole train.csv: "),
+        ("import zipfile; zipfile.ZipFile(f'{place}/train.csv.zip', 'w').close()", "delivered no whole train.csv: "),
+        ("open(f'{place}/train.csv', 'w').write('<html>')", "expected 202"),
+    ],
+)
+def test_what_the_client_does_wrong_is_one_sentence(script: str, said: str, tmp_path: Path) -> None:
+    """And leaves nothing behind."""
+    client, out = tmp_path / "kaggle", tmp_path / "data" / "train.csv"
+    client.write_text(f"#!{sys.executable}\nimport sys\nplace = sys.argv[sys.argv.index('-p') + 1]\n{script}\n")
+    client.chmod(0o755)
+    finished = fetch("--source", "kaggle", "--out", out, PATH=str(tmp_path))
+    assert finished.returncode == 3
+    assert said in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert not list(out.parent.iterdir())
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_download_leaves_nothing_behind(ending: signal.Signals, tmp_path: Path) -> None:
+    """128 and its number, and a sentence; the client has told through a pipe that it is at work."""
+    client, begun, out = tmp_path / "kaggle", tmp_path / "begun", tmp_path / "data" / "train.csv"
+    os.mkfifo(begun)
+    client.write_text(f"#!/bin/sh\nshift 7\necho half > $1/train.csv\necho > {begun}\nexec sleep 60\n")
+    client.chmod(0o755)
+    command = [sys.executable, str(SCRIPT), "--source", "kaggle", "--out", str(out)]
+    variables = {**os.environ, "PATH": f"{tmp_path}:/bin:/usr/bin"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables) as child:
+        begun.read_text()
+        child.send_signal(ending)
+        _, complaint = child.communicate(timeout=20)
+    assert child.returncode == 128 + ending
+    assert complaint.endswith("; nothing was left behind.\n")
+    assert complaint.count("\n") == 1
+    assert not list(out.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        URLError("no route"),
+        IncompleteRead(b""),
+        EOFError("ended"),
+        zlib.error("torn"),
+        ValueError("md5"),
+        KeyError("url"),
+    ],
+)
+def test_whatever_openml_does_wrong_is_one_sentence(
+    error: Exception, fetch_data: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What scikit-learn raises for it is not for the user."""
+
+    def fail(**_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(fetch_data, "fetch_openml", fail)
+    monkeypatch.setattr(sys, "argv", ["fetch_data.py", "--out", str(tmp_path / "train.csv")])
+    with pytest.raises(DataError, match=r"OpenML did not deliver data set 45566: .*; try again, or --source kaggle"):
+        fetch_data.main()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "file/train.csv", "file/folder/train.csv"])
+def test_a_place_that_cannot_be_written_is_one_sentence(place: str, tmp_path: Path) -> None:
+    """Before anything is asked for."""
+    (tmp_path / "file").write_text("mine")
+    finished = fetch("--out", tmp_path / place, https_proxy=UNREACHABLE)
+    assert finished.returncode == 3
+    assert "cannot be written" in finished.stderr
+    assert finished.stderr.count("\n") == 1
 
 
 def test_a_table_that_is_not_the_competitions_does_not_appear(small: Path, tmp_path: Path) -> None:

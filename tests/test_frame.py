@@ -1,18 +1,20 @@
 """A table on disk becomes validated arrays, or one sentence that says which cell is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from tabserve import table
+from tabserve import blocks
 from tabserve.errors import DataError
 from tabserve.frame import Frame, Rows, read, stream
 from tabserve.problem import Problem
@@ -71,7 +73,7 @@ def test_any_table_survives_the_round_trip(
     rows = [f"c{row},{target[row]},{income!r},{age!r}" for row, (income, age) in enumerate(features.tolist())]
     path = write(tmp_path_factory.getbasetemp() / "any.csv", *rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "BLOCK_BYTES", 256)
+        patch.setattr(blocks, "BLOCK_BYTES", 256)
         frame = read(path, PROBLEM)
     assert np.array_equal(frame.features, features)
     assert frame.target.tolist() == target
@@ -95,7 +97,7 @@ def test_rows_without_an_id_column_are_numbered(path: Path) -> None:
     """From 0, over all batches."""
     write(path, *(f"{row % 2},1,2" for row in range(100)), header="default,income,age")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "BLOCK_BYTES", 64)
+        patch.setattr(blocks, "BLOCK_BYTES", 64)
         frame = read(path, replace(PROBLEM, id=None))
     assert frame.ids.tolist() == [str(row) for row in range(100)]
 
@@ -153,7 +155,7 @@ def test_an_empty_cell_is_named(path: Path) -> None:
         ),
         pytest.param(
             [*GOOD, "duda,,1,2"],
-            ", row 4, column 'default': expected '0' or '1', found ''; the column holds '', '0', '1'.",
+            ", row 4, column 'default': expected '0' or '1', found an empty cell; the column holds '', '0', '1'.",
             id="empty target",
         ),
         pytest.param(
@@ -166,10 +168,48 @@ def test_a_table_that_teaches_nothing_is_refused(path: Path, rows: list[str], sa
     assert refused(write(path, *rows)) == said
 
 
+def as_parquet(path: Path, **columns: list[str | None]) -> Path:
+    """Write these texts beside good numbers."""
+    rows = pa.table({"customer": ["ana", "bia"], "default": ["0", "1"], "income": [1.5, 2.5], "age": [20, 30]})
+    for name, texts in columns.items():
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(texts, pa.string()))
+    pa.parquet.write_table(rows, path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
+@pytest.mark.parametrize("reader", [read, lambda path, problem: list(stream(path, problem))], ids=["read", "stream"])
+@pytest.mark.parametrize("name", ["", None], ids=["empty", "null"])
+def test_a_row_without_an_id_is_refused(
+    name: str | None, reader: Callable[[Path, Problem], object], path: Path
+) -> None:
+    """With the place where it is missing, before training and before scoring."""
+    for table in (as_parquet(path, customer=["ana", name]), write(path, GOOD[0], ",1,2.5,30")):
+        with pytest.raises(DataError) as error:
+            reader(table, PROBLEM)
+        assert str(error.value) == f"{table}, row 2, column 'customer': expected an id, found an empty cell."
+
+
+@pytest.mark.parametrize("row", [0, 70])
+def test_an_id_is_missed_in_any_batch(row: int, path: Path) -> None:
+    """Rows are counted over all batches."""
+    rows = [f"c{number},1,2" for number in range(100)]
+    rows[row] = ",1,2"
+    with pytest.raises(DataError, match=f"row {row + 1}, column 'customer': expected an id, found an empty cell"):
+        list(scored_rows(write(path, *rows, header="customer,income,age")))
+
+
+def test_a_null_target_is_an_empty_cell(path: Path) -> None:
+    """As in a csv."""
+    with pytest.raises(DataError) as error:
+        read(as_parquet(path, default=["0", None]), PROBLEM)
+    said = "row 2, column 'default': expected '0' or '1', found an empty cell; the column holds '', '0'."
+    assert str(error.value).endswith(said)
+
+
 def scored_rows(path: Path, problem: Problem = PROBLEM) -> Iterator[Rows]:
     """Rows to score, a few at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "BLOCK_BYTES", 64)
+        patch.setattr(blocks, "BLOCK_BYTES", 64)
         yield from stream(path, problem)
 
 

@@ -8,6 +8,7 @@ import runpy
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from tabserve.bulk import score_file
 from tabserve.client import GrpcClient
 from tabserve.errors import UsageError
 from tabserve.frame import Frame, Rows, read, stream
-from tabserve.process import running
+from tabserve.process import free_ports, running
 from tabserve.selection import Candidate, select
 from tabserve.threshold import Costs, choose
 
@@ -86,8 +87,8 @@ def asked(folder: Path, url: str, ask: str) -> dict[str, list[float]]:
     (folder / "ask.py").write_text(ask)
     run = ran(folder, "ask.py", url)
     assert run.returncode == 0, run.stderr
-    outputs = [ast.literal_eval(printed) for printed in run.stdout.splitlines()]
-    return {output["name"]: output["data"] for output in outputs}
+    printed = [line.split(maxsplit=1) for line in run.stdout.splitlines()]
+    return {name: list(chain.from_iterable(ast.literal_eval(values))) for name, values in printed}
 
 
 def rows(model: artifact.Model, path: Path) -> Rows:
@@ -145,6 +146,15 @@ def test_the_example_is_checked_and_served(example: Path, model: artifact.Model)
     assert outputs["predict_proba"][1::2] == pytest.approx(scores.probability.tolist())
 
 
+def test_the_client_says_that_no_server_answers(example: Path) -> None:
+    """In one sentence."""
+    (example / "ask.py").write_text(shown("ask.py"))
+    run = ran(example, "ask.py", f"http://127.0.0.1:{free_ports(1)[0]}")
+    assert run.returncode == 5
+    assert run.stderr.startswith("No server answers at http://127.0.0.1:")
+    assert run.stderr.count("\n") == 1
+
+
 def test_an_empty_cell_is_refused_unless_the_problem_allows_it(tmp_path: Path, table: pd.DataFrame) -> None:
     """In the very sentence that the page shows, and with nothing written."""
     table.loc[2, "mean texture"] = np.nan
@@ -173,7 +183,7 @@ def test_missing_values_are_learned_from_and_asked_about_under_a_name_of_ones_ow
     (serve / "settings.json").write_bytes((ROOT / "deploy/settings.json").read_bytes())
     (serve / "model-settings.json").write_text(PAGE.split("```json\n")[1].split("```")[0])
     with running(serve, ready="/v2/models/tumours/ready") as server:
-        ask = changed(shown("ask.py"), "models/xgboost-model", "models/tumours")
+        ask = changed(shown("ask.py"), "xgboost-model", "tumours")
         rest = asked(tmp_path, server.url, ask)["predict_proba"][1::2]
         grpc = GrpcClient(server.grpc, "tumours", 30).ask(features, ["predict_proba"]).outputs["predict_proba"]
         literal = requests.post(f"{server.url}/v2/models/tumours/infer", data=b'{"inputs": [NaN]}', timeout=30)

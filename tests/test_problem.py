@@ -35,6 +35,38 @@ def test_two_equal_problems_are_the_same() -> None:
         pytest.param({"holdout": 0.0}, "not 0.0 and 5", id="no-holdout"),
         pytest.param({"holdout": 1.0}, "not 1.0 and 5", id="all-held-out"),
         pytest.param({"folds": 1}, "not 0.2 and 1", id="one-fold"),
+        pytest.param({"folds": 10**400}, "not 0.2 and 1", id="too-many-folds"),
+        pytest.param({"seed": -1}, "a seed from 0 to 4294967295, not -1", id="negative-seed"),
+        pytest.param({"seed": 2**32}, "a seed from 0 to 4294967295, not 4294967296", id="too-large-seed"),
+        pytest.param({"labels": ("a", "b", "c")}, "two different labels", id="three-labels"),
+        pytest.param({"name": "two\nlines"}, "a name of one line, not 'two\\nlines'", id="name-of-two-lines"),
+        *[
+            pytest.param({"features": ("age", name)}, f"cannot be named {name!r}; XGBoost takes no name", id=name)
+            for name in ("price [EUR]", "a<b", "]")
+        ],
+        *[
+            pytest.param({field: value}, f"as its {field}, not {value!r}", id=f"{field}-{value!r}")
+            for field, value in [
+                ("name", 3),
+                ("name", None),
+                ("features", ["age"]),
+                ("features", "age"),
+                ("features", (1, 2)),
+                ("features", (["age"],)),
+                ("target", 3),
+                ("id", ["customer"]),
+                ("labels", "01"),
+                ("labels", (["a"], "b")),
+                ("allow_missing", "no"),
+                ("allow_missing", 1),
+                ("holdout", "0.2"),
+                ("holdout", True),
+                ("folds", 2.5),
+                ("folds", True),
+                ("seed", "x"),
+                ("seed", False),
+            ]
+        ],
     ],
 )
 def test_a_problem_that_contradicts_itself_is_refused(changed: dict[str, Any], said: str) -> None:

@@ -1,10 +1,15 @@
 """A table is read by column name, a batch at a time, whatever its format; what is wrong is named with its place."""
 
+import csv
 import gzip
 import io
+import os
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
+from threading import Thread
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from tabserve import table
+from tabserve import blocks, table
 from tabserve.errors import DataError
 from tabserve.table import Columns, batches
 
@@ -72,7 +77,7 @@ def data(values: NDArray[np.float64]) -> pd.DataFrame:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read a few rows at a time."""
-    monkeypatch.setattr(table, "BLOCK_BYTES", SMALL_BLOCK)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", SMALL_BLOCK)
     monkeypatch.setattr(table, "PARQUET_ROWS", 3)
 
 
@@ -86,7 +91,7 @@ def test_values_land_by_name_in_every_format(
 ) -> None:
     """What is written in any order of columns is read back to the bit."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "BLOCK_BYTES", SMALL_BLOCK)
+        patch.setattr(blocks, "BLOCK_BYTES", SMALL_BLOCK)
         found = read(write(data(values)[order], tmp_path_factory.getbasetemp()))
     assert found.column_names == ["a", "b", "c", "id"]
     assert np.array_equal(np.column_stack([found[name].to_numpy() for name in "abc"]), values)
@@ -149,6 +154,11 @@ def test_an_empty_cell_is_null_however_it_is_spelled(spelling: str, tmp_path: Pa
         pytest.param(lambda text: text.replace("\n", "\r\n"), id="Windows line ends"),
         pytest.param(lambda text: "\ufeff" + text, id="byte order mark"),
         pytest.param(lambda text: text.rstrip("\n"), id="no line end at the end"),
+        pytest.param(lambda text: text.rstrip("\n") + "\r", id="CR at the end"),
+        pytest.param(lambda text: "\n\r\n" + text + "\n\n", id="blank lines"),
+        pytest.param(lambda text: text.replace("c\n", "c  \r\n"), id="spaces behind the header"),
+        pytest.param(lambda text: "\ufeff" + text.replace("id", '"id"'), id="byte order mark before a quote"),
+        pytest.param(lambda text: text.replace("1.5", "+1.5"), id="plus sign"),
         pytest.param(lambda text: text.replace("1.5", '"1.5"'), id="quotes"),
         pytest.param(lambda text: text.replace("1.5", " 1.5 "), id="spaces"),
         pytest.param(lambda text: text.replace("1.5", "15e-1"), id="exponent"),
@@ -202,12 +212,23 @@ def test_many_names_are_cut_short(tmp_path: Path) -> None:
     assert "lacks 'v0', 'v1', 'v2', 'v3', 'v4' and 15 more;" in said
 
 
-def zipped(text: bytes) -> bytes:
-    """A zip with a csv that cannot be compressed much, so that cutting it cuts the csv."""
+def zipped(text: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip with a csv; as it is not compressed, cutting the zip cuts the csv."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
+    with zipfile.ZipFile(packed, "w", method) as archive:
         archive.writestr("wanted.csv", text)
     return packed.getvalue()
+
+
+def changed_lzma(text: bytes) -> bytes:
+    """A zip whose compressed csv has properties that no LZMA has."""
+    return zipped(text, zipfile.ZIP_LZMA).replace(b"\x05\x00]", b"\x05\x00\xff", 1)
+
+
+def encrypted(archive: bytes) -> bytes:
+    """A zip of one member that says it needs a password."""
+    local, central = archive.index(b"PK\x03\x04") + 6, archive.index(b"PK\x01\x02") + 8
+    return bytes(byte | (place in {local, central}) for place, byte in enumerate(archive))
 
 
 CSV = b"id,a,b,c\n" + b"".join(b"r%d,%d,2,3\n" % (row, row) for row in range(50))
@@ -219,19 +240,21 @@ NOT_UTF8 = "it is not UTF-8 text; save it as UTF-8."
     [
         pytest.param("t.csv", b"", "Empty CSV file", id="empty"),
         pytest.param("t.csv", b"\n\n", "Empty CSV file", id="blank"),
-        pytest.param("t.csv", CSV + b"r50,1\n", "Expected 4 columns, got 2: r50,1", id="short row"),
-        pytest.param("t.csv", CSV + b"r50,1_0,2,3\n", "invalid value '1_0'", id="number that only Python knows"),
+        pytest.param("t.csv", b"\xef\xbb\xbf", "Empty CSV file", id="byte order mark alone"),
         pytest.param("t.csv", CSV + "é,1,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 text"),
         pytest.param("t.csv", CSV + "r50,é,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 in a number"),
+        pytest.param("t.csv", CSV + "é,1\n".encode("latin-1"), NOT_UTF8, id="Latin-1 in a short row"),
         pytest.param("t.csv", CSV.replace(b"a", b"\xe9", 1), NOT_UTF8, id="Latin-1 in the header"),
-        pytest.param("t.csv", CSV.decode().encode("utf-16"), NOT_UTF8, id="UTF-16"),
         pytest.param("t.csv.gz", b"", "Empty CSV file", id="empty gz"),
         pytest.param("t.csv.gz", CSV, "Not a gzipped file", id="gz that is none"),
+        pytest.param("t.csv.gz", gzip.compress(CSV) + b"junk", "Not a gzipped file", id="gz with more behind it"),
         pytest.param("t.csv.gz", gzip.compress(CSV)[:-20], "ended before", id="truncated gz"),
         pytest.param("t.csv.gz", gzip.compress(CSV)[:8], "ended before", id="gz truncated in its header"),
         pytest.param("t.zip", b"", "File is not a zip file", id="empty zip"),
         pytest.param("t.zip", zipped(CSV)[:-20], "File is not a zip file", id="truncated zip"),
         pytest.param("t.zip", zipped(CSV).replace(b"r30", b"x30", 1), "Bad CRC-32", id="changed zip"),
+        pytest.param("t.zip", encrypted(zipped(CSV)), "is encrypted", id="encrypted zip"),
+        pytest.param("t.zip", changed_lzma(CSV), "Invalid or unsupported options", id="changed zip of another kind"),
         pytest.param("t.parquet", CSV, "not a parquet file", id="parquet that is none"),
         pytest.param("t.parquet", b"", "0 bytes", id="empty parquet"),
     ],
@@ -261,9 +284,162 @@ def test_a_zip_without_the_csv_lists_what_it_has(tmp_path: Path) -> None:
     assert refused(tmp_path / "t.zip") == f"{tmp_path / 't.zip'} {said}"
 
 
-@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.struct({"x": pa.int8()})])
-def test_a_parquet_column_that_is_no_number_is_refused(kind: pa.DataType, tmp_path: Path) -> None:
-    """Even beside a text in a number, which makes the file be read twice."""
-    columns = {"a": ["x"], "b": pa.array([None], kind), "c": [1], "id": ["r"]}
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.struct({"x": pa.int8()}), pa.timestamp("us")])
+def test_a_parquet_column_of_no_numbers_is_named_with_its_type(kind: pa.DataType, tmp_path: Path) -> None:
+    """No single cell of it is to blame."""
+    columns = {"a": [1], "b": pa.array([None], kind), "c": [1], "id": ["r"]}
     pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
-    assert refused(tmp_path / "t.parquet").startswith(f"{tmp_path / 't.parquet'} cannot be read as a table: ")
+    said = f"{tmp_path / 't.parquet'}, column 'b': expected numbers, found {str(kind).split('<')[0]}"
+    assert refused(tmp_path / "t.parquet").startswith(said)
+
+
+@pytest.mark.parametrize("texts", [pa.array([b"x", b"\xff"]), pa.array([b"x", b"\xff"]).view(pa.string())])
+def test_a_parquet_text_that_is_not_utf8_is_refused(texts: pa.Array, tmp_path: Path) -> None:
+    """Whether it claims to be text or not."""
+    pa.parquet.write_table(pa.table({"id": texts, "a": [1, 2], "b": [1, 2], "c": [1, 2]}), tmp_path / "t.parquet")
+    said = refused(tmp_path / "t.parquet")
+    assert NOT_UTF8 in said or "row 2, column 'id': expected a text, found" in said
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pytest.param(pa.array([2**53 + 1, None]), id="integers that float64 rounds"),
+        pytest.param(pa.array([Decimal(9007199254740993), None]), id="decimals"),
+        pytest.param(pa.array(["9007199254740993", "NA"]).dictionary_encode(), id="categories"),
+        pytest.param(pa.array([" 9007199254740993\t", ""], pa.large_string()), id="large text"),
+    ],
+)
+def test_a_parquet_number_is_rounded_as_in_a_csv(column: pa.Array, tmp_path: Path) -> None:
+    """And empty where a csv's cell would be."""
+    columns = {"a": column, "b": [1, 2], "c": [1, 2], "id": ["x", "y"]}
+    pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet")["a"].to_pylist() == [2.0**53, None]
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize(("bad", "found"), [("r,1", 2), ("r,1,2,3,4", 5), ("  ", 1)])
+@pytest.mark.parametrize("row", ["r{},1,2,3", '"r\n{}",1,2,3', "r{},1,2,3\n\n"], ids=["plain", "quoted", "blank"])
+@pytest.mark.parametrize("rows", [0, 40, 99])
+def test_a_row_of_another_length_is_named(bad: str, found: int, row: str, rows: int, tmp_path: Path) -> None:
+    """Its number is counted as a cell's is, whatever blocks, quoted line ends and blank lines came before it."""
+    lines = [row.format(number) for number in range(100)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["id,a,b,c", *lines[:rows], bad, *lines[rows:], ""]))
+    assert refused(path) == f"{path}, row {rows + 1}: expected 4 columns, found {found}."
+    path.write_text("\n".join(["id,a,b,c", *lines[:rows], "r,1,x,3", *lines[rows:], ""]))
+    assert refused(path) == f"{path}, row {rows + 1}, column 'b': expected a number, found 'x'."
+
+
+@pytest.mark.parametrize("cell", ["1_000", "٣", "0x1", "1d5", "- 1", "1\xa0", "NA ", " ", "1\0", "twelve"])
+def test_a_number_that_only_others_know_is_named(cell: str, tmp_path: Path) -> None:
+    """Python's `float` takes some of them, other csv readers take others."""
+    path = tmp_path / "table.csv"
+    path.write_text(f"id,a,b,c\nx,1,2,3\ny,1,{cell},3\n")
+    assert refused(path) == f"{path}, row 2, column 'b': expected a number, found {cell!r}."
+
+
+@given(cell=st.text("019+-_.eEinfaN \t٣x\xa0", max_size=8) | st.text(st.characters(codec="utf-8"), max_size=8))
+def test_any_cell_is_a_number_or_named(cell: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What refuses a cell is what names it, so that no cell is refused without its place."""
+    path = tmp_path_factory.getbasetemp() / "cell.csv"
+    quoted = cell.replace('"', '""')
+    path.write_text(f'id,a,b,c\nx,1,2,3\ny,1,"{quoted}",3\nz,1,2,3\n', newline="")
+    try:
+        said = f"{read(path).num_rows} rows"
+    except DataError as error:
+        said = str(error)
+    assert said in {"3 rows", f"{path}, row 2, column 'b': expected a number, found {cell!r}."}
+
+
+ROWS = st.lists(st.tuples(st.text(st.characters(codec="utf-8")), *[st.floats(allow_nan=False)] * 3), min_size=1)
+
+
+@pytest.mark.parametrize(
+    ("quoting", "end"),
+    [(csv.QUOTE_MINIMAL, "\r\n"), (csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r\n"), (csv.QUOTE_NONNUMERIC, "\n")],
+)
+@given(rows=ROWS, block=st.integers(1, 64))
+def test_any_text_is_read_as_it_was_written(
+    quoting: Literal[0, 1, 2],
+    end: str,
+    rows: list[tuple[object, ...]],
+    block: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """With quotes, commas and line ends of every kind, also where blocks meet."""
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=quoting, lineterminator=end).writerows([("id", "a", "b", "c"), *rows])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_BYTES", block)
+        found = read(path)
+    assert list(zip(*(found[name].to_pylist() for name in ("id", "a", "b", "c")), strict=True)) == rows
+
+
+@given(texts=st.lists(st.text(st.sampled_from('ab",\n;'), min_size=1), min_size=1), block=st.integers(1, 64))
+def test_what_pandas_writes_is_read_as_pandas_reads_it(
+    texts: list[str], block: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """With its own way of quoting."""
+    path = tmp_path_factory.getbasetemp() / "pandas.csv"
+    pd.DataFrame({"a": 1.5, "b": 2, "c": 3, "id": texts}).to_csv(path, index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_BYTES", block)
+        assert read(path)["id"].to_pylist() == texts
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("row", ['"r50,1,2,3', 'r50,1,2,"3', '"r50"",1,2,3', 'r50,"1""'])
+@pytest.mark.parametrize("after", ["", "\n", "\nr51,1,2,3\n"])
+def test_a_quote_that_is_never_closed_is_named_with_its_row(row: str, after: str, tmp_path: Path) -> None:
+    """It would take all that follows into one cell."""
+    path = tmp_path / "table.csv"
+    path.write_bytes(CSV + (row + after).encode())
+    said = "expected its end within 16 MiB, found none; a quote may be opened and never closed."
+    assert refused(path) == f"{path}, row 51: {said}"
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        pytest.param(b'"' + CSV, "expected its end within 16 MiB, found none", id="open quote"),
+        pytest.param(CSV.decode().encode("utf-16"), "holds a NUL, as UTF-16 does", id="UTF-16"),
+        pytest.param(CSV.decode().encode("utf-16-le"), "holds a NUL, as UTF-16 does", id="UTF-16 without its mark"),
+    ],
+)
+def test_a_header_that_is_none_is_refused(header: bytes, said: str, tmp_path: Path) -> None:
+    """It has no number among the rows."""
+    path = tmp_path / "table.csv"
+    path.write_bytes(header)
+    assert refused(path).startswith(f"{path}, header: {said}")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["csv", "gz"])
+@pytest.mark.parametrize("end", [b"", b"r50,1,x,3\n"], ids=["good", "bad"])
+def test_a_pipe_is_read_once(pack: Callable[[bytes], bytes], end: bytes, tmp_path: Path) -> None:
+    """Its bytes come only once, and a bad cell in them is named all the same."""
+    pipe = tmp_path / f"pipe.{'csv' if pack is bytes else 'gz'}"
+    os.mkfifo(pipe)
+    Thread(target=pipe.write_bytes, args=(pack(CSV + end),), daemon=True).start()
+    if end:
+        assert refused(pipe) == f"{pipe}, row 51, column 'b': expected a number, found 'x'."
+    else:
+        assert read(pipe).num_rows == 50
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", ["pipe.zip", "pipe.parquet"])
+def test_a_pipe_that_would_have_to_be_searched_is_refused(name: str, tmp_path: Path) -> None:
+    """A zip and a parquet have their contents at their ends."""
+    os.mkfifo(tmp_path / name)
+    Thread(target=(tmp_path / name).write_bytes, args=(b"",), daemon=True).start()
+    assert refused(tmp_path / name).startswith(f"{tmp_path / name} cannot be read as a table: ")
+
+
+def test_packed_parts_are_one_table(tmp_path: Path) -> None:
+    """As `cat one.gz two.gz` joins them."""
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(CSV) + gzip.compress(CSV.split(b"\n", 1)[1]))
+    assert read(path).num_rows == 100

@@ -87,7 +87,10 @@ def test_a_run_ends_with_a_model_folder(trained: Trained) -> None:
     lines = trained.ended.output.splitlines()
     winner = "xgboost-defaults-weighted, the best that can be served,"
     assert lines[-1] == f"Saved {winner} at threshold {model.threshold:.4f} in build/model."
-    assert len([line for line in lines if " ± " in line]) == 5
+    candidates = [line for line in lines if " ± " in line]
+    assert (len(candidates), max(map(len, candidates)) < 115) == (5, True)
+    assert " ".join(lines[0].split()) == "F1 F1 at 0.5 average precision ROC AUC fit s trees"
+    assert lines[-2] == "Every measure of every candidate stands in build/model/MODEL_CARD.md."
     assert len([line for line in lines if " to " in line]) == len(model.metrics["holdout"])
     assert os.listdir(trained.folder.parent) == ["model"]  # noqa: PTH208  names are all that counts
     assert (model.data["rows"], model.data["synthetic"], model.problem.seed) == (600, True, 5)
@@ -302,11 +305,12 @@ def test_a_bad_table_ends_in_one_sentence(
     [
         (["--candidates", "xgbost-stumps"], "There is no candidate 'xgbost-stumps'; did you mean 'xgboost-stumps'?"),
         (["--candidates", "dummy"], "None of dummy ends as an XGBoost model, which is what is served; add one."),
-        (["--rows", "0"], "argument --rows: expected a whole number above 0, not 0"),
-        (["--rows", "many"], "argument --rows: invalid positive value: 'many'"),
-        (["--jobs", "0"], "argument --jobs: expected a whole number above 0, not 0"),
-        (["--seed", "-1"], "argument --seed: expected a whole number from 0 to 4294967295, not -1"),
-        (["--seed", "4294967296"], "argument --seed: expected a whole number from 0 to 4294967295, not 4294967296"),
+        (["--rows", "0"], "argument --rows: expected a whole number of at least 1, not '0'"),
+        (["--rows", "many"], "argument --rows: expected a whole number of at least 1, not 'many'"),
+        (["--jobs", "0"], "argument --jobs: expected a whole number from 1 to 1024, not '0'"),
+        (["--seed", "-1"], "argument --seed: expected a whole number from 0 to 4294967295, not '-1'"),
+        (["--seed", "4294967296"], "argument --seed: expected a whole number from 0 to 4294967295, not '4294967296'"),
+        (["--candidates", ","], "argument --candidates: expected names between commas, not ','"),
         (["--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
         (["--sede", "1"], "unrecognized arguments: --sede 1"),
     ],
@@ -327,6 +331,31 @@ def test_too_few_rows_are_counted(rows: str, train: Callable[..., Ended], tmp_pa
     ended = train("--rows", rows, *QUICK, "--out", tmp_path / "model")
     assert (ended.code, ended.output) == (3, "")
     assert "The smaller class has" in ended.error
+
+
+def test_more_rows_than_fit_into_memory_are_refused_before_any_work(
+    train: Callable[..., Ended], tmp_path: Path
+) -> None:
+    """Exit code 2, with what they need and what there is."""
+    ended = train("--rows", "1000000000000", *QUICK, "--out", tmp_path / "model")
+    assert (ended.code, ended.output) == (2, "")
+    assert ended.error.startswith("1,000,000,000,000 rows need at least 1,490,116 GiB of memory, and this machine has")
+    assert ended.error.count("\n") == 1
+
+
+def test_memory_that_ends_on_the_way_is_told(tmp_path: Path) -> None:
+    """Exit code 1 and a sentence; nothing is left behind."""
+    ended = process("--rows", "3000000", *QUICK, "--out", "model", cwd=tmp_path, shell="ulimit -v 3000000;")
+    assert (ended.code, ended.output) == (1, "")
+    assert ended.error == "There is not enough memory for this; use fewer rows, or a machine with more memory.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(tmp_path: Path) -> None:
+    """Exit code 2: XGBoost would train on the CPU, and only warn."""
+    ended = process("--device", "cuda", "--data", "missing.csv", cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
+    assert (ended.code, ended.output) == (2, "")
+    assert ended.error == ("XGBoost finds no 'cuda' device on this machine; leave out --device, to train on the CPU.\n")
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(train: Callable[..., Ended], tmp_path: Path) -> None:
@@ -386,10 +415,11 @@ def read_until(terminal: int, words: str, seconds: float) -> str:
     return shown
 
 
-def test_ctrl_c_in_the_middle_of_training_leaves_everything_as_it_was(
-    terminal: tuple[int, int], model_folder: Path, tmp_path: Path
+@pytest.mark.parametrize(("ending", "word"), [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated")])
+def test_a_signal_in_the_middle_of_training_leaves_everything_as_it_was(
+    ending: signal.Signals, word: str, terminal: tuple[int, int], model_folder: Path, tmp_path: Path
 ) -> None:
-    """Exit code 130 and one sentence below the progress bar; an earlier model stays, and nothing new is there."""
+    """128 and its number, and one sentence below the progress bar; an earlier model stays, and nothing new is there."""
     shutil.copytree(model_folder, tmp_path / "model")
     before = content(tmp_path)
     options = ["--rows", "20000", "--candidates", "xgboost-averaged-stumps", "--jobs", "1", "--out", "model"]
@@ -398,9 +428,9 @@ def test_ctrl_c_in_the_middle_of_training_leaves_everything_as_it_was(
     ) as child:
         try:
             read_until(terminal[0], "xgboost-averaged-stumps:   0%", seconds=120)
-            child.send_signal(signal.SIGINT)
-            shown = read_until(terminal[0], "Interrupted; nothing was left behind.", seconds=120)
-            assert child.wait(timeout=60) == 130
+            child.send_signal(ending)
+            shown = read_until(terminal[0], f"{word}; nothing was left behind.", seconds=120)
+            assert child.wait(timeout=60) == 128 + ending
         finally:
             child.kill()
         assert child.stdout is not None

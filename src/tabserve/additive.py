@@ -15,8 +15,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-ROOT_PARENT = 2**31 - 1
-"""What XGBoost's model format writes as the parent of a root."""
+from tabserve.booster import LEAF, ROOT_PARENT
 
 NO_COVER = 1e-9
 """Weight of a value that no training row reaches, so that a mean over such values exists."""
@@ -192,7 +191,7 @@ def _nodes(steps: Steps) -> list[tuple[int, int, int, float, float, float]]:
         cover = float(steps.cover[span].sum())
         mean = float(np.average(steps.values[span], weights=steps.cover[span] + NO_COVER))
         if low == high:
-            nodes.append((-1, -1, parent, float(steps.values[low]), mean, cover))
+            nodes.append((LEAF, LEAF, parent, float(steps.values[low]), mean, cover))
             continue
         middle = (low + high) // 2
         waiting += [(low, middle, len(nodes)), (middle + 1, high, len(nodes))]

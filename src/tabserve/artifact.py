@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import math
 import os
 import platform
 import tempfile
@@ -17,14 +16,13 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
+from tabserve import booster
 from tabserve.errors import ArtifactError
 from tabserve.manifest import Manifest, content, parsed
 from tabserve.problem import Problem
 from tabserve.scoring import Scores, probabilities, score
 
 MODEL, GOLDEN, MANIFEST, CARD = "model.ubj", "golden.json", "manifest.json", "MODEL_CARD.md"
-
-OBJECTIVE = "binary:logistic"
 
 GOLDEN_TOLERANCE = 1e-6
 
@@ -60,7 +58,7 @@ def save(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> 
     """Write a model folder beside its place, verify it there, then move it in.
 
     Args:
-        folder: where it goes; an earlier model folder is replaced, anything else is left alone.
+        folder: where it goes, or a link to there; an earlier model folder is replaced, anything else is left alone.
         model: what to write.
         golden: float32 rows, shape (rows, features), scored again at every load.
         card: the model card, in Markdown.
@@ -72,6 +70,7 @@ def save(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> 
         ArtifactError: the folder cannot be written, or holds something that is not a model folder.
     """
     check_place(folder)
+    folder = _followed(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
@@ -97,16 +96,18 @@ def check_place(folder: Path) -> None:
         ArtifactError: something that is not a model folder is there, or the nearest existing parent is no folder that
             can be written to.
     """
+    folder = _followed(folder)
     try:
         found = {path.name for path in folder.iterdir()} if folder.exists() else set()
-        parent = next(parent for parent in folder.absolute().parents if parent.exists())
-        writable = parent.is_dir() and os.access(parent, os.W_OK)
+        parent = next(parent for parent in folder.parents if parent.exists())
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}.") from error
     if found and not {MANIFEST} <= found <= {MODEL, GOLDEN, MANIFEST, CARD}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
-    if not writable:
-        raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.")
+    try:
+        tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=parent).cleanup()
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.") from error
 
 
 def golden_rows(features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
@@ -129,11 +130,21 @@ def load(folder: Path) -> Model:
     """
     manifest = Manifest.read(folder / MANIFEST)
     model, golden = (_checked(folder / name, manifest.files) for name in (MODEL, GOLDEN))
-    booster = _booster(folder / MODEL, model, manifest.problem)
-    _check_golden(folder / GOLDEN, golden, booster)
-    if _sha256(folder / CARD) != manifest.files.get(CARD):
+    answering = booster.read(folder / MODEL, model, manifest.problem.features)
+    _check_golden(folder / GOLDEN, golden, answering)
+    try:
+        _checked(folder / CARD, manifest.files)
+    except ArtifactError:
         log.warning("%s is missing or was changed after the model was saved.", folder / CARD)
-    return Model(booster, manifest.problem, manifest.threshold, manifest.metrics, manifest.data, manifest.versions)
+    return Model(answering, manifest.problem, manifest.threshold, manifest.metrics, manifest.data, manifest.versions)
+
+
+def _followed(folder: Path) -> Path:
+    """The place itself, where links lead to it."""
+    try:
+        return folder.resolve()
+    except (OSError, RuntimeError) as error:
+        raise ArtifactError(f"{folder} cannot be written: its links lead in a circle, or nowhere.") from error
 
 
 def _write(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> None:
@@ -146,7 +157,7 @@ def _write(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -
     rows = {"features": cells.tolist(), "probability": probabilities(model.booster, golden).tolist()}
     (folder / GOLDEN).write_text(json.dumps(rows) + "\n")
     (folder / CARD).write_text(card)
-    files = {name: hashlib.sha256(content(folder / name)).hexdigest() for name in (MODEL, GOLDEN, CARD)}
+    files = {name: _sha256(content(folder / name)) for name in (MODEL, GOLDEN, CARD)}
     manifest = Manifest(model.problem, model.threshold, model.metrics, model.data, model.versions, files)
     manifest.write(folder / MANIFEST)
     for path in folder.iterdir():
@@ -168,48 +179,35 @@ def _swap(fresh: Path, folder: Path, aside: Path) -> None:
 
 def _checked(path: Path, checksums: Mapping[str, str]) -> bytes:
     found = content(path)
-    if hashlib.sha256(found).hexdigest() != checksums.get(path.name):
+    if _sha256(found) != checksums.get(path.name):
         raise ArtifactError(
             f"{path} does not have the checksum in {MANIFEST}; it was damaged, or comes from another model."
         )
     return found
 
 
-def _booster(path: Path, model: bytes, problem: Problem) -> xgb.Booster:
-    unreadable = ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.")
-    if not model:  # XGBoost would end the process
-        raise unreadable
-    try:
-        booster = xgb.Booster(model_file=bytearray(model))
-    except (xgb.core.XGBoostError, ValueError) as error:
-        raise unreadable from error
-    objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
-    if objective != OBJECTIVE:
-        raise ArtifactError(f"{path} holds a model of objective {objective}, expected {OBJECTIVE}.")
-    if booster.num_features() != len(problem.features):
-        raise ArtifactError(
-            f"{path} holds a model of {booster.num_features()} features, {MANIFEST} names {len(problem.features)}."
-        )
-    if booster.feature_names != list(problem.features):
-        raise ArtifactError(f"{path} and {MANIFEST} name different features, or the same in another order.")
-    return booster
-
-
-def _check_golden(path: Path, text: bytes, booster: xgb.Booster) -> None:
-    golden = parsed(path, text)
-    try:
-        features = np.array(golden["features"], dtype=np.float32)
-        expected = np.array(golden["probability"], dtype=np.float64)
-        found = probabilities(booster, features.reshape(len(expected), booster.num_features()))
-    except (KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
-        raise ArtifactError(f"{path} does not hold rows of features with their probabilities ({error}).") from error
-    worst = float(np.max(np.abs(found - expected), initial=0.0))
-    if not len(expected) or not math.isfinite(worst) or worst > GOLDEN_TOLERANCE:
+def _check_golden(path: Path, text: bytes, answering: xgb.Booster) -> None:
+    features, expected = _golden(path, parsed(path, text), answering.num_features())
+    worst = float(np.max(np.abs(probabilities(answering, features) - expected)))
+    if not worst <= GOLDEN_TOLERANCE:
         raise ArtifactError(
             f"The model answers {path} differently than when it was saved: off by {worst:.3g},"
             f" at most {GOLDEN_TOLERANCE:g} expected; its files do not belong together, or XGBoost changed."
         )
 
 
-def _sha256(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+def _golden(path: Path, document: Mapping[str, Any], width: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The rows, shape (rows, width), NaN where a value is missing; and their probabilities, shape (rows,)."""
+    try:
+        with np.errstate(over="ignore"):
+            features = np.array(document["features"], dtype=np.float32)
+        expected = np.array(document["probability"], dtype=np.float64)
+    except (KeyError, OverflowError, TypeError, ValueError):
+        features, expected = np.empty(0, dtype=np.float32), np.empty(0)
+    if features.shape != (expected.size, width) or expected.ndim != 1 or not expected.size or np.isinf(features).any():
+        raise ArtifactError(f"{path} does not hold rows of {width} features with their probabilities.")
+    return features, expected
+
+
+def _sha256(found: bytes) -> str:
+    return hashlib.sha256(found).hexdigest()

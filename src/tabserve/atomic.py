@@ -13,20 +13,26 @@ from tabserve.errors import DataError
 def whole(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which becomes `path` when the block ends well and vanishes when it does not.
 
+    The folder is made where there is none.
+
     Raises:
         DataError: the file cannot be written there, or something that is no regular file would be replaced.
     """
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise DataError(f"{path} is no regular file and would be replaced by one; name another place.")
+    folder = path.absolute().parent
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)
-        os.close(handle)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise DataError(f"{path} is no regular file and would be replaced by one; name another place.")
+        if not folder.exists():
+            folder.mkdir(parents=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:50]}-", dir=folder)
         temporary = Path(name)
         try:
+            os.close(handle)
             yield temporary
             temporary.chmod(0o644)  # mkstemp's 0600 would keep other readers out
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}; nothing was changed there.") from error
+        reason = error.strerror or error
+        raise DataError(f"{path} cannot be written: {reason}; nothing was changed there.") from error

@@ -1,28 +1,91 @@
-"""How every command ends: an error is one sentence on stderr and an exit code, never a traceback."""
+"""How every command ends: an error is one sentence on stderr and an exit code, never a traceback.
+
+Imported before what takes seconds to import, it also lets Ctrl-C end those seconds quietly.
+"""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType, TracebackType
 from typing import NoReturn
 
 from tabserve.errors import TabserveError
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as shells expect."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and SIGTERM: 128 + the signal's number, as shells expect."""
+
+LEFT = "{}; nothing was left behind."
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; whoever cleans up after Ctrl-C does so after this as well."""
 
 
 def run(command: Callable[[], None]) -> NoReturn:
-    """Run a command and leave the process with 0, the error's own exit code, or 130 after Ctrl-C."""
-    code = 0
+    """Run a command and leave the process with 0, the error's own exit code, or 130 or 143 after Ctrl-C or SIGTERM."""
+    sys.excepthook, sys.unraisablehook = HOOKS
+    earlier = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _exit_code(command)
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+    sys.exit(code)
+
+
+def _exit_code(command: Callable[[], None]) -> int:
+    """What the shell is to see, after the sentence that the user is to see."""
     try:
         command()
-        sys.stdout.flush()
+        if sys.stdout:  # there is none after `>&-`
+            sys.stdout.flush()
     except TabserveError as error:
-        print(error, file=sys.stderr)
-        code = error.exit_code
+        sentence, code = str(error), error.exit_code
+    except MemoryError:
+        sentence, code = "There is not enough memory for this; use fewer rows, or a machine with more memory.", 1
+    except Terminated:
+        sentence, code = LEFT.format("Terminated"), TERMINATED
     except KeyboardInterrupt:
-        print("Interrupted; nothing was left behind.", file=sys.stderr)
-        code = INTERRUPTED
+        sentence, code = LEFT.format("Interrupted"), INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
+        _forget_output()
+        return 0
+    except OSError as error:  # such as a full disk behind `>`
+        _forget_output()
+        sentence, code = f"The system refused: {error}.", 1
+    else:
+        return 0
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def _forget_output() -> None:
+    """Keep Python from writing at its end what could not be written now."""
+    if sys.stdout:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+
+
+def _leave_if_interrupted(kind: type[BaseException]) -> None:
+    """Nothing is at work before `run`, so that nothing needs to be cleaned up."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(LEFT.format("Interrupted"), file=sys.stderr)
+        os._exit(INTERRUPTED)
+
+
+def _raised(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _leave_if_interrupted(kind)
+    HOOKS[0](kind, error, trace)
+
+
+def _ignored(report: "sys.UnraisableHookArgs") -> None:
+    """Python ignores Ctrl-C where it cleans up behind an import."""
+    _leave_if_interrupted(report.exc_type)
+    HOOKS[1](report)
+
+
+HOOKS = sys.excepthook, sys.unraisablehook
+sys.excepthook, sys.unraisablehook = _raised, _ignored

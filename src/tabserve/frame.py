@@ -84,7 +84,7 @@ def _ids(problem: Problem) -> list[str]:
 
 def _rows(path: Path, problem: Problem, batch: pa.RecordBatch, seen: int) -> Rows:
     """A batch's ids and features; `seen` rows came before it."""
-    ids = np.array(batch[problem.id].to_pylist() if problem.id else range(seen, seen + batch.num_rows), dtype=np.str_)
+    ids = _named(path, problem.id, batch, seen) if problem.id else range(seen, seen + batch.num_rows)
     features = np.empty((batch.num_rows, len(problem.features)), dtype=np.float32)
     with np.errstate(over="ignore"):
         for position, name in enumerate(problem.features):
@@ -96,17 +96,28 @@ def _rows(path: Path, problem: Problem, batch: pa.RecordBatch, seen: int) -> Row
         cell = batch[name][row].as_py()
         found = "an empty cell" if cell is None else f"{cell}, which is no finite 32-bit float"
         raise bad_cell(path, seen + row, name, "a number", found)
-    return Rows(ids, features)
+    return Rows(np.array(ids, dtype=np.str_), features)
+
+
+def _named(path: Path, column: str, batch: pa.RecordBatch, seen: int) -> list[str]:
+    """The ids; each names its row."""
+    ids: list[str] = batch[column].to_pylist()
+    if not all(ids):
+        row = next(row for row, name in enumerate(ids) if not name)
+        raise bad_cell(path, seen + row, column, "an id", "an empty cell")
+    return ids
 
 
 def _target(path: Path, problem: Problem, spelled: pa.ChunkedArray) -> NDArray[np.int8]:
     """Labels as 0 and 1; both must occur, and nothing else."""
+    spelled = spelled.fill_null("")
     codes = pc.index_in(spelled, value_set=pa.array(problem.labels, pa.string()))
     if codes.null_count:
-        row, values = int(np.argmax(codes.is_null().to_numpy())), sorted(map(str, spelled.unique().to_pylist()))
+        row, values = int(np.argmax(codes.is_null().to_numpy())), sorted(spelled.unique().to_pylist())
         expected = " or ".join(map(repr, problem.labels))
-        found = f"{spelled[row].as_py()!r}; the column holds {listed(values)}"
-        raise bad_cell(path, row, problem.target, expected, found)
+        label = spelled[row].as_py()
+        found = repr(label) if label else "an empty cell"
+        raise bad_cell(path, row, problem.target, expected, f"{found}; the column holds {listed(values)}")
     if len(codes.unique()) == 1:
         only = spelled[0].as_py()
         raise DataError(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +24,12 @@ MAX_THRESHOLD = math.nextafter(1.0, 2.0)
 
 CRITERIA = {"F1": F1, "Costs": Costs}
 
-
 TYPES = {"problem": dict, "features": list, "metrics": dict, "data": dict, "versions": dict, "files": dict}
+
+PROBLEM_TYPES = {"labels": list, "criterion": dict}
+
+MAX_BYTES = {".ubj": 1 << 30, ".json": 1 << 26, ".md": 1 << 26}
+"""How large each kind of file may be, many times what any model needs; larger ones are not read to be refused."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,9 @@ class Manifest:
         """
         document = parsed(path, content(path))
         _check_version(path, document)
-        for key, expected in TYPES.items():
-            if not isinstance(document.get(key), expected):
-                found = type(document.get(key)).__name__
-                raise ArtifactError(f"{path} needs {key!r} as a {expected.__name__}, found {found}.")
+        _check_types(path, document, TYPES)
+        _check_types(path, document["problem"], PROBLEM_TYPES)
+        _check_versions(path, document["versions"])
         problem, threshold = _problem(path, document), _threshold(path, document)
         return cls(problem, threshold, *(document[key] for key in ("metrics", "data", "versions", "files")))
 
@@ -89,6 +93,11 @@ def content(path: Path) -> bytes:
         ArtifactError: it cannot be read.
     """
     try:
+        found, most = path.stat(), MAX_BYTES[path.suffix]
+        if not stat.S_ISREG(found.st_mode):
+            raise ArtifactError(f"{path} is no regular file; expected a whole model folder.")
+        if found.st_size > most:
+            raise ArtifactError(f"{path} has {found.st_size} bytes, at most {most} expected; it belongs to no model.")
         return path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}; expected a whole model folder.") from error
@@ -102,9 +111,13 @@ def parsed(path: Path, text: bytes) -> dict[str, Any]:
     """
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ArtifactError(
             f"{path} is not JSON ({error}); it was damaged, so copy or train the model again."
+        ) from error
+    except (RecursionError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} is nested too deep or holds a number of too many digits; copy or train the model again."
         ) from error
     if not isinstance(document, dict):
         raise ArtifactError(f"{path} needs one JSON object, found a {type(document).__name__}.")
@@ -113,10 +126,23 @@ def parsed(path: Path, text: bytes) -> dict[str, Any]:
 
 def _check_version(path: Path, document: Mapping[str, Any]) -> None:
     found = document.get("format_version")
-    if found != FORMAT_VERSION:
+    if type(found) is not int or found != FORMAT_VERSION:
         newer = isinstance(found, int) and found > FORMAT_VERSION
         advice = "it was written by a newer tabserve, so update this one" if newer else "it is damaged, so train again"
-        raise ArtifactError(f"{path} has format version {found!r}, expected {FORMAT_VERSION}; {advice}.")
+        raise ArtifactError(f"{path} has format version {found!r:.60}, expected {FORMAT_VERSION}; {advice}.")
+
+
+def _check_types(path: Path, document: Mapping[str, Any], types: Mapping[str, type]) -> None:
+    for key, expected in types.items():
+        if not isinstance(document.get(key), expected):
+            found = type(document.get(key)).__name__
+            raise ArtifactError(f"{path} needs {key!r} as a {expected.__name__}, found {found}.")
+
+
+def _check_versions(path: Path, versions: Mapping[str, Any]) -> None:
+    for name, version in versions.items():
+        if not isinstance(version, str) or not (name + version).isprintable():
+            raise ArtifactError(f"{path} has version {version!r:.60} of {name!r:.60}, expected a text of one line.")
 
 
 def _described(problem: Problem) -> dict[str, Any]:
@@ -129,18 +155,21 @@ def _described(problem: Problem) -> dict[str, Any]:
 
 
 def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
+    fields, criterion = dict(document["problem"]), dict(document["problem"]["criterion"])
     try:
-        fields = dict(document["problem"])
-        criterion = dict(fields.pop("criterion"))
         fields["criterion"] = CRITERIA[criterion.pop("name")](**criterion)
         fields["labels"] = tuple(fields["labels"])
         return Problem(features=tuple(document["features"]), **fields)
-    except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise ArtifactError(f"{path} does not describe a problem ({error}); train the model again.") from error
+    except UsageError as error:
+        raise ArtifactError(f"{path} does not describe a problem: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{path} does not describe a problem: {str(error)!r:.200}; train the model again."
+        ) from error
 
 
 def _threshold(path: Path, document: Mapping[str, Any]) -> float:
     threshold = document.get("threshold")
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= MAX_THRESHOLD:
-        raise ArtifactError(f"{path} has threshold {threshold!r}, expected a number from 0 to 1.")
+        raise ArtifactError(f"{path} has threshold {threshold!r:.60}, expected a number from 0 to 1.")
     return float(threshold)

@@ -54,6 +54,19 @@ class Candidate:
         return search.fit(frame.features, frame.target).best_estimator_
 
 
+def servable(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that a model folder can hold.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [candidate for candidate in candidates if candidate.servable]
+    if not found:
+        names = ", ".join(candidate.name for candidate in candidates)
+        raise UsageError(f"None of {names} ends as an XGBoost model, which is what is served; add one.")
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What the folds said about one candidate.
@@ -101,10 +114,8 @@ class Selection:
         Raises:
             UsageError: there is none.
         """
-        servable = [outcome for outcome in self.outcomes.values() if outcome.candidate.servable]
-        if not servable:
-            raise UsageError(f"None of {', '.join(self.outcomes)} ends as an XGBoost model, which is served; add one.")
-        return max(servable, key=self._mean)
+        candidates = servable([outcome.candidate for outcome in self.outcomes.values()])
+        return max((self.outcomes[candidate.name] for candidate in candidates), key=self._mean)
 
     @property
     def threshold(self) -> float:

@@ -1,26 +1,26 @@
 """A table's file (csv, csv.gz, Kaggle's zip, parquet) in, batches of its named columns out."""
 
 import gzip
+import lzma
 import os
 import zipfile
 import zlib
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from difflib import get_close_matches
-from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.compute as pc
 import pyarrow.parquet
 
+from tabserve.blocks import MISSING, BadRow, blocks, header, parse
 from tabserve.errors import DataError
-
-BLOCK_BYTES = 1 << 20
-"""Bytes of csv parsed at a time, on one core."""
 
 BLOCKS_AHEAD = 8
 """Blocks that may be parsed before the one that is waited for."""
@@ -28,10 +28,17 @@ BLOCKS_AHEAD = 8
 PARQUET_ROWS = 10_000
 """Rows of parquet decoded at a time."""
 
-MISSING = ["", "NA", "NaN", "nan", "null", "NULL", "None"]
-"""How a csv spells an empty cell."""
-
-UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+UNREADABLE = (
+    OSError,
+    EOFError,
+    UnicodeDecodeError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    pa.ArrowException,
+)
 """What a missing, truncated, encrypted or foreign file raises while it is read."""
 
 
@@ -48,9 +55,11 @@ class Columns(NamedTuple):
     texts: Sequence[str]
     ignored: Sequence[str] = ()
 
-    def schema(self, number: pa.DataType) -> pa.Schema:
-        """The Arrow schema that reads `numbers` as this type."""
-        return pa.schema([*((name, number) for name in self.numbers), *((name, pa.string()) for name in self.texts)])
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of what is read."""
+        return pa.schema(
+            [*((name, pa.float64()) for name in self.numbers), *((name, pa.string()) for name in self.texts)]
+        )
 
 
 def batches(path: Path, columns: Columns, member: str) -> Iterator[pa.RecordBatch]:
@@ -64,12 +73,16 @@ def batches(path: Path, columns: Columns, member: str) -> Iterator[pa.RecordBatc
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
+    seen = 0
     try:
-        yield from _read(path, columns, member, pa.float64())
+        for batch in _parquet(path, columns) if path.suffix.lower() == ".parquet" else _csv(path, columns, member):
+            yield _typed(path, batch, columns.schema(), seen)
+            seen += batch.num_rows
+    except BadRow as error:
+        place = f"row {seen + error.row}" if error.row else "header"
+        raise DataError(f"{path}, {place}: {error}.") from error
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
-    except pa.ArrowInvalid as error:
-        raise _misfit(path, columns, member, error) from error
 
 
 def bad_cell(path: Path, row: int, column: str, expected: str, found: str) -> DataError:
@@ -83,53 +96,27 @@ def listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
-def _read(path: Path, columns: Columns, member: str, number: pa.DataType) -> Iterator[pa.RecordBatch]:
-    schema = columns.schema(number)
-    found = _parquet(path, columns) if path.suffix.lower() == ".parquet" else _csv(path, columns, member, schema)
-    for batch in found:
-        yield batch.select(schema.names).cast(schema)
-
-
-def _csv(path: Path, columns: Columns, member: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _csv(path: Path, columns: Columns, member: str) -> Iterator[pa.RecordBatch]:
     """Batches of a csv, whose blocks are parsed side by side; Arrow's own streaming reader keeps to one core."""
-    convert = pyarrow.csv.ConvertOptions(
-        column_types=schema, include_columns=schema.names, null_values=MISSING, strings_can_be_null=False
-    )
     with _opened(path, member) as file, ThreadPoolExecutor(os.cpu_count()) as threads:
-        header = file.readline()
-        if b"\r" in header.rstrip():
-            raise DataError(f"{path} ends a line with CR alone; save it with LF or CRLF line ends.")
-        names = pyarrow.csv.open_csv(BytesIO(header.rstrip() + b"\n")).schema.names
+        whole_rows = blocks(file)
+        names, rows = header(next(whole_rows, b"\n"))
         _check_names(path, names, columns)
         waiting: deque[Future[pa.Table]] = deque()
-        for block in _blocks(file):
-            waiting.append(threads.submit(_block, block, names, convert))
+        for block in filter(None, chain([rows], whole_rows)):
+            waiting.append(threads.submit(parse, block, names, columns.schema()))
             if len(waiting) > BLOCKS_AHEAD:
                 yield from waiting.popleft().result().to_batches()
         for parsed in waiting:
             yield from parsed.result().to_batches()
 
 
-def _block(block: bytes, names: list[str], convert: pyarrow.csv.ConvertOptions) -> pa.Table:
-    read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
-    return pyarrow.csv.read_csv(BytesIO(block), read, convert_options=convert)
-
-
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """About `BLOCK_BYTES` at a time, cut behind a line's end; what is only white space is left out."""
-    rest = b""
-    while more := file.read(BLOCK_BYTES):
-        whole, end, rest = (rest + more).rpartition(b"\n")
-        if whole.strip():
-            yield whole + end
-    if rest.strip():
-        yield rest
-
-
 def _parquet(path: Path, columns: Columns) -> Iterator[pa.RecordBatch]:
     with pyarrow.parquet.ParquetFile(path) as file:
         _check_names(path, file.schema_arrow.names, columns)
-        yield from file.iter_batches(PARQUET_ROWS, columns=[*columns.numbers, *columns.texts])
+        for batch in file.iter_batches(PARQUET_ROWS, columns=[*columns.numbers, *columns.texts]):
+            batch.validate(full=True)  # its texts may not be UTF-8
+            yield batch
 
 
 @contextmanager
@@ -166,31 +153,46 @@ def _check_names(path: Path, found: list[str], columns: Columns) -> None:
         raise DataError(f"{path} has unexpected columns: {listed(extra)}; remove them, or name them in the problem.")
 
 
-def _misfit(path: Path, columns: Columns, member: str, error: pa.ArrowInvalid) -> DataError:
-    """The first cell that is no number, found by reading the file again as text, or else the parser's own reason."""
-    seen = 0
-    try:
-        for batch in _read(path, columns, member, pa.string()):
-            for name in columns.numbers:
-                for row, text in enumerate(batch[name].to_pylist()):
-                    if text not in {None, *MISSING} and not _is_number(text):
-                        return bad_cell(path, seen + row, name, "a number", repr(text[:40]))
-            seen += batch.num_rows
-    except (pa.ArrowInvalid, *UNREADABLE) as unreadable:  # not even as text
-        return _unreadable(path, unreadable)
-    return _unreadable(path, error)
+def _typed(path: Path, batch: pa.RecordBatch, schema: pa.Schema, seen: int) -> pa.RecordBatch:
+    """The columns of the schema in its types; `seen` rows came before."""
+    if batch.schema == schema:
+        return batch
+    return pa.record_batch([_column(path, batch[field.name], field, seen) for field in schema], schema)
 
 
-def _is_number(text: str) -> bool:
+def _column(path: Path, column: pa.Array, field: pa.Field, seen: int) -> pa.Array:
+    expected = "number" if field.type == pa.float64() else "text"
     try:
-        float(text)
-    except ValueError:
+        return _cast(column, field.type)
+    except pa.ArrowNotImplementedError as error:
+        raise DataError(f"{path}, column {field.name!r}: expected {expected}s, found {column.type}.") from error
+    except pa.ArrowInvalid as error:
+        row = bisect_left(range(len(column)), True, key=lambda row: not _castable(column[: row + 1], field.type))
+        raise bad_cell(path, seen + row, field.name, f"a {expected}", repr(str(column[row])[:40])) from error
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Text as text; numbers rounded to float64, also from text, which is then read as a csv's."""
+    if pa.types.is_primitive(column.type):
+        return column.cast(kind, safe=False)
+    text = column.cast(pa.string())
+    if kind == pa.string():
+        return text
+    empty = pc.is_in(text, value_set=pa.array(MISSING))
+    return pc.utf8_trim(pc.if_else(empty, None, text), " \t").cast(kind)
+
+
+def _castable(column: pa.Array, kind: pa.DataType) -> bool:
+    try:
+        _cast(column, kind)
+    except pa.ArrowInvalid:
         return False
     return True
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-    if isinstance(error, UnicodeDecodeError) or "UTF8" in reason or "\0" in reason:
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = said.splitlines()[0]
+    if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:
         reason = "it is not UTF-8 text; save it as UTF-8"
     return DataError(f"{path} cannot be read as a table: {reason.rstrip('.')}.")

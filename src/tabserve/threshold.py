@@ -1,5 +1,6 @@
 """Out-of-fold probabilities in, decision threshold out; never scored on the rows that chose it."""
 
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -68,10 +69,10 @@ class Costs:
 
     def __post_init__(self) -> None:
         """Refuse costs that no threshold can answer."""
-        if not (0 < self.false_positive < np.inf and 0 < self.false_negative < np.inf):
-            raise UsageError(
-                f"Both costs must be numbers above 0, not {self.false_positive} and {self.false_negative}."
-            )
+        costs: tuple[object, object] = (self.false_positive, self.false_negative)
+        for cost in costs:
+            if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost <= sys.float_info.max:
+                raise UsageError(f"Both costs must be numbers above 0, not {cost!r:.60}.")
 
     @property
     def name(self) -> str:

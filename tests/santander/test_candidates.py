@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import ClassifierMixin, clone
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
-from santander.candidates import candidates, chosen
+from santander.candidates import candidates, check_device, chosen
 from tabserve.errors import UsageError
 from tabserve.frame import Frame
 from tabserve.selection import Candidate
@@ -87,3 +87,14 @@ def test_at_least_one_must_be_servable(names: list[str]) -> None:
     """Or there would be nothing to save."""
     with pytest.raises(UsageError, match=f"None of {', '.join(names)} ends as an XGBoost model"):
         chosen(KNOWN, names)
+
+
+def test_the_cpu_is_always_there() -> None:
+    """Whatever else is."""
+    check_device("cpu")
+
+
+def test_a_device_that_xgboost_would_replace_is_refused() -> None:
+    """No graphics card has this number."""
+    with pytest.raises(UsageError, match="XGBoost finds no 'cuda:999' device on this machine"):
+        check_device("cuda:999")

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -40,9 +41,15 @@ def serve(folder: Path, model: Path | None = None) -> None:
     if model:
         os.environ["TABSERVE_MODEL"] = str(model.resolve())
     configure_logger()
+    logging.getLogger("mlserver").addFilter(_is_worth_saying)
     _check_model_settings(folder)
     install_uvloop_event_loop()  # type: ignore[no-untyped-call]
     asyncio.run(_serve(folder))
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """All but MLServer's warning that a model is not named after the folder of its settings: no model needs to be."""
+    return "is different than model's folder name" not in record.getMessage()
 
 
 async def _serve(folder: Path) -> None:

@@ -1,0 +1,128 @@
+"""A csv's bytes in, blocks of whole rows out; each is parsed by itself, so that many can be side by side."""
+
+import codecs
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.csv
+
+BLOCK_BYTES = 1 << 20
+"""Bytes of csv in a block."""
+
+ROW_BYTES = 1 << 24
+"""Bytes within which a row must end."""
+
+MISSING = ["", "NA", "NaN", "nan", "null", "NULL", "None"]
+"""How a csv spells an empty cell."""
+
+QUOTED = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:(?:""|",")[^"]*+)*+(?:"|\Z)')
+"""Quoted cells side by side; to Arrow too a quote means something only where a cell begins."""
+
+FIRST_ROW = re.compile(rb'(?:[^"\n]++|%b|")*+\n' % QUOTED.pattern)
+
+
+class BadRow(Exception):
+    """A row that its table has no place for, and why.
+
+    Attributes:
+        row: its number within its block, from 1; the header is row 0.
+    """
+
+    def __init__(self, row: int, reason: str) -> None:
+        super().__init__(reason)
+        self.row = row
+
+
+def blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """Cut a csv into blocks of whole rows, of about `BLOCK_BYTES`, in memory that does not grow with the file.
+
+    Each ends with a line end that no quotes enclose, unless its only row never ends; then it is the last.
+    """
+    rest = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+    while len(rest) <= ROW_BYTES and (more := file.read(max(BLOCK_BYTES, len(rest)))):
+        rest += more  # at least doubled, so that searching it anew stays linear
+        if end := _end(rest):
+            yield rest[:end]
+            rest = rest[end:]
+    if rest:
+        yield rest + b"\n" if len(rest) <= ROW_BYTES else rest
+
+
+def header(block: bytes) -> tuple[list[str], bytes]:
+    """Split a csv's first block into the names of the columns and the rows below.
+
+    Raises:
+        BadRow: the header never ends, or is not written as a csv's.
+        pyarrow.ArrowInvalid: there is none.
+    """
+    block = block.lstrip(b"\r\n") or b"\n"
+    first = FIRST_ROW.match(block)
+    if not first:
+        raise _endless(0)
+    line = first[0].rstrip()
+    if b"\r" in line.replace(b"\r\n", b""):  # the first line that ends otherwise would be taken for the header
+        raise BadRow(0, "ends a line with CR alone; save the file with LF or CRLF line ends")
+    if b"\0" in line:
+        raise BadRow(0, "holds a NUL, as UTF-16 does; save the file as UTF-8")
+    return pyarrow.csv.open_csv(BytesIO(line + b"\n")).schema.names, block[first.end() :]
+
+
+def parse(block: bytes, names: list[str], schema: pa.Schema) -> pa.Table:
+    """Parse a block into the columns of the schema, or all of them into text where a cell is not of its column's type.
+
+    Args:
+        block: whole rows, without a header.
+        names: of all columns, in the file's order.
+        schema: the columns to take, and their types.
+
+    Raises:
+        BadRow: a row never ends, or has more or fewer cells than there are names.
+        UnicodeDecodeError: the block is no UTF-8 text.
+    """
+    if _end(block) < len(block):
+        raise _endless(1)
+    try:
+        return _parse(block, names, schema, pyarrow.csv.ParseOptions(newlines_in_values=True))
+    except pa.ArrowInvalid:
+        block.decode()
+        return _parse_texts(block, names, schema.names)
+
+
+def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> pa.Table:
+    bad: list[pyarrow.csv.InvalidRow] = []
+
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        bad.append(row)
+        return "skip"
+
+    options = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
+    table = _parse(block, names, pa.schema([(name, pa.string()) for name in wanted]), options)
+    if bad:
+        raise BadRow(bad[0].number, f"expected {bad[0].expected_columns} columns, found {bad[0].actual_columns}")
+    return table
+
+
+def _parse(block: bytes, names: list[str], schema: pa.Schema, options: pyarrow.csv.ParseOptions) -> pa.Table:
+    read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
+    convert = pyarrow.csv.ConvertOptions(
+        column_types=schema, include_columns=schema.names, null_values=MISSING, strings_can_be_null=False
+    )
+    return pyarrow.csv.read_csv(BytesIO(block), read, options, convert)
+
+
+def _endless(row: int) -> BadRow:
+    return BadRow(
+        row, f"expected its end within {ROW_BYTES >> 20} MiB, found none; a quote may be opened and never closed"
+    )
+
+
+def _end(text: bytes) -> int:
+    """The place behind the last line end that no quotes enclose, in text that begins with a row."""
+    end = outside = 0
+    for quoted in QUOTED.finditer(text):
+        end = max(end, text.rfind(b"\n", outside, quoted.start()) + 1)
+        outside = quoted.end()
+    return max(end, text.rfind(b"\n", outside) + 1)

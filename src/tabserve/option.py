@@ -1,0 +1,57 @@
+"""What options of a command line hold; argparse prints what is wrong with one beside the option's name."""
+
+from argparse import ArgumentTypeError
+
+DAY = 86_400
+"""Seconds of the longest wait: far longer ones overflow what waits."""
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    return _whole(text, 1, float("inf"), "a whole number of at least 1")
+
+
+def threads(text: str) -> int:
+    """A whole number of threads that a machine can have."""
+    return _whole(text, 1, 1024, "a whole number from 1 to 1024")
+
+
+def seed(text: str) -> int:
+    """A whole number that every library takes as seed."""
+    return _whole(text, 0, 2**32 - 1, f"a whole number from 0 to {2**32 - 1}")
+
+
+def seconds(text: str) -> float:
+    """A time above zero, of at most a day."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= DAY:
+        raise ArgumentTypeError(f"expected seconds, above 0 and at most {DAY} (one day), not {text!r}")
+    return number
+
+
+def word(text: str) -> str:
+    """Text that can be sent and shown."""
+    if not text.strip() or not text.isprintable():
+        raise ArgumentTypeError(f"expected printable text, not {text!r}")
+    return text
+
+
+def names(text: str) -> list[str]:
+    """Names between commas, at least one, each once."""
+    found = [*dict.fromkeys(name.strip() for name in text.split(",") if name.strip())]
+    if not found:
+        raise ArgumentTypeError(f"expected names between commas, not {text!r}")
+    return found
+
+
+def _whole(text: str, least: int, most: float, expected: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise ArgumentTypeError(f"expected {expected}, not {text!r}")
+    return number
