@@ -65,7 +65,7 @@ lint: $(READY) ## check formatting, code, types and workflows; changes nothing
 image: ## build the container image `tabserve`
 	docker build $(DOCKER_BUILD_OPTIONS) -t tabserve -f deploy/Dockerfile .
 
-bench: $(READY) ## measure speed against stock MLServer and the bare limit (ARGS=)
+bench: $(READY) ## measure speed against stock MLServer, FastAPI and the bare limit (ARGS="serving --seconds 1")
 	$(BIN)/python -m bench $(ARGS)
 
 # One resolution for every system, then the trimmed ones for Linux x86-64, held to the same versions.

@@ -1,1 +1,5 @@
-"""How fast and how large the slow parts are: `python -m bench` prints one table, ratios measured in one run."""
+"""How fast and how large this project is: `python -m bench` prints tables, their ratios measured in one run."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read at import: threads that wait leave busy cores to others

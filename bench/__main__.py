@@ -1,54 +1,26 @@
-"""Print seconds, peak memory and ratios of the slow parts."""
+"""Measure how fast this project is, and print what was found; without a word, both `tables` and `serving`."""
 
 import argparse
-import statistics
-import tempfile
-from pathlib import Path
+import sys
 
-import pandas as pd
-from tqdm import tqdm
+from bench import profile, serving, tables
+from tabserve import command
 
-from bench import rows
-from bench.process import Measured, measured
-from bench.work import RATIOS, WORK
-from santander.sample import sample
-from tabserve import option
+WORDS = {"tables": tables, "serving": serving, "profile": profile}
 
 
 def main() -> None:
-    """Measure everything in turn, `--repeats` times, and print the medians."""
+    """Run what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rows", type=option.count, default=200_000, help="rows of the table (default: %(default)s)")
-    parser.add_argument("--repeats", type=option.count, default=3, help="runs of each (default: %(default)s)")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        csv = written(arguments.rows, Path(scratch, "train.csv"))
-        turns = tqdm(list(WORK) * arguments.repeats, disable=None)
-        runs = [(name, measured(name, arguments.rows, csv)) for name in turns]
-    medians = {name: [run for other, run in runs if other == name] for name in WORK}
-    print(table({name: Measured(*map(statistics.median, zip(*own, strict=True))) for name, own in medians.items()}))
-    print("", rows.table(), sep="\n")
-
-
-def written(rows: int, csv: Path) -> Path:
-    """The synthetic sample as a csv in Kaggle's format."""
-    frame = sample(rows, 0)
-    features = pd.DataFrame(frame.features, columns=list(frame.problem.features))
-    features.insert(0, "target", frame.target)
-    features.insert(0, "ID_code", frame.ids)
-    features.to_csv(csv, index=False, float_format="%.4f")
-    return csv
-
-
-def table(medians: dict[str, Measured]) -> str:
-    """The medians, one line each, and the ratios of speed below them."""
-    lines = [f"{'':<28}{'seconds':>9}{'peak MiB':>10}"]
-    lines += [f"{name:<28}{run.seconds:>9.2f}{run.peak:>10.0f}" for name, run in medians.items()]
-    lines += [
-        f"{ours} : {medians[theirs].seconds / medians[ours].seconds:.2f} × {theirs}" for ours, theirs in RATIOS.items()
-    ]
-    return "\n".join(lines)
+    words = parser.add_subparsers(title="words", metavar="WORD")
+    for word, module in WORDS.items():
+        own = words.add_parser(word, help=module.__doc__, description=module.__doc__)
+        module.add_options(own)
+        own.set_defaults(run=module.run)
+    for line in [sys.argv[1:]] if sys.argv[1:] else [["tables"], ["serving"]]:
+        arguments = parser.parse_args(line)
+        arguments.run(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -1,17 +1,134 @@
-"""The benchmark runs and prints what the documents quote; how fast anything is, is not tested."""
+"""The benchmark runs, and prints what the documents quote; how fast anything is, is not tested."""
 
+import json
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import isnan
 from pathlib import Path
 
+import pytest
+from bench.load import Timing, sent
+from bench.targets import TARGETS, Target
+from bench.turn import Turn
 from bench.work import RATIOS, WORK
 
+from tabserve.errors import ServerError
 
-def test_it_prints_every_piece_of_work_and_every_ratio() -> None:
-    """On few rows."""
-    command = [sys.executable, "-m", "bench", "--rows", "500", "--repeats", "1"]
-    root = Path(__file__).parents[1]
-    finished = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=200)
+ROOT = Path(__file__).parents[1]
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def run(*words: str) -> str:
+    """What a word of the benchmark prints, within a deadline."""
+    command = [sys.executable, "-m", "bench", *words]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
     assert finished.returncode == 0, finished.stderr
-    assert all(name in finished.stdout for name in (*WORK, "committed model", "folding gains"))
-    assert finished.stdout.count(" × ") >= len(RATIOS)
+    return finished.stdout
+
+
+@contextmanager
+def answering(status: int, headers: dict[str, str]) -> Iterator[str]:
+    """The address of a server that answers every GET in this way, with an empty body."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_tables_prints_every_piece_of_work_and_every_ratio() -> None:
+    """On few rows."""
+    printed = run("tables", "--rows", "500", "--repeats", "1")
+    assert all(name in printed for name in (*WORK, "committed model", "folding gains"))
+    assert printed.count(" × ") >= len(RATIOS)
+
+
+def test_serving_fills_every_cell_and_meets_no_error(tmp_path: Path) -> None:
+    """For the shortest time, by every transport; every server's probabilities are checked on the way."""
+    servers, loads = ["limit", "ours", "predict-1-thread"], ["json-1x32", "json-100x4", "binary-1000x1", "grpc-1x32"]
+    options = ["--seconds", "0.2", "--repeats", "1", "--model", "deploy/model", "--out", str(tmp_path)]
+    printed = run("serving", *options, "--servers", *servers, "--loads", *loads)
+    assert all(str(target) in printed for target in TARGETS)
+    assert "<svg" in (tmp_path / "serving.svg").read_text()
+
+    found = json.loads((tmp_path / "serving.json").read_text())
+    timings = {(name, load): cell for name in servers for load, cell in found["servers"][name]["timings"].items()}
+    calls = {("predict-1-thread", "binary-1000x1")}
+    assert timings.keys() == {(name, load) for name in servers[:2] for load in loads} | calls
+    assert all(cell["errors"] == 0 for cell in timings.values())
+    refused = {cell for cell, timing in timings.items() if timing["refused"]}
+    assert refused <= {("limit", "grpc-1x32"), ("ours", "binary-1000x1")}
+    for cell in timings.keys() - refused:
+        assert timings[cell]["rate"] > 0
+        assert 0 < timings[cell]["p50"] <= timings[cell]["p99"]
+    for name in servers[:2]:
+        assert found["servers"][name]["startup"] > 0
+        assert found["servers"][name]["idle"] > found["servers"][name]["connection"]
+
+
+def test_profile_prints_the_most_expensive_functions() -> None:
+    """Of the serving process, under load."""
+    printed = run("profile", "--seconds", "0.2", "--model", "deploy/model")
+    assert "restriction <25>" in printed
+    assert "uvicorn" in printed
+
+
+def test_answers_that_are_errors_are_counted_and_are_no_speed() -> None:
+    """However fast a server refuses."""
+    with answering(503, {"Content-Length": "0"}) as address:
+        timing = sent("http", address, REQUEST, 2, 0.1)
+    assert timing.errors > 0
+    assert timing.rate == 0
+
+
+@pytest.mark.parametrize("length", ["0", "9"])
+def test_a_connection_closed_by_the_server_ends_the_measurement(length: str) -> None:
+    """Between two answers, or in the midst of one."""
+    headers = {"Content-Length": length, "Connection": "close"}
+    with answering(200, headers) as address, pytest.raises(ServerError, match="closed"):
+        sent("http", address, REQUEST, 1, 0.5)
+
+
+def test_an_answer_of_unknown_length_ends_the_measurement() -> None:
+    """In one sentence that shows it."""
+    with answering(200, {"Transfer-Encoding": "chunked"}) as address, pytest.raises(ServerError, match="closed"):
+        sent("http", address, REQUEST, 1, 0.1)
+
+
+@pytest.mark.parametrize(("figure", "ratio"), [("rate", 2.0), ("p99", 5.0)])
+def test_a_target_compares_with_the_best_of_the_others(figure: str, ratio: float) -> None:
+    """Of rates the largest, of latencies the smallest."""
+    turns = {
+        name: Turn(timings={"json-1x1": Timing(rate, 1.0, p99)})
+        for name, rate, p99 in (("ours", 200.0, 2.0), ("stock", 100.0, 30.0), ("stock-batching", 50.0, 10.0))
+    }
+    assert Target("json-1x1", figure, ("stock", "stock-batching"), 1.0).found(turns) == ratio
+
+
+def test_a_target_without_both_sides_is_not_found() -> None:
+    """A server that was left out, a load that was, and a refusal."""
+    target = Target("json-1x1", "rate", ("stock",), 1.0)
+    measured, refused = Turn(timings={"json-1x1": Timing(1.0)}), Turn(timings={"json-1x1": Timing(refused="400")})
+    for turns in ({"ours": measured}, {"ours": measured, "stock": Turn()}, {"ours": refused, "stock": measured}):
+        assert isnan(target.found(turns))

@@ -1,0 +1,115 @@
+"""Requests and answers as they travel: JSON and binary tensors over HTTP, protobuf over gRPC."""
+
+import socket
+from collections.abc import Callable
+from http.client import HTTPResponse
+from typing import NamedTuple
+
+import grpc
+import numpy as np
+import orjson
+from mlserver.grpc.dataplane_pb2 import ModelInferRequest, ModelInferResponse
+from numpy.typing import NDArray
+
+from bench.load import GRPC_METHOD
+from tabserve.errors import InvalidRequest
+from tabserve.process import Server
+
+OUTPUT = "predict_proba"
+
+ANSWER_SECONDS = 60.0
+
+
+class Format(NamedTuple):
+    """One way to ask.
+
+    Attributes:
+        encode: float32 features of shape (rows, features) to a whole request.
+        decode: an answer and its number of rows to probabilities, float32 of shape (rows * 2,), both classes in turn.
+        address: of a server, for this format.
+        ask: the answer to one request; raises InvalidRequest where the server refuses it, or speaks no such format.
+        transport: that carries it, as `load.sent` names it.
+    """
+
+    encode: Callable[[NDArray[np.float32]], bytes]
+    decode: Callable[[bytes, int], NDArray[np.float32]]
+    address: Callable[[Server], str]
+    ask: Callable[[str, bytes], bytes]
+    transport: str
+
+
+def _json(features: NDArray[np.float32]) -> bytes:
+    tensor = {"name": "predict", "datatype": "FP32", "shape": features.shape, "data": features.ravel()}
+    body = orjson.dumps({"inputs": [tensor], "outputs": [{"name": OUTPUT}]}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return _post(body, "Content-Type: application/json")
+
+
+def _from_json(answer: bytes, _: int) -> NDArray[np.float32]:
+    return np.array(orjson.loads(answer)["outputs"][0]["data"], dtype=np.float32).ravel()
+
+
+def _binary(features: NDArray[np.float32]) -> bytes:
+    size = {"binary_data_size": features.nbytes}
+    tensor = {"name": "predict", "datatype": "FP32", "shape": features.shape, "parameters": size}
+    output = {"name": OUTPUT, "parameters": {"binary_data": True}}
+    head = orjson.dumps({"inputs": [tensor], "outputs": [output]})
+    length = f"Inference-Header-Content-Length: {len(head)}"
+    return _post(head + features.astype("<f4").tobytes(), "Content-Type: application/octet-stream", length)
+
+
+def _from_binary(answer: bytes, rows: int) -> NDArray[np.float32]:
+    return np.frombuffer(answer[-8 * rows :], "<f4")
+
+
+def _grpc(features: NDArray[np.float32]) -> bytes:
+    request = ModelInferRequest(
+        model_name="xgboost-model",
+        inputs=[ModelInferRequest.InferInputTensor(name="predict", datatype="FP32", shape=features.shape)],
+        outputs=[ModelInferRequest.InferRequestedOutputTensor(name=OUTPUT)],
+        raw_input_contents=[features.astype("<f4").tobytes()],
+    )
+    return bytes(request.SerializeToString())
+
+
+def _from_grpc(answer: bytes, _: int) -> NDArray[np.float32]:
+    return np.frombuffer(ModelInferResponse.FromString(answer).raw_output_contents[0], "<f4")
+
+
+def _post(body: bytes, *headers: str) -> bytes:
+    lines = ("POST /v2/models/xgboost-model/infer HTTP/1.1", "Host: localhost", *headers)
+    return "\r\n".join((*lines, f"Content-Length: {len(body)}", "", "")).encode() + body
+
+
+def _http_address(server: Server) -> str:
+    return server.url.removeprefix("http://")
+
+
+def _ask_http(address: str, request: bytes) -> bytes:
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), ANSWER_SECONDS) as connection:
+        connection.sendall(request)
+        response = HTTPResponse(connection)
+        response.begin()
+        answer = response.read()
+    if response.status != 200:
+        raise InvalidRequest(f"{response.status} {answer[:200].decode(errors='replace')}")
+    return answer
+
+
+def _grpc_address(server: Server) -> str:
+    return server.grpc
+
+
+def _ask_grpc(address: str, request: bytes) -> bytes:
+    with grpc.insecure_channel(address) as channel:
+        try:
+            return bytes(channel.unary_unary(GRPC_METHOD)(request, timeout=ANSWER_SECONDS))
+        except grpc.RpcError as error:
+            raise InvalidRequest(f"{error.code().name} {error.details()[:200]}") from error
+
+
+FORMATS = {
+    "json": Format(_json, _from_json, _http_address, _ask_http, "http"),
+    "binary": Format(_binary, _from_binary, _http_address, _ask_http, "http"),
+    "grpc": Format(_grpc, _from_grpc, _grpc_address, _ask_grpc, "grpc"),
+}

@@ -1,0 +1,85 @@
+"""Who is compared: commands that serve a model folder over the V2 protocol, on the ports of `tabserve.process`."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import xgboost as xgb
+
+from bench.work import MODEL
+from santander.problem import PROBLEM
+from santander.sample import sample
+from tabserve import artifact
+from tabserve.process import SERVE
+
+ROWS, TREES, DEPTH = 20_000, 500, 3
+
+MLSERVER_START = (str(Path(sys.executable).with_name("mlserver")), "start")
+
+STOCK = {
+    "MLSERVER_DEBUG": "false",
+    "MLSERVER_PARALLEL_WORKERS": "0",  # with newer versions of uvloop, a worker dies at its start
+    "MLSERVER_MODEL_NAME": "xgboost-model",
+    "MLSERVER_MODEL_IMPLEMENTATION": "mlserver_xgboost.XGBoostModel",
+}
+
+BATCHING = {"MLSERVER_MODEL_MAX_BATCH_SIZE": "32", "MLSERVER_MODEL_MAX_BATCH_TIME": "0.005"}
+
+
+class Contender(NamedTuple):
+    """What starts a server on a folder, with which variables, and the model folder that it then serves."""
+
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+    model: Path
+
+
+def limit(model: Path) -> Contender:
+    """What bare uvicorn can do."""
+    return Contender((sys.executable, "-m", "bench.limit"), model, {}, model)
+
+
+def fastapi(model: Path) -> Contender:
+    """A route as people write it."""
+    return Contender((sys.executable, "-m", "bench.route"), model, {}, model)
+
+
+def stock(model: Path) -> Contender:
+    """MLServer with its own runtime, batching off; the variables stand for the two files of settings."""
+    return Contender(MLSERVER_START, model, {**STOCK, "MLSERVER_MODEL_URI": str(model / artifact.MODEL)}, model)
+
+
+def stock_batching(model: Path) -> Contender:
+    """The same with its adaptive batching."""
+    return stock(model)._replace(environment={**stock(model).environment, **BATCHING})
+
+
+def ours(model: Path) -> Contender:
+    """`tabserve serve` on the folder that is deployed."""
+    return Contender(SERVE, MODEL.parent, {"TABSERVE_MODEL": str(model)}, model)
+
+
+def committed(_: Path) -> Contender:
+    """The same with the model that the repository holds."""
+    return ours(MODEL)
+
+
+CONTENDERS: dict[str, Callable[[Path], Contender]] = {
+    "limit": limit,
+    "stock": stock,
+    "stock-batching": stock_batching,
+    "fastapi": fastapi,
+    "ours": ours,
+    "ours-committed": committed,
+}
+
+
+def train(folder: Path) -> Path:
+    """Save a model folder of an ordinary classifier, trained on the synthetic sample."""
+    frame = sample(ROWS, 0)
+    classifier = xgb.XGBClassifier(n_estimators=TREES, max_depth=DEPTH).fit(frame.features, frame.target)
+    model = artifact.Model(classifier.get_booster(), PROBLEM, 0.5, {}, {}, artifact.versions())
+    artifact.save(folder, model, artifact.golden_rows(frame.features), "For the benchmark alone.\n")
+    return folder

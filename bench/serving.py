@@ -1,0 +1,83 @@
+"""The server against stock MLServer, a FastAPI route and the limit of Python: speed, memory and start-up."""
+
+import argparse
+import platform
+import resource
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bench import results, targets
+from bench.process import SPAWN
+from bench.servers import CONTENDERS, train
+from bench.turn import ALONE, LOADS, Load, Turn, alone, served
+from santander.sample import sample
+from tabserve import option
+
+LIBRARIES = ("mlserver", "fastapi", "uvicorn", "uvloop", "httptools", "orjson", "grpcio", "xgboost", "numpy")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Its own options."""
+    servers, loads = [*CONTENDERS, *ALONE], [load.name for load in LOADS]
+    parser.add_argument(
+        "--seconds", type=option.seconds, default=4.0, help="of each measurement (default: %(default)s)"
+    )
+    parser.add_argument("--repeats", type=option.count, default=2, help="turns of each server (default: %(default)s)")
+    parser.add_argument("--model", type=Path, help="model folder to serve (default: one trained for this)")
+    parser.add_argument(
+        "--servers", nargs="+", choices=servers, default=servers, metavar="NAME", help=", ".join(servers)
+    )
+    parser.add_argument("--loads", nargs="+", choices=loads, default=loads, metavar="NAME", help=", ".join(loads))
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/bench"), help="folder to write to (default: %(default)s)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, print, and write `serving.json` and `serving.svg`."""
+    loads = [load for load in LOADS if load.name in arguments.loads]
+    with tempfile.TemporaryDirectory() as scratch:
+        model = arguments.model or train(Path(scratch, "model"))
+        turns = measured(arguments.servers, loads, model, arguments.seconds, arguments.repeats)
+    print(results.tables(turns, loads), targets.table(turns), sep="\n\n")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    found = {"machine": machine(), "seconds": arguments.seconds, "repeats": arguments.repeats}
+    found |= {"servers": turns, "targets": targets.document(turns)}
+    (arguments.out / "serving.json").write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    results.plot(turns, loads).savefig(arguments.out / "serving.svg")
+
+
+def measured(names: Sequence[str], loads: Sequence[Load], model: Path, seconds: float, repeats: int) -> dict[str, Turn]:
+    """The medians of the named servers, which took turns."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the idle connections, here and in the servers
+    features = sample(max(load.rows for load in loads), 1).features
+    turns: dict[str, list[Turn]] = {name: [] for name in names}
+    for name in (progress := tqdm([*names] * repeats, disable=None)):
+        progress.set_description(name)
+        turns[name].append(_turn(name, loads, features, model, seconds))
+    return {name: results.median(own) for name, own in turns.items()}
+
+
+def _turn(name: str, loads: Sequence[Load], features: NDArray[np.float32], model: Path, seconds: float) -> Turn:
+    if name not in ALONE:
+        return served(CONTENDERS[name](model), loads, features, seconds)
+    with ProcessPoolExecutor(1, SPAWN) as process:
+        return process.submit(alone, model, loads, features, seconds, ALONE[name]).result()
+
+
+def machine() -> Mapping[str, object]:
+    """What it ran on."""
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
+    cores = [
+        line.split(": ")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+    ]
+    return {"cores": cores, "system": platform.platform(), "versions": versions}

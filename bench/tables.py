@@ -1,0 +1,52 @@
+"""Seconds, peak memory and ratios of reading tables, scoring files and rows."""
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from bench import rows
+from bench.process import Measured, measured
+from bench.work import RATIOS, WORK
+from santander.sample import sample
+from tabserve import option
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Its own options."""
+    parser.add_argument("--rows", type=option.count, default=200_000, help="rows of the table (default: %(default)s)")
+    parser.add_argument("--repeats", type=option.count, default=3, help="runs of each (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure everything in turn, `--repeats` times, and print the medians."""
+    with tempfile.TemporaryDirectory() as scratch:
+        csv = written(arguments.rows, Path(scratch, "train.csv"))
+        turns = tqdm(list(WORK) * arguments.repeats, disable=None)
+        runs = [(name, measured(name, arguments.rows, csv)) for name in turns]
+    medians = {name: [run for other, run in runs if other == name] for name in WORK}
+    print(table({name: Measured(*map(statistics.median, zip(*own, strict=True))) for name, own in medians.items()}))
+    print("", rows.table(), sep="\n")
+
+
+def written(rows: int, csv: Path) -> Path:
+    """The synthetic sample as a csv in Kaggle's format."""
+    frame = sample(rows, 0)
+    features = pd.DataFrame(frame.features, columns=list(frame.problem.features))
+    features.insert(0, "target", frame.target)
+    features.insert(0, "ID_code", frame.ids)
+    features.to_csv(csv, index=False, float_format="%.4f")
+    return csv
+
+
+def table(medians: dict[str, Measured]) -> str:
+    """The medians, one line each, and the ratios of speed below them."""
+    lines = [f"{'':<28}{'seconds':>9}{'peak MiB':>10}"]
+    lines += [f"{name:<28}{run.seconds:>9.2f}{run.peak:>10.0f}" for name, run in medians.items()]
+    lines += [
+        f"{ours} : {medians[theirs].seconds / medians[ours].seconds:.2f} × {theirs}" for ours, theirs in RATIOS.items()
+    ]
+    return "\n".join(lines)

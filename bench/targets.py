@@ -1,0 +1,65 @@
+"""How fast the server shall be, as ratios within one run; they are reported, never asserted."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.turn import OURS, Turn
+
+
+class Target(NamedTuple):
+    """Under a load, ours shall be at least so many times as good as the best of others.
+
+    Attributes:
+        load: its name.
+        figure: `rate`, of which more is better, or `p99`, of which less is.
+        others: the servers' names.
+        ratio: what is to be reached.
+    """
+
+    load: str
+    figure: str
+    others: tuple[str, ...]
+    ratio: float
+
+    def __str__(self) -> str:
+        return f"{self.load}: {self.figure} ≥ {self.ratio:g} × {' and '.join(self.others)}"
+
+    def found(self, turns: Mapping[str, Turn]) -> float:
+        """The ratio in these turns; NaN where a side was not measured."""
+        ours, *others = (self._value(turns.get(name)) for name in (OURS, *self.others))
+        return float(ours / np.max(others) if self.figure == "rate" else np.min(others) / ours)
+
+    def _value(self, turn: Turn | None) -> float:
+        timing = turn and turn.timings.get(self.load)
+        return getattr(timing, self.figure) if timing else np.nan
+
+
+TARGETS = (
+    Target("json-1x1", "rate", ("limit",), 0.9),
+    Target("json-1x32", "rate", ("limit",), 0.65),
+    Target("json-1x32", "rate", ("stock",), 6),
+    Target("json-1x32", "rate", ("stock-batching",), 4.5),
+    Target("json-1x32", "p99", ("stock", "stock-batching"), 10),
+    Target("binary-1000x1", "rate", ("predict-1-thread",), 0.7),
+    Target("binary-1000x1", "rate", ("predict-threads",), 0.7),
+    Target("json-1000x1", "rate", ("stock",), 2.5),
+    Target("grpc-1x32", "rate", ("stock",), 2),
+    Target("grpc-1000x1", "rate", ("stock",), 2),
+)
+
+
+def table(turns: Mapping[str, Turn]) -> str:
+    """One line each: the target, what was found, and whether it is reached."""
+    lines = [f"{'targets':<52}{'found':>8}"]
+    for target in TARGETS:
+        found = target.found(turns)
+        verdict = "not measured" if np.isnan(found) else "reached" if found >= target.ratio else "not reached"
+        lines.append(f"{target!s:<52}{found:>8.2f}  {verdict}")
+    return "\n".join(lines)
+
+
+def document(turns: Mapping[str, Turn]) -> list[dict[str, object]]:
+    """The same as data."""
+    return [{"target": str(target), "found": target.found(turns)} for target in TARGETS]

@@ -1,0 +1,117 @@
+"""One server's turn: started, measured with every load, and stopped."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import nan
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xgboost as xgb
+from numpy.typing import NDArray
+
+from bench import memory
+from bench.load import Tally, Timing, sent
+from bench.messages import FORMATS, Format
+from bench.servers import Contender
+from tabserve import artifact
+from tabserve.errors import InvalidRequest, ServerError
+from tabserve.process import running
+from tabserve.scoring import probabilities
+
+OURS = "ours"
+
+TOLERANCE = 1e-5
+
+
+class Load(NamedTuple):
+    """Rows of one request in one of the `FORMATS`, and how many clients send it at once."""
+
+    format: str
+    rows: int
+    clients: int
+
+    @property
+    def name(self) -> str:
+        """Such as json-1x32: one row as JSON, from each of 32 clients."""
+        return f"{self.format}-{self.rows}x{self.clients}"
+
+
+LOADS = (
+    *(Load("json", 1, clients) for clients in (1, 32, 256)),
+    *(Load(form, rows, clients) for form in ("json", "binary") for rows in (100, 1_000) for clients in (1, 4)),
+    *(Load("grpc", rows, clients) for rows, clients in ((1, 1), (1, 32), (1_000, 1))),
+)
+
+ALONE = {"predict-1-thread": 1, "predict-threads": 0}
+"""No servers: `inplace_predict` by itself, and its threads, 0 for all."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What was found.
+
+    Attributes:
+        startup: seconds until the model is ready.
+        idle: bytes in memory before the first request.
+        connection: bytes that one idle connection adds.
+        timings: by the load's name.
+    """
+
+    startup: float = nan
+    idle: float = nan
+    connection: float = nan
+    timings: dict[str, Timing] = field(default_factory=dict)
+
+
+def served(contender: Contender, loads: Iterable[Load], features: NDArray[np.float32], seconds: float) -> Turn:
+    """Start a contender and measure it with requests of the first rows.
+
+    Raises:
+        ServerError: it does not start, does not answer, or answers other probabilities than its model's.
+    """
+    positive = probabilities(artifact.load(contender.model).booster, features)
+    expected = np.column_stack([1 - positive, positive])
+    start = time.perf_counter()
+    with running(contender.folder, contender.environment, contender.command) as server:
+        startup, idle = time.perf_counter() - start, memory.resident(server.process.pid)
+        connection = memory.per_connection(server)
+        timings = {}
+        for load in loads:
+            form = FORMATS[load.format]
+            address, request = form.address(server), form.encode(features[: load.rows])
+            refusal = _refusal(form, address, request, expected[: load.rows])
+            timings[load.name] = refusal or sent(form.transport, address, request, load.clients, seconds)
+    return Turn(startup, idle, connection, timings)
+
+
+def alone(model: Path, loads: Iterable[Load], features: NDArray[np.float32], seconds: float, threads: int) -> Turn:
+    """Time `inplace_predict` on rows that other turns send as binary tensors; 0 threads are all."""
+    booster = artifact.load(model).booster
+    booster.set_param({"nthread": threads})
+    sizes = [load for load in loads if load.format == "binary" and load.clients == 1]
+    return Turn(timings={load.name: _calls(booster, features[: load.rows], seconds) for load in sizes})
+
+
+def _refusal(form: Format, address: str, request: bytes, expected: NDArray[np.float32]) -> Timing | None:
+    """Ask once: nothing to say where the right probabilities come."""
+    try:
+        answer = form.ask(address, request)
+    except InvalidRequest as refusal:
+        return Timing(refused=str(refusal))
+    found = form.decode(answer, len(expected))
+    if not np.allclose(found, expected.ravel(), rtol=0, atol=TOLERANCE):
+        raise ServerError(f"{address} answers {found[:4]}…, expected {expected.ravel()[:4]}… of the model it serves.")
+    return None
+
+
+def _calls(booster: xgb.Booster, features: NDArray[np.float32], seconds: float) -> Timing:
+    tally = Tally(seconds)
+    now = tally.start
+    while now < tally.end:
+        start = now
+        probabilities(booster, features)
+        now = time.perf_counter()
+        tally.latencies.append(now - start)
+    return tally.timing()
