@@ -1,5 +1,6 @@
 """Real servers, started once for all tests: by `tabserve serve`, and by plain MLServer."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,10 @@ def server(request: pytest.FixtureRequest, model_folder: Path) -> Iterator[Serve
 
 
 @pytest.fixture(autouse=True)
-def _no_other_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No model folder is named by the environment, and what a test names there ends with it."""
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No model folder is named by the environment, and what a test or `serve` sets there ends with the test."""
     monkeypatch.setenv("TABSERVE_MODEL", "")
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

@@ -18,6 +18,9 @@ BACKLOG = 2048
 
 SWEEP_SECONDS = 1.0
 
+READING_SECONDS = 0.1
+"""How long the last connections have to be read from, before those that have asked nothing are closed."""
+
 
 class Connection(HttpToolsProtocol):
     """One connection, whose head is bounded."""
@@ -77,6 +80,7 @@ class Listener(uvicorn.Server):
         for server in self.servers:
             server.close()
         await self._accept_waiting()
+        await asyncio.sleep(READING_SECONDS)
         await super().shutdown(sockets)
 
     async def _accept_waiting(self) -> None:

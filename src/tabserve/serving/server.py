@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -156,6 +157,7 @@ class Rest(RESTServer):
         config: uvicorn.Config = self._get_config()  # type: ignore[no-untyped-call]
         config.app, config.http, config.backlog = self._edge, Connection, BACKLOG
         config.timeout_keep_alive = self._limits.keep_alive_seconds
+        config.timeout_graceful_shutdown = math.ceil(self._limits.receive_seconds)  # for who does not read an answer
         config.log_level = "warning"
         listener = Listener(config, self._limits)
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
