@@ -236,7 +236,10 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
         csv(lambda text: text.replace(b"train_3", "ação".encode("latin-1"))),
         "it is not UTF-8 text; save it as UTF-8.",
     ),
-    "UTF-16": (csv(lambda text: text.decode().encode("utf-16")), "it is not UTF-8 text; save it as UTF-8."),
+    "UTF-16": (
+        csv(lambda text: text.decode().encode("utf-16")),
+        "holds a NUL, as UTF-16 does; save the file as UTF-8.",
+    ),
     "wrong delimiter": (csv(lambda text: text.replace(b",", b";")), "expected 202 separated by commas."),
     "truncated gz": (csv(lambda text: gzip.compress(text)[:-100], "train.csv.gz"), "ended before the end-of-stream"),
     "truncated zip": (zipped("train.csv", keep=0.7), "is not a zip file"),
@@ -257,7 +260,7 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
         lambda table, folder: written(table.assign(day="1"), folder / "train.csv"),
         "has unexpected columns: 'day'; remove them, or name them in the problem.",
     ),
-    "short row": (csv(lambda text: text + b"train_151,1,2\n"), "Expected 202 columns, got 3: train_151,1,2"),
+    "short row": (csv(lambda text: text + b"train_151,1,2\n"), ", row 151: expected 202 columns, found 3."),
     "text in a number": (
         cell(140, "var_198", "twelve"),
         ", row 140, column 'var_198': expected a number, found 'twelve'.",

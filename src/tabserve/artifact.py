@@ -70,14 +70,14 @@ def save(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> 
         ArtifactError: the folder cannot be written, or holds something that is not a model folder.
     """
     check_place(folder)
-    folder = _followed(folder)
+    place = _followed(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
             fresh = Path(beside, "fresh")
             _write(fresh, model, golden, card)
             saved = load(fresh)
-            _swap(fresh, folder, Path(beside, "replaced"))
+            _swap(fresh, place, Path(beside, "replaced"))
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}; nothing was changed there.") from error
     except ArtifactError as error:
@@ -96,16 +96,16 @@ def check_place(folder: Path) -> None:
         ArtifactError: something that is not a model folder is there, or the nearest existing parent is no folder that
             can be written to.
     """
-    folder = _followed(folder)
+    place = _followed(folder)
     try:
-        found = {path.name for path in folder.iterdir()} if folder.exists() else set()
-        parent = next(parent for parent in folder.parents if parent.exists())
+        found = {path.name for path in place.iterdir()} if place.exists() else set()
+        parent = next(parent for parent in place.parents if parent.exists())
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}.") from error
     if found and not {MANIFEST} <= found <= {MODEL, GOLDEN, MANIFEST, CARD}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
     try:
-        tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=parent).cleanup()
+        tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=parent).cleanup()
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.") from error
 
