@@ -6,6 +6,7 @@ import time
 import orjson
 
 from tabserve.serving.metrics import METRICS, Outcomes
+from tabserve.serving.wording import shown
 
 log = logging.getLogger(__name__)
 
@@ -39,5 +40,6 @@ class Journal:
         METRICS.reject(self._protocol, status)
         if served:
             self._outcomes.count(*served, time.perf_counter() - start, success=False)
-        line = {"protocol": self._protocol, "status": status, "id": identity, "reason": reason}
-        log.warning("refused %s", orjson.dumps(line, default=str).decode())
+        name = identity if identity is None or isinstance(identity, str) else shown(identity)
+        line = {"protocol": self._protocol, "status": status, "id": name, "reason": reason}
+        log.warning("refused %s", orjson.dumps(line).decode())

@@ -21,6 +21,12 @@ from tabserve.serving.wording import shown
 HEAD_LENGTH = b"inference-header-content-length"
 """The header that says where the JSON ends and the binary tensors begin."""
 
+MAX_DIGITS = 18
+"""Digits of a length that a body can have."""
+
+UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
+"""What simdjson raises at what is no JSON, and what a look at something else than expected raises."""
+
 
 class Encoded(NamedTuple):
     """A response's body, and the length of its JSON where binary tensors follow it."""
@@ -58,7 +64,7 @@ def read(body: bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401 
     """
     if head_length is None:
         return _json(body)
-    if not head_length.isdigit() or int(head_length) > len(body):
+    if not head_length.isdigit() or len(head_length) > MAX_DIGITS or int(head_length) > len(body):
         raise InvalidRequest(
             f"Inference-Header-Content-Length is {shown(head_length.decode('latin-1'))};"
             f" expected the length of the JSON at the start of the body, which has {len(body)} bytes."
@@ -91,13 +97,7 @@ def _json(text: bytes) -> Any:  # noqa: ANN401  whatever JSON holds
     """Plain data; the numbers of a lone tensor as an array, which is several times faster."""
     try:
         return _one_tensor(text)
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        OverflowError,
-    ):  # not that simple: a case for the general parser
+    except UNUSUAL:  # a case for the general parser
         pass
     try:
         return orjson.loads(text)
@@ -120,7 +120,7 @@ def _one_tensor(text: bytes) -> dict[str, Any]:
         raise ValueError("nested otherwise than the shape says")
     others = {name: _plain(value) for name, value in request.items() if name != "inputs"}
     # As many lists as these: so there is none among the numbers, which simdjson would have flattened.
-    if text.count(b"[") != 3 + rows + ("outputs" in others):
+    if text.count(b"[") != 3 + rows + isinstance(others.get("outputs"), list):
         raise ValueError("nested otherwise than it seems")
     plain = {name: _plain(value) for name, value in tensor.items() if name not in {"shape", "data"}}
     return {**others, "inputs": [{**plain, "shape": shape, "data": numbers}]}
