@@ -136,7 +136,7 @@ REFUSED: dict[str, Case] = {
     "data a number": Case(Sent(encoded(1)), 400, "as its 'data'; expected a list"),
     "data an object": Case(Sent(encoded({})), 400, "as its 'data'; expected a list"),
     **{
-        f"cell {cell[:99]}": Case(
+        f"cell {cell[:9]} of {len(cell)}": Case(
             Sent(literal(f"[{cell},{ZEROS}]")), 400, "The body is not JSON|Row 0, column 'var_0', is"
         )
         for cell in (
@@ -274,6 +274,14 @@ def test_a_wrong_request_gets_a_sentence_and_harms_no_other(edge: Server, case: 
     assert re.search(case.sentence, answer.json()["error"])
     assert answer.headers.get("Allow") == ("POST" if case.status == 405 else None)
     assert is_well(edge)
+
+
+@pytest.mark.parametrize("digits", [19, 20, 30, 38])
+def test_a_long_integer_is_the_number_it_is(edge: Server, digits: int) -> None:
+    """As far as a 32-bit float reaches."""
+    answers = [asked(edge, Sent(literal(f"[{one},{ZEROS}]"))) for one in ("1" + "0" * (digits - 1), f"1e{digits - 1}")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json()["outputs"] == answers[1].json()["outputs"]
 
 
 TWICE = {

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -77,23 +78,16 @@ class Listener(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, after the connections that wait to be accepted were taken in, and answer what they ask."""
+        assert self._socket is not None
         for server in self.servers:
             server.close()
-        await self._accept_waiting()
+        waiting = _accepted(self._socket)  # at one go: who is answered may come again before the loop turns
+        for listening in [self._socket, *(sockets or [])]:
+            listening.close()
+        for each in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self._connection, each)
         await asyncio.sleep(READING_SECONDS)
         await super().shutdown(sockets)
-
-    async def _accept_waiting(self) -> None:
-        assert self._socket is not None
-        loop = asyncio.get_running_loop()
-        self._socket.setblocking(False)
-        while True:
-            try:
-                waiting, _ = self._socket.accept()
-            except OSError:  # none is left
-                break
-            await loop.connect_accepted_socket(self._connection, waiting)
-        self._socket.close()
 
     def _connection(self) -> Connection:
         return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
@@ -109,3 +103,13 @@ class Listener(uvicorn.Server):
             for key, connection in found.items():
                 if now - since[key] > self._limits.receive_seconds:
                     connection.transport.close()
+
+
+def _accepted(listening: socket.socket) -> list[socket.socket]:
+    """The connections that wait to be accepted."""
+    waiting = []
+    listening.setblocking(False)
+    with suppress(OSError):
+        while True:
+            waiting.append(listening.accept()[0])
+    return waiting
