@@ -106,11 +106,11 @@ def test_the_command_says_how_many_rows_it_scored(model_folder: Path, rows: Path
     ("code", "replaced"),
     [
         (3, {"--data": "missing"}),
-        (3, {"--out": "missing/scores.csv"}),
+        (3, {"--out": "/dev/null/scores.csv"}),
         (4, {"--model": "missing"}),
         (2, {"--rows": "5"}),
     ],
-    ids=["no such table", "no such place", "no such model", "no such option"],
+    ids=["no such table", "a place below a file", "no such model", "no such option"],
 )
 def test_the_command_ends_with_one_sentence_on_bad_input(
     code: int, replaced: dict[str, str], model_folder: Path, rows: Path, tmp_path: Path
