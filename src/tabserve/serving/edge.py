@@ -141,14 +141,12 @@ class Edge:
             Overloaded: all bodies together are larger than they may be.
             Gone: the client left before it was sent.
         """
-        limit = self._limits.max_body_bytes
-        if int(headers.get(b"content-length", b"0")) > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes; send fewer rows at a time.")
+        self._check_size(int(headers.get(b"content-length", b"0")))
         message = await _message(receive)
         body: bytes = message["body"] if not message.get("more_body") else await self._rest(message["body"], receive)
         encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
         if encoding != "identity":
-            body = await asyncio.to_thread(payload.inflated, body, encoding, limit)
+            body = await asyncio.to_thread(payload.inflated, body, encoding, self._limits.max_body_bytes)
         return body
 
     async def _rest(self, first: bytes, receive: Receive) -> bytes:
@@ -163,15 +161,16 @@ class Edge:
                 size += len(parts[-1])
                 self._receiving += len(parts[-1])
                 more = message.get("more_body", False)
-                if size > self._limits.max_body_bytes:
-                    raise TooLarge(
-                        f"The body is larger than {self._limits.max_body_bytes} bytes; send fewer rows at a time."
-                    )
+                self._check_size(size)
                 if self._receiving > self._limits.max_receiving_bytes:
                     raise Overloaded("The server is receiving as much as it may; try again in a second.")
             return b"".join(parts)
         finally:
             self._receiving -= size
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.max_body_bytes:
+            raise TooLarge(f"The body is larger than {self._limits.max_body_bytes} bytes; send fewer rows at a time.")
 
     def _refused(
         self, status: int, reason: str, document: object, served: tuple[str, str | None] | None, start: float

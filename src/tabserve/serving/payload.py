@@ -78,7 +78,7 @@ def write(document: dict[str, Any], outputs: Iterable[Output], binary: frozenset
     """A response with these outputs; those named in `binary` follow the JSON as bytes."""
     tails: list[bytes] = []
     document["outputs"] = [_output(output, tails if output.name in binary else None) for output in outputs]
-    head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    head = orjson.dumps(document)
     return Encoded(b"".join([head, *tails]), len(head) if tails else None)
 
 
