@@ -47,21 +47,21 @@ def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate
         ),
         Candidate(
             "random-forest",
-            RandomForestClassifier(n_estimators=100, max_samples=0.1, random_state=seed, n_jobs=jobs),
+            RandomForestClassifier(n_estimators=60, max_samples=0.1, random_state=seed, n_jobs=jobs),
             {"min_samples_leaf": [1, 10]},
         ),
         Candidate(
             "histogram-boosting",
-            HistGradientBoostingClassifier(max_iter=200, random_state=seed),
+            HistGradientBoostingClassifier(max_iter=100, learning_rate=0.2, random_state=seed),
             {"max_leaf_nodes": [4, 31]},
         ),
         Candidate("xgboost-defaults", boosted(), {"max_depth": [3, 6]}),
         Candidate("xgboost-defaults-weighted", boosted(max_depth=3, scale_pos_weight=WEIGHT)),
         Candidate(
             "xgboost-depth-2",
-            boosted(max_depth=2, n_estimators=1000, learning_rate=0.1, colsample_bytree=0.1, subsample=0.3),
+            boosted(max_depth=2, n_estimators=600, learning_rate=0.15, colsample_bytree=0.1, subsample=0.3),
         ),
-        Candidate("xgboost-stumps", stumps(n_estimators=1500)),
+        Candidate("xgboost-stumps", stumps(n_estimators=1000)),
         Candidate("xgboost-averaged-stumps", stumps(seeds=2, n_estimators=3000, colsample_bytree=0.02, subsample=0.2)),
     ]
     return {candidate.name: candidate for candidate in listed}

@@ -6,6 +6,7 @@ therefore costs nothing when serving.
 """
 
 import json
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
@@ -14,6 +15,7 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.parallel import Parallel, delayed
 
 from tabserve.booster import LEAF, ROOT_PARENT
 
@@ -80,7 +82,8 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def fit(self, X: NDArray[np.float32], y: NDArray[np.int8]) -> Self:  # noqa: N803 (scikit-learn's name)
         """Fit one booster per seed and keep their folded mean; X has shape (rows, features), y holds 0 and 1."""
         self.classes_ = np.array([0, 1])
-        self.booster_ = fold([self._boosted(seed, X, y) for seed in range(self.seeds)], X)
+        side_by_side = Parallel(self.seeds, prefer="threads")
+        self.booster_ = fold(side_by_side(delayed(self._boosted)(seed, X, y) for seed in range(self.seeds)), X)
         return self
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: N803 (scikit-learn's name)
@@ -94,7 +97,9 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def _boosted(self, seed: int, features: NDArray[np.float32], target: NDArray[np.int8]) -> xgb.Booster:
         own = {name: value for name, value in self.get_params().items() if name != "seeds"}
-        stumps = xgb.XGBClassifier(**own | {"max_depth": 1, "random_state": self.random_state + seed})
+        threads = max(1, (self.n_jobs or os.cpu_count() or 1) // self.seeds)
+        own |= {"max_depth": 1, "random_state": self.random_state + seed, "n_jobs": threads}
+        stumps = xgb.XGBClassifier(**own)
         return stumps.fit(features, target).get_booster()
 
 
