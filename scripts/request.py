@@ -15,8 +15,10 @@ from tqdm import tqdm
 
 from santander.problem import PROBLEM
 from tabserve import option
-from tabserve.client import Answer, Client, GrpcClient, RestClient, wait
+from tabserve.client import Answer, Client, wait
 from tabserve.frame import Rows, stream
+from tabserve.grpc_client import GrpcClient
+from tabserve.rest_client import RestClient
 from tabserve.serving.tensors import OUTPUTS
 
 CHUNK = 1_000

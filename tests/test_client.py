@@ -29,10 +29,12 @@ from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve import artifact, frame
-from tabserve.client import DTYPES, Client, GrpcClient, RestClient, wait
+from tabserve.client import DTYPES, Client, wait
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 from tabserve.frame import Frame
+from tabserve.grpc_client import GrpcClient
 from tabserve.process import SERVE, Server, free_ports, running
+from tabserve.rest_client import RestClient
 
 ROOT = Path(__file__).parents[1]
 SCRIPT, ROWS = ROOT / "scripts" / "request.py", ROOT / "scripts" / "rows.csv"

@@ -26,9 +26,9 @@ from sklearn.pipeline import make_pipeline
 from tabserve import artifact
 from tabserve.additive import AveragedStumps
 from tabserve.bulk import score_file
-from tabserve.client import GrpcClient
 from tabserve.errors import UsageError
 from tabserve.frame import Frame, Rows, read, stream
+from tabserve.grpc_client import GrpcClient
 from tabserve.process import free_ports, running
 from tabserve.selection import Candidate, select
 from tabserve.threshold import Costs, choose

@@ -1,41 +1,19 @@
-"""Asks a served model for predictions over the V2 protocol, by REST or gRPC."""
+"""Asks a served model for predictions over the V2 protocol, whatever the transport."""
 
 import reprlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
 
-import grpc
 import numpy as np
-import orjson
-import requests
 from numpy.typing import NDArray
-from urllib3.exceptions import LocationParseError
 
-from tabserve.errors import InvalidRequest, ServerError, UsageError
+from tabserve.errors import ServerError
 from tabserve.serving.tensors import OUTPUTS
 
 DTYPES = {"FP32": "<f4", "INT64": "<i8"}
 """How gRPC's raw bytes hold the values of each V2 datatype in `OUTPUTS`."""
-
-REFUSALS = {
-    grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.NOT_FOUND,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
-"""What gRPC calls a request that is the client's own mistake, as HTTP's 4xx do."""
-
-NO_ADDRESS = (
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-    LocationParseError,
-)
-"""What requests raises before it asks anyone; its other errors are about who answers."""
 
 
 class Answer(NamedTuple):
@@ -108,128 +86,6 @@ def wait(client: Client, seconds: float) -> None:
         if time.monotonic() > deadline:
             raise ServerError(f"The model was not ready within {seconds:g} s; the server's log may say why.")
         time.sleep(0.2)
-
-
-class RestClient(Client):
-    """Speaks JSON over HTTP."""
-
-    def __init__(self, url: str, model: str, timeout: float) -> None:
-        """Prepare to ask the server at `url`, such as http://localhost:8080; the timeout is in seconds a request."""
-        super().__init__(url.rstrip("/"), model, timeout)
-        self._session = requests.Session()
-
-    def ready(self) -> bool:
-        """Whether the model can answer now."""
-        try:
-            return self._send("GET", "ready").status_code == HTTPStatus.OK
-        except ServerError:
-            return False
-
-    def _infer(self, features: NDArray[np.float32], outputs: Sequence[str]) -> tuple[Mapping[str, Tensor], object]:
-        tensor = {"name": "predict", "datatype": "FP32", "shape": features.shape, "data": features.ravel().tolist()}
-        document = {"inputs": [tensor], "outputs": [{"name": name} for name in outputs]}
-        response = self._send("POST", "infer", orjson.dumps(document))
-        if response.status_code != HTTPStatus.OK:
-            raise self._refusal(response)
-        try:
-            answer = orjson.loads(response.content)
-            found = {
-                output["name"]: Tensor(output["datatype"], output["shape"], np.array(output["data"]))
-                for output in answer["outputs"]
-            }
-            return found, (answer.get("parameters") or {}).get("threshold")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._foreign(response) from error
-
-    def _send(self, method: str, route: str, body: bytes | None = None) -> requests.Response:
-        url = f"{self._address}/v2/models/{quote(self._model, safe='')}/{route}"
-        headers = {"Content-Type": "application/json"}
-        try:
-            return self._session.request(
-                method, url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
-            )
-        except requests.Timeout as error:
-            raise self._late() from error
-        except NO_ADDRESS as error:
-            raise UsageError(f"{self._address!r} is not an address such as http://localhost:8080: {error}") from error
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise self._nobody() from error
-        except requests.RequestException as error:
-            raise self._stranger(f"its answer cannot be read: {error}") from error
-
-    def _refusal(self, response: requests.Response) -> InvalidRequest | ServerError:
-        """The server's own sentence, as the error that fits its status."""
-        try:
-            sentence = " ".join(orjson.loads(response.content)["error"].split())
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return self._foreign(response)
-        return (InvalidRequest if 400 <= response.status_code < 500 else ServerError)(sentence)
-
-    def _foreign(self, response: requests.Response) -> ServerError:
-        said = response.content[:60].decode(errors="replace")
-        return self._stranger(f"it says {response.status_code} {response.reason}: {said!r}.")
-
-
-class GrpcClient(Client):
-    """Speaks protobuf over HTTP/2."""
-
-    def __init__(self, url: str, model: str, timeout: float) -> None:
-        """Prepare to ask the server at `url`, such as localhost:8081; the timeout is in seconds a request.
-
-        Not in one process with `tritonclient.grpc`: both register the protocol's messages under the same names.
-        """
-        from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc  # noqa: PLC0415 (seconds to import)
-
-        super().__init__(_host_and_port(url), model, timeout)
-        self._messages = dataplane_pb2
-        channel = grpc.insecure_channel(self._address)
-        self._service = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
-
-    def ready(self) -> bool:
-        """Whether the model can answer now."""
-        try:
-            request = self._messages.ModelReadyRequest(name=self._model)
-            return bool(self._service.ModelReady(request, timeout=self._timeout).ready)
-        except grpc.RpcError:
-            return False
-
-    def _infer(self, features: NDArray[np.float32], outputs: Sequence[str]) -> tuple[Mapping[str, Tensor], object]:
-        kind = self._messages.ModelInferRequest
-        request = kind(
-            model_name=self._model,
-            inputs=[kind.InferInputTensor(name="predict", datatype="FP32", shape=features.shape)],
-            outputs=[kind.InferRequestedOutputTensor(name=name) for name in outputs],
-            raw_input_contents=[features.astype(DTYPES["FP32"]).tobytes()],
-        )
-        try:
-            response = self._service.ModelInfer(request, timeout=self._timeout)
-        except grpc.RpcError as error:
-            raise self._refusal(error) from error
-        try:
-            found = {
-                output.name: Tensor(output.datatype, [*output.shape], np.frombuffer(raw, DTYPES[output.datatype]))
-                for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
-            }
-        except (ValueError, KeyError) as error:
-            raise self._stranger(f"its raw contents do not fit its outputs: {error}.") from error
-        return found, response.parameters["threshold"].string_param if "threshold" in response.parameters else None
-
-    def _refusal(self, error: grpc.RpcError) -> InvalidRequest | ServerError:
-        """The server's own sentence, as the error that fits its code."""
-        if error.code() is grpc.StatusCode.UNAVAILABLE:
-            return self._nobody()
-        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return self._late()
-        sentence = " ".join((error.details() or error.code().name).split())
-        return (InvalidRequest if error.code() in REFUSALS else ServerError)(sentence)
-
-
-def _host_and_port(url: str) -> str:
-    """What gRPC calls an address, which knows no scheme."""
-    try:
-        return urlsplit(url).netloc or url
-    except ValueError as error:
-        raise UsageError(f"{url!r} is not an address such as localhost:8081: {error}.") from error
 
 
 def _values(tensors: Mapping[str, Tensor], name: str, rows: int) -> NDArray[Any]:

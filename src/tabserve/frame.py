@@ -1,5 +1,6 @@
 """A table on disk in, validated arrays out."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,9 @@ def _ids(problem: Problem) -> list[str]:
 def _rows(path: Path, problem: Problem, batch: pa.RecordBatch, seen: int) -> Rows:
     """A batch's ids and features; `seen` rows came before it."""
     ids = _named(path, problem.id, batch, seen) if problem.id else range(seen, seen + batch.num_rows)
-    features = np.empty((batch.num_rows, len(problem.features)), dtype=np.float32)
+    numbers = batch.select(list(problem.features)).to_tensor(null_to_nan=True, row_major=True).to_numpy()
     with np.errstate(over="ignore"):
-        for position, name in enumerate(problem.features):
-            features[:, position] = batch[name].to_numpy(zero_copy_only=False)
+        features = numbers.astype(np.float32)
     bad = np.isinf(features) if problem.allow_missing else ~np.isfinite(features)
     if bad.any():
         row, column = (int(place) for place in np.argwhere(bad)[0])
@@ -132,7 +132,7 @@ def _refuse_empty(path: Path, rows: int) -> None:
 
 
 def _refuse_repeated(path: Path, ids: NDArray[np.str_]) -> None:
-    names, counts = np.unique(ids, return_counts=True)
-    if len(names) < len(ids):
-        first, times = names[np.argmax(counts)], counts.max()
-        raise DataError(f"{path} has the id {str(first)!r} {times} times; every row needs an id of its own.")
+    names = ids.tolist()
+    if len(set(names)) < len(names):
+        first, times = Counter(names).most_common(1)[0]
+        raise DataError(f"{path} has the id {first!r} {times} times; every row needs an id of its own.")
