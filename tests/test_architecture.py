@@ -12,7 +12,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = [ROOT / "src", *(case / "src" for case in (ROOT / "cases").glob("*"))]
 
-TRAINING = {"frame", "table", "blocks", "split", "selection", "evaluation", "additive", "report", "card", "figures"}
+TRAINING = {
+    "frame",
+    "table",
+    "columns",
+    "blocks",
+    "split",
+    "selection",
+    "evaluation",
+    "additive",
+    "report",
+    "card",
+    "figures",
+}
 """Modules of tabserve that only training needs."""
 
 TRAINING_LIBRARIES = ["sklearn", "pyarrow", "matplotlib", "mlserver_xgboost"]

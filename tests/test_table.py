@@ -21,8 +21,9 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from tabserve import blocks, table
+from tabserve.columns import Columns
 from tabserve.errors import DataError
-from tabserve.table import Columns, batches
+from tabserve.table import batches
 
 COLUMNS = Columns(["a", "b", "c"], ["id"], ["target"])
 SMALL_BLOCK = 256
@@ -59,7 +60,7 @@ def as_parquet(data: pd.DataFrame, folder: Path) -> Path:
 
 def read(path: Path, columns: Columns = COLUMNS) -> pa.Table:
     """The whole table, checked to come in batches."""
-    return pa.Table.from_batches(batches(path, columns, "wanted.csv"))
+    return pa.Table.from_batches(batches(path, columns, "wanted.csv", lambda batch: batch))
 
 
 def refused(path: Path, columns: Columns = COLUMNS) -> str:
@@ -122,7 +123,9 @@ def test_a_table_comes_in_batches(write: Writer, tmp_path: Path) -> None:
     broken.loc[99, "a"] = "twelve"
     sizes: list[int] = []
     with pytest.raises(DataError, match="row 100"):
-        sizes.extend(batch.num_rows for batch in batches(write(broken, tmp_path), COLUMNS, "wanted.csv"))
+        sizes.extend(
+            batch.num_rows for batch in batches(write(broken, tmp_path), COLUMNS, "wanted.csv", lambda batch: batch)
+        )
     assert 80 < sum(sizes) < 100
     assert max(sizes) < 20
 

@@ -3,13 +3,12 @@
 import codecs
 import re
 from collections.abc import Iterator
-from io import BytesIO
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.csv
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 21
 """Bytes of csv in a block."""
 
 ROW_BYTES = 1 << 24
@@ -29,11 +28,12 @@ class BadRow(Exception):
 
     Attributes:
         row: its number within its block, from 1; the header is row 0.
+        column: the name of the cell's column, if it is one cell's fault.
     """
 
-    def __init__(self, row: int, reason: str) -> None:
+    def __init__(self, row: int, reason: str, column: str | None = None) -> None:
         super().__init__(reason)
-        self.row = row
+        self.row, self.column = row, column
 
 
 def blocks(file: IO[bytes]) -> Iterator[bytes]:
@@ -43,7 +43,7 @@ def blocks(file: IO[bytes]) -> Iterator[bytes]:
     """
     rest = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
     while len(rest) <= ROW_BYTES and (more := file.read(max(BLOCK_BYTES, len(rest)))):
-        rest += more  # at least doubled, so that searching it anew stays linear
+        rest += more + file.readline(ROW_BYTES)  # at least doubled, so that searching it anew stays linear
         if end := _end(rest):
             yield rest[:end]
             rest = rest[end:]
@@ -67,7 +67,7 @@ def header(block: bytes) -> tuple[list[str], bytes]:
         raise BadRow(0, "ends a line with CR alone; save the file with LF or CRLF line ends")
     if b"\0" in line:
         raise BadRow(0, "holds a NUL, as UTF-16 does; save the file as UTF-8")
-    return pyarrow.csv.open_csv(BytesIO(line + b"\n")).schema.names, block[first.end() :]
+    return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n")).schema.names, block[first.end() :]
 
 
 def parse(block: bytes, names: list[str], schema: pa.Schema) -> pa.Table:
@@ -110,7 +110,7 @@ def _parse(block: bytes, names: list[str], schema: pa.Schema, options: pyarrow.c
     convert = pyarrow.csv.ConvertOptions(
         column_types=schema, include_columns=schema.names, null_values=MISSING, strings_can_be_null=False
     )
-    return pyarrow.csv.read_csv(BytesIO(block), read, options, convert)
+    return pyarrow.csv.read_csv(pa.BufferReader(block), read, options, convert)
 
 
 def _endless(row: int) -> BadRow:
@@ -121,6 +121,8 @@ def _endless(row: int) -> BadRow:
 
 def _end(text: bytes) -> int:
     """The place behind the last line end that no quotes enclose, in text that begins with a row."""
+    if b'"' not in text:
+        return text.rfind(b"\n") + 1
     end = outside = 0
     for quoted in QUOTED.finditer(text):
         end = max(end, text.rfind(b"\n", outside, quoted.start()) + 1)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tabserve.columns import Columns, bad_cell
 from tabserve.errors import DataError
 from tabserve.problem import Problem
-from tabserve.table import Columns, bad_cell, batches, listed
+from tabserve.table import batches, listed, located
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +52,11 @@ def read(path: Path, problem: Problem) -> Frame:
         DataError: naming the file and, where there is one, the row and column.
     """
     columns = Columns(problem.features, [*_ids(problem), problem.target])
-    parts: list[Rows] = []
-    spelled: list[pa.StringArray] = []
-    for batch in batches(path, columns, "train.csv"):
-        parts.append(_rows(path, problem, batch, sum(len(part) for part in parts)))
-        spelled.append(batch[problem.target])
-    _refuse_empty(path, len(parts))
+    parts, texts = zip(*_rows(path, problem, columns, "train.csv"), strict=True)
     ids = np.concatenate([part.ids for part in parts])
     _refuse_repeated(path, ids)
-    features = np.concatenate([part.features for part in parts])
-    return Frame(ids, features, _target(path, problem, pa.chunked_array(spelled)), problem)
+    target = _target(path, problem, pa.chunked_array([text[problem.target] for text in texts]))
+    return Frame(ids, np.concatenate([part.features for part in parts]), target, problem)
 
 
 def stream(path: Path, problem: Problem) -> Iterator[Rows]:
@@ -72,40 +69,45 @@ def stream(path: Path, problem: Problem) -> Iterator[Rows]:
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
-    seen = 0
-    for batch in batches(path, Columns(problem.features, _ids(problem), [problem.target]), "test.csv"):
-        yield _rows(path, problem, batch, seen)
-        seen += batch.num_rows
-    _refuse_empty(path, seen)
+    columns = Columns(problem.features, _ids(problem), [problem.target])
+    yield from (rows for rows, _ in _rows(path, problem, columns, "test.csv"))
 
 
 def _ids(problem: Problem) -> list[str]:
     return [problem.id] if problem.id else []
 
 
-def _rows(path: Path, problem: Problem, batch: pa.RecordBatch, seen: int) -> Rows:
-    """A batch's ids and features; `seen` rows came before it."""
-    ids = _named(path, problem.id, batch, seen) if problem.id else range(seen, seen + batch.num_rows)
-    numbers = batch.select(list(problem.features)).to_tensor(null_to_nan=True, row_major=True).to_numpy()
+def _rows(path: Path, problem: Problem, columns: Columns, member: str) -> Iterator[tuple[Rows, pa.RecordBatch]]:
+    """A table's rows, and its texts beside them, a batch at a time."""
+    seen = 0
+    for features, texts in batches(path, columns, member, partial(_cells, problem, columns)):
+        ids = texts[problem.id].to_pylist() if problem.id else range(seen, seen + len(features))
+        yield Rows(np.array(ids, dtype=np.str_), features), texts
+        seen += len(features)
+    if not seen:
+        raise DataError(f"{path} has a header and no rows; a table needs at least one row below its header.")
+
+
+def _cells(problem: Problem, columns: Columns, batch: pa.RecordBatch) -> tuple[NDArray[np.float32], pa.RecordBatch]:
+    """A batch's features, all finite, and its texts, among them an id for each row."""
+    features, texts = _features(problem, batch), batch.select(columns.texts)
+    if problem.id and not all(ids := texts[problem.id].to_pylist()):
+        raise bad_cell(next(row for row, name in enumerate(ids) if not name), problem.id, "an id", "an empty cell")
+    return features, texts
+
+
+def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
+    numbers = batch.select(problem.features).to_tensor(null_to_nan=True, row_major=True).to_numpy()
     with np.errstate(over="ignore"):
-        features = numbers.astype(np.float32)
+        features: NDArray[np.float32] = numbers.astype(np.float32)
     bad = np.isinf(features) if problem.allow_missing else ~np.isfinite(features)
     if bad.any():
         row, column = (int(place) for place in np.argwhere(bad)[0])
         name = problem.features[column]
         cell = batch[name][row].as_py()
         found = "an empty cell" if cell is None else f"{cell}, which is no finite 32-bit float"
-        raise bad_cell(path, seen + row, name, "a number", found)
-    return Rows(np.array(ids, dtype=np.str_), features)
-
-
-def _named(path: Path, column: str, batch: pa.RecordBatch, seen: int) -> list[str]:
-    """The ids; each names its row."""
-    ids: list[str] = batch[column].to_pylist()
-    if not all(ids):
-        row = next(row for row, name in enumerate(ids) if not name)
-        raise bad_cell(path, seen + row, column, "an id", "an empty cell")
-    return ids
+        raise bad_cell(row, name, "a number", found)
+    return features
 
 
 def _target(path: Path, problem: Problem, spelled: pa.ChunkedArray) -> NDArray[np.int8]:
@@ -117,18 +119,14 @@ def _target(path: Path, problem: Problem, spelled: pa.ChunkedArray) -> NDArray[n
         expected = " or ".join(map(repr, problem.labels))
         label = spelled[row].as_py()
         found = repr(label) if label else "an empty cell"
-        raise bad_cell(path, row, problem.target, expected, f"{found}; the column holds {listed(values)}")
+        found += f"; the column holds {listed(values)}"
+        raise located(path, bad_cell(row, problem.target, expected, found))
     if len(codes.unique()) == 1:
         only = spelled[0].as_py()
         raise DataError(
             f"{path} has only {only!r} in column {problem.target!r}; a classifier needs rows of both classes."
         )
     return np.asarray(codes, dtype=np.int8)
-
-
-def _refuse_empty(path: Path, rows: int) -> None:
-    if not rows:
-        raise DataError(f"{path} has a header and no rows; a table needs at least one row below its header.")
 
 
 def _refuse_repeated(path: Path, ids: NDArray[np.str_]) -> None:
