@@ -1,5 +1,7 @@
 """XGBoost's C function gives what its Python wrapper gives, to the bit, and so do both ways to call it here."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import xgboost as xgb
@@ -30,6 +32,7 @@ def layouts(features: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         "every other row": features[::2],
         "column by column": np.asfortranarray(features),
         "read-only": np.frombuffer(features.tobytes(), np.float32).reshape(features.shape),
+        "at an odd address": np.frombuffer(b"x" + features.tobytes(), np.float32, offset=1).reshape(features.shape),
     }
 
 
@@ -51,8 +54,19 @@ def test_the_c_library_is_where_it_is_looked_for(
     """Inside `xgboost.core`; an XGBoost that has it elsewhere still predicts, by its wrapper."""
     assert predictor.LIBRARY is not None
     expected = predict(booster, sample_frame.features)
-    monkeypatch.setattr(predictor, "LIBRARY", None)
+    monkeypatch.setattr(predictor, "CALL", None)
     assert np.array_equal(predict(booster, sample_frame.features), expected)
+
+
+def test_every_thread_and_every_booster_has_its_own_answers(booster: xgb.Booster) -> None:
+    """Whatever was predicted before, with however many rows."""
+    boosters = [booster, booster[:5]]
+    pieces = [features[:rows] for rows in (300, 1, 64, 65, 2) for features in LAYOUTS.values()]
+    work = [(model, piece) for piece in pieces for model in boosters]
+    expected = [model.inplace_predict(piece).tobytes() for model, piece in work]
+    with ThreadPoolExecutor(4) as threads:
+        found = [answer.tobytes() for answer in threads.map(lambda each: predict(*each), work * 4)]
+    assert found == expected * 4
 
 
 def test_an_answer_outlives_the_next_one(booster: xgb.Booster, sample_frame: Frame) -> None:

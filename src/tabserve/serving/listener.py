@@ -42,7 +42,7 @@ class Connection(HttpToolsProtocol):
         """Begin to count anew, for the next head."""
         super().on_headers_complete()
         self._head_bytes = 0
-        self.scope["extensions"] = {WHOLE: partial(self._write, self.cycle)}
+        self.scope["extensions"] = {WHOLE: partial(self._write, self.cycle)}  # type: ignore[dict-item]  # no dict
 
     def on_message_complete(self) -> None:
         """Begin to count anew, for the next head."""
