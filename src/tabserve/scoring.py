@@ -6,6 +6,8 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
+from tabserve.predictor import predict
+
 
 class Scores(NamedTuple):
     """Answers for a batch of rows.
@@ -21,7 +23,7 @@ class Scores(NamedTuple):
 
 def probabilities(booster: xgb.Booster, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probability of the positive class, float32 of shape (rows,), for float32 features of shape (rows, features)."""
-    return np.asarray(booster.inplace_predict(features, validate_features=False), dtype=np.float32)
+    return predict(booster, features)
 
 
 def label(probability: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from itertools import count
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import orjson
@@ -34,6 +35,11 @@ CLOSED = "The model repository is closed; an operator opens it by the setting `a
 STATUS: dict[type[TabserveError], int] = {UnknownModel: 404, TooLarge: 413, InvalidRequest: 400, Overloaded: 503}
 
 CLOSE = (b"connection", b"close")
+
+WHOLE = "tabserve.whole"
+"""The ASGI extension that takes a status, headers and a body at once; false where the response must go by `send`."""
+
+ORIGIN, MADE = str(uuid.uuid4())[:24], count()
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +107,7 @@ class Edge:
         if reply is None:
             await self._app(scope, receive, send)
             return
-        await self._send(reply, send)
+        await self._send(reply, scope, send)
 
     async def _infer(self, scope: Message, receive: Receive, name: str, version: str | None) -> Reply | None:
         """The answer to an inference request; none where the model is not of our runtime."""
@@ -179,9 +185,13 @@ class Edge:
         self._journal.refused(str(status), reason, identity, served, start)
         return refusal(status, reason)
 
-    async def _send(self, reply: Reply, send: Send) -> None:
-        length = (b"content-length", str(len(reply.body)).encode())
-        headers = [length, *reply.headers, CLOSE] if self.draining else [length, *reply.headers]
+    async def _send(self, reply: Reply, scope: Message, send: Send) -> None:
+        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
+        if self.draining:
+            headers.append(CLOSE)
+        send_whole = scope.get("extensions", {}).get(WHOLE)
+        if send_whole is not None and send_whole(reply.status, headers, reply.body):
+            return
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
@@ -197,11 +207,16 @@ def refusal(status: int, reason: str) -> Reply:
     return Reply(status, orjson.dumps({"error": reason}), (JSON, *EXTRA.get(status, ())))
 
 
+def made_id() -> str:
+    """An id for a request that has none, in a UUID's form: this process's beginning, and a number."""
+    return f"{ORIGIN}{next(MADE):012x}"
+
+
 def _reply(model: Model, request: Request, outputs: list[Output], binary: frozenset[str]) -> Reply:
     document = {
         "model_name": model.name,
         "model_version": model.version,
-        "id": request.id or str(uuid.uuid4()),
+        "id": request.id or made_id(),
         "parameters": {"threshold": model.threshold},
     }
     body, head_length = payload.write(document, outputs, binary)

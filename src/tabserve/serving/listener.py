@@ -3,12 +3,15 @@
 import asyncio
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from tabserve.serving.edge import CLOSE, WHOLE
 from tabserve.serving.limits import Limits
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -24,7 +27,7 @@ READING_SECONDS = 0.1
 
 
 class Connection(HttpToolsProtocol):
-    """One connection, whose head is bounded."""
+    """One connection, whose head is bounded, and which writes a response at one go."""
 
     _head_bytes = 0
 
@@ -39,11 +42,31 @@ class Connection(HttpToolsProtocol):
         """Begin to count anew, for the next head."""
         super().on_headers_complete()
         self._head_bytes = 0
+        self.scope["extensions"] = {WHOLE: partial(self._write, self.cycle)}  # type: ignore[dict-item]  # no dict
 
     def on_message_complete(self) -> None:
         """Begin to count anew, for the next head."""
         super().on_message_complete()
         self._head_bytes = 0
+
+    def _write(
+        self, cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> bool:
+        """Write a whole response, as the cycle would by two calls of `send` that check and search every header."""
+        if self.flow.write_paused or cycle.disconnected or cycle.scope["method"] == "HEAD":
+            return False
+        every = [*cycle.default_headers, *headers]
+        if not cycle.keep_alive and CLOSE not in headers:
+            every.append(CLOSE)
+        lines = [b"%b: %b\r\n" % header for header in every]
+        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if CLOSE in every:
+            cycle.keep_alive = False
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def receives_body(self) -> bool:
         """Whether a head was read whose body is not yet complete."""

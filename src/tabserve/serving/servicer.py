@@ -2,7 +2,6 @@
 
 import logging
 import time
-import uuid
 from typing import Any
 
 import grpc
@@ -12,7 +11,7 @@ from mlserver.grpc.servicers import InferenceServicer
 from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 
 from tabserve.errors import InvalidRequest, Overloaded, TabserveError, TooLarge, UnknownModel
-from tabserve.serving.edge import CLOSED, Find, Model
+from tabserve.serving.edge import CLOSED, Find, Model, made_id
 from tabserve.serving.journal import Journal
 from tabserve.serving.tensors import Output, Request
 from tabserve.serving.values import DATATYPES
@@ -135,7 +134,7 @@ def _tensor(tensor: Any, raw: bytes | None) -> dict[str, Any]:  # noqa: ANN401  
 def _response(model: Model, request: Request, outputs: list[Output], *, raw: bool) -> Any:  # noqa: ANN401  protobuf's type
     """The response, its values as raw as the request's were."""
     kind = messages.ModelInferResponse
-    response = kind(model_name=model.name, model_version=model.version or "", id=request.id or str(uuid.uuid4()))
+    response = kind(model_name=model.name, model_version=model.version or "", id=request.id or made_id())
     response.parameters["threshold"].string_param = model.threshold
     for output in outputs:
         tensor = response.outputs.add(name=output.name, datatype=output.datatype, shape=output.values.shape)

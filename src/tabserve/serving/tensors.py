@@ -8,7 +8,6 @@ tensor may be a flat array as well.
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import chain
-from types import UnionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,9 +67,7 @@ class OutputKind(NamedTuple):
 
 OUTPUTS = {
     "predict": OutputKind("INT64", 1, lambda scores: scores.label[:, np.newaxis]),
-    "predict_proba": OutputKind(
-        "FP32", 2, lambda scores: np.column_stack([1 - scores.probability, scores.probability])
-    ),
+    "predict_proba": OutputKind("FP32", 2, lambda scores: _both_classes(scores.probability)),
 }
 """The label, and the probability of the negative and of the positive class."""
 
@@ -104,7 +101,14 @@ def answer(scores: Scores, outputs: Iterable[str]) -> list[Output]:
     return [Output(name, OUTPUTS[name].datatype, OUTPUTS[name].values(scores)) for name in outputs]
 
 
-def _members(document: object, place: str, **members: type | UnionType) -> dict[str, Any]:
+def _both_classes(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As `np.column_stack` would, in half the time for one row."""
+    both = np.empty((len(probability), 2), np.float32)
+    both[:, 0], both[:, 1] = 1 - probability, probability
+    return both
+
+
+def _members(document: object, place: str, **members: type | tuple[type, ...]) -> dict[str, Any]:
     """The document, if it is an object with members of these types."""
     if not isinstance(document, dict):
         raise InvalidRequest(f"{place} is {shown(document)}; expected an object with {', '.join(members)}.")
@@ -118,9 +122,9 @@ def _members(document: object, place: str, **members: type | UnionType) -> dict[
 
 
 def _input(item: object, place: str) -> Input:
-    members = _members(item, place, name=str, datatype=str, shape=list, data=list | np.ndarray)
-    tensor = Input(*(members[name] for name in Input._fields))
-    if not tensor.shape or any(type(size) is not int or size < 1 for size in tensor.shape):
+    members = _members(item, place, name=str, datatype=str, shape=list, data=(list, np.ndarray))
+    tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
+    if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
         raise InvalidRequest(f"{_named(tensor)}; a shape is a list of whole numbers, each at least 1.")
     return tensor
 
@@ -137,10 +141,10 @@ def _outputs(items: object) -> tuple[str, ...]:
     if not isinstance(items, list):
         raise InvalidRequest(f"The request has {shown(items)} as its 'outputs'; expected a list.")
     names = [_members(item, f"outputs[{place}]", name=str)["name"] for place, item in enumerate(items)]
-    for name, times in Counter(names).items():
+    for name in names:
         if name not in OUTPUTS:
             raise InvalidRequest(f"Output {shown(name)} is unknown; this model answers {listed(OUTPUTS)}.")
-        if times > 1:
+        if (times := names.count(name)) > 1:
             raise InvalidRequest(f"Output {shown(name)} is asked for {times} times; name it once.")
     return tuple(names)
 
