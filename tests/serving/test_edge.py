@@ -9,20 +9,17 @@ import socket
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import grpc
 import numpy as np
 import pytest
 import requests
 import tritonclient.http
-from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc, model_repository_pb2, model_repository_pb2_grpc
 from urllib3.exceptions import NewConnectionError
 
 from santander.problem import PROBLEM
@@ -39,22 +36,7 @@ CLOSING_SECONDS = 10
 """That it may take to end a connection on which nothing more comes; it is set to 2."""
 MIB = 2**20
 LIMIT = 1_000_000
-"""Bytes of a body, on the server that takes only small ones."""
-
-
-@pytest.fixture(scope="module")
-def edge(model_folder: Path) -> Iterator[Server]:
-    """The one server for all that is wrong."""
-    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), "TABSERVE_RECEIVE_SECONDS": "2"}) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def small(model_folder: Path) -> Iterator[Server]:
-    """A server that takes only small bodies, and lets its models be listed."""
-    settings = {"TABSERVE_MAX_BODY_BYTES": str(LIMIT), "TABSERVE_ADMIN": "true"}
-    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), **settings}) as started:
-        yield started
+"""Bytes of a body, on the server that takes only small ones; set in conftest.py."""
 
 
 class Sent(NamedTuple):
@@ -404,23 +386,6 @@ def test_a_client_that_leaves_does_no_harm(edge: Server, part: float) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # end by a reset
     assert is_well(edge)
     assert b"Traceback" not in edge.log.read_bytes()[before:]
-
-
-def test_the_repository_is_closed_over_grpc(edge: Server) -> None:
-    """In both of its services."""
-    index, load = model_repository_pb2.RepositoryIndexRequest(), model_repository_pb2.RepositoryModelLoadRequest
-    with grpc.insecure_channel(edge.grpc) as channel:
-        repository = model_repository_pb2_grpc.ModelRepositoryServiceStub(channel)  # type: ignore[no-untyped-call]
-        inference = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
-        calls: list[Callable[..., Any]] = [
-            partial(repository.RepositoryIndex, index),
-            partial(repository.RepositoryModelLoad, load(model_name="xgboost-model")),
-            partial(inference.RepositoryIndex, dataplane_pb2.RepositoryIndexRequest()),
-        ]
-        for call in calls:
-            with pytest.raises(grpc.RpcError) as raised:
-                call(timeout=SECONDS)
-            assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_metrics_count_answers_and_refusals(edge: Server) -> None:
