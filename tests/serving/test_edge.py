@@ -26,6 +26,7 @@ from santander.problem import PROBLEM
 from tabserve.artifact import Model
 from tabserve.frame import Frame
 from tabserve.process import Server, running
+from tabserve.serving.wording import shown
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MODEL = "/v2/models/xgboost-model"
@@ -102,6 +103,8 @@ REFUSED: dict[str, Case] = {
     "not JSON": Case(Sent(b"hello"), 400, "The body is not JSON"),
     "truncated": Case(Sent(VALID[:-9]), 400, "The body is not JSON"),
     "more behind it": Case(Sent(VALID + b"}"), 400, "The body is not JSON"),
+    "a byte order mark": Case(Sent(b"\xef\xbb\xbf" + VALID), 400, "The body is not JSON .*byte order mark"),
+    "UTF-16": Case(Sent(VALID.decode().encode("utf-16")), 400, "The body is not JSON"),
     "no UTF-8": Case(Sent(VALID.replace(b'"x"', b'"\xff"')), 400, "The body is not JSON"),
     "half a surrogate": Case(Sent(VALID.replace(b'"x"', b'"\\ud800"')), 400, "The body is not JSON"),
     "nested deeply": Case(Sent(b"[" * 100_000), 400, "The body is not JSON"),
@@ -208,7 +211,16 @@ REFUSED: dict[str, Case] = {
         for name in ("binary_data_output", "binary_data")
         for value in VALUES
     },
-    "parameters a list": Case(Sent(encoded(ROW, parameters=[1])), 400, "as its 'parameters'; expected an object"),
+    **{
+        f"{of} {found!r}": Case(sent, 400, f"has {re.escape(shown(found))} as its 'parameters'; expected an object")
+        for found in ([], [1], "", "a", 0, 1.5, False)
+        for of, sent in {
+            "parameters": Sent(encoded(ROW, parameters=found)),
+            "an input's parameters": Sent(VALID.replace(b'"x"', b'"x", "parameters": ' + json.dumps(found).encode())),
+            "a binary input's parameters": binary(parameters=found),
+            "an output's parameters": Sent(encoded(ROW, outputs=[{"name": "predict", "parameters": found}])),
+        }.items()
+    },
     "id a number": Case(Sent(encoded(ROW, id=7)), 400, "has 7 as its 'id'; expected a string"),
     "id immense": Case(Sent(encoded(ROW, id=10**30)), 400, "as its 'id'; expected a string"),
     "id a list": Case(Sent(encoded(ROW, id=["a"])), 400, "as its 'id'; expected a string"),

@@ -122,6 +122,8 @@ def _input(item: object, place: str) -> Input:
     tensor = Input(*(members[name] for name in Input._fields))
     if not tensor.shape or any(type(size) is not int or size < 1 for size in tensor.shape):
         raise InvalidRequest(f"{_named(tensor)}; a shape is a list of whole numbers, each at least 1.")
+    if not isinstance(members.get("parameters"), dict | None):
+        raise InvalidRequest(f"{place} has {shown(members['parameters'])} as its 'parameters'; expected an object.")
     return tensor
 
 
