@@ -8,11 +8,9 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import requests
 import tritonclient.http
-from mlserver.codecs import NumpyRequestCodec
 from tritonclient.utils import InferenceServerException
 
 from tabserve.errors import UnknownModel
@@ -78,8 +76,8 @@ def statistics(server: Server) -> dict[str, Any]:
 
 def ask(server: Server, rows: int, columns: int = 200) -> int:
     """The status of a request for so many rows."""
-    document = NumpyRequestCodec.encode_request(np.zeros((rows, columns))).model_dump()
-    return requests.post(f"{server.url}{MODEL}/infer", json=document, timeout=SECONDS).status_code
+    tensor = {"name": "x", "datatype": "FP32", "shape": [rows, columns], "data": [0.0] * rows * columns}
+    return requests.post(f"{server.url}{MODEL}/infer", json={"inputs": [tensor]}, timeout=SECONDS).status_code
 
 
 def test_the_configuration_is_the_settings(edge: Server, by_grpc: dict[str, Any]) -> None:

@@ -49,14 +49,14 @@ def tensor(
     return found, None
 
 
-def asking(*inputs: tuple[Any, bytes | None], outputs: tuple[str, ...] = (), **members: str) -> bytes:
+def asking(*inputs: tuple[Any, bytes | None], outputs: tuple[str, ...] = (), **members: Any) -> bytes:  # noqa: ANN401  a request's own
     """A request with these inputs."""
     request = dataplane_pb2.ModelInferRequest(**{"model_name": "xgboost-model", **members})
     request.inputs.extend(each for each, _ in inputs)
     request.raw_input_contents.extend(raw for _, raw in inputs if raw is not None)
     for name in outputs:
         request.outputs.add(name=name)
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def columns(*names: str, rows: int = 1) -> list[tuple[Any, bytes | None]]:
@@ -179,7 +179,7 @@ def test_a_wrong_request_gets_a_sentence_and_harms_no_other(channel: grpc.Channe
     assert infer(channel, VALID).model_name == "xgboost-model"
 
 
-CLOSED = {
+CLOSED: dict[str, Any] = {
     f"{INFERENCE}/RepositoryIndex": dataplane_pb2.RepositoryIndexRequest(),
     f"{INFERENCE}/RepositoryModelLoad": dataplane_pb2.RepositoryModelLoadRequest(model_name="xgboost-model"),
     f"{INFERENCE}/RepositoryModelUnload": dataplane_pb2.RepositoryModelUnloadRequest(model_name="xgboost-model"),
@@ -255,7 +255,7 @@ def test_raw_and_typed_values_are_the_same(channel: grpc.Channel, model: Model, 
     raw = infer(channel, asking(tensor(values, datatype=datatype)))
     typed = infer(channel, asking(tensor(values.tolist(), datatype=datatype, contents=contents)))
     assert np.frombuffer(raw.raw_output_contents[1], np.float32)[1:].tolist() == expected.tolist()
-    assert np.float32(typed.outputs[1].contents.fp32_contents)[1:].tolist() == expected.tolist()
+    assert np.array(typed.outputs[1].contents.fp32_contents, np.float32)[1:].tolist() == expected.tolist()
     assert not typed.raw_output_contents
 
 

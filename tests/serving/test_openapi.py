@@ -64,9 +64,12 @@ WRONG = {
 ASKED = {
     **{path: Asked(path) for path, item in DOCUMENTS["closed"]["paths"].items() if "get" in item},
     **{
-        f"{path} of an unknown {word}": Asked(path, 404, **{word: "nobody"})
+        f"{path} of an unknown {word}": case
         for path, item in DOCUMENTS["closed"]["paths"].items()
-        for word in ("name", "version")
+        for word, case in {
+            "name": Asked(path, 404, name="nobody"),
+            "version": Asked(path, 404, version="nobody"),
+        }.items()
         if "get" in item and f"{{model_{word}}}" in path
     },
     **{f"infer {name}": Asked(INFER, 200, body) for name, body in RIGHT.items()},
