@@ -9,26 +9,24 @@ import socket
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import grpc
 import numpy as np
 import pytest
 import requests
 import tritonclient.http
-from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc, model_repository_pb2, model_repository_pb2_grpc
 from urllib3.exceptions import NewConnectionError
 
 from santander.problem import PROBLEM
 from tabserve.artifact import Model
 from tabserve.frame import Frame
 from tabserve.process import Server, running
+from tabserve.serving.wording import shown
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MODEL = "/v2/models/xgboost-model"
@@ -39,22 +37,7 @@ CLOSING_SECONDS = 10
 """That it may take to end a connection on which nothing more comes; it is set to 2."""
 MIB = 2**20
 LIMIT = 1_000_000
-"""Bytes of a body, on the server that takes only small ones."""
-
-
-@pytest.fixture(scope="module")
-def edge(model_folder: Path) -> Iterator[Server]:
-    """The one server for all that is wrong."""
-    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), "TABSERVE_RECEIVE_SECONDS": "2"}) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def small(model_folder: Path) -> Iterator[Server]:
-    """A server that takes only small bodies, and lets its models be listed."""
-    settings = {"TABSERVE_MAX_BODY_BYTES": str(LIMIT), "TABSERVE_ADMIN": "true"}
-    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), **settings}) as started:
-        yield started
+"""Bytes of a body, on the server that takes only small ones; set in conftest.py."""
 
 
 class Sent(NamedTuple):
@@ -120,6 +103,8 @@ REFUSED: dict[str, Case] = {
     "not JSON": Case(Sent(b"hello"), 400, "The body is not JSON"),
     "truncated": Case(Sent(VALID[:-9]), 400, "The body is not JSON"),
     "more behind it": Case(Sent(VALID + b"}"), 400, "The body is not JSON"),
+    "a byte order mark": Case(Sent(b"\xef\xbb\xbf" + VALID), 400, "The body is not JSON .*byte order mark"),
+    "UTF-16": Case(Sent(VALID.decode().encode("utf-16")), 400, "The body is not JSON"),
     "no UTF-8": Case(Sent(VALID.replace(b'"x"', b'"\xff"')), 400, "The body is not JSON"),
     "half a surrogate": Case(Sent(VALID.replace(b'"x"', b'"\\ud800"')), 400, "The body is not JSON"),
     "nested deeply": Case(Sent(b"[" * 100_000), 400, "The body is not JSON"),
@@ -226,7 +211,16 @@ REFUSED: dict[str, Case] = {
         for name in ("binary_data_output", "binary_data")
         for value in VALUES
     },
-    "parameters a list": Case(Sent(encoded(ROW, parameters=[1])), 400, "as its 'parameters'; expected an object"),
+    **{
+        f"{of} {found!r}": Case(sent, 400, f"has {re.escape(shown(found))} as its 'parameters'; expected an object")
+        for found in ([], [1], "", "a", 0, 1.5, False)
+        for of, sent in {
+            "parameters": Sent(encoded(ROW, parameters=found)),
+            "an input's parameters": Sent(VALID.replace(b'"x"', b'"x", "parameters": ' + json.dumps(found).encode())),
+            "a binary input's parameters": binary(parameters=found),
+            "an output's parameters": Sent(encoded(ROW, outputs=[{"name": "predict", "parameters": found}])),
+        }.items()
+    },
     "id a number": Case(Sent(encoded(ROW, id=7)), 400, "has 7 as its 'id'; expected a string"),
     "id immense": Case(Sent(encoded(ROW, id=10**30)), 400, "as its 'id'; expected a string"),
     "id a list": Case(Sent(encoded(ROW, id=["a"])), 400, "as its 'id'; expected a string"),
@@ -404,23 +398,6 @@ def test_a_client_that_leaves_does_no_harm(edge: Server, part: float) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # end by a reset
     assert is_well(edge)
     assert b"Traceback" not in edge.log.read_bytes()[before:]
-
-
-def test_the_repository_is_closed_over_grpc(edge: Server) -> None:
-    """In both of its services."""
-    index, load = model_repository_pb2.RepositoryIndexRequest(), model_repository_pb2.RepositoryModelLoadRequest
-    with grpc.insecure_channel(edge.grpc) as channel:
-        repository = model_repository_pb2_grpc.ModelRepositoryServiceStub(channel)  # type: ignore[no-untyped-call]
-        inference = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
-        calls: list[Callable[..., Any]] = [
-            partial(repository.RepositoryIndex, index),
-            partial(repository.RepositoryModelLoad, load(model_name="xgboost-model")),
-            partial(inference.RepositoryIndex, dataplane_pb2.RepositoryIndexRequest()),
-        ]
-        for call in calls:
-            with pytest.raises(grpc.RpcError) as raised:
-                call(timeout=SECONDS)
-            assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_metrics_count_answers_and_refusals(edge: Server) -> None:

@@ -89,7 +89,9 @@ def test_nothing_is_hidden_among_numbers(data: list[Any]) -> None:
     assert payload.read(orjson.dumps(request(data, [1, 3])))["inputs"][0]["data"] == data
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"nonsense", b"\xff", b"[NaN]", b"[1e400", b'{"a": 1} 2', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"\xef\xbb\xbf{}", b"nonsense", b"\xff", b"[NaN]", b"[1e400", b'{"a": 1} 2', b"[" * 100_000]
+)
 def test_what_is_no_json_is_refused(text: bytes) -> None:
     """In one sentence."""
     with pytest.raises(InvalidRequest, match=r"^The body is not JSON \(.*\); expected a V2 inference request\.$"):

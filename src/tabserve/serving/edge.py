@@ -24,7 +24,9 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 Answered = TypeVar("Answered")
 
-INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/(?:infer|generate)")  # MLServer has both words
+
+STREAM = re.compile(r"/v2/models/[^/]+(?:/versions/[^/]+)?/(?:infer|generate)_stream")
 
 READY = re.compile(r"/v2/health/ready|/v2/models/[^/]+(?:/versions/[^/]+)?/ready")
 
@@ -98,6 +100,8 @@ class Edge:
                 reply = await self._infer(scope, receive, *found.groups())
             elif path.startswith(ADMIN) and not self._limits.admin:
                 reply = refusal(403, CLOSED)
+            elif STREAM.fullmatch(path):
+                reply = refusal(404, "This server streams nothing; ask by /infer.")
             elif self.draining and READY.fullmatch(path):
                 reply = refusal(503, "The server is about to end.")
             else:

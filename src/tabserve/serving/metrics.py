@@ -4,6 +4,7 @@ Our histograms are plain arrays, read when Prometheus asks: prometheus_client's 
 value, on the path of every request.
 """
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -60,17 +61,40 @@ class Histogram:
         return self._sum
 
 
+class Duration:
+    """How often something was done, and how many seconds it took in all."""
+
+    def __init__(self) -> None:
+        """Nothing was done yet."""
+        self.count, self.seconds = 0, 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one time."""
+        self.count += 1
+        self.seconds += seconds
+
+
 class ModelMetrics:
-    """What is told about one model."""
+    """What is told about one model.
+
+    Attributes:
+        success, failure: requests that were answered, and those that were refused.
+        calls: of the model, each for the rows of one batch.
+        last: when the last one ended, in seconds since 1970; 0 before the first.
+    """
 
     def __init__(self) -> None:
         """Tell nothing yet."""
         self.rows, self.probability = Histogram(ROWS), Histogram(PROBABILITY)
+        self.success, self.failure, self.calls = Duration(), Duration(), Duration()
+        self.last = 0.0
         self.queue: Callable[[], int] = int
         self.info: dict[str, str] = {}
 
-    def count(self, probability: NDArray[np.float32]) -> None:
-        """Count the answers of one call of the model."""
+    def count(self, probability: NDArray[np.float32], seconds: float) -> None:
+        """Count one call of the model: the answers, and how long it took."""
+        self.calls.add(seconds)
+        self.last = time.time()
         self.rows.add(len(probability))
         self.probability.add_all(probability)
 
@@ -124,15 +148,17 @@ class Outcomes:
 
     def count(self, name: str, version: str | None, seconds: float, *, success: bool) -> None:
         """Count one request for a model that is served."""
-        succeeded, failed, duration = self._of(name, version)
+        succeeded, failed, duration, ours = self._of(name, version)
         (succeeded if success else failed).inc()
         duration.observe(seconds)
+        (ours.success if success else ours.failure).add(seconds)
 
     def _labelled(
         self, name: str, version: str | None
-    ) -> tuple[prometheus.Counter, prometheus.Counter, prometheus.Summary]:
+    ) -> tuple[prometheus.Counter, prometheus.Counter, prometheus.Summary, ModelMetrics]:
         labels = {"model": name, "version": version}
-        return self._success.labels(**labels), self._failure.labels(**labels), self._duration.labels(**labels)
+        theirs = self._success.labels(**labels), self._failure.labels(**labels), self._duration.labels(**labels)
+        return (*theirs, METRICS.model(name))
 
 
 def _histograms(name: str, text: str, label: str, histograms: dict[str, Histogram]) -> HistogramMetricFamily:

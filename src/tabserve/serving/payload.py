@@ -24,6 +24,8 @@ HEAD_LENGTH = b"inference-header-content-length"
 MAX_DIGITS = 18
 """Digits of a length that a body can have."""
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
 """What simdjson raises at what is no JSON, and what a look at something else than expected raises."""
 
@@ -111,6 +113,8 @@ def _one_tensor(text: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is something else, or says so in an unusual way (as other errors of simdjson do).
     """
+    if text[0] == BYTE_ORDER_MARK[0]:
+        raise ValueError("simdjson passes over a byte order mark, which JSON has not")
     request = _members(simdjson.Parser().parse(text))
     (tensor,) = (_members(item) for item in request["inputs"])
     shape, data = tensor["shape"].as_list(), tensor["data"]
@@ -182,7 +186,9 @@ def _output(output: Output, tails: list[bytes] | None) -> dict[str, Any]:
 
 
 def _parameters(item: dict[str, Any]) -> dict[str, Any]:
-    found = item.get("parameters") or {}
+    found = item.get("parameters")
+    if found is None:
+        return {}
     if not isinstance(found, dict):
         raise InvalidRequest(f"The request has {shown(found)} as its 'parameters'; expected an object.")
     return found

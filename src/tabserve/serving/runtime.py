@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class TabularModel(MLModel):
     def __init__(self, settings: ModelSettings) -> None:
         """Take the batch limits for ourselves: seeing no `max_batch_time`, MLServer leaves its own batching off."""
         super().__init__(settings.model_copy(update={"max_batch_time": 0.0}))
-        self.max_batch_size, self._max_batch_time = batch_limits(settings)
+        self.max_batch_size, self.max_batch_time = batch_limits(settings)
 
     async def load(self) -> bool:
         """Load and verify the model folder.
@@ -52,7 +53,7 @@ class TabularModel(MLModel):
         self._model.booster.set_param({"nthread": 1})
         limits = Limits()
         self._max_rows = limits.max_rows
-        self._batcher = Batcher(self._score, self.max_batch_size, self._max_batch_time, limits.max_queue_rows)
+        self._batcher = Batcher(self._score, self.max_batch_size, self.max_batch_time, limits.max_queue_rows)
         self.threshold = repr(self._model.threshold)
         self._tell()
         self.settings.versions = [self.version] if self.version else []
@@ -107,8 +108,9 @@ class TabularModel(MLModel):
         )
 
     def _score(self, features: NDArray[np.float32]) -> Scores:
+        start = perf_counter()
         scores = self._model.score(features)
-        self._metrics.count(scores.probability)
+        self._metrics.count(scores.probability, perf_counter() - start)
         return scores
 
     def _tell(self) -> None:

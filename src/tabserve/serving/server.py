@@ -12,12 +12,9 @@ from pathlib import Path
 
 import grpc
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.cli.serve import load_settings
-from mlserver.errors import MLServerError, ModelNotFound
+from mlserver.errors import ModelNotFound
 from mlserver.grpc.dataplane_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from mlserver.grpc.model_repository import ModelRepositoryServicer
 from mlserver.grpc.model_repository_pb2_grpc import add_ModelRepositoryServiceServicer_to_server
@@ -25,16 +22,17 @@ from mlserver.grpc.server import GRPCServer
 from mlserver.logging import configure_logger
 from mlserver.rest.server import RESTServer
 from mlserver.utils import install_uvloop_event_loop
-from starlette.exceptions import HTTPException
 
 from tabserve.errors import ServerError, UnknownModel
+from tabserve.serving.app import complete
 from tabserve.serving.checks import check_model, check_model_settings, check_ports, read_limits, reason
 from tabserve.serving.edge import Edge
+from tabserve.serving.extensions import NAMES, Extensions
 from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits
 from tabserve.serving.listener import BACKLOG, Connection, Listener
 from tabserve.serving.metrics import Outcomes
-from tabserve.serving.servicer import Servicer, close_repository
+from tabserve.serving.servicer import SERVICE, Methods, Servicer, close_repository
 from tabserve.serving.wording import listed, shown
 
 log = logging.getLogger(__name__)
@@ -89,11 +87,13 @@ class Server(MLServer):
         """Prepare to serve."""
         self._limits = limits
         self._stopping = False
+        settings.extensions = NAMES
         super().__init__(settings)
 
     def _create_servers(self) -> None:
         super()._create_servers()  # type: ignore[no-untyped-call]
-        _answer_with_sentences(self._rest_server._app)
+        extensions = Extensions(self._find, self._model_registry.get_models)
+        complete(self._rest_server._app, self._find, extensions, admin=self._limits.admin)
         plane = self._data_plane
         outcomes = Outcomes(
             plane._ModelInferRequestSuccess, plane._ModelInferRequestFailure, plane._ModelInferRequestDuration
@@ -101,7 +101,7 @@ class Server(MLServer):
         self._edge = Edge(self._rest_server._app, self._find, self._limits, Journal("rest", outcomes))
         self._servicer = Servicer(plane, self._model_repository_handlers, self._find, Journal("grpc", outcomes))
         self._rest_server = Rest(self._rest_server, self._edge, self._limits)
-        self._grpc_server = Grpc(self._grpc_server, self._servicer, self._limits)
+        self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._limits)
 
     async def _find(self, name: str, version: str | None) -> MLModel:
         """The model of this name and version."""
@@ -169,12 +169,12 @@ class Rest(RESTServer):
 
 
 class Grpc(GRPCServer):
-    """MLServer's gRPC server, with our servicer."""
+    """MLServer's gRPC server, with our servicer, and with methods that MLServer's lacks."""
 
-    def __init__(self, theirs: GRPCServer, servicer: Servicer, limits: Limits) -> None:
+    def __init__(self, theirs: GRPCServer, servicer: Servicer, extensions: Extensions, limits: Limits) -> None:
         """Take over from MLServer's server."""
         self.__dict__.update(vars(theirs))
-        self._servicer, self._limits = servicer, limits
+        self._servicer, self._extensions, self._limits = servicer, extensions, limits
 
     def _create_server(self) -> grpc.aio.Server:
         repository = ModelRepositoryServicer(self._model_repository_handlers)
@@ -182,25 +182,12 @@ class Grpc(GRPCServer):
             close_repository(self._servicer)
             close_repository(repository)
         self._server = grpc.aio.server(options=self._get_options())
-        add_GRPCInferenceServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]
-        add_ModelRepositoryServiceServicer_to_server(repository, self._server)  # type: ignore[no-untyped-call]
+        methods = Methods(self._server, self._servicer.journal)
+        add_GRPCInferenceServiceServicer_to_server(self._servicer, methods)  # type: ignore[no-untyped-call]
+        add_ModelRepositoryServiceServicer_to_server(repository, methods)  # type: ignore[no-untyped-call]
+        methods.add_registered_method_handlers(SERVICE, self._extensions.methods())
         self._server.add_insecure_port(f"{self._settings.host}:{self._settings.grpc_port}")
         return self._server
-
-
-def _answer_with_sentences(app: FastAPI) -> None:
-    """Let MLServer's app refuse as we do: `{"error": …}` for whatever it does not answer."""
-
-    def refuse(_request: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, HTTPException):
-            return JSONResponse({"error": f"{error.detail}."}, error.status_code, error.headers)
-        if isinstance(error, RequestValidationError):
-            return JSONResponse({"error": f"The body is not what is expected here: {error.errors()[0]['msg']}."}, 400)
-        status = error.status_code if isinstance(error, MLServerError) else 500
-        return JSONResponse({"error": str(error)}, status)
-
-    for kind in (HTTPException, RequestValidationError, MLServerError, Exception):
-        app.add_exception_handler(kind, refuse)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.message import DecodeError
 from mlserver.grpc import dataplane_pb2 as messages
 from mlserver.grpc.servicers import InferenceServicer
 from mlserver.handlers import DataPlane, ModelRepositoryHandlers
@@ -16,6 +17,8 @@ from tabserve.serving.journal import Journal
 from tabserve.serving.tensors import Output, Request
 from tabserve.serving.values import DATATYPES
 from tabserve.serving.wording import shown
+
+SERVICE = "inference.GRPCInferenceService"
 
 STATUS: dict[type[TabserveError], grpc.StatusCode] = {
     UnknownModel: grpc.StatusCode.NOT_FOUND,
@@ -49,7 +52,7 @@ class Servicer(InferenceServicer):
     ) -> None:
         """Take what MLServer's servicer needs, and the way to a model."""
         super().__init__(data_plane, repository)
-        self._find, self._journal = find, journal
+        self._find, self.journal = find, journal
         self.draining = False
 
     async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401  gRPC's names and types
@@ -60,11 +63,17 @@ class Servicer(InferenceServicer):
 
     async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """Whether requests for a model should come here."""
-        try:
-            model = await self._find(request.name, request.version or None)
-        except UnknownModel as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        model = await self._found(request, context)
         return messages.ModelReadyResponse(ready=model.ready and not self.draining)
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
+        """What a model takes and gives."""
+        await self._found(request, context)
+        return await super().ModelMetadata(request, context)
+
+    async def ModelStreamInfer(self, _requests: Any, context: Any) -> None:  # noqa: N802,ANN401
+        """Refuse: MLServer's would answer the first request and none after it."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "This server streams nothing; ask by ModelInfer.")
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """Answer an inference request."""
@@ -85,10 +94,51 @@ class Servicer(InferenceServicer):
             log.exception("Answering a request failed.")
             code, reason = grpc.StatusCode.INTERNAL, "Scoring failed; the server's log says why."
         else:
-            self._journal.answered(name, version, start)
+            self.journal.answered(name, version, start)
             return _response(model, valid, outputs, raw=bool(request.raw_input_contents))
-        self._journal.refused(code.name, reason, request.id, served, start)
+        self.journal.refused(code.name, reason, request.id, served, start)
         return await context.abort(code, reason)
+
+    async def _found(self, request: Any, context: Any) -> Any:  # noqa: ANN401
+        try:
+            return await self._find(request.name, request.version or None)
+        except UnknownModel as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+
+
+class Methods:
+    """Where generated code registers methods: in a server, and so that a message that is none is refused as such.
+
+    gRPC would call that UNKNOWN, and log a traceback.
+    """
+
+    def __init__(self, server: grpc.aio.Server, journal: Journal) -> None:
+        """Take the server that answers, and where a refusal is told."""
+        self._server, self._journal = server, journal
+
+    def add_generic_rpc_handlers(self, _handlers: Any) -> None:  # noqa: ANN401  gRPC's type
+        """Take nothing: the same methods are registered by their names."""
+
+    def add_registered_method_handlers(self, service: str, methods: dict[str, grpc.RpcMethodHandler]) -> None:
+        """Let the server answer these methods of a service."""
+        reading = {name: self._reading(name, method) for name, method in methods.items()}
+        self._server.add_registered_method_handlers(service, reading)
+
+    def _reading(self, name: str, method: Any) -> grpc.RpcMethodHandler:  # noqa: ANN401  gRPC's type
+        """The same method, which reads its messages itself."""
+        if method.request_streaming:
+            return method
+        reason = f"The message is not one that {name} takes."
+
+        async def answer(message: bytes, context: Any) -> Any:  # noqa: ANN401
+            try:
+                request = method.request_deserializer(message)
+            except DecodeError:
+                self._journal.refused("INVALID_ARGUMENT", reason, None, None, time.perf_counter())
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
+            return await method.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, response_serializer=method.response_serializer)
 
 
 def close_repository(servicer: Any) -> None:  # noqa: ANN401  either of MLServer's two

@@ -126,6 +126,8 @@ def _input(item: object, place: str) -> Input:
     tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
     if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
         raise InvalidRequest(f"{_named(tensor)}; a shape is a list of whole numbers, each at least 1.")
+    if not isinstance(members.get("parameters"), dict | None):
+        raise InvalidRequest(f"{place} has {shown(members['parameters'])} as its 'parameters'; expected an object.")
     return tensor
 
 

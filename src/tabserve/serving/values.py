@@ -49,7 +49,7 @@ def check_whole(datatype: str, values: NDArray[Any], start: int, place: Place) -
         InvalidRequest: about the first of them.
     """
     kind = DATATYPES[datatype]
-    if kind.kind == "f" or values.dtype.kind in "iu":
+    if kind.kind == "f" or values.dtype == kind:
         return
     low, high = float(np.iinfo(kind).min), float(np.iinfo(kind).max)
     fits = ((values == np.floor(values)) & (values >= low) & (values <= high)) | np.isnan(values)

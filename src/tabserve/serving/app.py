@@ -1,0 +1,61 @@
+"""MLServer's REST app, completed: refusals like ours, what Triton's clients ask, and documents that are true."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from mlserver.errors import MLServerError
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from tabserve.errors import UnknownModel
+from tabserve.serving import openapi
+from tabserve.serving.edge import Find
+from tabserve.serving.extensions import Document, Extensions
+
+MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+
+
+def complete(app: FastAPI, find: Find, extensions: Extensions, *, admin: bool) -> None:
+    """Let MLServer's app answer as the document says that is returned under `/v2/docs/dataplane.json`.
+
+    Args:
+        app: MLServer's.
+        find: the way to a model.
+        extensions: what answers about models.
+        admin: whether clients may load, unload and list models.
+    """
+    for kind in (HTTPException, RequestValidationError, MLServerError, UnknownModel, Exception):
+        app.add_exception_handler(kind, _refuse)
+
+    async def docs(name: str | None = None, version: str | None = None) -> Document:
+        if name:
+            await find(name, version)
+        return openapi.document(admin=admin, name=name, version=version)
+
+    answers = {"config": extensions.config, "stats": extensions.statistics, "docs/dataplane.json": docs}
+    ours = {f"{model}/{last}": answer for model in MODELS for last, answer in answers.items()}
+    ours |= {"/v2/models/stats": extensions.statistics, "/v2/docs/dataplane.json": docs, "/openapi.json": docs}
+    app.routes[:0] = [Route(path, partial(_answer, answer)) for path, answer in ours.items()]
+
+
+async def _answer(answer: Callable[..., Awaitable[Document]], request: Request) -> JSONResponse:
+    return JSONResponse(await answer(**request.path_params))
+
+
+def _refuse(_request: Request, error: Exception) -> JSONResponse:
+    """`{"error": …}` for whatever is not answered."""
+    if isinstance(error, HTTPException):
+        return _refused(f"{error.detail}.", error.status_code, error.headers)
+    if isinstance(error, RequestValidationError):
+        return _refused(f"The body is not what is expected here: {error.errors()[0]['msg']}.", 400)
+    if isinstance(error, UnknownModel):
+        return _refused(str(error), 404)
+    return _refused(str(error), error.status_code if isinstance(error, MLServerError) else 500)
+
+
+def _refused(reason: str, status: int, headers: Any = None) -> JSONResponse:  # noqa: ANN401  a mapping, or none
+    return JSONResponse({"error": reason}, status, headers)

@@ -1,0 +1,116 @@
+"""What Triton's clients ask beside inference: a model's configuration and its statistics, as JSON and as messages.
+
+As https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md and
+`extension_statistics.md` beside it have them.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import grpc
+
+from tabserve.errors import UnknownModel
+from tabserve.serving import messages
+from tabserve.serving.metrics import METRICS, Duration
+from tabserve.serving.wording import shown
+
+NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
+"""What Triton calls the extensions of the protocol that we have."""
+
+DURATIONS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss")
+"""What Triton measures; of these we measure `success` and `fail` for each request, `compute_infer` for each call."""
+
+Document = dict[str, Any]
+
+
+def config(model: Any) -> Document:  # noqa: ANN401  a `TabularModel`, or what looks like one
+    """A model's configuration. As always where there is a `max_batch_size`, the dimensions leave out the rows."""
+    return {
+        "name": model.name,
+        "platform": model.settings.platform,
+        "max_batch_size": model.max_batch_size,
+        "input": [_tensor(tensor) for tensor in model.inputs],
+        "output": [_tensor(tensor) for tensor in model.outputs],
+        "dynamic_batching": {"max_queue_delay_microseconds": round(model.max_batch_time * 1_000_000)},
+    }
+
+
+def statistics(model: Any) -> Document:  # noqa: ANN401
+    """What was counted of a model since the server's start; what is not measured has the count 0."""
+    metrics = METRICS.model(model.name)
+    measured = {"success": metrics.success, "fail": metrics.failure, "compute_infer": metrics.calls}
+    return {
+        "name": model.name,
+        "version": model.version or "",
+        "last_inference": round(metrics.last * 1000),
+        "inference_count": round(metrics.rows.sum),
+        "execution_count": metrics.calls.count,
+        "inference_stats": {name: _duration(measured.get(name, Duration())) for name in DURATIONS},
+    }
+
+
+class Extensions:
+    """Answers about the models that are served."""
+
+    def __init__(self, find: Callable[[str, str | None], Awaitable[Any]], every: Callable[[], Awaitable[Any]]) -> None:
+        """Take the way to a model, and to all of them; of those of another runtime nothing can be told."""
+        self._find, self._every = find, every
+
+    async def config(self, name: str, version: str | None = None) -> Document:
+        """The configuration of one model.
+
+        Raises:
+            UnknownModel: there is none, or it is of another runtime.
+        """
+        return config(await self._ours(name, version))
+
+    async def statistics(self, name: str | None = None, version: str | None = None) -> Document:
+        """The statistics of one model, or of all.
+
+        Raises:
+            UnknownModel: there is none of this name and version, or it is of another runtime.
+        """
+        models = [await self._ours(name, version)] if name else filter(_is_ours, await self._every())
+        return {"model_stats": [statistics(model) for model in models]}
+
+    def methods(self) -> dict[str, grpc.RpcMethodHandler]:
+        """Both methods of gRPC, by their names."""
+        answers = {"ModelConfig": self._model_config, "ModelStatistics": self.statistics}
+        return {
+            name: grpc.unary_unary_rpc_method_handler(
+                partial(_answered, answer),
+                partial(messages.read, f"{name}Request"),
+                partial(messages.written, f"{name}Response"),
+            )
+            for name, answer in answers.items()
+        }
+
+    async def _model_config(self, name: str, version: str | None) -> Document:
+        return {"config": await self.config(name, version)}
+
+    async def _ours(self, name: str, version: str | None) -> Any:  # noqa: ANN401
+        model = await self._find(name, version)
+        if not _is_ours(model):
+            raise UnknownModel(f"Model {shown(name)} is of another runtime, which tells neither of these.")
+        return model
+
+
+async def _answered(answer: Callable[[str, str | None], Awaitable[Document]], request: Any, context: Any) -> Document:  # noqa: ANN401  gRPC's types
+    try:
+        return await answer(request.name, request.version or None)
+    except UnknownModel as error:
+        return await context.abort(grpc.StatusCode.NOT_FOUND, str(error))  # type: ignore[no-any-return]
+
+
+def _is_ours(model: Any) -> bool:  # noqa: ANN401
+    """Whether it is of our runtime; not told by its type, as MLServer imports that anew at each load."""
+    return hasattr(model, "answer")
+
+
+def _tensor(tensor: Any) -> Document:  # noqa: ANN401  MLServer's type
+    return {"name": tensor.name, "data_type": f"TYPE_{tensor.datatype}", "dims": tensor.shape[1:]}
+
+
+def _duration(duration: Duration) -> Document:
+    return {"count": duration.count, "ns": round(duration.seconds * 1e9)}
