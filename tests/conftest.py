@@ -4,11 +4,12 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read at import: threads that wait leave busy cores to others
+os.environ.setdefault("TABSERVE_DRAIN_SECONDS", "0.01")  # a server that nobody asks any more ends at once
 
 import matplotlib as mpl
 import pytest
@@ -19,6 +20,7 @@ from tabserve import artifact, card, report
 from tabserve.additive import AveragedStumps
 from tabserve.evaluation import bootstrap
 from tabserve.frame import Frame
+from tabserve.process import Server, running
 from tabserve.scoring import probabilities
 from tabserve.selection import Candidate, select
 from tabserve.split import hold_out
@@ -59,6 +61,13 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("stations") / "model"
     artifact.save(folder, model, artifact.golden_rows(development.features), card.written(model))
     return folder
+
+
+@pytest.fixture(scope="session")
+def served(model_folder: Path) -> Iterator[Server]:
+    """That model folder, served by `tabserve serve` to whoever does it no harm."""
+    with running(Path(__file__).parents[1] / "deploy", {"TABSERVE_MODEL": str(model_folder)}) as started:
+        yield started
 
 
 @pytest.fixture

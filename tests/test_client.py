@@ -33,7 +33,7 @@ from tabserve.client import DTYPES, Client, wait
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 from tabserve.frame import Frame
 from tabserve.grpc_client import GrpcClient
-from tabserve.process import SERVE, Server, free_ports, running
+from tabserve.process import SERVE, Server, free_ports
 from tabserve.rest_client import RestClient
 
 ROOT = Path(__file__).parents[1]
@@ -43,10 +43,9 @@ MODEL = "xgboost-model"
 
 
 @pytest.fixture(scope="module")
-def server(model_folder: Path) -> Iterator[Server]:
+def server(served: Server) -> Server:
     """A running server."""
-    with running(ROOT / "deploy", {"TABSERVE_MODEL": str(model_folder)}) as started:
-        yield started
+    return served
 
 
 @pytest.fixture(scope="module")
