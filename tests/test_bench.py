@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import rows
 from bench.load import Timing, sent
 from bench.targets import TARGETS, Target
 from bench.turn import Turn
@@ -63,8 +64,10 @@ def answering(status: int, headers: dict[str, str]) -> Iterator[str]:
             thread.join()
 
 
-def test_tables_prints_every_piece_of_work_and_every_ratio(run: Run) -> None:
-    """On few rows."""
+def test_tables_prints_every_piece_of_work_and_every_ratio(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On few rows, with few stumps."""
+    monkeypatch.setattr(rows, "ROUNDS", 20)
+    monkeypatch.setattr(rows, "REPEATS", 2)
     printed = run("tables", "--rows", "500", "--repeats", "1")
     assert all(name in printed for name in (*WORK, "committed model", "folding gains"))
     assert printed.count(" × ") >= len(RATIOS)

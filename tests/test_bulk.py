@@ -56,18 +56,18 @@ def test_a_file_gets_the_answers_of_its_rows_to_the_bit(
     assert np.array_equal(found["probability"].astype(np.float32), expected.probability)
 
 
-def test_every_format_gets_the_same_answers(
-    model_folder: Path, table: pd.DataFrame, rows: Path, tmp_path: Path
-) -> None:
+def test_every_format_gets_the_same_answers(model_folder: Path, table: pd.DataFrame, tmp_path: Path) -> None:
     """Csv, csv.gz, zip and parquet."""
-    model, first = artifact.load(model_folder), tmp_path / "first.csv"
-    score_file(model, rows, first)
-    table.to_csv(tmp_path / "rows.csv.gz", index=False)
-    table.to_csv(tmp_path / "rows.zip", index=False, compression={"method": "zip", "archive_name": "test.csv"})
-    table.to_parquet(tmp_path / "rows.parquet")
-    for name in ("rows.csv.gz", "rows.zip", "rows.parquet"):
-        score_file(model, tmp_path / name, tmp_path / "next.csv")
-        assert (tmp_path / "next.csv").read_bytes() == first.read_bytes()
+    model, few = artifact.load(model_folder), table.head(500)
+    few.to_csv(tmp_path / "rows.csv", index=False)
+    few.to_csv(tmp_path / "rows.csv.gz", index=False)
+    few.to_csv(tmp_path / "rows.zip", index=False, compression={"method": "zip", "archive_name": "test.csv"})
+    few.to_parquet(tmp_path / "rows.parquet")
+    found = []
+    for name in ("rows.csv", "rows.csv.gz", "rows.zip", "rows.parquet"):
+        assert score_file(model, tmp_path / name, tmp_path / "scores.csv") == 500
+        found.append((tmp_path / "scores.csv").read_bytes())
+    assert found == [found[0]] * 4
 
 
 def test_a_bad_row_at_the_end_leaves_no_file(model_folder: Path, rows: Path, tmp_path: Path) -> None:
