@@ -16,9 +16,8 @@ import pytest
 from hypothesis import settings
 
 from santander.sample import sample
-from tabserve import artifact, card, report
+from tabserve import artifact, card, evaluation, report
 from tabserve.additive import AveragedStumps
-from tabserve.evaluation import bootstrap
 from tabserve.frame import Frame
 from tabserve.process import Server, running
 from tabserve.scoring import probabilities
@@ -49,12 +48,14 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
     selection = select(development, [Candidate("stumps", AveragedStumps(n_estimators=100, n_jobs=1))])
     booster, threshold = selection.refit(), selection.threshold
     probability = probabilities(booster, holdout.features)
-    evaluation = bootstrap(holdout.target, probability, threshold, frame.problem.criterion)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "RESAMPLES", 50)
+        measured = evaluation.bootstrap(holdout.target, probability, threshold, frame.problem.criterion)
     model = artifact.Model(
         booster,
         frame.problem,
         threshold,
-        metrics=report.metrics(selection, evaluation),
+        metrics=report.metrics(selection, measured),
         data=report.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True),
         versions=artifact.versions(),
     )

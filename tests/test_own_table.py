@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
-from tabserve import artifact
+from tabserve import artifact, evaluation
 from tabserve.additive import AveragedStumps
 from tabserve.bulk import score_file
 from tabserve.errors import UsageError
@@ -81,6 +81,7 @@ def ended(folder: Path, code: str, table: pd.DataFrame) -> tuple[object, str]:
     (folder / "mine.py").write_text(code)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()), redirect_stderr(StringIO()) as complaint:
         patch.chdir(folder)
+        patch.setattr(evaluation, "RESAMPLES", 20)
         with pytest.raises(SystemExit) as left:
             runpy.run_path("mine.py", run_name="__main__")
     return left.value.code, complaint.getvalue()

@@ -265,7 +265,7 @@ def test_many_clients_at_once_each_get_their_own(server: Server, model: Model, s
         return bool((found["predict_proba"][:, 1] == model.score(features).probability).all())
 
     with ThreadPoolExecutor(16) as pool:
-        assert all(pool.map(one, range(160), timeout=60))
+        assert all(pool.map(one, range(80), timeout=60))
 
 
 def test_metrics_count_successes_and_failures(server: Server) -> None:
