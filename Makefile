@@ -47,7 +47,7 @@ notebook: $(READY) ## run ml_code.ipynb from top to bottom and store its outputs
 
 test: $(READY) ## run every test that needs no container, with coverage (ARGS="-k name")
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -1,20 +1,25 @@
 """What tests share: a synthetic sample, a model folder made from it, and the real data where it is at hand."""
 
 import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read at import: threads that wait leave busy cores to others
+os.environ.setdefault("TABSERVE_DRAIN_SECONDS", "0.01")  # a server that nobody asks any more ends at once
 
 import matplotlib as mpl
 import pytest
 from hypothesis import settings
 
 from santander.sample import sample
-from tabserve import artifact, card, report
+from tabserve import artifact, card, evaluation, report
 from tabserve.additive import AveragedStumps
-from tabserve.evaluation import bootstrap
 from tabserve.frame import Frame
+from tabserve.process import Server, running
 from tabserve.scoring import probabilities
 from tabserve.selection import Candidate, select
 from tabserve.split import hold_out
@@ -43,18 +48,46 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
     selection = select(development, [Candidate("stumps", AveragedStumps(n_estimators=100, n_jobs=1))])
     booster, threshold = selection.refit(), selection.threshold
     probability = probabilities(booster, holdout.features)
-    evaluation = bootstrap(holdout.target, probability, threshold, frame.problem.criterion)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "RESAMPLES", 50)
+        measured = evaluation.bootstrap(holdout.target, probability, threshold, frame.problem.criterion)
     model = artifact.Model(
         booster,
         frame.problem,
         threshold,
-        metrics=report.metrics(selection, evaluation),
+        metrics=report.metrics(selection, measured),
         data=report.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True),
         versions=artifact.versions(),
     )
     folder = tmp_path_factory.mktemp("stations") / "model"
     artifact.save(folder, model, artifact.golden_rows(development.features), card.written(model))
     return folder
+
+
+@pytest.fixture(scope="session")
+def served(model_folder: Path) -> Iterator[Server]:
+    """That model folder, served by `tabserve serve` to whoever does it no harm."""
+    with running(Path(__file__).parents[1] / "deploy", {"TABSERVE_MODEL": str(model_folder)}) as started:
+        yield started
+
+
+@pytest.fixture
+def script(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run a script in this process, which saves the seconds that its imports take; it ends as a process would."""
+
+    def run(path: Path, *options: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+        words = [str(path), *map(str, options)]
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", words)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_path(str(path), run_name="__main__")
+        return subprocess.CompletedProcess(words, int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,16 @@
 """The benchmark runs, and prints what the documents quote; how fast anything is, is not tested."""
 
 import json
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import pytest
+from bench import rows
 from bench.load import Timing, sent
 from bench.targets import TARGETS, Target
 from bench.turn import Turn
@@ -20,15 +20,22 @@ from tabserve.errors import ServerError
 
 ROOT = Path(__file__).parents[1]
 
+Run = Callable[..., str]
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def run(*words: str) -> str:
-    """What a word of the benchmark prints, within a deadline."""
-    command = [sys.executable, "-m", "bench", *words]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
+@pytest.fixture
+def run(script: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """What a word of the benchmark prints."""
+    monkeypatch.chdir(ROOT)
+
+    def printed(*words: str) -> str:
+        finished = script(ROOT / "bench" / "__main__.py", *words)
+        assert finished.returncode == 0, finished.stderr
+        return str(finished.stdout)
+
+    return printed
 
 
 @contextmanager
@@ -57,17 +64,19 @@ def answering(status: int, headers: dict[str, str]) -> Iterator[str]:
             thread.join()
 
 
-def test_tables_prints_every_piece_of_work_and_every_ratio() -> None:
-    """On few rows."""
+def test_tables_prints_every_piece_of_work_and_every_ratio(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On few rows, with few stumps."""
+    monkeypatch.setattr(rows, "ROUNDS", 20)
+    monkeypatch.setattr(rows, "REPEATS", 2)
     printed = run("tables", "--rows", "500", "--repeats", "1")
     assert all(name in printed for name in (*WORK, "committed model", "folding gains"))
     assert printed.count(" × ") >= len(RATIOS)
 
 
-def test_serving_fills_every_cell_and_meets_no_error(tmp_path: Path) -> None:
+def test_serving_fills_every_cell_and_meets_no_error(run: Run, tmp_path: Path) -> None:
     """For the shortest time, by every transport; every server's probabilities are checked on the way."""
-    servers, loads = ["limit", "ours", "predict-1-thread"], ["json-1x32", "json-100x4", "binary-1000x1", "grpc-1x32"]
-    options = ["--seconds", "0.2", "--repeats", "1", "--model", "deploy/model", "--out", str(tmp_path)]
+    servers, loads = ["limit", "ours", "predict-1-thread"], ["json-1x32", "binary-1000x1", "grpc-1x32"]
+    options = ["--seconds", "0.1", "--repeats", "1", "--model", "deploy/model", "--out", str(tmp_path)]
     printed = run("serving", *options, "--servers", *servers, "--loads", *loads)
     assert all(str(target) in printed for target in TARGETS)
     assert "<svg" in (tmp_path / "serving.svg").read_text()
@@ -87,9 +96,9 @@ def test_serving_fills_every_cell_and_meets_no_error(tmp_path: Path) -> None:
         assert found["servers"][name]["idle"] > found["servers"][name]["connection"]
 
 
-def test_profile_prints_the_most_expensive_functions() -> None:
+def test_profile_prints_the_most_expensive_functions(run: Run) -> None:
     """Of the serving process, under load."""
-    printed = run("profile", "--seconds", "0.2", "--model", "deploy/model")
+    printed = run("profile", "--seconds", "0.1", "--model", "deploy/model")
     assert "restriction <25>" in printed
     assert "uvicorn" in printed
 

@@ -33,7 +33,7 @@ from tabserve.client import DTYPES, Client, wait
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 from tabserve.frame import Frame
 from tabserve.grpc_client import GrpcClient
-from tabserve.process import SERVE, Server, free_ports, running
+from tabserve.process import SERVE, Server, free_ports
 from tabserve.rest_client import RestClient
 
 ROOT = Path(__file__).parents[1]
@@ -43,10 +43,9 @@ MODEL = "xgboost-model"
 
 
 @pytest.fixture(scope="module")
-def server(model_folder: Path) -> Iterator[Server]:
+def server(served: Server) -> Server:
     """A running server."""
-    with running(ROOT / "deploy", {"TABSERVE_MODEL": str(model_folder)}) as started:
-        yield started
+    return served
 
 
 @pytest.fixture(scope="module")
@@ -380,14 +379,18 @@ def test_another_address_than_grpcs_is_refused() -> None:
         GrpcClient("http://[::1", MODEL, 20)
 
 
-def request(*options: str, server: Server | None = None) -> "subprocess.CompletedProcess[str]":
-    """What scripts/request.py ends with; it finds the server by the variables that the server does."""
-    environment = dict(os.environ)
-    if server:
-        environment["MLSERVER_HTTP_PORT"] = server.url.rpartition(":")[2]
-        environment["MLSERVER_GRPC_PORT"] = server.grpc.rpartition(":")[2]
-    command = [sys.executable, str(SCRIPT), *options]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+Asking = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def ports(server: Server) -> dict[str, str]:
+    """The variables by which scripts/request.py finds a server."""
+    return {"MLSERVER_HTTP_PORT": server.url.rpartition(":")[2], "MLSERVER_GRPC_PORT": server.grpc.rpartition(":")[2]}
+
+
+@pytest.fixture
+def ask(script: Asking) -> Asking:
+    """Run scripts/request.py."""
+    return lambda *options, server=None: script(SCRIPT, *options, **(ports(server) if server else {}))
 
 
 def test_the_default_rows_are_the_samples() -> None:
@@ -399,8 +402,10 @@ def test_the_default_rows_are_the_samples() -> None:
 
 
 def test_a_table_is_printed(server: Server, model: artifact.Model) -> None:
-    """Aligned: id, label, probability of the positive class."""
-    ended = request(server=server)
+    """Aligned: id, label, probability of the positive class; by a process of its own."""
+    environment = os.environ | ports(server)
+    command = [sys.executable, str(SCRIPT)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     header, *lines = ended.stdout.splitlines()
     assert header.split() == ["ID_code", "label", "probability"]
@@ -410,9 +415,9 @@ def test_a_table_is_printed(server: Server, model: artifact.Model) -> None:
     assert [line.split() for line in lines] == [[name, str(label), f"{p:.6f}"] for name, label, p in expected]
 
 
-def test_json_is_one_document(server: Server, model: artifact.Model, protocol: str) -> None:
+def test_json_is_one_document(ask: Asking, server: Server, model: artifact.Model, protocol: str) -> None:
     """With the model, its threshold and the first rows asked for, to the bit over either protocol."""
-    ended = request("--json", "--rows", "3", "--protocol", protocol, server=server)
+    ended = ask("--json", "--rows", "3", "--protocol", protocol, server=server)
     assert (ended.returncode, ended.stderr) == (0, "")
     document = json.loads(ended.stdout)
     (rows,) = frame.stream(ROWS, PROBLEM)
@@ -426,9 +431,9 @@ def test_json_is_one_document(server: Server, model: artifact.Model, protocol: s
 @pytest.mark.parametrize(
     ("outputs", "header"), [("predict", ["ID_code", "label"]), ("predict_proba", ["ID_code", "probability"])]
 )
-def test_one_output_makes_one_column(server: Server, outputs: str, header: list[str]) -> None:
+def test_one_output_makes_one_column(ask: Asking, server: Server, outputs: str, header: list[str]) -> None:
     """Only what is asked for is printed."""
-    assert request("--outputs", outputs, server=server).stdout.splitlines()[0].split() == header
+    assert ask("--outputs", outputs, server=server).stdout.splitlines()[0].split() == header
 
 
 def as_zip(table: pd.DataFrame, folder: Path) -> Path:
@@ -450,24 +455,20 @@ def as_parquet(table: pd.DataFrame, folder: Path) -> Path:
     return folder / "rows.parquet"
 
 
-@pytest.mark.parametrize("written", [as_zip, as_gz, as_parquet])
 def test_many_rows_of_any_format_are_answered_in_order(
-    server: Server,
-    model: artifact.Model,
-    sample_frame: Frame,
-    tmp_path: Path,
-    written: Callable[[pd.DataFrame, Path], Path],
+    ask: Asking, server: Server, model: artifact.Model, sample_frame: Frame, tmp_path: Path
 ) -> None:
     """In several requests; a target column is not looked at."""
     table = pd.DataFrame(sample_frame.features[:2300], columns=PROBLEM.features)
     table.insert(0, "target", sample_frame.target[:2300])
     table.insert(0, "ID_code", sample_frame.ids[:2300].astype(object))
-    ended = request("--json", "--data", str(written(table, tmp_path)), server=server)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    rows = json.loads(ended.stdout)["rows"]
     expected = model.score(sample_frame.features[:2300])
-    assert [row["ID_code"] for row in rows] == sample_frame.ids[:2300].tolist()
-    assert [np.float32(row["probability"]) for row in rows] == expected.probability.tolist()
+    for written in (as_zip, as_gz, as_parquet):
+        ended = ask("--json", "--data", written(table, tmp_path), server=server)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        rows = json.loads(ended.stdout)["rows"]
+        assert [row["ID_code"] for row in rows] == sample_frame.ids[:2300].tolist()
+        assert [np.float32(row["probability"]) for row in rows] == expected.probability.tolist()
 
 
 def one_line(text: str) -> str:
@@ -476,34 +477,34 @@ def one_line(text: str) -> str:
     return text.strip()
 
 
-def test_a_refusal_ends_with_its_sentence(server: Server, protocol: str) -> None:
+def test_a_refusal_ends_with_its_sentence(ask: Asking, server: Server, protocol: str) -> None:
     """Exit code 3; any name of a model can be asked for."""
     for name in ("nobody", "a?b#c", "modèle 模型"):
-        ended = request("--model", name, "--protocol", protocol, server=server)
+        ended = ask("--model", name, "--protocol", protocol, server=server)
         assert (ended.returncode, ended.stdout) == (InvalidRequest.exit_code, "")
         assert re.match(f"^Model '{re.escape(name)}' is not found", one_line(ended.stderr))
 
 
-def test_a_lie_ends_with_a_sentence(protocol: str) -> None:
+def test_a_lie_ends_with_a_sentence(ask: Asking, protocol: str) -> None:
     """Exit code 5."""
     with telling(protocol, [PREDICT]) as address:
-        ended = request("--url", f"http://{address}", "--protocol", protocol, "--rows", "2")
+        ended = ask("--url", f"http://{address}", "--protocol", protocol, "--rows", "2")
     assert (ended.returncode, ended.stdout) == (ServerError.exit_code, "")
     assert one_line(ended.stderr).endswith("its answer lacks the output 'predict_proba'.")
 
 
-def test_a_file_that_cannot_be_read_ends_with_its_sentence(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_ends_with_its_sentence(ask: Asking, server: Server, tmp_path: Path) -> None:
     """Exit code 3, and the file's name."""
     (tmp_path / "rows.csv").write_text("ID_code,var_0\na,1\n")
-    ended = request("--data", str(tmp_path / "rows.csv"), server=server)
+    ended = ask("--data", str(tmp_path / "rows.csv"), server=server)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert str(tmp_path / "rows.csv") in one_line(ended.stderr)
 
 
-def test_no_server_ends_with_its_sentence(protocol: str) -> None:
+def test_no_server_ends_with_its_sentence(ask: Asking, protocol: str) -> None:
     """Exit code 5."""
     (port,) = free_ports(1)
-    ended = request("--url", f"http://127.0.0.1:{port}", "--protocol", protocol)
+    ended = ask("--url", f"http://127.0.0.1:{port}", "--protocol", protocol)
     assert (ended.returncode, ended.stdout) == (ServerError.exit_code, "")
     assert one_line(ended.stderr).startswith("No server answers at ")
 
@@ -520,16 +521,16 @@ def test_no_server_ends_with_its_sentence(protocol: str) -> None:
         ("--url", "", "printable text"),
     ],
 )
-def test_a_wrong_option_is_a_usage_error(option: str, value: str, expected: str) -> None:
+def test_a_wrong_option_is_a_usage_error(ask: Asking, option: str, value: str, expected: str) -> None:
     """Exit code 2, as argparse has it."""
-    ended = request(option, value)
+    ended = ask(option, value)
     assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")
     assert ended.stderr.endswith(f"argument {option}: expected {expected}, not {value!r}\n")
 
 
-def test_an_output_named_twice_is_asked_for_once(server: Server) -> None:
+def test_an_output_named_twice_is_asked_for_once(ask: Asking, server: Server) -> None:
     """As if it were named once."""
-    assert request("--outputs", "predict,predict", server=server).stdout.splitlines()[0].split() == ["ID_code", "label"]
+    assert ask("--outputs", "predict,predict", server=server).stdout.splitlines()[0].split() == ["ID_code", "label"]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(server: Server, sample_frame: Frame, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
+from functools import partial
 from http.client import IncompleteRead
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -24,11 +26,13 @@ UNREACHABLE = "http://127.0.0.1:9"
 """Port 9 of this machine: nobody listens there."""
 
 
-def fetch(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+Fetch = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def fetch(script: Fetch) -> Fetch:
     """Run scripts/fetch_data.py."""
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    variables = {**os.environ, **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=variables)
+    return partial(script, SCRIPT)
 
 
 def kaggle_client(folder: Path, table: Path) -> str:
@@ -68,23 +72,25 @@ def small(sample_frame: Frame, tmp_path: Path) -> Path:
 
 
 def test_an_unreachable_openml_is_one_sentence(tmp_path: Path) -> None:
-    """And leaves nothing behind."""
+    """And leaves nothing behind; in a process of its own, as Python looks for a proxy only once."""
     out = tmp_path / "data" / "train.csv"
-    finished = fetch("--out", out, https_proxy=UNREACHABLE, SCIKIT_LEARN_DATA=str(tmp_path / "cache"))
+    command = [sys.executable, str(SCRIPT), "--out", str(out)]
+    variables = os.environ | {"https_proxy": UNREACHABLE, "SCIKIT_LEARN_DATA": str(tmp_path / "cache")}
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=variables)
     assert finished.returncode == 3
     assert "OpenML did not deliver data set 45566" in finished.stderr
     assert "Traceback" not in finished.stderr
     assert not list(out.parent.iterdir())
 
 
-def test_without_kaggles_client_it_says_how_to_get_it(tmp_path: Path) -> None:
+def test_without_kaggles_client_it_says_how_to_get_it(fetch: Fetch, tmp_path: Path) -> None:
     """The advice names the command."""
     finished = fetch("--source", "kaggle", "--out", tmp_path / "train.csv", PATH=str(tmp_path))
     assert finished.returncode == 3
     assert "pip install kaggle" in finished.stderr
 
 
-def test_a_client_that_fails_is_quoted(tmp_path: Path) -> None:
+def test_a_client_that_fails_is_quoted(fetch: Fetch, tmp_path: Path) -> None:
     """Its own words say what to do, as when the rules were not accepted."""
     client = tmp_path / "kaggle"
     client.write_text("#!/bin/sh\necho '403 - accept the rules' >&2\nexit 1\n")
@@ -96,7 +102,7 @@ def test_a_client_that_fails_is_quoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("wrong", "said"),
     [
         (
             "import sys; sys.stderr.write('Traceback\\n  line 1\\nOSError: no kaggle.json'); sys.exit(1)",
@@ -108,10 +114,10 @@ def test_a_client_that_fails_is_quoted(tmp_path: Path) -> None:
         ("open(f'{place}/train.csv', 'w').write('<html>')", "expected 202"),
     ],
 )
-def test_what_the_client_does_wrong_is_one_sentence(script: str, said: str, tmp_path: Path) -> None:
+def test_what_the_client_does_wrong_is_one_sentence(fetch: Fetch, wrong: str, said: str, tmp_path: Path) -> None:
     """And leaves nothing behind."""
     client, out = tmp_path / "kaggle", tmp_path / "data" / "train.csv"
-    client.write_text(f"#!{sys.executable}\nimport sys\nplace = sys.argv[sys.argv.index('-p') + 1]\n{script}\n")
+    client.write_text(f"#!{sys.executable}\nimport sys\nplace = sys.argv[sys.argv.index('-p') + 1]\n{wrong}\n")
     client.chmod(0o755)
     finished = fetch("--source", "kaggle", "--out", out, PATH=str(tmp_path))
     assert finished.returncode == 3
@@ -166,16 +172,16 @@ def test_whatever_openml_does_wrong_is_one_sentence(
 
 
 @pytest.mark.parametrize("place", ["x" * 300, "file/train.csv", "file/folder/train.csv"])
-def test_a_place_that_cannot_be_written_is_one_sentence(place: str, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_one_sentence(fetch: Fetch, place: str, tmp_path: Path) -> None:
     """Before anything is asked for."""
     (tmp_path / "file").write_text("mine")
-    finished = fetch("--out", tmp_path / place, https_proxy=UNREACHABLE)
+    finished = fetch("--out", tmp_path / place)
     assert finished.returncode == 3
     assert "cannot be written" in finished.stderr
     assert finished.stderr.count("\n") == 1
 
 
-def test_a_table_that_is_not_the_competitions_does_not_appear(small: Path, tmp_path: Path) -> None:
+def test_a_table_that_is_not_the_competitions_does_not_appear(fetch: Fetch, small: Path, tmp_path: Path) -> None:
     """Twenty rows are not 200,000."""
     out = tmp_path / "data" / "train.csv"
     finished = fetch("--source", "kaggle", "--out", out, PATH=kaggle_client(tmp_path, small))

@@ -19,7 +19,7 @@ NOTEBOOK = ROOT / "ml_code.ipynb"
 QUICK = """
 DATA = {data!r}
 ROWS, SEED, JOBS = {rows}, 42, 1
-CANDIDATES = ["dummy", "gaussian-naive-bayes", "xgboost-stumps"]
+CANDIDATES = ["dummy", "gaussian-naive-bayes", "xgboost-defaults-weighted"]
 OUT = {out!r}
 """
 
@@ -58,9 +58,9 @@ def run(data: Path | None, rows: int, out: Path) -> NotebookNode:
 
 @pytest.mark.timeout(600)
 def test_it_runs_from_a_clean_kernel_and_ends_with_a_served_answer(tmp_path: Path) -> None:
-    """On 3,000 synthetic rows: the folder it saves verifies, and the last table comes from a real server."""
-    executed = run(None, 3_000, tmp_path / "model")
-    assert artifact.load(tmp_path / "model").data["rows"] == 3_000
+    """On 2,000 synthetic rows: the folder it saves verifies, and the last table comes from a real server."""
+    executed = run(None, 2_000, tmp_path / "model")
+    assert artifact.load(tmp_path / "model").data["rows"] == 2_000
     assert "synthetic_" in executed.cells[-2].outputs[-1].data["text/plain"]
 
 

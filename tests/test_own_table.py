@@ -7,7 +7,9 @@ import re
 import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from itertools import chain
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
-from tabserve import artifact
+from tabserve import artifact, evaluation
 from tabserve.additive import AveragedStumps
 from tabserve.bulk import score_file
 from tabserve.errors import UsageError
@@ -73,12 +75,21 @@ def ran(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def trained(folder: Path, code: str, table: pd.DataFrame) -> artifact.Model:
-    """Run this mine.py on this table; the model that it saved."""
+def ended(folder: Path, code: str, table: pd.DataFrame) -> tuple[object, str]:
+    """Run this mine.py on this table, in this process; its exit code, and what it complains of."""
     table.to_csv(folder / "mine.csv", index=False)
     (folder / "mine.py").write_text(code)
-    run = ran(folder, "mine.py")
-    assert (run.returncode, run.stderr) == (0, "")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()), redirect_stderr(StringIO()) as complaint:
+        patch.chdir(folder)
+        patch.setattr(evaluation, "RESAMPLES", 20)
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path("mine.py", run_name="__main__")
+    return left.value.code, complaint.getvalue()
+
+
+def trained(folder: Path, code: str, table: pd.DataFrame) -> artifact.Model:
+    """Run this mine.py on this table; the model that it saved."""
+    assert ended(folder, code, table) == (0, "")
     return artifact.load(folder / "build/mine")
 
 
@@ -158,12 +169,10 @@ def test_the_client_says_that_no_server_answers(example: Path) -> None:
 def test_an_empty_cell_is_refused_unless_the_problem_allows_it(tmp_path: Path, table: pd.DataFrame) -> None:
     """In the very sentence that the page shows, and with nothing written."""
     table.loc[2, "mean texture"] = np.nan
-    table.to_csv(tmp_path / "mine.csv", index=False)
-    (tmp_path / "mine.py").write_text(shown("mine.py"))
-    run = ran(tmp_path, "mine.py")
-    assert run.returncode == 3
-    assert run.stderr in PAGE
-    assert "row 3, column 'mean texture'" in run.stderr
+    code, complaint = ended(tmp_path, shown("mine.py"), table)
+    assert code == 3
+    assert complaint in PAGE
+    assert "row 3, column 'mean texture'" in complaint
     assert not (tmp_path / "build").exists()
 
 

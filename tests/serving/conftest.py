@@ -9,7 +9,7 @@ import pytest
 
 from tabserve import artifact
 from tabserve.artifact import Model
-from tabserve.process import SERVE, Server, running
+from tabserve.process import Server, running
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MLSERVER_START = (str(Path(sys.executable).with_name("mlserver")), "start")
@@ -21,11 +21,18 @@ def model(model_folder: Path) -> Model:
     return artifact.load(model_folder)
 
 
-@pytest.fixture(scope="session", params=[SERVE, MLSERVER_START], ids=["tabserve-serve", "mlserver-start"])
-def server(request: pytest.FixtureRequest, model_folder: Path) -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def started(model_folder: Path) -> Iterator[Server]:
+    """A running server, by plain MLServer."""
+    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder)}, MLSERVER_START) as server:
+        yield server
+
+
+@pytest.fixture(params=["served", "started"], ids=["tabserve-serve", "mlserver-start"])
+def server(request: pytest.FixtureRequest) -> Server:
     """A running server, by either command."""
-    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder)}, request.param) as started:
-        yield started
+    found: Server = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -448,7 +448,8 @@ def test_a_broken_model_does_not_replace_the_one_that_answers(model_folder: Path
 
 def test_no_request_is_lost_when_the_server_ends(model_folder: Path) -> None:
     """SIGTERM under load: answers until the port is closed, then exit code 0."""
-    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder)}) as server, ThreadPoolExecutor(8) as pool:
+    variables = {"TABSERVE_MODEL": str(model_folder), "TABSERVE_DRAIN_SECONDS": "1"}
+    with running(DEPLOY, variables) as server, ThreadPoolExecutor(8) as pool:
 
         def until_refused() -> list[int]:
             statuses = []
