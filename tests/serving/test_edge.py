@@ -423,6 +423,26 @@ def test_the_repository_is_closed_over_grpc(edge: Server) -> None:
             assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        f"/{service.full_name}/{method.name}"
+        for module in (dataplane_pb2, model_repository_pb2)
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if not method.client_streaming
+    ],
+)
+def test_what_is_no_message_is_refused(edge: Server, method: str) -> None:
+    """By every method; the next call is answered."""
+    with grpc.insecure_channel(edge.grpc) as channel:
+        with pytest.raises(grpc.RpcError) as raised:
+            channel.unary_unary(method)(b"\xff" * 9, timeout=SECONDS)
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert raised.value.details().startswith("The message is no ")
+        assert channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=SECONDS) == b"\x08\x01"
+
+
 def test_metrics_count_answers_and_refusals(edge: Server) -> None:
     """Refusals by protocol and status."""
     assert asked(edge, Sent(b"")).status_code == 400

@@ -18,9 +18,8 @@ from fastapi.responses import JSONResponse
 from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.cli.serve import load_settings
 from mlserver.errors import MLServerError, ModelNotFound
-from mlserver.grpc.dataplane_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+from mlserver.grpc import dataplane_pb2, model_repository_pb2
 from mlserver.grpc.model_repository import ModelRepositoryServicer
-from mlserver.grpc.model_repository_pb2_grpc import add_ModelRepositoryServiceServicer_to_server
 from mlserver.grpc.server import GRPCServer
 from mlserver.logging import configure_logger
 from mlserver.rest.server import RESTServer
@@ -34,7 +33,7 @@ from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits
 from tabserve.serving.listener import BACKLOG, Connection, Listener
 from tabserve.serving.metrics import Outcomes
-from tabserve.serving.servicer import Servicer, close_repository
+from tabserve.serving.servicer import Servicer, close_repository, handlers
 from tabserve.serving.wording import listed, shown
 
 log = logging.getLogger(__name__)
@@ -181,8 +180,9 @@ class Grpc(GRPCServer):
             close_repository(self._servicer)
             close_repository(repository)
         self._server = grpc.aio.server(options=self._get_options())
-        add_GRPCInferenceServiceServicer_to_server(self._servicer, self._server)  # type: ignore[no-untyped-call]
-        add_ModelRepositoryServiceServicer_to_server(repository, self._server)  # type: ignore[no-untyped-call]
+        for module, servicer in ((dataplane_pb2, self._servicer), (model_repository_pb2, repository)):
+            services = module.DESCRIPTOR.services_by_name.values()
+            self._server.add_generic_rpc_handlers([handlers(service, servicer) for service in services])
         self._server.add_insecure_port(f"{self._settings.host}:{self._settings.grpc_port}")
         return self._server
 

@@ -3,10 +3,15 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 from mlserver.grpc import dataplane_pb2 as messages
 from mlserver.grpc.servicers import InferenceServicer
 from mlserver.handlers import DataPlane, ModelRepositoryHandlers
@@ -90,6 +95,33 @@ class Servicer(InferenceServicer):
             return _response(model, valid, outputs, raw=bool(request.raw_input_contents))
         self._journal.refused(code.name, reason, request.id, served, start)
         return await context.abort(code, reason)
+
+
+def handlers(service: ServiceDescriptor, servicer: Any) -> grpc.GenericRpcHandler:  # noqa: ANN401  any of MLServer's
+    """What answers the service's methods: the servicer, or a refusal where the message cannot be read."""
+    found = {method.name: _handler(method, getattr(servicer, method.name)) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, found)
+
+
+def _handler(method: MethodDescriptor, answer: Callable[..., Any]) -> grpc.RpcMethodHandler:
+    kinds = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(answer, kinds[0].FromString, kinds[1].SerializeToString)
+
+    async def answered(request: Any, context: Any) -> Any:  # noqa: ANN401  protobuf's and gRPC's types
+        if request is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"The message is no {method.input_type.name}.")
+        return await answer(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(answered, partial(_parsed, kinds[0]), kinds[1].SerializeToString)
+
+
+def _parsed(kind: type[Message], message: bytes) -> Message | None:
+    """The message, if it is one: what is raised here would reach the client as UNKNOWN."""
+    try:
+        return kind.FromString(message)
+    except DecodeError:
+        return None
 
 
 def close_repository(servicer: Any) -> None:  # noqa: ANN401  either of MLServer's two
