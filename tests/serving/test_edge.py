@@ -443,6 +443,19 @@ def test_what_is_no_message_is_refused(edge: Server, method: str) -> None:
         assert channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=SECONDS) == b"\x08\x01"
 
 
+@pytest.mark.parametrize("member", ["inputs", "outputs"])
+def test_a_crowd_of_tensors_is_refused_before_it_is_looked_at(edge: Server, member: str) -> None:
+    """Over both transports: two bytes over gRPC would take half a kilobyte here."""
+    sentence = f"The request has 100001 {member}; expected at most 100000."
+    crowd: dict[str, Any] = {member: [{}] * 100_001}
+    answer = asked(edge, Sent(json.dumps({**request(ROW), **crowd}).encode()))
+    assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+    message = dataplane_pb2.ModelInferRequest(model_name="xgboost-model", **crowd)
+    with grpc.insecure_channel(edge.grpc) as channel, pytest.raises(grpc.RpcError) as raised:
+        dataplane_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=SECONDS)  # type: ignore[no-untyped-call]
+    assert (raised.value.code(), raised.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, sentence)
+
+
 def test_metrics_count_answers_and_refusals(edge: Server) -> None:
     """Refusals by protocol and status."""
     assert asked(edge, Sent(b"")).status_code == 400

@@ -23,6 +23,9 @@ from tabserve.serving.wording import listed, shown
 MAX_ROWS = 10_000
 """Rows that one request may hold, unless the server's settings say otherwise."""
 
+MAX_TENSORS = 100_000
+"""Inputs or outputs that one request may hold, far more than any model has: each costs hundreds of bytes to look at."""
+
 INPUT = "predict"
 """What the metadata calls the one input tensor; any other name does as well."""
 
@@ -92,6 +95,7 @@ def read(document: object, problem: Problem, max_rows: int = MAX_ROWS) -> Reques
     request = _members(document, "The request", inputs=list)
     if not request["inputs"]:
         raise InvalidRequest("The request has no inputs; expected one tensor, or one for each feature.")
+    check_count("inputs", len(request["inputs"]))
     inputs = [_input(item, f"inputs[{place}]") for place, item in enumerate(request["inputs"])]
     _check_rows(inputs, max_rows)
     outputs = _outputs(request.get("outputs"))
@@ -102,6 +106,16 @@ def read(document: object, problem: Problem, max_rows: int = MAX_ROWS) -> Reques
 def answer(scores: Scores, outputs: Iterable[str]) -> list[Output]:
     """The named outputs, in this order."""
     return [Output(name, OUTPUTS[name].datatype, OUTPUTS[name].values(scores)) for name in outputs]
+
+
+def check_count(name: str, count: int) -> None:
+    """Refuse more inputs or outputs than a request may hold.
+
+    Raises:
+        InvalidRequest: there are more.
+    """
+    if count > MAX_TENSORS:
+        raise InvalidRequest(f"The request has {count} {name}; expected at most {MAX_TENSORS}.")
 
 
 def _members(document: object, place: str, **members: type | UnionType) -> dict[str, Any]:
@@ -136,6 +150,7 @@ def _outputs(items: object) -> tuple[str, ...]:
         return tuple(OUTPUTS)
     if not isinstance(items, list):
         raise InvalidRequest(f"The request has {shown(items)} as its 'outputs'; expected a list.")
+    check_count("outputs", len(items))
     names = [_members(item, f"outputs[{place}]", name=str)["name"] for place, item in enumerate(items)]
     for name, times in Counter(names).items():
         if name not in OUTPUTS:
