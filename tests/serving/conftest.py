@@ -28,6 +28,13 @@ def server(request: pytest.FixtureRequest, model_folder: Path) -> Iterator[Serve
         yield started
 
 
+@pytest.fixture(scope="session")
+def edge(model_folder: Path) -> Iterator[Server]:
+    """The one server for all that is wrong."""
+    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), "TABSERVE_RECEIVE_SECONDS": "2"}) as started:
+        yield started
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No model folder is named by the environment, and what a test or `serve` sets there ends with the test."""

@@ -43,13 +43,6 @@ LIMIT = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def edge(model_folder: Path) -> Iterator[Server]:
-    """The one server for all that is wrong."""
-    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), "TABSERVE_RECEIVE_SECONDS": "2"}) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def small(model_folder: Path) -> Iterator[Server]:
     """A server that takes only small bodies, and lets its models be listed."""
     settings = {"TABSERVE_MAX_BODY_BYTES": str(LIMIT), "TABSERVE_ADMIN": "true"}
@@ -274,6 +267,13 @@ def test_a_wrong_request_gets_a_sentence_and_harms_no_other(edge: Server, case: 
     assert re.search(case.sentence, answer.json()["error"])
     assert answer.headers.get("Allow") == ("POST" if case.status == 405 else None)
     assert is_well(edge)
+
+
+@pytest.mark.parametrize("opening", [b"{", b'{"inputs": [{'], ids=["the request", "a tensor"])
+def test_a_crowd_of_members_keeps_nobody_waiting(edge: Server, opening: bytes) -> None:
+    """Reading takes time in proportion to them, not to their square."""
+    crowd = json.dumps({f"member {number}": 0 for number in range(200_000)})[1:-1].encode()
+    assert asked(edge, Sent(opening + crowd + b"," + VALID.removeprefix(opening))).status_code == 200
 
 
 @pytest.mark.parametrize("digits", [19, 20, 30, 38])

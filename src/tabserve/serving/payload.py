@@ -24,6 +24,9 @@ HEAD_LENGTH = b"inference-header-content-length"
 MAX_DIGITS = 18
 """Digits of a length that a body can have."""
 
+MAX_MEMBERS = 32
+"""Members of an object that simdjson looks up, each by going through all before it."""
+
 UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
 """What simdjson raises at what is no JSON, and what a look at something else than expected raises."""
 
@@ -127,6 +130,8 @@ def _one_tensor(text: bytes) -> dict[str, Any]:
 
 
 def _members(item: Any) -> dict[str, Any]:  # noqa: ANN401  simdjson's own types
+    if len(item) > MAX_MEMBERS:
+        raise ValueError("a case for the general parser, which does not slow down")
     members = {name: item[name] for name in item}
     if len(members) != len(item):
         raise ValueError("a member is named twice")
