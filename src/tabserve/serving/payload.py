@@ -26,6 +26,9 @@ MAX_DIGITS = 18
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+MAX_MEMBERS = 32
+"""Members of an object that simdjson looks up, each by going through all before it."""
+
 UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
 """What simdjson raises at what is no JSON, and what a look at something else than expected raises."""
 
@@ -140,6 +143,8 @@ def _opened(text: bytes, most: int) -> int:
 
 
 def _members(item: Any) -> dict[str, Any]:  # noqa: ANN401  simdjson's own types
+    if len(item) > MAX_MEMBERS:
+        raise ValueError("a case for the general parser, which does not slow down")
     members = {name: item[name] for name in item}
     if len(members) != len(item):
         raise ValueError("a member is named twice")

@@ -14,7 +14,7 @@ from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 from tabserve.errors import InvalidRequest, Overloaded, TabserveError, TooLarge, UnknownModel
 from tabserve.serving.edge import CLOSED, Find, Model, made_id
 from tabserve.serving.journal import Journal
-from tabserve.serving.tensors import Output, Request
+from tabserve.serving.tensors import Output, Request, check_count
 from tabserve.serving.values import DATATYPES
 from tabserve.serving.wording import shown
 
@@ -153,6 +153,8 @@ async def _closed(_request: object, context: Any) -> None:  # noqa: ANN401  gRPC
 
 def _document(request: Any) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
     """The request as plain data."""
+    check_count("inputs", len(request.inputs))
+    check_count("outputs", len(request.outputs))
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise InvalidRequest(
