@@ -27,7 +27,7 @@ LOOK_SECONDS = 0.02
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}
 DOCUMENT: dict[str, Any] = {"id": "one", "parameters": {}, "inputs": [TENSOR], "outputs": [{"name": "predict_proba"}]}
 BODY = json.dumps(DOCUMENT).encode()
-HEAD = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n\r\n".encode()
+HEAD = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nX: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n".encode()
 MESSAGE: bytes = dataplane_pb2.ModelInferRequest(
     model_name="xgboost-model",
     inputs=[dataplane_pb2.ModelInferRequest.InferInputTensor(name="x", datatype="FP32", shape=[1, 200])],

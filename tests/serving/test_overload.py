@@ -19,39 +19,27 @@ from tabserve.process import Server, running
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MODEL = "/v2/models/xgboost-model"
-LOAD = "/v2/repository/models/xgboost-model/load"
 SECONDS = 20
 """That a server may take to answer."""
 QUEUE = 6
 """Rows that one server lets wait, and scores together."""
 MIB = 2**20
-BODY = 4 * MIB
-"""Bytes of a body or a message, on the server that takes only small ones; of four at a time."""
 
 
-def settings(folder: Path, server: dict[str, object], model: dict[str, object]) -> Path:
-    """The project's settings in a folder of its own, with other members."""
-    for name, members in (("settings.json", server), ("model-settings.json", model)):
-        (folder / name).write_text(json.dumps(json.loads((DEPLOY / name).read_text()) | members))
+def settings(folder: Path, **members: object) -> Path:
+    """The project's settings in a folder of its own, the model's with other members."""
+    shutil.copy(DEPLOY / "settings.json", folder)
+    document = json.loads((DEPLOY / "model-settings.json").read_text())
+    (folder / "model-settings.json").write_text(json.dumps(document | members))
     return folder
 
 
 @pytest.fixture(scope="module")
 def waiting(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that scores nothing before its queue is full."""
-    folder = settings(tmp_path_factory.mktemp("waiting"), {}, {"max_batch_size": QUEUE, "max_batch_time": 600})
+    folder = settings(tmp_path_factory.mktemp("waiting"), max_batch_size=QUEUE, max_batch_time=600)
     variables = {"TABSERVE_MAX_QUEUE_ROWS": str(QUEUE), "TABSERVE_MAX_RECEIVING_BYTES": str(MIB)}
     with running(folder, {"TABSERVE_MODEL": str(model_folder), **variables}) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that takes little at a time, and loads models when asked; its model folder is `SERVED` by its log."""
-    folder = settings(tmp_path_factory.mktemp("tight"), {"grpc_max_message_length": BODY}, {})
-    shutil.copytree(DEPLOY / "model", folder / "model")
-    variables = {"MAX_BODY_BYTES": BODY, "MAX_RECEIVING_BYTES": 4 * BODY, "MAX_QUEUE_ROWS": 5_000, "ADMIN": True}
-    with running(folder, {f"TABSERVE_{name}": str(value) for name, value in variables.items()}) as started:
         yield started
 
 
