@@ -131,11 +131,25 @@ def test_bodies_that_are_arriving_are_bounded_together(waiting: Server) -> None:
     assert asked(waiting, padded).status_code == 200
     with connected(waiting.url) as arriving:
         arriving.sendall(head(2 * MIB) + b" " * (MIB - 1_000))
+        assert all(asked(waiting, body(QUEUE)).status_code == 200 for _ in range(20))  # while the server reads it
         until(lambda: asked(waiting, padded).status_code == 503, "a refusal")
         assert asked(waiting, padded).headers["Retry-After"] == "1"
         assert is_alive(waiting)
         assert asked(waiting, body(QUEUE)).status_code == 200
     until(lambda: asked(waiting, padded).status_code == 200, "room for another body")
+
+
+def test_what_follows_a_refused_body_is_no_head(waiting: Server) -> None:
+    """A refusal that comes before the body's end is the only answer to it, and the next request gets its own."""
+    asking = body(QUEUE)
+    with connected(waiting.url) as connection:
+        connection.sendall(head(2 * MIB) + b" " * (2 * MIB) + head(len(asking)) + asking)
+        found = b""
+        while b"predict_proba" not in found:
+            more = connection.recv(65_536)
+            assert more, found
+            found += more
+    assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"503", b"200"]
 
 
 def test_rows_of_who_has_left_are_not_scored(waiting: Server) -> None:

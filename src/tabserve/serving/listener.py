@@ -29,25 +29,25 @@ READING_SECONDS = 0.1
 class Connection(HttpToolsProtocol):
     """One connection, whose head is bounded, and which writes a response at one go."""
 
-    _head_bytes = 0
+    _head_bytes, _in_body = 0, False
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and end the connection where its head has grown too large."""
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > MAX_HEAD_BYTES and not self.receives_body() and not self.transport.is_closing():
+        if self._head_bytes > MAX_HEAD_BYTES and not self._in_body and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
 
     def on_headers_complete(self) -> None:
         """Begin to count anew, for the next head."""
         super().on_headers_complete()
-        self._head_bytes = 0
+        self._head_bytes, self._in_body = 0, True
         self.scope["extensions"] = {WHOLE: partial(self._write, self.cycle)}  # type: ignore[dict-item]  # no dict
 
     def on_message_complete(self) -> None:
         """Begin to count anew, for the next head."""
         super().on_message_complete()
-        self._head_bytes = 0
+        self._head_bytes, self._in_body = 0, False
 
     def _write(
         self, cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
@@ -67,11 +67,6 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         cycle.on_response()
         return True
-
-    def receives_body(self) -> bool:
-        """Whether a head was read whose body is not yet complete."""
-        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
-        return cycle is not None and cycle.more_body and not cycle.response_complete
 
     def unfinished(self) -> bool:
         """Whether the client has begun, or should begin, to send something that is not complete."""
