@@ -706,7 +706,9 @@ def test_golden_rows_may_differ_by_a_millionth(error: float, folder: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "change", [missing(CARD), truncated(CARD), lambda folder: (folder / CARD).write_text("mine")], ids=str
+    "change",
+    [missing(CARD), truncated(CARD), lambda folder: (folder / CARD).write_text("mine")],
+    ids=["missing", "truncated", "other"],
 )
 def test_a_changed_card_only_warns(
     change: Callable[[Path], object], folder: Path, caplog: pytest.LogCaptureFixture
