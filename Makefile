@@ -1,6 +1,6 @@
 # Everything this project does, one word each: `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve train notebook test test-container lint lock image bench
+.PHONY: help setup run serve train notebook test test-container lint lock image bench soak
 
 IS_PYTHON_311 = import sys; sys.exit(sys.version_info[:2] != (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3; do \
@@ -67,6 +67,9 @@ image: ## build the container image `tabserve`
 
 bench: $(READY) ## measure speed against stock MLServer, FastAPI and the bare limit (ARGS="serving --seconds 1")
 	$(BIN)/python -m bench $(ARGS)
+
+soak: $(READY) ## send good and bad traffic for 10 minutes; fails if an answer is wrong or memory grows (ARGS="--minutes 60")
+	$(BIN)/python -m bench soak $(ARGS)
 
 # One resolution for every system, then the trimmed ones for Linux x86-64, held to the same versions.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 $(UPGRADE)

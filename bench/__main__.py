@@ -3,10 +3,10 @@
 import argparse
 import sys
 
-from bench import profile, serving, tables
+from bench import profile, serving, soak, tables
 from tabserve import command
 
-WORDS = {"tables": tables, "serving": serving, "profile": profile}
+WORDS = {"tables": tables, "serving": serving, "profile": profile, "soak": soak}
 
 
 def main() -> None:

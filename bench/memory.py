@@ -1,4 +1,4 @@
-"""Memory of a server's process, read from Linux' /proc."""
+"""What a server's process holds, read from Linux' /proc."""
 
 import socket
 from contextlib import ExitStack
@@ -14,6 +14,16 @@ READY = b"GET /v2/models/xgboost-model/ready HTTP/1.1\r\nHost: localhost\r\n\r\n
 def resident(process: int) -> int:
     """Bytes that are in memory."""
     return int(Path(f"/proc/{process}/smaps_rollup").read_text().split("\nRss:")[1].split()[0]) * 1024
+
+
+def descriptors(process: int) -> int:
+    """Files and sockets that are open."""
+    return len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+
+def threads(process: int) -> int:
+    """Threads that run or wait."""
+    return len(list(Path(f"/proc/{process}/task").iterdir()))
 
 
 def per_connection(server: Server) -> float:

@@ -1,5 +1,6 @@
-"""Requests and answers as they travel: JSON and binary tensors over HTTP, protobuf over gRPC."""
+"""Requests and answers as they travel: JSON, packed or not, and binary tensors over HTTP, protobuf over gRPC."""
 
+import gzip
 import socket
 from collections.abc import Callable
 from http.client import HTTPResponse
@@ -38,10 +39,45 @@ class Format(NamedTuple):
     transport: str
 
 
-def _json(features: NDArray[np.float32]) -> bytes:
+def post(body: bytes, *headers: str, model: str = "xgboost-model") -> bytes:
+    """A whole HTTP request for inference."""
+    lines = (f"POST /v2/models/{model}/infer HTTP/1.1", "Host: localhost", *headers)
+    return "\r\n".join((*lines, f"Content-Length: {len(body)}", "", "")).encode() + body
+
+
+def connected(address: str) -> socket.socket:
+    """A connection for HTTP."""
+    host, port = address.split(":")
+    return socket.create_connection((host, int(port)), ANSWER_SECONDS)
+
+
+def exchanged(connection: socket.socket, request: bytes) -> bytes:
+    """The body of the answer to one HTTP request.
+
+    Raises:
+        InvalidRequest: its status is not 200; the sentence begins with it.
+    """
+    connection.sendall(request)
+    response = HTTPResponse(connection)
+    response.begin()
+    answer = response.read()
+    if response.status != 200:
+        raise InvalidRequest(f"{response.status} {answer[:200].decode(errors='replace')}")
+    return answer
+
+
+def _document(features: NDArray[np.float32]) -> bytes:
     tensor = {"name": "predict", "datatype": "FP32", "shape": features.shape, "data": features.ravel()}
-    body = orjson.dumps({"inputs": [tensor], "outputs": [{"name": OUTPUT}]}, option=orjson.OPT_SERIALIZE_NUMPY)
-    return _post(body, "Content-Type: application/json")
+    return orjson.dumps({"inputs": [tensor], "outputs": [{"name": OUTPUT}]}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _json(features: NDArray[np.float32]) -> bytes:
+    return post(_document(features), "Content-Type: application/json")
+
+
+def _packed(features: NDArray[np.float32]) -> bytes:
+    body = gzip.compress(_document(features), compresslevel=1)
+    return post(body, "Content-Type: application/json", "Content-Encoding: gzip")
 
 
 def _from_json(answer: bytes, _: int) -> NDArray[np.float32]:
@@ -54,7 +90,7 @@ def _binary(features: NDArray[np.float32]) -> bytes:
     output = {"name": OUTPUT, "parameters": {"binary_data": True}}
     head = orjson.dumps({"inputs": [tensor], "outputs": [output]})
     length = f"Inference-Header-Content-Length: {len(head)}"
-    return _post(head + features.astype("<f4").tobytes(), "Content-Type: application/octet-stream", length)
+    return post(head + features.astype("<f4").tobytes(), "Content-Type: application/octet-stream", length)
 
 
 def _from_binary(answer: bytes, rows: int) -> NDArray[np.float32]:
@@ -75,25 +111,13 @@ def _from_grpc(answer: bytes, _: int) -> NDArray[np.float32]:
     return np.frombuffer(ModelInferResponse.FromString(answer).raw_output_contents[0], "<f4")
 
 
-def _post(body: bytes, *headers: str) -> bytes:
-    lines = ("POST /v2/models/xgboost-model/infer HTTP/1.1", "Host: localhost", *headers)
-    return "\r\n".join((*lines, f"Content-Length: {len(body)}", "", "")).encode() + body
-
-
 def _http_address(server: Server) -> str:
     return server.url.removeprefix("http://")
 
 
 def _ask_http(address: str, request: bytes) -> bytes:
-    host, port = address.split(":")
-    with socket.create_connection((host, int(port)), ANSWER_SECONDS) as connection:
-        connection.sendall(request)
-        response = HTTPResponse(connection)
-        response.begin()
-        answer = response.read()
-    if response.status != 200:
-        raise InvalidRequest(f"{response.status} {answer[:200].decode(errors='replace')}")
-    return answer
+    with connected(address) as connection:
+        return exchanged(connection, request)
 
 
 def _grpc_address(server: Server) -> str:
@@ -110,6 +134,7 @@ def _ask_grpc(address: str, request: bytes) -> bytes:
 
 FORMATS = {
     "json": Format(_json, _from_json, _http_address, _ask_http, "http"),
+    "gzip": Format(_packed, _from_json, _http_address, _ask_http, "http"),
     "binary": Format(_binary, _from_binary, _http_address, _ask_http, "http"),
     "grpc": Format(_grpc, _from_grpc, _grpc_address, _ask_grpc, "grpc"),
 }

@@ -626,7 +626,7 @@ print(json.dumps(found))
 
 def checked(*folders: Path) -> list[tuple[int, str]]:
     """The exit code of `tabserve check` for each folder, and its complaint; in one process with a deadline."""
-    command = [sys.executable, "-c", CHECK, *folders]
+    command: list[str | Path] = [sys.executable, "-c", CHECK, *folders]
     child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return [(code, complaint) for code, complaint in json.loads(child.stdout)]
 

@@ -1,6 +1,8 @@
 """The benchmark runs, and prints what the documents quote; how fast anything is, is not tested."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from bench import rows
 from bench.load import Timing, sent
+from bench.soak import Sample, check
 from bench.targets import TARGETS, Target
 from bench.turn import Turn
 from bench.work import RATIOS, WORK
@@ -141,3 +144,32 @@ def test_a_target_without_both_sides_is_not_found() -> None:
     measured, refused = Turn(timings={"json-1x1": Timing(1.0)}), Turn(timings={"json-1x1": Timing(refused="400")})
     for turns in ({"ours": measured}, {"ours": measured, "stock": Turn()}, {"ours": refused, "stock": measured}):
         assert isnan(target.found(turns))
+
+
+STEADY = [Sample(float(second), 300.0, 20, 8, 1.0, 2.0) for second in range(50)]
+
+
+def test_a_server_that_keeps_its_size_has_soaked_well() -> None:
+    """A rise while it warms up, and peaks, are no growth."""
+    check([sample._replace(memory=100.0) for sample in STEADY[:10]] + STEADY[10:])
+    check([*STEADY[:-1], STEADY[-1]._replace(memory=900.0)])
+
+
+@pytest.mark.parametrize("figure", ["memory", "descriptors", "threads"])
+def test_growth_ends_the_soak_in_one_sentence(figure: str) -> None:
+    """Of whatever the server holds."""
+    grown = [sample._replace(**{figure: getattr(sample, figure) + sample.second}) for sample in STEADY]
+    with pytest.raises(ServerError, match=f"The server's {figure} grew from "):
+        check(grown)
+
+
+def test_the_soak_sends_every_sort_and_writes_what_it_saw(tmp_path: Path) -> None:
+    """For some seconds, by a process of its own; no answer is wrong, whatever the memory does while it warms up."""
+    command = [sys.executable, "-m", "bench", "soak", "--minutes", "0.05", "--out", str(tmp_path)]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+    assert finished.returncode == 0 or " grew from " in finished.stderr, finished.stderr
+    assert "each answered as it should be" in finished.stdout
+    found = json.loads((tmp_path / "soak.json").read_text())
+    assert found["samples"]
+    assert sum(found["sent"].values()) > 0
+    assert "<svg" in (tmp_path / "soak.svg").read_text()

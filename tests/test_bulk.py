@@ -103,7 +103,16 @@ def test_memory_does_not_grow_with_the_file(model_folder: Path, rows: Path, tmp_
 
 def test_the_command_says_how_many_rows_it_scored(model_folder: Path, rows: Path, tmp_path: Path) -> None:
     """One sentence, and no progress bar where nobody watches; by a process of its own."""
-    command = [sys.executable, SCRIPT, "--model", model_folder, "--data", rows, "--out", tmp_path / "scores.csv"]
+    command: list[str | Path] = [
+        sys.executable,
+        SCRIPT,
+        "--model",
+        model_folder,
+        "--data",
+        rows,
+        "--out",
+        tmp_path / "scores.csv",
+    ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (finished.returncode, finished.stderr) == (0, "")
     assert finished.stdout == f"Scored 4,000 rows into {tmp_path / 'scores.csv'}.\n"

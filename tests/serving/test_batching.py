@@ -87,6 +87,19 @@ def test_requests_that_arrive_together_are_joined() -> None:
     assert run(test).calls == [[1, 2, 3], [4, 5, 6]]
 
 
+@pytest.mark.parametrize(("early", "calls"), [([1], [[1], [3]]), ([1, 2], [[1, 2, 3]])])
+def test_only_those_who_have_company_wait_a_turn_for_more(early: list[float], calls: list[list[float]]) -> None:
+    """A lone request does not, though another comes while it waits to be scored."""
+
+    async def test(model: Model) -> None:
+        batcher = Batcher(model, max_batch_size=100)
+        first = tasks(batcher, *map(rows, early))
+        await asyncio.sleep(0)
+        await asyncio.gather(*first, *tasks(batcher, rows(3)))
+
+    assert run(test).calls == calls
+
+
 def test_a_large_request_is_scored_in_slices_between_which_others_get_in() -> None:
     """A small request that arrives during the first slice does not wait for the last."""
 

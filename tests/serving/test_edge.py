@@ -16,10 +16,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import grpc
 import numpy as np
 import pytest
 import requests
 import tritonclient.http
+from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from urllib3.exceptions import NewConnectionError
 
 from santander.problem import PROBLEM
@@ -270,6 +272,13 @@ def test_a_wrong_request_gets_a_sentence_and_harms_no_other(edge: Server, case: 
     assert is_well(edge)
 
 
+@pytest.mark.parametrize("opening", [b"{", b'{"inputs": [{'], ids=["the request", "a tensor"])
+def test_a_crowd_of_members_keeps_nobody_waiting(edge: Server, opening: bytes) -> None:
+    """Reading takes time in proportion to them, not to their square."""
+    crowd = json.dumps({f"member {number}": 0 for number in range(200_000)})[1:-1].encode()
+    assert asked(edge, Sent(opening + crowd + b"," + VALID.removeprefix(opening))).status_code == 200
+
+
 @pytest.mark.parametrize("digits", [19, 20, 30, 38])
 def test_a_long_integer_is_the_number_it_is(edge: Server, digits: int) -> None:
     """As far as a 32-bit float reaches."""
@@ -398,6 +407,19 @@ def test_a_client_that_leaves_does_no_harm(edge: Server, part: float) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # end by a reset
     assert is_well(edge)
     assert b"Traceback" not in edge.log.read_bytes()[before:]
+
+
+@pytest.mark.parametrize("member", ["inputs", "outputs"])
+def test_a_crowd_of_tensors_is_refused_before_it_is_looked_at(edge: Server, member: str) -> None:
+    """Over both transports: two bytes over gRPC would take half a kilobyte here."""
+    sentence = f"The request has 100001 {member}; expected at most 100000."
+    crowd: dict[str, Any] = {member: [{}] * 100_001}
+    answer = asked(edge, Sent(json.dumps({**request(ROW), **crowd}).encode()))
+    assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+    message = dataplane_pb2.ModelInferRequest(model_name="xgboost-model", **crowd)
+    with grpc.insecure_channel(edge.grpc) as channel, pytest.raises(grpc.RpcError) as raised:
+        dataplane_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=SECONDS)  # type: ignore[no-untyped-call]
+    assert (raised.value.code(), raised.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, sentence)
 
 
 def test_metrics_count_answers_and_refusals(edge: Server) -> None:

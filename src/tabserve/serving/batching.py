@@ -29,9 +29,10 @@ class Waiting(NamedTuple):
 class Batcher:
     """Scores the rows of many requests in few calls of the model; for one event loop.
 
-    The requests that arrive in one turn of the loop are joined, in their order, up to `max_batch_size` rows, and scored
-    at its end. A request of more rows is scored in slices, one a turn, between which others get theirs. A request that
-    is cancelled while it waits is not scored.
+    The requests that arrive in one turn of the loop are joined, in their order, up to `max_batch_size` rows. A lone one
+    is scored at the turn's end; several are scored at the end of the next, with those that came meanwhile. A request of
+    more rows is scored in slices, one a turn, between which others get theirs. A request that is cancelled while it
+    waits is not scored.
 
     The model is called in the loop's own thread: a call of at most `max_batch_size` rows takes less time than handing
     it to another thread and waiting for Python's lock.
@@ -105,7 +106,14 @@ class Batcher:
         if self._max_batch_time and sum(len(waiting.features) for waiting in self._waiting) < self._max_batch_size:
             self._next = loop.call_at(self._waiting[0].since + self._max_batch_time, self._score_batch, loop)
         else:
+            self._next = loop.call_soon(self._end_turn, loop)
+
+    def _end_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Score a lone request at once; among several, let those join whose bytes are here but not yet read."""
+        if len(self._waiting) > 1:
             self._next = loop.call_soon(self._score_batch, loop)
+        else:
+            self._score_batch(loop)
 
     def _score_batch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give each of a batch its own scores, or all of them the model's error."""

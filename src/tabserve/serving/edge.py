@@ -91,6 +91,7 @@ class Edge:
         """Take MLServer's app and the way to a model."""
         self._app, self._find, self._limits, self._journal = app, find, limits, journal
         self._receiving = 0  # bytes
+        self._unpacking = asyncio.Lock()  # a few bytes may unpack to as many as a body may have: one at a time
         self.draining = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -130,10 +131,10 @@ class Edge:
                 return self._refused(405, f"Inference takes POST, not {scope['method']}.", None, None, start)
             model.check_room()
             headers = dict(scope["headers"])
-            body = await self._body(headers, receive)
-            document = payload.read(body, headers.get(payload.HEAD_LENGTH))
+            document = payload.read(await self._body(headers, receive), headers.get(payload.HEAD_LENGTH))
             request = model.read(document)
             binary = payload.wanted_binary(document, request.outputs)
+            document = {"id": request.id}  # the rest need not wait in the queue
             answer = model.answer(request)
             outputs = await (_unless_gone(receive, answer) if len(request.features) > model.max_batch_size else answer)
         except TabserveError as error:
@@ -156,14 +157,13 @@ class Edge:
         """
         self._check_size(int(headers.get(b"content-length", b"0")))
         message = await _message(receive)
-        body: bytes = message["body"] if not message.get("more_body") else await self._rest(message["body"], receive)
         encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
-        if encoding != "identity":
-            body = await asyncio.to_thread(payload.inflated, body, encoding, self._limits.max_body_bytes)
-        return body
+        if message.get("more_body"):
+            return await self._rest(message["body"], receive, encoding)
+        return await self._plain(message["body"], encoding)
 
-    async def _rest(self, first: bytes, receive: Receive) -> bytes:
-        """The parts of a body that comes in several."""
+    async def _rest(self, first: bytes, receive: Receive, encoding: str) -> bytes:
+        """A body that comes in several parts."""
         parts, size = [first], len(first)
         self._receiving += size
         try:
@@ -177,9 +177,16 @@ class Edge:
                 self._check_size(size)
                 if self._receiving > self._limits.max_receiving_bytes:
                     raise Overloaded("The server is receiving as much as it may; try again in a second.")
-            return b"".join(parts)
+            parts = [b"".join(parts)]
+            return await self._plain(parts[0], encoding)
         finally:
             self._receiving -= size
+
+    async def _plain(self, body: bytes, encoding: str) -> bytes:
+        if encoding == "identity":
+            return body
+        async with self._unpacking:
+            return await asyncio.to_thread(payload.inflated, body, encoding, self._limits.max_body_bytes)
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_body_bytes:

@@ -15,7 +15,7 @@ from tabserve.errors import InvalidRequest, TabserveError, UnknownModel
 from tabserve.serving.edge import CLOSED, Find, Model, is_ours, made_id
 from tabserve.serving.journal import Journal
 from tabserve.serving.status import FAILED, status
-from tabserve.serving.tensors import Output, Request
+from tabserve.serving.tensors import Output, Request, check_count
 from tabserve.serving.values import DATATYPES, unpacked
 from tabserve.serving.wording import shown
 
@@ -146,6 +146,8 @@ async def _closed(_request: object, context: Any) -> None:  # noqa: ANN401  gRPC
 
 def _document(request: Any) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
     """The request as plain data."""
+    check_count("inputs", len(request.inputs))
+    check_count("outputs", len(request.outputs))
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise InvalidRequest(

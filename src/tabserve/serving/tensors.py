@@ -22,6 +22,9 @@ from tabserve.serving.wording import listed, shown
 MAX_ROWS = 10_000
 """Rows that one request may hold, unless the server's settings say otherwise."""
 
+MAX_TENSORS = 100_000
+"""Inputs or outputs that one request may hold, far more than any model has: each costs hundreds of bytes to look at."""
+
 INPUT = "predict"
 """What the metadata calls the one input tensor; any other name does as well."""
 
@@ -89,6 +92,7 @@ def read(document: object, problem: Problem, max_rows: int = MAX_ROWS) -> Reques
     request = _members(document, "The request", inputs=list)
     if not request["inputs"]:
         raise InvalidRequest("The request has no inputs; expected one tensor, or one for each feature.")
+    check_count("inputs", len(request["inputs"]))
     inputs = [_input(item, f"inputs[{place}]") for place, item in enumerate(request["inputs"])]
     _check_rows(inputs, max_rows)
     outputs = _outputs(request.get("outputs"))
@@ -106,6 +110,16 @@ def _both_classes(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     both = np.empty((len(probability), 2), np.float32)
     both[:, 0], both[:, 1] = 1 - probability, probability
     return both
+
+
+def check_count(name: str, count: int) -> None:
+    """Refuse more inputs or outputs than a request may hold.
+
+    Raises:
+        InvalidRequest: there are more.
+    """
+    if count > MAX_TENSORS:
+        raise InvalidRequest(f"The request has {count} {name}; expected at most {MAX_TENSORS}.")
 
 
 def _members(document: object, place: str, **members: type | tuple[type, ...]) -> dict[str, Any]:
@@ -142,6 +156,7 @@ def _outputs(items: object) -> tuple[str, ...]:
         return tuple(OUTPUTS)
     if not isinstance(items, list):
         raise InvalidRequest(f"The request has {shown(items)} as its 'outputs'; expected a list.")
+    check_count("outputs", len(items))
     names = [_members(item, f"outputs[{place}]", name=str)["name"] for place, item in enumerate(items)]
     for name in names:
         if name not in OUTPUTS:

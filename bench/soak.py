@@ -1,0 +1,193 @@
+"""Good and bad traffic for minutes, while the server's memory, descriptors, threads and latency are watched.
+
+Nothing may grow: the lowest value of the first fifth after warm-up, which is another fifth, is compared with the lowest
+of the last.
+"""
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+from matplotlib.figure import Figure
+
+from bench import memory, traffic
+from bench.messages import FORMATS, connected, exchanged
+from bench.servers import ours
+from bench.work import MODEL
+from santander.sample import sample
+from tabserve import artifact
+from tabserve.errors import ServerError
+from tabserve.process import Server, running
+
+CLIENTS = 4
+
+SAMPLE_SECONDS, SAMPLES = 2.0, 50
+"""How far samples are apart at most, and how many there are at least."""
+
+PROBE_SECONDS = 0.02
+"""Between two requests whose time is taken."""
+
+PARTS = 5
+
+ALLOWED = {"memory": 8.0, "descriptors": 8.0, "threads": 4.0}
+"""What the lowest value may grow by, in the units of a sample."""
+
+
+class Sample(NamedTuple):
+    """What a moment of the soak looked like.
+
+    Attributes:
+        second: since the start.
+        memory: MiB of the server that are in memory.
+        descriptors: files and sockets that it has open.
+        threads: its threads.
+        p50: milliseconds of good requests of one row since the sample before, their median.
+        p99: the same, what one in a hundred exceeds.
+    """
+
+    second: float
+    memory: float
+    descriptors: int
+    threads: int
+    p50: float
+    p99: float
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Its own options."""
+    parser.add_argument("--minutes", type=minutes, default=10.0, help="of traffic (default: %(default)s)")
+    parser.add_argument("--model", type=Path, default=MODEL, help="model folder to serve (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/bench"), help="folder to write to (default: %(default)s)"
+    )
+
+
+def minutes(text: str) -> float:
+    """A time above zero, of at most a day."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1_440:
+        raise argparse.ArgumentTypeError(f"expected minutes, above 0 and at most 1440 (one day), not {text!r}")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Soak, print, and write `soak.json` and `soak.svg`.
+
+    Raises:
+        ServerError: a good request was refused or answered wrongly, a bad one was not refused as it should be, or the
+            server grew.
+    """
+    contender = ours(arguments.model)
+    with running(contender.folder, contender.environment, contender.command) as server:
+        samples, sent, failure = soaked(server, arguments.model, 60 * arguments.minutes)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    found = {"clients": CLIENTS, "sent": sent, "samples": [each._asdict() for each in samples]}
+    (arguments.out / "soak.json").write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    if failure:
+        raise failure
+    plot(samples).savefig(arguments.out / "soak.svg")
+    print(f"{sent.total():,} requests of {len(sent)} sorts, each answered as it should be\n\n{table(samples)}")
+    check(samples)
+
+
+def soaked(server: Server, model: Path, seconds: float) -> tuple[list[Sample], Counter[str], BaseException | None]:
+    """Samples, how often each sort of request was sent, and what went wrong, which ends the soak."""
+    features = sample(max(traffic.SIZES), 1).features
+    positive = artifact.load(model).score(features).probability
+    good = traffic.good(features, np.column_stack([1 - positive, positive]))
+    bad = traffic.bad(features)
+    for send in [*good.values(), *bad.values()]:
+        send(server)  # each once: the largest of them make the server as large as it gets
+    stop = Event()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(traffic.client, server, (good, bad), seed, stop) for seed in range(CLIENTS)]
+        try:
+            samples = _sampled(server, FORMATS["json"].encode(features[:1]), seconds, clients)
+        finally:
+            stop.set()
+    failures = [error for each in clients if (error := each.exception())]
+    sent = sum((each.result() for each in clients if not each.exception()), Counter[str]())
+    return samples, sent, failures[0] if failures else None
+
+
+def check(samples: Sequence[Sample]) -> None:
+    """Compare the lowest values of both ends.
+
+    Raises:
+        ServerError: one has grown.
+    """
+    for figure, allowed in ALLOWED.items():
+        before, after = _ends(samples, figure)
+        if after - before > allowed:
+            raise ServerError(
+                f"The server's {figure} grew from {before:.0f} to {after:.0f}; expected at most {allowed:.0f} more."
+            )
+
+
+def table(samples: Sequence[Sample]) -> str:
+    """The lowest values of both ends."""
+    figures = {
+        "memory": "memory, MiB",
+        "descriptors": "descriptors",
+        "threads": "threads",
+        "p50": "p50, ms",
+        "p99": "p99, ms",
+    }
+    lines = [f"{'lowest of':<16}{'first fifth':>14}{'last fifth':>14}"]
+    for figure, title in figures.items():
+        before, after = _ends(samples, figure)
+        lines.append(f"{title:<16}{before:>14.1f}{after:>14.1f}")
+    return "\n".join(lines)
+
+
+def plot(samples: Sequence[Sample]) -> Figure:
+    """Each figure over time."""
+    figure = Figure((9, 6), dpi=100, layout="constrained")
+    panels = {
+        "memory, MiB": ["memory"],
+        "descriptors, threads": ["descriptors", "threads"],
+        "one row, ms": ["p50", "p99"],
+    }
+    for place, (title, names) in enumerate(panels.items()):
+        axes = figure.add_subplot(len(panels), 1, place + 1)
+        for name in names:
+            axes.plot([each.second for each in samples], [getattr(each, name) for each in samples], label=name)
+        axes.set(ylabel=title, ylim=(0, None))
+        axes.legend(loc="lower right", frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("seconds")
+    return figure
+
+
+def _sampled(server: Server, request: bytes, seconds: float, clients: Sequence[Future[Counter[str]]]) -> list[Sample]:
+    """A sample every now and then, until the time is over or a client failed."""
+    samples: list[Sample] = []
+    start, process = time.perf_counter(), server.process.pid
+    step = min(SAMPLE_SECONDS, seconds / SAMPLES)
+    with connected(FORMATS["json"].address(server)) as connection:
+        while (second := time.perf_counter() - start) < seconds and not any(each.done() for each in clients):
+            latencies = []
+            while (now := time.perf_counter()) < start + second + step:
+                exchanged(connection, request)
+                latencies.append(1_000 * (time.perf_counter() - now))
+                time.sleep(PROBE_SECONDS)
+            held = memory.resident(process) / 2**20, memory.descriptors(process), memory.threads(process)
+            samples.append(Sample(time.perf_counter() - start, *held, *map(float, np.percentile(latencies, [50, 99]))))
+    return samples
+
+
+def _ends(samples: Sequence[Sample], figure: str) -> tuple[float, float]:
+    """The lowest of the first fifth after warm-up, and of the last."""
+    size = -(-len(samples) // PARTS)
+    first, last = samples[size : 2 * size] or samples, samples[-size:]
+    return min(getattr(each, figure) for each in first), min(getattr(each, figure) for each in last)
