@@ -128,7 +128,7 @@ LIES = {
     "negative": (binary(-4), "has -4 as its binary_data_size"),
     "text": (binary("12"), "has '12' as its binary_data_size"),
     "true": (binary(True), "has true as its binary_data_size"),
-    "no multiple": (binary(11, b"\0" * 11), "has a binary_data_size of 11; FP32 needs multiples of 4"),
+    "no multiple": (binary(11, b"\0" * 11), "inputs.0. has 11 bytes; FP32 needs multiples of 4"),
     "data too": (binary(12, data=[1, 2, 3]), "has both data and binary_data_size; send its values once"),
     "nobody's bytes": (binary(None), "add up to 0; expected the same"),
     "parameters no object": (binary(12, parameters=[1]), r"has \[1\] as its 'parameters'; expected an object"),

@@ -15,6 +15,7 @@ from tabserve.errors import UnknownModel
 from tabserve.serving import openapi
 from tabserve.serving.edge import Find
 from tabserve.serving.extensions import Document, Extensions
+from tabserve.serving.status import status
 
 MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
@@ -53,9 +54,9 @@ def _refuse(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, RequestValidationError):
         return _refused(f"The body is not what is expected here: {error.errors()[0]['msg']}.", 400)
     if isinstance(error, UnknownModel):
-        return _refused(str(error), 404)
+        return _refused(str(error), status(error).http)
     return _refused(str(error), error.status_code if isinstance(error, MLServerError) else 500)
 
 
-def _refused(reason: str, status: int, headers: Any = None) -> JSONResponse:  # noqa: ANN401  a mapping, or none
-    return JSONResponse({"error": reason}, status, headers)
+def _refused(reason: str, code: int, headers: Any = None) -> JSONResponse:  # noqa: ANN401  a mapping, or none
+    return JSONResponse({"error": reason}, code, headers)

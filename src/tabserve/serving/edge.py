@@ -7,14 +7,15 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from itertools import count
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar
 
 import orjson
 
-from tabserve.errors import InvalidRequest, Overloaded, TabserveError, TooLarge, UnknownModel
+from tabserve.errors import Overloaded, TabserveError, TooLarge
 from tabserve.serving import payload
 from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits
+from tabserve.serving.status import FAILED, status
 from tabserve.serving.tensors import Output, Request
 
 Message = MutableMapping[str, Any]
@@ -33,8 +34,6 @@ READY = re.compile(r"/v2/health/ready|/v2/models/[^/]+(?:/versions/[^/]+)?/ready
 ADMIN = "/v2/repository/"
 
 CLOSED = "The model repository is closed; an operator opens it by the setting `admin`."
-
-STATUS: dict[type[TabserveError], int] = {UnknownModel: 404, TooLarge: 413, InvalidRequest: 400, Overloaded: 503}
 
 CLOSE = (b"connection", b"close")
 
@@ -66,6 +65,11 @@ class Model(Protocol):
 
 Find = Callable[[str, str | None], Awaitable[Any]]
 """The model of this name and version; raises UnknownModel."""
+
+
+def is_ours(model: Any) -> TypeGuard[Model]:  # noqa: ANN401  any of MLServer's
+    """Whether it can be asked here; not told by its type, as MLServer imports that anew at each load."""
+    return hasattr(model, "answer")
 
 
 class Reply(NamedTuple):
@@ -121,7 +125,7 @@ class Edge:
         try:
             model = await self._find(name, version)
             served = (name, version)
-            if not hasattr(model, "answer"):
+            if not is_ours(model):
                 return None
             if scope["method"] != "POST":
                 return self._refused(405, f"Inference takes POST, not {scope['method']}.", None, None, start)
@@ -134,13 +138,12 @@ class Edge:
             answer = model.answer(request)
             outputs = await (_unless_gone(receive, answer) if len(request.features) > model.max_batch_size else answer)
         except TabserveError as error:
-            status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
-            return self._refused(status, str(error), document, served, start)
+            return self._refused(status(error).http, str(error), document, served, start)
         except Gone:
             raise
         except Exception:
             log.exception("Answering a request failed.")
-            return self._refused(500, "Scoring failed; the server's log says why.", document, served, start)
+            return self._refused(500, FAILED, document, served, start)
         self._journal.answered(name, version, start)
         return _reply(model, request, outputs, binary)
 

@@ -12,7 +12,9 @@ import grpc
 
 from tabserve.errors import UnknownModel
 from tabserve.serving import messages
+from tabserve.serving.edge import Find, is_ours
 from tabserve.serving.metrics import METRICS, Duration
+from tabserve.serving.status import status
 from tabserve.serving.wording import shown
 
 NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
@@ -53,7 +55,7 @@ def statistics(model: Any) -> Document:  # noqa: ANN401
 class Extensions:
     """Answers about the models that are served."""
 
-    def __init__(self, find: Callable[[str, str | None], Awaitable[Any]], every: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, find: Find, every: Callable[[], Awaitable[Any]]) -> None:
         """Take the way to a model, and to all of them; of those of another runtime nothing can be told."""
         self._find, self._every = find, every
 
@@ -71,7 +73,7 @@ class Extensions:
         Raises:
             UnknownModel: there is none of this name and version, or it is of another runtime.
         """
-        models = [await self._ours(name, version)] if name else filter(_is_ours, await self._every())
+        models = [await self._ours(name, version)] if name else filter(is_ours, await self._every())
         return {"model_stats": [statistics(model) for model in models]}
 
     def methods(self) -> dict[str, grpc.RpcMethodHandler]:
@@ -91,7 +93,7 @@ class Extensions:
 
     async def _ours(self, name: str, version: str | None) -> Any:  # noqa: ANN401
         model = await self._find(name, version)
-        if not _is_ours(model):
+        if not is_ours(model):
             raise UnknownModel(f"Model {shown(name)} is of another runtime, which tells neither of these.")
         return model
 
@@ -100,12 +102,7 @@ async def _answered(answer: Callable[[str, str | None], Awaitable[Document]], re
     try:
         return await answer(request.name, request.version or None)
     except UnknownModel as error:
-        return await context.abort(grpc.StatusCode.NOT_FOUND, str(error))  # type: ignore[no-any-return]
-
-
-def _is_ours(model: Any) -> bool:  # noqa: ANN401
-    """Whether it is of our runtime; not told by its type, as MLServer imports that anew at each load."""
-    return hasattr(model, "answer")
+        return await context.abort(status(error).grpc, str(error))  # type: ignore[no-any-return]
 
 
 def _tensor(tensor: Any) -> Document:  # noqa: ANN401  MLServer's type

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.serving.tensors import Output
-from tabserve.serving.values import DATATYPES
+from tabserve.serving.values import DATATYPES, unpacked
 from tabserve.serving.wording import shown
 
 HEAD_LENGTH = b"inference-header-content-length"
@@ -180,14 +180,10 @@ def _array(item: dict[str, Any], place: str, size: object, tail: memoryview) -> 
         )
     if "data" in item:
         raise InvalidRequest(f"{place} has both data and binary_data_size; send its values once.")
-    kind = DATATYPES.get(item.get("datatype", "")) if isinstance(item.get("datatype"), str) else None
-    if kind is None:
-        return []  # of no datatype that holds numbers: the validation says so
-    if size % kind.itemsize:
-        raise InvalidRequest(
-            f"{place} has a binary_data_size of {size}; {item['datatype']} needs multiples of {kind.itemsize}."
-        )
-    return np.frombuffer(tail[:size], kind)
+    datatype = item.get("datatype")
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        return []  # the validation says so
+    return unpacked(tail[:size], datatype, place)
 
 
 def _output(output: Output, tails: list[bytes] | None) -> dict[str, Any]:

@@ -11,21 +11,15 @@ from mlserver.grpc import dataplane_pb2 as messages
 from mlserver.grpc.servicers import InferenceServicer
 from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 
-from tabserve.errors import InvalidRequest, Overloaded, TabserveError, TooLarge, UnknownModel
-from tabserve.serving.edge import CLOSED, Find, Model, made_id
+from tabserve.errors import InvalidRequest, TabserveError, UnknownModel
+from tabserve.serving.edge import CLOSED, Find, Model, is_ours, made_id
 from tabserve.serving.journal import Journal
+from tabserve.serving.status import FAILED, status
 from tabserve.serving.tensors import Output, Request, check_count
-from tabserve.serving.values import DATATYPES
+from tabserve.serving.values import DATATYPES, unpacked
 from tabserve.serving.wording import shown
 
 SERVICE = "inference.GRPCInferenceService"
-
-STATUS: dict[type[TabserveError], grpc.StatusCode] = {
-    UnknownModel: grpc.StatusCode.NOT_FOUND,
-    TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
-    Overloaded: grpc.StatusCode.UNAVAILABLE,
-}
 
 CONTENTS = {
     "FP32": "fp32_contents",
@@ -82,17 +76,16 @@ class Servicer(InferenceServicer):
         try:
             model = await self._find(name, version)
             served = (name, version)
-            if not hasattr(model, "answer"):
+            if not is_ours(model):
                 return await super().ModelInfer(request, context)
             model.check_room()
             valid = model.read(_document(request))
             outputs = await model.answer(valid)
         except TabserveError as error:
-            code = next(code for kind, code in STATUS.items() if isinstance(error, kind))
-            reason = str(error)
+            code, reason = status(error).grpc, str(error)
         except Exception:
             log.exception("Answering a request failed.")
-            code, reason = grpc.StatusCode.INTERNAL, "Scoring failed; the server's log says why."
+            code, reason = grpc.StatusCode.INTERNAL, FAILED
         else:
             self.journal.answered(name, version, start)
             return _response(model, valid, outputs, raw=bool(request.raw_input_contents))
@@ -170,17 +163,11 @@ def _document(request: Any) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
 
 def _tensor(tensor: Any, raw: bytes | None) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
     described = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
-    kind = DATATYPES.get(tensor.datatype)
-    if kind is None:  # the validation says so
+    if tensor.datatype not in DATATYPES:  # the validation says so
         return {**described, "data": []}
     if raw is None:
         return {**described, "data": np.array(getattr(tensor.contents, CONTENTS[tensor.datatype]))}
-    if len(raw) % kind.itemsize:
-        raise InvalidRequest(
-            f"Input {shown(tensor.name)} has {len(raw)} bytes of raw contents; {tensor.datatype} needs multiples of"
-            f" {kind.itemsize}."
-        )
-    return {**described, "data": np.frombuffer(raw, kind)}
+    return {**described, "data": unpacked(raw, tensor.datatype, f"Input {shown(tensor.name)}")}
 
 
 def _response(model: Model, request: Request, outputs: list[Output], *, raw: bool) -> Any:  # noqa: ANN401  protobuf's type

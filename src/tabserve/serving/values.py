@@ -27,6 +27,18 @@ Place = Callable[[int], str]
 """Names the row and column of a value, for a sentence."""
 
 
+def unpacked(raw: bytes | memoryview, datatype: str, place: str) -> NDArray[Any]:
+    """The numbers that lie in bytes, shape (values,).
+
+    Raises:
+        InvalidRequest: about the tensor at this place: its bytes are no whole number of numbers.
+    """
+    kind = DATATYPES[datatype]
+    if len(raw) % kind.itemsize:
+        raise InvalidRequest(f"{place} has {len(raw)} bytes; {datatype} needs multiples of {kind.itemsize}.")
+    return np.frombuffer(raw, kind)
+
+
 def numbers(values: Values, place: Place, *, allow_missing: bool) -> NDArray[Any]:
     """The values as an array of numbers, if float32 can hold each (or, where allowed, it is null or NaN).
 
