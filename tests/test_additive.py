@@ -187,3 +187,12 @@ def test_the_same_seed_gives_the_same_bytes(stumps: AveragedStumps, sample_frame
     assert again.get_booster().save_raw() == stumps.get_booster().save_raw()
     other = clone(stumps).set_params(random_state=8).fit(sample_frame.features, sample_frame.target)
     assert other.get_booster().save_raw() != stumps.get_booster().save_raw()
+
+
+def test_seeds_side_by_side_give_the_model_of_one_after_the_other(sample_frame: Frame) -> None:
+    """To the byte: each is trained on a thread of its own, or all are on one."""
+    models = [
+        AveragedStumps(seeds=2, n_estimators=20, n_jobs=jobs).fit(sample_frame.features, sample_frame.target)
+        for jobs in (1, 2)
+    ]
+    assert models[0].get_booster().save_raw() == models[1].get_booster().save_raw()

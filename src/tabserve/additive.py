@@ -82,8 +82,12 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def fit(self, X: NDArray[np.float32], y: NDArray[np.int8]) -> Self:  # noqa: N803 (scikit-learn's name)
         """Fit one booster per seed and keep their folded mean; X has shape (rows, features), y holds 0 and 1."""
         self.classes_ = np.array([0, 1])
-        side_by_side = Parallel(self.seeds, prefer="threads")
-        self.booster_ = fold(side_by_side(delayed(self._boosted)(seed, X, y) for seed in range(self.seeds)), X)
+        jobs = self.n_jobs or os.cpu_count() or 1
+        side_by_side = Parallel(min(jobs, self.seeds), prefer="threads")
+        each = delayed(self._boosted)
+        self.booster_ = fold(
+            side_by_side(each(seed, max(1, jobs // self.seeds), X, y) for seed in range(self.seeds)), X
+        )
         return self
 
     def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: N803 (scikit-learn's name)
@@ -95,12 +99,10 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """The folded booster, under the name that XGBoost's own classifier uses."""
         return self.booster_
 
-    def _boosted(self, seed: int, features: NDArray[np.float32], target: NDArray[np.int8]) -> xgb.Booster:
+    def _boosted(self, seed: int, threads: int, features: NDArray[np.float32], target: NDArray[np.int8]) -> xgb.Booster:
         own = {name: value for name, value in self.get_params().items() if name != "seeds"}
-        threads = max(1, (self.n_jobs or os.cpu_count() or 1) // self.seeds)
         own |= {"max_depth": 1, "random_state": self.random_state + seed, "n_jobs": threads}
-        stumps = xgb.XGBClassifier(**own)
-        return stumps.fit(features, target).get_booster()
+        return xgb.XGBClassifier(**own).fit(features, target).get_booster()
 
 
 def fold(boosters: Sequence[xgb.Booster], features: NDArray[np.float32]) -> xgb.Booster:
