@@ -1,9 +1,9 @@
 """What a server's process holds, read from Linux' /proc."""
 
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.messages import FORMATS, connected
 from tabserve.process import Server
 
 CONNECTIONS = 1_000
@@ -28,11 +28,11 @@ def threads(process: int) -> int:
 
 def per_connection(server: Server) -> float:
     """Bytes that one idle connection takes, as the mean of many."""
-    host, port = server.url.removeprefix("http://").split(":")
+    address = FORMATS["json"].address(server)
     before = resident(server.process.pid)
     with ExitStack() as opened:
         for _ in range(CONNECTIONS):
-            connection = opened.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            connection = opened.enter_context(connected(address))
         connection.sendall(READY)  # the last one's answer comes once all before it are accepted
         connection.recv(1)
         return (resident(server.process.pid) - before) / CONNECTIONS

@@ -22,7 +22,7 @@ from bench.messages import FORMATS, connected, exchanged
 from bench.servers import ours
 from bench.work import MODEL
 from santander.sample import sample
-from tabserve import artifact
+from tabserve import artifact, option
 from tabserve.errors import ServerError
 from tabserve.process import Server, running
 
@@ -62,22 +62,11 @@ class Sample(NamedTuple):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
-    parser.add_argument("--minutes", type=minutes, default=10.0, help="of traffic (default: %(default)s)")
+    parser.add_argument("--minutes", type=option.minutes, default=10.0, help="of traffic (default: %(default)s)")
     parser.add_argument("--model", type=Path, default=MODEL, help="model folder to serve (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("build/bench"), help="folder to write to (default: %(default)s)"
     )
-
-
-def minutes(text: str) -> float:
-    """A time above zero, of at most a day."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 1_440:
-        raise argparse.ArgumentTypeError(f"expected minutes, above 0 and at most 1440 (one day), not {text!r}")
-    return number
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -80,20 +80,23 @@ def _ids(problem: Problem) -> list[str]:
 def _rows(path: Path, problem: Problem, columns: Columns, member: str) -> Iterator[tuple[Rows, pa.RecordBatch]]:
     """A table's rows, and its texts beside them, a batch at a time."""
     seen = 0
-    for features, texts in batches(path, columns, member, partial(_cells, problem, columns)):
-        ids = texts[problem.id].to_pylist() if problem.id else range(seen, seen + len(features))
+    for features, named, texts in batches(path, columns, member, partial(_cells, problem, columns)):
+        ids = named if problem.id else range(seen, seen + len(features))
         yield Rows(np.array(ids, dtype=np.str_), features), texts
         seen += len(features)
     if not seen:
         raise DataError(f"{path} has a header and no rows; a table needs at least one row below its header.")
 
 
-def _cells(problem: Problem, columns: Columns, batch: pa.RecordBatch) -> tuple[NDArray[np.float32], pa.RecordBatch]:
-    """A batch's features, all finite, and its texts, among them an id for each row."""
-    features, texts = _features(problem, batch), batch.select(columns.texts)
-    if problem.id and not all(ids := texts[problem.id].to_pylist()):
+def _cells(
+    problem: Problem, columns: Columns, batch: pa.RecordBatch
+) -> tuple[NDArray[np.float32], list[str], pa.RecordBatch]:
+    """A batch's features, all finite, the ids of its rows if they have such, and its texts."""
+    features = _features(problem, batch)
+    ids: list[str] = batch[problem.id].to_pylist() if problem.id else []
+    if problem.id and not all(ids):
         raise bad_cell(next(row for row, name in enumerate(ids) if not name), problem.id, "an id", "an empty cell")
-    return features, texts
+    return features, ids, batch.select(columns.texts)
 
 
 def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:

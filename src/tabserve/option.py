@@ -23,13 +23,12 @@ def seed(text: str) -> int:
 
 def seconds(text: str) -> float:
     """A time above zero, of at most a day."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= DAY:
-        raise ArgumentTypeError(f"expected seconds, above 0 and at most {DAY} (one day), not {text!r}")
-    return number
+    return _time(text, DAY, "seconds")
+
+
+def minutes(text: str) -> float:
+    """A time above zero, of at most a day."""
+    return _time(text, DAY // 60, "minutes")
 
 
 def word(text: str) -> str:
@@ -45,6 +44,16 @@ def names(text: str) -> list[str]:
     if not found:
         raise ArgumentTypeError(f"expected names between commas, not {text!r}")
     return found
+
+
+def _time(text: str, most: int, unit: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= most:
+        raise ArgumentTypeError(f"expected {unit}, above 0 and at most {most} (one day), not {text!r}")
+    return number
 
 
 def _whole(text: str, least: int, most: float, expected: str) -> int:

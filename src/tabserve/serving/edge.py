@@ -177,8 +177,9 @@ class Edge:
                 self._check_size(size)
                 if self._receiving > self._limits.max_receiving_bytes:
                     raise Overloaded("The server is receiving as much as it may; try again in a second.")
-            parts = [b"".join(parts)]
-            return await self._plain(parts[0], encoding)
+            body = b"".join(parts)
+            parts.clear()  # a second copy, while the first is unpacked
+            return await self._plain(body, encoding)
         finally:
             self._receiving -= size
 

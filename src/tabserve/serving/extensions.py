@@ -20,7 +20,7 @@ from tabserve.serving.wording import shown
 NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
 """What Triton calls the extensions of the protocol that we have."""
 
-DURATIONS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss")
+DURATIONS = (*messages.FIELDS["InferStatistics"],)
 """What Triton measures; of these we measure `success` and `fail` for each request, `compute_infer` for each call."""
 
 Document = dict[str, Any]

@@ -29,6 +29,7 @@ from tabserve.serving import tensors
 from tabserve.serving.batching import Batcher
 from tabserve.serving.limits import Limits
 from tabserve.serving.metrics import METRICS
+from tabserve.serving.status import FAILED, status
 
 DEFAULT_BATCH_SIZE = 256
 """Rows in a batch where the settings name no `max_batch_size`: more gain little speed and make others wait longer."""
@@ -97,9 +98,9 @@ class TabularModel(MLModel):
         except InvalidRequest as error:
             raise InferenceError(str(error)) from error
         except Overloaded as error:
-            raise MLServerError(str(error), status_code=503) from error
+            raise MLServerError(str(error), status_code=status(error).http) from error
         except Exception as error:
-            raise MLServerError("Scoring failed; the server's log says why.", status_code=500) from error
+            raise MLServerError(FAILED, status_code=500) from error
         return InferenceResponse(
             model_name=self.name,
             model_version=self.version,

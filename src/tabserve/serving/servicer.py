@@ -96,7 +96,7 @@ class Servicer(InferenceServicer):
         try:
             return await self._find(request.name, request.version or None)
         except UnknownModel as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+            await context.abort(status(error).grpc, str(error))
 
 
 class Methods:
