@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from tabserve import option
 
-TYPES: list[Callable[[str], object]] = [option.count, option.threads, option.seed, option.seconds, option.names]
+TYPES: list[Callable[[str], object]] = [
+    option.count,
+    option.threads,
+    option.seed,
+    option.seconds,
+    option.minutes,
+    option.names,
+]
 
 
 @pytest.mark.parametrize(
@@ -22,6 +29,7 @@ TYPES: list[Callable[[str], object]] = [option.count, option.threads, option.see
         (option.seed, "4294967295", 2**32 - 1),
         (option.seconds, "0.5", 0.5),
         (option.seconds, "86400", 86_400.0),
+        (option.minutes, "1440", 1_440.0),
         (option.word, "modèle 模型", "modèle 模型"),
         (option.names, " one,two ,,one", ["one", "two"]),
     ],
@@ -41,6 +49,7 @@ def test_what_is_right_is_read(kind: Callable[[str], object], text: str, value: 
             (option.seconds, text, "seconds, above 0 and at most 86400 (one day)")
             for text in ("0", "-1", "86401", "1e300", "inf", "nan", "soon")
         ),
+        *((option.minutes, text, "minutes, above 0 and at most 1440 (one day)") for text in ("0", "1441", "soon")),
         *((option.word, text, "printable text") for text in ("", " ", "a\nb", "\udcff")),
         *((option.names, text, "names between commas") for text in ("", " , ")),
     ],

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.serving.wire import DEPLOY
 
 from tabserve import artifact
 from tabserve.artifact import Model
 from tabserve.process import Server, running
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 MLSERVER_START = (str(Path(sys.executable).with_name("mlserver")), "start")
 
 

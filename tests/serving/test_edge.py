@@ -22,6 +22,7 @@ import pytest
 import requests
 import tritonclient.http
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
+from tests.serving.wire import DEPLOY, INFER, SECONDS, connected, head
 from urllib3.exceptions import NewConnectionError
 
 from santander.problem import PROBLEM
@@ -30,11 +31,7 @@ from tabserve.frame import Frame
 from tabserve.process import Server, running
 from tabserve.serving.wording import shown
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 MODEL = "/v2/models/xgboost-model"
-INFER = f"{MODEL}/infer"
-SECONDS = 20
-"""That a server may take to answer."""
 CLOSING_SECONDS = 10
 """That it may take to end a connection on which nothing more comes; it is set to 2."""
 MIB = 2**20
@@ -251,17 +248,6 @@ def has_closed(connection: socket.socket) -> bool:
     return True
 
 
-def connected(server: Server) -> socket.socket:
-    """A bare connection."""
-    host, _, port = server.url.removeprefix("http://").rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=SECONDS)
-
-
-def head(length: int) -> bytes:
-    """The head of a request with a body of this length."""
-    return f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
-
-
 @pytest.mark.parametrize("case", REFUSED.values(), ids=list(REFUSED))
 def test_a_wrong_request_gets_a_sentence_and_harms_no_other(edge: Server, case: Case) -> None:
     """As JSON, with its status; the next request is answered."""
@@ -360,7 +346,7 @@ HALF = {
 def test_who_sends_half_a_request_is_not_waited_for(edge: Server) -> None:
     """The connection ends, whichever half it was."""
     with ExitStack() as opened:
-        connections = {name: opened.enter_context(connected(edge)) for name in HALF}
+        connections = {name: opened.enter_context(connected(edge.url)) for name in HALF}
         for name, connection in connections.items():
             connection.sendall(HALF[name])
         assert is_well(edge)
@@ -371,7 +357,7 @@ def test_who_sends_half_a_request_is_not_waited_for(edge: Server) -> None:
 def test_who_drips_a_request_is_not_waited_for_either(edge: Server) -> None:
     """A byte now and then does not keep a connection."""
     deadline = time.monotonic() + CLOSING_SECONDS
-    with connected(edge) as connection, suppress(BrokenPipeError, ConnectionResetError):
+    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(head(9)[:-2] + b"X: ")
         while time.monotonic() < deadline:
             connection.sendall(b"a")
@@ -381,7 +367,7 @@ def test_who_drips_a_request_is_not_waited_for_either(edge: Server) -> None:
 
 def test_an_immense_head_is_refused(edge: Server) -> None:
     """With 400, or by the end of the connection."""
-    with connected(edge) as connection:
+    with connected(edge.url) as connection:
         with suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(head(0)[:-2] + b"X: " + b"a" * 200_000)
         connection.settimeout(CLOSING_SECONDS)
@@ -394,7 +380,7 @@ def test_idle_connections_keep_nobody_from_an_answer(edge: Server) -> None:
     """Three hundred of them."""
     with ExitStack() as opened:
         for _ in range(300):
-            opened.enter_context(connected(edge))
+            opened.enter_context(connected(edge.url))
         assert is_well(edge)
 
 
@@ -402,7 +388,7 @@ def test_idle_connections_keep_nobody_from_an_answer(edge: Server) -> None:
 def test_a_client_that_leaves_does_no_harm(edge: Server, part: float) -> None:
     """In the middle of 10,000 rows, or before their answer."""
     body, before = encoded([0] * 2_000_000, [10_000, 200]), edge.log.stat().st_size
-    with connected(edge) as connection:
+    with connected(edge.url) as connection:
         connection.sendall(head(len(body)) + body[: int(part * len(body))])
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # end by a reset
     assert is_well(edge)
@@ -448,7 +434,7 @@ OVERSIZED = {
 @pytest.mark.parametrize("sent", OVERSIZED.values(), ids=list(OVERSIZED))
 def test_a_body_over_the_limit_is_refused(small: Server, sent: bytes) -> None:
     """Announced or not, before or after it is unpacked."""
-    with connected(small) as connection:
+    with connected(small.url) as connection:
         connection.sendall(sent)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
     assert is_well(small)

@@ -12,13 +12,11 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlserver.grpc import dataplane_pb2
+from tests.serving.wire import INFER, SECONDS, connected, head
 
 from tabserve.process import Server
 
-INFER = "/v2/models/xgboost-model/infer"
 CALL = "/inference.GRPCInferenceService/ModelInfer"
-SECONDS = 20
-"""That a server may take to answer."""
 CLOSING_SECONDS = 10
 """That it may take to end a connection on which nothing more comes; it is set to 2."""
 LOOK_SECONDS = 0.02
@@ -27,7 +25,7 @@ LOOK_SECONDS = 0.02
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}
 DOCUMENT: dict[str, Any] = {"id": "one", "parameters": {}, "inputs": [TENSOR], "outputs": [{"name": "predict_proba"}]}
 BODY = json.dumps(DOCUMENT).encode()
-HEAD = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nX: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n".encode()
+HEAD = head(len(BODY))
 MESSAGE: bytes = dataplane_pb2.ModelInferRequest(
     model_name="xgboost-model",
     inputs=[dataplane_pb2.ModelInferRequest.InferInputTensor(name="x", datatype="FP32", shape=[1, 200])],
@@ -98,12 +96,11 @@ def survives(
 ) -> None:
     """Send each on a connection of its own; all must be answered rightly, or ended before the deadline."""
     before, open_yet = probabilities(server), []
-    host, _, port = address.removeprefix("http://").rpartition(":")
 
     @fuzzed
     @given(messages)
     def send(message: bytes) -> None:
-        connection = socket.create_connection((host, int(port)), timeout=SECONDS)
+        connection = connected(address)
         with suppress(ConnectionError):
             connection.sendall(message)
         if (found := received(connection, LOOK_SECONDS)) is None:
@@ -171,12 +168,11 @@ def test_any_message_is_answered_over_grpc(edge: Server) -> None:
 def test_any_bytes_on_the_port_of_grpc_do_no_harm(edge: Server) -> None:
     """HTTP/2 that breaks off or breaks its rules; other clients are answered."""
     before = probabilities(edge)
-    host, _, port = edge.grpc.rpartition(":")
 
     @fuzzed
     @given(mutated(PREFACE) | st.binary(max_size=99).map(PREFACE.__add__) | st.just(HEAD + BODY))
     def send(message: bytes) -> None:
-        with socket.create_connection((host, int(port)), timeout=SECONDS) as connection, suppress(ConnectionError):
+        with connected(edge.grpc) as connection, suppress(ConnectionError):
             connection.sendall(message)
             received(connection, LOOK_SECONDS)
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import socket
 import struct
 import time
@@ -14,30 +13,19 @@ import grpc
 import pytest
 import requests
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
+from tests.serving.wire import INFER, SECONDS, connected, head, settings_in
 
 from tabserve.process import Server, running
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-MODEL = "/v2/models/xgboost-model"
-SECONDS = 20
-"""That a server may take to answer."""
 QUEUE = 6
 """Rows that one server lets wait, and scores together."""
 MIB = 2**20
 
 
-def settings(folder: Path, **members: object) -> Path:
-    """The project's settings in a folder of its own, the model's with other members."""
-    shutil.copy(DEPLOY / "settings.json", folder)
-    document = json.loads((DEPLOY / "model-settings.json").read_text())
-    (folder / "model-settings.json").write_text(json.dumps(document | members))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def waiting(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that scores nothing before its queue is full."""
-    folder = settings(tmp_path_factory.mktemp("waiting"), max_batch_size=QUEUE, max_batch_time=600)
+    folder = settings_in(tmp_path_factory.mktemp("waiting"), max_batch_size=QUEUE, max_batch_time=600)
     variables = {"TABSERVE_MAX_QUEUE_ROWS": str(QUEUE), "TABSERVE_MAX_RECEIVING_BYTES": str(MIB)}
     with running(folder, {"TABSERVE_MODEL": str(model_folder), **variables}) as started:
         yield started
@@ -59,7 +47,7 @@ def body(rows: int, padding: int = 0) -> bytes:
 
 def asked(server: Server, sent: bytes, timeout: float = SECONDS, **headers: str) -> requests.Response:
     """The answer over REST."""
-    return requests.post(f"{server.url}{MODEL}/infer", data=sent, headers=headers, timeout=timeout)
+    return requests.post(server.url + INFER, data=sent, headers=headers, timeout=timeout)
 
 
 def message(rows: int) -> dataplane_pb2.ModelInferRequest:
@@ -88,17 +76,6 @@ def metric(server: Server, name: str) -> float:
     )
     assert found, f"no metric {name}"
     return float(found[1])
-
-
-def connected(address: str) -> socket.socket:
-    """A bare connection."""
-    host, _, port = address.removeprefix("http://").rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=SECONDS)
-
-
-def head(length: int) -> bytes:
-    """The head of a request with a body of this length."""
-    return f"POST {MODEL}/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
 def reset(connection: socket.socket) -> None:

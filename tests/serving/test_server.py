@@ -28,6 +28,7 @@ from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferResponseConverter
 from mlserver.types import InferenceRequest, InferenceResponse, RequestOutput
 from numpy.typing import NDArray
+from tests.serving.wire import settings_in
 
 from santander.problem import PROBLEM
 from tabserve import frame
@@ -292,14 +293,6 @@ def ran(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
 
 
-def copied(folder: Path, **model_settings: Any) -> Path:  # noqa: ANN401  any JSON
-    """The project's settings in a folder of its own, the model's with other members."""
-    shutil.copy(DEPLOY / "settings.json", folder)
-    document = json.loads((DEPLOY / "model-settings.json").read_text())
-    (folder / "model-settings.json").write_text(json.dumps(document | model_settings))
-    return folder
-
-
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`serve` in this process, for what ends before a server starts; on free ports and the usual event loop."""
@@ -344,7 +337,7 @@ def test_wrong_settings_are_named(
     start: Callable[..., None], tmp_path: Path, name: str, content: str, sentence: str
 ) -> None:
     """The file, the setting and what was found there."""
-    (copied(tmp_path) / name).write_text(content)
+    (settings_in(tmp_path) / name).write_text(content)
     with pytest.raises(ServerError, match=sentence):
         start(tmp_path)
 
@@ -352,7 +345,7 @@ def test_wrong_settings_are_named(
 def test_senseless_batch_limits_are_refused_before_the_start(start: Callable[..., None], tmp_path: Path) -> None:
     """Not by MLServer's traceback."""
     with pytest.raises(ServerError, match="expected rows of at least 1 and seconds of at least 0"):
-        start(copied(tmp_path, max_batch_time=-1))
+        start(settings_in(tmp_path, max_batch_time=-1))
 
 
 def test_a_damaged_model_folder_is_refused_before_the_start(
@@ -362,7 +355,7 @@ def test_a_damaged_model_folder_is_refused_before_the_start(
     broken = shutil.copytree(model_folder, tmp_path / "model")
     (broken / "model.ubj").write_bytes(b"")
     with pytest.raises(ArtifactError, match=r"model\.ubj does not have the checksum"):
-        start(copied(tmp_path))
+        start(settings_in(tmp_path))
     with pytest.raises(ArtifactError, match=r"other.* expected a whole model folder"):
         start(DEPLOY, tmp_path / "other")
 
@@ -419,7 +412,7 @@ def test_the_metrics_port_may_be_taken_where_metrics_are_off(
 ) -> None:
     """What is wrong is then another port."""
     settings = json.loads((DEPLOY / "settings.json").read_text())
-    (copied(tmp_path) / "settings.json").write_text(
+    (settings_in(tmp_path) / "settings.json").write_text(
         json.dumps(settings | {"metrics_endpoint": None, "http_port": 70_000})
     )
     monkeypatch.setenv("MLSERVER_METRICS_PORT", "70001")
@@ -447,7 +440,7 @@ def test_a_model_that_fails_to_load_ends_the_server_with_an_error(tmp_path: Path
         "    async def load(self):\n"
         "        raise RuntimeError('not today')\n"
     )
-    copied(tmp_path, implementation="failing.Failing")
+    settings_in(tmp_path, implementation="failing.Failing")
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), map(str, free_ports(3)), strict=True))
     variables = {f"MLSERVER_{name}_PORT": port for name, port in ports.items()}
     environment = {**os.environ, "MLSERVER_HOST": "127.0.0.1", **variables}

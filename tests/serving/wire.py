@@ -1,0 +1,31 @@
+"""What tests put on a server's socket by hand, and the settings of a server of their own."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+INFER = "/v2/models/xgboost-model/infer"
+SECONDS = 20
+"""That a server may take to answer."""
+
+
+def connected(address: str) -> socket.socket:
+    """A bare connection."""
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=SECONDS)
+
+
+def head(length: int) -> bytes:
+    """The head of a request with a body of this length."""
+    return f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def settings_in(folder: Path, **members: Any) -> Path:  # noqa: ANN401  any JSON
+    """The project's settings in a folder of its own, the model's with other members."""
+    shutil.copy(DEPLOY / "settings.json", folder)
+    document = json.loads((DEPLOY / "model-settings.json").read_text())
+    (folder / "model-settings.json").write_text(json.dumps(document | members))
+    return folder
