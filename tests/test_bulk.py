@@ -1,7 +1,10 @@
 """Scoring files: every row once, in order, with the model's own answers; whole or not at all."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -138,6 +141,36 @@ def test_the_command_ends_with_one_sentence_on_bad_input(
     assert finished.returncode == code, finished.stderr
     assert "Traceback" not in finished.stderr
     assert not list(tmp_path.iterdir())
+
+
+def wait_until_idle(pid: int, seconds: float) -> None:
+    """Wait until a process takes no more processor time; fails when it goes on."""
+    deadline, before, now = time.monotonic() + seconds, "", "unknown"
+    while now != before:
+        assert time.monotonic() < deadline, f"The process was still at work after {seconds:.0f} s."
+        time.sleep(0.5)
+        before, now = now, " ".join(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13])
+
+
+@pytest.mark.timeout(60)
+def test_one_interrupt_is_enough_while_a_pipe_says_nothing(model_folder: Path, rows: Path, tmp_path: Path) -> None:
+    """Who waits for rows that never come presses Ctrl-C once; nothing is left behind."""
+    pipe, out = tmp_path / "pipe.csv", tmp_path / "out" / "scores.csv"
+    out.parent.mkdir()
+    os.mkfifo(pipe)
+    command: list[str | Path] = [sys.executable, SCRIPT, "--model", model_folder, "--data", pipe, "--out", out]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            with pipe.open("wb") as writer:
+                writer.write(rows.read_bytes())
+                writer.flush()
+                wait_until_idle(child.pid, seconds=30)
+                child.send_signal(signal.SIGINT)
+                said = child.communicate(timeout=30)[1]
+        finally:
+            child.kill()
+    assert (child.returncode, said) == (130, "Interrupted; nothing was left behind.\n")
+    assert not list(out.parent.iterdir())
 
 
 def test_help_is_a_good_page(score: Score) -> None:

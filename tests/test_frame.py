@@ -206,6 +206,35 @@ def test_a_null_target_is_an_empty_cell(path: Path) -> None:
     assert str(error.value).endswith(said)
 
 
+FAULTS = {
+    "label": ("x{},2,1,2", "column 'default': expected '0' or '1'"),
+    "id": (",1,1,2", "column 'customer': expected an id"),
+    "text": ("x{},1,one,2", "column 'income': expected a number, found 'one'"),
+    "text on the right": ("x{},1,1,two", "column 'age': expected a number, found 'two'"),
+    "empty": ("x{},1,,2", "column 'income': expected a number, found an empty cell"),
+    "infinite": ("x{},1,1,inf", "column 'age': expected a number, found inf"),
+    "short": ("x{},1,1", "expected 4 columns, found 3"),
+}
+
+
+@given(faults=st.lists(st.sampled_from(["", "", *FAULTS]), min_size=1).filter(any))
+def test_of_many_bad_rows_the_first_is_named(faults: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever is wrong with it, and with those below."""
+    rows = [FAULTS[fault][0].format(row) if fault else f"x{row},1,1,2" for row, fault in enumerate(faults)]
+    first = next(row for row, fault in enumerate(faults) if fault)
+    said = refused(write(tmp_path_factory.getbasetemp() / "faults.csv", *rows))
+    assert said.startswith(f", row {first + 1}")
+    assert FAULTS[faults[first]][1] in said
+
+
+def test_an_id_may_be_any_text(path: Path) -> None:
+    """To its last character; and a long one costs its neighbours nothing."""
+    ids = ["a\0", "b ", "x" * 1_000_000, "ção"]
+    frame = read(write(path, *(f'"{name}",{row % 2},1,2' for row, name in enumerate(ids))), PROBLEM)
+    assert frame.ids.tolist() == ids
+    assert frame.ids.nbytes < 1000
+
+
 def scored_rows(path: Path, problem: Problem = PROBLEM) -> Iterator[Rows]:
     """Rows to score, a few at a time."""
     with pytest.MonkeyPatch.context() as patch:

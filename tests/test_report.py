@@ -96,7 +96,7 @@ def test_columns_are_described(sample_frame: Frame) -> None:
     problem = replace(sample_frame.problem, features=("x", "y"))
     features = np.array([[1, 5], [1, np.nan], [3, 5], [3, 5]], dtype=np.float32)
     target = np.array([0, 0, 1, 1], np.int8)
-    table = report.columns_table(Frame(np.arange(4).astype(np.str_), features, target, problem))
+    table = report.columns_table(Frame(np.arange(4).astype(np.str_).astype(np.object_), features, target, problem))
     assert table["missing"].tolist() == [0, 1]
     assert table["distinct"].tolist() == [2, 1]
     assert table["most repeated"].tolist() == [2, 3]

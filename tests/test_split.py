@@ -24,7 +24,7 @@ def frames(draw: st.DrawFn, smallest: int = 1) -> Frame:
     np.random.default_rng(draw(st.integers(0, 99))).shuffle(target)
     rows = np.arange(len(target))
     problem = replace(PROBLEM, folds=folds, holdout=holdout, seed=draw(st.integers(0, 99)))
-    return Frame(rows.astype(np.str_), rows[:, np.newaxis].astype(np.float32), target, problem)
+    return Frame(rows.astype(np.str_).astype(np.object_), rows[:, np.newaxis].astype(np.float32), target, problem)
 
 
 def named(frame: Frame) -> list[str]:
@@ -54,7 +54,12 @@ def test_too_few_rows_of_a_class_are_counted(positives: int, folds: int) -> None
     """What suffices is accepted, and one less is refused with the number that is needed."""
     target = np.repeat([0, 1], [500, positives]).astype(np.int8)
     problem = replace(PROBLEM, folds=folds)
-    frame = Frame(np.arange(len(target)).astype(np.str_), np.zeros((len(target), 1), np.float32), target, problem)
+    frame = Frame(
+        np.arange(len(target)).astype(np.str_).astype(np.object_),
+        np.zeros((len(target), 1), np.float32),
+        target,
+        problem,
+    )
     needed = max(int(np.ceil(folds / 0.8)), 5)
     if positives >= needed:
         assert hold_out(frame).development.target.sum() >= folds
@@ -102,7 +107,7 @@ def test_every_row_can_be_drawn() -> None:
     """A subset prefers no place in the table: over many seeds each row comes as often as its share says."""
     rows, seeds, size = 50, 400, 10
     target = (np.arange(rows) % 5 == 0).astype(np.int8)
-    frame = Frame(np.arange(rows).astype(np.str_), np.zeros((rows, 1), np.float32), target, PROBLEM)
+    frame = Frame(np.arange(rows).astype(np.str_).astype(np.object_), np.zeros((rows, 1), np.float32), target, PROBLEM)
     drawn = [subset(replace(frame, problem=replace(PROBLEM, seed=seed)), size).ids for seed in range(seeds)]
     counts = np.bincount(np.concatenate(drawn).astype(int), minlength=rows)
     share = size / rows

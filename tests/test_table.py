@@ -159,7 +159,6 @@ def test_an_empty_cell_is_null_however_it_is_spelled(spelling: str, tmp_path: Pa
         pytest.param(lambda text: text.rstrip("\n"), id="no line end at the end"),
         pytest.param(lambda text: text.rstrip("\n") + "\r", id="CR at the end"),
         pytest.param(lambda text: "\n\r\n" + text + "\n\n", id="blank lines"),
-        pytest.param(lambda text: text.replace("c\n", "c  \r\n"), id="spaces behind the header"),
         pytest.param(lambda text: "\ufeff" + text.replace("id", '"id"'), id="byte order mark before a quote"),
         pytest.param(lambda text: text.replace("1.5", "+1.5"), id="plus sign"),
         pytest.param(lambda text: text.replace("1.5", '"1.5"'), id="quotes"),
@@ -205,6 +204,30 @@ def test_a_near_name_is_suggested(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("incme,age\n1,2\n")
     assert refused(path, Columns(["income", "age"], [])) == f"{path} lacks 'income'; did you mean 'incme'?"
+
+
+def test_a_space_belongs_to_a_name(tmp_path: Path) -> None:
+    """Also behind the last one, where nobody sees it."""
+    path = tmp_path / "table.csv"
+    path.write_text("income ,age \r\n1,2\r\n")
+    assert read(path, Columns(["income ", "age "], [])).to_pylist() == [{"income ": 1.0, "age ": 2.0}]
+    assert refused(path, Columns(["income ", "age"], [])) == f"{path} lacks 'age'; did you mean 'age '?"
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_any_number_of_blank_lines_may_stand_before_the_header(tmp_path: Path) -> None:
+    """More than a block of them as well."""
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"\n\r\n" * SMALL_BLOCK + CSV)
+    assert read(path).num_rows == 50
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_blank_line_of_a_single_column_is_an_empty_cell(tmp_path: Path) -> None:
+    """To leave it out would give its row's answer to the next one."""
+    path = tmp_path / "table.csv"
+    path.write_text("a\n" + "1\n\n2\n" * 200)
+    assert read(path, Columns(["a"], []))["a"].to_pylist() == [1.0, None, 2.0] * 200
 
 
 def test_many_names_are_cut_short(tmp_path: Path) -> None:
@@ -285,6 +308,19 @@ def test_a_zip_without_the_csv_lists_what_it_has(tmp_path: Path) -> None:
         archive.writestr("test.csv", CSV)
     said = "holds no wanted.csv, only 'test.csv'; unpack the csv you mean."
     assert refused(tmp_path / "t.zip") == f"{tmp_path / 't.zip'} {said}"
+
+
+def test_an_empty_zip_is_called_so(tmp_path: Path) -> None:
+    """It has nothing to list."""
+    zipfile.ZipFile(tmp_path / "t.zip", "w").close()
+    assert refused(tmp_path / "t.zip") == f"{tmp_path / 't.zip'} holds no wanted.csv, it is an empty archive."
+
+
+def test_a_number_that_is_none_is_no_text(tmp_path: Path) -> None:
+    """Pandas writes a column of whole numbers with a gap as floats and NaN."""
+    columns = {"a": [1, 2], "b": [1, 2], "c": [1, 2], "id": [7.0, float("nan")]}
+    pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet")["id"].to_pylist() == ["7", None]
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.struct({"x": pa.int8()}), pa.timestamp("us")])

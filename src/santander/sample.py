@@ -94,7 +94,7 @@ def sample(rows: int, seed: int = 0) -> Frame:
     for column, shape in enumerate(shapes()):
         values = shape.from_normal(rng.standard_normal(rows)) * sd[target, column] + mean[target, column]
         features[:, column] = values.clip(low[column], high[column]).round(DECIMALS)
-    ids = np.array([f"synthetic_{row}" for row in range(rows)])
+    ids = np.array([f"synthetic_{row}" for row in range(rows)], np.object_)
     return Frame(ids, features, target, PROBLEM)
 
 

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import pyarrow as pa
@@ -62,7 +62,7 @@ def header(block: bytes) -> tuple[list[str], bytes]:
     first = FIRST_ROW.match(block)
     if not first:
         raise _endless(0)
-    line = first[0].rstrip()
+    line = first[0].rstrip(b"\r\n")
     if b"\r" in line.replace(b"\r\n", b""):  # the first line that ends otherwise would be taken for the header
         raise BadRow(0, "ends a line with CR alone; save the file with LF or CRLF line ends")
     if b"\0" in line:
@@ -70,8 +70,10 @@ def header(block: bytes) -> tuple[list[str], bytes]:
     return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n")).schema.names, block[first.end() :]
 
 
-def parse(block: bytes, names: list[str], schema: pa.Schema) -> pa.Table:
+def parse(block: bytes, names: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Parse a block into the columns of the schema, or all of them into text where a cell is not of its column's type.
+
+    What stands above a bad row comes before it is raised.
 
     Args:
         block: whole rows, without a header.
@@ -85,32 +87,41 @@ def parse(block: bytes, names: list[str], schema: pa.Schema) -> pa.Table:
     if _end(block) < len(block):
         raise _endless(1)
     try:
-        return _parse(block, names, schema, pyarrow.csv.ParseOptions(newlines_in_values=True))
+        yield from _parse(block, names, schema).to_batches()
     except pa.ArrowInvalid:
         block.decode()
-        return _parse_texts(block, names, schema.names)
+        yield from _parse_texts(block, names, schema.names)
 
 
-def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> pa.Table:
+def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[pa.RecordBatch]:
     bad: list[pyarrow.csv.InvalidRow] = []
 
     def skip(row: pyarrow.csv.InvalidRow) -> str:
         bad.append(row)
         return "skip"
 
-    options = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
-    table = _parse(block, names, pa.schema([(name, pa.string()) for name in wanted]), options)
+    table = _parse(block, names, pa.schema([(name, pa.string()) for name in wanted]), skip)
+    yield from table[: bad[0].number - 1 if bad else None].to_batches()
     if bad:
         raise BadRow(bad[0].number, f"expected {bad[0].expected_columns} columns, found {bad[0].actual_columns}")
-    return table
 
 
-def _parse(block: bytes, names: list[str], schema: pa.Schema, options: pyarrow.csv.ParseOptions) -> pa.Table:
+def _parse(
+    block: bytes,
+    names: list[str],
+    schema: pa.Schema,
+    on_bad_row: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
+) -> pa.Table:
     read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
+    split = pyarrow.csv.ParseOptions(
+        newlines_in_values=True,
+        ignore_empty_lines=len(names) > 1,  # a column alone may have an empty cell, and that is all of its line
+        invalid_row_handler=on_bad_row,
+    )
     convert = pyarrow.csv.ConvertOptions(
         column_types=schema, include_columns=schema.names, null_values=MISSING, strings_can_be_null=False
     )
-    return pyarrow.csv.read_csv(pa.BufferReader(block), read, options, convert)
+    return pyarrow.csv.read_csv(pa.BufferReader(block), read, split, convert)
 
 
 def _endless(row: int) -> BadRow:

@@ -1,7 +1,7 @@
 """A file of rows in, a file of labels and probabilities out, in constant memory."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,13 +44,15 @@ def score_file(model: Model, path: Path, out: Path) -> int:
 
 
 def _scored(model: Model, path: Path) -> Iterator[tuple[Rows, Scores]]:
-    """Score each batch while the next one is read."""
-    batches = stream(path, model.problem)
-    with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = reader.submit(next, batches, None)
-            yield batch, model.score(batch.features)
+    """Score each batch while the next one is read; whoever has enough of waiting for a slow pipe can interrupt it."""
+    with ThreadPoolExecutor(1) as scorer:
+        scoring: tuple[Rows, Future[Scores]] | None = None
+        for batch in stream(path, model.problem):
+            done, scoring = scoring, (batch, scorer.submit(model.score, batch.features))
+            if done:
+                yield done[0], done[1].result()
+        if scoring:
+            yield scoring[0], scoring[1].result()
 
 
 def _columns(scores: Scores) -> list[pa.Array]:

@@ -57,8 +57,10 @@ def _column(path: Path, column: pa.Array, field: pa.Field) -> pa.Array:
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """Text as text; numbers rounded to float64, also from text, which is then read as a csv's."""
-    if pa.types.is_primitive(column.type):
+    if kind == pa.float64() and pa.types.is_primitive(column.type):
         return column.cast(kind, safe=False)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
     text = column.cast(pa.string())
     if kind == pa.string():
         return text

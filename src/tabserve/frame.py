@@ -1,10 +1,11 @@
 """A table on disk in, validated arrays out."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +15,16 @@ from numpy.typing import NDArray
 from tabserve.columns import Columns, bad_cell
 from tabserve.errors import DataError
 from tabserve.problem import Problem
-from tabserve.table import batches, listed, located
+from tabserve.table import batches, listed
+
+Part = TypeVar("Part", bound="Rows")
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows to score: ids of shape (rows,) and float32 features of shape (rows, features)."""
+    """Rows to score: ids (texts, shape (rows,)) and float32 features of shape (rows, features)."""
 
-    ids: NDArray[np.str_]
+    ids: NDArray[np.object_]
     features: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -51,12 +54,11 @@ def read(path: Path, problem: Problem) -> Frame:
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
-    columns = Columns(problem.features, [*_ids(problem), problem.target])
-    parts, texts = zip(*_rows(path, problem, columns, "train.csv"), strict=True)
-    ids = np.concatenate([part.ids for part in parts])
-    _refuse_repeated(path, ids)
-    target = _target(path, problem, pa.chunked_array([text[problem.target] for text in texts]))
-    return Frame(ids, np.concatenate([part.features for part in parts]), target, problem)
+    columns = Columns(problem.features, [*_id(problem), problem.target])
+    frame = _joined(_parts(path, problem, columns, "train.csv", partial(_labelled, problem)), problem)
+    _refuse_repeated(path, frame.ids)
+    _refuse_one_class(path, frame)
+    return frame
 
 
 def stream(path: Path, problem: Problem) -> Iterator[Rows]:
@@ -69,37 +71,62 @@ def stream(path: Path, problem: Problem) -> Iterator[Rows]:
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
-    columns = Columns(problem.features, _ids(problem), [problem.target])
-    yield from (rows for rows, _ in _rows(path, problem, columns, "test.csv"))
+    columns = Columns(problem.features, _id(problem), [problem.target])
+    yield from _parts(path, problem, columns, "test.csv", partial(_rows, problem))
 
 
-def _ids(problem: Problem) -> list[str]:
+def _id(problem: Problem) -> list[str]:
     return [problem.id] if problem.id else []
 
 
-def _rows(path: Path, problem: Problem, columns: Columns, member: str) -> Iterator[tuple[Rows, pa.RecordBatch]]:
-    """A table's rows, and its texts beside them, a batch at a time."""
+def _parts(
+    path: Path, problem: Problem, columns: Columns, member: str, convert: Callable[[pa.RecordBatch], Part]
+) -> Iterator[Part]:
+    """A table, a batch at a time; rows without an id are numbered over all of them."""
     seen = 0
-    for features, named, texts in batches(path, columns, member, partial(_cells, problem, columns)):
-        ids = named if problem.id else range(seen, seen + len(features))
-        yield Rows(np.array(ids, dtype=np.str_), features), texts
-        seen += len(features)
+    for part in batches(path, columns, member, convert):
+        yield part if problem.id else replace(part, ids=_numbers(seen, len(part)))
+        seen += len(part)
     if not seen:
         raise DataError(f"{path} has a header and no rows; a table needs at least one row below its header.")
 
 
-def _cells(
-    problem: Problem, columns: Columns, batch: pa.RecordBatch
-) -> tuple[NDArray[np.float32], list[str], pa.RecordBatch]:
-    """A batch's features, all finite, the ids of its rows if they have such, and its texts."""
-    features = _features(problem, batch)
-    ids: list[str] = batch[problem.id].to_pylist() if problem.id else []
-    if problem.id and not all(ids):
-        raise bad_cell(next(row for row, name in enumerate(ids) if not name), problem.id, "an id", "an empty cell")
-    return features, ids, batch.select(columns.texts)
+def _numbers(start: int, rows: int) -> NDArray[np.object_]:
+    return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
+
+
+def _joined(parts: Iterator[Frame], problem: Problem) -> Frame:
+    """One frame of many, in memory that holds their features once: the array grows where it is."""
+    features, ids, target = np.empty((0, len(problem.features)), np.float32), [], []
+    for part in parts:
+        above = len(features)
+        features.resize((above + len(part), features.shape[1]), refcheck=False)
+        features[above:] = part.features
+        ids.append(part.ids)
+        target.append(part.target)
+    return Frame(np.concatenate(ids), features, np.concatenate(target), problem)
+
+
+def _labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
+    rows = _rows(problem, batch)
+    return Frame(rows.ids, rows.features, _target(problem, batch[problem.target]), problem)
+
+
+def _rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
+    return Rows(_ids(problem, batch), _features(problem, batch))
+
+
+def _ids(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
+    if not problem.id:
+        return _numbers(0, len(batch))
+    ids: NDArray[np.object_] = batch[problem.id].to_numpy(zero_copy_only=False)
+    if not ids.all():
+        raise bad_cell(int(np.argmin(ids.astype(bool))), problem.id, "an id", "an empty cell")
+    return ids
 
 
 def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
+    """The features, all finite, or missing where they may be."""
     numbers = batch.select(problem.features).to_tensor(null_to_nan=True, row_major=True).to_numpy()
     with np.errstate(over="ignore"):
         features: NDArray[np.float32] = numbers.astype(np.float32)
@@ -113,27 +140,29 @@ def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
     return features
 
 
-def _target(path: Path, problem: Problem, spelled: pa.ChunkedArray) -> NDArray[np.int8]:
-    """Labels as 0 and 1; both must occur, and nothing else."""
+def _target(problem: Problem, spelled: pa.Array) -> NDArray[np.int8]:
+    """Labels as 0 and 1."""
     spelled = spelled.fill_null("")
     codes = pc.index_in(spelled, value_set=pa.array(problem.labels, pa.string()))
     if codes.null_count:
-        row, values = int(np.argmax(codes.is_null().to_numpy())), sorted(spelled.unique().to_pylist())
+        row, values = (
+            int(np.argmax(codes.is_null().to_numpy(zero_copy_only=False))),
+            sorted(spelled.unique().to_pylist()),
+        )
         expected = " or ".join(map(repr, problem.labels))
         label = spelled[row].as_py()
         found = repr(label) if label else "an empty cell"
-        found += f"; the column holds {listed(values)}"
-        raise located(path, bad_cell(row, problem.target, expected, found))
-    if len(codes.unique()) == 1:
-        only = spelled[0].as_py()
-        raise DataError(
-            f"{path} has only {only!r} in column {problem.target!r}; a classifier needs rows of both classes."
-        )
+        raise bad_cell(row, problem.target, expected, f"{found}; the column holds {listed(values)}")
     return np.asarray(codes, dtype=np.int8)
 
 
-def _refuse_repeated(path: Path, ids: NDArray[np.str_]) -> None:
-    names = ids.tolist()
-    if len(set(names)) < len(names):
-        first, times = Counter(names).most_common(1)[0]
+def _refuse_repeated(path: Path, ids: NDArray[np.object_]) -> None:
+    if len(set(ids)) < len(ids):
+        first, times = Counter(ids).most_common(1)[0]
         raise DataError(f"{path} has the id {first!r} {times} times; every row needs an id of its own.")
+
+
+def _refuse_one_class(path: Path, frame: Frame) -> None:
+    if len(found := np.unique(frame.target)) == 1:
+        only, name = frame.problem.labels[found[0]], frame.problem.target
+        raise DataError(f"{path} has only {only!r} in column {name!r}; a classifier needs rows of both classes.")

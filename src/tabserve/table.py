@@ -60,8 +60,14 @@ def batches(
     """
     seen, schema = 0, columns.schema()
 
+    def convert_typed(batch: pa.RecordBatch) -> Converted:
+        return convert(typed(path, batch, schema))
+
     def finish(batch: pa.RecordBatch) -> tuple[int, Converted]:
-        return batch.num_rows, convert(typed(path, batch, schema))
+        try:
+            return batch.num_rows, convert_typed(batch)
+        except BadRow as error:
+            raise _first(error, batch, convert_typed) from error
 
     finished = (
         _parquet(path, columns, finish) if path.suffix.lower() == ".parquet" else _csv(path, columns, member, finish)
@@ -83,6 +89,18 @@ def located(path: Path, bad: BadRow, seen: int = 0) -> DataError:
     return DataError(f"{path}, {place}: {bad}.")
 
 
+def _first(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch], object]) -> BadRow:
+    """The first of a batch's bad rows, of which `bad` is one; each column and each check knows only its own."""
+    while bad.row > 1:
+        try:
+            convert(batch[: bad.row - 1])
+        except BadRow as above:
+            bad = above
+        else:
+            break
+    return bad
+
+
 def listed(names: Sequence[str]) -> str:
     """The first names of a list, and how many more there are."""
     shown = ", ".join(repr(name) for name in names[:5])
@@ -96,11 +114,11 @@ def _csv(
     schema = columns.schema()
     with _opened(path, member) as file, ThreadPoolExecutor(os.cpu_count()) as threads:
         whole_rows = blocks(file)
-        names, rows = header(next(whole_rows, b"\n"))
+        names, rows = header(next((block for block in whole_rows if block.strip(b"\r\n")), b"\n"))
         _check_names(path, names, columns)
 
         def work(block: bytes) -> list[Converted]:
-            return [finish(batch) for batch in parse(block, names, schema).to_batches()]
+            return [finish(batch) for batch in parse(block, names, schema)]
 
         waiting: deque[Future[list[Converted]]] = deque()
         for block in filter(None, chain([rows], whole_rows)):
@@ -124,10 +142,9 @@ def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
     """The csv's bytes, unpacked."""
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive:
-            if member not in archive.namelist():
-                raise DataError(
-                    f"{path} holds no {member}, only {listed(archive.namelist())}; unpack the csv you mean."
-                )
+            if member not in (held := archive.namelist()):
+                reason = f"only {listed(held)}; unpack the csv you mean" if held else "it is an empty archive"
+                raise DataError(f"{path} holds no {member}, {reason}.")
             with archive.open(member) as file:
                 yield file
     else:
