@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabserve.columns import Columns, bad_cell
@@ -109,7 +108,7 @@ def _joined(parts: Iterator[Frame], problem: Problem) -> Frame:
 
 def _labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
     rows = _rows(problem, batch)
-    return Frame(rows.ids, rows.features, _target(problem, batch[problem.target]), problem)
+    return Frame(rows.ids, rows.features, _target(problem, batch), problem)
 
 
 def _rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
@@ -119,7 +118,7 @@ def _rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
 def _ids(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
     if not problem.id:
         return _numbers(0, len(batch))
-    ids: NDArray[np.object_] = batch[problem.id].to_numpy(zero_copy_only=False)
+    ids = np.array(batch[problem.id].to_pylist(), np.object_)  # `to_numpy` imports pandas first
     if not ids.all():
         raise bad_cell(int(np.argmin(ids.astype(bool))), problem.id, "an id", "an empty cell")
     return ids
@@ -140,20 +139,18 @@ def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
     return features
 
 
-def _target(problem: Problem, spelled: pa.Array) -> NDArray[np.int8]:
+def _target(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.int8]:
     """Labels as 0 and 1."""
-    spelled = spelled.fill_null("")
-    codes = pc.index_in(spelled, value_set=pa.array(problem.labels, pa.string()))
-    if codes.null_count:
-        row, values = (
-            int(np.argmax(codes.is_null().to_numpy(zero_copy_only=False))),
-            sorted(spelled.unique().to_pylist()),
-        )
+    spelled = [label or "" for label in batch[problem.target].to_pylist()]
+    codes = dict(zip(problem.labels, (0, 1), strict=True))
+    target = np.array([codes.get(label, -1) for label in spelled], np.int8)
+    if (target < 0).any():
+        row = int(np.argmin(target))
         expected = " or ".join(map(repr, problem.labels))
-        label = spelled[row].as_py()
-        found = repr(label) if label else "an empty cell"
-        raise bad_cell(row, problem.target, expected, f"{found}; the column holds {listed(values)}")
-    return np.asarray(codes, dtype=np.int8)
+        found = repr(spelled[row]) if spelled[row] else "an empty cell"
+        holds = listed(sorted(set(spelled)))
+        raise bad_cell(row, problem.target, expected, f"{found}; the column holds {holds}")
+    return target
 
 
 def _refuse_repeated(path: Path, ids: NDArray[np.object_]) -> None:
