@@ -49,7 +49,8 @@ python scripts/train.py --out "$model" "$@"
 set -m # a process group for each: Ctrl-C reaches this script alone, which stops the server in its own time
 python -m tabserve serve deploy --model "$model" </dev/null >"$log" 2>&1 &
 serving=$!
-echo "Starting the server, whose log is $log, and asking about $about:"
+echo "Starting the server; its log is $log."
+echo "Asking about $about:"
 python scripts/request.py --wait 60 --url "http://$host:$http" "${rows[@]}" </dev/null &
 asking=$!
 trap stop_server EXIT
