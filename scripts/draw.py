@@ -15,13 +15,17 @@ from tabserve.atomic import whole
 def main() -> None:
     """Draw as the command line asks; the same model gives the same bytes."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="exit codes: 0 drawn, 3 not written, 4 bad model folder"
+        description=__doc__, epilog="exit codes: 0 drawn, 2 wrong option, 3 not written, 4 bad model folder"
     )
     parser.add_argument(
-        "--model", type=Path, default=Path("deploy/model"), metavar="FOLDER", help="(default: %(default)s)"
+        "--model", type=Path, default=Path("deploy/model"), metavar="FOLDER", help="model folder (default: %(default)s)"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("docs/candidates.svg"), metavar="FILE", help="(default: %(default)s)"
+        "--out",
+        type=Path,
+        default=Path("docs/candidates.svg"),
+        metavar="FILE",
+        help="svg to write (default: %(default)s)",
     )
     arguments = parser.parse_args()
     mpl.rcParams["svg.hashsalt"] = "tabserve"

@@ -131,7 +131,7 @@ def parsed() -> argparse.Namespace:
         metavar="FILE",
         help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet (default: 10 synthetic rows)",
     )
-    add("--rows", type=option.count, metavar="N", help="ask for the first N rows (default: all)")
+    add("--rows", type=option.count, metavar="N", help="ask about the first N rows (default: all)")
     add("--protocol", choices=("rest", "grpc"), default="rest", help="(default: %(default)s)")
     add(
         "--outputs",
@@ -149,7 +149,13 @@ def parsed() -> argparse.Namespace:
         metavar="SECONDS",
         help="wait so long for the model to be ready (default: do not)",
     )
-    add("--model", type=option.word, default="xgboost-model", metavar="NAME", help="(default: %(default)s)")
+    add(
+        "--model",
+        type=option.word,
+        default="xgboost-model",
+        metavar="NAME",
+        help="what the server calls it (default: %(default)s)",
+    )
     add("--json", action="store_true", help="print one JSON document instead of a table")
     return parser.parse_args()
 

@@ -1,12 +1,29 @@
 #!/usr/bin/env bash
-# What `make run` does: train a model, serve it, ask it for predictions, keep serving until Ctrl-C (ONCE=1: then stop).
-# usage: scripts/run.sh MODEL_FOLDER [options of scripts/train.py]
+# What `make run` does; the usage says what that is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-model=$1; shift
+usage="usage: scripts/run.sh MODEL_FOLDER [options of scripts/train.py]
+
+Train a model into MODEL_FOLDER, serve it, ask it for predictions, and keep serving until Ctrl-C.
+
+variables: ONCE=1 stops after the answers, DATA=FILE asks about the first 10 rows of FILE,
+MLSERVER_HTTP_PORT, MLSERVER_GRPC_PORT and MLSERVER_METRICS_PORT are the server's ports (8080, 8081, 8082)"
+case ${1:-} in
+  -h | --help) echo "$usage"; exit ;;
+  '' | -*) echo "$usage" >&2; exit 2 ;;
+esac
+python -c 'import tabserve' 2>/dev/null || {
+  echo "This Python has no tabserve: use 'make run', or 'make setup' and 'source .venv/bin/activate' first." >&2
+  exit 2
+}
+model=$1 log=${1%/}.log; shift
 export MLSERVER_HOST=${MLSERVER_HOST:-127.0.0.1} # a first try is nobody else's business
 host=${MLSERVER_HOST/#0.0.0.0/127.0.0.1}
 http=${MLSERVER_HTTP_PORT:-8080} grpc=${MLSERVER_GRPC_PORT:-8081} metrics=${MLSERVER_METRICS_PORT:-8082}
+rows=() about="10 synthetic rows, none of which the model was trained on"
+case ${DATA:-} in '' | *.zip) ;; *)
+  rows=(--data "$DATA" --rows 10) about="the first 10 rows of $DATA, some of which the model may have been trained on" ;;
+esac
 
 refuse_busy_port() { # variable port: better said now than after the training
   if (: <"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then
@@ -20,18 +37,20 @@ stop_server() {
   trap '' INT TERM HUP
   kill "$asking" "$serving" 2>/dev/null || true
   wait "$serving" || status=$((status ? status : $?))
+  case $status in 0 | 130 | 143) ;; *) echo "The end of the server's log, $log:" >&2; tail -n 20 "$log" >&2 ;; esac
   exit "$status"
 }
 
 refuse_busy_port MLSERVER_HTTP_PORT "$http"
 refuse_busy_port MLSERVER_GRPC_PORT "$grpc"
 refuse_busy_port MLSERVER_METRICS_PORT "$metrics"
-python scripts/train.py "$@"
+python scripts/train.py --out "$model" "$@"
 
 set -m # a process group for each: Ctrl-C reaches this script alone, which stops the server in its own time
-tabserve serve deploy --model "$model" </dev/null &
+python -m tabserve serve deploy --model "$model" </dev/null >"$log" 2>&1 &
 serving=$!
-case ${DATA:-} in '' | *.zip) rows=() ;; *) rows=(--data "$DATA" --rows 10) ;; esac
+echo "Starting the server; its log is $log."
+echo "Asking about $about:"
 python scripts/request.py --wait 60 --url "http://$host:$http" "${rows[@]}" </dev/null &
 asking=$!
 trap stop_server EXIT

@@ -1,4 +1,4 @@
-"""Score a table of any size with a model folder: label and probability per ID_code, in constant memory."""
+"""Score a table of any size with a model folder: label and probability of each row, in constant memory."""
 
 from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
@@ -33,7 +33,9 @@ def parsed() -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="FILE", help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet")
     add("--out", type=Path, required=True, metavar="FILE", help="csv to write; an earlier one is replaced")
-    add("--model", type=Path, default=Path("deploy/model"), metavar="FOLDER", help="(default: %(default)s)")
+    add(
+        "--model", type=Path, default=Path("deploy/model"), metavar="FOLDER", help="model folder (default: %(default)s)"
+    )
     return parser.parse_args()
 
 

@@ -65,3 +65,11 @@ def test_the_confusion_matrix_counts_every_row_once(model_folder: Path, sample_f
     figure = figures.confusion(sample_frame.target, probability, model.threshold, ("no", "yes"))
     counts = [int(text.get_text().replace(",", "")) for text in figure.axes[0].texts]
     assert sum(counts) == len(sample_frame)
+
+
+def test_the_axis_of_trees_ends_where_the_candidates_do() -> None:
+    """The committed model's have 100 to 600 trees; no further than twice beyond these."""
+    figure = figures.trees(artifact.load(Path(__file__).parents[1] / "deploy/model").metrics)
+    low, high = figure.axes[0].get_xlim()
+    assert 50 < low < 100
+    assert 600 < high < 1200

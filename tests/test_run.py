@@ -52,10 +52,13 @@ def wait_for(sentence: str, folder: Path, running: subprocess.Popen[str], second
 
 
 def test_once_ends_after_the_answers(tmp_path: Path) -> None:
-    """With ONCE=1 the answers are printed, the server is stopped and the exit status is 0."""
+    """With ONCE=1 the answers are the last words, the server is stopped and the exit status is 0."""
     with make_run(tmp_path, "ONCE=1") as running:
         assert running.wait(timeout=180) == 0, (tmp_path / "output").read_text()
-    assert "probability" in (tmp_path / "output").read_text()
+    told, answers = (tmp_path / "output").read_text().split("none of which the model was trained on:\n")
+    assert [line.split()[0] for line in answers.splitlines()] == ["ID_code", *(f"synthetic_{row}" for row in range(10))]
+    assert f"{tmp_path}/model.log" in told
+    assert "Loaded model" in (tmp_path / "model.log").read_text()
     assert (tmp_path / "model/manifest.json").is_file()
 
 
@@ -82,3 +85,50 @@ def test_a_failed_training_is_told_and_nothing_is_served(tmp_path: Path) -> None
     assert "missing.csv" in output
     assert "Traceback" not in output
     assert "Serving" not in output
+
+
+def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the script itself."""
+    return subprocess.run(
+        ["scripts/run.sh", *words],
+        cwd=ROOT,
+        env={**os.environ, "MLSERVER_HTTP_PORT": str(free_ports(1)[0]), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_explains_and_trains_nothing(word: str) -> None:
+    """On stdout, with exit code 0."""
+    helped = run(word)
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert helped.stdout.startswith("usage: scripts/run.sh MODEL_FOLDER")
+
+
+@pytest.mark.parametrize("words", [(), ("",), ("--rows", "10")])
+def test_without_a_folder_the_usage_is_shown(words: tuple[str, ...]) -> None:
+    """On stderr, with exit code 2: an option is no folder."""
+    refused = run(*words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == run("--help").stdout
+
+
+def test_another_python_is_told_what_to_do(tmp_path: Path) -> None:
+    """One sentence instead of a traceback; without any `python` as well."""
+    refused = run(str(tmp_path / "model"), PATH="/usr/bin:/bin")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("This Python has no tabserve: use 'make run'")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
+    """Its own sentence comes out of its log, and its exit status is that of the script."""
+    words = ("--rows", "1000", "--candidates", "dummy,xgboost-defaults-weighted", "--jobs", "1")
+    ended = run(str(tmp_path / "model"), *words, MLSERVER_HOST="192.0.2.1", ONCE="1")
+    assert ended.returncode == 5
+    assert f"{tmp_path}/model.log" in ended.stderr
+    assert "of host '192.0.2.1' cannot be opened" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -65,7 +65,7 @@ class Client(ABC):
         """What came: the outputs by name, and the threshold."""
 
     def _nobody(self) -> ServerError:
-        advice = "start one with 'tabserve serve deploy', or name its --url"
+        advice = "start one with 'tabserve serve deploy', or ask at the address of another"
         return ServerError(f"No server answers at {self._address}; {advice}.")
 
     def _late(self) -> ServerError:

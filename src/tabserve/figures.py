@@ -8,6 +8,7 @@ import pandas as pd
 import xgboost as xgb
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike, NDArray
 from sklearn.calibration import calibration_curve
 
@@ -81,7 +82,7 @@ def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
 
 
 def trees(metrics: Mapping[str, Any], measure: str = "roc_auc") -> Figure:
-    """A measure against the number of trees that one row costs, for every candidate that is made of trees."""
+    """A measure against the number of trees that are served, for every candidate that is made of trees."""
     figure, axes = _axes(6, 3)
     folds, made_of = metrics["folds"], {name: count for name, count in metrics["trees"].items() if count}
     for place, name in enumerate(sorted(made_of, key=lambda name: folds[name][measure]["mean"])):
@@ -89,7 +90,9 @@ def trees(metrics: Mapping[str, Any], measure: str = "roc_auc") -> Figure:
         axes.errorbar(size, found["mean"], found["sd"], fmt="o", color=ACCENT, capsize=3)
         below_or_above = ("top", "bottom")[place % 2]  # so that neighbours do not hide each other's names
         axes.annotate(f"  {name}", (size, found["mean"]), va=below_or_above, fontsize=8)
-    axes.set(xscale="log", xlabel="served trees", ylabel=TITLES[measure], xlim=(50, 20_000))
+    axes.set(xscale="log", xlabel="served trees", ylabel=TITLES[measure])
+    axes.xaxis.set_major_formatter(LogFormatter())
+    axes.xaxis.set_minor_formatter(LogFormatter())  # one that does not write 10²
     return figure
 
 
