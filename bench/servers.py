@@ -10,7 +10,7 @@ import xgboost as xgb
 from bench.work import MODEL
 from santander.problem import PROBLEM
 from santander.sample import sample
-from tabserve import artifact
+from tabserve import artifact, golden
 from tabserve.process import SERVE
 
 ROWS, TREES, DEPTH = 20_000, 500, 3
@@ -81,5 +81,5 @@ def train(folder: Path) -> Path:
     frame = sample(ROWS, 0)
     classifier = xgb.XGBClassifier(n_estimators=TREES, max_depth=DEPTH).fit(frame.features, frame.target)
     model = artifact.Model(classifier.get_booster(), PROBLEM, 0.5, {}, {}, artifact.versions())
-    artifact.save(folder, model, artifact.golden_rows(frame.features), "For the benchmark alone.\n")
+    artifact.save(folder, model, golden.drawn(frame.features), "For the benchmark alone.\n")
     return folder

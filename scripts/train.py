@@ -13,7 +13,7 @@ from pathlib import Path
 from santander.candidates import candidates, check_device, chosen
 from santander.dataset import dataset
 from santander.problem import PROBLEM
-from tabserve import artifact, card, option, report
+from tabserve import artifact, card, golden, option, report
 from tabserve.evaluation import bootstrap
 from tabserve.scoring import probabilities
 from tabserve.selection import select
@@ -60,7 +60,7 @@ def main() -> None:
         data=report.provenance(frame, source, synthetic=synthetic),
         versions=artifact.versions(),
     )
-    artifact.save(arguments.out, model, artifact.golden_rows(development.features), card.written(model))
+    artifact.save(arguments.out, model, golden.drawn(development.features), card.written(model))
     winner = selection.winner.candidate.name
     print(f"Every measure of every candidate stands in {arguments.out / artifact.CARD}.")
     print(f"Saved {winner}, the best that can be served, at threshold {threshold:.4f} in {arguments.out}.")

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 from santander.sample import sample
-from tabserve import artifact, card, evaluation, report
+from tabserve import artifact, card, evaluation, golden, report
 from tabserve.additive import AveragedStumps
 from tabserve.frame import Frame
 from tabserve.process import Server, running
@@ -60,7 +60,7 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
         versions=artifact.versions(),
     )
     folder = tmp_path_factory.mktemp("stations") / "model"
-    artifact.save(folder, model, artifact.golden_rows(development.features), card.written(model))
+    artifact.save(folder, model, golden.drawn(development.features), card.written(model))
     return folder
 
 

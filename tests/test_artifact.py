@@ -20,10 +20,11 @@ import pytest
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from tabserve import artifact, cli, manifest
-from tabserve.artifact import CARD, GOLDEN, MANIFEST, MODEL, Model, golden_rows, load, save
+from tabserve import artifact, cli, golden, manifest
+from tabserve.artifact import CARD, GOLDEN, MANIFEST, MODEL, Model, load, save
 from tabserve.errors import ArtifactError
 from tabserve.frame import Frame
+from tabserve.golden import TOLERANCE
 from tabserve.problem import Problem
 from tabserve.threshold import Costs, Counts
 
@@ -135,12 +136,12 @@ def test_the_outermost_thresholds_survive(threshold: float, tmp_path: Path) -> N
 def test_golden_rows_are_nobodys(sample_frame: Frame) -> None:
     """Every cell comes from its own column, no row from the table; the seed decides."""
     features = sample_frame.features
-    rows = golden_rows(features)
+    rows = golden.drawn(features)
     assert (rows.shape, rows.dtype) == ((8, features.shape[1]), features.dtype)
     assert all(np.isin(rows[:, column], features[:, column]).all() for column in range(features.shape[1]))
     assert not (rows[:, np.newaxis] == features).all(axis=2).any()
-    assert np.array_equal(rows, golden_rows(features))
-    assert not np.array_equal(rows, golden_rows(features, seed=1))
+    assert np.array_equal(rows, golden.drawn(features))
+    assert not np.array_equal(rows, golden.drawn(features, seed=1))
 
 
 def test_the_versions_are_those_installed() -> None:
@@ -699,7 +700,7 @@ def test_golden_rows_may_differ_by_a_millionth(error: float, folder: Path) -> No
     golden = json.loads((folder / GOLDEN).read_text())
     golden["probability"][1] += error
     holding(GOLDEN, golden)(folder)
-    if abs(error) < artifact.GOLDEN_TOLERANCE:
+    if abs(error) < TOLERANCE:
         load(folder)
     else:
         assert "at most 1e-06 expected" in refused(folder)

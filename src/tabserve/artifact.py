@@ -1,7 +1,6 @@
 """The model folder: saved whole or not at all, and verified whenever it is loaded."""
 
 import hashlib
-import json
 import logging
 import os
 import platform
@@ -16,15 +15,13 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from tabserve import booster
+from tabserve import booster, golden
 from tabserve.errors import ArtifactError
-from tabserve.manifest import Manifest, content, parsed
+from tabserve.manifest import Manifest, content
 from tabserve.problem import Problem
-from tabserve.scoring import Scores, probabilities, score
+from tabserve.scoring import Scores, score
 
 MODEL, GOLDEN, MANIFEST, CARD = "model.ubj", "golden.json", "manifest.json", "MODEL_CARD.md"
-
-GOLDEN_TOLERANCE = 1e-6
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +51,13 @@ class Model:
         return score(self.booster, self.threshold, features)
 
 
-def save(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> Model:
+def save(folder: Path, model: Model, rows: NDArray[np.float32], card: str) -> Model:
     """Write a model folder beside its place, verify it there, then move it in.
 
     Args:
         folder: where it goes, or a link to there; an earlier model folder is replaced, anything else is left alone.
         model: what to write.
-        golden: float32 rows, shape (rows, features), scored again at every load.
+        rows: golden rows, float32 of shape (rows, features), scored again at every load.
         card: the model card, in Markdown.
 
     Returns:
@@ -75,7 +72,7 @@ def save(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> 
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
             fresh = Path(beside, "fresh")
-            _write(fresh, model, golden, card)
+            _write(fresh, model, rows, card)
             saved = load(fresh)
             _swap(fresh, place, Path(beside, "replaced"))
     except OSError as error:
@@ -110,12 +107,6 @@ def check_place(folder: Path) -> None:
         raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.") from error
 
 
-def golden_rows(features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
-    """Rows to be scored at every load: each cell is drawn on its own, so that no row of the table leaves it."""
-    drawn = np.random.default_rng(seed).integers(len(features), size=(rows, features.shape[1]))
-    return np.take_along_axis(features, drawn, axis=0)
-
-
 def versions() -> dict[str, str]:
     """Versions of Python, this package and the libraries that make a model."""
     found = {name: metadata.version(name) for name in ("tabserve", "xgboost", "scikit-learn", "numpy")}
@@ -129,9 +120,9 @@ def load(folder: Path) -> Model:
         ArtifactError: naming the file that is missing, damaged or foreign.
     """
     manifest = Manifest.read(folder / MANIFEST)
-    model, golden = (_checked(folder / name, manifest.files) for name in (MODEL, GOLDEN))
+    model, rows = (_checked(folder / name, manifest.files) for name in (MODEL, GOLDEN))
     answering = booster.read(folder / MODEL, model, manifest.problem.features)
-    _check_golden(folder / GOLDEN, golden, answering)
+    golden.check(folder / GOLDEN, rows, answering)
     try:
         _checked(folder / CARD, manifest.files)
     except ArtifactError:
@@ -147,15 +138,13 @@ def _followed(folder: Path) -> Path:
         raise ArtifactError(f"{folder} cannot be written: its links lead in a circle, or nowhere.") from error
 
 
-def _write(folder: Path, model: Model, golden: NDArray[np.float32], card: str) -> None:
+def _write(folder: Path, model: Model, rows: NDArray[np.float32], card: str) -> None:
     folder.mkdir()
     model.booster.feature_names = list(model.problem.features)
     classifier = xgb.XGBClassifier()
     classifier.load_model(model.booster.save_raw("ubj"))
     classifier.save_model(folder / MODEL)
-    cells = np.where(np.isnan(golden), None, golden)  # type: ignore[call-overload]
-    rows = {"features": cells.tolist(), "probability": probabilities(model.booster, golden).tolist()}
-    (folder / GOLDEN).write_text(json.dumps(rows) + "\n")
+    (folder / GOLDEN).write_text(golden.written(rows, model.booster))
     (folder / CARD).write_text(card)
     files = {name: _sha256(content(folder / name)) for name in (MODEL, GOLDEN, CARD)}
     manifest = Manifest(model.problem, model.threshold, model.metrics, model.data, model.versions, files)
@@ -184,29 +173,6 @@ def _checked(path: Path, checksums: Mapping[str, str]) -> bytes:
             f"{path} does not have the checksum in {MANIFEST}; it was damaged, or comes from another model."
         )
     return found
-
-
-def _check_golden(path: Path, text: bytes, answering: xgb.Booster) -> None:
-    features, expected = _golden(path, parsed(path, text), answering.num_features())
-    worst = float(np.max(np.abs(probabilities(answering, features) - expected)))
-    if not worst <= GOLDEN_TOLERANCE:
-        raise ArtifactError(
-            f"The model answers {path} differently than when it was saved: off by {worst:.3g},"
-            f" at most {GOLDEN_TOLERANCE:g} expected; its files do not belong together, or XGBoost changed."
-        )
-
-
-def _golden(path: Path, document: Mapping[str, Any], width: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """The rows, shape (rows, width), NaN where a value is missing; and their probabilities, shape (rows,)."""
-    try:
-        with np.errstate(over="ignore"):
-            features = np.array(document["features"], dtype=np.float32)
-        expected = np.array(document["probability"], dtype=np.float64)
-    except (KeyError, OverflowError, TypeError, ValueError):
-        features, expected = np.empty(0, dtype=np.float32), np.empty(0)
-    if features.shape != (expected.size, width) or expected.ndim != 1 or not expected.size or np.isinf(features).any():
-        raise ArtifactError(f"{path} does not hold rows of {width} features with their probabilities.")
-    return features, expected
 
 
 def _sha256(found: bytes) -> str:
