@@ -5,7 +5,7 @@ import logging
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tabserve import booster, golden
 from tabserve.errors import ArtifactError
-from tabserve.manifest import Manifest, content
+from tabserve.manifest import MEASURED_AT, Manifest, content
 from tabserve.problem import Problem
 from tabserve.scoring import Scores, score
 
@@ -46,6 +46,11 @@ class Model:
     data: Mapping[str, Any]
     versions: Mapping[str, str]
 
+    @property
+    def measured_at(self) -> float:
+        """The threshold that the metrics were measured at; another than `threshold` where that was moved since."""
+        return float(self.metrics.get(MEASURED_AT, self.threshold))
+
     def score(self, features: NDArray[np.float32]) -> Scores:
         """Probabilities and labels for float32 features of shape (rows, features)."""
         return score(self.booster, self.threshold, features)
@@ -66,13 +71,34 @@ def save(folder: Path, model: Model, rows: NDArray[np.float32], card: str) -> Mo
     Raises:
         ArtifactError: the folder cannot be written, or holds something that is not a model folder.
     """
+    return _placed(folder, lambda fresh: _write(fresh, model, rows, card))
+
+
+def amend(folder: Path, model: Model, card: str) -> Model:
+    """Write what a model folder says anew, in the way of `save`; the model file and the golden rows stay as they are.
+
+    Args:
+        folder: a model folder, or a link to one.
+        model: the folder's own, with another threshold or other metrics.
+        card: the model card, in Markdown.
+
+    Returns:
+        The model as loaded from the new folder.
+
+    Raises:
+        ArtifactError: the folder cannot be written, or holds another model.
+    """
+    return _placed(folder, lambda fresh: _rewrite(folder, fresh, model, card))
+
+
+def _placed(folder: Path, write: Callable[[Path], None]) -> Model:
     check_place(folder)
     place = _followed(folder)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
             fresh = Path(beside, "fresh")
-            _write(fresh, model, rows, card)
+            write(fresh)
             saved = load(fresh)
             _swap(fresh, place, Path(beside, "replaced"))
     except OSError as error:
@@ -145,6 +171,18 @@ def _write(folder: Path, model: Model, rows: NDArray[np.float32], card: str) -> 
     classifier.load_model(model.booster.save_raw("ubj"))
     classifier.save_model(folder / MODEL)
     (folder / GOLDEN).write_text(golden.written(rows, model.booster))
+    _seal(folder, model, card)
+
+
+def _rewrite(folder: Path, fresh: Path, model: Model, card: str) -> None:
+    fresh.mkdir()
+    for name in (MODEL, GOLDEN):
+        (fresh / name).write_bytes(content(folder / name))
+    _seal(fresh, model, card)
+
+
+def _seal(folder: Path, model: Model, card: str) -> None:
+    """Put the card and the manifest beside the files that are there."""
     (folder / CARD).write_text(card)
     files = {name: _sha256(content(folder / name)) for name in (MODEL, GOLDEN, CARD)}
     manifest = Manifest(model.problem, model.threshold, model.metrics, model.data, model.versions, files)

@@ -1,5 +1,6 @@
 """The model card that a model folder carries, in Markdown; headings after Mitchell et al., FAT* 2019."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,12 @@ SYNTHETIC = """**Trained on synthetic data**: not one row of it was observed. Le
 about people with it."""
 
 OBSERVED = "Trained on the table named below."
+
+NOTE = """> **The threshold was moved** after the evaluation, from {model.measured_at} to {model.threshold}: a row is now
+> called positive when its probability is at least {model.threshold}. What is said below about the threshold, and every
+> figure that needs one (F1 or cost, precision, recall, flagged share), was true at {model.measured_at}.
+
+"""
 
 TEMPLATE = """# Model card: {problem.name}
 
@@ -70,7 +77,7 @@ def written(model: Model) -> str:
     means = {
         name: folds[name][measure]["mean"] for name in sorted(folds, key=lambda name: -folds[name][measure]["mean"])
     }
-    return TEMPLATE.format(
+    card = TEMPLATE.format(
         problem=model.problem,
         origin=SYNTHETIC if model.data["synthetic"] else OBSERVED,
         data=model.data,
@@ -80,12 +87,21 @@ def written(model: Model) -> str:
         best=best,
         gap=means[best] - means[winner],
         measure=TITLES[measure],
-        threshold=model.threshold,
+        threshold=model.measured_at,
         holdout=_holdout(model),
         bars=_bars(means),
         candidates=_candidates(model, list(means)),
         versions=", ".join(f"{name} {version}" for name, version in model.versions.items()),
     )
+    return noted(card, model)
+
+
+def noted(card: str, model: Model) -> str:
+    """A model's card that says whether the threshold was moved: the note comes first, in the place of an earlier one."""
+    unmoved = re.sub(r"\A> \*\*The threshold was moved\*\*(?:.*\n)*?\n", "", card)
+    if model.threshold == model.measured_at:
+        return unmoved
+    return NOTE.format(model=model) + unmoved
 
 
 def _holdout(model: Model) -> str:

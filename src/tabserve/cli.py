@@ -4,7 +4,8 @@ import argparse
 from importlib.metadata import version
 from pathlib import Path
 
-from tabserve import command
+from tabserve import command, option
+from tabserve.errors import UsageError
 
 
 def main() -> None:
@@ -14,19 +15,27 @@ def main() -> None:
 
 def _main() -> None:
     arguments = _parser().parse_args()
-    arguments.run(arguments)
+    try:
+        arguments.run(arguments)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{MISSING[arguments.run]}, and {error.name} is not installed.") from error
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tabserve",
-        description="Verify a model folder, and serve it over the V2 inference protocol (REST and gRPC).",
-        epilog="exit codes: 0 done, 2 wrong usage, 4 bad model folder, 5 the server cannot start, 130 Ctrl-C",
+        description="Verify model folders, serve them over the V2 inference protocol (REST and gRPC), roll them out.",
+        epilog=(
+            "exit codes: 0 done, 1 not enough memory, 2 wrong usage, 3 a table cannot be used or a file cannot be"
+            " written, 4 bad model folder, 5 the server cannot start, 130 Ctrl-C, 143 SIGTERM"
+        ),
     )
     parser.add_argument("--version", action="version", version=f"tabserve {version('tabserve')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_check(commands)
+    _add_compare(commands)
+    _add_threshold(commands)
     return parser
 
 
@@ -67,6 +76,62 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.set_defaults(run=_check)
 
 
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare two models on the same rows",
+        description=(
+            "Score the same rows by two model folders and say how many labels agree, which rows change theirs, and how"
+            " far the probabilities are apart. Where the rows have the target's column, also how much better or worse"
+            " NEW is by its own criterion, ROC AUC and average precision, with 95 % intervals of a paired bootstrap:"
+            " let these be rows that neither model learned from. Without the column, a file may have any size."
+        ),
+        epilog="example: tabserve compare deploy/model build/model --data labelled.csv --out changed.csv",
+    )
+    parser.add_argument("old", type=Path, metavar="OLD", help="the model folder that is served")
+    parser.add_argument("new", type=Path, metavar="NEW", help="the model folder that may take its place")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="rows as .csv, .csv.gz, .parquet, or .zip with a train.csv",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="csv to write: each row whose label changes, with both probabilities and labels",
+    )
+    parser.set_defaults(run=_compare)
+
+
+def _add_threshold(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "threshold",
+        help="move a model's threshold without training it again",
+        description=(
+            "Move the threshold of a model folder, from which on a row is called positive, and say what that does to"
+            " precision, recall and flagged share. The model, its probabilities and its golden rows stay as they are;"
+            " manifest and card say that the threshold was moved. Moving it back gives the same folder again, byte for"
+            " byte."
+        ),
+        epilog="example: tabserve threshold build/model 0.3 --data labelled.csv",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder; it is replaced whole, or not")
+    parser.add_argument("value", type=option.threshold, metavar="VALUE", help="the new threshold, from 0 to 1")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help=(
+            "labelled rows that the model did not learn from, to measure on, with 95 %% bootstrap intervals (without"
+            " them: what the hold-out's figures in the folder allow to say)"
+        ),
+    )
+    parser.set_defaults(run=_threshold)
+
+
 def _serve(arguments: argparse.Namespace) -> None:
     from tabserve.serving.server import serve  # noqa: PLC0415  MLServer takes seconds to import, and only this needs it
 
@@ -82,5 +147,44 @@ def _check(arguments: argparse.Namespace) -> None:
     print(f"{arguments.folder} is a whole model folder: format, checksums, features and golden rows are as saved.")
     print(f"  problem    {model.problem.name}: {len(model.problem.features)} features, {missing}")
     print(f"  model      {model.booster.num_boosted_rounds()} boosting rounds")
-    print(f"  threshold  {model.threshold}")
+    moved = "" if model.threshold == model.measured_at else f", moved from {model.measured_at}"
+    print(f"  threshold  {model.threshold}{moved}")
     print(f"  versions   {versions}")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from tabserve import artifact, comparison  # noqa: PLC0415  needs what only training needs
+
+    old, new = artifact.load(arguments.old), artifact.load(arguments.new)
+    found = comparison.compare(old, new, arguments.data, arguments.out)
+    print(f"{arguments.new} (new) against {arguments.old} (old), on {arguments.data}:")
+    print(*comparison.lines(found), sep="\n")
+    if arguments.out:
+        print(f"The {found.raised + found.lowered:,} rows whose label changes stand in {arguments.out}.")
+
+
+def _threshold(arguments: argparse.Namespace) -> None:
+    from tabserve import artifact, frame, operating_point  # noqa: PLC0415  needs what only training needs
+
+    folder, value = arguments.folder, arguments.value
+    model = artifact.load(folder)
+    if arguments.data:
+        artifact.check_place(folder)
+        labelled = frame.read(arguments.data, model.problem)
+        said = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
+        said += operating_point.measured(model, value, labelled)
+    else:
+        said = ["On the hold-out, by the figures that the folder keeps:", *operating_point.known(model, value)]
+        said.append("The folder keeps no rows: --data FILE, with labelled ones, measures what it cannot tell.")
+    operating_point.move(folder, value)
+    print(f"The threshold of {folder} is {value} now; it was {model.threshold}.")
+    print(*said, sep="\n")
+
+
+MISSING = {
+    _serve: "Serving needs tabserve's extra `serve`",
+    _check: "Checking needs XGBoost",
+    _compare: "Comparing needs tabserve's extra `train`",
+    _threshold: "Moving a threshold needs tabserve's extra `train`",
+}
+"""What to install, where a library is missing."""

@@ -1,5 +1,6 @@
 """How good probabilities and a threshold are, on rows that had no part in either."""
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,17 @@ class Interval(NamedTuple):
     high: float
 
 
+def decisions(target: NDArray[np.int8], probability: NDArray[np.float64], threshold: float) -> dict[str, float]:
+    """What a threshold makes of rows: precision and recall (0 where nothing is flagged, or positive), flagged share."""
+    counts = Counts.at(threshold, target, probability)
+    hits, flagged = int(counts.true_positive), int(counts.true_positive + counts.false_positive)
+    return {
+        "precision": hits / max(flagged, 1),
+        "recall": hits / max(int(target.sum()), 1),
+        "flagged": flagged / len(target),
+    }
+
+
 def measures(
     target: NDArray[np.int8], probability: ArrayLike, threshold: float, criterion: Criterion
 ) -> dict[str, float]:
@@ -33,14 +45,10 @@ def measures(
         criterion: what the threshold was chosen for; first in the result, under its own name.
     """
     values = np.asarray(probability, dtype=np.float64)
-    counts = Counts.at(threshold, target, values)
-    hits, flagged = int(counts.true_positive), int(counts.true_positive + counts.false_positive)
     return {
-        criterion.name: float(criterion(counts)),
+        criterion.name: float(criterion(Counts.at(threshold, target, values))),
         "f1_at_half": float(F1()(Counts.at(0.5, target, values))),
-        "precision": hits / max(flagged, 1),
-        "recall": hits / max(int(target.sum()), 1),
-        "flagged": flagged / len(values),
+        **decisions(target, values, threshold),
         "average_precision": float(average_precision_score(target, values)),
         "roc_auc": float(roc_auc_score(target, values)),
         "log_loss": float(log_loss(target, values, labels=[0, 1])),
@@ -52,15 +60,30 @@ def bootstrap(
     target: NDArray[np.int8], probability: ArrayLike, threshold: float, criterion: Criterion, seed: int = 0
 ) -> dict[str, Interval]:
     """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
-    values, rng = np.asarray(probability, dtype=np.float64), np.random.default_rng(seed)
-    drawn: list[list[float]] = []
+    values = np.asarray(probability, dtype=np.float64)
+    return intervals(target, lambda rows: measures(target[rows], values[rows], threshold, criterion), seed)
+
+
+def intervals(
+    target: NDArray[np.int8], measured: Callable[[NDArray[np.int64]], Mapping[str, float]], seed: int = 0
+) -> dict[str, Interval]:
+    """What is measured on all rows, by name, with its interval over rows drawn again with replacement.
+
+    A difference that is measured within a draw is a paired one: both of its sides see the same rows.
+
+    Args:
+        target: 0 or 1, shape (rows,); draws without one of the classes are drawn again.
+        measured: from the positions of rows to what is measured on these.
+        seed: of the draws; the same seed and target give the same draws, whatever is measured.
+    """
+    rng, drawn = np.random.default_rng(seed), list[list[float]]()
     while len(drawn) < RESAMPLES:
-        rows = rng.integers(len(values), size=len(values))
+        rows = rng.integers(len(target), size=len(target))
         if 0 < target[rows].sum() < len(rows):
-            drawn.append(list(measures(target[rows], values[rows], threshold, criterion).values()))
+            drawn.append(list(measured(rows).values()))
     tail = (1 - CONFIDENCE) / 2
     bounds = np.quantile(drawn, [tail, 1 - tail], axis=0)
-    found = measures(target, values, threshold, criterion)
+    found = measured(np.arange(len(target)))
     return {
         name: Interval(value, float(low), float(high))
         for (name, value), low, high in zip(found.items(), *bounds, strict=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tabserve.columns import Columns, bad_cell
 from tabserve.errors import DataError
 from tabserve.problem import Problem
-from tabserve.table import batches, listed
+from tabserve.table import batches, listed, names
 
 Part = TypeVar("Part", bound="Rows")
 
@@ -72,6 +72,15 @@ def stream(path: Path, problem: Problem) -> Iterator[Rows]:
     """
     columns = Columns(problem.features, _id(problem), [problem.target])
     yield from _parts(path, problem, columns, "test.csv", partial(_rows, problem))
+
+
+def has_target(path: Path, problem: Problem) -> bool:
+    """Whether a table has the target's column, so that `read` takes it.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return problem.target in names(path, "train.csv")
 
 
 def _id(problem: Problem) -> list[str]:

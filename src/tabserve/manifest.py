@@ -22,6 +22,9 @@ old version with a test that loads it.
 MAX_THRESHOLD = math.nextafter(1.0, 2.0)
 """Nobody is positive, not even at probability 1: what is best where a false positive costs very much."""
 
+MEASURED_AT = "measured_at"
+"""Under this key the metrics hold the threshold that they were measured at, where it is no longer the folder's."""
+
 CRITERIA = {"F1": F1, "Costs": Costs}
 
 TYPES = {"problem": dict, "features": list, "metrics": dict, "data": dict, "versions": dict, "files": dict}
@@ -39,7 +42,7 @@ class Manifest:
     Attributes:
         problem: with its features in the order the model sees them.
         threshold: the label is 1 where the probability reaches it; in [0, 1], or `MAX_THRESHOLD`.
-        metrics: what the evaluation found.
+        metrics: what the evaluation found; `MEASURED_AT` in it, where the threshold was moved since.
         data: what the model was trained on.
         versions: of the libraries that made it.
         files: sha256 of the other files, by name.
@@ -64,7 +67,9 @@ class Manifest:
         _check_types(path, document, TYPES)
         _check_types(path, document["problem"], PROBLEM_TYPES)
         _check_versions(path, document["versions"])
-        problem, threshold = _problem(path, document), _threshold(path, document)
+        problem, threshold = _problem(path, document), _threshold(path, document, "threshold")
+        if MEASURED_AT in document["metrics"]:
+            _threshold(path, document["metrics"], MEASURED_AT)
         return cls(problem, threshold, *(document[key] for key in ("metrics", "data", "versions", "files")))
 
     def write(self, path: Path) -> None:
@@ -168,8 +173,8 @@ def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
         ) from error
 
 
-def _threshold(path: Path, document: Mapping[str, Any]) -> float:
-    threshold = document.get("threshold")
+def _threshold(path: Path, document: Mapping[str, Any], key: str) -> float:
+    threshold = document.get(key)
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= MAX_THRESHOLD:
-        raise ArtifactError(f"{path} has threshold {threshold!r:.60}, expected a number from 0 to 1.")
+        raise ArtifactError(f"{path} has {key} {threshold!r:.60}, expected a number from 0 to 1.")
     return float(threshold)

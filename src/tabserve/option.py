@@ -21,6 +21,17 @@ def seed(text: str) -> int:
     return _whole(text, 0, 2**32 - 1, f"a whole number from 0 to {2**32 - 1}")
 
 
+def threshold(text: str) -> float:
+    """A probability from which on a row is called positive."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ArgumentTypeError(f"expected a number from 0 to 1, not {text!r}")
+    return abs(number)  # -0.0 is 0
+
+
 def seconds(text: str) -> float:
     """A time above zero, of at most a day."""
     return _time(text, DAY, "seconds")

@@ -82,6 +82,27 @@ def batches(
         raise _unreadable(path, error) from error
 
 
+def names(path: Path, member: str) -> list[str]:
+    """The names of a table's columns, in the file's order.
+
+    Args:
+        path: .csv, .csv.gz, .zip or .parquet.
+        member: the csv inside a zip.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            return list(pyarrow.parquet.read_schema(path).names)
+        with _opened(path, member) as file:
+            return _header(blocks(file))[0]
+    except BadRow as error:
+        raise located(path, error) from error
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
 def located(path: Path, bad: BadRow, seen: int = 0) -> DataError:
     """The error that names the file and the row in it; `seen` rows came before what the bad row counts within."""
     place = f"row {seen + bad.row}" if bad.row else "header"
@@ -114,11 +135,11 @@ def _csv(
     schema = columns.schema()
     with _opened(path, member) as file, ThreadPoolExecutor(os.cpu_count()) as threads:
         whole_rows = blocks(file)
-        names, rows = header(next((block for block in whole_rows if block.strip(b"\r\n")), b"\n"))
-        _check_names(path, names, columns)
+        found, rows = _header(whole_rows)
+        _check_names(path, found, columns)
 
         def work(block: bytes) -> list[Converted]:
-            return [finish(batch) for batch in parse(block, names, schema)]
+            return [finish(batch) for batch in parse(block, found, schema)]
 
         waiting: deque[Future[list[Converted]]] = deque()
         for block in filter(None, chain([rows], whole_rows)):
@@ -127,6 +148,11 @@ def _csv(
                 yield from waiting.popleft().result()
         for finished in waiting:
             yield from finished.result()
+
+
+def _header(whole_rows: Iterator[bytes]) -> tuple[list[str], bytes]:
+    """The names above the first row, and the rows below them in the same block."""
+    return header(next((block for block in whole_rows if block.strip(b"\r\n")), b"\n"))
 
 
 def _parquet(path: Path, columns: Columns, finish: Callable[[pa.RecordBatch], Converted]) -> Iterator[Converted]:
