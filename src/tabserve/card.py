@@ -16,9 +16,9 @@ about people with it."""
 
 OBSERVED = "Trained on the table named below."
 
-NOTE = """> **The threshold was moved** after the evaluation, from {model.measured_at} to {model.threshold}: a row is now
-> called positive when its probability is at least {model.threshold}. What is said below about the threshold, and every
-> figure that needs one (F1 or cost, precision, recall, flagged share), was true at {model.measured_at}.
+NOTE = """> **The threshold was moved** after the evaluation, from {model.measured_at} to {model.threshold}: a row is
+> now called positive when its probability is at least {model.threshold}. What is said below about the threshold, and
+> every figure that needs one (F1 or cost, precision, recall, flagged share), was true at {model.measured_at}.
 
 """
 
@@ -97,7 +97,7 @@ def written(model: Model) -> str:
 
 
 def noted(card: str, model: Model) -> str:
-    """A model's card that says whether the threshold was moved: the note comes first, in the place of an earlier one."""
+    """A card that says first whether the model's threshold was moved, in the place of what it said of that before."""
     unmoved = re.sub(r"\A> \*\*The threshold was moved\*\*(?:.*\n)*?\n", "", card)
     if model.threshold == model.measured_at:
         return unmoved

@@ -18,7 +18,10 @@ def _main() -> None:
     try:
         arguments.run(arguments)
     except ModuleNotFoundError as error:
-        raise UsageError(f"{MISSING[arguments.run]}, and {error.name} is not installed.") from error
+        raise UsageError(
+            f"This needs {error.name}, which is not installed; tabserve's extra `serve` brings what `serve` needs, and"
+            " `train` what `compare` and `threshold` need."
+        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -179,12 +182,3 @@ def _threshold(arguments: argparse.Namespace) -> None:
     operating_point.move(folder, value)
     print(f"The threshold of {folder} is {value} now; it was {model.threshold}.")
     print(*said, sep="\n")
-
-
-MISSING = {
-    _serve: "Serving needs tabserve's extra `serve`",
-    _check: "Checking needs XGBoost",
-    _compare: "Comparing needs tabserve's extra `train`",
-    _threshold: "Moving a threshold needs tabserve's extra `train`",
-}
-"""What to install, where a library is missing."""

@@ -20,7 +20,7 @@ from tabserve.frame import Frame, Rows, has_target, read, stream
 from tabserve.problem import Problem
 from tabserve.report import TITLES
 from tabserve.scoring import Scores
-from tabserve.threshold import Criterion, Counts
+from tabserve.threshold import Counts, Criterion
 
 SHOWN = 5
 """Ids that are listed in each direction."""
@@ -99,7 +99,8 @@ def compare(old: Model, new: Model, path: Path, out: Path | None = None) -> Comp
 
 def lines(found: Comparison) -> Iterator[str]:
     """The comparison, for a terminal."""
-    yield f"  same label    {found.rows - found.raised - found.lowered:,} of {found.rows:,} rows ({found.agreement:.2%})"
+    same = found.rows - found.raised - found.lowered
+    yield f"  same label    {same:,} of {found.rows:,} rows ({found.agreement:.2%})"
     yield f"  0 becomes 1   {_listed(found.raised, found.raised_ids)}"
     yield f"  1 becomes 0   {_listed(found.lowered, found.lowered_ids)}"
     yield f"  probability   {found.distance / found.rows:.4g} apart on average, {found.largest:.4g} at most"
@@ -130,9 +131,7 @@ def _parts(path: Path, problem: Problem) -> Iterator[Rows]:
         yield from stream(path, problem)
 
 
-def _measures(
-    target: NDArray[np.int8], old: Scores, new: Scores, criterion: Criterion
-) -> dict[str, Difference]:
+def _measures(target: NDArray[np.int8], old: Scores, new: Scores, criterion: Criterion) -> dict[str, Difference]:
     """Measures of both models, and of their difference in each draw of rows."""
 
     def of(scores: Scores, rows: NDArray[np.int64]) -> dict[str, float]:
@@ -156,7 +155,7 @@ def _measures(
 def _changes(problem: Problem, out: Path | None) -> Iterator[Callable[[Rows, Scores, Scores], None]]:
     """What writes the rows whose label differs."""
     if out is None:
-        yield lambda rows, old, new: None
+        yield lambda *_: None
         return
     probabilities, labels = ("old_probability", "new_probability"), ("old_label", "new_label")
     columns = [(problem.id or "row", pa.string())]

@@ -65,7 +65,9 @@ def known(model: Model, threshold: float) -> Iterator[str]:
     yield _line("", f"at {model.measured_at:.4f}", f"at {threshold:.4f}")
     for name in MEASURES:
         value = _holdout(model.metrics, name)
-        yield _line(TITLES[name], "not kept" if value is None else f"{value:.4f}", _bound(model, threshold, name, value))
+        yield _line(
+            TITLES[name], "not kept" if value is None else f"{value:.4f}", _bound(model, threshold, name, value)
+        )
 
 
 def _bound(model: Model, threshold: float, name: str, value: float | None) -> str:
