@@ -24,8 +24,13 @@ TRAINING = {
     "report",
     "card",
     "figures",
+    "comparison",
+    "operating_point",
 }
 """Modules of tabserve that only training needs."""
+
+ASKED_FOR = {"tabserve.comparison", "tabserve.operating_point", "tabserve.frame"}
+"""What the command line imports only once it is asked to compare, or to move a threshold; the image goes without."""
 
 TRAINING_LIBRARIES = ["sklearn", "pyarrow", "matplotlib", "mlserver_xgboost"]
 """Libraries that only training needs; the image goes without them. MLServer itself imports pandas."""
@@ -54,6 +59,7 @@ def imported(module: str) -> Iterator[str]:
 
 
 IMPORTS = {module: set(imported(module)) for module in MODULES}
+IMPORTS["tabserve.cli"] -= ASKED_FOR
 
 
 def packages(modules: set[str]) -> set[str]:
@@ -145,6 +151,22 @@ def run_without(libraries: list[str], action: str) -> None:
 def test_the_command_line_starts_without_training_libraries() -> None:
     """And without pandas and MLServer, which only `serve` needs."""
     run_without([*TRAINING_LIBRARIES, "pandas", "mlserver"], "import tabserve.cli")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["compare", "{0}", "{0}", "--data", "rows.csv"], ["threshold", "{0}", "0.3"]],
+    ids=["compare", "threshold"],
+)
+def test_a_command_that_needs_a_missing_library_names_it(words: list[str], model_folder: Path) -> None:
+    """In one sentence, with the exit code of wrong usage, and the model stays as it is."""
+    typed = ["tabserve", *(word.format(model_folder) for word in words)]
+    action = f"import sys; sys.argv = {typed}; from tabserve import cli; cli.main()"
+    script = f"import sys\nfor name in {TRAINING_LIBRARIES}:\n    sys.modules[name] = None\n{action}"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("This needs ")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_model_is_verified_and_scored_without_training_libraries(model_folder: Path) -> None:

@@ -6,10 +6,14 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from tabserve import artifact, cli
-from tabserve.errors import ArtifactError, UsageError
+from santander.problem import PROBLEM as SANTANDER
+from tabserve import artifact, cli, evaluation
+from tabserve.errors import ArtifactError, DataError, UsageError
+from tabserve.frame import Frame, read
 
 
 def tabserve(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -45,7 +49,22 @@ def test_check_says_what_is_wrong(
     assert "golden.json" in complaint
 
 
-@pytest.mark.parametrize("words", [[], ["check"], ["serve"], ["nothing"], ["check", "a", "b"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["check"],
+        ["serve"],
+        ["nothing"],
+        ["check", "a", "b"],
+        ["compare", "a", "b"],
+        ["threshold", "a"],
+        ["threshold", "a", "1.5"],
+        ["threshold", "a", "-0.1"],
+        ["threshold", "a", "nan"],
+        ["threshold", "a", "high"],
+    ],
+)
 def test_wrong_usage_has_its_exit_code(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As argparse has it."""
     assert tabserve(monkeypatch, *words) == UsageError.exit_code
@@ -54,9 +73,11 @@ def test_wrong_usage_has_its_exit_code(words: list[str], monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("words", "facts"),
     [
-        ([], ["serve", "check", "exit codes"]),
+        ([], ["serve", "check", "compare", "threshold", "exit codes"]),
         (["serve"], ["FOLDER", "--model", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT", "example"]),
         (["check"], ["FOLDER", "golden rows", "example"]),
+        (["compare"], ["OLD", "NEW", "--data", "--out", "bootstrap", "example"]),
+        (["threshold"], ["FOLDER", "VALUE", "--data", "card", "95 % bootstrap", "example"]),
     ],
 )
 def test_help_names_what_can_be_said(
@@ -66,6 +87,59 @@ def test_help_names_what_can_be_said(
     assert tabserve(monkeypatch, *words, "--help") == 0
     page = capsys.readouterr().out
     assert [fact for fact in facts if fact not in page] == []
+
+
+@pytest.fixture
+def labelled(sample_frame: Frame, tmp_path: Path) -> Path:
+    """Labelled rows in a file."""
+    frame, problem = sample_frame.take(np.arange(300)), sample_frame.problem
+    table = pd.DataFrame(frame.features, columns=list(problem.features))
+    table.assign(**{str(problem.id): frame.ids, problem.target: frame.target}).to_csv(
+        tmp_path / "rows.csv", index=False
+    )
+    return tmp_path / "rows.csv"
+
+
+def test_a_moved_threshold_is_measured_told_and_compared(
+    model_folder: Path,
+    labelled: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With rows and without, by `check`, and against the folder that it was."""
+    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
+    folder, old = shutil.copytree(model_folder, tmp_path / "model"), artifact.load(model_folder).threshold
+    assert tabserve(monkeypatch, "threshold", str(folder), "0.9") == 0
+    printed = capsys.readouterr().out
+    for fact in (f"{folder} is 0.9 now; it was {old}.", "at most", "not known", "--data FILE"):
+        assert fact in printed
+    assert tabserve(monkeypatch, "threshold", str(folder), "-0", "--data", str(labelled)) == 0
+    printed = capsys.readouterr().out
+    for fact in (f"{folder} is 0.0 now; it was 0.9.", "300 rows", "1.0000 (1.0000 to 1.0000)"):
+        assert fact in printed
+    assert tabserve(monkeypatch, "check", str(folder)) == 0
+    assert f"0.0, moved from {old}" in capsys.readouterr().out
+    words = ["compare", str(model_folder), str(folder), "--data", str(labelled), "--out", str(tmp_path / "changed.csv")]
+    assert tabserve(monkeypatch, *words) == 0
+    printed, complaint = capsys.readouterr()
+    flagged = int(artifact.load(model_folder).score(read(labelled, SANTANDER).features).label.sum())
+    for fact in (f"{flagged} of 300 rows", "1 becomes 0   0\n", "F1 ", "ROC AUC", str(tmp_path / "changed.csv")):
+        assert fact in printed
+    assert complaint == ""
+    assert len((tmp_path / "changed.csv").read_text().splitlines()) == 1 + 300 - flagged
+
+
+def test_a_bad_table_moves_no_threshold(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence, the exit code of a bad table, and the folder as it was."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    words = ["threshold", str(folder), "0.9", "--data", str(tmp_path / "none.csv")]
+    assert tabserve(monkeypatch, *words) == DataError.exit_code
+    printed, complaint = capsys.readouterr()
+    assert (printed, complaint.count("\n")) == ("", 1)
+    assert artifact.load(folder).threshold == artifact.load(model_folder).threshold
 
 
 @pytest.mark.parametrize(

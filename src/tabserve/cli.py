@@ -163,7 +163,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     print(f"{arguments.new} (new) against {arguments.old} (old), on {arguments.data}:")
     print(*comparison.lines(found), sep="\n")
     if arguments.out:
-        print(f"The {found.raised + found.lowered:,} rows whose label changes stand in {arguments.out}.")
+        print(f"The rows whose label changes are in {arguments.out}.")
 
 
 def _threshold(arguments: argparse.Namespace) -> None:
