@@ -16,6 +16,7 @@ from tabserve.artifact import Model
 from tabserve.comparison import SHOWN, Comparison, compare, lines
 from tabserve.errors import DataError, UsageError
 from tabserve.evaluation import measures
+from tabserve.frame import Rows, stream
 from tabserve.problem import Problem
 from tabserve.threshold import Costs
 
@@ -89,10 +90,8 @@ def test_a_moved_threshold_changes_exactly_the_rows_between_both(unlabelled: Pat
     probability = OLD.score(FEATURES).probability.astype(np.float64)
     between = (probability >= min(old, new)) & (probability < max(old, new))
     ids = [name for name, changes in zip(IDS, between, strict=True) if changes]
-    counts, listed = (len(ids), 0), (ids[:SHOWN], [])
-    assert (found.raised, found.lowered) == (counts if new < old else counts[::-1])
-    assert (found.raised_ids, found.lowered_ids) == (listed if new < old else listed[::-1])
-    assert found.largest == 0
+    expected = Comparison(rows=len(IDS), raised=len(ids), raised_ids=ids[:SHOWN])
+    assert found == (expected if new < old else mirrored(expected))
 
 
 @given(thresholds, thresholds)
@@ -132,7 +131,7 @@ def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
 def test_an_interval_is_that_of_the_difference_and_not_of_both_models(labelled: Path) -> None:
     """Both models meet the same rows in each draw: what is the same for both leaves no spread."""
     measured = compare(OLD, replace(OLD, threshold=0.9), labelled).measures
-    assert measured["roc_auc"].change == (0, 0, 0)
+    assert [*measured["roc_auc"].change] == [0, 0, 0]
     assert measured["f1"].change.high < 0
 
 
@@ -146,10 +145,10 @@ def test_batches_add_up(unlabelled: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Many small batches find what one does."""
     whole = compare(OLD, NEW, unlabelled)
 
-    def in_batches(path: Path, problem: Problem) -> list[comparison.Rows]:
-        (rows,) = comparison.stream(path, problem)
+    def in_batches(path: Path, problem: Problem) -> list[Rows]:
+        (rows,) = stream(path, problem)
         cuts = range(0, len(rows), 7)
-        return [comparison.Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]) for cut in cuts]
+        return [Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]) for cut in cuts]
 
     monkeypatch.setattr(comparison, "_parts", in_batches)
     found = compare(OLD, NEW, unlabelled)

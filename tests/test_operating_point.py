@@ -41,7 +41,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_only_what_the_folder_says_changes(folder: Path, model: Model) -> None:
-    """The model and its golden rows keep their bytes; threshold, manifest and card are new, and nothing stands beside."""
+    """The model and its golden rows keep their bytes; manifest and card are new, and nothing stands beside them."""
     before = content(folder)
     found = move(folder, 0.3)
     after = content(folder)
@@ -192,7 +192,7 @@ def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
     [
         lambda metrics: {**metrics, "holdout": {}},
         lambda metrics: {**metrics, "holdout": None},
-        lambda metrics: {**metrics, "holdout": dict.fromkeys(MEASURES, {"value": "good"})},
+        lambda metrics: {**metrics, "holdout": {name: {"value": "good"} for name in MEASURES}},
         lambda _: {"f1": 0.5},
     ],
     ids=["never opened", "null", "words", "another report"],
