@@ -51,7 +51,7 @@ def serve(folder: Path, model: Path | None = None) -> None:
         ServerError: a setting is wrong, a port is taken, or the model cannot be loaded.
     """
     if model:
-        os.environ["TABSERVE_MODEL"] = str(model.resolve())
+        os.environ["TABSERVE_MODEL"] = str(model.absolute())  # a link is followed at each load
     configure_logger()
     logging.getLogger("mlserver").addFilter(_is_worth_saying)
     check_model_settings(folder)
