@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from tabserve import blocks
 from tabserve.errors import DataError
-from tabserve.frame import Frame, Rows, read, stream
+from tabserve.frame import Frame, Rows, has_target, read, stream
 from tabserve.problem import Problem
 
 PROBLEM = Problem("loans", ("income", "age"), target="default", id="customer")
@@ -289,3 +290,25 @@ def test_no_rows_to_score_are_refused(path: Path) -> None:
     """A header alone asks for nothing."""
     with pytest.raises(DataError, match="has a header and no rows"):
         list(stream(write(path, header="customer,income,age"), PROBLEM))
+
+
+def test_a_target_is_told_by_the_header_alone(path: Path) -> None:
+    """Of csv, parquet and Kaggle's zip, wherever the column stands; rows are not looked at."""
+    with_target, without = write(path, "not,a,row"), path.with_name("unlabelled.csv")
+    write(without, "ana,1.5,20", header="customer,income,age")
+    parquet, archive = path.with_suffix(".parquet"), path.with_suffix(".zip")
+    pyarrow.parquet.write_table(pa.table({"default": ["0"], "age": [1.0]}), parquet)
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.write(without, "test.csv")
+        zipped.write(with_target, "train.csv")
+    found = [has_target(each, PROBLEM) for each in (with_target, without, parquet, archive)]
+    assert found == [True, False, True, True]
+
+
+@pytest.mark.parametrize(("name", "text"), [("none.csv", None), ("rows.parquet", "text"), ("quoted.csv", '"a\n')])
+def test_a_file_without_a_readable_header_is_refused(name: str, text: str | None, tmp_path: Path) -> None:
+    """In the sentence of every other reading."""
+    if text:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=name):
+        has_target(tmp_path / name, PROBLEM)

@@ -133,3 +133,9 @@ def test_a_model_is_rolled_out_and_back_as_the_page_says(place: Place, sample_fr
     for fact in ("400 rows", "ROC AUC", "threshold of build/model-2 is 0.3", 'threshold="0.3"'):
         assert fact in said
     assert old.threshold == artifact.load(ROOT / "deploy/model").threshold
+
+
+def test_the_image_is_built_as_the_readme_builds_it() -> None:
+    """By the command that the container tests run, but for the tag."""
+    (command,) = re.findall(r"^```bash\n(.*)\n```$", PAGE, re.MULTILINE)
+    assert command.replace("tabserve:model-2", "tabserve") in (ROOT / "README.md").read_text().splitlines()
