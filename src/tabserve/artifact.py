@@ -70,7 +70,7 @@ def save(folder: Path, model: Model, rows: NDArray[np.float32], card: str) -> Mo
     place = _followed(folder)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
+        with tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=place.parent) as beside:
             fresh = Path(beside, "fresh")
             _write(fresh, model, rows, card)
             saved = load(fresh)
@@ -102,7 +102,7 @@ def check_place(folder: Path) -> None:
     if found and not {MANIFEST} <= found <= {MODEL, GOLDEN, MANIFEST, CARD}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
     try:
-        tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=parent).cleanup()
+        tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=parent).cleanup()
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.") from error
 
@@ -144,8 +144,8 @@ def _write(folder: Path, model: Model, rows: NDArray[np.float32], card: str) -> 
     classifier = xgb.XGBClassifier()
     classifier.load_model(model.booster.save_raw("ubj"))
     classifier.save_model(folder / MODEL)
-    (folder / GOLDEN).write_text(golden.written(rows, model.booster))
-    (folder / CARD).write_text(card)
+    (folder / GOLDEN).write_text(golden.written(rows, model.booster), encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
     files = {name: _sha256(content(folder / name)) for name in (MODEL, GOLDEN, CARD)}
     manifest = Manifest(model.problem, model.threshold, model.metrics, model.data, model.versions, files)
     manifest.write(folder / MANIFEST)

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +42,15 @@ def typed(path: Path, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatc
     """The columns of the schema in its types."""
     if batch.schema == schema:
         return batch
-    return pa.record_batch([_column(path, batch[field.name], field) for field in schema], schema)
+    columns, bad = [], []
+    for field in schema:
+        try:
+            columns.append(_column(path, batch[field.name], field))
+        except BadRow as error:
+            bad.append(error)
+    if bad:
+        raise min(bad, key=attrgetter("row"))
+    return pa.record_batch(columns, schema)
 
 
 def _column(path: Path, column: pa.Array, field: pa.Field) -> pa.Array:

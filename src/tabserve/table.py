@@ -1,12 +1,11 @@
 """A table's file (csv, csv.gz, Kaggle's zip, parquet) in, batches of its named columns out."""
 
 import gzip
-import lzma
 import os
 import zipfile
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -24,6 +23,9 @@ from tabserve.errors import DataError
 BLOCKS_AHEAD = 8
 """Blocks that may be parsed before the one that is waited for."""
 
+MAX_NEAR = 1_000
+"""Names that are searched for one that was meant; each takes a tenth of a millisecond."""
+
 PARQUET_ROWS = 10_000
 """Rows of parquet decoded at a time."""
 
@@ -32,7 +34,6 @@ UNREADABLE = (
     EOFError,
     UnicodeDecodeError,
     zlib.error,
-    lzma.LZMAError,
     zipfile.BadZipFile,
     NotImplementedError,
     RuntimeError,
@@ -78,6 +79,8 @@ def batches(
             seen += rows
     except BadRow as error:
         raise located(path, error, seen) from error
+    except MemoryError:  # Arrow's is among what follows
+        raise
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
 
@@ -121,12 +124,25 @@ def _csv(
             return [finish(batch) for batch in parse(block, names, schema)]
 
         waiting: deque[Future[list[Converted]]] = deque()
-        for block in filter(None, chain([rows], whole_rows)):
-            waiting.append(threads.submit(work, block))
+        for begun in _begun(threads, work, filter(None, chain([rows], whole_rows))):
+            waiting.append(begun)
             if len(waiting) > BLOCKS_AHEAD:
                 yield from waiting.popleft().result()
-        for finished in waiting:
-            yield from finished.result()
+        for begun in waiting:
+            yield from begun.result()
+
+
+def _begun(
+    threads: ThreadPoolExecutor, work: Callable[[bytes], Converted], whole_rows: Iterable[bytes]
+) -> Iterator[Future[Converted]]:
+    """Work on each block; where the file ends badly, that comes up in its turn, behind the rows that were read."""
+    try:
+        for block in whole_rows:
+            yield threads.submit(work, block)
+    except UNREADABLE as error:
+        failed: Future[Converted] = Future()
+        failed.set_exception(error)
+        yield failed
 
 
 def _parquet(path: Path, columns: Columns, finish: Callable[[pa.RecordBatch], Converted]) -> Iterator[Converted]:
@@ -145,6 +161,10 @@ def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
             if member not in (held := archive.namelist()):
                 reason = f"only {listed(held)}; unpack the csv you mean" if held else "it is an empty archive"
                 raise DataError(f"{path} holds no {member}, {reason}.")
+            if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataError(  # Python unpacks the other kinds in memory without bounds
+                    f"{path} packs {member} otherwise than by deflate, which zip programs do by default; pack it anew."
+                )
             with archive.open(member) as file:
                 yield file
     else:
@@ -154,16 +174,17 @@ def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
 
 def _check_names(path: Path, found: list[str], columns: Columns) -> None:
     """Refuse repeated, missing and unexpected columns."""
-    wanted = [*columns.numbers, *columns.texts]
+    wanted, known, given = [*columns.numbers, *columns.texts], set(columns.ignored), set(found)
+    known.update(wanted)
     repeated = [name for name, count in Counter(found).items() if count > 1]
-    missing = sorted(set(wanted) - set(found), key=wanted.index)
-    extra = sorted(set(found) - {*wanted, *columns.ignored}, key=found.index)
+    missing = [name for name in wanted if name not in given]
+    extra = [name for name in found if name not in known]
     if repeated:
         raise DataError(f"{path} has the column {repeated[0]!r} more than once; every column needs a name of its own.")
     if len(found) == 1 and len(wanted) > 1:
         raise DataError(f"{path} has one column, named {found[0][:40]!r}; expected {len(wanted)} separated by commas.")
     if missing:
-        near = get_close_matches(missing[0], extra, 1)
+        near = get_close_matches(missing[0], extra[:MAX_NEAR], 1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(found)}."
         raise DataError(f"{path} lacks {listed(missing)}; {hint}")
     if extra:
