@@ -21,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tabserve",
         description="Verify a model folder, and serve it over the V2 inference protocol (REST and gRPC).",
-        epilog="exit codes: 0 done, 2 wrong usage, 4 bad model folder, 5 the server cannot start, 130 Ctrl-C",
+        epilog="exit codes: 0 done, 2 wrong usage, 4 bad model folder, 5 no server, 130 Ctrl-C (serve: 0)",
     )
     parser.add_argument("--version", action="version", version=f"tabserve {version('tabserve')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
