@@ -11,7 +11,8 @@ from mlserver.grpc import dataplane_pb2 as messages
 from mlserver.grpc.servicers import InferenceServicer
 from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 
-from tabserve.errors import InvalidRequest, TabserveError, UnknownModel
+from tabserve.errors import InvalidRequest, Overloaded, TabserveError, UnknownModel
+from tabserve.serving.arrival import Arrivals
 from tabserve.serving.edge import CLOSED, Find, Model, is_ours, made_id
 from tabserve.serving.journal import Journal
 from tabserve.serving.status import FAILED, status
@@ -20,6 +21,8 @@ from tabserve.serving.values import DATATYPES, unpacked
 from tabserve.serving.wording import shown
 
 SERVICE = "inference.GRPCInferenceService"
+
+INFER = "ModelInfer"
 
 CONTENTS = {
     "FP32": "fp32_contents",
@@ -72,7 +75,7 @@ class Servicer(InferenceServicer):
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """Answer an inference request."""
         start, name, version = time.perf_counter(), request.model_name, request.model_version or None
-        served = None
+        identity, raw, served = request.id, bool(request.raw_input_contents), None
         try:
             model = await self._find(name, version)
             served = (name, version)
@@ -80,6 +83,7 @@ class Servicer(InferenceServicer):
                 return await super().ModelInfer(request, context)
             model.check_room()
             valid = model.read(_document(request))
+            request = None  # the message need not wait in the queue
             outputs = await model.answer(valid)
         except TabserveError as error:
             code, reason = status(error).grpc, str(error)
@@ -88,8 +92,9 @@ class Servicer(InferenceServicer):
             code, reason = grpc.StatusCode.INTERNAL, FAILED
         else:
             self.journal.answered(name, version, start)
-            return _response(model, valid, outputs, raw=bool(request.raw_input_contents))
-        self.journal.refused(code.name, reason, request.id, served, start)
+            return _response(model, valid, outputs, raw=raw)
+        request = None  # nor for the end of the refusal, whose traceback keeps all that is named here
+        self.journal.refused(code.name, reason, identity, served, start)
         return await context.abort(code, reason)
 
     async def _found(self, request: Any, context: Any) -> Any:  # noqa: ANN401
@@ -100,14 +105,16 @@ class Servicer(InferenceServicer):
 
 
 class Methods:
-    """Where generated code registers methods: in a server, and so that a message that is none is refused as such.
+    """Where generated code registers methods: in a server, and so that they read their messages themselves.
 
-    gRPC would call that UNKNOWN, and log a traceback.
+    gRPC would read all at once, whatever their number and size, and keep each until it is answered. One that is no
+    message it would call UNKNOWN, and log a traceback.
     """
 
-    def __init__(self, server: grpc.aio.Server, journal: Journal) -> None:
-        """Take the server that answers, and where a refusal is told."""
+    def __init__(self, server: grpc.aio.Server, journal: Journal, inference: Arrivals, others: Arrivals) -> None:
+        """Take the server that answers, where a refusal is told, and what reads requests and all other messages."""
         self._server, self._journal = server, journal
+        self._inference, self._others = inference, others
 
     def add_generic_rpc_handlers(self, _handlers: Any) -> None:  # noqa: ANN401  gRPC's type
         """Take nothing: the same methods are registered by their names."""
@@ -118,20 +125,27 @@ class Methods:
         self._server.add_registered_method_handlers(service, reading)
 
     def _reading(self, name: str, method: Any) -> grpc.RpcMethodHandler:  # noqa: ANN401  gRPC's type
-        """The same method, which reads its messages itself."""
+        """The same method, which to gRPC takes a stream: only such a one reads its messages itself."""
         if method.request_streaming:
             return method
-        reason = f"The message is not one that {name} takes."
+        arrivals = self._inference if name == INFER else self._others
 
-        async def answer(message: bytes, context: Any) -> Any:  # noqa: ANN401
+        async def answer(_messages: Any, context: Any) -> Any:  # noqa: ANN401
+            start = time.perf_counter()
             try:
-                request = method.request_deserializer(message)
+                request = method.request_deserializer(await arrivals.read(context))
             except DecodeError:
-                self._journal.refused("INVALID_ARGUMENT", reason, None, None, time.perf_counter())
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
-            return await method.unary_unary(request, context)
+                code, reason = grpc.StatusCode.INVALID_ARGUMENT, f"The message is not one that {name} takes."
+            except Overloaded as error:
+                code, reason = status(error).grpc, str(error)
+            else:
+                answering = method.unary_unary(request, context)
+                del request  # whoever answers may let it go
+                return await answering
+            self._journal.refused(code.name, reason, None, None, start)
+            return await context.abort(code, reason)
 
-        return grpc.unary_unary_rpc_method_handler(answer, response_serializer=method.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(answer, response_serializer=method.response_serializer)
 
 
 def close_repository(servicer: Any) -> None:  # noqa: ANN401  either of MLServer's two
