@@ -329,6 +329,31 @@ def test_messages_that_find_no_place_wait_unread(stormed: Server) -> None:
     assert memory.peak(process) - before < many / 2 * size
 
 
+HOSTILE = {
+    "ModelInfer": b"\x2a\x00" * MIB,  # a million tensors
+    "ModelReady": dataplane_pb2.ModelReadyRequest(name="x" * (4 * MIB)).SerializeToString(),
+    "RepositoryModelLoad": dataplane_pb2.RepositoryModelLoadRequest(model_name="x" * (4 * MIB)).SerializeToString(),
+}
+
+
+@pytest.mark.parametrize("method", HOSTILE)
+def test_hostile_messages_together_take_no_more_than_one(waiting: Server, method: str) -> None:
+    """What was read of a refused one is gone before the next is read."""
+    process, sent = waiting.process.pid, HOSTILE[method]
+    with grpc.insecure_channel(waiting.grpc) as channel:
+        ask = channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
+
+        def taken(times: int) -> int:
+            memory.forget_peak(process)
+            before = memory.resident(process)
+            calls = [ask.future(sent, timeout=SECONDS) for _ in range(times)]
+            assert {code(call) for call in calls} <= {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED}
+            return memory.peak(process) - before
+
+        one = max(taken(1) for _ in range(3))
+        assert taken(50) < one + 24 * len(sent)
+
+
 def endless(stop: threading.Event) -> Iterator[bytes]:
     """A message that does not come."""
     stop.wait(SECONDS)

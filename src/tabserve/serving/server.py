@@ -116,7 +116,7 @@ class Server(MLServer):
             return await self._model_registry.get_model(name, version)
         except ModelNotFound as error:
             which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
-            here = listed({model.name for model in await self._model_registry.get_models()})
+            here = listed(self._model_registry._models)  # at once: what was read for it must not wait
             raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.") from error
 
     async def start(self, models_settings: list[ModelSettings]) -> None:  # type: ignore[override]  # never without
@@ -187,11 +187,12 @@ class Grpc(GRPCServer):
 
     async def start(self) -> None:
         """Serve until stopped."""
-        sweeping = asyncio.gather(*(arrivals.sweep() for arrivals in self._arrivals))
+        sweeping = [asyncio.create_task(arrivals.sweep()) for arrivals in self._arrivals]
         try:
             await super().start()  # type: ignore[no-untyped-call]
         finally:
-            sweeping.cancel()
+            for each in sweeping:
+                each.cancel()
 
     def _create_server(self) -> grpc.aio.Server:
         repository = ModelRepositoryServicer(self._model_repository_handlers)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 import grpc
@@ -58,14 +59,14 @@ class Servicer(InferenceServicer):
             messages.ServerReadyResponse(ready=False) if self.draining else await super().ServerReady(request, context)
         )
 
-    async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
+    async def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802,ANN401
         """Whether requests for a model should come here."""
-        model = await self._found(request, context)
+        model = await self._find(request.name, request.version or None)
         return messages.ModelReadyResponse(ready=model.ready and not self.draining)
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """What a model takes and gives."""
-        await self._found(request, context)
+        await self._find(request.name, request.version or None)
         return await super().ModelMetadata(request, context)
 
     async def ModelStreamInfer(self, _requests: Any, context: Any) -> None:  # noqa: N802,ANN401
@@ -93,15 +94,9 @@ class Servicer(InferenceServicer):
         else:
             self.journal.answered(name, version, start)
             return _response(model, valid, outputs, raw=raw)
-        request = None  # nor for the end of the refusal, whose traceback keeps all that is named here
+        request = None  # nor until the refusal is sent
         self.journal.refused(code.name, reason, identity, served, start)
         return await context.abort(code, reason)
-
-    async def _found(self, request: Any, context: Any) -> Any:  # noqa: ANN401
-        try:
-            return await self._find(request.name, request.version or None)
-        except UnknownModel as error:
-            await context.abort(status(error).grpc, str(error))
 
 
 class Methods:
@@ -133,19 +128,26 @@ class Methods:
         async def answer(_messages: Any, context: Any) -> Any:  # noqa: ANN401
             start = time.perf_counter()
             try:
-                request = method.request_deserializer(await arrivals.read(context))
+                answering = method.unary_unary(method.request_deserializer(await arrivals.read(context)), context)
             except DecodeError:
                 code, reason = grpc.StatusCode.INVALID_ARGUMENT, f"The message is not one that {name} takes."
             except Overloaded as error:
                 code, reason = status(error).grpc, str(error)
             else:
-                answering = method.unary_unary(request, context)
-                del request  # whoever answers may let it go
-                return await answering
+                return await _answered(answering, context)
             self._journal.refused(code.name, reason, None, None, start)
             return await context.abort(code, reason)
 
         return grpc.stream_unary_rpc_method_handler(answer, response_serializer=method.response_serializer)
+
+
+async def _answered(answering: Awaitable[Any], context: Any) -> Any:  # noqa: ANN401  gRPC's types
+    """The answer; what names no model here is refused, once its message is let go."""
+    try:
+        return await answering
+    except UnknownModel as error:
+        code, reason = status(error).grpc, str(error)
+    return await context.abort(code, reason)
 
 
 def close_repository(servicer: Any) -> None:  # noqa: ANN401  either of MLServer's two
