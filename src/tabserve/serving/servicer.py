@@ -2,6 +2,7 @@
 
 import logging
 import time
+import traceback
 from collections.abc import Awaitable
 from typing import Any
 
@@ -147,6 +148,9 @@ async def _answered(answering: Awaitable[Any], context: Any) -> Any:  # noqa: AN
         return await answering
     except UnknownModel as error:
         code, reason = status(error).grpc, str(error)
+    except grpc.aio.AbortError as error:  # kept by gRPC, and with it the message, until garbage is collected
+        traceback.clear_frames(error.__traceback__)
+        raise
     return await context.abort(code, reason)
 
 
