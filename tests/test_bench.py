@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import rows
+from bench import limits, rows
 from bench.load import Timing, sent
 from bench.soak import Sample, check
 from bench.targets import TARGETS, Target
@@ -104,6 +104,16 @@ def test_profile_prints_the_most_expensive_functions(run: Run) -> None:
     printed = run("profile", "--seconds", "0.1", "--model", "deploy/model")
     assert "restriction <25>" in printed
     assert "uvicorn" in printed
+
+
+def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one limit that is held and one that is read, for the smallest bodies."""
+    monkeypatch.setattr(limits, "HELD", {"rows": limits.HELD["rows that wait, each from a call of its own"]})
+    monkeypatch.setattr(limits, "READ", {"JSON": limits.READ["the most hostile JSON"]})
+    found = [line.split() for line in run("limits", "--mib", "1", "--rows", "200").splitlines()[1:]]
+    assert [words[0] for words in found] == ["rows", "JSON", "all"]
+    assert all(0 < int(words[-2]) for words in found[1:])
+    assert int(found[2][-1]) == int(found[0][-1]) + int(found[1][-1])
 
 
 def test_answers_that_are_errors_are_counted_and_are_no_speed() -> None:

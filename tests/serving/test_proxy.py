@@ -40,7 +40,14 @@ def proxy(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "-subj",
         "/CN=localhost",
     ]
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    names: list[str | Path] = [
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-keyout",
+        folder / "key.pem",
+        "-out",
+        folder / "cert.pem",
+    ]
     subprocess.run([*certificate, *names], check=True, capture_output=True)
     hashed = subprocess.run([openssl, "passwd", "-apr1", USER[1]], check=True, capture_output=True, text=True).stdout
     (folder / "users").write_text(f"{USER[0]}:{hashed}")
