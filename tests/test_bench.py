@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import limits, rows
+from bench import limits, rows, settings
 from bench.load import Timing, sent
 from bench.soak import Sample, check
 from bench.targets import TARGETS, Target
@@ -112,8 +112,18 @@ def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeyp
     monkeypatch.setattr(limits, "READ", {"JSON": limits.READ["the most hostile JSON"]})
     found = [line.split() for line in run("limits", "--mib", "1", "--rows", "200").splitlines()[1:]]
     assert [words[0] for words in found] == ["rows", "JSON", "all"]
-    assert all(0 < int(words[-2]) for words in found[1:])
+    assert all(int(words[-2]) > 0 for words in found[1:])
     assert int(found[2][-1]) == int(found[0][-1]) + int(found[1][-1])
+
+
+def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of batching, and of the rows beside which one waits."""
+    monkeypatch.setattr(settings, "BATCHING", {"max_batch_size": (1,)})
+    monkeypatch.setattr(settings, "ROWS", (10,))
+    lines = run("settings", "--seconds", "0.05").splitlines()
+    assert [line.split(",")[0] for line in lines if line.startswith("of ")] == ["of 10 rows"] * 2
+    (batching,) = [line.split() for line in lines if line.startswith("max_batch_size 1 ")]
+    assert float(batching[2]) > 0
 
 
 def test_answers_that_are_errors_are_counted_and_are_no_speed() -> None:
