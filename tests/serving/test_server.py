@@ -271,6 +271,7 @@ def test_many_clients_at_once_each_get_their_own(server: Server, model: Model, s
 
 def test_metrics_count_successes_and_failures(server: Server) -> None:
     """Under MLServer's names."""
+    assert post(server, plain(NumpyRequestCodec.encode_request(np.zeros((1, 200), np.float32)))).status_code == 200
     text = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
     for name in ("model_infer_request_success_total", "model_infer_request_failure_total"):
         assert re.search(rf'^{name}{{model="xgboost-model"', text, re.MULTILINE)
@@ -426,6 +427,7 @@ def test_what_is_relied_on_inside_mlserver_and_uvicorn_is_still_there() -> None:
 
     async def loaded() -> list[str]:
         made = MLServer(Settings.model_validate({"parallel_workers": 0, "metrics_endpoint": None}))
+        assert made._model_registry._models == {}
         return [model.name for model in await made._model_registry.get_models()]
 
     assert asyncio.run(loaded()) == []

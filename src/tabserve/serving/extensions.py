@@ -14,7 +14,6 @@ from tabserve.errors import UnknownModel
 from tabserve.serving import messages
 from tabserve.serving.edge import Find, is_ours
 from tabserve.serving.metrics import METRICS, Duration
-from tabserve.serving.status import status
 from tabserve.serving.wording import shown
 
 NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
@@ -98,11 +97,12 @@ class Extensions:
         return model
 
 
-async def _answered(answer: Callable[[str, str | None], Awaitable[Document]], request: Any, context: Any) -> Document:  # noqa: ANN401  gRPC's types
-    try:
-        return await answer(request.name, request.version or None)
-    except UnknownModel as error:
-        return await context.abort(status(error).grpc, str(error))  # type: ignore[no-any-return]
+async def _answered(
+    answer: Callable[[str, str | None], Awaitable[Document]],
+    request: Any,  # noqa: ANN401  gRPC's types, here and below
+    _context: Any,  # noqa: ANN401
+) -> Document:
+    return await answer(request.name, request.version or None)
 
 
 def _tensor(tensor: Any) -> Document:  # noqa: ANN401  MLServer's type
