@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from threading import Lock
 
 import numpy as np
 import prometheus_client as prometheus
@@ -90,13 +91,15 @@ class ModelMetrics:
         self.last = 0.0
         self.queue: Callable[[], int] = int
         self.info: dict[str, str] = {}
+        self._lock = Lock()
 
     def count(self, probability: NDArray[np.float32], seconds: float) -> None:
-        """Count one call of the model: the answers, and how long it took."""
-        self.calls.add(seconds)
-        self.last = time.time()
-        self.rows.add(len(probability))
-        self.probability.add_all(probability)
+        """Count one call of the model, on whichever thread: the answers, and how long it took."""
+        with self._lock:
+            self.calls.add(seconds)
+            self.last = time.time()
+            self.rows.add(len(probability))
+            self.probability.add_all(probability)
 
 
 class ServingMetrics:

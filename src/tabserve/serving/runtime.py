@@ -50,8 +50,9 @@ class TabularModel(MLModel):
             ArtifactError: the folder is not whole.
         """
         self._model = await asyncio.to_thread(artifact.load, model_folder(self.settings))
-        # One thread: on shared cores, threads that wait for each other cost a small batch far more than they save.
+        # One thread a call: on shared cores, threads that wait for each other cost a small batch more than they save.
         self._model.booster.set_param({"nthread": 1})
+        self._model.score(np.zeros((1, len(self._model.problem.features)), np.float32))  # it is set up by the first
         limits = Limits()
         self._max_rows = limits.max_rows
         self._batcher = Batcher(self._score, self.max_batch_size, self.max_batch_time, limits.max_queue_rows)
