@@ -130,12 +130,18 @@ def test_what_follows_a_refused_body_is_no_head(waiting: Server) -> None:
 
 
 def test_rows_of_who_has_left_are_not_scored(waiting: Server) -> None:
-    """Over gRPC."""
-    before = metric(waiting, "tabserve_batch_rows_sum")
+    """Over both transports."""
+    before, sent = metric(waiting, "tabserve_batch_rows_sum"), body(QUEUE - 1)
+    with connected(waiting.url) as connection:
+        connection.sendall(head(len(sent)) + sent)
+        until(lambda: metric(waiting, "tabserve_queue_rows") == QUEUE - 1, "rows that wait")
+        reset(connection)
+        until(lambda: metric(waiting, "tabserve_queue_rows") == 0, "an empty queue")
+    assert asked(waiting, body(QUEUE)).status_code == 200
     with grpc.insecure_channel(waiting.grpc) as channel:
         call = called(channel, message(QUEUE - 1))
         until(lambda: metric(waiting, "tabserve_queue_rows") == QUEUE - 1, "rows that wait")
         call.cancel()
         until(lambda: metric(waiting, "tabserve_queue_rows") == 0, "an empty queue")
     assert asked(waiting, body(QUEUE)).status_code == 200
-    assert metric(waiting, "tabserve_batch_rows_sum") == before + QUEUE
+    assert metric(waiting, "tabserve_batch_rows_sum") == before + 2 * QUEUE

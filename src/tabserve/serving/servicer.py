@@ -12,7 +12,7 @@ from mlserver.grpc.servicers import InferenceServicer
 from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 
 from tabserve.errors import InvalidRequest, TabserveError, UnknownModel
-from tabserve.serving.edge import CLOSED, Find, Model, is_ours, made_id
+from tabserve.serving.doors import CLOSED, Find, Model, is_ours, made_id
 from tabserve.serving.journal import Journal
 from tabserve.serving.status import FAILED, status
 from tabserve.serving.tensors import Output, Request, check_count
@@ -74,7 +74,7 @@ class Servicer(InferenceServicer):
         start, name, version = time.perf_counter(), request.model_name, request.model_version or None
         served = None
         try:
-            model = await self._find(name, version)
+            model = self._find(name, version)
             served = (name, version)
             if not is_ours(model):
                 return await super().ModelInfer(request, context)
@@ -94,7 +94,7 @@ class Servicer(InferenceServicer):
 
     async def _found(self, request: Any, context: Any) -> Any:  # noqa: ANN401
         try:
-            return await self._find(request.name, request.version or None)
+            return self._find(request.name, request.version or None)
         except UnknownModel as error:
             await context.abort(status(error).grpc, str(error))
 
