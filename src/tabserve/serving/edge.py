@@ -36,10 +36,11 @@ log = logging.getLogger(__name__)
 
 
 class Target(NamedTuple):
-    """Whom an inference request asks."""
+    """Whom an inference request asks; without a model where there is none of this name and version."""
 
     name: str
     version: str | None
+    model: Model | None
 
 
 class Asked(Protocol):
@@ -103,11 +104,12 @@ class Edge:
         """Whom a path asks for inference; none where it asks for something else, or a model of another runtime."""
         if not (found := INFER.fullmatch(path)):
             return None
-        target = Target(*found.groups())
+        name, version = found.groups()
         try:
-            return target if is_ours(self._find(*target)) else None
+            model = self._find(name, version)
         except UnknownModel:
-            return target
+            return Target(name, version, None)
+        return Target(name, version, model) if is_ours(model) else None
 
     def headers(self, reply: Reply) -> list[tuple[bytes, bytes]]:
         """All headers of a response that depend on it."""
@@ -117,10 +119,10 @@ class Edge:
     async def infer(self, asked: Asked) -> Reply:
         """The answer to an inference request, or the refusal; cancelled where the client leaves."""
         start = time.perf_counter()
-        served = document = None
+        name, version, model = asked.target
+        served, document = (name, version) if model else None, None
         try:
-            model = self._find(*asked.target)
-            served = asked.target
+            model = model or self._find(name, version)  # which says that there is none
             if asked.method != b"POST":
                 return self._refused(405, f"Inference takes POST, not {asked.method.decode()}.", None, None, start)
             model.check_room()
@@ -134,7 +136,7 @@ class Edge:
         except Exception:
             log.exception("Answering a request failed.")
             return self._refused(500, FAILED, document, served, start)
-        self._journal.answered(*asked.target, start)
+        self._journal.answered(name, version, start)
         return _reply(model, request, outputs, binary)
 
     async def _body(self, asked: Asked) -> payload.Bytes:
@@ -173,7 +175,9 @@ class Edge:
         if size > self._limits.max_body_bytes:
             raise TooLarge(f"The body is larger than {self._limits.max_body_bytes} bytes; send fewer rows at a time.")
 
-    def _refused(self, status: int, reason: str, document: object, served: Target | None, start: float) -> Reply:
+    def _refused(
+        self, status: int, reason: str, document: object, served: tuple[str, str | None] | None, start: float
+    ) -> Reply:
         identity = document.get("id") if isinstance(document, dict) else None
         self._journal.refused(str(status), reason, identity, served, start)
         return refusal(status, reason)

@@ -28,6 +28,7 @@ MAX_DIGITS = 18
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 CUT = uuid.uuid4().hex
+QUOTED = orjson.dumps(CUT)
 """A word that stands for numbers cut out."""
 
 UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
@@ -125,7 +126,7 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     start = text.index(b"[", text.index(b'"data"'))
     nested = text[start + 1 : start + 2] == b"["
     end = text.index(b"]]", start) + 2 if nested else text.index(b"]", start) + 1
-    document = orjson.loads(b"".join([text[:start], orjson.dumps(CUT), text[end:]]))
+    document = orjson.loads(b"".join([text[:start], QUOTED, text[end:]]))
     (tensor,) = document["inputs"]
     if tensor["data"] != CUT:
         raise ValueError("what was cut out is not the tensor's data")
