@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.serving import payload
+from tabserve.serving import parser, payload
 from tabserve.serving.tensors import Output
 from tabserve.serving.values import DATATYPES
 
@@ -100,7 +100,7 @@ lists = st.lists(st.sampled_from(["[1,2,3]", "[-4.5, 0, 1e2]", "[1,2]", "[[1],2,
 def test_any_text_cut_into_pieces_is_what_it_is_as_a_whole(inner: str, size: int, rows: int) -> None:
     """Refused where it is no JSON, and otherwise the same numbers, wherever it is cut."""
     text = f'{{"inputs": [{{"name": "x", "shape": [{rows}, 3], "data": [{inner}]}}], "id": "[1]"}}'
-    with patch.object(payload, "PIECE", size):
+    with patch.object(parser, "PIECE", size):
         try:
             document = json.loads(text)
         except json.JSONDecodeError:

@@ -7,15 +7,12 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple, Protocol
 
-import orjson
-
 from tabserve.errors import Overloaded, TabserveError, TooLarge, UnknownModel
-from tabserve.serving import payload
-from tabserve.serving.doors import CLOSED, Find, Model, is_ours, made_id
+from tabserve.serving import parser, payload, replies
+from tabserve.serving.doors import CLOSED, Find, Model, is_ours
 from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits
 from tabserve.serving.status import FAILED, status
-from tabserve.serving.tensors import Output, Request
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -67,14 +64,6 @@ class Asked(Protocol):
         """The whole body, which is held no longer."""
 
 
-class Reply(NamedTuple):
-    """A whole HTTP response."""
-
-    status: int
-    body: bytes
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
 class Edge:
     """An ASGI app around MLServer's, and what answers inference beside it."""
 
@@ -89,11 +78,11 @@ class Edge:
         """Refuse a request that asks for no inference, or hand it to MLServer's app."""
         path = scope["path"].removeprefix(scope["root_path"]) if scope["type"] == "http" else ""
         if path.startswith(ADMIN) and not self._limits.admin:
-            reply = refusal(403, CLOSED)
+            reply = replies.refusal(403, CLOSED)
         elif STREAM.fullmatch(path):
-            reply = refusal(404, "This server streams nothing; ask by /infer.")
+            reply = replies.refusal(404, "This server streams nothing; ask by /infer.")
         elif self.draining and READY.fullmatch(path):
-            reply = refusal(503, "The server is about to end.")
+            reply = replies.refusal(503, "The server is about to end.")
         else:
             await self._app(scope, receive, send)
             return
@@ -111,12 +100,12 @@ class Edge:
             return Target(name, version, None)
         return Target(name, version, model) if is_ours(model) else None
 
-    def headers(self, reply: Reply) -> list[tuple[bytes, bytes]]:
+    def headers(self, reply: replies.Reply) -> list[tuple[bytes, bytes]]:
         """All headers of a response that depend on it."""
         length = (b"content-length", b"%d" % len(reply.body))
         return [length, *reply.headers, CLOSE] if self.draining else [length, *reply.headers]
 
-    async def infer(self, asked: Asked) -> Reply:
+    async def infer(self, asked: Asked) -> replies.Reply:
         """The answer to an inference request, or the refusal; cancelled where the client leaves."""
         start = time.perf_counter()
         name, version, model = asked.target
@@ -137,9 +126,9 @@ class Edge:
             log.exception("Answering a request failed.")
             return self._refused(500, FAILED, document, served, start)
         self._journal.answered(name, version, start)
-        return _reply(model, request, outputs, binary)
+        return replies.answer(model, request, outputs, binary)
 
-    async def _body(self, asked: Asked) -> payload.Bytes:
+    async def _body(self, asked: Asked) -> parser.Bytes:
         """The whole body, unpacked.
 
         Raises:
@@ -177,32 +166,7 @@ class Edge:
 
     def _refused(
         self, status: int, reason: str, document: object, served: tuple[str, str | None] | None, start: float
-    ) -> Reply:
+    ) -> replies.Reply:
         identity = document.get("id") if isinstance(document, dict) else None
         self._journal.refused(str(status), reason, identity, served, start)
-        return refusal(status, reason)
-
-
-JSON = (b"content-type", b"application/json")
-
-EXTRA: dict[int, tuple[tuple[bytes, bytes], ...]] = {405: ((b"allow", b"POST"),), 503: ((b"retry-after", b"1"),)}
-"""Headers that belong to a status."""
-
-
-def refusal(status: int, reason: str) -> Reply:
-    """A response that says why there is no other."""
-    return Reply(status, orjson.dumps({"error": reason}), (JSON, *EXTRA.get(status, ())))
-
-
-def _reply(model: Model, request: Request, outputs: list[Output], binary: frozenset[str]) -> Reply:
-    document = {
-        "model_name": model.name,
-        "model_version": model.version,
-        "id": request.id or made_id(),
-        "parameters": {"threshold": model.threshold},
-    }
-    body, head_length = payload.write(document, outputs, binary)
-    if head_length is None:
-        return Reply(200, body, (JSON,))
-    kind = (b"content-type", b"application/octet-stream")
-    return Reply(200, body, (kind, (payload.HEAD_LENGTH, str(head_length).encode())))
+        return replies.refusal(status, reason)

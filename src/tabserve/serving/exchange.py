@@ -5,7 +5,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from tabserve.serving.edge import CLOSE, Edge, Reply, Target
+from tabserve.serving.edge import CLOSE, Edge, Target
+from tabserve.serving.replies import Reply
 
 
 class Exchange:
