@@ -18,7 +18,6 @@ class Model(Protocol):
     name: str
     version: str | None
     threshold: str
-    max_batch_size: int
 
     def check_room(self) -> None:
         """Raise Overloaded when it is not loaded yet, or its queue is full."""

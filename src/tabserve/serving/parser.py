@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tabserve.errors import InvalidRequest
 
 CUT = uuid.uuid4().hex
-QUOTED = orjson.dumps(CUT)
 """A word that stands for numbers cut out."""
+
+QUOTED = orjson.dumps(CUT)
 
 PIECE = 2**17
 """Bytes of numbers that are parsed at a time."""
