@@ -15,7 +15,7 @@ from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 
 from tabserve.errors import InvalidRequest, Overloaded, TabserveError, UnknownModel
 from tabserve.serving.arrival import Arrivals
-from tabserve.serving.edge import CLOSED, Find, Model, is_ours, made_id
+from tabserve.serving.doors import CLOSED, Find, Model, is_ours, made_id
 from tabserve.serving.journal import Journal
 from tabserve.serving.status import FAILED, status
 from tabserve.serving.tensors import Output, Request, check_count
@@ -62,12 +62,12 @@ class Servicer(InferenceServicer):
 
     async def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802,ANN401
         """Whether requests for a model should come here."""
-        model = await self._find(request.name, request.version or None)
+        model = self._find(request.name, request.version or None)
         return messages.ModelReadyResponse(ready=model.ready and not self.draining)
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """What a model takes and gives."""
-        await self._find(request.name, request.version or None)
+        self._find(request.name, request.version or None)
         return await super().ModelMetadata(request, context)
 
     async def ModelStreamInfer(self, _requests: Any, context: Any) -> None:  # noqa: N802,ANN401
@@ -79,7 +79,7 @@ class Servicer(InferenceServicer):
         start, name, version = time.perf_counter(), request.model_name, request.model_version or None
         identity, raw, served = request.id, bool(request.raw_input_contents), None
         try:
-            model = await self._find(name, version)
+            model = self._find(name, version)
             served = (name, version)
             if not is_ours(model):
                 return await super().ModelInfer(request, context)
