@@ -17,6 +17,7 @@ class Model(Protocol):
 
     name: str
     version: str | None
+    ready: bool
     threshold: str
 
     def check_room(self) -> None:

@@ -111,7 +111,8 @@ class Edge:
         name, version, model = asked.target
         served, document = (name, version) if model else None, None
         try:
-            model = model or self._find(name, version)  # which says that there is none
+            if model is None or not model.ready:  # there is none, or another has taken its place meanwhile
+                model = self._find(name, version)
             if asked.method != b"POST":
                 return self._refused(405, f"Inference takes POST, not {asked.method.decode()}.", None, None, start)
             model.check_room()
