@@ -8,7 +8,7 @@ PYTHON ?= $(shell for name in python3.11 python3; do \
 BIN := .venv/bin
 READY := .venv/.ready
 
-# XGBoost's threads wait by spinning unless told otherwise: on shared cores that made training 6 times slower.
+# As tabserve/__init__.py says; here for what imports XGBoost before it.
 export OMP_WAIT_POLICY ?= passive
 
 # The options of `run` and `train`; `run` is a short version on fewer rows and candidates.

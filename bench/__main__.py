@@ -3,10 +3,10 @@
 import argparse
 import sys
 
-from bench import profile, serving, soak, tables
+from bench import limits, profile, serving, settings, soak, tables
 from tabserve import command
 
-WORDS = {"tables": tables, "serving": serving, "profile": profile, "soak": soak}
+WORDS = {"tables": tables, "serving": serving, "profile": profile, "soak": soak, "limits": limits, "settings": settings}
 
 
 def main() -> None:

@@ -16,6 +16,16 @@ def resident(process: int) -> int:
     return int(Path(f"/proc/{process}/smaps_rollup").read_text().split("\nRss:")[1].split()[0]) * 1024
 
 
+def peak(process: int) -> int:
+    """Bytes that were in memory at most, since the start or since `forget_peak`."""
+    return int(Path(f"/proc/{process}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def forget_peak(process: int) -> None:
+    """Begin to look for the peak anew."""
+    Path(f"/proc/{process}/clear_refs").write_text("5")
+
+
 def descriptors(process: int) -> int:
     """Files and sockets that are open."""
     return len(list(Path(f"/proc/{process}/fd").iterdir()))

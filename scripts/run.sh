@@ -6,8 +6,11 @@ usage="usage: scripts/run.sh MODEL_FOLDER [options of scripts/train.py]
 
 Train a model into MODEL_FOLDER, serve it, ask it for predictions, and keep serving until Ctrl-C.
 
-variables: ONCE=1 stops after the answers, DATA=FILE asks about the first 10 rows of FILE,
-MLSERVER_HTTP_PORT, MLSERVER_GRPC_PORT and MLSERVER_METRICS_PORT are the server's ports (8080, 8081, 8082)"
+variables: ONCE=1 stops after the answers, DATA=FILE asks about the first 10 rows of FILE (training takes --data FILE),
+MLSERVER_HTTP_PORT, MLSERVER_GRPC_PORT and MLSERVER_METRICS_PORT are the server's ports (8080, 8081, 8082)
+
+exit codes: 0 answered, 2 wrong usage, 3 the table cannot be used, 4 the folder cannot be written, 5 the server cannot
+start, 130 Ctrl-C, 143 SIGTERM"
 case ${1:-} in
   -h | --help) echo "$usage"; exit ;;
   '' | -*) echo "$usage" >&2; exit 2 ;;

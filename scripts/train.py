@@ -44,6 +44,8 @@ def main() -> None:
     frame, source, synthetic = dataset(arguments.data, arguments.rows, arguments.seed)
 
     development, holdout = hold_out(frame)
+    names = ", ".join(candidate.name for candidate in competing)
+    print(f"Training on {len(frame):,} rows ({source}); candidates: {names}.\n", flush=True)
     selection = select(development, competing)
     print(report.selection_table(selection)[SHOWN].to_string(), "\n")
 

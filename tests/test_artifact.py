@@ -689,6 +689,13 @@ def test_a_link_in_a_circle_is_refused(tmp_path: Path) -> None:
             attempt(link)
 
 
+def test_a_folder_may_have_a_long_name(folder: Path, tmp_path: Path) -> None:
+    """As long as the file system takes."""
+    model = load(folder)
+    save(tmp_path / ("m" * 250), model, golden.drawn(np.zeros((3, 3), np.float32)), "card")
+    assert load(tmp_path / ("m" * 250)).threshold == model.threshold
+
+
 def test_a_path_that_cannot_exist_is_refused(tmp_path: Path) -> None:
     """With the system's reason."""
     assert "File name too long" in refused(tmp_path / ("m" * 300))

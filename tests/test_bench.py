@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import rows
+from bench import limits, rows, settings
 from bench.load import Timing, sent
 from bench.soak import Sample, check
 from bench.targets import TARGETS, Target
@@ -104,6 +104,25 @@ def test_profile_prints_the_most_expensive_functions(run: Run) -> None:
     printed = run("profile", "--seconds", "0.1", "--model", "deploy/model")
     assert "restriction <25>" in printed
     assert "uvicorn" in printed
+
+
+def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one limit, for the smallest bodies, alone and with all that there is."""
+    monkeypatch.setattr(limits, "HELD", {})
+    monkeypatch.setattr(limits, "READ", {"JSON": limits.READ["the most hostile JSON"]})
+    alone, together = (line.split() for line in run("limits", "--mib", "1").splitlines()[1:])
+    assert (alone[0], together[:3]) == ("JSON", ["all", "at", "once"])
+    assert all(0 < int(line[-2]) < 2 * int(line[-1]) for line in (alone, together))
+
+
+def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of batching, and of the rows beside which one waits."""
+    monkeypatch.setattr(settings, "BATCHING", {"max_batch_size": (1,)})
+    monkeypatch.setattr(settings, "ROWS", (10,))
+    lines = run("settings", "--seconds", "0.05").splitlines()
+    assert [line.split(",")[0] for line in lines if line.startswith("of ")] == ["of 10 rows"] * 2
+    (batching,) = [line.split() for line in lines if line.startswith("max_batch_size 1 ")]
+    assert float(batching[2]) > 0
 
 
 def test_answers_that_are_errors_are_counted_and_are_no_speed() -> None:

@@ -201,6 +201,13 @@ def test_what_would_crash_xgboost_is_refused_before(change: Change, said: str) -
     )
 
 
+def test_a_count_that_no_integer_holds_is_refused() -> None:
+    """UBJSON has infinities."""
+    model = document()
+    forest(model)["trees"][0]["tree_param"]["num_nodes"] = float("inf")
+    assert refused(written(model)) == f"model.ubj is not a model that XGBoost {xgb.__version__} can read."
+
+
 def test_a_tree_may_be_deep() -> None:
     """As deep as the limit says."""
     model = document()

@@ -104,6 +104,37 @@ def test_an_output_that_takes_nothing_is_told() -> None:
         assert (ended.returncode, ended.stderr) == (1, "The system refused: [Errno 28] No space left on device.\n")
 
 
+def test_a_closed_error_output_changes_no_exit_code() -> None:
+    """`2>&-` wants to see no progress and no sentence, and still what became of it."""
+    error = "raise DataError('The table is empty.')"
+    code = (
+        f"from tabserve import command\nfrom tabserve.errors import DataError\ndef main(): {error}\ncommand.run(main)"
+    )
+    closed = ["bash", "-c", '"$@" 2>&-', "bash", sys.executable, "-c", code]
+    assert subprocess.run(closed, stdout=subprocess.PIPE, timeout=60, check=False).returncode == DataError.exit_code
+
+
+def test_letters_that_the_output_does_not_have_are_escaped() -> None:
+    """What was done is not undone by saying so."""
+    code = "from tabserve import command; command.run(lambda: print('ção'))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert ended.stdout == b"\\xe7\\xe3o\n"
+
+
+def test_an_argument_that_is_no_text_is_refused_before_any_work() -> None:
+    """Some libraries could not open such a path, when all is done."""
+    command_line: list[str | bytes] = [sys.executable, "-c", PRINT, b"out\xff.csv"]
+    ended = subprocess.run(command_line, capture_output=True, text=True, timeout=60, check=False)
+    said = "The argument 'out\\udcff.csv' is not UTF-8; rename the file.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", said)
+
+
 def test_a_closed_output_is_no_error() -> None:
     """`>&-` wants to see nothing."""
     closed = ["bash", "-c", '"$@" >&-', "bash", sys.executable, "-c", PRINT]

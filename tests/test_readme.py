@@ -59,9 +59,7 @@ def test_a_command_of_the_readme_works(command: str, server: Server, tmp_path: P
     words[0] = words[0].replace(".venv/bin", str(Path(sys.executable).parent))
     if "scripts/request.py" in words:
         words += ["--url", server.url]
-    words = [
-        {"test.csv": "scripts/rows.csv", "scores.csv": str(tmp_path / "scores.csv")}.get(word, word) for word in words
-    ]
+    words = [{"scores.csv": str(tmp_path / "scores.csv")}.get(word, word) for word in words]
     finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,7 +93,12 @@ def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["scripts/run.sh", *words],
         cwd=ROOT,
-        env={**os.environ, "MLSERVER_HTTP_PORT": str(free_ports(1)[0]), **environment},
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MLSERVER_HTTP_PORT": str(free_ports(1)[0]),
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=False,

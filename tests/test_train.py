@@ -89,7 +89,8 @@ def test_a_run_ends_with_a_model_folder(trained: Trained) -> None:
     assert lines[-1] == f"Saved {winner} at threshold {model.threshold:.4f} in build/model."
     candidates = [line for line in lines if " ± " in line]
     assert (len(candidates), max(map(len, candidates)) < 115) == (5, True)
-    assert " ".join(lines[0].split()) == "F1 F1 at 0.5 average precision ROC AUC fit s trees"
+    assert lines[0].startswith("Training on 600 rows (synthetic: santander.sample(600, seed=5)); candidates: dummy, ")
+    assert " ".join(lines[2].split()) == "F1 F1 at 0.5 average precision ROC AUC fit s trees"
     assert lines[-2] == "Every measure of every candidate stands in build/model/MODEL_CARD.md."
     assert len([line for line in lines if " to " in line]) == len(model.metrics["holdout"])
     assert os.listdir(trained.folder.parent) == ["model"]  # noqa: PTH208  names are all that counts
@@ -436,7 +437,7 @@ def test_a_signal_in_the_middle_of_training_leaves_everything_as_it_was(
         finally:
             child.kill()
         assert child.stdout is not None
-        assert child.stdout.read() == b""
+        assert child.stdout.read().startswith(b"Training on 20,000 rows")
     assert "Traceback" not in shown
     assert content(tmp_path) == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -96,7 +96,7 @@ def _placed(folder: Path, write: Callable[[Path], None]) -> Model:
     place = _followed(folder)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside:
+        with tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=place.parent) as beside:
             fresh = Path(beside, "fresh")
             write(fresh)
             saved = load(fresh)
@@ -128,7 +128,7 @@ def check_place(folder: Path) -> None:
     if found and not {MANIFEST} <= found <= {MODEL, GOLDEN, MANIFEST, CARD}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
     try:
-        tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=parent).cleanup()
+        tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=parent).cleanup()
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.") from error
 
@@ -170,7 +170,7 @@ def _write(folder: Path, model: Model, rows: NDArray[np.float32], card: str) -> 
     classifier = xgb.XGBClassifier()
     classifier.load_model(model.booster.save_raw("ubj"))
     classifier.save_model(folder / MODEL)
-    (folder / GOLDEN).write_text(golden.written(rows, model.booster))
+    (folder / GOLDEN).write_text(golden.written(rows, model.booster), encoding="utf-8")
     _seal(folder, model, card)
 
 
@@ -183,7 +183,7 @@ def _rewrite(folder: Path, fresh: Path, model: Model, card: str) -> None:
 
 def _seal(folder: Path, model: Model, card: str) -> None:
     """Put the card and the manifest beside the files that are there."""
-    (folder / CARD).write_text(card)
+    (folder / CARD).write_text(card, encoding="utf-8")
     files = {name: _sha256(content(folder / name)) for name in (MODEL, GOLDEN, CARD)}
     manifest = Manifest(model.problem, model.threshold, model.metrics, model.data, model.versions, files)
     manifest.write(folder / MANIFEST)

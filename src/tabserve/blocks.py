@@ -67,7 +67,8 @@ def header(block: bytes) -> tuple[list[str], bytes]:
         raise BadRow(0, "ends a line with CR alone; save the file with LF or CRLF line ends")
     if b"\0" in line:
         raise BadRow(0, "holds a NUL, as UTF-16 does; save the file as UTF-8")
-    return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n")).schema.names, block[first.end() :]
+    read = pyarrow.csv.ReadOptions(block_size=len(line) + 2)
+    return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n"), read).schema.names, block[first.end() :]
 
 
 def parse(block: bytes, names: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -89,11 +90,15 @@ def parse(block: bytes, names: list[str], schema: pa.Schema) -> Iterator[pa.Reco
     try:
         yield from _parse(block, names, schema).to_batches()
     except pa.ArrowInvalid:
-        block.decode()
         yield from _parse_texts(block, names, schema.names)
 
 
 def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        block.decode()
+    except UnicodeDecodeError as error:
+        yield from _parse_texts(block[: _end(block[: error.start])], names, wanted)
+        raise
     bad: list[pyarrow.csv.InvalidRow] = []
 
     def skip(row: pyarrow.csv.InvalidRow) -> str:

@@ -52,7 +52,7 @@ def read(path: Path, model: bytes, features: Sequence[str]) -> xgb.Booster:
             raise ArtifactError(f"{path} holds a model that XGBoost cannot use, as {fault}; train the model again.")
         booster = xgb.Booster(model_file=bytearray(model))
         booster.save_config()  # a parameter is read at its first use; let that be here
-    except (AttributeError, LookupError, TypeError, ValueError, xgb.core.XGBoostError) as error:
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError, xgb.core.XGBoostError) as error:
         raise ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.") from error
     return booster
 

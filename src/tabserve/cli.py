@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Verify model folders, serve them over the V2 inference protocol (REST and gRPC), roll them out.",
         epilog=(
             "exit codes: 0 done, 1 not enough memory, 2 wrong usage, 3 a table cannot be used or a file cannot be"
-            " written, 4 bad model folder, 5 the server cannot start, 130 Ctrl-C, 143 SIGTERM"
+            " written, 4 bad model folder, 5 the server cannot start, 130 Ctrl-C, 143 SIGTERM (serve: 0)"
         ),
     )
     parser.add_argument("--version", action="version", version=f"tabserve {version('tabserve')}")

@@ -1,7 +1,10 @@
 """Which columns a table must have, and each batch's cells in their types."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
+from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +13,9 @@ import pyarrow.compute as pc
 
 from tabserve.blocks import MISSING, BadRow
 from tabserve.errors import DataError
+
+MAX_NEAR = 1_000
+"""Names that are searched for one that was meant; each takes a tenth of a millisecond."""
 
 
 class Columns(NamedTuple):
@@ -32,6 +38,35 @@ class Columns(NamedTuple):
         )
 
 
+def check_names(path: Path, found: list[str], columns: Columns) -> None:
+    """Refuse repeated, missing and unexpected columns.
+
+    Raises:
+        DataError: naming the first of them.
+    """
+    wanted, known, given = [*columns.numbers, *columns.texts], set(columns.ignored), set(found)
+    known.update(wanted)
+    repeated = [name for name, count in Counter(found).items() if count > 1]
+    missing = [name for name in wanted if name not in given]
+    extra = [name for name in found if name not in known]
+    if repeated:
+        raise DataError(f"{path} has the column {repeated[0]!r} more than once; every column needs a name of its own.")
+    if len(found) == 1 and len(wanted) > 1:
+        raise DataError(f"{path} has one column, named {found[0][:40]!r}; expected {len(wanted)} separated by commas.")
+    if missing:
+        near = get_close_matches(missing[0], extra[:MAX_NEAR], 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(found)}."
+        raise DataError(f"{path} lacks {listed(missing)}; {hint}")
+    if extra:
+        raise DataError(f"{path} has unexpected columns: {listed(extra)}; remove them, or name them in the problem.")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    shown = ", ".join(repr(name) for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
 def bad_cell(row: int, column: str, expected: str, found: str) -> BadRow:
     """What is wrong with one cell; rows are counted from 0 here and from 1 in the message."""
     return BadRow(row + 1, f"expected {expected}, found {found}", column)
@@ -41,7 +76,15 @@ def typed(path: Path, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatc
     """The columns of the schema in its types."""
     if batch.schema == schema:
         return batch
-    return pa.record_batch([_column(path, batch[field.name], field) for field in schema], schema)
+    columns, bad = [], []
+    for field in schema:
+        try:
+            columns.append(_column(path, batch[field.name], field))
+        except BadRow as error:
+            bad.append(error)
+    if bad:
+        raise min(bad, key=attrgetter("row"))
+    return pa.record_batch(columns, schema)
 
 
 def _column(path: Path, column: pa.Array, field: pa.Field) -> pa.Array:

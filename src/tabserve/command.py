@@ -6,11 +6,13 @@ Imported before what takes seconds to import, it also lets Ctrl-C end those seco
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn
 
-from tabserve.errors import TabserveError
+from tabserve.errors import TabserveError, UsageError
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and SIGTERM: 128 + the signal's number, as shells expect."""
@@ -25,6 +27,7 @@ class Terminated(KeyboardInterrupt):
 def run(command: Callable[[], None]) -> NoReturn:
     """Run a command and leave the process with 0, the error's own exit code, or 130 or 143 after Ctrl-C or SIGTERM."""
     sys.excepthook, sys.unraisablehook = HOOKS
+    _prepare_output()
     earlier = signal.signal(signal.SIGTERM, _terminate)
     try:
         code = _exit_code(command)
@@ -36,9 +39,9 @@ def run(command: Callable[[], None]) -> NoReturn:
 def _exit_code(command: Callable[[], None]) -> int:
     """What the shell is to see, after the sentence that the user is to see."""
     try:
+        _refuse_undecodable(sys.argv[1:])
         command()
-        if sys.stdout:  # there is none after `>&-`
-            sys.stdout.flush()
+        sys.stdout.flush()
     except TabserveError as error:
         sentence, code = str(error), error.exit_code
     except MemoryError:
@@ -59,14 +62,31 @@ def _exit_code(command: Callable[[], None]) -> int:
     return code
 
 
+def _prepare_output() -> None:
+    """Write to nowhere what was closed by `>&-`, and escape what the terminal has no letters for."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or Path(os.devnull).open("w")  # noqa: SIM115  until the process ends
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, stream)
+
+
+def _refuse_undecodable(words: Sequence[str]) -> None:
+    """Many libraries cannot open such a path, some of them only when all the work is done."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"The argument {word!r} is not UTF-8; rename the file.") from error
+
+
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
 def _forget_output() -> None:
     """Keep Python from writing at its end what could not be written now."""
-    if sys.stdout:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave_if_interrupted(kind: type[BaseException]) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tabserve.columns import Columns, bad_cell
+from tabserve.columns import Columns, bad_cell, listed
 from tabserve.errors import DataError
 from tabserve.problem import Problem
-from tabserve.table import batches, listed, names
+from tabserve.table import batches, names
 
 Part = TypeVar("Part", bound="Rows")
 

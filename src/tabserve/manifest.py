@@ -88,7 +88,7 @@ class Manifest:
             "versions": self.versions,
             "files": self.files,
         }
-        path.write_text(json.dumps(document, indent=2) + "\n")
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def content(path: Path) -> bytes:

@@ -63,7 +63,7 @@ class RestClient(Client):
         except requests.Timeout as error:
             raise self._late() from error
         except NO_ADDRESS as error:
-            raise UsageError(f"{self._address!r} is not an address such as http://localhost:8080: {error}") from error
+            raise UsageError(f"{self._address!r} is not an address such as http://localhost:8080.") from error
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             raise self._nobody() from error
         except requests.RequestException as error:

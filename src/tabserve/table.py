@@ -1,15 +1,13 @@
 """A table's file (csv, csv.gz, Kaggle's zip, parquet) in, batches of its named columns out."""
 
 import gzip
-import lzma
 import os
 import zipfile
 import zlib
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import IO, TypeVar, cast
@@ -18,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabserve.blocks import BadRow, blocks, header, parse
-from tabserve.columns import Columns, typed
+from tabserve.columns import Columns, check_names, listed, typed
 from tabserve.errors import DataError
 
 BLOCKS_AHEAD = 8
@@ -32,7 +30,6 @@ UNREADABLE = (
     EOFError,
     UnicodeDecodeError,
     zlib.error,
-    lzma.LZMAError,
     zipfile.BadZipFile,
     NotImplementedError,
     RuntimeError,
@@ -78,6 +75,8 @@ def batches(
             seen += rows
     except BadRow as error:
         raise located(path, error, seen) from error
+    except MemoryError:  # Arrow's is among what follows
+        raise
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
 
@@ -122,12 +121,6 @@ def _first(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch
     return bad
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first names of a list, and how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
-
-
 def _csv(
     path: Path, columns: Columns, member: str, finish: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[Converted]:
@@ -136,18 +129,31 @@ def _csv(
     with _opened(path, member) as file, ThreadPoolExecutor(os.cpu_count()) as threads:
         whole_rows = blocks(file)
         found, rows = _header(whole_rows)
-        _check_names(path, found, columns)
+        check_names(path, found, columns)
 
         def work(block: bytes) -> list[Converted]:
             return [finish(batch) for batch in parse(block, found, schema)]
 
         waiting: deque[Future[list[Converted]]] = deque()
-        for block in filter(None, chain([rows], whole_rows)):
-            waiting.append(threads.submit(work, block))
+        for begun in _begun(threads, work, filter(None, chain([rows], whole_rows))):
+            waiting.append(begun)
             if len(waiting) > BLOCKS_AHEAD:
                 yield from waiting.popleft().result()
-        for finished in waiting:
-            yield from finished.result()
+        for begun in waiting:
+            yield from begun.result()
+
+
+def _begun(
+    threads: ThreadPoolExecutor, work: Callable[[bytes], Converted], whole_rows: Iterable[bytes]
+) -> Iterator[Future[Converted]]:
+    """Work on each block; where the file ends badly, that comes up in its turn, behind the rows that were read."""
+    try:
+        for block in whole_rows:
+            yield threads.submit(work, block)
+    except UNREADABLE as error:
+        failed: Future[Converted] = Future()
+        failed.set_exception(error)
+        yield failed
 
 
 def _header(whole_rows: Iterator[bytes]) -> tuple[list[str], bytes]:
@@ -157,7 +163,7 @@ def _header(whole_rows: Iterator[bytes]) -> tuple[list[str], bytes]:
 
 def _parquet(path: Path, columns: Columns, finish: Callable[[pa.RecordBatch], Converted]) -> Iterator[Converted]:
     with pyarrow.parquet.ParquetFile(path) as file:
-        _check_names(path, file.schema_arrow.names, columns)
+        check_names(path, file.schema_arrow.names, columns)
         for batch in file.iter_batches(PARQUET_ROWS, columns=[*columns.numbers, *columns.texts]):
             batch.validate(full=True)  # its texts may not be UTF-8
             yield finish(batch)
@@ -171,29 +177,15 @@ def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
             if member not in (held := archive.namelist()):
                 reason = f"only {listed(held)}; unpack the csv you mean" if held else "it is an empty archive"
                 raise DataError(f"{path} holds no {member}, {reason}.")
+            if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataError(  # Python unpacks the other kinds in memory without bounds
+                    f"{path} packs {member} otherwise than by deflate, which zip programs do by default; pack it anew."
+                )
             with archive.open(member) as file:
                 yield file
     else:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             yield cast("IO[bytes]", file)
-
-
-def _check_names(path: Path, found: list[str], columns: Columns) -> None:
-    """Refuse repeated, missing and unexpected columns."""
-    wanted = [*columns.numbers, *columns.texts]
-    repeated = [name for name, count in Counter(found).items() if count > 1]
-    missing = sorted(set(wanted) - set(found), key=wanted.index)
-    extra = sorted(set(found) - {*wanted, *columns.ignored}, key=found.index)
-    if repeated:
-        raise DataError(f"{path} has the column {repeated[0]!r} more than once; every column needs a name of its own.")
-    if len(found) == 1 and len(wanted) > 1:
-        raise DataError(f"{path} has one column, named {found[0][:40]!r}; expected {len(wanted)} separated by commas.")
-    if missing:
-        near = get_close_matches(missing[0], extra, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(found)}."
-        raise DataError(f"{path} lacks {listed(missing)}; {hint}")
-    if extra:
-        raise DataError(f"{path} has unexpected columns: {listed(extra)}; remove them, or name them in the problem.")
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from tabserve.errors import Overloaded
 from tabserve.scoring import Scores
-from tabserve.serving.batching import Batcher
+from tabserve.serving.batching import MAX_THREADS, Batcher
 
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""
@@ -100,16 +101,53 @@ def test_only_those_who_have_company_wait_a_turn_for_more(early: list[float], ca
     assert run(test).calls == calls
 
 
-def test_a_large_request_is_scored_in_slices_between_which_others_get_in() -> None:
-    """A small request that arrives during the first slice does not wait for the last."""
+def test_nobody_waits_for_a_large_request() -> None:
+    """A small one is answered while every slice of the large one is still being scored; each gets its own scores."""
+    go_on = Event()
 
-    async def test(model: Model) -> None:
-        large, small = tasks(Batcher(model, max_batch_size=2), rows(1, 2, 3, 4, 5), rows(9))
+    def slow_with_many(features: NDArray[np.float32]) -> Scores:
+        assert len(features) == 1 or go_on.wait(PATIENCE)
+        return sums(features)
+
+    async def test(_: Model) -> None:
+        large, small = tasks(Batcher(slow_with_many, max_batch_size=2), rows(1, 2, 3, 4), rows(9))
         assert same(await small, rows(9))
         assert not large.done()
-        assert same(await large, rows(1, 2, 3, 4, 5))
+        go_on.set()
+        assert same(await large, rows(1, 2, 3, 4))
 
-    assert run(test).calls == [[1, 2], [9], [3, 4], [5]]
+    run(test)
+
+
+def test_a_large_request_is_scored_in_slices_of_the_largest_batch() -> None:
+    """Whichever is scored first."""
+
+    async def test(model: Model) -> None:
+        assert same(await Batcher(model, max_batch_size=2).score(rows(1, 2, 3, 4, 5)), rows(1, 2, 3, 4, 5))
+
+    assert sorted(run(test).calls) == [[1, 2], [3, 4], [5]]
+
+
+def test_the_slices_of_a_cancelled_request_that_wait_are_not_scored() -> None:
+    """Only those that each thread has begun."""
+    begun, go_on = Event(), Event()
+
+    async def test(model: Model) -> None:
+        def slow(features: NDArray[np.float32]) -> Scores:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+            return model(features)
+
+        batcher = Batcher(slow, max_batch_size=1)
+        (large,) = tasks(batcher, rows(*range(100)))
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        large.cancel()
+        await asyncio.wait([large])
+        go_on.set()
+        assert same(await batcher.score(rows(1, 2)), rows(1, 2))  # behind all that waits
+        assert batcher.rows == 0
+
+    assert len(run(test).calls) <= MAX_THREADS + 2
 
 
 def test_a_batch_waits_for_company_only_as_long_as_asked() -> None:
@@ -139,17 +177,15 @@ def test_a_full_batch_does_not_wait() -> None:
 
 
 def test_a_cancelled_request_is_not_scored() -> None:
-    """Neither while it waits, nor the later slices of a large one; others in its batch are."""
+    """Others in its batch are."""
 
     async def test(model: Model) -> None:
         batcher = Batcher(model, max_batch_size=4)
-        leaving, staying, large = tasks(batcher, rows(1), rows(2), rows(3, 4, 5, 6, 7))
+        leaving, staying = tasks(batcher, rows(1), rows(2))
         await asyncio.sleep(0)
         leaving.cancel()
-        large.cancel()
         assert same(await staying, rows(2))
         assert leaving.cancelled()
-        assert large.cancelled()
         assert same(await batcher.score(rows(8)), rows(8))
         assert batcher.rows == 0
 
@@ -188,7 +224,7 @@ def test_rows_beyond_the_queue_are_refused_at_once() -> None:
         batcher.check_room()
         assert same(await batcher.score(rows(7)), rows(7))
 
-    assert run(test).calls == [[1, 2], [4, 5], [3], [7]]
+    assert sorted(run(test).calls) == [[1, 2], [3], [4, 5], [7]]
 
 
 def test_a_request_larger_than_the_queue_is_scored_when_nothing_waits() -> None:

@@ -167,7 +167,7 @@ def test_of_another_runtimes_model_nothing_is_told() -> None:
     """It is left out, and refused where it is asked for."""
     foreign = SimpleNamespace(name="foreign")
 
-    async def find(_name: str, _version: str | None) -> object:
+    def find(_name: str, _version: str | None) -> object:
         return foreign
 
     async def every() -> list[object]:

@@ -318,12 +318,14 @@ def test_a_deadline_that_passes_does_no_harm(edge: Server, channel: grpc.Channel
 
 
 def test_refusals_are_counted_and_logged(edge: Server, channel: grpc.Channel) -> None:
-    """By their code; each has a line that names the request's id."""
+    """By their code; each has a line that names the request's id, the beginning of a long one."""
     count = re.compile(r'^tabserve_rejected_total{protocol="grpc",status="INVALID_ARGUMENT"} (\S+)$', re.MULTILINE)
     metrics = partial(requests.get, f"{edge.metrics}/metrics", timeout=SECONDS)
     code_and_sentence(channel, asking())
     before = float(count.findall(metrics().text)[0])
     code_and_sentence(channel, asking(id="who"))
+    code_and_sentence(channel, asking(id="w" * 10_000))
     code_and_sentence(channel, b"\xff")
-    assert float(count.findall(metrics().text)[0]) == before + 2
+    assert float(count.findall(metrics().text)[0]) == before + 3
     assert '"status":"INVALID_ARGUMENT","id":"who","reason":"The request has no inputs' in edge.log.read_text()
+    assert f'"id":"{"w" * 200}","reason"' in edge.log.read_text()

@@ -1,17 +1,25 @@
 """More work than a server takes is refused at once, what it accepted is answered, and afterwards it is as before."""
 
+import gzip
 import json
 import re
+import resource
+import shutil
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 import requests
+from bench import memory
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from tests.serving.wire import INFER, SECONDS, connected, head, settings_in
 
@@ -20,6 +28,30 @@ from tabserve.process import Server, running
 QUEUE = 6
 """Rows that one server lets wait, and scores together."""
 MIB = 2**20
+CONNECTIONS = 3_000
+"""That stay idle at a time."""
+STORM_ROWS = 100
+"""Of one request; a server that scores row by row takes two of them at a time."""
+LOAD, OLD = "/v2/repository/models/xgboost-model/load", "model.ubj does not have the checksum"
+
+
+@pytest.fixture(scope="module")
+def loaded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder that may be changed while it is served, if it is mended afterwards."""
+    return shutil.copytree(model_folder, tmp_path_factory.mktemp("loaded") / "model")
+
+
+@pytest.fixture(scope="module")
+def stormed(loaded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose queue fills soon, that reads one message at a time, and loads its model when told to."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for its many connections, which it inherits
+    folder = settings_in(tmp_path_factory.mktemp("stormed"), max_batch_size=1)
+    variables = {"MAX_QUEUE_ROWS": str(2 * STORM_ROWS), "MAX_RECEIVING_MESSAGES": "1", "ADMIN": "true"}
+    with running(
+        folder, {"TABSERVE_MODEL": str(loaded), **{f"TABSERVE_{name}": value for name, value in variables.items()}}
+    ) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +77,9 @@ def body(rows: int, padding: int = 0) -> bytes:
     return json.dumps({"inputs": [tensor]}).encode() + b" " * padding
 
 
-def asked(server: Server, sent: bytes, timeout: float = SECONDS, **headers: str) -> requests.Response:
+def asked(server: Server, sent: bytes, timeout: float = SECONDS, encoding: str = "identity") -> requests.Response:
     """The answer over REST."""
-    return requests.post(server.url + INFER, data=sent, headers=headers, timeout=timeout)
+    return requests.post(server.url + INFER, data=sent, headers={"Content-Encoding": encoding}, timeout=timeout)
 
 
 def message(rows: int) -> dataplane_pb2.ModelInferRequest:
@@ -130,14 +162,13 @@ def test_what_follows_a_refused_body_is_no_head(waiting: Server) -> None:
 
 
 def test_rows_of_who_has_left_are_not_scored(waiting: Server) -> None:
-    """A request of more rows than a batch over REST; any over gRPC."""
-    before = metric(waiting, "tabserve_batch_rows_sum")
+    """Over both transports."""
+    before, sent = metric(waiting, "tabserve_batch_rows_sum"), body(QUEUE - 1)
     with connected(waiting.url) as connection:
-        sent = body(QUEUE + 4)
         connection.sendall(head(len(sent)) + sent)
-        until(lambda: metric(waiting, "tabserve_batch_rows_sum") == before + QUEUE, "its first batch")
+        until(lambda: metric(waiting, "tabserve_queue_rows") == QUEUE - 1, "rows that wait")
         reset(connection)
-    until(lambda: metric(waiting, "tabserve_queue_rows") == 0, "an empty queue")
+        until(lambda: metric(waiting, "tabserve_queue_rows") == 0, "an empty queue")
     assert asked(waiting, body(QUEUE)).status_code == 200
     with grpc.insecure_channel(waiting.grpc) as channel:
         call = called(channel, message(QUEUE - 1))
@@ -145,4 +176,183 @@ def test_rows_of_who_has_left_are_not_scored(waiting: Server) -> None:
         call.cancel()
         until(lambda: metric(waiting, "tabserve_queue_rows") == 0, "an empty queue")
     assert asked(waiting, body(QUEUE)).status_code == 200
-    assert metric(waiting, "tabserve_batch_rows_sum") == before + 3 * QUEUE
+    assert metric(waiting, "tabserve_batch_rows_sum") == before + 2 * QUEUE
+
+
+@contextmanager
+def under(load: Callable[[], object], clients: int = 4) -> Iterator[list[Any]]:
+    """While this is done again and again, by several clients; their results, complete at the end."""
+    stop, results = threading.Event(), list[Any]()
+
+    def client() -> None:
+        while not stop.is_set():
+            results.append(load())
+
+    with ThreadPoolExecutor(clients) as pool:
+        running_ = [pool.submit(client) for _ in range(clients)]
+        try:
+            yield results
+        finally:
+            stop.set()
+        for each in running_:
+            each.result(SECONDS)
+
+
+def code(call: grpc.Future) -> grpc.StatusCode:
+    """How a call ends."""
+    error = call.exception(SECONDS)
+    return grpc.StatusCode.OK if error is None else error.code()
+
+
+def test_after_a_storm_the_server_is_as_before(stormed: Server) -> None:
+    """While it refuses, it says that it lives; then its queue is empty, and one row is answered within a second."""
+    storm = body(STORM_ROWS)
+    with grpc.insecure_channel(stormed.grpc) as channel:
+
+        def sent() -> int:
+            call = called(channel, message(STORM_ROWS))
+            answer = asked(stormed, storm)
+            assert answer.status_code == 200 or answer.headers["Retry-After"] == "1"
+            assert code(call) in {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+            return answer.status_code
+
+        with under(sent, clients=8) as statuses:
+            until(lambda: statuses.count(503) > 20 and statuses.count(200) > 2, "refusals and answers")
+            for _ in range(10):
+                assert is_alive(stormed)
+                assert lives(channel)
+    until(lambda: metric(stormed, "tabserve_queue_rows") == 0, "an empty queue")
+    assert asked(stormed, body(1), timeout=1).status_code == 200
+    with grpc.insecure_channel(stormed.grpc) as channel:
+        assert called(channel, message(1)).result(1)
+
+
+def lives(channel: grpc.Channel) -> bool:
+    """Whether the server says so over gRPC."""
+    stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
+    return bool(stub.ServerLive(dataplane_pb2.ServerLiveRequest(), timeout=SECONDS).live)
+
+
+def test_idle_connections_cost_descriptors_only_while_they_last(stormed: Server) -> None:
+    """Thousands of them keep nobody from an answer."""
+    if min(resource.getrlimit(resource.RLIMIT_NOFILE)) < CONNECTIONS + 500:
+        pytest.skip(f"fewer than {CONNECTIONS + 500} files may be open here: raise `ulimit -Hn`")
+    held = partial(memory.descriptors, stormed.process.pid)
+    before = held()
+    with ExitStack() as opened:
+        for number in range(CONNECTIONS):
+            opened.enter_context(connected(stormed.grpc if number % 10 == 0 else stormed.url))
+        until(lambda: held() >= before + CONNECTIONS, "all of them taken in")
+        assert asked(stormed, body(1)).status_code == 200
+        with grpc.insecure_channel(stormed.grpc) as channel:
+            assert code(called(channel, message(1))) is grpc.StatusCode.OK
+    until(lambda: held() < before + 10, "their descriptors back")
+
+
+def load_by_rest(server: Server) -> str:
+    """What is wrong with the model folder, or nothing."""
+    answer = requests.post(server.url + LOAD, timeout=SECONDS)
+    return "" if answer.status_code == 200 else str(answer.json()["error"])
+
+
+def load_by_grpc(server: Server) -> str:
+    """The same over gRPC."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
+        try:
+            stub.RepositoryModelLoad(
+                dataplane_pb2.RepositoryModelLoadRequest(model_name="xgboost-model"), timeout=SECONDS
+            )
+        except grpc.RpcError as error:
+            return str(error.details())
+    return ""
+
+
+@pytest.mark.parametrize("load", [load_by_rest, load_by_grpc])
+def test_a_model_is_loaded_anew_without_a_lost_request(
+    stormed: Server, loaded: Path, load: Callable[[Server], str]
+) -> None:
+    """A bad folder is refused in a sentence, and the model before goes on."""
+    with grpc.insecure_channel(stormed.grpc) as channel:
+
+        def sent() -> bool:
+            call = called(channel, message(1))
+            return asked(stormed, body(1)).status_code == 200 and code(call) is grpc.StatusCode.OK
+
+        with under(sent) as answered:
+            for _ in range(3):
+                assert not load(stormed)
+            model = (loaded / "model.ubj").read_bytes()
+            (loaded / "model.ubj").write_bytes(b"broken")
+            assert OLD in load(stormed)
+            seen = len(answered)
+            until(lambda: len(answered) > seen + 20, "answers by the model before")
+            (loaded / "model.ubj").write_bytes(model)
+            assert not load(stormed)
+        assert all(answered)
+
+
+def test_packed_bodies_are_unpacked_one_at_a_time(stormed: Server) -> None:
+    """So that many small ones together take no more memory than one."""
+    size, many = 60 * MIB, 8
+    bomb, process = gzip.compress(bytes(size), 1), stormed.process.pid  # refused once it is unpacked
+    refused = partial(asked, stormed, bomb, encoding="gzip")
+    assert refused().status_code == 400
+    memory.forget_peak(process)
+    before = memory.resident(process)
+    with ThreadPoolExecutor(many) as pool:
+        answers = [pool.submit(refused) for _ in range(many)]
+        assert all(answer.result(SECONDS).status_code == 400 for answer in answers)
+    assert memory.peak(process) - before < 3.5 * size
+
+
+def test_messages_that_find_no_place_wait_unread(stormed: Server) -> None:
+    """They take no memory meanwhile, nor do refused ones later; health is told, and all are answered at the end."""
+    size, many, process = 8 * MIB, 16, stormed.process.pid
+    junk = dataplane_pb2.ModelInferRequest(model_name="xgboost-model", raw_input_contents=[bytes(size)])
+    with grpc.insecure_channel(stormed.grpc) as channel:
+        assert code(called(channel, junk)) is grpc.StatusCode.INVALID_ARGUMENT
+        memory.forget_peak(process)
+        before = memory.resident(process)
+        infer = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+        silent = infer.future(endless(stop := threading.Event()))
+        assert lives(channel)  # after the server has seen who takes the one place
+        queue = [called(channel, junk) for _ in range(many)]
+        assert all(lives(channel) for _ in range(20))
+        assert not any(call.done() for call in queue)
+        assert memory.peak(process) - before < size
+        silent.cancel()
+        stop.set()
+        assert {code(call) for call in queue} == {grpc.StatusCode.INVALID_ARGUMENT}
+    assert memory.peak(process) - before < many / 2 * size
+
+
+HOSTILE = {
+    "ModelInfer": b"\x2a\x00" * MIB,  # a million tensors
+    "ModelReady": dataplane_pb2.ModelReadyRequest(name="x" * (4 * MIB)).SerializeToString(),
+    "RepositoryModelLoad": dataplane_pb2.RepositoryModelLoadRequest(model_name="x" * (4 * MIB)).SerializeToString(),
+}
+
+
+@pytest.mark.parametrize("method", HOSTILE)
+def test_hostile_messages_together_take_no_more_than_one(waiting: Server, method: str) -> None:
+    """What was read of a refused one is gone before the next is read."""
+    process, sent = waiting.process.pid, HOSTILE[method]
+    with grpc.insecure_channel(waiting.grpc) as channel:
+        ask = channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
+
+        def taken(times: int) -> int:
+            memory.forget_peak(process)
+            before = memory.resident(process)
+            calls = [ask.future(sent, timeout=SECONDS) for _ in range(times)]
+            assert {code(call) for call in calls} <= {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED}
+            return memory.peak(process) - before
+
+        one = max(taken(1) for _ in range(3))
+        assert taken(50) < one + 24 * len(sent)
+
+
+def endless(stop: threading.Event) -> Iterator[bytes]:
+    """A message that does not come."""
+    stop.wait(SECONDS)
+    yield from ()

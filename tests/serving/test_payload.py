@@ -4,6 +4,7 @@ import gzip
 import json
 import zlib
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import orjson
@@ -14,7 +15,7 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.serving import payload
+from tabserve.serving import parser, payload
 from tabserve.serving.tensors import Output
 from tabserve.serving.values import DATATYPES
 
@@ -87,6 +88,32 @@ HIDDEN = {
 def test_nothing_is_hidden_among_numbers(data: list[Any]) -> None:
     """It reaches the validation as a list, which names it."""
     assert payload.read(orjson.dumps(request(data, [1, 3])))["inputs"][0]["data"] == data
+
+
+tokens = st.lists(st.sampled_from(["1", "-2.5e3", ",", ", ", "[", "]", "],[", '"a"', "{", "}", "1,2,3"]), max_size=15)
+lists = st.lists(st.sampled_from(["[1,2,3]", "[-4.5, 0, 1e2]", "[1,2]", "[[1],2,3]"]), min_size=1, max_size=9).map(
+    ",".join
+)
+
+
+@given(tokens.map("".join) | lists, st.integers(1, 30), st.integers(1, 9))
+def test_any_text_cut_into_pieces_is_what_it_is_as_a_whole(inner: str, size: int, rows: int) -> None:
+    """Refused where it is no JSON, and otherwise the same numbers, wherever it is cut."""
+    text = f'{{"inputs": [{{"name": "x", "shape": [{rows}, 3], "data": [{inner}]}}], "id": "[1]"}}'
+    with patch.object(parser, "PIECE", size):
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError:
+            with pytest.raises(InvalidRequest, match="The body is not JSON"):
+                payload.read(text.encode())
+            return
+        found = payload.read(text.encode())
+    expected = document["inputs"][0]["data"]
+    if isinstance(found["inputs"][0]["data"], np.ndarray) and isinstance(expected[0], list):
+        assert [len(row) for row in expected] == [3] * rows
+        expected = [cell for row in expected for cell in row]
+    document["inputs"][0]["data"] = expected
+    assert listed(found) == document
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ import tritonclient.http
 import uvicorn
 from mlserver import MLServer, Settings
 from mlserver.codecs import NumpyCodec, NumpyRequestCodec, PandasCodec
+from mlserver.errors import ModelNotFound
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferResponseConverter
 from mlserver.types import InferenceRequest, InferenceResponse, RequestOutput
@@ -271,6 +272,7 @@ def test_many_clients_at_once_each_get_their_own(server: Server, model: Model, s
 
 def test_metrics_count_successes_and_failures(server: Server) -> None:
     """Under MLServer's names."""
+    assert post(server, plain(NumpyRequestCodec.encode_request(np.zeros((1, 200), np.float32)))).status_code == 200
     text = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
     for name in ("model_infer_request_success_total", "model_infer_request_failure_total"):
         assert re.search(rf'^{name}{{model="xgboost-model"', text, re.MULTILINE)
@@ -426,6 +428,9 @@ def test_what_is_relied_on_inside_mlserver_and_uvicorn_is_still_there() -> None:
 
     async def loaded() -> list[str]:
         made = MLServer(Settings.model_validate({"parallel_workers": 0, "metrics_endpoint": None}))
+        with pytest.raises(ModelNotFound):
+            made._model_registry.get_model("nobody").send(None)  # which waits for nothing
+        assert made._model_registry._models == {}
         return [model.name for model in await made._model_registry.get_models()]
 
     assert asyncio.run(loaded()) == []

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from tabserve.errors import UnknownModel
 from tabserve.serving import openapi
-from tabserve.serving.edge import Find
+from tabserve.serving.doors import Find
 from tabserve.serving.extensions import Document, Extensions
 from tabserve.serving.status import status
 
@@ -34,7 +34,7 @@ def complete(app: FastAPI, find: Find, extensions: Extensions, *, admin: bool) -
 
     async def docs(name: str | None = None, version: str | None = None) -> Document:
         if name:
-            await find(name, version)
+            find(name, version)
         return openapi.document(admin=admin, name=name, version=version)
 
     answers = {"config": extensions.config, "stats": extensions.statistics, "docs/dataplane.json": docs}

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +18,9 @@ log = logging.getLogger(__name__)
 
 MAX_QUEUE_ROWS = 50_000
 """Rows that may wait for their scores, unless the server's settings say otherwise: 40 MB of 200 features."""
+
+MAX_THREADS = 4
+"""Threads that score the slices of large requests, where there are as many cores."""
 
 
 class Waiting(NamedTuple):
@@ -30,12 +35,12 @@ class Batcher:
     """Scores the rows of many requests in few calls of the model; for one event loop.
 
     The requests that arrive in one turn of the loop are joined, in their order, up to `max_batch_size` rows. A lone one
-    is scored at the turn's end; several are scored at the end of the next, with those that came meanwhile. A request of
-    more rows is scored in slices, one a turn, between which others get theirs. A request that is cancelled while it
-    waits is not scored.
+    is scored at the turn's end; several are scored at the end of the next, with those that came meanwhile. They are
+    scored in the loop's own thread: a call takes less time than handing it to another and waiting for Python's lock.
 
-    The model is called in the loop's own thread: a call of at most `max_batch_size` rows takes less time than handing
-    it to another thread and waiting for Python's lock.
+    A request of more rows is scored in slices of so many, by other threads, so that nobody else waits for it.
+
+    A request that is cancelled while it waits is not scored, nor are the slices of one that wait.
     """
 
     def __init__(
@@ -48,7 +53,7 @@ class Batcher:
         """Prepare to score.
 
         Args:
-            score: float32 features of shape (rows, features) to their scores.
+            score: float32 features of shape (rows, features) to their scores; may be called on several threads.
             max_batch_size: rows that are scored in one call, at least 1.
             max_batch_time: seconds that the first of a batch waits for others.
             max_queue_rows: rows that may wait at a time.
@@ -57,6 +62,7 @@ class Batcher:
         self._max_batch_size = max_batch_size
         self._max_batch_time = max_batch_time
         self._max_queue_rows = max_queue_rows
+        self._threads = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1), "slices")
         self._waiting: deque[Waiting] = deque()
         self._next: asyncio.Handle | None = None
         self.rows = 0  # accepted and not yet answered
@@ -84,11 +90,21 @@ class Batcher:
         try:
             if len(features) <= self._max_batch_size:
                 return await self._joined(features)
-            starts = range(0, len(features), self._max_batch_size)
-            parts = [await self._joined(features[start : start + self._max_batch_size]) for start in starts]
-            return Scores(*map(np.concatenate, zip(*parts, strict=True)))
+            return await self._sliced(features)
         finally:
             self.rows -= len(features)
+
+    async def _sliced(self, features: NDArray[np.float32]) -> Scores:
+        """Score many rows slice by slice on other threads, while this one answers others."""
+        loop = asyncio.get_running_loop()
+        starts = range(0, len(features), self._max_batch_size)
+        slices = [features[start : start + self._max_batch_size] for start in starts]
+        try:
+            parts = await asyncio.gather(*[loop.run_in_executor(self._threads, self._model, part) for part in slices])
+        except Exception:
+            log.exception("Scoring %d rows failed.", len(features))
+            raise
+        return Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _joined(self, features: NDArray[np.float32]) -> asyncio.Future[Scores]:
         """Join the rows that wait for the next call of the model."""

@@ -12,9 +12,8 @@ import grpc
 
 from tabserve.errors import UnknownModel
 from tabserve.serving import messages
-from tabserve.serving.edge import Find, is_ours
+from tabserve.serving.doors import Find, is_ours
 from tabserve.serving.metrics import METRICS, Duration
-from tabserve.serving.status import status
 from tabserve.serving.wording import shown
 
 NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
@@ -65,7 +64,7 @@ class Extensions:
         Raises:
             UnknownModel: there is none, or it is of another runtime.
         """
-        return config(await self._ours(name, version))
+        return config(self._ours(name, version))
 
     async def statistics(self, name: str | None = None, version: str | None = None) -> Document:
         """The statistics of one model, or of all.
@@ -73,7 +72,7 @@ class Extensions:
         Raises:
             UnknownModel: there is none of this name and version, or it is of another runtime.
         """
-        models = [await self._ours(name, version)] if name else filter(is_ours, await self._every())
+        models = [self._ours(name, version)] if name else filter(is_ours, await self._every())
         return {"model_stats": [statistics(model) for model in models]}
 
     def methods(self) -> dict[str, grpc.RpcMethodHandler]:
@@ -91,18 +90,19 @@ class Extensions:
     async def _model_config(self, name: str, version: str | None) -> Document:
         return {"config": await self.config(name, version)}
 
-    async def _ours(self, name: str, version: str | None) -> Any:  # noqa: ANN401
-        model = await self._find(name, version)
+    def _ours(self, name: str, version: str | None) -> Any:  # noqa: ANN401
+        model = self._find(name, version)
         if not is_ours(model):
             raise UnknownModel(f"Model {shown(name)} is of another runtime, which tells neither of these.")
         return model
 
 
-async def _answered(answer: Callable[[str, str | None], Awaitable[Document]], request: Any, context: Any) -> Document:  # noqa: ANN401  gRPC's types
-    try:
-        return await answer(request.name, request.version or None)
-    except UnknownModel as error:
-        return await context.abort(status(error).grpc, str(error))  # type: ignore[no-any-return]
+async def _answered(
+    answer: Callable[[str, str | None], Awaitable[Document]],
+    request: Any,  # noqa: ANN401  gRPC's types, here and below
+    _context: Any,  # noqa: ANN401
+) -> Document:
+    return await answer(request.name, request.version or None)
 
 
 def _tensor(tensor: Any) -> Document:  # noqa: ANN401  MLServer's type

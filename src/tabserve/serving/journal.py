@@ -8,6 +8,9 @@ import orjson
 from tabserve.serving.metrics import METRICS, Outcomes
 from tabserve.serving.wording import shown
 
+MAX_ID = 200
+"""Characters of a request's id that are logged: it may be as long as a request."""
+
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +43,6 @@ class Journal:
         METRICS.reject(self._protocol, status)
         if served:
             self._outcomes.count(*served, time.perf_counter() - start, success=False)
-        name = identity if identity is None or isinstance(identity, str) else shown(identity)
+        name = identity[:MAX_ID] if isinstance(identity, str) else identity if identity is None else shown(identity)
         line = {"protocol": self._protocol, "status": status, "id": name, "reason": reason}
         log.warning("refused %s", orjson.dumps(line).decode())

@@ -17,6 +17,7 @@ class Limits(BaseSettings):
         max_body_bytes: bytes that its body may hold, before and after decompression; beyond: 413.
         max_queue_rows: rows that may wait for their scores; beyond: 503.
         max_receiving_bytes: bytes of all bodies that are being received; beyond: 503.
+        max_receiving_messages: requests that may be arriving over gRPC at a time; beyond: they wait.
         receive_seconds: how long the head and the body of a request may take to arrive; beyond: the connection ends.
         keep_alive_seconds: how long an unused connection stays open.
         drain_seconds: how long new requests are still answered after SIGTERM.
@@ -29,6 +30,7 @@ class Limits(BaseSettings):
     max_body_bytes: int = Field(default=64 * MIB, ge=1)
     max_queue_rows: int = Field(default=MAX_QUEUE_ROWS, ge=1)
     max_receiving_bytes: int = Field(default=256 * MIB, ge=1)
+    max_receiving_messages: int = Field(default=16, ge=1)
     receive_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     keep_alive_seconds: int = Field(default=75, ge=1)
     drain_seconds: float = Field(default=1.0, ge=0, allow_inf_nan=False)

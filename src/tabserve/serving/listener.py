@@ -3,16 +3,19 @@
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
+import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tabserve.serving.edge import CLOSE, WHOLE
+from tabserve.serving.exchange import Exchange
 from tabserve.serving.limits import Limits
+
+if TYPE_CHECKING:
+    from tabserve.serving.edge import Edge
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a request's line and headers; beyond, the connection ends."""
@@ -27,9 +30,10 @@ READING_SECONDS = 0.1
 
 
 class Connection(HttpToolsProtocol):
-    """One connection, whose head is bounded, and which writes a response at one go."""
+    """One connection, whose head is bounded, and on which inference goes past ASGI."""
 
     _head_bytes, _in_body = 0, False
+    _started: Exchange | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and end the connection where its head has grown too large."""
@@ -39,34 +43,35 @@ class Connection(HttpToolsProtocol):
             self.send_400_response("The head of the request is too large.")
 
     def on_headers_complete(self) -> None:
-        """Begin to count anew, for the next head."""
-        super().on_headers_complete()
+        """Begin an exchange where inference is asked for; and begin to count anew, for the next head."""
         self._head_bytes, self._in_body = 0, True
-        self.scope["extensions"] = {WHOLE: partial(self._write, self.cycle)}  # type: ignore[dict-item]  # no dict
+        path = httptools.parse_url(self.url).path.decode("ascii")
+        target = cast("Edge", self.config.app).target(unquote(path) if "%" in path else path)
+        if target is None or (self.parser.should_upgrade() and self._should_upgrade()):
+            super().on_headers_complete()
+            return
+        before: RequestResponseCycle | None = self.cycle
+        self.cycle = cast("RequestResponseCycle", Exchange(self, target))
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # as uvicorn has it, answers come in the order of the requests
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401  uvicorn's types
+        self._started = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         """Begin to count anew, for the next head."""
         super().on_message_complete()
         self._head_bytes, self._in_body = 0, False
 
-    def _write(
-        self, cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
-    ) -> bool:
-        """Write a whole response, as the cycle would by two calls of `send` that check and search every header."""
-        if self.flow.write_paused or cycle.disconnected or cycle.scope["method"] == "HEAD":
-            return False
-        every = [*cycle.default_headers, *headers]
-        if not cycle.keep_alive and CLOSE not in headers:
-            every.append(CLOSE)
-        lines = [b"%b: %b\r\n" % header for header in every]
-        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
-        cycle.response_started = cycle.response_complete = True
-        cycle.message_event.set()
-        if CLOSE in every:
-            cycle.keep_alive = False
-            self.transport.close()
-        cycle.on_response()
-        return True
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give up the answer that nobody waits for."""
+        super().connection_lost(exc)
+        if isinstance(self._started, Exchange) and self._started.task:
+            self._started.task.cancel()
 
     def unfinished(self) -> bool:
         """Whether the client has begun, or should begin, to send something that is not complete."""

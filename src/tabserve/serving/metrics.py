@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import accumulate
+from threading import Lock
 
 import numpy as np
 import prometheus_client as prometheus
@@ -35,7 +37,7 @@ class Histogram:
         """Count nothing yet."""
         self._edges = list(edges)
         self._array = np.array(edges)
-        self._counts = np.zeros(len(edges) + 1, dtype=np.int64)
+        self._counts = [0] * (len(edges) + 1)
         self._sum = 0.0
 
     def add(self, value: float) -> None:
@@ -48,12 +50,13 @@ class Histogram:
         if len(values) == 1:  # several times as fast
             self.add(float(values[0]))
             return
-        self._counts += np.bincount(np.searchsorted(self._array, values), minlength=len(self._counts))
+        for place, count in enumerate(np.bincount(np.searchsorted(self._array, values)).tolist()):
+            self._counts[place] += count
         self._sum += float(values.sum())
 
     def buckets(self) -> list[tuple[str, float]]:
         """Each edge with the number of values at or below it."""
-        return list(zip([*map(str, self._edges), "+Inf"], self._counts.cumsum().tolist(), strict=True))
+        return list(zip([*map(str, self._edges), "+Inf"], accumulate(self._counts), strict=True))
 
     @property
     def sum(self) -> float:
@@ -90,13 +93,15 @@ class ModelMetrics:
         self.last = 0.0
         self.queue: Callable[[], int] = int
         self.info: dict[str, str] = {}
+        self._lock = Lock()
 
     def count(self, probability: NDArray[np.float32], seconds: float) -> None:
-        """Count one call of the model: the answers, and how long it took."""
-        self.calls.add(seconds)
-        self.last = time.time()
-        self.rows.add(len(probability))
-        self.probability.add_all(probability)
+        """Count one call of the model, on whichever thread: the answers, and how long it took."""
+        with self._lock:
+            self.calls.add(seconds)
+            self.last = time.time()
+            self.rows.add(len(probability))
+            self.probability.add_all(probability)
 
 
 class ServingMetrics:

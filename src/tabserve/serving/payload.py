@@ -8,12 +8,11 @@ import zlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
 import orjson
-import simdjson
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
+from tabserve.serving import parser
 from tabserve.serving.tensors import Output
 from tabserve.serving.values import DATATYPES, unpacked
 from tabserve.serving.wording import shown
@@ -24,14 +23,6 @@ HEAD_LENGTH = b"inference-header-content-length"
 MAX_DIGITS = 18
 """Digits of a length that a body can have."""
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-MAX_MEMBERS = 32
-"""Members of an object that simdjson looks up, each by going through all before it."""
-
-UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
-"""What simdjson raises at what is no JSON, and what a look at something else than expected raises."""
-
 
 class Encoded(NamedTuple):
     """A response's body, and the length of its JSON where binary tensors follow it."""
@@ -40,7 +31,7 @@ class Encoded(NamedTuple):
     head_length: int | None
 
 
-def inflated(body: bytes, encoding: str, max_bytes: int) -> bytes:
+def inflated(body: parser.Bytes, encoding: str, max_bytes: int) -> bytes:
     """The body without its Content-Encoding, gzip or deflate.
 
     Raises:
@@ -61,20 +52,20 @@ def inflated(body: bytes, encoding: str, max_bytes: int) -> bytes:
     return plain
 
 
-def read(body: bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
+def read(body: parser.Bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
     """The document of a body, its binary tensors in place.
 
     Raises:
         InvalidRequest: it is no JSON, or the binary tensors are not where it says.
     """
     if head_length is None:
-        return _json(body)
+        return parser.read(body)
     if not head_length.isdigit() or len(head_length) > MAX_DIGITS or int(head_length) > len(body):
         raise InvalidRequest(
             f"Inference-Header-Content-Length is {shown(head_length.decode('latin-1'))};"
             f" expected the length of the JSON at the start of the body, which has {len(body)} bytes."
         )
-    document = _json(body[: int(head_length)])
+    document = parser.read(body[: int(head_length)])
     _attach(document, memoryview(body)[int(head_length) :])
     return document
 
@@ -96,65 +87,6 @@ def wanted_binary(document: dict[str, Any], outputs: Iterable[str]) -> frozenset
     default = _flag(document, "binary_data_output", default=False)
     asked = {item["name"]: _flag(item, "binary_data", default=default) for item in document.get("outputs") or []}
     return frozenset(name for name in outputs if asked.get(name, default))
-
-
-def _json(text: bytes) -> Any:  # noqa: ANN401  whatever JSON holds
-    """Plain data; the numbers of a lone tensor as an array, which is several times faster."""
-    try:
-        return _one_tensor(text)
-    except UNUSUAL:  # a case for the general parser
-        pass
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not JSON ({error}); expected a V2 inference request.") from error
-
-
-def _one_tensor(text: bytes) -> dict[str, Any]:
-    """A request of one tensor whose data are nothing but numbers, flat or nested as its shape says.
-
-    Raises:
-        ValueError: it is something else, or says so in an unusual way (as other errors of simdjson do).
-    """
-    if text[0] == BYTE_ORDER_MARK[0]:
-        raise ValueError("simdjson passes over a byte order mark, which JSON has not")
-    request = _members(simdjson.Parser().parse(text))
-    (tensor,) = (_members(item) for item in request["inputs"])
-    shape, data = tensor["shape"].as_list(), tensor["data"]
-    numbers = np.frombuffer(data.as_buffer(of_type="d"), np.float64)
-    rows = len(data) if isinstance(data[0], simdjson.Array) else 0
-    if rows and (rows != shape[0] or any(len(row) != shape[1] for row in data)):
-        raise ValueError("nested otherwise than the shape says")
-    others = {name: _plain(value) for name, value in request.items() if name != "inputs"}
-    # As many lists as these: so there is none among the numbers, which simdjson would have flattened.
-    lists = 3 + rows + isinstance(others.get("outputs"), list)
-    if _opened(text, lists) != lists:
-        raise ValueError("nested otherwise than it seems")
-    plain = {name: _plain(value) for name, value in tensor.items() if name not in {"shape", "data"}}
-    return {**others, "inputs": [{**plain, "shape": shape, "data": numbers}]}
-
-
-def _opened(text: bytes, most: int) -> int:
-    """How many lists the text opens, counted up to `most` + 1: 20 times as fast as `count` where they are few."""
-    found, place = 0, text.find(b"[")
-    while place >= 0 and found <= most:
-        found, place = found + 1, text.find(b"[", place + 1)
-    return found
-
-
-def _members(item: Any) -> dict[str, Any]:  # noqa: ANN401  simdjson's own types
-    if len(item) > MAX_MEMBERS:
-        raise ValueError("a case for the general parser, which does not slow down")
-    members = {name: item[name] for name in item}
-    if len(members) != len(item):
-        raise ValueError("a member is named twice")
-    return members
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401  simdjson's own types
-    if isinstance(value, simdjson.Object):
-        return value.as_dict()
-    return value.as_list() if isinstance(value, simdjson.Array) else value
 
 
 def _attach(document: object, tail: memoryview) -> None:

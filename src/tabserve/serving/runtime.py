@@ -1,8 +1,10 @@
 """The MLServer runtime that `model-settings.json` names: it loads a model folder and answers V2 requests with it."""
 
 import asyncio
+import ctypes
 import gc
 import os
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -34,6 +36,11 @@ from tabserve.serving.status import FAILED, status
 DEFAULT_BATCH_SIZE = 256
 """Rows in a batch where the settings name no `max_batch_size`: more gain little speed and make others wait longer."""
 
+KEPT_BYTES = 64 * 2**20
+"""Of freed memory, that the process keeps: twice the largest piece that glibc takes from what it keeps."""
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
+
 
 class TabularModel(MLModel):
     """A binary classifier over a table of numbers."""
@@ -50,8 +57,9 @@ class TabularModel(MLModel):
             ArtifactError: the folder is not whole.
         """
         self._model = await asyncio.to_thread(artifact.load, model_folder(self.settings))
-        # One thread: on shared cores, threads that wait for each other cost a small batch far more than they save.
+        # One thread a call: on shared cores, threads that wait for each other cost a small batch more than they save.
         self._model.booster.set_param({"nthread": 1})
+        self._model.score(np.zeros((1, len(self._model.problem.features)), np.float32))  # it is set up by the first
         limits = Limits()
         self._max_rows = limits.max_rows
         self._batcher = Batcher(self._score, self.max_batch_size, self.max_batch_time, limits.max_queue_rows)
@@ -66,6 +74,7 @@ class TabularModel(MLModel):
         ]
         gc.collect()
         gc.freeze()  # what is loaded stays: later collections need not walk through it
+        _keep_memory()
         return True
 
     def check_room(self) -> None:
@@ -124,6 +133,17 @@ class TabularModel(MLModel):
             "threshold": self.threshold,
             "trees": str(self._model.booster.num_boosted_rounds()),
         }
+
+
+def _keep_memory() -> None:
+    """Let glibc keep what a large request has used for the next one; the kernel takes longer than the model to give it.
+
+    See mallopt(3). It would learn as much by itself from one larger piece.
+    """
+    with suppress(AttributeError):  # another library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, KEPT_BYTES // 2)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def model_folder(settings: ModelSettings) -> Path:

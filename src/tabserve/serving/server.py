@@ -6,9 +6,10 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import uvicorn
@@ -25,6 +26,7 @@ from mlserver.utils import install_uvloop_event_loop
 
 from tabserve.errors import ServerError, UnknownModel
 from tabserve.serving.app import complete
+from tabserve.serving.arrival import Arrivals
 from tabserve.serving.checks import check_model, check_model_settings, check_ports, read_limits, reason
 from tabserve.serving.edge import Edge
 from tabserve.serving.extensions import NAMES, Extensions
@@ -34,6 +36,12 @@ from tabserve.serving.listener import BACKLOG, Connection, Listener
 from tabserve.serving.metrics import Outcomes
 from tabserve.serving.servicer import SERVICE, Methods, Servicer, close_repository
 from tabserve.serving.wording import listed, shown
+
+OTHER_MESSAGES = 4
+"""Messages, beside requests for inference, that may be arriving over gRPC at a time: health is asked for meanwhile."""
+
+WINDOW = [("grpc.http2.bdp_probe", 0)]
+"""Let gRPC's window of a message that nobody reads stay at 64 KiB, and not grow with the speed of the line."""
 
 log = logging.getLogger(__name__)
 
@@ -103,13 +111,13 @@ class Server(MLServer):
         self._rest_server = Rest(self._rest_server, self._edge, self._limits)
         self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._limits)
 
-    async def _find(self, name: str, version: str | None) -> MLModel:
+    def _find(self, name: str, version: str | None) -> MLModel:
         """The model of this name and version."""
         try:
-            return await self._model_registry.get_model(name, version)
+            return _at_once(self._model_registry.get_model(name, version))
         except ModelNotFound as error:
             which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
-            here = listed({model.name for model in await self._model_registry.get_models()})
+            here = listed(self._model_registry._models)
             raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.") from error
 
     async def start(self, models_settings: list[ModelSettings]) -> None:  # type: ignore[override]  # never without
@@ -175,19 +183,39 @@ class Grpc(GRPCServer):
         """Take over from MLServer's server."""
         self.__dict__.update(vars(theirs))
         self._servicer, self._extensions, self._limits = servicer, extensions, limits
+        inference, others = limits.max_receiving_messages, OTHER_MESSAGES
+        self._arrivals = [Arrivals(places, limits.receive_seconds) for places in (inference, others)]
+
+    async def start(self) -> None:
+        """Serve until stopped."""
+        sweeping = [asyncio.create_task(arrivals.sweep()) for arrivals in self._arrivals]
+        try:
+            await super().start()  # type: ignore[no-untyped-call]
+        finally:
+            for each in sweeping:
+                each.cancel()
 
     def _create_server(self) -> grpc.aio.Server:
         repository = ModelRepositoryServicer(self._model_repository_handlers)
         if not self._limits.admin:
             close_repository(self._servicer)
             close_repository(repository)
-        self._server = grpc.aio.server(options=self._get_options())
-        methods = Methods(self._server, self._servicer.journal)
+        self._server = grpc.aio.server(options=[*self._get_options(), *WINDOW])
+        methods = Methods(self._server, self._servicer.journal, *self._arrivals)
         add_GRPCInferenceServiceServicer_to_server(self._servicer, methods)  # type: ignore[no-untyped-call]
         add_ModelRepositoryServiceServicer_to_server(repository, methods)  # type: ignore[no-untyped-call]
         methods.add_registered_method_handlers(SERVICE, self._extensions.methods())
         self._server.add_insecure_port(f"{self._settings.host}:{self._settings.grpc_port}")
         return self._server
+
+
+def _at_once(looking: Coroutine[Any, Any, MLModel]) -> MLModel:
+    """What MLServer's registry finds, which it does without waiting for anything."""
+    try:
+        looking.send(None)
+    except StopIteration as found:
+        return cast("MLModel", found.value)
+    raise AssertionError("MLServer's registry waits before it finds a model.")
 
 
 @contextmanager

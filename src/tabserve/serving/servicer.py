@@ -2,6 +2,8 @@
 
 import logging
 import time
+import traceback
+from collections.abc import Awaitable
 from typing import Any
 
 import grpc
@@ -11,8 +13,9 @@ from mlserver.grpc import dataplane_pb2 as messages
 from mlserver.grpc.servicers import InferenceServicer
 from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 
-from tabserve.errors import InvalidRequest, TabserveError, UnknownModel
-from tabserve.serving.edge import CLOSED, Find, Model, is_ours, made_id
+from tabserve.errors import InvalidRequest, Overloaded, TabserveError, UnknownModel
+from tabserve.serving.arrival import Arrivals
+from tabserve.serving.doors import CLOSED, Find, Model, is_ours, made_id
 from tabserve.serving.journal import Journal
 from tabserve.serving.status import FAILED, status
 from tabserve.serving.tensors import Output, Request, check_count
@@ -20,6 +23,8 @@ from tabserve.serving.values import DATATYPES, unpacked
 from tabserve.serving.wording import shown
 
 SERVICE = "inference.GRPCInferenceService"
+
+INFER = "ModelInfer"
 
 CONTENTS = {
     "FP32": "fp32_contents",
@@ -55,14 +60,14 @@ class Servicer(InferenceServicer):
             messages.ServerReadyResponse(ready=False) if self.draining else await super().ServerReady(request, context)
         )
 
-    async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
+    async def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802,ANN401
         """Whether requests for a model should come here."""
-        model = await self._found(request, context)
+        model = self._find(request.name, request.version or None)
         return messages.ModelReadyResponse(ready=model.ready and not self.draining)
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """What a model takes and gives."""
-        await self._found(request, context)
+        self._find(request.name, request.version or None)
         return await super().ModelMetadata(request, context)
 
     async def ModelStreamInfer(self, _requests: Any, context: Any) -> None:  # noqa: N802,ANN401
@@ -72,14 +77,15 @@ class Servicer(InferenceServicer):
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """Answer an inference request."""
         start, name, version = time.perf_counter(), request.model_name, request.model_version or None
-        served = None
+        identity, raw, served = request.id, bool(request.raw_input_contents), None
         try:
-            model = await self._find(name, version)
+            model = self._find(name, version)
             served = (name, version)
             if not is_ours(model):
                 return await super().ModelInfer(request, context)
             model.check_room()
             valid = model.read(_document(request))
+            request = None  # the message need not wait in the queue
             outputs = await model.answer(valid)
         except TabserveError as error:
             code, reason = status(error).grpc, str(error)
@@ -88,26 +94,23 @@ class Servicer(InferenceServicer):
             code, reason = grpc.StatusCode.INTERNAL, FAILED
         else:
             self.journal.answered(name, version, start)
-            return _response(model, valid, outputs, raw=bool(request.raw_input_contents))
-        self.journal.refused(code.name, reason, request.id, served, start)
+            return _response(model, valid, outputs, raw=raw)
+        request = None  # nor until the refusal is sent
+        self.journal.refused(code.name, reason, identity, served, start)
         return await context.abort(code, reason)
-
-    async def _found(self, request: Any, context: Any) -> Any:  # noqa: ANN401
-        try:
-            return await self._find(request.name, request.version or None)
-        except UnknownModel as error:
-            await context.abort(status(error).grpc, str(error))
 
 
 class Methods:
-    """Where generated code registers methods: in a server, and so that a message that is none is refused as such.
+    """Where generated code registers methods: in a server, and so that they read their messages themselves.
 
-    gRPC would call that UNKNOWN, and log a traceback.
+    gRPC would read all at once, whatever their number and size, and keep each until it is answered. One that is no
+    message it would call UNKNOWN, and log a traceback.
     """
 
-    def __init__(self, server: grpc.aio.Server, journal: Journal) -> None:
-        """Take the server that answers, and where a refusal is told."""
+    def __init__(self, server: grpc.aio.Server, journal: Journal, inference: Arrivals, others: Arrivals) -> None:
+        """Take the server that answers, where a refusal is told, and what reads requests and all other messages."""
         self._server, self._journal = server, journal
+        self._inference, self._others = inference, others
 
     def add_generic_rpc_handlers(self, _handlers: Any) -> None:  # noqa: ANN401  gRPC's type
         """Take nothing: the same methods are registered by their names."""
@@ -118,20 +121,37 @@ class Methods:
         self._server.add_registered_method_handlers(service, reading)
 
     def _reading(self, name: str, method: Any) -> grpc.RpcMethodHandler:  # noqa: ANN401  gRPC's type
-        """The same method, which reads its messages itself."""
+        """The same method, which to gRPC takes a stream: only such a one reads its messages itself."""
         if method.request_streaming:
             return method
-        reason = f"The message is not one that {name} takes."
+        arrivals = self._inference if name == INFER else self._others
 
-        async def answer(message: bytes, context: Any) -> Any:  # noqa: ANN401
+        async def answer(_messages: Any, context: Any) -> Any:  # noqa: ANN401
+            start = time.perf_counter()
             try:
-                request = method.request_deserializer(message)
+                answering = method.unary_unary(method.request_deserializer(await arrivals.read(context)), context)
             except DecodeError:
-                self._journal.refused("INVALID_ARGUMENT", reason, None, None, time.perf_counter())
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
-            return await method.unary_unary(request, context)
+                code, reason = grpc.StatusCode.INVALID_ARGUMENT, f"The message is not one that {name} takes."
+            except Overloaded as error:
+                code, reason = status(error).grpc, str(error)
+            else:
+                return await _answered(answering, context)
+            self._journal.refused(code.name, reason, None, None, start)
+            return await context.abort(code, reason)
 
-        return grpc.unary_unary_rpc_method_handler(answer, response_serializer=method.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(answer, response_serializer=method.response_serializer)
+
+
+async def _answered(answering: Awaitable[Any], context: Any) -> Any:  # noqa: ANN401  gRPC's types
+    """The answer; what names no model here is refused, once its message is let go."""
+    try:
+        return await answering
+    except UnknownModel as error:
+        code, reason = status(error).grpc, str(error)
+    except grpc.aio.AbortError as error:  # kept by gRPC, and with it the message, until garbage is collected
+        traceback.clear_frames(error.__traceback__)
+        raise
+    return await context.abort(code, reason)
 
 
 def close_repository(servicer: Any) -> None:  # noqa: ANN401  either of MLServer's two

@@ -1,0 +1,99 @@
+"""What the settings of batching and the size of a request do to speed: one server for each value."""
+
+import argparse
+import json
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+
+from bench.load import sent
+from bench.messages import FORMATS, connected, exchanged
+from bench.work import MODEL
+from santander.sample import sample
+from tabserve import option
+from tabserve.process import Server, running
+
+BATCHING: Mapping[str, tuple[float, ...]] = {"max_batch_size": (1, 32, 256, 2048), "max_batch_time": (0.001, 0.005)}
+"""Values of one setting, the other being the default."""
+
+CLIENTS = 32
+
+ROWS = (1, 100, 1_000, 10_000)
+"""Of requests beside which one row waits."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Its own options."""
+    parser.add_argument(
+        "--seconds", type=option.seconds, default=3.0, help="of each measurement (default: %(default)s)"
+    )
+    parser.add_argument("--model", type=Path, default=MODEL, help="model folder to serve (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure and print."""
+    print(f"{'one row as JSON, from':<26}{'1 client, p50 ms':>18}{f'{CLIENTS}, rows/s':>14}{f'{CLIENTS}, p99 ms':>14}")
+    for name, values in BATCHING.items():
+        for value in values:
+            print(f"{f'{name} {value:g}':<26}{batching(name, value, arguments.model, arguments.seconds)}", flush=True)
+    print(f"\n{'one row beside another client':<34}{'p50 ms':>10}{'longest ms':>14}")
+    with started({}, arguments.model) as server:
+        for form in ("json", "binary"):
+            for rows in ROWS:
+                print(f"{f'of {rows:,} rows, {form}':<34}{beside(server, form, rows, arguments.seconds)}", flush=True)
+
+
+def batching(name: str, value: float, model: Path, seconds: float) -> str:
+    """Speed with one setting of batching."""
+    with started({name: value}, model) as server:
+        form = FORMATS["json"]
+        address, request = form.address(server), form.encode(sample(1, 1).features)
+        one = sent(form.transport, address, request, 1, seconds)
+        many = sent(form.transport, address, request, CLIENTS, seconds)
+    return f"{one.p50:>18.2f}{many.rate:>14,.0f}{many.p99:>14.2f}"
+
+
+def beside(server: Server, name: str, rows: int, seconds: float) -> str:
+    """How long one row waits while another client sends request upon request of so many rows."""
+    form, stop, features = FORMATS[name], Event(), sample(rows, 1).features
+    large = form.encode(features)
+
+    def other() -> None:
+        with connected(form.address(server)) as connection:
+            while not stop.is_set():
+                exchanged(connection, large)
+
+    with ThreadPoolExecutor(1) as pool, connected(form.address(server)) as connection:
+        pool.submit(other)
+        try:
+            waits = list(_waits(connection, FORMATS["json"].encode(features[:1]), seconds))
+        finally:
+            stop.set()
+    return f"{np.median(waits):>10.2f}{max(waits):>14.2f}"
+
+
+def _waits(connection: socket.socket, request: bytes, seconds: float) -> Iterator[float]:
+    """Milliseconds for one answer after the other."""
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        exchanged(connection, request)
+        yield 1_000 * (time.perf_counter() - start)
+
+
+@contextmanager
+def started(changes: Mapping[str, float], model: Path) -> Iterator[Server]:
+    """A server whose model's settings are changed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(shutil.copytree(MODEL.parent, Path(scratch, "deploy"), ignore=shutil.ignore_patterns("model")))
+        path = folder / "model-settings.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        with running(folder, {"TABSERVE_MODEL": str(model)}) as server:
+            yield server

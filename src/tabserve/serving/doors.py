@@ -1,0 +1,44 @@
+"""What both front doors know: a model as it is asked there, the way to it, and the id of a request that has none."""
+
+import uuid
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Protocol, TypeGuard
+
+from tabserve.serving.tensors import Output, Request
+
+CLOSED = "The model repository is closed; an operator opens it by the setting `admin`."
+
+ORIGIN, MADE = str(uuid.uuid4())[:24], count()
+
+
+class Model(Protocol):
+    """What a model must do to be asked here; `runtime.TabularModel` does."""
+
+    name: str
+    version: str | None
+    ready: bool
+    threshold: str
+
+    def check_room(self) -> None:
+        """Raise Overloaded when it is not loaded yet, or its queue is full."""
+
+    def read(self, document: object) -> Request:
+        """Validate a request."""
+
+    async def answer(self, request: Request) -> list[Output]:
+        """The outputs that a valid request asks for."""
+
+
+Find = Callable[[str, str | None], Any]
+"""The model of this name and version; raises UnknownModel."""
+
+
+def is_ours(model: Any) -> TypeGuard[Model]:  # noqa: ANN401  any of MLServer's
+    """Whether it can be asked here; not told by its type, as MLServer imports that anew at each load."""
+    return hasattr(model, "answer")
+
+
+def made_id() -> str:
+    """An id for a request that has none, in a UUID's form: this process's beginning, and a number."""
+    return f"{ORIGIN}{next(MADE):012x}"

@@ -1,0 +1,70 @@
+"""One inference request on a connection, and its answer."""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from tabserve.serving.edge import CLOSE, Edge, Target
+from tabserve.serving.replies import Reply
+
+
+class Exchange:
+    """What uvicorn's `RequestResponseCycle` is to its connection, with no scope and messages of ASGI to go through.
+
+    Attributes:
+        target, method, headers, body, more_body: as `edge.Asked` has them.
+        keep_alive, disconnected, response_complete, message_event: as uvicorn has them.
+    """
+
+    def __init__(self, connection: HttpToolsProtocol, target: Target) -> None:
+        """Begin, once the head is here."""
+        self._connection = connection
+        parser = connection.parser
+        self.target, self.method, self.headers = target, parser.get_method(), dict(connection.headers)
+        self.body, self.more_body = bytearray(), True
+        self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self.disconnected = self.response_complete = False
+        self.message_event = asyncio.Event()
+        self._is_awaited = connection.expect_100_continue
+        self.task: asyncio.Task[None] | None = None
+
+    async def grown(self) -> None:
+        """Wait until more of the body has come."""
+        if self._is_awaited:
+            self._is_awaited = False
+            self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._connection.flow.resume_reading()
+        self.message_event.clear()
+        await self.message_event.wait()
+
+    def taken(self) -> bytearray:
+        """The whole body, which is held no longer; who leaves from now on is heard."""
+        self._connection.flow.resume_reading()
+        body, self.body = self.body, bytearray()
+        return body
+
+    async def run_asgi(self, _app: Any) -> None:  # noqa: ANN401  uvicorn's name and type
+        """Answer the request, unless the client has left."""
+        if self.disconnected:
+            return
+        self.task = asyncio.current_task()
+        connection, edge = self._connection, cast("Edge", self._connection.config.app)
+        reply = await edge.infer(self)
+        if connection.flow.write_paused:
+            await connection.flow.drain()
+        if not connection.transport.is_closing():
+            self._write(reply, edge.headers(reply))
+
+    def _write(self, reply: Reply, headers: list[tuple[bytes, bytes]]) -> None:
+        """Write the whole response at one go."""
+        connection = self._connection
+        if not self.keep_alive and CLOSE not in headers:
+            headers.append(CLOSE)
+        lines = [b"%b: %b\r\n" % header for header in (*connection.server_state.default_headers, *headers)]
+        body = b"" if self.method == b"HEAD" else reply.body
+        connection.transport.write(b"".join([STATUS_LINE[reply.status], *lines, b"\r\n", body]))
+        self.response_complete = True
+        if CLOSE in headers:
+            connection.transport.close()
+        connection.on_response_complete()

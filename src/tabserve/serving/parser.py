@@ -1,0 +1,91 @@
+"""JSON in, plain data out: a V2 request's numbers as an array."""
+
+import uuid
+from typing import Any, cast
+
+import numpy as np
+import orjson
+import simdjson
+from numpy.typing import NDArray
+
+from tabserve.errors import InvalidRequest
+
+CUT = uuid.uuid4().hex
+"""A word that stands for numbers cut out."""
+
+QUOTED = orjson.dumps(CUT)
+
+PIECE = 2**17
+"""Bytes of numbers that are parsed at a time."""
+
+UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
+"""What simdjson raises at what is no JSON, and what a look at something else than expected raises."""
+
+Bytes = bytes | bytearray
+
+
+def read(text: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
+    """Plain data; the numbers of a lone tensor as an array, which is several times faster.
+
+    Raises:
+        InvalidRequest: it is no JSON.
+    """
+    try:
+        return _one_tensor(text)
+    except UNUSUAL:  # a case for the general parser
+        pass
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not JSON ({error}); expected a V2 inference request.") from error
+
+
+def _one_tensor(text: Bytes) -> dict[str, Any]:
+    """A request of one tensor whose data are nothing but numbers, flat or nested as its shape says.
+
+    The data are cut out and parsed apart. What is left is JSON with a word in their place that nobody can guess: where
+    that word turns out to be the data of the one tensor, and what was cut out is a list, the whole is JSON.
+
+    Raises:
+        ValueError: it is something else, or says so in an unusual way (as other errors of simdjson do).
+    """
+    start = text.index(b"[", text.index(b'"data"'))
+    nested = text[start + 1 : start + 2] == b"["
+    end = text.index(b"]]", start) + 1 if nested else text.index(b"]", start)
+    document = orjson.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
+    (tensor,) = document["inputs"]
+    if tensor["data"] != CUT:
+        raise ValueError("what was cut out is not the tensor's data")
+    tensor["data"] = _numbers(text, start + 1, end, tensor["shape"] if nested else None)
+    return cast("dict[str, Any]", document)
+
+
+def _numbers(text: Bytes, start: int, end: int, shape: list[int] | None) -> NDArray[np.float64]:
+    """The numbers in a list, or in lists of this shape, without its brackets.
+
+    They are parsed in pieces, for which simdjson needs less memory, and the kernel fewer pages, than for the whole. A
+    piece ends before a comma, or before one that follows a list: if each is a list, then so are all together.
+    """
+    pieces, rows, last = [], 0, b"]," if shape else b","
+    while start <= end:
+        found = text.find(last, start + PIECE, end)
+        stop = end if found < 0 else found + len(last) - 1
+        piece: Any = simdjson.Parser().parse(b"".join([b"[", text[start:stop], b"]"]))
+        if shape:
+            # As many lists as these: so there is none among the numbers, which simdjson would have flattened.
+            if any(len(row) != shape[1] for row in piece) or _opened(text[start:stop], len(piece)) > len(piece):
+                raise ValueError("nested otherwise than the shape says")
+            rows += len(piece)
+        pieces.append(np.frombuffer(piece.as_buffer(of_type="d"), np.float64))
+        start = stop + 1
+    if (shape and rows != shape[0]) or not all(map(len, pieces)):
+        raise ValueError("nested otherwise than the shape says, or a comma too many")
+    return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+
+
+def _opened(text: Bytes, most: int) -> int:
+    """How many lists the text opens, counted up to `most` + 1: 20 times as fast as `count` where they are few."""
+    found, place = 0, text.find(b"[")
+    while place >= 0 and found <= most:
+        found, place = found + 1, text.find(b"[", place + 1)
+    return found
