@@ -33,8 +33,9 @@ from tabserve.serving.extensions import NAMES, Extensions
 from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits
 from tabserve.serving.listener import BACKLOG, Connection, Listener
+from tabserve.serving.methods import Methods
 from tabserve.serving.metrics import Outcomes
-from tabserve.serving.servicer import SERVICE, Methods, Servicer, close_repository
+from tabserve.serving.servicer import SERVICE, Servicer, close_repository
 from tabserve.serving.wording import listed, shown
 
 OTHER_MESSAGES = 4

@@ -5,9 +5,7 @@ parser leaves of it (dicts, lists, strings, numbers, True, False, None), whichev
 tensor may be a flat array as well.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.problem import Problem
 from tabserve.scoring import Scores
-from tabserve.serving.values import DATATYPES, Values, check_whole, numbers
+from tabserve.serving.features import Input, features, named
 from tabserve.serving.wording import listed, shown
 
 MAX_ROWS = 10_000
@@ -49,15 +47,6 @@ class Request(NamedTuple):
     features: NDArray[np.float32]
     outputs: tuple[str, ...]
     id: str | None
-
-
-class Input(NamedTuple):
-    """A tensor of a request: its parts have the right types, and are not yet compared with each other."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-    data: Values
 
 
 class OutputKind(NamedTuple):
@@ -96,8 +85,7 @@ def read(document: object, problem: Problem, max_rows: int = MAX_ROWS) -> Reques
     inputs = [_input(item, f"inputs[{place}]") for place, item in enumerate(request["inputs"])]
     _check_rows(inputs, max_rows)
     outputs = _outputs(request.get("outputs"))
-    matrix = _columns if len(inputs) > 1 or _is_column(inputs[0], problem) else _matrix
-    return Request(matrix(inputs, problem).astype(np.float32, order="C", copy=False), outputs, _id(request.get("id")))
+    return Request(features(inputs, problem), outputs, _id(request.get("id")))
 
 
 def answer(scores: Scores, outputs: Iterable[str]) -> list[Output]:
@@ -139,7 +127,7 @@ def _input(item: object, place: str) -> Input:
     members = _members(item, place, name=str, datatype=str, shape=list, data=(list, np.ndarray))
     tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
     if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
-        raise InvalidRequest(f"{_named(tensor)}; a shape is a list of whole numbers, each at least 1.")
+        raise InvalidRequest(f"{named(tensor)}; a shape is a list of whole numbers, each at least 1.")
     if not isinstance(members.get("parameters"), dict | None):
         raise InvalidRequest(f"{place} has {shown(members['parameters'])} as its 'parameters'; expected an object.")
     return tensor
@@ -166,99 +154,7 @@ def _outputs(items: object) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _is_column(tensor: Input, problem: Problem) -> bool:
-    return tensor.shape[1:] in ([], [1]) and tensor.name in problem.features
-
-
-def _matrix(inputs: list[Input], problem: Problem) -> NDArray[np.float64]:
-    """The values of the one tensor of shape [rows, features]."""
-    (tensor,), width = inputs, len(problem.features)
-    if len(tensor.shape) != 2 or tensor.shape[1] != width:
-        raise InvalidRequest(f"{_named(tensor)}; expected [rows, {width}], one column for each feature.")
-
-    def place(cell: int) -> str:
-        return f"Row {cell // width}, column {problem.features[cell % width]!r},"
-
-    values = numbers(_cells(tensor), place, allow_missing=problem.allow_missing)
-    check_whole(tensor.datatype, values, 0, place)
-    return values.reshape(tensor.shape)
-
-
-def _columns(inputs: list[Input], problem: Problem) -> NDArray[np.float64]:
-    """The values of one tensor for each feature, put in the features' order by name."""
-    _check_names([tensor.name for tensor in inputs], problem)
-    by_name = {tensor.name: tensor for tensor in inputs}
-    columns = [by_name[name] for name in problem.features]
-    rows = columns[0].shape[0]
-    for column in columns:
-        _check_column(column, columns[0])
-
-    def place(cell: int) -> str:
-        return f"Row {cell % rows}, column {problem.features[cell // rows]!r},"
-
-    parts = map(_cells, columns)
-    cells = list(chain.from_iterable(part.tolist() if isinstance(part, np.ndarray) else part for part in parts))
-    values = numbers(cells, place, allow_missing=problem.allow_missing)
-    for start, column in zip(range(0, len(cells), rows), columns, strict=True):
-        check_whole(column.datatype, values[start : start + rows], start, place)
-    return values.reshape(len(columns), rows).T
-
-
-def _check_names(names: list[str], problem: Problem) -> None:
-    repeated = [name for name, times in Counter(names).items() if times > 1]
-    if repeated:
-        raise InvalidRequest(f"The request has more than one input named {listed(repeated)}; name each column once.")
-    expected = f"expected one tensor, or one for each of the {len(problem.features)} features"
-    given, known = set(names), {*problem.features, problem.id}
-    if extra := [name for name in names if name not in known]:
-        raise InvalidRequest(f"The request has inputs that are no features: {listed(extra)}; {expected}.")
-    if missing := [name for name in problem.features if name not in given]:
-        raise InvalidRequest(f"The request has no inputs for the features {listed(missing)}; {expected}.")
-
-
-def _check_column(column: Input, first: Input) -> None:
-    if column.shape[1:] not in ([], [1]):
-        raise InvalidRequest(f"{_named(column)}; expected [rows] or [rows, 1], as it is one column of several.")
-    if column.shape[0] != first.shape[0]:
-        raise InvalidRequest(
-            f"{_named(column)}, and {_named(first, 'input')}; expected the same number of rows in every column."
-        )
-
-
 def _check_rows(inputs: list[Input], max_rows: int) -> None:
     rows = max(tensor.shape[0] for tensor in inputs)
     if rows > max_rows:
         raise TooLarge(f"The request has {shown(rows)} rows; send at most {max_rows} at a time.")
-
-
-def _check_datatype(name: str, datatype: str) -> None:
-    if datatype not in DATATYPES:
-        raise InvalidRequest(
-            f"Input {shown(name)} has datatype {shown(datatype)}; expected one of {listed(DATATYPES)}."
-        )
-
-
-def _cells(tensor: Input) -> Values:
-    """The tensor's values in row-major order, from flat or nested data."""
-    _check_datatype(tensor.name, tensor.datatype)
-    rows, width = tensor.shape[0], tensor.shape[-1] if len(tensor.shape) > 1 else 1
-    if len(tensor.shape) > 1 and len(tensor.data) == rows and isinstance(tensor.data[0], list):
-        return _unnested(tensor, width)
-    if len(tensor.data) != rows * width:
-        nested = f", or {rows} if nested" if len(tensor.shape) > 1 else ""
-        expected = f"expected data of length {rows * width}{nested}"
-        raise InvalidRequest(f"{_named(tensor)}; {expected}, found {len(tensor.data)}.")
-    return tensor.data
-
-
-def _unnested(tensor: Input, width: int) -> list[Any]:
-    for number, row in enumerate(tensor.data):
-        if not isinstance(row, list):
-            raise InvalidRequest(f"{_named(tensor)}; expected row {number} as a list, found {shown(row)}.")
-        if len(row) != width:
-            raise InvalidRequest(f"{_named(tensor)}; expected row {number} of length {width}, found {len(row)}.")
-    return list(chain.from_iterable(tensor.data))
-
-
-def _named(tensor: Input, word: str = "Input") -> str:
-    return f"{word} {shown(tensor.name)} has shape {shown(tensor.shape)}"
