@@ -9,9 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tabserve import blocks
-from tabserve.blocks import BadRow, header, parse
+from tabserve.blocks import BadRow, conversion, header, parse
 
 SCHEMA = pa.schema([("a", pa.string()), ("b", pa.string())])
+
+CONVERSION = conversion(SCHEMA)
 
 
 class Long(BytesIO):
@@ -75,7 +77,7 @@ def test_a_row_that_never_ends_is_given_up(start: bytes, text: bytes, monkeypatc
     file = Long(b"a,b\n" + start, text)
     *_, last = blocks.blocks(file)
     with pytest.raises(BadRow, match="expected its end within") as error:
-        list(parse(last, ["a", "b"], SCHEMA))
+        list(parse(last, ["a", "b"], CONVERSION))
     assert error.value.row == 1
     assert file.reads < 20
     assert file.bytes < 4 << 14
@@ -89,8 +91,8 @@ def test_the_header_is_split_from_the_rows() -> None:
 def test_cells_of_another_type_come_as_text() -> None:
     """With all others of their block, so that their place can be told."""
     schema = pa.schema([("a", pa.float64()), ("b", pa.string())])
-    (numbers,) = parse(b"1,x\n2,y\n", ["a", "b"], schema)
-    (texts,) = parse(b"1,x\nz,y\n", ["a", "b"], schema)
+    (numbers,) = parse(b"1,x\n2,y\n", ["a", "b"], conversion(schema))
+    (texts,) = parse(b"1,x\nz,y\n", ["a", "b"], conversion(schema))
     assert numbers.to_pylist() == [{"a": 1.0, "b": "x"}, {"a": 2.0, "b": "y"}]
     assert texts.to_pylist() == [{"a": "1", "b": "x"}, {"a": "z", "b": "y"}]
 
@@ -98,7 +100,7 @@ def test_cells_of_another_type_come_as_text() -> None:
 @pytest.mark.parametrize(("bad", "found"), [(b"1\n", 1), (b"1,2,3\n", 3)])
 def test_a_row_of_another_length_is_counted_within_its_block(bad: bytes, found: int) -> None:
     """From 1; blank lines are no rows, and the rows above it come first."""
-    found_rows = parse(b'1,2\n\n"a\nb",2\n' + bad + bad, ["a", "b"], SCHEMA)
+    found_rows = parse(b'1,2\n\n"a\nb",2\n' + bad + bad, ["a", "b"], CONVERSION)
     assert next(found_rows).to_pylist() == [{"a": "1", "b": "2"}, {"a": "a\nb", "b": "2"}]
     with pytest.raises(BadRow, match=f"expected 2 columns, found {found}") as error:
         next(found_rows)

@@ -71,15 +71,22 @@ def header(block: bytes) -> tuple[list[str], bytes]:
     return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n"), read).schema.names, block[first.end() :]
 
 
-def parse(block: bytes, names: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Parse a block into the columns of the schema, or all of them into text where a cell is not of its column's type.
+def conversion(schema: pa.Schema) -> pyarrow.csv.ConvertOptions:
+    """What makes the columns of the schema of a block; to make it takes as long as parsing a dozen rows."""
+    return pyarrow.csv.ConvertOptions(
+        column_types=schema, include_columns=schema.names, null_values=MISSING, strings_can_be_null=False
+    )
+
+
+def parse(block: bytes, names: list[str], convert: pyarrow.csv.ConvertOptions) -> Iterator[pa.RecordBatch]:
+    """Parse a block into the columns wanted, or all of them into text where a cell is not of its column's type.
 
     What stands above a bad row comes before it is raised.
 
     Args:
         block: whole rows, without a header.
         names: of all columns, in the file's order.
-        schema: the columns to take, and their types.
+        convert: the columns to take, and their types; see `conversion`.
 
     Raises:
         BadRow: a row never ends, or has more or fewer cells than there are names.
@@ -88,9 +95,9 @@ def parse(block: bytes, names: list[str], schema: pa.Schema) -> Iterator[pa.Reco
     if _end(block) < len(block):
         raise _endless(1)
     try:
-        yield from _parse(block, names, schema).to_batches()
+        yield from _parse(block, names, convert).to_batches()
     except pa.ArrowInvalid:
-        yield from _parse_texts(block, names, schema.names)
+        yield from _parse_texts(block, names, convert.include_columns)
 
 
 def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[pa.RecordBatch]:
@@ -105,7 +112,7 @@ def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[
         bad.append(row)
         return "skip"
 
-    table = _parse(block, names, pa.schema([(name, pa.string()) for name in wanted]), skip)
+    table = _parse(block, names, conversion(pa.schema([(name, pa.string()) for name in wanted])), skip)
     yield from table[: bad[0].number - 1 if bad else None].to_batches()
     if bad:
         raise BadRow(bad[0].number, f"expected {bad[0].expected_columns} columns, found {bad[0].actual_columns}")
@@ -114,7 +121,7 @@ def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[
 def _parse(
     block: bytes,
     names: list[str],
-    schema: pa.Schema,
+    convert: pyarrow.csv.ConvertOptions,
     on_bad_row: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
 ) -> pa.Table:
     read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
@@ -122,9 +129,6 @@ def _parse(
         newlines_in_values=True,
         ignore_empty_lines=len(names) > 1,  # a column alone may have an empty cell, and that is all of its line
         invalid_row_handler=on_bad_row,
-    )
-    convert = pyarrow.csv.ConvertOptions(
-        column_types=schema, include_columns=schema.names, null_values=MISSING, strings_can_be_null=False
     )
     return pyarrow.csv.read_csv(pa.BufferReader(block), read, split, convert)
 

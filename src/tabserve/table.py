@@ -15,7 +15,7 @@ from typing import IO, TypeVar, cast
 import pyarrow as pa
 import pyarrow.parquet
 
-from tabserve.blocks import BadRow, blocks, header, parse
+from tabserve.blocks import BadRow, blocks, conversion, header, parse
 from tabserve.columns import Columns, check_names, listed, typed
 from tabserve.errors import DataError
 
@@ -125,14 +125,14 @@ def _csv(
     path: Path, columns: Columns, member: str, finish: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[Converted]:
     """Batches of a csv, whose blocks are parsed side by side; Arrow's own streaming reader keeps to one core."""
-    schema = columns.schema()
+    wanted = conversion(columns.schema())
     with _opened(path, member) as file, ThreadPoolExecutor(os.cpu_count()) as threads:
         whole_rows = blocks(file)
         found, rows = _header(whole_rows)
         check_names(path, found, columns)
 
         def work(block: bytes) -> list[Converted]:
-            return [finish(batch) for batch in parse(block, found, schema)]
+            return [finish(batch) for batch in parse(block, found, wanted)]
 
         waiting: deque[Future[list[Converted]]] = deque()
         for begun in _begun(threads, work, filter(None, chain([rows], whole_rows))):
