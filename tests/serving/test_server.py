@@ -465,6 +465,11 @@ def served_at(server: Server, text: str) -> str:
     return text.replace("localhost:8080", server.url.removeprefix("http://")).replace("localhost:8081", server.grpc)
 
 
+def test_the_log_says_where_rest_is(served: Server) -> None:
+    """As MLServer does of gRPC and of the metrics."""
+    assert f"REST server running on {served.url}\n" in served.log.read_text()
+
+
 def test_the_documents_commands_work_as_shown(served: Server, tmp_path: Path) -> None:
     """Each that asks a server is run; where an answer is shown, it is the one that comes."""
     (tmp_path / "scripts").symlink_to(SCRIPTS)

@@ -63,6 +63,9 @@ def serve(folder: Path, model: Path | None = None) -> None:
         os.environ["TABSERVE_MODEL"] = str(model.absolute())  # a link is followed at each load
     configure_logger()
     logging.getLogger("mlserver").addFilter(_is_worth_saying)
+    ours = logging.getLogger("tabserve")
+    ours.setLevel(logging.INFO)
+    ours.handlers = [logging.StreamHandler()]
     check_model_settings(folder)
     install_uvloop_event_loop()  # type: ignore[no-untyped-call]
     asyncio.run(_serve(folder))
@@ -173,7 +176,7 @@ class Rest(RESTServer):
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
         with socket.create_server((config.host, config.port), family=family, backlog=BACKLOG) as listening:
-            log.info("REST on http://%s:%s", config.host, config.port)
+            log.info("REST server running on http://%s:%s", config.host, config.port)
             await listener.serve_on(listening)
 
 
