@@ -2,12 +2,9 @@
 
 import argparse
 import gzip
-import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +15,11 @@ from mlserver.grpc.dataplane_pb2 import ModelInferRequest
 from bench import memory
 from bench.load import GRPC_METHOD
 from bench.messages import FORMATS, connected, post
+from bench.servers import deployed
 from bench.work import MODEL
 from tabserve import option
 from tabserve.errors import InvalidRequest
-from tabserve.process import Server, running
+from tabserve.process import Server
 from tabserve.serving.limits import MIB, Limits
 from tabserve.serving.server import OTHER_MESSAGES
 from tabserve.serving.tensors import MAX_TENSORS
@@ -96,23 +94,15 @@ def grown(size: Size, model: Path, limits: list[Limit]) -> int:
         return memory.peak(server.process.pid) - before
 
 
-@contextmanager
-def started(size: Size, model: Path) -> Iterator[Server]:
+def started(size: Size, model: Path) -> AbstractContextManager[Server]:
     """A server of these sizes, which scores nothing before its queue is full."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(shutil.copytree(MODEL.parent, Path(scratch, "deploy"), ignore=shutil.ignore_patterns("model")))
-        changes: dict[str, dict[str, int]] = {
-            "settings": {"grpc_max_message_length": size.body},
-            "model-settings": {"max_batch_size": size.rows, "max_batch_time": HOLD_SECONDS},
-        }
-        for name, members in changes.items():
-            path = folder / f"{name}.json"
-            path.write_text(json.dumps(json.loads(path.read_text()) | members))
-        variables = {"MAX_BODY_BYTES": size.body, "MAX_QUEUE_ROWS": size.rows, "RECEIVE_SECONDS": HOLD_SECONDS}
-        variables |= {"MAX_RECEIVING_BYTES": size.receiving}
-        environment = {f"TABSERVE_{name}": str(value) for name, value in variables.items()}
-        with running(folder, {"TABSERVE_MODEL": str(model), **environment}) as server:
-            yield server
+    changes: dict[str, dict[str, float]] = {
+        "settings": {"grpc_max_message_length": size.body},
+        "model-settings": {"max_batch_size": size.rows, "max_batch_time": HOLD_SECONDS},
+    }
+    variables = {"MAX_BODY_BYTES": size.body, "MAX_QUEUE_ROWS": size.rows, "RECEIVE_SECONDS": HOLD_SECONDS}
+    variables |= {"MAX_RECEIVING_BYTES": size.receiving}
+    return deployed(model, changes, {f"TABSERVE_{name}": str(value) for name, value in variables.items()})
 
 
 def idle(server: Server, _size: Size, held: ExitStack) -> None:

@@ -1,7 +1,11 @@
 """Who is compared: commands that serve a model folder over the V2 protocol, on the ports of `tabserve.process`."""
 
+import json
+import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +15,7 @@ from bench.work import MODEL
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve import artifact, golden
-from tabserve.process import SERVE
+from tabserve.process import SERVE, Server, running
 
 ROWS, TREES, DEPTH = 20_000, 500, 3
 
@@ -64,6 +68,20 @@ def ours(model: Path) -> Contender:
 def committed(_: Path) -> Contender:
     """The same with the model that the repository holds."""
     return ours(MODEL)
+
+
+@contextmanager
+def deployed(
+    model: Path, changes: Mapping[str, Mapping[str, float]], environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Our server with other members in its files of settings, by the files' names, and other variables."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(shutil.copytree(MODEL.parent, Path(scratch, "deploy"), ignore=shutil.ignore_patterns("model")))
+        for name, members in changes.items():
+            path = folder / f"{name}.json"
+            path.write_text(json.dumps({**json.loads(path.read_text()), **members}))
+        with running(folder, {"TABSERVE_MODEL": str(model), **(environment or {})}) as server:
+            yield server
 
 
 CONTENDERS: dict[str, Callable[[Path], Contender]] = {

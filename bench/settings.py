@@ -1,14 +1,10 @@
 """What the settings of batching and the size of a request do to speed: one server for each value."""
 
 import argparse
-import json
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -16,10 +12,11 @@ import numpy as np
 
 from bench.load import sent
 from bench.messages import FORMATS, connected, exchanged
+from bench.servers import deployed
 from bench.work import MODEL
 from santander.sample import sample
 from tabserve import option
-from tabserve.process import Server, running
+from tabserve.process import Server
 
 BATCHING: Mapping[str, tuple[float, ...]] = {"max_batch_size": (1, 32, 256, 2048), "max_batch_time": (0.001, 0.005)}
 """Values of one setting, the other being the default."""
@@ -45,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         for value in values:
             print(f"{f'{name} {value:g}':<26}{batching(name, value, arguments.model, arguments.seconds)}", flush=True)
     print(f"\n{'one row beside another client':<34}{'p50 ms':>10}{'longest ms':>14}")
-    with started({}, arguments.model) as server:
+    with deployed(arguments.model, {}) as server:
         for form in ("json", "binary"):
             for rows in ROWS:
                 print(f"{f'of {rows:,} rows, {form}':<34}{beside(server, form, rows, arguments.seconds)}", flush=True)
@@ -53,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def batching(name: str, value: float, model: Path, seconds: float) -> str:
     """Speed with one setting of batching."""
-    with started({name: value}, model) as server:
+    with deployed(model, {"model-settings": {name: value}}) as server:
         form = FORMATS["json"]
         address, request = form.address(server), form.encode(sample(1, 1).features)
         one = sent(form.transport, address, request, 1, seconds)
@@ -86,14 +83,3 @@ def _waits(connection: socket.socket, request: bytes, seconds: float) -> Iterato
     while (start := time.perf_counter()) < end:
         exchanged(connection, request)
         yield 1_000 * (time.perf_counter() - start)
-
-
-@contextmanager
-def started(changes: Mapping[str, float], model: Path) -> Iterator[Server]:
-    """A server whose model's settings are changed."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(shutil.copytree(MODEL.parent, Path(scratch, "deploy"), ignore=shutil.ignore_patterns("model")))
-        path = folder / "model-settings.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-        with running(folder, {"TABSERVE_MODEL": str(model)}) as server:
-            yield server

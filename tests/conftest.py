@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read at import: threads that wait leave busy cores to others
 os.environ.setdefault("TABSERVE_DRAIN_SECONDS", "0.01")  # a server that nobody asks any more ends at once
 
 import matplotlib as mpl

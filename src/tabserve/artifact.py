@@ -96,7 +96,7 @@ def _placed(folder: Path, write: Callable[[Path], None]) -> Model:
     place = _followed(folder)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=place.parent) as beside:
+        with _beside(place, place.parent) as beside:
             fresh = Path(beside, "fresh")
             write(fresh)
             saved = load(fresh)
@@ -128,9 +128,14 @@ def check_place(folder: Path) -> None:
     if found and not {MANIFEST} <= found <= {MODEL, GOLDEN, MANIFEST, CARD}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
     try:
-        tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=parent).cleanup()
+        _beside(place, parent).cleanup()
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.") from error
+
+
+def _beside(place: Path, parent: Path) -> "tempfile.TemporaryDirectory[str]":
+    """A folder for what is not whole yet, with a name that fits wherever the place's does."""
+    return tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=parent)
 
 
 def versions() -> dict[str, str]:

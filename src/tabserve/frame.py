@@ -126,7 +126,7 @@ def _rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
 
 def _ids(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
     if not problem.id:
-        return _numbers(0, len(batch))
+        return np.empty(len(batch), np.object_)  # `_parts` knows their numbers
     ids = np.array(batch[problem.id].to_pylist(), np.object_)  # `to_numpy` imports pandas first
     if not ids.all():
         raise bad_cell(int(np.argmin(ids.astype(bool))), problem.id, "an id", "an empty cell")

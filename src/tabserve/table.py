@@ -69,16 +69,13 @@ def batches(
     finished = (
         _parquet(path, columns, finish) if path.suffix.lower() == ".parquet" else _csv(path, columns, member, finish)
     )
-    try:
-        for rows, converted in finished:
-            yield converted
-            seen += rows
-    except BadRow as error:
-        raise located(path, error, seen) from error
-    except MemoryError:  # Arrow's is among what follows
-        raise
-    except UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    with _reading(path):
+        try:
+            for rows, converted in finished:
+                yield converted
+                seen += rows
+        except BadRow as error:
+            raise located(path, error, seen) from error
 
 
 def names(path: Path, member: str) -> list[str]:
@@ -91,13 +88,23 @@ def names(path: Path, member: str) -> list[str]:
     Raises:
         DataError: the file cannot be read.
     """
-    try:
+    with _reading(path):
         if path.suffix.lower() == ".parquet":
             return list(pyarrow.parquet.read_schema(path).names)
         with _opened(path, member) as file:
-            return _header(blocks(file))[0]
-    except BadRow as error:
-        raise located(path, error) from error
+            try:
+                return _header(blocks(file))[0]
+            except BadRow as error:
+                raise located(path, error) from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say of a file that cannot be read why."""
+    try:
+        yield
+    except MemoryError:  # Arrow's is among what follows
+        raise
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
 
