@@ -1,7 +1,7 @@
 """Rows that arrive together are scored together; each request gets its own scores."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from threading import Event
 from typing import Any
 
@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tabserve.errors import Overloaded
+from tabserve.errors import InvalidRequest, Overloaded
 from tabserve.scoring import Scores
 from tabserve.serving.batching import MAX_THREADS, Batcher
+from tabserve.serving.features import Features
 
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""
@@ -57,9 +58,14 @@ def run(test: Callable[[Model], Coroutine[Any, Any, None]]) -> Model:
     return model
 
 
+async def score(batcher: Batcher, features: NDArray[np.float32]) -> Scores:
+    """Ask for the scores of rows that are all here."""
+    return await batcher.score(Features(len(features), [features]))
+
+
 def tasks(batcher: Batcher, *requests: NDArray[np.float32]) -> list[asyncio.Task[Scores]]:
     """Send these requests at once."""
-    return [asyncio.create_task(batcher.score(features)) for features in requests]
+    return [asyncio.create_task(score(batcher, features)) for features in requests]
 
 
 def test_a_lone_request_is_scored_at_once() -> None:
@@ -119,11 +125,50 @@ def test_nobody_waits_for_a_large_request() -> None:
     run(test)
 
 
+def test_others_are_answered_while_the_parts_of_a_large_request_are_taken() -> None:
+    """One part a turn; two such requests take turns."""
+    taken: list[float] = []
+
+    def parts(*values: float) -> Iterator[NDArray[np.float32]]:
+        for value in values:
+            taken.append(value)
+            yield rows(value)
+
+    async def test(model: Model) -> None:
+        batcher = Batcher(model, max_batch_size=2)
+        large = [asyncio.create_task(batcher.score(Features(9, parts(*range(start, start + 9))))) for start in (10, 20)]
+        await asyncio.sleep(0)
+        assert same(await score(batcher, rows(1)), rows(1))
+        assert len(taken) < 2 * 9
+        assert same(await large[0], rows(*range(10, 19)))
+        assert same(await large[1], rows(*range(20, 29)))
+        assert taken[2:6] in ([11, 21, 12, 22], [21, 11, 22, 12])
+
+    run(test)
+
+
+def test_a_large_request_that_turns_out_to_be_invalid_is_refused() -> None:
+    """It takes no room any more, and the next is answered."""
+
+    def parts() -> Iterator[NDArray[np.float32]]:
+        yield rows(1, 2)
+        raise InvalidRequest("the second part is wrong")
+
+    async def test(model: Model) -> None:
+        batcher = Batcher(model, max_batch_size=1)
+        with pytest.raises(InvalidRequest, match="the second part is wrong"):
+            await batcher.score(Features(4, parts()))
+        assert batcher.rows == 0
+        assert same(await score(batcher, rows(1, 2)), rows(1, 2))
+
+    run(test)
+
+
 def test_a_large_request_is_scored_in_slices_of_the_largest_batch() -> None:
     """Whichever is scored first."""
 
     async def test(model: Model) -> None:
-        assert same(await Batcher(model, max_batch_size=2).score(rows(1, 2, 3, 4, 5)), rows(1, 2, 3, 4, 5))
+        assert same(await score(Batcher(model, max_batch_size=2), rows(1, 2, 3, 4, 5)), rows(1, 2, 3, 4, 5))
 
     assert sorted(run(test).calls) == [[1, 2], [3, 4], [5]]
 
@@ -144,7 +189,7 @@ def test_the_slices_of_a_cancelled_request_that_wait_are_not_scored() -> None:
         large.cancel()
         await asyncio.wait([large])
         go_on.set()
-        assert same(await batcher.score(rows(1, 2)), rows(1, 2))  # behind all that waits
+        assert same(await score(batcher, rows(1, 2)), rows(1, 2))  # behind all that waits
         assert batcher.rows == 0
 
     assert len(run(test).calls) <= MAX_THREADS + 2
@@ -186,7 +231,7 @@ def test_a_cancelled_request_is_not_scored() -> None:
         leaving.cancel()
         assert same(await staying, rows(2))
         assert leaving.cancelled()
-        assert same(await batcher.score(rows(8)), rows(8))
+        assert same(await score(batcher, rows(8)), rows(8))
         assert batcher.rows == 0
 
     assert run(test).calls == [[2], [8]]
@@ -217,12 +262,12 @@ def test_rows_beyond_the_queue_are_refused_at_once() -> None:
         await asyncio.sleep(0)
         batcher_full = "has 5 rows to score, of at most 5; try again in a second"
         with pytest.raises(Overloaded, match=batcher_full):
-            await batcher.score(rows(6))
+            await score(batcher, rows(6))
         with pytest.raises(Overloaded, match=batcher_full):
             batcher.check_room()
         await asyncio.gather(*waiting)
         batcher.check_room()
-        assert same(await batcher.score(rows(7)), rows(7))
+        assert same(await score(batcher, rows(7)), rows(7))
 
     assert sorted(run(test).calls) == [[1, 2], [3], [4, 5], [7]]
 
@@ -232,7 +277,7 @@ def test_a_request_larger_than_the_queue_is_scored_when_nothing_waits() -> None:
 
     async def test(model: Model) -> None:
         batcher = Batcher(model, max_batch_size=2, max_queue_rows=2)
-        assert same(await batcher.score(rows(1, 2, 3)), rows(1, 2, 3))
+        assert same(await score(batcher, rows(1, 2, 3)), rows(1, 2, 3))
 
     run(test)
 
@@ -257,7 +302,7 @@ def test_any_interleaving_gives_each_request_its_own_scores(
     """Whatever comes when, of whatever size, and whoever leaves; and no call is larger than the largest batch."""
 
     async def one(batcher: Batcher, features: NDArray[np.float32], *, leaves: bool) -> None:
-        task = asyncio.create_task(batcher.score(features))
+        task = asyncio.create_task(score(batcher, features))
         if leaves:
             await asyncio.sleep(0)
             task.cancel()

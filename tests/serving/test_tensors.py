@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.problem import Problem
 from tabserve.scoring import Scores
+from tabserve.serving import parser, payload
 from tabserve.serving.tensors import MAX_ROWS, OUTPUTS, answer, read
 from tabserve.serving.values import DATATYPES
 
@@ -38,6 +40,14 @@ def tensor(
     return {"inputs": [item], **outputs}
 
 
+def whole(document: object, problem: Problem) -> NDArray[np.float32]:
+    """All features of a request."""
+    features = read(document, problem).features
+    found = np.concatenate(list(features.parts))
+    assert len(found) == features.rows
+    return found
+
+
 def columns(**data: list[Any]) -> dict[str, Any]:
     """A request of one tensor for each column."""
     return {
@@ -58,7 +68,7 @@ def changed(document: dict[str, Any], number: int, **members: object) -> dict[st
 def test_one_tensor_keeps_every_bit(values: NDArray[np.float32], nested: bool, datatype: str, name: str) -> None:
     """Flat or nested, FP32 or FP64, of any name: the features are the values, in float32 and row by row."""
     data = values.tolist() if nested else values.ravel().tolist()
-    features = read(tensor(data, list(values.shape), datatype, name), PROBLEM).features
+    features = whole(tensor(data, list(values.shape), datatype, name), PROBLEM)
     assert features.dtype == np.float32
     assert features.flags.c_contiguous
     assert features.tobytes() == values.tobytes()
@@ -75,7 +85,7 @@ def test_columns_are_matched_by_name(
     for name in order:
         data = [[cell] for cell in named[name]] if nested and width else named[name]
         inputs.append({"name": name, "datatype": "BYTES" if name == "id" else "FP32", "shape": shape, "data": data})
-    features = read({"inputs": inputs}, PROBLEM).features
+    features = whole({"inputs": inputs}, PROBLEM)
     assert features.flags.c_contiguous
     assert features.tobytes() == values.tobytes()
 
@@ -85,9 +95,7 @@ def test_integers_within_their_datatype_are_taken(data: st.DataObject, datatype:
     """As the float32 nearest to each."""
     limits = np.iinfo(DATATYPES[datatype])
     cells = data.draw(st.lists(st.integers(int(limits.min), int(limits.max)), min_size=3, max_size=3))
-    assert read(tensor(cells, datatype=datatype), PROBLEM).features.tolist() == [
-        np.array(cells, dtype=np.float32).tolist()
-    ]
+    assert whole(tensor(cells, datatype=datatype), PROBLEM).tolist() == [np.array(cells, dtype=np.float32).tolist()]
 
 
 @given(matrices, st.sampled_from(sorted(DATATYPES)))
@@ -95,7 +103,7 @@ def test_an_array_stands_for_flat_data(values: NDArray[np.float32], datatype: st
     """As binary tensors and gRPC bring it, of any datatype; the features are its own, unharmed."""
     kind = DATATYPES[datatype]
     array = np.frombuffer(values.clip(0, 100).astype(kind).tobytes(), kind)
-    features = read(tensor(array, list(values.shape), datatype), PROBLEM).features
+    features = whole(tensor(array, list(values.shape), datatype), PROBLEM)
     assert features.dtype == np.float32
     assert features.ravel().tolist() == array.astype(np.float32).tolist()
 
@@ -112,7 +120,7 @@ def test_an_array_is_validated_like_a_list(cell: float, datatype: str) -> None:
 def test_an_array_of_columns_is_taken_by_name() -> None:
     """Beside lists."""
     request = changed(columns(c=[5, 6], a=[1, 2], b=[3, 4]), 0, data=np.array([5.5, 6.5]))
-    assert read(request, PROBLEM).features.tolist() == [[1, 3, 5.5], [2, 4, 6.5]]
+    assert whole(request, PROBLEM).tolist() == [[1, 3, 5.5], [2, 4, 6.5]]
 
 
 @pytest.mark.parametrize("identity", ["x", "заказ № 7", "a\x00b\n", ""])
@@ -124,26 +132,62 @@ def test_the_id_is_kept(identity: str) -> None:
 def test_columns_may_differ_in_datatype() -> None:
     """A whole-number column stands beside fractions."""
     request = changed(columns(a=[1, 2], b=[0.5, 1.5], c=[0.25, -1]), 0, datatype="UINT8")
-    assert read(request, PROBLEM).features.tolist() == [[1, 0.5, 0.25], [2, 1.5, -1]]
+    assert whole(request, PROBLEM).tolist() == [[1, 0.5, 0.25], [2, 1.5, -1]]
 
 
 def test_a_problem_of_one_feature_takes_both_forms() -> None:
     """One tensor and one column are then the same thing."""
     problem = Problem("one", ("a",))
     for name, shape in (("a", [2]), ("a", [2, 1]), ("predict", [2, 1])):
-        assert read(tensor([1.5, 2.5], shape, name=name), problem).features.tolist() == [[1.5], [2.5]]
+        assert whole(tensor([1.5, 2.5], shape, name=name), problem).tolist() == [[1.5], [2.5]]
 
 
 def test_a_tensor_may_be_named_like_a_feature() -> None:
     """A single tensor may have any name."""
-    assert read(tensor([1, 2, 3], name="b"), PROBLEM).features.tolist() == [[1, 2, 3]]
+    assert whole(tensor([1, 2, 3], name="b"), PROBLEM).tolist() == [[1, 2, 3]]
+
+
+texts = st.lists(
+    st.sampled_from(["1", "-2.5e3", "0.1", "1e39", "null", "1,2,3", "[4,5,6]", "[", "]", "],["]), max_size=12
+)
+
+
+@given(texts, st.integers(1, 20), st.integers(1, 4), st.booleans(), st.sampled_from(["FP64", "INT8"]))
+def test_a_long_text_is_read_like_a_short_one(
+    cells: list[str], size: int, rows: int, gappy: bool, datatype: str
+) -> None:
+    """Wherever it is cut: the same features, or refused as well, though what is wrong first may be another thing."""
+    problem = GAPPY if gappy else PROBLEM
+    head = f'"name": "x", "datatype": "{datatype}", "shape": [{rows}, 3]'
+    text = f'{{"inputs": [{{{head}, "data": [{",".join(cells)}]}}]}}'.encode()
+    found = []
+    for long in (2**20, 0):
+        with patch.multiple(parser, PIECE=size, LONG=long, DIGITS=2**20):
+            try:
+                found.append(whole(payload.read(text), problem).tobytes())
+            except InvalidRequest as error:
+                found.append(str(error))
+    assert found[0] == found[1] or (isinstance(found[0], str) and isinstance(found[1], str))
+
+
+@pytest.mark.parametrize(
+    ("end", "sentence"), [("1e39", "Row 8999, column 'c', is 1e\\+39; "), ("2}", "The body is not JSON")]
+)
+def test_the_end_of_a_long_text_is_validated(end: str, sentence: str) -> None:
+    """Its beginning may be scored by then."""
+    cells = [*["0.1234567890123456"] * (9_000 * 3 - 1), end]
+    text = f'{{"inputs": [{{"name": "x", "datatype": "FP64", "shape": [9000, 3], "data": [{",".join(cells)}]}}]}}'
+    parts = iter(read(payload.read(text.encode()), PROBLEM).features.parts)
+    assert len(next(parts)) < 9_000
+    with pytest.raises(InvalidRequest, match=sentence):
+        list(parts)
 
 
 @pytest.mark.parametrize("cell", [None, NAN])
 @pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT8"])
 def test_a_missing_value_is_nan_where_the_problem_allows_it(cell: object, datatype: str) -> None:
     """Null and NaN both say that a value is missing."""
-    features = read(tensor([1, cell, 3], datatype=datatype), GAPPY).features
+    features = whole(tensor([1, cell, 3], datatype=datatype), GAPPY)
     assert np.array_equal(features, [[1, np.nan, 3]], equal_nan=True)
 
 
@@ -175,7 +219,7 @@ def test_an_answer_holds_labels_and_both_probabilities() -> None:
 
 def test_the_row_limit_is_reached_and_not_passed() -> None:
     """As many rows as the limit are taken, one more is not, in either form."""
-    assert len(read(tensor([0.0] * 3 * MAX_ROWS, [MAX_ROWS, 3]), PROBLEM).features) == MAX_ROWS
+    assert len(whole(tensor([0.0] * 3 * MAX_ROWS, [MAX_ROWS, 3]), PROBLEM)) == MAX_ROWS
     beyond = [0.0] * (MAX_ROWS + 1)
     for request in (tensor(beyond * 3, [MAX_ROWS + 1, 3]), columns(a=beyond, b=beyond, c=beyond)):
         with pytest.raises(TooLarge, match="has 10001 rows; send at most 10000 at a time"):
@@ -276,7 +320,7 @@ def test_what_is_wrong_is_said(request_: object, sentence: str) -> None:
 def sentence_of(request: object, problem: Problem) -> str | None:
     """Why the request is refused, or nothing if it is valid; any other error is the test's."""
     try:
-        features = read(request, problem).features
+        features = whole(request, problem)
     except InvalidRequest as error:
         return str(error)
     assert features.dtype == np.float32

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tabserve.errors import Overloaded
 from tabserve.scoring import Scores
+from tabserve.serving.features import Features
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ class Batcher:
     is scored at the turn's end; several are scored at the end of the next, with those that came meanwhile. They are
     scored in the loop's own thread: a call takes less time than handing it to another and waiting for Python's lock.
 
-    A request of more rows is scored in slices of so many, by other threads, so that nobody else waits for it.
+    A request of more rows is scored in slices of so many, by other threads, so that nobody else waits for it; its parts
+    are taken while the slices before them are scored.
 
     A request that is cancelled while it waits is not scored, nor are the slices of one that wait.
     """
@@ -63,6 +65,7 @@ class Batcher:
         self._max_batch_time = max_batch_time
         self._max_queue_rows = max_queue_rows
         self._threads = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1), "slices")
+        self._turn = asyncio.Lock()
         self._waiting: deque[Waiting] = deque()
         self._next: asyncio.Handle | None = None
         self.rows = 0  # accepted and not yet answered
@@ -78,33 +81,53 @@ class Batcher:
                 f"The server has {self.rows} rows to score, of at most {self._max_queue_rows}; try again in a second."
             )
 
-    async def score(self, features: NDArray[np.float32]) -> Scores:
-        """Scores of valid rows, float32 of shape (rows, features).
+    async def score(self, features: Features) -> Scores:
+        """Scores of a request's rows.
 
         Raises:
+            InvalidRequest: its parts turn out to be invalid.
             Overloaded: too many rows wait already.
             Exception: whatever the model raised on their batch.
         """
-        self.check_room(len(features))
-        self.rows += len(features)
+        self.check_room(features.rows)
+        self.rows += features.rows
         try:
-            if len(features) <= self._max_batch_size:
-                return await self._joined(features)
-            return await self._sliced(features)
+            if features.rows <= self._max_batch_size:
+                return await self._joined(_joined(features.parts))
+            return await self._sliced(iter(features.parts))
         finally:
-            self.rows -= len(features)
+            self.rows -= features.rows
 
-    async def _sliced(self, features: NDArray[np.float32]) -> Scores:
-        """Score many rows slice by slice on other threads, while this one answers others."""
+    async def _sliced(self, parts: Iterator[NDArray[np.float32]]) -> Scores:
+        """Score many rows slice by slice on other threads, while this one takes the next part and answers others."""
         loop = asyncio.get_running_loop()
-        starts = range(0, len(features), self._max_batch_size)
-        slices = [features[start : start + self._max_batch_size] for start in starts]
+        calls: list[asyncio.Future[Scores]] = []
         try:
-            parts = await asyncio.gather(*[loop.run_in_executor(self._threads, self._model, part) for part in slices])
-        except Exception:
-            log.exception("Scoring %d rows failed.", len(features))
-            raise
-        return Scores(*map(np.concatenate, zip(*parts, strict=True)))
+            async for slice_ in self._slices(parts):
+                calls.append(loop.run_in_executor(self._threads, self._scored, slice_))  # noqa: PERF401  to be cancelled
+            return Scores(*map(np.concatenate, zip(*await asyncio.gather(*calls), strict=True)))
+        finally:
+            for call in calls:
+                call.cancel()
+
+    async def _slices(self, parts: Iterator[NDArray[np.float32]]) -> AsyncIterator[NDArray[np.float32]]:
+        """The rows, as many at a time as one call may score."""
+        size, rest = self._max_batch_size, next(parts)
+        while True:
+            while len(rest) >= size:
+                yield rest[:size]
+                rest = rest[size:]
+            if (part := await self._next_part(parts)) is None:
+                break
+            rest = np.concatenate([rest, part]) if len(rest) else part
+        if len(rest):
+            yield rest
+
+    async def _next_part(self, parts: Iterator[NDArray[np.float32]]) -> NDArray[np.float32] | None:
+        """One part a turn, of whichever request: nobody else is answered while it is being parsed."""
+        async with self._turn:
+            await asyncio.sleep(0)
+            return next(parts, None)
 
     def _joined(self, features: NDArray[np.float32]) -> asyncio.Future[Scores]:
         """Join the rows that wait for the next call of the model."""
@@ -137,8 +160,7 @@ class Batcher:
         if batch := self._next_batch():
             try:
                 self._settle(batch)
-            except Exception as error:
-                log.exception("Scoring %d rows failed.", sum(len(waiting.features) for waiting in batch))
+            except Exception as error:  # noqa: BLE001  whatever it is, it is theirs
                 for waiting in batch:
                     waiting.scores.set_exception(error)
         if self._waiting:
@@ -157,11 +179,23 @@ class Batcher:
 
     def _settle(self, batch: list[Waiting]) -> None:
         if len(batch) == 1:
-            batch[0].scores.set_result(self._model(batch[0].features))
+            batch[0].scores.set_result(self._scored(batch[0].features))
             return
-        probability, label = self._model(np.concatenate([waiting.features for waiting in batch]))
+        probability, label = self._scored(np.concatenate([waiting.features for waiting in batch]))
         start = 0
         for waiting in batch:
             end = start + len(waiting.features)
             waiting.scores.set_result(Scores(probability[start:end], label[start:end]))
             start = end
+
+    def _scored(self, features: NDArray[np.float32]) -> Scores:
+        try:
+            return self._model(features)
+        except Exception:
+            log.exception("Scoring %d rows failed.", len(features))
+            raise
+
+
+def _joined(parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    first, *others = parts
+    return np.concatenate([first, *others]) if others else first

@@ -1,6 +1,8 @@
 """The inputs of a request into features: one tensor of all columns, or one tensor for each."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest
 from tabserve.problem import Problem
+from tabserve.serving.parser import UNUSUAL, Numbers
 from tabserve.serving.values import DATATYPES, Values, check_whole, numbers
 from tabserve.serving.wording import listed, shown
 
@@ -19,17 +22,43 @@ class Input(NamedTuple):
     name: str
     datatype: str
     shape: list[int]
-    data: Values
+    data: Values | Numbers
 
 
-def features(inputs: list[Input], problem: Problem) -> NDArray[np.float32]:
-    """Float32 features, shape (rows, features), of the inputs that `tensors.read` describes.
+class Features(NamedTuple):
+    """The features of a request.
+
+    Attributes:
+        rows: how many they are.
+        parts: float32, shape (some rows, features); to be taken once. Those of a long text are parsed, validated and
+            refused (InvalidRequest) while they are taken.
+    """
+
+    rows: int
+    parts: Iterable[NDArray[np.float32]]
+
+
+def features(inputs: list[Input], problem: Problem) -> Features:
+    """The features in the inputs that `tensors.read` describes.
 
     Raises:
         InvalidRequest: their names, shapes, datatypes or values are not those of the problem's features.
     """
-    matrix = _columns if len(inputs) > 1 or _is_column(inputs[0], problem) else _matrix
-    return matrix(inputs, problem).astype(np.float32, order="C", copy=False)
+    if len(inputs) > 1 or _is_column(inputs[0], problem):
+        return _at_once(_columns(inputs, problem))
+    (tensor,) = inputs
+    _check_matrix(tensor, problem)
+    if isinstance(tensor.data, Numbers):
+        return Features(tensor.shape[0], _parsed(tensor, tensor.data, problem))
+    return _at_once(_matrix(tensor, problem))
+
+
+def _at_once(values: NDArray[Any]) -> Features:
+    return Features(len(values), [_float32(values)])
+
+
+def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    return values.astype(np.float32, order="C", copy=False)
 
 
 def named(tensor: Input, word: str = "Input") -> str:
@@ -41,18 +70,42 @@ def _is_column(tensor: Input, problem: Problem) -> bool:
     return tensor.shape[1:] in ([], [1]) and tensor.name in problem.features
 
 
-def _matrix(inputs: list[Input], problem: Problem) -> NDArray[np.float64]:
+def _check_matrix(tensor: Input, problem: Problem) -> None:
+    if len(tensor.shape) != 2 or tensor.shape[1] != len(problem.features):
+        raise InvalidRequest(f"{named(tensor)}; expected [rows, {len(problem.features)}], one column for each feature.")
+    _check_datatype(tensor.name, tensor.datatype)
+
+
+def _matrix(tensor: Input, problem: Problem) -> NDArray[Any]:
     """The values of the one tensor of shape [rows, features]."""
-    (tensor,), width = inputs, len(problem.features)
-    if len(tensor.shape) != 2 or tensor.shape[1] != width:
-        raise InvalidRequest(f"{named(tensor)}; expected [rows, {width}], one column for each feature.")
+    return _checked(_cells(tensor), 0, tensor, problem).reshape(tensor.shape)
+
+
+def _parsed(tensor: Input, text: Numbers, problem: Problem) -> Iterator[NDArray[np.float32]]:
+    """The same of a long text, row by row as its numbers are parsed; all that are left, if it holds something else."""
+    rows, width = tensor.shape
+    values, found, given = np.empty(rows * width, np.float32), 0, 0
+    with suppress(*UNUSUAL):
+        for piece in text.pieces():
+            values[found : found + len(piece)] = _checked(piece, found, tensor, problem)
+            found += len(piece)
+            yield values[given * width : found - found % width].reshape(-1, width)
+            given = found // width
+        if found == len(values):
+            return
+    yield _float32(_matrix(tensor, problem)[given:])
+
+
+def _checked(values: Values, start: int, tensor: Input, problem: Problem) -> NDArray[Any]:
+    """Values of the tensor, from the cell `start` on."""
 
     def place(cell: int) -> str:
-        return f"Row {cell // width}, column {problem.features[cell % width]!r},"
+        row, column = divmod(start + cell, len(problem.features))
+        return f"Row {row}, column {problem.features[column]!r},"
 
-    values = numbers(_cells(tensor), place, allow_missing=problem.allow_missing)
-    check_whole(tensor.datatype, values, 0, place)
-    return values.reshape(tensor.shape)
+    found = numbers(values, place, allow_missing=problem.allow_missing)
+    check_whole(tensor.datatype, found, 0, place)
+    return found
 
 
 def _columns(inputs: list[Input], problem: Problem) -> NDArray[np.float64]:
@@ -106,20 +159,21 @@ def _check_datatype(name: str, datatype: str) -> None:
 def _cells(tensor: Input) -> Values:
     """The tensor's values in row-major order, from flat or nested data."""
     _check_datatype(tensor.name, tensor.datatype)
+    data = tensor.data.plain() if isinstance(tensor.data, Numbers) else tensor.data
     rows, width = tensor.shape[0], tensor.shape[-1] if len(tensor.shape) > 1 else 1
-    if len(tensor.shape) > 1 and len(tensor.data) == rows and isinstance(tensor.data[0], list):
-        return _unnested(tensor, width)
-    if len(tensor.data) != rows * width:
+    if len(tensor.shape) > 1 and len(data) == rows and isinstance(data[0], list):
+        return _unnested(tensor, data, width)
+    if len(data) != rows * width:
         nested = f", or {rows} if nested" if len(tensor.shape) > 1 else ""
         expected = f"expected data of length {rows * width}{nested}"
-        raise InvalidRequest(f"{named(tensor)}; {expected}, found {len(tensor.data)}.")
-    return tensor.data
+        raise InvalidRequest(f"{named(tensor)}; {expected}, found {len(data)}.")
+    return data
 
 
-def _unnested(tensor: Input, width: int) -> list[Any]:
-    for number, row in enumerate(tensor.data):
+def _unnested(tensor: Input, data: Values, width: int) -> list[Any]:
+    for number, row in enumerate(data):
         if not isinstance(row, list):
             raise InvalidRequest(f"{named(tensor)}; expected row {number} as a list, found {shown(row)}.")
         if len(row) != width:
             raise InvalidRequest(f"{named(tensor)}; expected row {number} of length {width}, found {len(row)}.")
-    return list(chain.from_iterable(tensor.data))
+    return list(chain.from_iterable(data))

@@ -1,7 +1,9 @@
-"""JSON in, plain data out: a V2 request's numbers as an array."""
+"""JSON in, plain data out: a V2 request's numbers as an array, or as what is still to be parsed."""
 
+import math
 import uuid
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import orjson
@@ -15,8 +17,14 @@ CUT = uuid.uuid4().hex
 
 QUOTED = orjson.dumps(CUT)
 
-PIECE = 2**17
+PIECE = 2**16
 """Bytes of numbers that are parsed at a time."""
+
+LONG = 4 * PIECE
+"""Bytes of numbers, more of which are left to be parsed piece by piece."""
+
+DIGITS = 32
+"""Bytes of each number that are left to be parsed, at most: a float64 needs 25 with its comma."""
 
 UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
 """What simdjson raises at what is no JSON, and what a look at something else than expected raises."""
@@ -24,8 +32,58 @@ UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, Ru
 Bytes = bytes | bytearray
 
 
+class Numbers(NamedTuple):
+    """The numbers in a list, or in lists of this shape, which are still to be parsed.
+
+    Attributes:
+        text: the request's.
+        start, end: where the list's content is, without its brackets.
+        shape: of nested lists.
+    """
+
+    text: Bytes
+    start: int
+    end: int
+    shape: list[int] | None
+
+    def pieces(self) -> Iterator[NDArray[np.float64]]:
+        """The numbers, parsed as they are asked for.
+
+        They are parsed in pieces, for which simdjson needs less memory, and the kernel fewer pages, than for the whole.
+        A piece ends before a comma, or before one that follows a list: if each is a list, then so are all together.
+
+        Raises:
+            ValueError: it is something else, or says so in an unusual way (as other errors of simdjson do).
+        """
+        text, start, end, shape = self
+        rows, last = 0, b"]," if shape else b","
+        while start <= end:
+            found = text.find(last, start + PIECE, end)
+            stop = end if found < 0 else found + len(last) - 1
+            piece: Any = simdjson.Parser().parse(b"".join([b"[", text[start:stop], b"]"]))
+            if shape:
+                # As many lists as these: so there is none among the numbers, which simdjson would have flattened.
+                if any(len(row) != shape[1] for row in piece) or _opened(text[start:stop], len(piece)) > len(piece):
+                    raise ValueError("nested otherwise than the shape says")
+                rows += len(piece)
+            if not len(piece):
+                raise ValueError("a comma too many")
+            yield np.frombuffer(piece.as_buffer(of_type="d"), np.float64)
+            start = stop + 1
+        if shape and rows != shape[0]:
+            raise ValueError("nested otherwise than the shape says")
+
+    def plain(self) -> Any:  # noqa: ANN401  whatever the list holds
+        """What a general parser makes of the list.
+
+        Raises:
+            InvalidRequest: the request is no JSON.
+        """
+        return _plain(self.text)["inputs"][0]["data"]
+
+
 def read(text: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
-    """Plain data; the numbers of a lone tensor as an array, which is several times faster.
+    """Plain data; the numbers of a lone tensor as an array, which is several times faster, or `Numbers` if it is long.
 
     Raises:
         InvalidRequest: it is no JSON.
@@ -34,6 +92,10 @@ def read(text: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
         return _one_tensor(text)
     except UNUSUAL:  # a case for the general parser
         pass
+    return _plain(text)
+
+
+def _plain(text: Bytes) -> Any:  # noqa: ANN401
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -44,7 +106,9 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     """A request of one tensor whose data are nothing but numbers, flat or nested as its shape says.
 
     The data are cut out and parsed apart. What is left is JSON with a word in their place that nobody can guess: where
-    that word turns out to be the data of the one tensor, and what was cut out is a list, the whole is JSON.
+    that word turns out to be the data of the one tensor, and what was cut out is a list, the whole is JSON. Conversely,
+    if the whole is JSON and no quote was cut out, each bracket there had its counterpart there, and what is left says
+    the same as the whole.
 
     Raises:
         ValueError: it is something else, or says so in an unusual way (as other errors of simdjson do).
@@ -56,30 +120,14 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     (tensor,) = document["inputs"]
     if tensor["data"] != CUT:
         raise ValueError("what was cut out is not the tensor's data")
-    tensor["data"] = _numbers(text, start + 1, end, tensor["shape"] if nested else None)
+    numbers = Numbers(text, start + 1, end, tensor["shape"] if nested else None)
+    most = DIGITS * math.prod(tensor["shape"])
+    is_long = LONG < end - start <= most and text.find(b'"', start, end) < 0
+    tensor["data"] = numbers if is_long else _joined(list(numbers.pieces()))
     return cast("dict[str, Any]", document)
 
 
-def _numbers(text: Bytes, start: int, end: int, shape: list[int] | None) -> NDArray[np.float64]:
-    """The numbers in a list, or in lists of this shape, without its brackets.
-
-    They are parsed in pieces, for which simdjson needs less memory, and the kernel fewer pages, than for the whole. A
-    piece ends before a comma, or before one that follows a list: if each is a list, then so are all together.
-    """
-    pieces, rows, last = [], 0, b"]," if shape else b","
-    while start <= end:
-        found = text.find(last, start + PIECE, end)
-        stop = end if found < 0 else found + len(last) - 1
-        piece: Any = simdjson.Parser().parse(b"".join([b"[", text[start:stop], b"]"]))
-        if shape:
-            # As many lists as these: so there is none among the numbers, which simdjson would have flattened.
-            if any(len(row) != shape[1] for row in piece) or _opened(text[start:stop], len(piece)) > len(piece):
-                raise ValueError("nested otherwise than the shape says")
-            rows += len(piece)
-        pieces.append(np.frombuffer(piece.as_buffer(of_type="d"), np.float64))
-        start = stop + 1
-    if (shape and rows != shape[0]) or not all(map(len, pieces)):
-        raise ValueError("nested otherwise than the shape says, or a comma too many")
+def _joined(pieces: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
 
 

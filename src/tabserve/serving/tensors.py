@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.problem import Problem
 from tabserve.scoring import Scores
-from tabserve.serving.features import Input, features, named
+from tabserve.serving.features import Features, Input, features, named
+from tabserve.serving.parser import Numbers
 from tabserve.serving.wording import listed, shown
 
 MAX_ROWS = 10_000
@@ -39,12 +40,11 @@ class Request(NamedTuple):
     """A valid request.
 
     Attributes:
-        features: float32, shape (rows, features).
         outputs: names of what it asks for, in its order.
         id: its own name for itself, if it has one.
     """
 
-    features: NDArray[np.float32]
+    features: Features
     outputs: tuple[str, ...]
     id: str | None
 
@@ -124,7 +124,7 @@ def _members(document: object, place: str, **members: type | tuple[type, ...]) -
 
 
 def _input(item: object, place: str) -> Input:
-    members = _members(item, place, name=str, datatype=str, shape=list, data=(list, np.ndarray))
+    members = _members(item, place, name=str, datatype=str, shape=list, data=(list, np.ndarray, Numbers))
     tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
     if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
         raise InvalidRequest(f"{named(tensor)}; a shape is a list of whole numbers, each at least 1.")
