@@ -13,7 +13,7 @@ import numpy as np
 from mlserver.grpc.dataplane_pb2 import ModelInferRequest
 
 from bench import memory
-from bench.load import GRPC_METHOD
+from bench.clients import GRPC_METHOD
 from bench.messages import FORMATS, connected, post
 from bench.servers import deployed
 from bench.work import MODEL

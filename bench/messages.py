@@ -12,7 +12,7 @@ import orjson
 from mlserver.grpc.dataplane_pb2 import ModelInferRequest, ModelInferResponse
 from numpy.typing import NDArray
 
-from bench.load import GRPC_METHOD
+from bench.clients import GRPC_METHOD
 from tabserve.errors import InvalidRequest
 from tabserve.process import Server
 

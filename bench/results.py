@@ -6,7 +6,7 @@ from math import isnan
 
 from matplotlib.figure import Figure
 
-from bench.load import Timing
+from bench.timing import Timing
 from bench.turn import OURS, Load, Turn
 
 HEAD, WIDTH = 21, 17

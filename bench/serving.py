@@ -14,7 +14,7 @@ import orjson
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bench import results, targets
+from bench import load, results, targets
 from bench.process import SPAWN
 from bench.servers import CONTENDERS, train
 from bench.turn import ALONE, LOADS, Load, Turn, alone, served
@@ -43,13 +43,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure, print, and write `serving.json` and `serving.svg`."""
-    loads = [load for load in LOADS if load.name in arguments.loads]
+    loads = [each for each in LOADS if each.name in arguments.loads]
     with tempfile.TemporaryDirectory() as scratch:
         model = arguments.model or train(Path(scratch, "model"))
         turns = measured(arguments.servers, loads, model, arguments.seconds, arguments.repeats)
+    carriers = {transport: load.client(transport) for transport in ("http", "grpc")}
+    print(f"clients: {carriers['http']} over HTTP, {carriers['grpc']} over gRPC\n")
     print(results.tables(turns, loads), targets.table(turns), sep="\n\n")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    found = {"machine": machine(), "seconds": arguments.seconds, "repeats": arguments.repeats}
+    found = {"machine": machine(), "clients": carriers, "seconds": arguments.seconds, "repeats": arguments.repeats}
     found |= {"servers": turns, "targets": targets.document(turns)}
     (arguments.out / "serving.json").write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
     results.plot(turns, loads).savefig(arguments.out / "serving.svg")

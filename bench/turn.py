@@ -12,9 +12,10 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from bench import memory
-from bench.load import Tally, Timing, sent
+from bench.load import sent
 from bench.messages import FORMATS, Format
 from bench.servers import Contender
+from bench.timing import Tally, Timing
 from tabserve import artifact
 from tabserve.errors import InvalidRequest, ServerError
 from tabserve.process import running

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import limits, rows, settings
-from bench.load import Timing, sent
+from bench import limits, rows, settings, wrk
+from bench.clients import sent
 from bench.soak import Sample, check
 from bench.targets import TARGETS, Target
+from bench.timing import Timing
 from bench.turn import Turn
 from bench.work import RATIOS, WORK
 
@@ -145,6 +146,26 @@ def test_an_answer_of_unknown_length_ends_the_measurement() -> None:
     """In one sentence that shows it."""
     with answering(200, {"Transfer-Encoding": "chunked"}) as address, pytest.raises(ServerError, match="closed"):
         sent("http", address, REQUEST, 1, 0.1)
+
+
+@pytest.mark.skipif(wrk.COMMAND is None, reason="wrk is not installed here")
+@pytest.mark.parametrize(
+    ("status", "headers", "found"),
+    [
+        (503, {"Content-Length": "0"}, "errors"),
+        (200, {"Content-Length": "0"}, "answers"),
+        (200, {"Content-Length": "9", "Connection": "close"}, "closed"),
+    ],
+)
+def test_wrk_counts_what_our_own_clients_count(status: int, headers: dict[str, str], found: str) -> None:
+    """Errors are no speed, and a connection that is closed in the midst of an answer ends the measurement."""
+    with answering(status, headers) as address:
+        if found == "closed":
+            with pytest.raises(ServerError, match="closed"):
+                wrk.sent(address, REQUEST, 1, 1)
+            return
+        timing = wrk.sent(address, REQUEST, 2, 1)
+    assert (timing.errors > 0, timing.rate > 0) == (found == "errors", found == "answers")
 
 
 @pytest.mark.parametrize(("figure", "ratio"), [("rate", 2.0), ("p99", 5.0)])
