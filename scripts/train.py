@@ -15,6 +15,7 @@ from santander.dataset import dataset
 from santander.problem import PROBLEM
 from tabserve import artifact, card, golden, option, report
 from tabserve.evaluation import bootstrap
+from tabserve.reference import Reference
 from tabserve.scoring import probabilities
 from tabserve.selection import select
 from tabserve.split import hold_out
@@ -54,12 +55,13 @@ def main() -> None:
     evaluation = bootstrap(holdout.target, probability, threshold, frame.problem.criterion, frame.problem.seed)
     print(report.evaluation_table(evaluation).to_string(), "\n")
 
+    reference = Reference.of(holdout, probability)
     model = artifact.Model(
         booster,
         frame.problem,
         threshold,
         metrics=report.metrics(selection, evaluation),
-        data=report.provenance(frame, source, synthetic=synthetic),
+        data=report.provenance(frame, source, synthetic=synthetic) | reference.described(),
         versions=artifact.versions(),
     )
     artifact.save(arguments.out, model, golden.drawn(development.features), card.written(model))

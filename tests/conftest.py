@@ -19,6 +19,7 @@ from tabserve import artifact, card, evaluation, golden, report
 from tabserve.additive import AveragedStumps
 from tabserve.frame import Frame
 from tabserve.process import Server, running
+from tabserve.reference import Reference
 from tabserve.scoring import probabilities
 from tabserve.selection import Candidate, select
 from tabserve.split import hold_out
@@ -55,7 +56,8 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
         frame.problem,
         threshold,
         metrics=report.metrics(selection, measured),
-        data=report.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True),
+        data=report.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
+        | Reference.of(holdout, probability).described(),
         versions=artifact.versions(),
     )
     folder = tmp_path_factory.mktemp("stations") / "model"

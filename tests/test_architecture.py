@@ -26,11 +26,13 @@ TRAINING = {
     "figures",
     "comparison",
     "operating_point",
+    "reference",
+    "drift",
 }
 """Modules of tabserve that only training needs."""
 
-ASKED_FOR = {"tabserve.comparison", "tabserve.operating_point", "tabserve.frame"}
-"""What the command line imports only once it is asked to compare, or to move a threshold; the image goes without."""
+ASKED_FOR = {"tabserve.comparison", "tabserve.operating_point", "tabserve.drift", "tabserve.frame"}
+"""What the command line imports only once it is asked for what needs a table; the image goes without."""
 
 TRAINING_LIBRARIES = ["sklearn", "pyarrow", "matplotlib", "mlserver_xgboost"]
 """Libraries that only training needs; the image goes without them. MLServer itself imports pandas."""

@@ -88,6 +88,7 @@ def place(tmp_path: Path, sample_frame: Frame) -> Place:
         (tmp_path / name).symlink_to(ROOT / name)
     written(sample_frame.take(np.arange(1_000)), tmp_path / "train.csv")
     written(sample(400, seed=2), tmp_path / "labelled.csv")
+    written(sample(400, seed=3), tmp_path / "new.csv")
     return Place(tmp_path)
 
 
@@ -129,6 +130,7 @@ def test_a_model_is_rolled_out_and_back_as_the_page_says(place: Place, sample_fr
     assert new.threshold == 0.3 != new.measured_at
     assert (place.folder / "build/served").resolve().name == "model-1"
     assert (place.folder / "changed.csv").is_file()
+    assert (place.folder / "drift.svg").is_file()
     said = "\n".join(printed)
     for fact in ("400 rows", "ROC AUC", "threshold of build/model-2 is 0.3", 'threshold="0.3"'):
         assert fact in said

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tabserve import command, option
-from tabserve.errors import UsageError
+from tabserve.errors import Drifted, UsageError
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def _main() -> None:
     except ModuleNotFoundError as error:
         raise UsageError(
             f"This needs {error.name}, which is not installed; tabserve's extra `serve` brings what `serve` needs, and"
-            " `train` what `compare` and `threshold` need."
+            " `train` what `compare`, `drift` and `threshold` need."
         ) from error
 
 
@@ -30,7 +30,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Verify model folders, serve them over the V2 inference protocol (REST and gRPC), roll them out.",
         epilog=(
             "exit codes: 0 done, 1 not enough memory, 2 wrong usage, 3 a table cannot be used or a file cannot be"
-            " written, 4 bad model folder, 5 the server cannot start, 130 Ctrl-C, 143 SIGTERM (serve: 0)"
+            " written, 4 bad model folder, 5 the server cannot start, 6 drift was found, 130 Ctrl-C, 143 SIGTERM"
+            " (serve: 0)"
         ),
     )
     parser.add_argument("--version", action="version", version=f"tabserve {version('tabserve')}")
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_check(commands)
     _add_compare(commands)
+    _add_drift(commands)
     _add_threshold(commands)
     return parser
 
@@ -109,6 +111,30 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=_compare)
 
 
+def _add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "drift",
+        help="compare new rows with those that a model was measured on",
+        description=(
+            "Compare each column of new rows, and the model's probabilities for them, with the hold-out that the model"
+            " folder keeps the quantiles of. A shift matters if its population stability index or its"
+            " Kolmogorov-Smirnov statistic is above 0.1, and chance alone does not make it so. The exit code is 6 if"
+            " one matters."
+        ),
+        epilog="example: tabserve drift deploy/model --data new.csv --out drift.svg",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="rows as .csv, .csv.gz, .parquet, or .zip with a test.csv; of any size, labels are not looked at",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="svg to write: the largest shifts, drawn")
+    parser.set_defaults(run=_drift)
+
+
 def _add_threshold(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "threshold",
@@ -164,6 +190,19 @@ def _compare(arguments: argparse.Namespace) -> None:
     print(*comparison.lines(found), sep="\n")
     if arguments.out:
         print(f"The rows whose label changes are in {arguments.out}.")
+
+
+def _drift(arguments: argparse.Namespace) -> None:
+    from tabserve import artifact, atomic, drift  # noqa: PLC0415  needs what only training needs
+
+    found = drift.drift(artifact.load(arguments.folder), arguments.data)
+    print(f"{found.rows:,} rows of {arguments.data} against the reference of {arguments.folder}:")
+    print(*drift.lines(found), sep="\n")
+    if arguments.out:
+        with atomic.whole(arguments.out) as temporary:
+            drift.plot(found).savefig(temporary, format="svg")
+    if found.found:
+        raise Drifted(f"{len(found.found)} of {len(found.shifts)} distributions drifted: {drift.named(found.found)}.")
 
 
 def _threshold(arguments: argparse.Namespace) -> None:

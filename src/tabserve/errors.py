@@ -7,8 +7,9 @@
     │       ├── TooLarge          (HTTP 413)    it holds more rows or bytes than the server takes at a time
     │       └── UnknownModel      (HTTP 404)    it is for a model or a version that is not served
     ├── ArtifactError             exit code 4   a model folder is damaged, foreign or cannot be written
-    └── ServerError               exit code 5   a server cannot start, or does not answer
-        └── Overloaded            (HTTP 503)    a server has as much to do as it may; try again
+    ├── ServerError               exit code 5   a server cannot start, or does not answer
+    │   └── Overloaded            (HTTP 503)    a server has as much to do as it may; try again
+    └── Drifted                   exit code 6   rows are distributed otherwise than the model's reference
 
 A message says what was expected, what came, where, and what to do.
 """
@@ -58,3 +59,9 @@ class ServerError(TabserveError):
 
 class Overloaded(ServerError):
     """A server has as much to do as it may; the same request may succeed a little later."""
+
+
+class Drifted(TabserveError):
+    """Rows are distributed otherwise than the model's reference."""
+
+    exit_code = 6

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -30,6 +31,9 @@ CRITERIA = {"F1": F1, "Costs": Costs}
 TYPES = {"problem": dict, "features": list, "metrics": dict, "data": dict, "versions": dict, "files": dict}
 
 PROBLEM_TYPES = {"labels": list, "criterion": dict}
+
+LIST = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]")
+"""A list of numbers, each on a line of its own."""
 
 MAX_BYTES = {".ubj": 1 << 30, ".json": 1 << 26, ".md": 1 << 26}
 """How large each kind of file may be, many times what any model needs; larger ones are not read to be refused."""
@@ -88,7 +92,11 @@ class Manifest:
             "versions": self.versions,
             "files": self.files,
         }
-        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        path.write_text(LIST.sub(_one_line, json.dumps(document, indent=2)) + "\n", encoding="utf-8")
+
+
+def _one_line(found: "re.Match[str]") -> str:
+    return f"[{' '.join(found[1].split())}]"
 
 
 def content(path: Path) -> bytes:

@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -30,6 +31,8 @@ QUEUE = 6
 MIB = 2**20
 CONNECTIONS = 3_000
 """That stay idle at a time."""
+BURST = 6_000
+"""Calls that are begun before the first is answered."""
 STORM_ROWS = 100
 """Of one request; a server that scores row by row takes two of them at a time."""
 LOAD, OLD = "/v2/repository/models/xgboost-model/load", "model.ubj does not have the checksum"
@@ -325,6 +328,17 @@ def test_messages_that_find_no_place_wait_unread(stormed: Server) -> None:
         stop.set()
         assert {code(call) for call in queue} == {grpc.StatusCode.INVALID_ARGUMENT}
     assert memory.peak(process) - before < many / 2 * size
+
+
+def test_a_burst_of_calls_is_answered_or_refused(stormed: Server) -> None:
+    """More than gRPC itself keeps: each call ends, most of them well, and the next one is answered."""
+    good = dataplane_pb2.ModelInferRequest(model_name="xgboost-model", raw_input_contents=[bytes(800)])
+    good.inputs.add(name="predict", datatype="FP32", shape=[1, 200])
+    with grpc.insecure_channel(stormed.grpc) as channel:
+        codes = Counter(code(call) for call in [called(channel, good) for _ in range(BURST)])
+        assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}, codes
+        assert codes[grpc.StatusCode.OK] > BURST / 2
+        assert code(called(channel, good)) is grpc.StatusCode.OK
 
 
 HOSTILE = {

@@ -1,0 +1,98 @@
+"""How a model's columns and scores lay on rows that it did not learn from: what later rows are compared with."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.errors import ArtifactError
+from tabserve.frame import Frame
+
+STEPS = 20
+"""Bins of equal share, where values do not repeat."""
+
+SCORE = "score"
+"""The name that the probability of the positive class has beside the columns."""
+
+
+class Distribution(NamedTuple):
+    """Quantiles of one column.
+
+    Attributes:
+        edges: float32, ascending, at most `STEPS` - 1; each is a value of the column.
+        below: share of the values that are not missing and at most as large as each edge.
+        missing: share of the rows whose value is missing.
+    """
+
+    edges: NDArray[np.float32]
+    below: NDArray[np.float64]
+    missing: float
+
+    @classmethod
+    def of(cls, values: NDArray[np.float32]) -> Self:
+        """The distribution of values of shape (rows,), NaN where one is missing."""
+        present = np.sort(values[~np.isnan(values)])
+        places = np.arange(1, STEPS) * len(present) // STEPS
+        edges = np.unique(present[places]) if len(present) else present
+        below = np.searchsorted(present, edges, side="right") / max(len(present), 1)
+        return cls(edges, below, 1 - len(present) / len(values))
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Of all rows: those in each bin, and those whose value is missing."""
+        bins = np.diff(self.below, prepend=0, append=1)
+        return np.append(bins * (1 - self.missing), self.missing)
+
+    def counts(self, values: NDArray[np.float32]) -> NDArray[np.int64]:
+        """How many of other values lie in each bin, and how many are missing."""
+        present = values[~np.isnan(values)]
+        bins = np.bincount(np.searchsorted(self.edges, present), minlength=len(self.edges) + 1)
+        return np.append(bins, len(values) - len(present))
+
+
+class Reference(NamedTuple):
+    """The distributions of so many rows, by column, and last that of their scores."""
+
+    rows: int
+    distributions: dict[str, Distribution]
+
+    @classmethod
+    def of(cls, frame: Frame, probability: NDArray[np.float32]) -> Self:
+        """Of rows that the model did not learn from, and its probabilities for them."""
+        columns = dict(zip(frame.problem.features, frame.features.T, strict=True)) | {SCORE: probability}
+        return cls(len(frame), {name: Distribution.of(values) for name, values in columns.items()})
+
+    def described(self) -> dict[str, Any]:
+        """What the manifest keeps of it, beside what `report.provenance` says about the data."""
+        distributions = {
+            name: {
+                "edges": [float(str(edge)) for edge in found.edges],
+                "below": found.below.round(6).tolist(),
+                "missing": round(found.missing, 6),
+            }
+            for name, found in self.distributions.items()
+        }
+        return {"reference": {"rows": self.rows, "distributions": distributions}}
+
+    @classmethod
+    def parsed(cls, data: Mapping[str, Any]) -> Self:
+        """From what a manifest says about its data.
+
+        Raises:
+            ArtifactError: there is none, or it is damaged.
+        """
+        if "reference" not in data:
+            raise ArtifactError(
+                "The model folder keeps no reference, which scripts/train.py writes since this version; train it again."
+            )
+        try:
+            found = data["reference"]
+            distributions = {name: _distribution(**each) for name, each in found["distributions"].items()}
+            return cls(int(found["rows"]), distributions)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"The model folder's reference is damaged ({error!r:.100}); train it again.") from error
+
+
+def _distribution(edges: list[float], below: list[float], missing: float) -> Distribution:
+    return Distribution(np.array(edges, np.float32), np.array(below, np.float64), float(missing))

@@ -1,0 +1,173 @@
+"""New rows are compared with a model's reference: quiet where they are alike, loud where they are not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+from scipy.stats import ks_2samp
+
+import tabserve
+from santander.sample import sample
+from tabserve import artifact, drift
+from tabserve.errors import ArtifactError, Drifted
+from tabserve.frame import Frame, read
+from tabserve.reference import SCORE, STEPS, Distribution, Reference
+
+REAL = Path("data", "santander", "real_rows_2500.csv")
+
+COMMAND = Path(tabserve.__file__).with_name("__main__.py")
+
+columns = npst.arrays(
+    np.float32, st.integers(1, 200), elements=st.floats(-3, 3, width=32) | st.sampled_from([0.0, 1.0, float("nan")])
+)
+
+
+@pytest.fixture(scope="session")
+def model(model_folder: Path) -> artifact.Model:
+    """A model whose folder keeps a reference."""
+    return artifact.load(model_folder)
+
+
+def written(folder: Path, frame: Frame, features: NDArray[np.float32]) -> Path:
+    """A csv of rows without their target."""
+    table = pd.DataFrame(features, columns=list(frame.problem.features))
+    table.insert(0, str(frame.problem.id), frame.ids[: len(features)])
+    table.to_csv(path := folder / "new.csv", index=False)
+    return path
+
+
+@given(columns)
+def test_every_row_lies_in_one_bin(values: NDArray[np.float32]) -> None:
+    """The shares add up to 1, and are those of the rows that they were made of."""
+    found = Distribution.of(values)
+    assert len(found.edges) < STEPS
+    counts = found.counts(values)
+    assert counts.sum() == len(values)
+    assert found.shares == pytest.approx(counts / len(values), abs=1e-12)
+
+
+@given(columns, st.permutations(range(5)))
+def test_rows_compared_with_themselves_do_not_shift(values: NDArray[np.float32], order: list[int]) -> None:
+    """In any order, and however often they repeat."""
+    found = Distribution.of(values)
+    again = np.concatenate([values[place::5] for place in order])
+    shift = drift.shift("any", found, len(values), found.counts(np.concatenate([again, again])))
+    assert shift.psi == pytest.approx(0, abs=1e-9)
+    assert shift.ks == pytest.approx(0, abs=1e-9)
+    assert not shift.matters
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-2, 2), st.floats(0.5, 2))
+def test_the_statistic_is_nearly_that_of_both_samples(seed: int, mean: float, spread: float) -> None:
+    """At most as large as the exact one, and less than a bin's share smaller."""
+    rng = np.random.default_rng(seed)
+    old, new = rng.normal(size=2_000).astype(np.float32), rng.normal(mean, spread, size=1_000).astype(np.float32)
+    found = Distribution.of(old)
+    shift = drift.shift("any", found, len(old), found.counts(new))
+    exact = ks_2samp(old, new).statistic
+    assert exact - 1.5 / STEPS <= shift.ks <= exact + 1e-9
+
+
+@pytest.mark.parametrize("rows", [10, 100, 3_000])
+def test_rows_of_the_same_kind_are_quiet(model: artifact.Model, tmp_path: Path, rows: int) -> None:
+    """However few: what chance alone does is no drift."""
+    frame = sample(rows, seed=7)
+    found = drift.drift(model, written(tmp_path, frame, frame.features))
+    assert (found.rows, found.found) == (rows, [])
+    assert len(found.shifts) == len(model.problem.features) + 1
+
+
+def test_shifted_columns_are_named(model: artifact.Model, tmp_path: Path) -> None:
+    """And no other; the scores are looked at as well."""
+    frame = sample(3_000, seed=8)
+    features, names = frame.features.copy(), model.problem.features
+    spread = features.std(axis=0)
+    features[:, 3] += spread[3]
+    features[:, 120] *= 2
+    found = drift.drift(model, written(tmp_path, frame, features))
+    assert {shift.name for shift in found.found} - {SCORE} == {names[3], names[120]}
+    shown = list(drift.lines(found))
+    assert next(line for line in shown if "drifted" in line).split()[0] == found.found[0].name
+    assert any(SCORE in line for line in shown)
+
+
+def test_missing_values_are_a_shift() -> None:
+    """Where there were none, and where there are fewer now."""
+    values = np.arange(1_000, dtype=np.float32)
+    gappy = np.where(values % 2 == 0, np.float32("nan"), values)
+    for before, after in ((values, gappy), (gappy, values)):
+        found = Distribution.of(before)
+        assert drift.shift("any", found, 1_000, found.counts(after)).matters
+
+
+def test_a_column_of_missing_values_alone_is_compared() -> None:
+    """It has no edges, and no share below them."""
+    nothing = np.full(500, np.nan, np.float32)
+    found = Distribution.of(nothing)
+    assert not drift.shift("any", found, 500, found.counts(nothing)).matters
+    assert drift.shift("any", found, 500, found.counts(np.zeros(500, np.float32))).matters
+
+
+def test_the_folder_keeps_the_reference(model: artifact.Model, sample_frame: Frame) -> None:
+    """Written and read back, it is the one of the hold-out."""
+    kept = Reference.parsed(model.data)
+    again = Reference.parsed(kept.described())
+    assert tuple(kept.distributions) == (*model.problem.features, SCORE)
+    assert kept.rows == round(model.problem.holdout * len(sample_frame))
+    for name, found in kept.distributions.items():
+        assert np.array_equal(found.edges, again.distributions[name].edges)
+        assert np.all(np.diff(found.edges) > 0)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data.pop("reference"),
+        lambda data: data.update(reference=3),
+        lambda data: data["reference"].pop("rows"),
+        lambda data: data["reference"]["distributions"].popitem(),
+        lambda data: data["reference"]["distributions"].update(score={"edges": ["x"], "below": [1], "missing": 0}),
+        lambda data: data["reference"]["distributions"].update(score=[1, 2]),
+    ],
+)
+def test_a_folder_without_a_whole_reference_is_refused(
+    model: artifact.Model, tmp_path: Path, damage: Callable[[dict[str, Any]], object]
+) -> None:
+    """In one sentence that says what to do."""
+    frame = sample(5, seed=1)
+    data = {**model.data, **Reference.parsed(model.data).described()}
+    damage(data)
+    with pytest.raises(ArtifactError, match="train it again"):
+        drift.drift(replace(model, data=data), written(tmp_path, frame, frame.features))
+
+
+def test_the_command_says_it_and_ends_with_an_exit_code(
+    script: Callable[..., Any], model_folder: Path, tmp_path: Path
+) -> None:
+    """0 where nothing drifted, 6 where something did; the plot is drawn in both."""
+    frame = sample(2_000, seed=9)
+    for change, code in ((0, 0), (9, Drifted.exit_code)):
+        path = written(tmp_path, frame, frame.features + np.float32(change))
+        finished = script(COMMAND, "drift", model_folder, "--data", path, "--out", tmp_path / "drift.svg")
+        assert finished.returncode == code, finished.stderr
+        assert "PSI" in finished.stdout
+        assert ("distributions drifted: " in finished.stderr) == bool(code)
+        assert "<svg" in (tmp_path / "drift.svg").read_text()
+        (tmp_path / "drift.svg").unlink()
+
+
+def test_real_rows_are_quiet_against_the_committed_model(shared: Path, tmp_path: Path) -> None:
+    """Its reference is synthetic, and they lie as it says; where they are moved, they do not."""
+    model, path = artifact.load(Path(__file__).parents[1] / "deploy" / "model"), shared / REAL
+    assert drift.drift(model, path).found == []
+    frame = read(path, model.problem)
+    moved = frame.features + np.float32(0.5) * frame.features.std(axis=0) * (np.arange(200) == 7)
+    assert [shift.name for shift in drift.drift(model, written(tmp_path, frame, moved)).found] == ["var_7"]
