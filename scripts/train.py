@@ -14,7 +14,7 @@ from santander.candidates import candidates, check_device, chosen
 from santander.dataset import dataset
 from santander.problem import PROBLEM
 from tabserve import artifact, card, golden, option, report
-from tabserve.evaluation import bootstrap
+from tabserve.evaluation import bootstrap, curve
 from tabserve.reference import Reference
 from tabserve.scoring import probabilities
 from tabserve.selection import select
@@ -60,7 +60,7 @@ def main() -> None:
         booster,
         frame.problem,
         threshold,
-        metrics=report.metrics(selection, evaluation),
+        metrics=report.metrics(selection, evaluation) | curve(holdout.target, probability),
         data=report.provenance(frame, source, synthetic=synthetic) | reference.described(),
         versions=artifact.versions(),
     )

@@ -55,7 +55,7 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
         booster,
         frame.problem,
         threshold,
-        metrics=report.metrics(selection, measured),
+        metrics=report.metrics(selection, measured) | evaluation.curve(holdout.target, probability),
         data=report.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
         | Reference.of(holdout, probability).described(),
         versions=artifact.versions(),

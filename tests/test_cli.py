@@ -112,7 +112,7 @@ def test_a_moved_threshold_is_measured_told_and_compared(
     folder, old = shutil.copytree(model_folder, tmp_path / "model"), artifact.load(model_folder).threshold
     assert tabserve(monkeypatch, "threshold", str(folder), "0.9") == 0
     printed = capsys.readouterr().out
-    for fact in (f"{folder} is 0.9 now; it was {old}.", "at most", "not known", "--data FILE"):
+    for fact in (f"{folder} is 0.9 now; it was {old}.", "at 0.9000", "--data FILE"):
         assert fact in printed
     assert tabserve(monkeypatch, "threshold", str(folder), "-0", "--data", str(labelled)) == 0
     printed = capsys.readouterr().out

@@ -18,6 +18,7 @@ from tabserve.frame import Frame
 from tabserve.manifest import MEASURED_AT
 from tabserve.operating_point import MEASURES, known, measured, move, moved
 from tabserve.report import TITLES
+from tabserve.split import hold_out
 
 
 @pytest.fixture
@@ -165,20 +166,18 @@ def test_labelled_rows_say_what_a_move_does(model: Model, sample_frame: Frame, m
             assert low <= value <= high
 
 
-@pytest.mark.parametrize("step", [-0.1, 0.1])
-def test_without_rows_only_what_must_be_is_said(model: Model, sample_frame: Frame, step: float) -> None:
-    """Bounds from the hold-out's figures, which hold on any rows; of precision nothing is known."""
-    value = model.threshold + step
-    shown, bound = cells([*known(model, value)]), "most" if step > 0 else "least"
-    figures = {name: model.metrics["holdout"][name]["value"] for name in MEASURES}
-    assert shown["precision"] == [f"{figures['precision']:.4f}", "not known"]
-    for name in ("recall", "flagged"):
-        assert shown[TITLES[name]] == [f"{figures[name]:.4f}", f"at {bound} {figures[name]:.4f}"]
-    probability = model.score(sample_frame.features).probability
-    old, new = (
-        measures(sample_frame.target, probability, cut, model.problem.criterion) for cut in (model.threshold, value)
-    )
-    assert all((new[name] - old[name]) * step < 0 for name in ("recall", "flagged"))
+@pytest.mark.parametrize(("value", "near"), [(0.3, 0.3), (0.3049, 0.3), (1.0, 1.0), (0.0, 0.0)])
+def test_without_rows_the_hold_outs_curve_answers(model: Model, sample_frame: Frame, value: float, near: float) -> None:
+    """With its figures at the nearest hundredth."""
+    lines = [*known(model, value)]
+    assert lines[0].split() == ["at", f"{model.threshold:.4f}", "at", f"{near:.4f}"]
+    _, holdout = hold_out(sample_frame)
+    probability = model.score(holdout.features).probability
+    for row, cut in enumerate((model.threshold, near)):
+        expected = measures(holdout.target, probability, cut, model.problem.criterion)
+        for name, shown in cells(lines).items():
+            measure = next(key for key, title in TITLES.items() if title == name)
+            assert shown[row] == f"{expected[measure]:.4f}"
 
 
 def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
@@ -190,9 +189,13 @@ def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda metrics: {**metrics, "holdout": {}},
-        lambda metrics: {**metrics, "holdout": None},
-        lambda metrics: {**metrics, "holdout": {name: {"value": "good"} for name in MEASURES}},
+        lambda metrics: {**metrics, "holdout": {}, "curve": {}},
+        lambda metrics: {**metrics, "holdout": None, "curve": None},
+        lambda metrics: {
+            **metrics,
+            "holdout": {name: {"value": "good"} for name in MEASURES},
+            "curve": {"threshold": []},
+        },
         lambda _: {"f1": 0.5},
     ],
     ids=["never opened", "null", "words", "another report"],
@@ -200,4 +203,4 @@ def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
 def test_a_folder_without_figures_says_so(model: Model, change: Callable[[object], dict[str, object]]) -> None:
     """Whoever made it."""
     shown = cells([*known(replace(model, metrics=change(model.metrics)), 0.9)])
-    assert list(shown.values()) == [["not kept", "not known"]] * len(MEASURES)
+    assert list(shown.values()) == [["not kept", "not kept"]] * len(MEASURES)

@@ -155,7 +155,7 @@ def _add_threshold(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         metavar="FILE",
         help=(
             "labelled rows that the model did not learn from, to measure on, with 95 %% bootstrap intervals (without"
-            " them: what the hold-out's figures in the folder allow to say)"
+            " them: the hold-out's figures in the folder, at the nearest hundredth)"
         ),
     )
     parser.set_defaults(run=_threshold)
@@ -217,7 +217,7 @@ def _threshold(arguments: argparse.Namespace) -> None:
         said += operating_point.measured(model, value, labelled)
     else:
         said = ["On the hold-out, by the figures that the folder keeps:", *operating_point.known(model, value)]
-        said.append("The folder keeps no rows: --data FILE, with labelled ones, measures what it cannot tell.")
+        said.append("Intervals, and figures of other rows, need labelled ones: --data FILE.")
     operating_point.move(folder, value)
     print(f"The threshold of {folder} is {value} now; it was {model.threshold}.")
     print(*said, sep="\n")

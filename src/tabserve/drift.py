@@ -131,7 +131,7 @@ def plot(found: Drift) -> Figure:
         axes.axvline(LARGE, color="#2f2f2f", linestyle=":", label="large")
         axes.set(title=title, xlim=(0, None))
         axes.spines[["top", "right"]].set_visible(False)
-    right.legend(loc="lower right", frameon=False)
+    right.legend(loc="lower center", frameon=False)
     return figure
 
 

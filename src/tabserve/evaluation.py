@@ -33,6 +33,13 @@ def decisions(target: NDArray[np.int8], probability: NDArray[np.float64], thresh
     }
 
 
+def curve(target: NDArray[np.int8], probability: ArrayLike) -> dict[str, dict[str, list[float]]]:
+    """The decisions at every hundredth from 0 to 1, as the manifest's metrics keep them."""
+    values, cuts = np.asarray(probability, dtype=np.float64), [cut / 100 for cut in range(101)]
+    points = [decisions(target, values, cut) for cut in cuts]
+    return {"curve": {"threshold": cuts, **{name: [round(point[name], 6) for point in points] for name in points[0]}}}
+
+
 def measures(
     target: NDArray[np.int8], probability: ArrayLike, threshold: float, criterion: Criterion
 ) -> dict[str, float]:

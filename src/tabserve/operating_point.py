@@ -57,25 +57,23 @@ def measured(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
 
 
 def known(model: Model, threshold: float) -> Iterator[str]:
-    """Lines: what the folder alone can say, which keeps the hold-out's figures at one threshold, and not its rows.
-
-    A higher threshold flags no row more, so recall and flagged share cannot rise; a lower one, no row less. Precision
-    may go either way.
-    """
-    yield _line("", f"at {model.measured_at:.4f}", f"at {threshold:.4f}")
-    for name in MEASURES:
-        value = _holdout(model.metrics, name)
-        yield _line(
-            TITLES[name], "not kept" if value is None else f"{value:.4f}", _bound(model, threshold, name, value)
-        )
-
-
-def _bound(model: Model, threshold: float, name: str, value: float | None) -> str:
-    if value is None or (name == "precision" and threshold != model.measured_at):
-        return "not known"
+    """Lines: what the folder alone can say, which keeps the hold-out's figures, also at each hundredth."""
+    near, curve = _nearest(model.metrics, threshold)
     if threshold == model.measured_at:
-        return f"{value:.4f}"
-    return f"at {'most' if threshold > model.measured_at else 'least'} {value:.4f}"
+        near, curve = threshold, {name: _holdout(model.metrics, name) for name in MEASURES}
+    yield _line("", f"at {model.measured_at:.4f}", f"at {near:.4f}")
+    for name in MEASURES:
+        yield _line(TITLES[name], _shown(_holdout(model.metrics, name)), _shown(curve.get(name)))
+
+
+def _nearest(metrics: Mapping[str, Any], threshold: float) -> tuple[float, Mapping[str, float | None]]:
+    """The threshold of the folder's curve that is nearest, and the figures there; none where it keeps no curve."""
+    try:
+        curve = metrics["curve"]
+        place = int(np.argmin(np.abs(np.array(curve["threshold"], dtype=np.float64) - threshold)))
+        return float(curve["threshold"][place]), {name: float(curve[name][place]) for name in MEASURES}
+    except (KeyError, TypeError, ValueError, IndexError):
+        return threshold, {}
 
 
 def _holdout(metrics: Mapping[str, Any], name: str) -> float | None:
@@ -84,6 +82,10 @@ def _holdout(metrics: Mapping[str, Any], name: str) -> float | None:
         return float(metrics["holdout"][name]["value"])
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _shown(value: float | None) -> str:
+    return "not kept" if value is None else f"{value:.4f}"
 
 
 def _spread(found: Interval, sign: str = "") -> str:

@@ -160,7 +160,7 @@ def test_a_long_text_is_read_like_a_short_one(
     problem = GAPPY if gappy else PROBLEM
     head = f'"name": "x", "datatype": "{datatype}", "shape": [{rows}, 3]'
     text = f'{{"inputs": [{{{head}, "data": [{",".join(cells)}]}}]}}'.encode()
-    found = []
+    found: list[bytes | str] = []
     for long in (2**20, 0):
         with patch.multiple(parser, PIECE=size, LONG=long, DIGITS=2**20):
             try:
