@@ -54,7 +54,7 @@ def test_check_says_what_is_wrong(
     [
         [],
         ["check"],
-        ["serve"],
+        ["serve", "a", "b"],
         ["nothing"],
         ["check", "a", "b"],
         ["compare", "a", "b"],
@@ -87,6 +87,11 @@ def test_help_names_what_can_be_said(
     assert tabserve(monkeypatch, *words, "--help") == 0
     page = capsys.readouterr().out
     assert [fact for fact in facts if fact not in page] == []
+
+
+def test_serve_falls_back_on_the_repositorys_own_settings() -> None:
+    """Where tabserve is not a wheel that holds a copy, its committed model is served all the same."""
+    assert cli._own_settings() == Path(__file__).parents[1] / "deploy"
 
 
 @pytest.fixture
