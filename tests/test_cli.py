@@ -74,7 +74,7 @@ def test_wrong_usage_has_its_exit_code(words: list[str], monkeypatch: pytest.Mon
     ("words", "facts"),
     [
         ([], ["serve", "check", "compare", "threshold", "exit codes"]),
-        (["serve"], ["FOLDER", "--model", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT", "example"]),
+        (["serve"], ["[FOLDER]", "without FOLDER", "--model", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT", "example"]),
         (["check"], ["FOLDER", "golden rows", "example"]),
         (["compare"], ["OLD", "NEW", "--data", "--out", "bootstrap", "example"]),
         (["threshold"], ["FOLDER", "VALUE", "--data", "card", "95 % bootstrap", "example"]),

@@ -47,8 +47,8 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "serve",
         help="serve a model until SIGTERM or Ctrl-C",
         description=(
-            "Serve the model that the settings in FOLDER name, until SIGTERM or Ctrl-C; without FOLDER, the model that"
-            " comes with tabserve."
+            "Serve the model that the settings in FOLDER name, until SIGTERM or Ctrl-C;\n"
+            "without FOLDER, the model that comes with tabserve."
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=(
