@@ -54,7 +54,7 @@ def test_check_says_what_is_wrong(
     [
         [],
         ["check"],
-        ["serve"],
+        ["serve", "a", "b"],
         ["nothing"],
         ["check", "a", "b"],
         ["compare", "a", "b"],
@@ -74,7 +74,7 @@ def test_wrong_usage_has_its_exit_code(words: list[str], monkeypatch: pytest.Mon
     ("words", "facts"),
     [
         ([], ["serve", "check", "compare", "threshold", "exit codes"]),
-        (["serve"], ["FOLDER", "--model", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT", "example"]),
+        (["serve"], ["[FOLDER]", "without FOLDER", "--model", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT", "example"]),
         (["check"], ["FOLDER", "golden rows", "example"]),
         (["compare"], ["OLD", "NEW", "--data", "--out", "bootstrap", "example"]),
         (["threshold"], ["FOLDER", "VALUE", "--data", "card", "95 % bootstrap", "example"]),
@@ -87,6 +87,11 @@ def test_help_names_what_can_be_said(
     assert tabserve(monkeypatch, *words, "--help") == 0
     page = capsys.readouterr().out
     assert [fact for fact in facts if fact not in page] == []
+
+
+def test_serve_falls_back_on_the_repositorys_own_settings() -> None:
+    """Where tabserve is not a wheel that holds a copy, its committed model is served all the same."""
+    assert cli._own_settings() == Path(__file__).parents[1] / "deploy"
 
 
 @pytest.fixture

@@ -30,6 +30,17 @@ def test_workflows_are_safe() -> None:
     run("zizmor", "--offline", "--quiet", ROOT / ".github")
 
 
+def test_who_may_write_runs_no_code_of_ours() -> None:
+    """A job that may publish takes what another built: no package that goes bad there gets the right to publish."""
+    jobs = [job for path in WORKFLOWS for job in yaml.safe_load(path.read_text())["jobs"].values()]
+    writing = [job for job in jobs if "write" in job["permissions"].values()]
+    assert {permission for job in writing for permission in job["permissions"]} == {"contents", "id-token", "packages"}
+    for job in writing:
+        steps = yaml.safe_dump(job["steps"])
+        assert len(job["permissions"]) == 1
+        assert not re.findall(r"checkout|setup-python|\b(?:make|python|pip)\b", steps)
+
+
 def test_hooks_are_valid() -> None:
     """pre-commit would accept its configuration."""
     run("pre-commit", "validate-config", ".pre-commit-config.yaml")

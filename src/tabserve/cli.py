@@ -48,7 +48,10 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "serve",
         help="serve a model until SIGTERM or Ctrl-C",
-        description="Serve the model that the settings in FOLDER name, until SIGTERM or Ctrl-C.",
+        description=(
+            "Serve the model that the settings in FOLDER name, until SIGTERM or Ctrl-C;\n"
+            "without FOLDER, the model that comes with tabserve."
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=(
             "environment variables:\n"
@@ -60,11 +63,24 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
             "example: tabserve serve deploy --model build/model"
         ),
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds settings.json and model-settings.json")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=_own_settings(),
+        metavar="FOLDER",
+        help="holds settings.json and model-settings.json",
+    )
     parser.add_argument(
         "--model", type=Path, metavar="FOLDER", help="model folder to serve instead of the settings' one"
     )
     parser.set_defaults(run=_serve)
+
+
+def _own_settings() -> Path:
+    """The settings and the model that the wheel holds; where there is no wheel, those of the repository."""
+    packed = Path(__file__).with_name("deploy")
+    return packed if packed.is_dir() else Path(__file__).parents[2] / "deploy"
 
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -32,7 +32,7 @@ class Server(NamedTuple):
 
 @contextmanager
 def running(
-    folder: Path,
+    folder: Path | None,
     environment: Mapping[str, str] | None = None,
     command: Sequence[str] = SERVE,
     ready: str = "/v2/models/xgboost-model/ready",
@@ -40,9 +40,9 @@ def running(
     """Start a server on free ports of the loopback address, wait until it is ready, and stop it at the end.
 
     Args:
-        folder: of `settings.json` and `model-settings.json`.
+        folder: of `settings.json` and `model-settings.json`; None for the model that comes with tabserve.
         environment: variables beside the process's own, such as TABSERVE_MODEL.
-        command: what starts it, the folder's path goes last.
+        command: what starts it, the folder's path goes last where there is one.
         ready: the route that answers 200 once the model is loaded.
 
     Raises:
@@ -55,7 +55,10 @@ def running(
         log = Path(scratch, "log")
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 (no shell, our own words)
-                [*command, str(folder)], env={**variables, **(environment or {})}, stdout=output, stderr=output
+                [*command, *([str(folder)] if folder else [])],
+                env={**variables, **(environment or {})},
+                stdout=output,
+                stderr=output,
             )
         server = Server(process, *(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{metrics}"), log)
         try:

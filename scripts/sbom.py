@@ -1,0 +1,72 @@
+"""Write what a container image holds, its Python and its Debian packages, as a CycloneDX bill of materials."""
+
+from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+
+# isort: split
+import argparse
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+
+from tabserve.atomic import whole
+from tabserve.errors import UsageError
+
+LIST = """
+import json, platform, subprocess, sys
+from importlib.metadata import distributions
+places = [f"{root}/lib/python3.{sys.version_info.minor}/site-packages" for root in (sys.prefix, sys.base_prefix)]
+packages = [("generic", None, "python", platform.python_version(), None)]
+packages += [("pypi", None, found.name, found.version, None) for found in distributions(path=places)]
+system = platform.freedesktop_os_release()
+distro = f"distro={system['ID']}-{system['VERSION_ID']}"
+ask = ["dpkg-query", "--show", "--showformat", "${Package} ${Version} arch=${Architecture}\\n"]
+installed = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+packages += [("deb", system["ID"], *f"{line}&{distro}".split()) for line in installed.splitlines()]
+print(json.dumps(packages))
+"""
+"""Asks an image, in its own Python, for its packages: the five parts of each package URL, qualifiers last."""
+
+
+def main() -> None:
+    """Write the bill as the command line asks."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="exit codes: 0 written, 2 no such image, 3 not written"
+    )
+    parser.add_argument("image", metavar="IMAGE", help="name of an image that Docker has, such as tabserve")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="json to write")
+    arguments = parser.parse_args()
+    image = Component(name=arguments.image, type=ComponentType.CONTAINER, bom_ref="image")
+    bill = Bom(components=packages(arguments.image))
+    bill.metadata.component = image
+    bill.register_dependency(image, bill.components)
+    with whole(arguments.out) as temporary:
+        temporary.write_text(JsonV1Dot6(bill).output_as_string(indent=2))
+
+
+def packages(image: str) -> Iterator[Component]:
+    """Python itself and every package of an image.
+
+    Raises:
+        UsageError: Docker cannot run the image.
+    """
+    run = ["docker", "run", "--rm", "--pull", "never", "--network", "none", "--entrypoint", "python", image, "-c", LIST]
+    try:
+        listed = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603 (no shell, our own words)
+    except FileNotFoundError as error:
+        raise UsageError("There is no command `docker`; install it, or make the bill where it is.") from error
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.partition("\n")[0]
+        raise UsageError(f"Docker cannot run the image {image!r} (`make image` builds it): {reason}") from error
+    for parts in json.loads(listed):
+        address = PackageURL(*parts)
+        yield Component(name=address.name, version=address.version, purl=address, bom_ref=str(address))
+
+
+if __name__ == "__main__":
+    command.run(main)
