@@ -61,7 +61,7 @@ def imported(module: str) -> Iterator[str]:
 
 
 IMPORTS = {module: set(imported(module)) for module in MODULES}
-IMPORTS["tabserve.cli"] -= ASKED_FOR
+IMPORTS["tabserve.rollout"] -= ASKED_FOR
 
 
 def packages(modules: set[str]) -> set[str]:
