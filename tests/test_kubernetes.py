@@ -236,6 +236,9 @@ def test_kserves_service_names_its_runtime_and_the_model() -> None:
 def test_everything_finds_the_replicas(folder: str) -> None:
     """Services, budget and network policy select every replica, by ports that it has; the autoscaler one Deployment."""
     manifests = rendered(folder)
+    (namespace,) = of_kind("Namespace", manifests)
+    inside = {each["metadata"].get("namespace") for each in manifests if each is not namespace}
+    assert inside == {namespace["metadata"]["name"]}
     labels = [each["spec"]["template"]["metadata"]["labels"] for each in of_kind("Deployment", manifests)]
     selectors = [each["spec"]["selector"] for each in of_kind("Service", manifests)]
     selectors += [each["spec"]["selector"]["matchLabels"] for each in of_kind("PodDisruptionBudget", manifests)]
@@ -256,6 +259,8 @@ def test_the_network_lets_in_clients_and_monitoring_alone() -> None:
     assert (spec["policyTypes"], spec.get("egress", [])) == (["Ingress", "Egress"], [])
     allowed = [(list(rule["from"][0]), [port["port"] for port in rule["ports"]]) for rule in spec["ingress"]]
     assert allowed == [(["podSelector"], ["http", "grpc"]), (["namespaceSelector"], ["metrics"])]
+    ((name, value),) = spec["ingress"][0]["from"][0]["podSelector"]["matchLabels"].items()
+    assert f'`{name}: "{value}"`' in PAGE
 
 
 def test_a_change_of_the_settings_is_a_rolling_update() -> None:
