@@ -1,5 +1,6 @@
 """The image: built as documented, run as a user would, and spoken to from outside."""
 
+import gzip
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 
 ROOT = Path(__file__).parents[2]
 ASKED = os.environ.get("TABSERVE_TEST_CONTAINER")
@@ -143,3 +145,20 @@ def test_misses_no_package_but_the_one_it_replaces(image: str) -> None:
     """`pip check` complains about xgboost alone, for which the image has xgboost-cpu."""
     checked = docker("run", "--rm", image, "pip", "--python", "/opt/venv/bin/python", "check", check=False)
     assert checked.splitlines() == ["tabserve 0.1.0 requires xgboost, which is not installed."]
+
+
+def test_runs_as_kubernetes_would_run_it(run: Runner, golden: dict[str, Any]) -> None:
+    """With the pod's memory and settings, no capability and no place to write, it answers what it promises."""
+    manifests = ROOT / "deploy/kubernetes"
+    pod = yaml.safe_load((manifests / "server/deployment.yaml").read_text())["spec"]["template"]["spec"]
+    memory = pod["containers"][0]["resources"]["limits"]["memory"].replace("Mi", "m")
+    (mount,) = pod["containers"][0]["volumeMounts"]
+    settings = f"{manifests}/settings/settings.json:{mount['mountPath']}:ro"
+    confined = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--memory={memory}"]
+    container = run(*confined, f"--volume={settings}")
+    assert container.infer(golden["features"])["predict_proba"][1::2] == pytest.approx(golden["probability"], abs=1e-6)
+    limit = json.loads((manifests / "settings/settings.json").read_text())["tabserve"]["max_body_bytes"]
+    body, packed = gzip.compress(bytes(limit + 1)), {"Content-Encoding": "gzip"}
+    answer = requests.post(f"{container.url}/v2/models/xgboost-model/infer", data=body, headers=packed, timeout=10)
+    assert answer.status_code == 413
+    assert str(limit) in answer.text
