@@ -153,3 +153,10 @@ def test_refusals_that_a_client_earned_are_no_failures() -> None:
     refusals: Mapping[str, int] = {status(kind()).grpc.name: status(kind()).http for kind in STATUS}
     assert {name for name in refusals if re.fullmatch(failing, name)} == {"UNAVAILABLE"}
     assert {code for code in refusals.values() if re.fullmatch(failing, str(code))} == {503}
+
+
+def test_the_document_names_every_alert_and_its_time() -> None:
+    """With the time that the rule has, in the order of the rules."""
+    document = (DEPLOY.parent / "docs/monitoring.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (\d+) (s|m)(?:in)? \|$", document, re.MULTILINE)
+    assert [(name, f"{number}{unit}") for name, number, unit in rows] == [(n, rule["for"]) for n, rule in RULES.items()]
