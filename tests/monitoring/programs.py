@@ -34,7 +34,7 @@ class Proxy(NamedTuple):
 
 def program(name: str) -> str:
     """Where a program is; without it, the test is skipped."""
-    return shutil.which(name) or pytest.skip(f"{name} is not here: install it (Debian: haproxy, prometheus)")
+    return shutil.which(name) or pytest.skip(f"{name} is not here: install it to run this test")
 
 
 def until(holds: Callable[[], object], what: str) -> None:

@@ -53,9 +53,10 @@ class Watched(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def watched(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Our Prometheus on the committed configuration, in less time and with other addresses."""
     names, folder = [program(name) for name in ("prometheus", "haproxy")], tmp_path_factory.mktemp("prometheus")
+    served: Server = request.getfixturevalue("served")  # not before it is known that it is needed
     (port,) = free_ports(1)
     words = [f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
     url = f"http://127.0.0.1:{port}"
