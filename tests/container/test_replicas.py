@@ -29,7 +29,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends haproxy prometh
 """
 OVERRIDE = f"""
 services:
-  tabserve: {{image: {SERVER}, environment: {{OMP_WAIT_POLICY: passive}}}}
+  tabserve: {{image: {SERVER}}}
   proxy:
     image: {PROGRAMS}
     entrypoint: [haproxy, -W, -db, -f, /usr/local/etc/haproxy/haproxy.cfg]
