@@ -1,0 +1,142 @@
+"""Write Grafana's dashboard of a served model: what is asked, how it is answered, and whether all is up."""
+
+from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+
+# isort: split
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from grafana_foundation_sdk.builders import dashboard, heatmap, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import DataSourceRef
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from tabserve.atomic import whole
+
+SOURCE = DataSourceRef("prometheus", "prometheus")
+"""As deploy/grafana/provisioning names it."""
+
+WIDE, TALL, SHORT = 12, 8, 4
+"""Of a panel, in units of Grafana's grid, which is 24 wide."""
+
+LATENCY = "histogram_quantile({}, sum by (protocol, le) (rate(tabserve_request_seconds_bucket[$__rate_interval])))"
+
+MEAN = "sum by (instance) (rate({0}_sum[$__rate_interval])) / sum by (instance) (rate({0}_count[$__rate_interval]))"
+
+
+def query(expression: str, legend: str = "") -> prometheus.Dataquery:
+    """What a panel asks over the time that is looked at."""
+    return prometheus.Dataquery().datasource(SOURCE).ref_id("A").expr(expression).legend_format(legend).range()
+
+
+def number(title: str, description: str, expression: str) -> stat.Panel:
+    """A panel of one number, as it is now."""
+    panel = stat.Panel().title(title).description(description).datasource(SOURCE).height(SHORT).span(WIDE // 2)
+    return panel.with_target(query(expression).instant())
+
+
+def lines(title: str, description: str, unit: str, queries: Mapping[str, str]) -> timeseries.Panel:
+    """A panel of lines over time, from expressions by their legend."""
+    panel = timeseries.Panel().title(title).description(description).datasource(SOURCE).unit(unit).min(0)
+    for place, (legend, expression) in enumerate(queries.items()):
+        panel.with_target(query(expression, legend).ref_id(chr(ord("A") + place)))
+    return panel.height(TALL).span(WIDE)
+
+
+def density(title: str, description: str, histogram: str) -> heatmap.Panel:
+    """A panel of a histogram over time."""
+    panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).height(TALL).span(WIDE)
+    counts = query(f"sum by (le) (increase({histogram}_bucket[$__rate_interval]))", "{{le}}")
+    return panel.with_target(counts.format(PromQueryFormat.HEATMAP))
+
+
+def models() -> table.Panel:
+    """A panel of the models that are served, a row for each replica."""
+    panel = table.Panel().title("Models").description("By replica; they differ while a model is rolled out.")
+    info = query("tabserve_model_info").instant().format(PromQueryFormat.TABLE)
+    return panel.datasource(SOURCE).height(TALL).span(WIDE).with_target(info)
+
+
+def built() -> dashboard.Dashboard:
+    """The whole dashboard, panel by panel."""
+    page = dashboard.Dashboard("tabserve").uid("tabserve").readonly().time("now-30m", "now").refresh("10s")
+    for panel in (
+        number("Replicas", "That answer Prometheus.", 'sum(up{job="tabserve"})'),
+        number("Proxy", "1 where it answers.", 'sum(up{job="proxy"})'),
+        number("Alerts", "That fire now.", 'count(ALERTS{alertstate="firing"}) or vector(0)'),
+        number("Rows that wait", "In all replicas.", "sum(tabserve_queue_rows)"),
+        lines(
+            "Answers",
+            "Requests that got a prediction, by protocol.",
+            "reqps",
+            {"{{protocol}}": "sum by (protocol) (rate(tabserve_request_seconds_count[$__rate_interval]))"},
+        ),
+        lines(
+            "Refusals",
+            "Requests that got none; 503 and UNAVAILABLE say that the queue is full.",
+            "reqps",
+            {"{{protocol}} {{status}}": "sum by (protocol, status) (rate(tabserve_rejected_total[$__rate_interval]))"},
+        ),
+        lines(
+            "Latency",
+            "In the server, from the last byte of a request to its answer.",
+            "s",
+            {f"p{quantile} {{{{protocol}}}}": LATENCY.format(quantile / 100) for quantile in (50, 95, 99)},
+        ),
+        lines(
+            "Queue",
+            "Rows that wait for their scores, by replica.",
+            "short",
+            {"{{instance}}": "tabserve_queue_rows"},
+        ),
+        lines(
+            "Rows in a batch",
+            "In the mean of all calls of the model, by replica.",
+            "short",
+            {"{{instance}}": MEAN.format("tabserve_batch_rows")},
+        ),
+        density("Batches by their rows", "How many calls of the model had so many rows.", "tabserve_batch_rows"),
+        lines(
+            "Mean probability",
+            "Of the positive class, by replica; what they are asked, or the model, has changed where it moves.",
+            "percentunit",
+            {"{{instance}}": MEAN.format("tabserve_probability")},
+        ),
+        density("Probabilities", "How many rows got a probability of the positive class.", "tabserve_probability"),
+        lines(
+            "Memory",
+            "Resident, of each replica's process.",
+            "bytes",
+            {"{{instance}}": 'process_resident_memory_bytes{job="tabserve"}'},
+        ),
+        lines(
+            "CPU",
+            "Cores in use, of each replica's process.",
+            "short",
+            {"{{instance}}": 'rate(process_cpu_seconds_total{job="tabserve"}[$__rate_interval])'},
+        ),
+        models(),
+        lines("Targets", "1 where Prometheus was answered.", "short", {"{{job}} {{instance}}": "up"}),
+    ):
+        page.with_panel(panel)
+    return page
+
+
+def main() -> None:
+    """Write as the command line asks; always the same bytes."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog="exit codes: 0 written, 2 wrong option, 3 not written")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("deploy/grafana/dashboards/tabserve.json"),
+        metavar="FILE",
+        help="JSON to write (default: %(default)s)",
+    )
+    with whole(parser.parse_args().out) as temporary:
+        temporary.write_text(json.dumps(built().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    command.run(main)

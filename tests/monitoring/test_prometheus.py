@@ -1,0 +1,163 @@
+"""What Prometheus reads of real servers: the dashboard has data, and the alerts fire where something is wrong."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import requests
+import yaml
+from tests.monitoring.programs import DEPLOY, SECONDS, Proxy, process, program, proxied, until
+from tests.serving.wire import connected, head, settings_in
+
+from tabserve.errors import ServerError
+from tabserve.grpc_client import GrpcClient
+from tabserve.process import Server, free_ports, running
+from tabserve.rest_client import RestClient
+from tabserve.serving.status import STATUS, status
+
+DASHBOARD = json.loads((DEPLOY / "grafana/dashboards/tabserve.json").read_text())
+ALERTS = yaml.safe_load((DEPLOY / "prometheus/alerts.yaml").read_text())
+RULES = {rule["alert"]: rule for group in ALERTS["groups"] for rule in group["rules"]}
+QUERIES = {
+    f"{panel['title']} {target['refId']}": target["expr"]
+    for panel in DASHBOARD["panels"]
+    for target in panel["targets"]
+}
+ROWS = np.zeros((2, 200), np.float32)
+ROW = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0] * 200}]}).encode()
+
+
+class Watched(NamedTuple):
+    """A Prometheus, and what it watches: a server, and one whose queue is full with a row, which a test may kill."""
+
+    url: str
+    server: Server
+    full: Server
+
+    def ask(self, expression: str) -> list[dict[str, Any]]:
+        """What an expression is now."""
+        answer = requests.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=SECONDS).json()
+        assert answer["status"] == "success", answer
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
+    def fires(self, alert: str, **labels: str) -> bool:
+        """Whether an alert fires for all that has these labels."""
+        matchers = ",".join(f'{name}="{value}"' for name, value in {"alertname": alert, **labels}.items())
+        return bool(self.ask(f'ALERTS{{alertstate="firing",{matchers}}}'))
+
+
+@pytest.fixture(scope="module")
+def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Our Prometheus on the committed configuration, in less time and with other addresses."""
+    names, folder = [program(name) for name in ("prometheus", "haproxy")], tmp_path_factory.mktemp("prometheus")
+    served: Server = request.getfixturevalue("served")  # not before it is known that it is needed
+    (port,) = free_ports(1)
+    words = [f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
+    url = f"http://127.0.0.1:{port}"
+    waiting = settings_in(tmp_path_factory.mktemp("waiting"), max_batch_time=600)
+    environment = {"TABSERVE_MODEL": str(DEPLOY / "model"), "TABSERVE_MAX_QUEUE_ROWS": "1"}
+    with (
+        running(waiting, environment) as full,
+        connected(full.url) as row,
+        proxied([(served.url.removeprefix("http://"), served.grpc)], folder) as proxy,
+    ):
+        row.sendall(head(len(ROW)) + ROW)  # it waits for others, which find no room
+        configure(folder, proxy, [served, full])
+        file = f"--config.file={folder}/prometheus.yaml"
+        with process([names[0], file, *words], folder / "prometheus.log", f"{url}/-/ready"):
+            yield Watched(url, served, full)
+
+
+def configure(folder: Path, proxy: Proxy, servers: Sequence[Server]) -> None:
+    """Write Prometheus' own files, but for the addresses and for how long it waits."""
+    document = yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text())
+    document["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
+    addresses = {"tabserve": [each.metrics.removeprefix("http://") for each in servers], "proxy": [proxy.metrics]}
+    document["scrape_configs"] = [
+        {"job_name": job["job_name"], "static_configs": [{"targets": addresses[job["job_name"]]}]}
+        for job in document["scrape_configs"]
+    ]
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(document))
+    rules = [{**rule, "for": "0s"} for rule in RULES.values()]
+    (folder / "alerts.yaml").write_text(yaml.safe_dump({"groups": [{"name": "tabserve", "rules": rules}]}))
+
+
+def ask(server: Server) -> None:
+    """Ask it once by each protocol for an answer, and once for a refusal."""
+    for client in (RestClient(server.url, "xgboost-model", SECONDS), GrpcClient(server.grpc, "xgboost-model", SECONDS)):
+        client.ask(ROWS, ["predict"])
+        with pytest.raises(Exception, match="expected"):
+            client.ask(ROWS[:, :3], ["predict"])
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_panel_of_the_dashboard_has_data(watched: Watched, name: str) -> None:
+    """While the server is asked, each of its queries gives a number."""
+    expression = QUERIES[name].replace("$__rate_interval", "10s")
+
+    def has_data() -> bool:
+        ask(watched.server)
+        return any(float(series["value"][1]) >= 0 for series in watched.ask(expression))
+
+    until(has_data, f"data of {expression}")
+
+
+def test_alerts_fire_on_real_faults(watched: Watched) -> None:
+    """A queue that is full, over both protocols; then a replica that is killed while another still serves."""
+    full = watched.full
+    clients = RestClient(full.url, "xgboost-model", SECONDS), GrpcClient(full.grpc, "xgboost-model", SECONDS)
+
+    def fails() -> bool:
+        for client in clients:
+            with pytest.raises(ServerError):
+                client.ask(ROWS, ["predict"])
+        return all(watched.fires("RequestsFailing", protocol=protocol) for protocol in ("rest", "grpc"))
+
+    until(fails, "RequestsFailing")
+    instance = full.metrics.removeprefix("http://")
+    assert not watched.fires("ReplicaUnreachable")
+    full.process.kill()
+    until(lambda: watched.fires("ReplicaUnreachable", instance=instance), "ReplicaUnreachable")
+    assert not watched.fires("ModelUnreachable")
+    assert not watched.fires("ProxyUnreachable")
+
+
+@pytest.mark.parametrize(
+    "words", [["check", "config", "prometheus.yaml"], ["check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"]]
+)
+def test_promtool_finds_no_fault(words: list[str]) -> None:
+    """In the configuration and in the rules."""
+    told = subprocess.run(
+        [program("promtool"), *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_each_alert_fires_when_it_should() -> None:
+    """After its own time and not before, on series that are written down."""
+    file = Path(__file__).with_name("alerts.yaml")
+    told = subprocess.run([program("promtool"), "test", "rules", file], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    tested = re.findall(r"eval_time: \S+\n +alertname: (\w+)\n +exp_alerts", file.read_text())
+    assert {*tested} == {*RULES}
+
+
+def test_refusals_that_a_client_earned_are_no_failures() -> None:
+    """The alert counts 503 and UNAVAILABLE among the server's refusals, and of these nothing else."""
+    (failing,) = re.findall(r'status=~"(.*?)"', RULES["RequestsFailing"]["expr"])
+    refusals: Mapping[str, int] = {status(kind()).grpc.name: status(kind()).http for kind in STATUS}
+    assert {name for name in refusals if re.fullmatch(failing, name)} == {"UNAVAILABLE"}
+    assert {code for code in refusals.values() if re.fullmatch(failing, str(code))} == {503}
+
+
+def test_the_document_names_every_alert_and_its_time() -> None:
+    """With the time that the rule has, in the order of the rules."""
+    document = (DEPLOY.parent / "docs/monitoring.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (\d+) (s|m)(?:in)? \|$", document, re.MULTILINE)
+    assert [(name, f"{number}{unit}") for name, number, unit in rows] == [(n, rule["for"]) for n, rule in RULES.items()]
