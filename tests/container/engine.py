@@ -134,6 +134,7 @@ class Load:
 
     def __init__(self, image: str, beside: Container, **options: int) -> None:
         """Start it; its options are those of `load.py`."""
+        self.name = f"{beside.name[:12]}-load"
         shared = [
             "--network",
             f"container:{beside.name}",
@@ -142,7 +143,7 @@ class Load:
         ]
         words = [f"--{name}={value}" for name, value in options.items()]
         self.process = subprocess.Popen(
-            ["docker", "run", "--rm", *shared, image, "python", "/load.py", *words],
+            ["docker", "run", "--rm", "--name", self.name, *shared, image, "python", "/load.py", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -152,6 +153,10 @@ class Load:
         """Return once an answer has come."""
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "begun\n", self.process.communicate(timeout=SECONDS)[1]
+
+    def end(self) -> None:
+        """Let each connection have the answer that it waits for, and then end."""
+        docker("kill", "--signal", "TERM", self.name)
 
     def found(self) -> dict[str, int]:
         """How many requests ended in which way, once all have."""

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ URL = "/v2/models/xgboost-model/infer"
 
 
 class Asker:
-    """Sends one request on each of its connections until it is told to stop, or nobody listens any more."""
+    """Sends one request on each of its connections until SIGTERM, or until nobody listens any more."""
 
     def __init__(self, port: int, rows: int) -> None:
         """Prepare a request of so many rows: the golden ones in turn, of which the server's first answer is kept."""
@@ -24,10 +25,11 @@ class Asker:
         self.port, self.counts = port, Counter[str]()
         self.request = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
         self.expected: Any = None
+        self.ended = asyncio.Event()
 
     async def connection(self, most: int) -> None:
         """Ask so many times, on a new connection where the server ends the one before."""
-        while most > 0:
+        while most > 0 and not self.ended.is_set():
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             except ConnectionRefusedError:
@@ -50,7 +52,7 @@ class Asker:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             body = await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
             self.count(int(head.split()[1]), body)
-            if "connection: close" in head:
+            if "connection: close" in head or self.ended.is_set():
                 return asked
         return most
 
@@ -73,6 +75,7 @@ async def main() -> None:
     parser.add_argument("--port", type=int, default=8080, help="of the loopback address")
     options = parser.parse_args()
     asker = Asker(options.port, options.rows)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asker.ended.set)
     await asker.connection(1)
     print("begun", flush=True)  # noqa: T201  this and the last line are what its tests read
     async with asyncio.timeout(100):

@@ -1,5 +1,6 @@
 """Containers under load: what was accepted is answered, whatever the memory, the end and the replicas."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -15,6 +16,14 @@ try:
 except urllib.error.URLError as error:
     print(error)
 """
+GRPC = """
+import numpy
+from tabserve.grpc_client import GrpcClient
+rows = numpy.zeros((1, 200), numpy.float32)
+print(GrpcClient("127.0.0.1:8081", "xgboost-model", 20).ask(rows, ["predict_proba"]).outputs["predict_proba"].shape)
+"""
+MANY = 100_000
+"""Requests of a connection, which ends earlier."""
 BALANCER = ROOT / "deploy/haproxy.cfg"
 INSTALLED = """FROM python:3.11-slim-bookworm
 RUN apt-get update && apt-get install --yes --no-install-recommends haproxy
@@ -34,7 +43,7 @@ def test_a_small_container_bears_many_large_requests(image: str) -> None:
 def test_loses_nothing_when_stopped_under_load(image: str) -> None:
     """`docker stop`: who is connected gets an answer, and the container ends by itself with exit code 0."""
     with alone(image, *HARDENED) as container:
-        load = Load(image, container, connections=32, rows=1, requests=100_000)
+        load = Load(image, container, connections=32, rows=1, requests=MANY)
         load.begun()
         docker("stop", container.name)
         found = load.found()
@@ -43,13 +52,13 @@ def test_loses_nothing_when_stopped_under_load(image: str) -> None:
     assert found["not listening"] == 32
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def balanced(image: str) -> Iterator[tuple[Container, list[Container]]]:
     """Debian's haproxy with the project's configuration, before two replicas, on a network without a way out."""
     if not BALANCER.exists():
         pytest.skip("there is no deploy/haproxy.cfg")
     with ExitStack() as made:
-        network = docker("network", "create", "--internal", "tabserve-test-balanced")
+        network = docker("network", "create", "--internal", f"tabserve-test-{os.getpid()}")
         made.callback(docker, "network", "rm", network)
         joined = ("--network", network, *HARDENED)
         drain = ("--env", "TABSERVE_DRAIN_SECONDS=2")
@@ -76,9 +85,20 @@ def test_replicas_behind_the_balancer_share_the_load_and_replace_each_other(
     """While one of two is stopped under load, every request is answered."""
     proxy, replicas = balanced
     proxy.wait("balancing", lambda: proxy.python(PROBE) == "200")
-    load = Load(image, proxy, connections=16, rows=1, requests=300)
+    load = Load(image, proxy, connections=16, rows=1, requests=MANY)
     load.begun()
     docker("stop", replicas[0].name)
-    assert load.found() == {"right": 16 * 300 + 1}
+    shared = answered(replicas[1])
+    replicas[1].wait("answering alone", lambda: answered(replicas[1]) > shared + 100)
+    load.end()
+    found = load.found()
+    assert {*found} == {"right"}
+    assert 0 < shared < answered(replicas[1]) < found["right"]
     assert replicas[0].inspect("{{.State.ExitCode}}") == "0"
-    assert answered(replicas[1]) < 16 * 300
+
+
+def test_the_balancer_carries_grpc(image: str, balanced: tuple[Container, list[Container]]) -> None:
+    """As it does REST, once it has found that the replicas are ready."""
+    proxy, _ = balanced
+    asking = ["run", "--rm", "--network", f"container:{proxy.name}", image, "python", "-c", GRPC]
+    proxy.wait("carrying gRPC", lambda: docker(*asking, check=False) == "(1, 2)")
