@@ -22,7 +22,6 @@ SECONDS = 60
 """That anything here is waited for."""
 
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
-SMALL = ("--env", "TABSERVE_MAX_RECEIVING_BYTES=67108864", "--memory", "512m", "--memory-swap", "512m", "--cpus", "1")
 
 
 def _answers() -> bool:
@@ -51,9 +50,9 @@ def build(*words: str, given: str | None = None) -> str:
     return docker("build", "--quiet", *BUILD_OPTIONS, *words, given=given)
 
 
-def documented(command: str) -> list[str]:
-    """What follows `docker build` or `docker run` in the README, wherever it stands there."""
-    text = (ROOT / "README.md").read_text()
+def documented(command: str, page: str = "README.md") -> list[str]:
+    """What follows a command of docker in a page, wherever it stands there."""
+    text = (ROOT / page).read_text().replace("\\\n", "")
     return [found.split("`")[0].split("\n")[0] for found in text.split(f"docker {command} ")[1:]]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from tests.container.engine import HARDENED, MARKS, ROOT, SMALL, Container, Load, alone, build, docker, removed
+from tests.container.engine import HARDENED, MARKS, ROOT, Container, Load, alone, build, docker, documented, removed
 
 pytestmark = MARKS
 
@@ -33,8 +33,9 @@ CMD ["haproxy", "-f", "/haproxy.cfg"]
 
 def test_a_small_container_bears_many_large_requests(image: str) -> None:
     """400 connections with 1,000 rows each: it refuses what it cannot hold, answers the rest, and is not killed."""
-    with alone(image, *HARDENED, *SMALL) as container:
-        found = Load(image, container, connections=400, rows=1_000, requests=1).found()
+    small = documented("run --memory", "docs/container.md")[0].split(" -p ")[0].split()
+    with alone(image, *HARDENED, "--memory-swap", "512m", "--memory", *small) as container:
+        found = Load(image, container, connections=400, rows=1_000, requests=2).found()
         assert container.inspect("{{.State.Running}} {{.State.OOMKilled}}") == "true false"
     assert {*found} <= {"right", "refused"}
     assert found["right"] > 1
