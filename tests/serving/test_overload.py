@@ -30,8 +30,6 @@ QUEUE = 6
 MIB = 2**20
 CONNECTIONS = 3_000
 """That stay idle at a time."""
-REFUSED = 300
-"""Connections that stay open after a refusal."""
 STORM_ROWS = 100
 """Of one request; a server that scores row by row takes two of them at a time."""
 LOAD, OLD = "/v2/repository/models/xgboost-model/load", "model.ubj does not have the checksum"
@@ -165,14 +163,14 @@ def test_what_follows_a_refused_body_is_no_head(waiting: Server) -> None:
 
 def test_of_refused_bodies_nothing_is_kept(waiting: Server) -> None:
     """However many connections stay open after a refusal, what came on each is gone with it."""
-    sent, before = 200 * 1024, memory.resident(waiting.process.pid)
+    refused, sent, before = 300, 200 * 1024, memory.resident(waiting.process.pid)
     with connected(waiting.url) as arriving, ExitStack() as opened:
         arriving.sendall(head(2 * MIB) + b" " * (MIB - 1_000))
-        for _ in range(REFUSED):
+        for _ in range(refused):
             connection = opened.enter_context(connected(waiting.url))
             connection.sendall(head(2 * MIB) + b" " * sent)
             assert connection.recv(65_536).startswith(b"HTTP/1.1 503 ")
-        assert memory.resident(waiting.process.pid) - before < REFUSED * sent / 4
+        assert memory.resident(waiting.process.pid) - before < refused * sent / 4
 
 
 def test_rows_of_who_has_left_are_not_scored(waiting: Server) -> None:
