@@ -62,8 +62,10 @@ lint: $(READY) ## check formatting, code, types and workflows; changes nothing
 	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 image: ## build the container image `tabserve`
-	docker build $(DOCKER_BUILD_OPTIONS) -t tabserve -f deploy/Dockerfile .
+	docker build $(DOCKER_BUILD_OPTIONS) -t tabserve --build-arg VERSION=$(VERSION) --build-arg CREATED=$$(date -u +%FT%TZ) \
+		--build-arg REVISION=$$(git rev-parse HEAD) -f deploy/Dockerfile .
 
 dist: $(READY) ## build the wheel and the source archive into dist/
 	$(BIN)/hatchling build --directory dist

@@ -38,6 +38,10 @@ TRAINING_LIBRARIES = ["sklearn", "pyarrow", "matplotlib", "mlserver_xgboost"]
 """Libraries that only training needs; the image goes without them. MLServer itself imports pandas."""
 
 
+CLIENTS = ["tritonclient", "gevent", "geventhttpclient", "aiohttp"]
+"""What only MLServer's command line needs; the image goes without."""
+
+
 def module_name(path: Path, source: Path) -> str:
     """What a file is imported as."""
     return ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
@@ -176,6 +180,6 @@ def test_a_model_is_verified_and_scored_without_training_libraries(model_folder:
     run_without([*TRAINING_LIBRARIES, "pandas"], SCORE.format(folder=str(model_folder)))
 
 
-def test_the_runtime_is_loaded_without_training_libraries() -> None:
+def test_the_server_is_loaded_without_training_libraries_and_clients() -> None:
     """As in the image, which has none of them."""
-    run_without(TRAINING_LIBRARIES, "import tabserve.serving.runtime, tabserve.serving.server")
+    run_without([*TRAINING_LIBRARIES, *CLIENTS], "import tabserve.serving.runtime, tabserve.serving.server")

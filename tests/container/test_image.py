@@ -1,164 +1,77 @@
-"""The image: built as documented, run as a user would, and spoken to from outside."""
+"""The image: built as documented, small, labelled, and of nothing but what serves."""
 
-import gzip
-import json
-import os
-import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+import re
 
 import pytest
-import requests
-import yaml
+from tests.container.engine import MARKS, Container, build, docker, documented
 
-ROOT = Path(__file__).parents[2]
-ASKED = os.environ.get("TABSERVE_TEST_CONTAINER")
+pytestmark = MARKS
 
-
-def engine_answers() -> bool:
-    """Whether there is a Docker engine to build and run with."""
-    asked = ["docker", "info"]
-    return bool(shutil.which("docker")) and subprocess.run(asked, capture_output=True, check=False).returncode == 0
-
-
-pytestmark = [
-    pytest.mark.container,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(not ASKED, reason="container tests were not asked for: run `make test-container`"),
-    pytest.mark.skipif(bool(ASKED) and not engine_answers(), reason="no Docker engine answers"),
+MEGABYTES = 330
+"""That the environment and the model may take, of 1,048,576 bytes; 304 when this was written."""
+TRAINING = ["sklearn", "pyarrow", "matplotlib", "tritonclient", "gevent", "pip", "setuptools"]
+REPLACED = [
+    "mlserver 1.7.1 requires gevent, which is not installed.",
+    "mlserver 1.7.1 requires geventhttpclient, which is not installed.",
+    "mlserver 1.7.1 requires tritonclient, which is not installed.",
+    "py-grpc-prometheus 0.8.0 requires setuptools, which is not installed.",
+    "tabserve 0.1.0 requires xgboost, which is not installed.",
 ]
-
-Runner = Callable[..., "Container"]
-
-
-def docker(*arguments: str, check: bool = True) -> str:
-    """Run one docker command and return what it printed."""
-    command = ["docker", *arguments]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
-    assert not check or finished.returncode == 0, f"{' '.join(command)} failed: {finished.stderr}{finished.stdout}"
-    return finished.stdout.strip()
+LABEL = "org.opencontainers.image"
 
 
-class Container:
-    """A running container of the image, on a port of its own."""
-
-    def __init__(self, image: str, *options: str) -> None:
-        self.name = docker("run", "--detach", "--publish", "127.0.0.1::8080", *options, image)
-        self.url = f"http://{docker('port', self.name, '8080').splitlines()[0]}"
-
-    def inspect(self, template: str) -> str:
-        return docker("inspect", "--format", template, self.name)
-
-    def wait(self, what: str, holds: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"not {what} after {seconds} s: {docker('logs', self.name)}"
-            time.sleep(0.2)
-
-    def ready(self) -> bool:
-        try:
-            return requests.get(f"{self.url}/v2/models/xgboost-model/ready", timeout=2).ok
-        except requests.ConnectionError:
-            return False
-
-    def infer(self, rows: list[list[float]]) -> dict[str, Any]:
-        tensor = {"name": "predict", "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": rows}
-        answer = requests.post(f"{self.url}/v2/models/xgboost-model/infer", json={"inputs": [tensor]}, timeout=10)
-        assert answer.status_code == 200, answer.text
-        outputs: dict[str, Any] = {output["name"]: output["data"] for output in answer.json()["outputs"]}
-        return outputs
+def test_every_documented_build_gives_the_same_image(image: str) -> None:
+    """The tag is the user's."""
+    tags = [words.split()[1] for words in documented("build")]
+    assert {"tabserve", "mlserver-model-deploy"} <= {*tags}
+    assert {build("--tag", f"{tag}-test", "--file", "deploy/Dockerfile", ".") for tag in tags} == {image}
 
 
-@pytest.fixture(scope="module")
-def image() -> str:
-    """The image's name, built from this work tree."""
-    options = os.environ.get("DOCKER_BUILD_OPTIONS", "").split()
-    docker("build", *options, "--tag", "tabserve-test", "--file", "deploy/Dockerfile", ".")
-    return "tabserve-test"
+def test_the_labels_say_what_it_is_and_what_it_was_built_from() -> None:
+    """By the build arguments that `make image` passes."""
+    told = {"VERSION": "1.2.3", "REVISION": "abc", "CREATED": "2026-01-02T03:04:05Z"}
+    arguments = [word for name, value in told.items() for word in ("--build-arg", f"{name}={value}")]
+    labelled = build(*arguments, "--file", "deploy/Dockerfile", ".")
+    names = ["title", "licenses", *map(str.lower, told)]
+    template = "|".join(f'{{{{index .Config.Labels "{LABEL}.{name}"}}}}' for name in names)
+    assert docker("inspect", "--format", template, labelled).split("|") == ["tabserve", "Apache-2.0", *told.values()]
+    docker("rmi", labelled)
 
 
-@pytest.fixture
-def run(image: str) -> Iterator[Runner]:
-    """Start containers that are removed after the test."""
-    started: list[Container] = []
-
-    def start(*options: str) -> Container:
-        started.append(Container(image, *options))
-        started[-1].wait("ready", started[-1].ready)
-        return started[-1]
-
-    yield start
-    for container in started:
-        docker("rm", "--force", "--volumes", container.name)
+def test_the_image_is_small(image: str) -> None:
+    """The environment and the model together."""
+    sizes = docker("run", "--rm", image, "du", "--summarize", "--block-size=1M", "/opt/venv", "/model")
+    assert sum(int(line.split()[0]) for line in sizes.splitlines()) <= MEGABYTES
 
 
-@pytest.fixture(scope="module")
-def golden() -> dict[str, Any]:
-    """Rows with the probabilities that the committed model gives them."""
-    rows: dict[str, Any] = json.loads((ROOT / "deploy/model/golden.json").read_text())
-    return rows
+def test_installs_what_serves_and_nothing_that_trains_tests_or_compiles(hardened: Container) -> None:
+    """Neither the packages, nor their tests and sources, nor a compiler, nor git, nor the case's data."""
+    found = hardened.python(f"from importlib.util import find_spec; print(*map(find_spec, {TRAINING}))")
+    assert {*found.split()} == {"None"}
+    assert hardened.python("import shutil; print(*map(shutil.which, ['cc', 'gcc', 'git']))") == "None None None"
+    sources = r"\( -name tests -o -name '*.c' -o -name '*.h' -o -name '*.pyi' -o -name '*.csv' -o -name .git \)"
+    assert docker("exec", hardened.name, "sh", "-c", f"find /opt /deploy /model {sources}") == ""
 
 
-def test_answers_what_the_model_folder_promises(run: Runner, golden: dict[str, Any]) -> None:
-    """A container asked by HTTP gives the golden rows the probabilities that were stored with them."""
-    outputs = run().infer(golden["features"])
-    assert outputs["predict_proba"][1::2] == pytest.approx(golden["probability"], abs=1e-6)  # of both classes, in turn
-
-
-def test_stops_cleanly_when_told_to(run: Runner) -> None:
-    """SIGTERM ends the server by itself, with exit status 0, before Docker would kill it."""
-    container = run()
-    docker("stop", "--time", "30", container.name)
-    assert container.inspect("{{.State.ExitCode}}") == "0"
-
-
-def test_reports_its_health(run: Runner) -> None:
-    """Docker's own health check finds the model ready."""
-    container = run()
-    container.wait("healthy", lambda: container.inspect("{{.State.Health.Status}}") == "healthy")
-
-
-def test_serves_the_model_mounted_at_its_place(run: Runner, golden: dict[str, Any], tmp_path: Path) -> None:
-    """A folder mounted at /model is served instead of the image's own: here one that labels every row 1."""
-    shutil.copytree(ROOT / "deploy/model", tmp_path / "model")
-    manifest = tmp_path / "model/manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"threshold": 0.0}))
-    outputs = run("--volume", f"{tmp_path}/model:/model:ro").infer(golden["features"])
-    assert set(outputs["predict"]) == {1}
-
-
-def test_is_not_root(run: Runner) -> None:
-    """The server's process belongs to the fixed, unprivileged user."""
-    assert docker("exec", run().name, "python", "-c", "import os; print(os.getuid(), os.getgid())") == "10001 10001"
-
-
-def test_installs_what_serves_and_nothing_that_trains(image: str) -> None:
-    """Of the packages that train, none can be imported in the image."""
-    search = "from importlib.util import find_spec; print(*map(find_spec, ['sklearn', 'pyarrow', 'matplotlib', 'pip']))"
-    assert docker("run", "--rm", image, "python", "-c", search) == "None None None None"
-
-
-def test_misses_no_package_but_the_one_it_replaces(image: str) -> None:
-    """`pip check` complains about xgboost alone, for which the image has xgboost-cpu."""
+def test_misses_no_package_but_what_it_does_without(image: str) -> None:
+    """`pip check` complains about what `requirements/overrides-serve.txt` leaves out, and about nothing else."""
     checked = docker("run", "--rm", image, "pip", "--python", "/opt/venv/bin/python", "check", check=False)
-    assert checked.splitlines() == ["tabserve 0.1.0 requires xgboost, which is not installed."]
+    assert sorted(checked.splitlines()) == REPLACED
 
 
-def test_runs_as_kubernetes_would_run_it(run: Runner, golden: dict[str, Any]) -> None:
-    """With the pod's memory and settings, no capability and no place to write, it answers what it promises."""
-    manifests = ROOT / "deploy/kubernetes"
-    pod = yaml.safe_load((manifests / "server/deployment.yaml").read_text())["spec"]["template"]["spec"]
-    memory = pod["containers"][0]["resources"]["limits"]["memory"].replace("Mi", "m")
-    (mount,) = pod["containers"][0]["volumeMounts"]
-    settings = f"{manifests}/settings/settings.json:{mount['mountPath']}:ro"
-    confined = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--memory={memory}"]
-    container = run(*confined, f"--volume={settings}")
-    assert container.infer(golden["features"])["predict_proba"][1::2] == pytest.approx(golden["probability"], abs=1e-6)
-    limit = json.loads((manifests / "settings/settings.json").read_text())["tabserve"]["max_body_bytes"]
-    body, packed = gzip.compress(bytes(limit + 1)), {"Content-Encoding": "gzip"}
-    answer = requests.post(f"{container.url}/v2/models/xgboost-model/infer", data=body, headers=packed, timeout=10)
-    assert answer.status_code == 413
-    assert str(limit) in answer.text
+def test_the_server_is_the_first_process_and_not_root(hardened: Container) -> None:
+    """So that it gets the signals itself; the user is a number, by which Kubernetes can see who it is."""
+    status = docker("exec", hardened.name, "cat", "/proc/1/cmdline", "/proc/1/status")
+    assert re.search(r"tabserve\0serve\0/deploy\0", status)
+    assert re.search(r"^Uid:\t10001\t10001", status, re.MULTILINE)
+    assert re.search(r"^Gid:\t10001\t10001", status, re.MULTILINE)
+    assert hardened.inspect("{{.Config.User}}") == "10001:10001"
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_layers_are_ordered_by_their_rate_of_change(image: str, layer: int) -> None:
+    """Packages below the model, the model below our code, and that below the settings."""
+    made = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).splitlines()[::-1]
+    order = ["COPY /opt/venv ", "COPY deploy/model ", "COPY /ours/opt/venv ", "COPY deploy/settings.json "]
+    places = [next(place for place, line in enumerate(made) if line.startswith(start)) for start in order]
+    assert places[layer] < places[layer + 1]

@@ -12,15 +12,14 @@ from threading import Event
 import numpy as np
 import pytest
 import requests
-from tests.container.test_image import (
-    docker,
-    pytestmark,  # noqa: F401  pytest reads it
-)
+from tests.container.engine import MARKS, docker
 from tests.monitoring.programs import until
 
 from tabserve.client import Client, wait
 from tabserve.grpc_client import GrpcClient
 from tabserve.rest_client import RestClient
+
+pytestmark = MARKS
 
 PROJECT, SERVER, PROGRAMS = "tabserve-replicas-test", "tabserve-replicas-test-server", "tabserve-replicas-test-programs"
 DOCKERFILE = """

@@ -1,38 +1,22 @@
 """The bill of materials of the image names what it is made of."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from packaging.utils import canonicalize_name
+from tests.container.engine import MARKS, ROOT
 
-ROOT = Path(__file__).parents[2]
-
-pytestmark = [
-    pytest.mark.container,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        not os.environ.get("TABSERVE_TEST_CONTAINER"),
-        reason="container tests were not asked for: run `make test-container`",
-    ),
-]
+pytestmark = MARKS
 
 
-def run(*words: str) -> None:
-    """Run a command; its complaint is the failure's message."""
-    finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
-    assert finished.returncode == 0, finished.stderr
-
-
-def test_the_bill_of_the_image_names_its_python_and_its_debian_packages(tmp_path: Path) -> None:
+def test_the_bill_of_the_image_names_its_python_and_its_debian_packages(image: str, tmp_path: Path) -> None:
     """Every locked package in its version, the project itself, Python, and what Debian's base brings."""
-    options = os.environ.get("DOCKER_BUILD_OPTIONS", "").split()
-    run("docker", "build", *options, "--tag", "tabserve-test", "--file", "deploy/Dockerfile", ".")
-    run(sys.executable, "scripts/sbom.py", "tabserve-test", "--out", str(tmp_path / "bill.json"))
+    command = [sys.executable, "scripts/sbom.py", image, "--out", str(tmp_path / "bill.json")]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
+    assert finished.returncode == 0, finished.stderr
     bill = json.loads((tmp_path / "bill.json").read_text())
     held = {
         (part["purl"].split("/")[0], canonicalize_name(part["name"]), part["version"]) for part in bill["components"]

@@ -65,6 +65,7 @@ class Exchange:
         body = b"" if self.method == b"HEAD" else reply.body
         connection.transport.write(b"".join([STATUS_LINE[reply.status], *lines, b"\r\n", body]))
         self.response_complete = True
+        self.body = bytearray()  # what came of a refused one is not kept until the connection's next request
         if CLOSE in headers:
             connection.transport.close()
         connection.on_response_complete()

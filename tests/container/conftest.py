@@ -1,0 +1,29 @@
+"""The image, and containers of it that several tests share."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.container.engine import HARDENED, ROOT, Container, build, documented, running
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The image, built from this work tree as the README says, under a tag of the tests' own."""
+    tag, name, *rest = documented("build")[0].split()
+    return build(tag, f"{name}-test", *rest)
+
+
+@pytest.fixture(scope="session")
+def hardened(image: str) -> Iterator[Container]:
+    """A container without rights and with nothing to write on, for whoever does it no harm."""
+    with running(image, *HARDENED) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, Any]:
+    """Rows with the probabilities that the committed model gives them."""
+    rows: dict[str, Any] = json.loads((ROOT / "deploy/model/golden.json").read_text())
+    return rows

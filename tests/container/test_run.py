@@ -1,0 +1,109 @@
+"""A container of the image: run as documented and spoken to from outside, by those who know it and by strangers."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from tests.container.engine import HARDENED, MARKS, PORTS, ROOT, Container, alone, docker, documented, removed, running
+
+pytestmark = MARKS
+
+INFER = "/v2/models/xgboost-model/infer"
+
+TRITON = """
+import json, sys, numpy, tritonclient.grpc, tritonclient.http
+rows = numpy.array(json.load(open(sys.argv[1]))["features"], numpy.float32)
+for triton, address in zip((tritonclient.http, tritonclient.grpc), sys.argv[2:]):
+    tensor = triton.InferInput("predict", rows.shape, "FP32")
+    tensor.set_data_from_numpy(rows)
+    with triton.InferenceServerClient(address) as client:
+        print(json.dumps(client.infer("xgboost-model", [tensor]).as_numpy("predict_proba")[:, 1].tolist()))
+"""
+
+Script = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def infer(container: Container, rows: list[list[float]]) -> dict[str, Any]:
+    """The values of each output."""
+    tensor = {"name": "predict", "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": rows}
+    url = f"http://{container.address('8080')}{INFER}"
+    answer = requests.post(url, json={"inputs": [tensor]}, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return {output["name"]: output["data"] for output in answer.json()["outputs"]}
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A model folder whose model is not the one that its manifest names."""
+    folder = shutil.copytree(ROOT / "deploy/model", tmp_path / "model")
+    (folder / "model.ubj").write_bytes(b"another")
+    return folder
+
+
+def test_runs_as_the_readme_says(image: str, golden: dict[str, Any]) -> None:
+    """But for the port of the machine, which may be taken, and for the tag."""
+    option, ports, name = documented("run")[0].split()
+    assert (option, ports, name) == ("-p", "8080:8080", "tabserve")
+    container = Container(option, "127.0.0.1::8080", image)
+    with removed(container):
+        container.wait("ready", container.ready)
+        probability = infer(container, golden["features"])["predict_proba"][1::2]  # of both classes, in turn
+        docker("stop", container.name)
+        assert probability == pytest.approx(golden["probability"], abs=1e-6)
+        assert container.inspect("{{.State.ExitCode}}") == "0"
+
+
+def test_answers_tritons_clients(hardened: Container, golden: dict[str, Any]) -> None:
+    """Over HTTP, as bytes, and over gRPC: what the model folder promises."""
+    words = [str(ROOT / "deploy/model/golden.json"), *map(hardened.address, PORTS)]
+    asked = subprocess.run(
+        [sys.executable, "-c", TRITON, *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert asked.returncode == 0, asked.stderr
+    for line in asked.stdout.splitlines():
+        assert json.loads(line) == pytest.approx(golden["probability"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("protocol", "port", "prefix"), [("rest", "8080", "http://"), ("grpc", "8081", "")])
+def test_answers_the_projects_own_script(
+    hardened: Container, script: Script, protocol: str, port: str, prefix: str
+) -> None:
+    """`scripts/request.py`, over both protocols."""
+    url = prefix + hardened.address(port)
+    ended = script(ROOT / "scripts/request.py", "--protocol", protocol, "--url", url, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert len(json.loads(ended.stdout)["rows"]) == 10
+
+
+def test_reports_its_health(hardened: Container) -> None:
+    """Docker's own health check finds the model ready."""
+    hardened.wait("healthy", lambda: hardened.inspect("{{.State.Health.Status}}") == "healthy")
+
+
+def test_serves_without_a_way_out(image: str) -> None:
+    """With no network but its own loopback address, and as any user."""
+    with alone(image, *HARDENED, "--user", "12345:0") as container:
+        assert container.python("import socket; print(socket.if_nameindex())") == "[(1, 'lo')]"
+
+
+def test_serves_the_model_mounted_at_its_place(image: str, golden: dict[str, Any], tmp_path: Path) -> None:
+    """A folder mounted at /model is served instead of the image's own: here one that labels every row 1."""
+    manifest = shutil.copytree(ROOT / "deploy/model", tmp_path / "model") / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"threshold": 0.0}))
+    with running(image, *HARDENED, "--volume", f"{tmp_path}/model:/model:ro") as container:
+        assert set(infer(container, golden["features"])["predict"]) == {1}
+
+
+def test_ends_with_one_sentence_where_the_model_is_not_whole(image: str, broken: Path) -> None:
+    """And with the exit code that says so."""
+    words = ["docker", "run", "--rm", *HARDENED, "--volume", f"{broken}:/model:ro", image]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 4
+    assert "model.ubj does not have the checksum" in ended.stderr
+    assert ended.stderr.count("\n") == 1
