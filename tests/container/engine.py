@@ -154,10 +154,6 @@ class Load:
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "begun\n", self.process.communicate(timeout=SECONDS)[1]
 
-    def end(self) -> None:
-        """Let each connection have the answer that it waits for, and then end."""
-        docker("kill", "--signal", "TERM", self.name)
-
     def found(self) -> dict[str, int]:
         """How many requests ended in which way, once all have."""
         printed, failed = self.process.communicate(timeout=2 * SECONDS)
