@@ -27,7 +27,7 @@ RUN_ELSEWHERE = {
     ".venv/bin/tabserve serve deploy": "serving/test_server.py",
     ".venv/bin/python scripts/fetch_data.py": "test_fetch_data.py",
     "docker build -t tabserve -f deploy/Dockerfile .": "container/test_image.py",
-    "docker run -p 8080:8080 tabserve": "container/test_run.py",
+    "docker run -p 8080:8080 tabserve": "container/test_container.py",
     "conda env create -f environment.yml && conda activate tabserve": "test_environment.py",
     "pip install --no-deps -e .": "test_environment.py",
 }

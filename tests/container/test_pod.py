@@ -8,7 +8,7 @@ import pytest
 import requests
 import yaml
 from tests.container.engine import HARDENED, MARKS, ROOT, running
-from tests.container.test_run import INFER, infer
+from tests.container.test_container import INFER, infer
 
 MANIFESTS = ROOT / "deploy/kubernetes"
 
