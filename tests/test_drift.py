@@ -17,9 +17,11 @@ from scipy.stats import ks_2samp
 import tabserve
 from santander.sample import sample
 from tabserve import artifact, drift
+from tabserve.drift import SCORE
 from tabserve.errors import ArtifactError, Drifted
 from tabserve.frame import Frame, read
-from tabserve.reference import SCORE, STEPS, Distribution, Reference
+from tabserve.problem import Problem
+from tabserve.reference import STEPS, Distribution, Reference
 
 REAL = Path("data", "santander", "real_rows_2500.csv")
 
@@ -120,11 +122,22 @@ def test_the_folder_keeps_the_reference(model: artifact.Model, sample_frame: Fra
     """Written and read back, it is the one of the hold-out."""
     kept = Reference.parsed(model.data)
     again = Reference.parsed(kept.described())
-    assert tuple(kept.distributions) == (*model.problem.features, SCORE)
+    assert tuple(kept.columns) == model.problem.features
     assert kept.rows == round(model.problem.holdout * len(sample_frame))
-    for name, found in kept.distributions.items():
-        assert np.array_equal(found.edges, again.distributions[name].edges)
+    pairs = [(kept.score, again.score), *((kept.columns[name], again.columns[name]) for name in kept.columns)]
+    for found, other in pairs:
+        assert np.array_equal(found.edges, other.edges)
         assert np.all(np.diff(found.edges) > 0)
+
+
+def test_a_column_may_be_called_like_the_scores(sample_frame: Frame) -> None:
+    """Neither takes the other's place."""
+    few = Problem("few", ("score", "(score)"))
+    frame = replace(sample_frame, features=sample_frame.features[:, :2], problem=few)
+    kept = Reference.parsed(Reference.of(frame, np.full(len(frame), 0.5, np.float32)).described())
+    assert tuple(kept.columns) == few.features
+    assert kept.score.edges.tolist() == [0.5]
+    assert len(kept.columns["score"].edges) > 1
 
 
 @pytest.mark.parametrize(
@@ -133,9 +146,10 @@ def test_the_folder_keeps_the_reference(model: artifact.Model, sample_frame: Fra
         lambda data: data.pop("reference"),
         lambda data: data.update(reference=3),
         lambda data: data["reference"].pop("rows"),
-        lambda data: data["reference"]["distributions"].popitem(),
-        lambda data: data["reference"]["distributions"].update(score={"edges": ["x"], "below": [1], "missing": 0}),
-        lambda data: data["reference"]["distributions"].update(score=[1, 2]),
+        lambda data: data["reference"]["columns"].popitem(),
+        lambda data: data["reference"].pop("score"),
+        lambda data: data["reference"].update(score={"edges": ["x"], "below": [1], "missing": 0}),
+        lambda data: data["reference"].update(score=[1, 2]),
     ],
 )
 def test_a_folder_without_a_whole_reference_is_refused(

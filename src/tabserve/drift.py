@@ -12,13 +12,16 @@ from scipy.stats import chi2, kstwobign
 from tabserve.artifact import Model
 from tabserve.errors import ArtifactError
 from tabserve.frame import stream
-from tabserve.reference import SCORE, Distribution, Reference
+from tabserve.reference import Distribution, Reference
 
 LARGE = 0.1
 """A population stability index, or a Kolmogorov-Smirnov statistic, from which on a shift matters."""
 
 SIGNIFICANCE = 0.05
 """Chance that any of the tests, all taken together (Bonferroni), calls a shift what is none."""
+
+SCORE = "(score)"
+"""How the scores are called beside the columns."""
 
 SHOWN = 10
 """Lines of the table."""
@@ -73,10 +76,10 @@ def drift(model: Model, path: Path) -> Drift:
         ArtifactError: the folder keeps no reference of its columns.
         DataError: a row cannot be used.
     """
-    reference, names = Reference.parsed(model.data), (*model.problem.features, SCORE)
-    if tuple(reference.distributions) != names:
+    reference, names = Reference.parsed(model.data), [*model.problem.features, SCORE]
+    if tuple(reference.columns) != model.problem.features:
         raise ArtifactError("The model folder's reference is not of its features; train it again.")
-    distributions = list(reference.distributions.values())
+    distributions = [*reference.columns.values(), reference.score]
     counts = [np.zeros(len(each.edges) + 2, np.int64) for each in distributions]
     for rows in stream(path, model.problem):
         columns = [*rows.features.T, model.score(rows.features).probability]

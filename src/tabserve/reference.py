@@ -12,9 +12,6 @@ from tabserve.frame import Frame
 STEPS = 20
 """Bins of equal share, where values do not repeat."""
 
-SCORE = "score"
-"""The name that the probability of the positive class has beside the columns."""
-
 
 class Distribution(NamedTuple):
     """Quantiles of one column.
@@ -52,28 +49,22 @@ class Distribution(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """The distributions of so many rows, by column, and last that of their scores."""
+    """The distributions of so many rows, by column, and that of their probabilities of the positive class."""
 
     rows: int
-    distributions: dict[str, Distribution]
+    columns: dict[str, Distribution]
+    score: Distribution
 
     @classmethod
     def of(cls, frame: Frame, probability: NDArray[np.float32]) -> Self:
         """Of rows that the model did not learn from, and its probabilities for them."""
-        columns = dict(zip(frame.problem.features, frame.features.T, strict=True)) | {SCORE: probability}
-        return cls(len(frame), {name: Distribution.of(values) for name, values in columns.items()})
+        columns = map(Distribution.of, frame.features.T)
+        return cls(len(frame), dict(zip(frame.problem.features, columns, strict=True)), Distribution.of(probability))
 
     def described(self) -> dict[str, Any]:
         """What the manifest keeps of it, beside what `report.provenance` says about the data."""
-        distributions = {
-            name: {
-                "edges": [float(str(edge)) for edge in found.edges],
-                "below": found.below.round(6).tolist(),
-                "missing": round(found.missing, 6),
-            }
-            for name, found in self.distributions.items()
-        }
-        return {"reference": {"rows": self.rows, "distributions": distributions}}
+        columns = {name: _described(found) for name, found in self.columns.items()}
+        return {"reference": {"rows": self.rows, "columns": columns, "score": _described(self.score)}}
 
     @classmethod
     def parsed(cls, data: Mapping[str, Any]) -> Self:
@@ -88,10 +79,18 @@ class Reference(NamedTuple):
             )
         try:
             found = data["reference"]
-            distributions = {name: _distribution(**each) for name, each in found["distributions"].items()}
-            return cls(int(found["rows"]), distributions)
+            columns = {name: _distribution(**each) for name, each in found["columns"].items()}
+            return cls(int(found["rows"]), columns, _distribution(**found["score"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"The model folder's reference is damaged ({error!r:.100}); train it again.") from error
+
+
+def _described(found: Distribution) -> dict[str, Any]:
+    return {
+        "edges": [float(str(edge)) for edge in found.edges],
+        "below": found.below.round(6).tolist(),
+        "missing": round(found.missing, 6),
+    }
 
 
 def _distribution(edges: list[float], below: list[float], missing: float) -> Distribution:
