@@ -31,7 +31,7 @@ TRAINING = {
 }
 """Modules of tabserve that only training needs."""
 
-ASKED_FOR = {"tabserve.comparison", "tabserve.operating_point", "tabserve.drift", "tabserve.frame"}
+ASKED_FOR = {f"tabserve.{name}" for name in ("comparison", "operating_point", "drift", "figures", "frame")}
 """What the command line imports only once it is asked for what needs a table; the image goes without."""
 
 TRAINING_LIBRARIES = ["sklearn", "pyarrow", "matplotlib", "mlserver_xgboost"]

@@ -50,7 +50,7 @@ def test_every_pin_is_exact_and_carries_hashes(lock: str) -> None:
 @pytest.mark.parametrize("lock", sorted(LOCKS))
 def test_a_lock_names_no_place_to_download_from(lock: str) -> None:
     """Whoever installs chooses the index; no address or folder of another machine is stored."""
-    assert re.findall(r".*(?:://|--index|--find-links|@ |/home/|/root/|/tmp/).*", LOCKS[lock].read_text()) == []
+    assert re.findall(r".*(?:://|--index|--find-links|@ |/(?:home|root|tmp)/).*", LOCKS[lock].read_text()) == []
 
 
 @pytest.mark.parametrize("lock", sorted(set(LOCKS) - {"environment"}))

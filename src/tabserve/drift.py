@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import chi2, kstwobign
 
@@ -118,24 +117,6 @@ def named(shifts: Sequence[Shift]) -> str:
     """The names of shifts, the first of many."""
     more = ", …" if len(shifts) > SHOWN else ""
     return ", ".join(shift.name for shift in shifts[:SHOWN]) + more
-
-
-def plot(found: Drift) -> Figure:
-    """The largest shifts, one bar each; those that matter in red."""
-    ranked = sorted(found.shifts, key=lambda shift: shift.psi)[-2 * SHOWN :]
-    names, colors = [shift.name for shift in ranked], ["#c44e52" if shift.matters else "#4c72b0" for shift in ranked]
-    figure = Figure((7, 0.9 + 0.24 * len(ranked)), dpi=100, layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axes, title, values in (
-        (left, "population stability index", [shift.psi for shift in ranked]),
-        (right, "Kolmogorov-Smirnov statistic", [shift.ks for shift in ranked]),
-    ):
-        axes.barh(names, values, color=colors)
-        axes.axvline(LARGE, color="#2f2f2f", linestyle=":", label="large")
-        axes.set(title=title, xlim=(0, None))
-        axes.spines[["top", "right"]].set_visible(False)
-    right.legend(loc="lower center", frameon=False)
-    return figure
 
 
 def _joint(before: float, after: float) -> float:

@@ -12,6 +12,7 @@ from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike, NDArray
 from sklearn.calibration import calibration_curve
 
+from tabserve.drift import LARGE, Drift
 from tabserve.frame import Frame
 from tabserve.report import TITLES
 from tabserve.threshold import Counts, Criterion, curve
@@ -19,6 +20,9 @@ from tabserve.threshold import Counts, Criterion, curve
 NEGATIVE, POSITIVE, ACCENT = "#4c72b0", "#c44e52", "#2f2f2f"
 
 BINS = 60
+
+DRAWN = 20
+"""Shifts in the plot of drift."""
 
 
 def class_balance(frame: Frame) -> Figure:
@@ -181,6 +185,25 @@ def _precision(counts: Counts) -> NDArray[np.float64]:
     """Precision; 1 where nothing is flagged, the limit of a perfect ranking."""
     flagged = counts.true_positive + counts.false_positive
     return np.asarray(np.where(flagged > 0, counts.true_positive / np.maximum(flagged, 1), 1.0))
+
+
+def drift(found: Drift) -> Figure:
+    """The largest shifts of new rows by both of their measures; those that matter in the positive class's colour."""
+    shifts = sorted(found.shifts, key=lambda shift: shift.psi)[-DRAWN:]
+    names, colors = [shift.name for shift in shifts], [POSITIVE if shift.matters else NEGATIVE for shift in shifts]
+    figure = Figure((7, 0.9 + 0.24 * len(shifts)), dpi=100, layout="constrained")
+    for axes, measure, title in zip(
+        figure.subplots(1, 2, sharey=True),
+        ("psi", "ks"),
+        ("population stability index", "Kolmogorov-Smirnov statistic"),
+        strict=True,
+    ):
+        axes.barh(names, [getattr(shift, measure) for shift in shifts], color=colors)
+        axes.axvline(LARGE, color=ACCENT, linestyle=":", label="large")
+        axes.set(title=title, xlim=(0, None))
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower center", frameon=False)
+    return figure
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:

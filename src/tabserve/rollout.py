@@ -112,8 +112,10 @@ def _drift(arguments: argparse.Namespace) -> None:
     print(f"{found.rows:,} rows of {arguments.data} against the reference of {arguments.folder}:")
     print(*drift.lines(found), sep="\n")
     if arguments.out:
+        from tabserve import figures  # noqa: PLC0415  takes seconds to import
+
         with atomic.whole(arguments.out) as temporary:
-            drift.plot(found).savefig(temporary, format="svg")
+            figures.drift(found).savefig(temporary, format="svg")
     if found.found:
         raise Drifted(f"{len(found.found)} of {len(found.shifts)} distributions drifted: {drift.named(found.found)}.")
 

@@ -38,17 +38,17 @@ MARKS = [
 """Of every test that needs the engine."""
 
 
-def docker(*words: str, check: bool = True, given: str | None = None) -> str:
+def docker(*words: str, check: bool = True) -> str:
     """Run one docker command, and return what it printed."""
     command = ["docker", *words]
-    ended = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, check=False, timeout=900)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     assert not check or ended.returncode == 0, f"{shlex.join(command)} failed: {ended.stderr}{ended.stdout}"
     return ended.stdout.strip()
 
 
-def build(*words: str, given: str | None = None) -> str:
+def build(*words: str) -> str:
     """The identity of the image that `docker build` makes: a tag may be moved by whoever builds at the same time."""
-    return docker("build", "--quiet", *BUILD_OPTIONS, *words, given=given)
+    return docker("build", "--quiet", *BUILD_OPTIONS, *words)
 
 
 def documented(command: str, page: str = "README.md") -> list[str]:
@@ -134,7 +134,6 @@ class Load:
 
     def __init__(self, image: str, beside: Container, **options: int) -> None:
         """Start it; its options are those of `load.py`."""
-        self.name = f"{beside.name[:12]}-load"
         shared = [
             "--network",
             f"container:{beside.name}",
@@ -143,7 +142,7 @@ class Load:
         ]
         words = [f"--{name}={value}" for name, value in options.items()]
         self.process = subprocess.Popen(
-            ["docker", "run", "--rm", "--name", self.name, *shared, image, "python", "/load.py", *words],
+            ["docker", "run", "--rm", *shared, image, "python", "/load.py", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tabserve.errors import Overloaded
 from tabserve.scoring import Scores
 from tabserve.serving.features import Features
+from tabserve.serving.values import joined
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Batcher:
         self.rows += features.rows
         try:
             if features.rows <= self._max_batch_size:
-                return await self._joined(_joined(features.parts))
+                return await self._joined(joined(features.parts))
             return await self._sliced(iter(features.parts))
         finally:
             self.rows -= features.rows
@@ -194,8 +195,3 @@ class Batcher:
         except Exception:
             log.exception("Scoring %d rows failed.", len(features))
             raise
-
-
-def _joined(parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-    first, *others = parts
-    return np.concatenate([first, *others]) if others else first

@@ -11,6 +11,7 @@ import simdjson
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest
+from tabserve.serving.values import joined
 
 CUT = uuid.uuid4().hex
 """A word that stands for numbers cut out."""
@@ -123,12 +124,8 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     numbers = Numbers(text, start + 1, end, tensor["shape"] if nested else None)
     most = DIGITS * math.prod(tensor["shape"])
     is_long = LONG < end - start <= most and text.find(b'"', start, end) < 0
-    tensor["data"] = numbers if is_long else _joined(list(numbers.pieces()))
+    tensor["data"] = numbers if is_long else joined(numbers.pieces())
     return cast("dict[str, Any]", document)
-
-
-def _joined(pieces: list[NDArray[Any]]) -> NDArray[Any]:
-    return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
 
 
 def _opened(text: Bytes, most: int) -> int:

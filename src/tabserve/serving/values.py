@@ -1,14 +1,16 @@
 """The values of a tensor, as JSON or as an array brought them, in; numbers that the model can take out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest
 from tabserve.serving.wording import shown
+
+Number = TypeVar("Number", bound=np.generic)
 
 DATATYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
@@ -40,6 +42,12 @@ def unpacked(raw: bytes | memoryview, datatype: str, place: str) -> NDArray[Any]
     if len(raw) % kind.itemsize:
         raise InvalidRequest(f"{place} has {len(raw)} bytes; {datatype} needs multiples of {kind.itemsize}.")
     return np.frombuffer(raw, kind)
+
+
+def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:
+    """One array of several, at least one; a lone one as it is."""
+    first, *others = parts
+    return np.concatenate([first, *others]) if others else first
 
 
 def numbers(values: Values, place: Place, *, allow_missing: bool) -> NDArray[Any]:
