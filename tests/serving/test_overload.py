@@ -164,6 +164,19 @@ def test_what_follows_a_refused_body_is_no_head(waiting: Server) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"503", b"200"]
 
 
+def test_of_refused_bodies_nothing_is_kept(waiting: Server) -> None:
+    """However many connections stay open after a refusal, what came on each is gone with it."""
+    refused, sent, before = 300, 200 * 1024, memory.resident(waiting.process.pid)
+    with connected(waiting.url) as arriving, ExitStack() as opened:
+        arriving.sendall(head(2 * MIB) + b" " * (MIB - 1_000))
+        assert all(asked(waiting, body(QUEUE)).status_code == 200 for _ in range(20))  # while the server reads it
+        for _ in range(refused):
+            connection = opened.enter_context(connected(waiting.url))
+            connection.sendall(head(2 * MIB) + b" " * sent)
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 503 ")
+        assert memory.resident(waiting.process.pid) - before < refused * sent / 4
+
+
 def test_rows_of_who_has_left_are_not_scored(waiting: Server) -> None:
     """Over both transports."""
     before, sent = metric(waiting, "tabserve_batch_rows_sum"), body(QUEUE - 1)
