@@ -21,6 +21,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from tabserve import artifact, cli, golden, manifest
+from tabserve import folder as folders
 from tabserve.artifact import CARD, GOLDEN, MANIFEST, MODEL, Model, load, save
 from tabserve.errors import ArtifactError
 from tabserve.frame import Frame
@@ -222,7 +223,7 @@ def test_what_is_not_ours_is_left_alone(occupy: Callable[[Path], Path], said: st
     assert content(tmp_path) == before
 
 
-OURS = {artifact.__file__, manifest.__file__}
+OURS = {artifact.__file__, folders.__file__, manifest.__file__}
 
 STEPS = {"mkdir", "save_model", "write_text", "read_bytes", "rename"}
 """What reads or changes files on the way to a saved folder."""
@@ -446,7 +447,8 @@ STRANGE_FIELDS: dict[str, list[Any]] = {
     "name": [3, None, ["a"], "two\nlines", "\ud800"],
     "target": [3, None],
     "id": [3, ["name"]],
-    "labels": [[["no"], "yes"], [0, 1], ["no", "yes", "maybe"]],
+    "labels": [[["no"], "yes"], [0, 1], ["no"], ["no", "yes", "no"]],
+    "group": [3, ["name"], "a"],
     "allow_missing": ["no", 1, None],
     "holdout": ["0.2", True, 1, HUGE, float("nan")],
     "folds": [2.5, True, "3", HUGE],
@@ -537,7 +539,8 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("no versions", without("versions"), MANIFEST, "needs 'versions' as a dict, found NoneType"),
     ("no checksums", without("files"), MANIFEST, "needs 'files' as a dict, found NoneType"),
     ("no checksum", changed(files={}), MODEL, "does not have the checksum in manifest.json"),
-    ("no threshold", without("threshold"), MANIFEST, f"has threshold None, {NOT_A_NUMBER}"),
+    ("no threshold", without("threshold"), MANIFEST, "names no threshold between two labels"),
+    ("three labels", with_problem(labels=["no", "yes", "maybe"]), MANIFEST, "names no threshold between two labels"),
     *[
         (f"threshold {value!r}", changed(threshold=value), MANIFEST, f"has threshold {value!r}, {NOT_A_NUMBER}")
         for value in (-0.1, 1.5, float("nan"), float("inf"), "0.5", True, None, [0.5])

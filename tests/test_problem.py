@@ -30,7 +30,9 @@ def test_two_equal_problems_are_the_same() -> None:
         pytest.param({"features": ("age", "default")}, "named twice", id="target-among-features"),
         pytest.param({"features": ("age", "customer")}, "named twice", id="id-among-features"),
         pytest.param({"id": "default"}, "named twice", id="target-as-id"),
-        pytest.param({"labels": ("no", "no")}, "two different labels, not ('no', 'no')", id="equal-labels"),
+        pytest.param(
+            {"labels": ("no", "no")}, "two different labels, and at most 127, not ('no', 'no')", id="equal-labels"
+        ),
         pytest.param({"labels": (0, 1)}, "each written as text", id="labels-that-are-numbers"),
         pytest.param({"holdout": 0.0}, "not 0.0 and 5", id="no-holdout"),
         pytest.param({"holdout": 1.0}, "not 1.0 and 5", id="all-held-out"),
@@ -38,7 +40,8 @@ def test_two_equal_problems_are_the_same() -> None:
         pytest.param({"folds": 10**400}, "not 0.2 and 1", id="too-many-folds"),
         pytest.param({"seed": -1}, "a seed from 0 to 4294967295, not -1", id="negative-seed"),
         pytest.param({"seed": 2**32}, "a seed from 0 to 4294967295, not 4294967296", id="too-large-seed"),
-        pytest.param({"labels": ("a", "b", "c")}, "two different labels", id="three-labels"),
+        pytest.param({"labels": ("a",)}, "two different labels", id="one-label"),
+        pytest.param({"labels": tuple(map(str, range(128)))}, "at most 127", id="128-labels"),
         pytest.param({"name": "two\nlines"}, "a name of one line, not 'two\\nlines'", id="name-of-two-lines"),
         *[
             pytest.param({"features": ("age", name)}, f"cannot be named {name!r}; XGBoost takes no name", id=name)

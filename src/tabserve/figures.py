@@ -165,7 +165,7 @@ def calibration(target: NDArray[np.int8], probability: ArrayLike, bins: int = 15
     return figure
 
 
-def confusion(target: NDArray[np.int8], probability: ArrayLike, chosen: float, labels: tuple[str, str]) -> Figure:
+def confusion(target: NDArray[np.int8], probability: ArrayLike, chosen: float, labels: tuple[str, ...]) -> Figure:
     """Counts of true against predicted labels at the threshold."""
     figure, axes = _axes(3.4, 2.8)
     counts = Counts.at(chosen, target, np.asarray(probability, dtype=np.float64))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +21,10 @@ Part = TypeVar("Part", bound="Rows")
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows to score: ids (texts, shape (rows,)) and float32 features of shape (rows, features)."""
+    """Rows to score: ids (texts, shape (rows,)) and float32 features of shape (rows, features), or texts (rows,)."""
 
     ids: NDArray[np.object_]
-    features: NDArray[np.float32]
+    features: NDArray[Any]
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -33,14 +33,22 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Frame(Rows):
-    """Rows with their target (int8, 0 or 1, shape (rows,)) and the problem they belong to."""
+    """Rows with their target and the problem they belong to.
+
+    Attributes:
+        target: int8, the place of each row's label among the problem's, shape (rows,).
+        problem: names the labels.
+        group: of each row, where the problem has groups; shape (rows,).
+    """
 
     target: NDArray[np.int8]
     problem: Problem
+    group: NDArray[np.object_] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "Frame":
         """The rows at these positions, in this order."""
-        return Frame(self.ids[rows], self.features[rows], self.target[rows], self.problem)
+        group = None if self.group is None else self.group[rows]
+        return Frame(self.ids[rows], self.features[rows], self.target[rows], self.problem, group)
 
 
 def read(path: Path, problem: Problem) -> Frame:
@@ -52,7 +60,9 @@ def read(path: Path, problem: Problem) -> Frame:
 
     Raises:
         DataError: naming the file and, where there is one, the row and column.
+        UsageError: the problem has more than two labels.
     """
+    problem.check_binary()
     columns = Columns(problem.features, [*_id(problem), problem.target])
     frame = _joined(_parts(path, problem, columns, "train.csv", partial(_labelled, problem)), problem)
     _refuse_repeated(path, frame.ids)
@@ -117,7 +127,7 @@ def _joined(parts: Iterator[Frame], problem: Problem) -> Frame:
 
 def _labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
     rows = _rows(problem, batch)
-    return Frame(rows.ids, rows.features, _target(problem, batch), problem)
+    return Frame(rows.ids, rows.features, targets(problem, batch), problem)
 
 
 def _rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
@@ -148,10 +158,14 @@ def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
     return features
 
 
-def _target(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.int8]:
-    """Labels as 0 and 1."""
+def targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.int8]:
+    """Labels as their places among the problem's, shape (rows,).
+
+    Raises:
+        BadRow: naming the first label that is none of them.
+    """
     spelled = [label or "" for label in batch[problem.target].to_pylist()]
-    codes = dict(zip(problem.labels, (0, 1), strict=True))
+    codes = {label: place for place, label in enumerate(problem.labels)}
     target = np.array([codes.get(label, -1) for label in spelled], np.int8)
     if (target < 0).any():
         row = int(np.argmin(target))

@@ -5,7 +5,7 @@ import math
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,7 +35,7 @@ PROBLEM_TYPES = {"labels": list, "criterion": dict}
 LIST = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]")
 """A list of numbers, each on a line of its own."""
 
-MAX_BYTES = {".ubj": 1 << 30, ".json": 1 << 26, ".md": 1 << 26}
+MAX_BYTES = {".ubj": 1 << 30, ".npz": 1 << 30, ".json": 1 << 26, ".md": 1 << 26}
 """How large each kind of file may be, many times what any model needs; larger ones are not read to be refused."""
 
 
@@ -45,7 +45,8 @@ class Manifest:
 
     Attributes:
         problem: with its features in the order the model sees them.
-        threshold: the label is 1 where the probability reaches it; in [0, 1], or `MAX_THRESHOLD`.
+        threshold: the label is 1 where the probability reaches it; in [0, 1], or `MAX_THRESHOLD`; none where the label
+            is the most probable of several.
         metrics: what the evaluation found; `MEASURED_AT` in it, where the threshold was moved since.
         data: what the model was trained on.
         versions: of the libraries that made it.
@@ -53,11 +54,11 @@ class Manifest:
     """
 
     problem: Problem
-    threshold: float
+    threshold: float | None
     metrics: Mapping[str, Any]
     data: Mapping[str, Any]
     versions: Mapping[str, str]
-    files: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -71,7 +72,8 @@ class Manifest:
         _check_types(path, document, TYPES)
         _check_types(path, document["problem"], PROBLEM_TYPES)
         _check_versions(path, document["versions"])
-        problem, threshold = _problem(path, document), _threshold(path, document, "threshold")
+        problem = _problem(path, document)
+        threshold = _threshold(path, document, "threshold") if "threshold" in document else None
         if MEASURED_AT in document["metrics"]:
             _threshold(path, document["metrics"], MEASURED_AT)
         return cls(problem, threshold, *(document[key] for key in ("metrics", "data", "versions", "files")))
@@ -86,7 +88,7 @@ class Manifest:
             "format_version": FORMAT_VERSION,
             "problem": _described(self.problem),
             "features": self.problem.features,
-            "threshold": self.threshold,
+            **({} if self.threshold is None else {"threshold": self.threshold}),
             "metrics": self.metrics,
             "data": self.data,
             "versions": self.versions,
@@ -164,6 +166,8 @@ def _described(problem: Problem) -> dict[str, Any]:
         raise ArtifactError(f"A model folder cannot hold the criterion {name}; expected {' or '.join(CRITERIA)}.")
     fields = asdict(problem)
     del fields["features"]
+    if problem.group is None:
+        del fields["group"]
     return fields | {"criterion": {"name": name, **fields["criterion"]}}
 
 

@@ -1,0 +1,155 @@
+"""A linear model over a text's n-grams: texts in, the probability of each class out.
+
+What scikit-learn's `TfidfVectorizer` (binary) and a linear classifier answer, without importing either, and many times
+as fast for few texts.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.errors import ArtifactError
+from tabserve.scoring import Scores
+from tabserve.text import parts, wholes, words
+
+KNOWN_WORDS = 1 << 14
+"""Words whose parts are remembered: most texts are made of few."""
+
+MAX_BYTES = 1 << 30
+"""How large a model file may be once it is unpacked."""
+
+ARRAYS = {"grams": (np.uint8, 1), "weights": (np.float32, 2), "squares": (np.float32, 1), "intercept": (np.float64, 1)}
+"""What a model file holds, beside the temperature: each array's type and number of dimensions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A linear model over n-grams.
+
+    A text is the set of its known n-grams, each weighted by its inverse document frequency, as a vector of length 1.
+
+    Attributes:
+        grams: the known ones.
+        weights: of each gram for each class, times its inverse document frequency; float32, shape (grams, classes).
+        squares: of the inverse document frequencies, float32, shape (grams,).
+        intercept: float64, shape (classes,).
+        temperature: what margins are divided by before they become probabilities (Guo et al., ICML 2017).
+    """
+
+    grams: tuple[str, ...]
+    weights: NDArray[np.float32]
+    squares: NDArray[np.float32]
+    intercept: NDArray[np.float64]
+    temperature: float = 1.0
+    _columns: "_Columns" = field(init=False, repr=False)
+    _table: NDArray[np.float64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Put weights and squares side by side, below them a row of zeros that stands in every text."""
+        table = np.zeros((len(self.grams) + 1, self.weights.shape[1] + 1))
+        table[:-1, :-1], table[:-1, -1] = self.weights, self.squares
+        object.__setattr__(self, "_table", table)
+        object.__setattr__(self, "_columns", _Columns(self.grams))
+
+    def margins(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """How far each text is on each class's side, shape (texts, classes); the intercept alone for unknown words."""
+        found = [self._columns.of(text) for text in texts]
+        starts = np.cumsum([0, *map(len, found[:-1])])
+        sums = np.add.reduceat(self._table[list(chain.from_iterable(found))], starts)
+        length = np.sqrt(sums[:, -1:])
+        return sums[:, :-1] / np.where(length > 0, length, 1) + self.intercept
+
+    def score(self, texts: Iterable[str]) -> Scores:
+        """The most probable class of each text, at least one, and the probability of every class."""
+        margins = self.margins(texts)
+        return Scores(softmax(margins / self.temperature).astype(np.float32), margins.argmax(axis=1))
+
+    def written(self) -> bytes:
+        """A model file: numpy's format, of plain arrays alone."""
+        file, grams = io.BytesIO(), np.frombuffer("\n".join(self.grams).encode(), np.uint8)
+        np.savez_compressed(
+            file,
+            grams=grams,
+            weights=self.weights,
+            squares=self.squares,
+            intercept=self.intercept,
+            temperature=np.float64(self.temperature),
+        )
+        return file.getvalue()
+
+
+def softmax(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities that rise with the margins, each row's sum 1."""
+    powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def read(path: Path, model: bytes, classes: int) -> Linear:
+    """The model that a model file holds.
+
+    Args:
+        path: what a refusal calls the file.
+        model: its bytes.
+        classes: how many it must know.
+
+    Raises:
+        ArtifactError: it is no such file, or its arrays do not belong together.
+    """
+    try:
+        arrays = _arrays(model)
+        grams = tuple(arrays["grams"].tobytes().decode().split("\n"))
+    except (ValueError, OSError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"{path} is not a model of n-grams ({error}); copy or train the model again.") from error
+    temperature = float(arrays["temperature"])
+    shapes = [arrays[name].shape for name in ("weights", "squares", "intercept")]
+    if shapes != [(len(grams), classes), (len(grams),), (classes,)] or len(set(grams)) < len(grams):
+        raise ArtifactError(f"{path} does not hold weights of {len(grams)} different n-grams for {classes} classes.")
+    if not all(np.isfinite(array).all() for array in arrays.values()) or not temperature > 0:
+        raise ArtifactError(f"{path} holds weights that are not finite, or a temperature that is not above 0.")
+    return Linear(grams, arrays["weights"], arrays["squares"], arrays["intercept"], temperature)
+
+
+def _arrays(model: bytes) -> Mapping[str, NDArray[Any]]:
+    """The file's arrays, each of its type; nothing is unpickled.
+
+    Raises:
+        ValueError: one of them is of another type, or all together are too large.
+    """
+    with zipfile.ZipFile(io.BytesIO(model)) as archive:
+        if (size := sum(member.file_size for member in archive.infolist())) > MAX_BYTES:
+            raise ValueError(f"it unpacks to {size} bytes")
+    with np.load(io.BytesIO(model), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in (*ARRAYS, "temperature")}
+    for name, (kind, dimensions) in {**ARRAYS, "temperature": (np.float64, 0)}.items():
+        if arrays[name].dtype != kind or arrays[name].ndim != dimensions:
+            raise ValueError(f"its {name} are {arrays[name].dtype} of {arrays[name].ndim} dimensions")
+    return arrays
+
+
+class _Columns:
+    """The numbers of a text's n-grams among those that are known."""
+
+    def __init__(self, grams: tuple[str, ...]) -> None:
+        self._known = {gram: column for column, gram in enumerate(grams)}
+        self._everywhere = len(grams)
+        self._parts = lru_cache(KNOWN_WORDS)(self._known_parts)
+
+    def of(self, text: str) -> list[int]:
+        """In ascending order, whatever the text's: the sum over them is then the same to the bit."""
+        found, known = words(text), self._known
+        columns = {known[gram] for gram in wholes(found) if gram in known}
+        for word in found:
+            columns.update(self._parts(word))
+        columns.add(self._everywhere)
+        return sorted(columns)
+
+    def _known_parts(self, word: str) -> tuple[int, ...]:
+        return tuple(self._known[part] for part in parts(word) if part in self._known)

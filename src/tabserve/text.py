@@ -1,0 +1,56 @@
+"""A text in, its n-grams out: the same in training as in serving."""
+
+import re
+import unicodedata
+from itertools import pairwise
+
+WORD = re.compile(r"\w+")
+
+WHOLE = "="
+"""What stands before whole words, so that none of them is taken for a part of one."""
+
+PARTS = range(2, 6)
+"""Characters in the parts of a word; the spaces around it are among them."""
+
+LONGEST = 40
+"""Characters of a word that its parts are taken from; what is longer is no word of any language."""
+
+
+def normalised(text: str) -> str:
+    """The text without case, accents and the many ways in which Unicode writes the same.
+
+    Compatibility forms as one (NFKC), then case folded, then decomposed (NFKD), and the marks dropped
+    (https://www.unicode.org/reports/tr15/).
+    """
+    if text.isascii():  # the same, several times as fast
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(letter for letter in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(letter))
+
+
+def words(text: str) -> list[str]:
+    """Its words, normalised; none in a text that has neither a letter nor a digit."""
+    return WORD.findall(normalised(text))
+
+
+def wholes(found: list[str]) -> list[str]:
+    """Words, and the pairs of neighbours among them, as n-grams."""
+    pairs = [f"{WHOLE}{one} {other}" for one, other in pairwise(found)]
+    return [WHOLE + word for word in found] + pairs
+
+
+def parts(word: str) -> list[str]:
+    """The parts of a word, as n-grams."""
+    spaced = f" {word[:LONGEST]} "
+    return [spaced[start : start + size] for size in PARTS for start in range(len(spaced) - size + 1)]
+
+
+def word_grams(text: str) -> list[str]:
+    """A text's n-grams of whole words."""
+    return wholes(words(text))
+
+
+def grams(text: str) -> list[str]:
+    """A text's n-grams of whole words, and of their parts."""
+    found = words(text)
+    return wholes(found) + [part for word in found for part in parts(word)]
