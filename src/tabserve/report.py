@@ -13,6 +13,9 @@ from tabserve.selection import Candidate, Outcome, Selection
 
 TITLES = {
     "f1": "F1",
+    "macro_f1": "macro F1",
+    "macro_minus_cost": "macro minus cost",
+    "accuracy": "accuracy",
     "minus_cost": "minus cost",
     "f1_at_half": "F1 at 0.5",
     "precision": "precision",
