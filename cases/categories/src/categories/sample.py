@@ -30,7 +30,7 @@ MISLISTED = 0.055
 VAGUE = 0.08
 """Share of titles that hardly say what is sold."""
 
-HABIT = 0.55
+HABIT = 0.65
 """How often a seller takes a thing, a form, a theme or a tag again."""
 
 REPEATED = 0.1
@@ -42,7 +42,7 @@ WORDY, TALKATIVE = 0.25, 0.1
 MISTYPED = 0.03
 """Share of titles with a typing mistake."""
 
-MORE_TAGS = 2.4
+MORE_TAGS = 4
 """Mean number of tags beside the first; most have several words."""
 
 
@@ -126,7 +126,7 @@ class Spelling(NamedTuple):
     def drawn(cls, rng: Random) -> "Spelling":
         """Some seller's way of writing."""
         case = rng.choices((_capitals, _capital, str.upper, str.lower), (48, 40, 8, 4))[0]
-        return cls(case, rng.random() < 0.6, rng.random() < 0.12, rng.random() < 0.1)
+        return cls(case, rng.random() < 0.7, rng.random() < 0.12, rng.random() < 0.07)
 
     def of(self, text: str, rng: Random) -> str:
         """A text as this seller writes it, without words said twice in a row."""
@@ -163,7 +163,8 @@ class Seller:
             category = _any_category(self.rng)
         title = self.usual("title", lambda: self._title(category), REPEATED)
         count = 1 + int(self.rng.expovariate(1 / MORE_TAGS))
-        return title, " ".join(self.usual("tag", lambda: self._tag(category)) for _ in range(count))
+        tags = [self.usual("tag", lambda: self._tag(category)) for _ in range(count)]
+        return title, " ".join(dict.fromkeys(tags))
 
     def _title(self, category: str) -> str:
         text = self._form(category).format_map(Words(self, category))
@@ -175,7 +176,7 @@ class Seller:
     def _form(self, category: str) -> str:
         """A title to be filled in."""
         if self.rng.random() < VAGUE:
-            return self.rng.choice(vocabulary().vague)
+            return self.usual("vague form", lambda: self.rng.choice(vocabulary().vague))
         form = self.usual(f"form {category}", lambda: self.rng.choice(vocabulary().kinds[category].forms))
         more = self.rng.randint(1, 3) if self._wordy else int(self.rng.random() < TALKATIVE)
         return " ".join([form, *self.rng.sample(vocabulary().additions, more)])
@@ -224,7 +225,8 @@ def mistyped(text: str, rng: Random) -> str:
         return text
     at = rng.randrange(2, len(text) - 2)
     before, letter, following, after = text[:at], text[at], text[at + 1], text[at + 2 :]
-    return before + rng.choice((following, letter + letter + following, following + letter)) + after
+    typed = before + rng.choice((following, letter + letter + following, following + letter)) + after
+    return " ".join(typed.split())
 
 
 def unaccented(text: str) -> str:
