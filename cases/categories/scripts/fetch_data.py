@@ -45,9 +45,9 @@ PIECE_BYTES = 1 << 20
 EPILOG = """example:
   python cases/categories/scripts/fetch_data.py        data/products.csv from where the challenge's document says
 
-Whose data it is says nothing of a licence, so keep the file to yourself. A file that is already there is checked and
-kept. exit codes: 0 there, 1 not enough memory, 2 wrong option, 3 not reached or not as expected, 130 Ctrl-C, 143 SIGTERM;
-the file appears whole or not at all
+No licence is stated for these data: do not pass them on. A file that is already there is checked and kept.
+exit codes: 0 there, 1 not enough memory, 2 wrong option, 3 not reached or not as expected, 130 Ctrl-C, 143 SIGTERM; the
+file appears whole or not at all
 """
 
 
@@ -92,7 +92,13 @@ def parsed() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--address", default=ADDRESS, metavar="URL", help="where to ask (default: %(default)s)")
-    add("--out", type=Path, default=Path("data/products.csv"), metavar="FILE", help="csv to write (default: %(default)s)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("data/products.csv"),
+        metavar="FILE",
+        help="csv to write (default: %(default)s)",
+    )
     return parser.parse_args()
 
 

@@ -57,12 +57,13 @@ class Shop(BaseHTTPRequestHandler):
 def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Shop], str]]:
     """A server of this machine, which answers by `reply`, and its address."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    handler = type("OneShop", (Shop,), {"begun": Event(), "leave": Event()})
+    leave = Event()
+    handler: type[Shop] = type("OneShop", (Shop,), {"begun": Event(), "leave": leave})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield handler, f"http://127.0.0.1:{server.server_port}/table.csv"
-        handler.leave.set()
+        leave.set()
         server.shutdown()
         thread.join(20)
 

@@ -1,9 +1,7 @@
 """The synthetic products resemble a marketplace's in what makes the task hard, and none of them is real."""
 
-import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +9,10 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
-from categories.sample import LONGEST, Kind, ending, mistyped, products, vocabulary
+from categories.sample import LONGEST, ending, products, vocabulary
 
 ROWS = 8_000
 
@@ -100,7 +98,7 @@ def test_titles_are_spelled_in_many_ways(drawn: pd.DataFrame) -> None:
 def test_some_titles_repeat_and_a_few_contradict(drawn: pd.DataFrame) -> None:
     """A tenth occurred before; one in fifty or fewer stands in two categories."""
     repeated = drawn["title"].duplicated().mean()
-    contradicting = (drawn.groupby("title")["category"].nunique() > 1).mean()
+    contradicting = drawn.groupby("title")["category"].agg(lambda of_one: len(set(of_one)) > 1).mean()
     assert 0.05 < repeated < 0.2
     assert 0.003 < contradicting < 0.03
 
@@ -109,7 +107,7 @@ def test_tags_are_a_few_plain_words(drawn: pd.DataFrame) -> None:
     """In lower case and without accents, four or five on average."""
     tags = drawn["concatenated_tags"]
     assert plain(tags).equals(tags)
-    assert 3.5 < tags.str.split().str.len().mean() < 6.5
+    assert 3.5 < (tags.str.count(" ") + 1).mean() < 6.5
 
 
 # How hard it is.
@@ -148,19 +146,24 @@ def test_no_rule_by_the_first_word_solves_it(drawn: pd.DataFrame) -> None:
     assert 0.45 < accuracy_score(drawn["category"][~known], guessed) < 0.75
 
 
-def model() -> Any:
+def model() -> Pipeline:
     """Words and pieces of words, weighed by a linear support vector machine."""
     words = TfidfVectorizer(ngram_range=(1, 2), strip_accents="unicode", sublinear_tf=True)
-    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2, strip_accents="unicode", sublinear_tf=True)
+    pieces = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(2, 5), min_df=2, strip_accents="unicode", sublinear_tf=True
+    )
     return make_pipeline(make_union(words, pieces), LinearSVC(C=0.5))
 
 
 @pytest.fixture(scope="module")
 def guesses(drawn: pd.DataFrame) -> dict[str, pd.Series]:
     """What that model says of titles it has not seen: of unknown sellers, and of any."""
-    splits = {"seller": GroupKFold(3), "row": KFold(3, shuffle=True, random_state=0)}
+    splits = {
+        "seller": GroupKFold(3).split(drawn, groups=drawn["seller_id"]),
+        "row": KFold(3, shuffle=True, random_state=0).split(drawn),
+    }
     return {
-        name: cross_val_predict(model(), drawn["title"], drawn["category"], groups=drawn["seller_id"], cv=split)
+        name: cross_val_predict(model(), drawn["title"], drawn["category"], cv=list(split))
         for name, split in splits.items()
     }
 
@@ -186,7 +189,7 @@ def test_a_split_by_row_flatters(drawn: pd.DataFrame, guesses: dict[str, pd.Seri
 def test_every_form_can_be_filled_in(name: str) -> None:
     """Its places are words of the category; every one that stands alone has three letters."""
     kind = vocabulary().kinds[name]
-    places = {place: "word" for place in ("thing", "o", *kind.words)}
+    places = dict.fromkeys(("thing", "o", *kind.words), "word")
     for form in (*kind.forms, *vocabulary().vague, *vocabulary().additions):
         assert form.format_map(places)
     assert min(map(len, (*kind.things, *kind.words["theme"], *kind.words["occasion"]))) >= 3
@@ -194,8 +197,22 @@ def test_every_form_can_be_filled_in(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("thing", "expected"),
-    [("caneca mágica", "a"), ("copo", "o"), ("alianças", "as"), ("porta retrato", "o"), ("tag", "a"), ("brincos", "os")],
+    [
+        ("caneca mágica", "a"),
+        ("copo", "o"),
+        ("alianças", "as"),
+        ("porta retrato", "o"),
+        ("tag", "a"),
+        ("brincos", "os"),
+    ],
 )
 def test_an_adjective_agrees_with_its_thing(thing: str, expected: str) -> None:
     """By the ending of its first word."""
     assert ending(thing) == expected
+
+
+def test_no_title_is_a_real_one_but_by_chance(shared: Path, drawn: pd.DataFrame) -> None:
+    """Fewer than one in a hundred, and those name common things in two or three words."""
+    real = set(pd.read_csv(shared / "data/elo7/elo7_products_29801.csv")["title"].str.lower())
+    titles = set(drawn["title"].str.lower())
+    assert len(titles & real) < 0.01 * len(titles)

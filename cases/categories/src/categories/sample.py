@@ -24,7 +24,7 @@ SELLER_LOCATION, SELLER_SCALE = 0.09, 1.42
 STRAYING = 0.12
 """Share of products that are listed by any seller, whatever else that one sells."""
 
-MISLISTED = 0.055
+MISLISTED = 0.08
 """Share of products that are listed in another category than their own."""
 
 VAGUE = 0.08
@@ -36,7 +36,7 @@ HABIT = 0.65
 REPEATED = 0.1
 """How often a seller takes a whole title again, be it in another category."""
 
-WORDY, TALKATIVE = 0.25, 0.1
+WORDY, TALKATIVE = 0.2, 0.2
 """Share of sellers who add to every title, and how often the others do."""
 
 MISTYPED = 0.03
@@ -213,7 +213,7 @@ def thing(kind: Kind, rng: Random) -> str:
 
 def ending(thing: str) -> str:
     """The last letters of an adjective that agrees with a thing: o, a, os or as."""
-    first = thing.split()[0]
+    first = thing.split(maxsplit=1)[0]
     feminine = first.rstrip("s").endswith("a") and first not in vocabulary().masculine
     gender = "a" if feminine or first in vocabulary().feminine else "o"
     return gender + "s" * first.endswith("s")
