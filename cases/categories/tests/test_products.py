@@ -214,7 +214,7 @@ def test_an_adjective_agrees_with_its_thing(thing: str, expected: str) -> None:
 
 
 def test_no_title_is_a_real_one_but_by_chance(shared: Path, drawn: pd.DataFrame) -> None:
-    """Fewer than one in a hundred, and those name common things in two or three words."""
+    """Fewer than one in a hundred, regardless of case."""
     real = set(pd.read_csv(shared / "data/elo7/elo7_products_29801.csv")["title"].str.lower())
     titles = set(drawn["title"].str.lower())
     assert len(titles & real) < 0.01 * len(titles)

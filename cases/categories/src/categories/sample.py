@@ -2,6 +2,8 @@
 
 No title belongs to anybody. A seller keeps to few categories, things and themes and to one way of spelling, so that
 rows of one seller resemble each other: a split by row also measures how well sellers are recognised.
+
+The noise below is set so that a linear model does about as well as on real titles; that it does is no finding.
 """
 
 import tomllib
