@@ -183,7 +183,7 @@ def test_a_selection_without_an_xgboost_model_has_no_winner(numbered: Frame) -> 
     """The best of all is known all the same."""
     found = select(numbered, [BAYES, SCALED])
     assert found.best.candidate.name in {"bayes", "scaled"}
-    with pytest.raises(UsageError, match="None of bayes, scaled ends as an XGBoost model"):
+    with pytest.raises(UsageError, match="None of bayes, scaled ends as a model that a folder can hold"):
         found.refit()
 
 

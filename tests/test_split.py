@@ -40,7 +40,7 @@ def test_every_row_is_either_developed_on_or_held_out(frame: Frame) -> None:
     try:
         development, holdout = hold_out(frame)
     except DataError as error:
-        assert "The smaller class has" in str(error)  # noqa: PT017  both outcomes are right, each for its tables
+        assert "The smallest class has" in str(error)  # noqa: PT017  both outcomes are right, each for its tables
         return
     assert sorted(named(development) + named(holdout), key=int) == frame.ids.tolist()
     assert min(np.bincount(development.target, minlength=2)) >= frame.problem.folds
@@ -64,7 +64,9 @@ def test_too_few_rows_of_a_class_are_counted(positives: int, folds: int) -> None
     if positives >= needed:
         assert hold_out(frame).development.target.sum() >= folds
     else:
-        said = f"The smaller class has {positives} rows; {folds} folds beside a hold-out of 20% need at least {needed};"
+        said = (
+            f"The smallest class has {positives} rows; {folds} folds beside a hold-out of 20% need at least {needed};"
+        )
         with pytest.raises(DataError, match=said):
             hold_out(frame)
 

@@ -281,7 +281,7 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
     ),
     "fewer positives than folds": (
         with_positives(4),
-        "The smaller class has 4 rows; 5 folds beside a hold-out of 20% need at least 7;",
+        "The smallest class has 4 rows; 5 folds beside a hold-out of 20% need at least 7;",
     ),
     "duplicate ID_code": (cell(2, "ID_code", "train_0"), "has the id 'train_0' 2 times; every row needs an id"),
 }
@@ -307,7 +307,10 @@ def test_a_bad_table_ends_in_one_sentence(
     ("options", "said"),
     [
         (["--candidates", "xgbost-stumps"], "There is no candidate 'xgbost-stumps'; did you mean 'xgboost-stumps'?"),
-        (["--candidates", "dummy"], "None of dummy ends as an XGBoost model, which is what is served; add one."),
+        (
+            ["--candidates", "dummy"],
+            "None of dummy ends as a model that a folder can hold (of XGBoost, over numbers); add one.",
+        ),
         (["--rows", "0"], "argument --rows: expected a whole number of at least 1, not '0'"),
         (["--rows", "many"], "argument --rows: expected a whole number of at least 1, not 'many'"),
         (["--jobs", "0"], "argument --jobs: expected a whole number from 1 to 1024, not '0'"),
@@ -333,7 +336,7 @@ def test_too_few_rows_are_counted(rows: str, train: Callable[..., Ended], tmp_pa
     """Also when they are drawn from the sample."""
     ended = train("--rows", rows, *QUICK, "--out", tmp_path / "model")
     assert (ended.code, ended.output) == (3, "")
-    assert "The smaller class has" in ended.error
+    assert "The smallest class has" in ended.error
 
 
 def test_more_rows_than_fit_into_memory_are_refused_before_any_work(

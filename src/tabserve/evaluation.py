@@ -79,14 +79,14 @@ def intervals(
     A difference that is measured within a draw is a paired one: both of its sides see the same rows.
 
     Args:
-        target: 0 or 1, shape (rows,); draws without one of the classes are drawn again.
+        target: the place of each row's class, shape (rows,); draws without one of the classes are drawn again.
         measured: from the positions of rows to what is measured on these.
         seed: of the draws; the same seed and target give the same draws, whatever is measured.
     """
-    rng, drawn = np.random.default_rng(seed), list[list[float]]()
+    rng, drawn, classes = np.random.default_rng(seed), list[list[float]](), int(target.max()) + 1
     while len(drawn) < RESAMPLES:
         rows = rng.integers(len(target), size=len(target))
-        if 0 < target[rows].sum() < len(rows):
+        if np.bincount(target[rows], minlength=classes).all():
             drawn.append(list(measured(rows).values()))
     tail = (1 - CONFIDENCE) / 2
     bounds = np.quantile(drawn, [tail, 1 - tail], axis=0)

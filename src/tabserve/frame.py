@@ -64,7 +64,7 @@ def read(path: Path, problem: Problem) -> Frame:
     """
     problem.check_binary()
     columns = Columns(problem.features, [*_id(problem), problem.target])
-    frame = _joined(_parts(path, problem, columns, "train.csv", partial(_labelled, problem)), problem)
+    frame = _joined(parts(path, problem, columns, "train.csv", partial(_labelled, problem)), problem)
     _refuse_repeated(path, frame.ids)
     _refuse_one_class(path, frame)
     return frame
@@ -81,7 +81,7 @@ def stream(path: Path, problem: Problem) -> Iterator[Rows]:
         DataError: naming the file and, where there is one, the row and column.
     """
     columns = Columns(problem.features, _id(problem), [problem.target])
-    yield from _parts(path, problem, columns, "test.csv", partial(_rows, problem))
+    yield from parts(path, problem, columns, "test.csv", partial(_rows, problem))
 
 
 def has_target(path: Path, problem: Problem) -> bool:
@@ -97,10 +97,14 @@ def _id(problem: Problem) -> list[str]:
     return [problem.id] if problem.id else []
 
 
-def _parts(
+def parts(
     path: Path, problem: Problem, columns: Columns, member: str, convert: Callable[[pa.RecordBatch], Part]
 ) -> Iterator[Part]:
-    """A table, a batch at a time; rows without an id are numbered over all of them."""
+    """A table, a batch at a time; rows without an id are numbered over all of them.
+
+    Raises:
+        DataError: naming the file and, where there is one, the row and column.
+    """
     seen = 0
     for part in batches(path, columns, member, convert):
         yield part if problem.id else replace(part, ids=_numbers(seen, len(part)))
@@ -113,16 +117,16 @@ def _numbers(start: int, rows: int) -> NDArray[np.object_]:
     return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
 
 
-def _joined(parts: Iterator[Frame], problem: Problem) -> Frame:
+def _joined(found: Iterator[Frame], problem: Problem) -> Frame:
     """One frame of many, in memory that holds their features once: the array grows where it is."""
-    features, ids, target = np.empty((0, len(problem.features)), np.float32), [], []
-    for part in parts:
+    features, names, target = np.empty((0, len(problem.features)), np.float32), [], []
+    for part in found:
         above = len(features)
         features.resize((above + len(part), features.shape[1]), refcheck=False)
         features[above:] = part.features
-        ids.append(part.ids)
+        names.append(part.ids)
         target.append(part.target)
-    return Frame(np.concatenate(ids), features, np.concatenate(target), problem)
+    return Frame(np.concatenate(names), features, np.concatenate(target), problem)
 
 
 def _labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
@@ -131,16 +135,30 @@ def _labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
 
 
 def _rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
-    return Rows(_ids(problem, batch), _features(problem, batch))
+    return Rows(ids(problem, batch), _features(problem, batch))
 
 
-def _ids(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
+def ids(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
+    """What the rows are called, shape (rows,).
+
+    Raises:
+        BadRow: naming the first row without an id.
+    """
     if not problem.id:
-        return np.empty(len(batch), np.object_)  # `_parts` knows their numbers
-    ids = np.array(batch[problem.id].to_pylist(), np.object_)  # `to_numpy` imports pandas first
-    if not ids.all():
-        raise bad_cell(int(np.argmin(ids.astype(bool))), problem.id, "an id", "an empty cell")
-    return ids
+        return np.empty(len(batch), np.object_)  # `parts` knows their numbers
+    return filled(batch, problem.id, "an id")
+
+
+def filled(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object_]:
+    """A column of texts, none of which is empty, shape (rows,).
+
+    Raises:
+        BadRow: naming the first that is.
+    """
+    texts = np.array(batch[name].to_pylist(), np.object_)  # `to_numpy` imports pandas first
+    if not texts.all():
+        raise bad_cell(int(np.argmin(texts.astype(bool))), name, expected, "an empty cell")
+    return texts
 
 
 def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:

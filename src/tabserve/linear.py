@@ -67,10 +67,14 @@ class Linear:
         length = np.sqrt(sums[:, -1:])
         return sums[:, :-1] / np.where(length > 0, length, 1) + self.intercept
 
+    def probability(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """Of each class, shape (texts, classes)."""
+        return softmax(self.margins(texts) / self.temperature)
+
     def score(self, texts: Iterable[str]) -> Scores:
         """The most probable class of each text, at least one, and the probability of every class."""
-        margins = self.margins(texts)
-        return Scores(softmax(margins / self.temperature).astype(np.float32), margins.argmax(axis=1))
+        probability = self.probability(texts)
+        return Scores(probability.astype(np.float32), probability.argmax(axis=1))
 
     def written(self) -> bytes:
         """A model file: numpy's format, of plain arrays alone."""
@@ -112,8 +116,11 @@ def read(path: Path, model: bytes, classes: int) -> Linear:
     shapes = [arrays[name].shape for name in ("weights", "squares", "intercept")]
     if shapes != [(len(grams), classes), (len(grams),), (classes,)] or len(set(grams)) < len(grams):
         raise ArtifactError(f"{path} does not hold weights of {len(grams)} different n-grams for {classes} classes.")
-    if not all(np.isfinite(array).all() for array in arrays.values()) or not temperature > 0:
-        raise ArtifactError(f"{path} holds weights that are not finite, or a temperature that is not above 0.")
+    finite = all(np.isfinite(array).all() for array in arrays.values())
+    if not finite or not temperature > 0 or (arrays["squares"] < 0).any():
+        raise ArtifactError(
+            f"{path} holds weights that are not finite, a negative square, or a temperature that is not above 0."
+        )
     return Linear(grams, arrays["weights"], arrays["squares"], arrays["intercept"], temperature)
 
 

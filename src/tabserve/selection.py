@@ -16,10 +16,10 @@ from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 from tqdm import tqdm
 
 from tabserve.errors import UsageError
-from tabserve.evaluation import measures
 from tabserve.frame import Frame
+from tabserve.judge import Judge, by_threshold
 from tabserve.split import fold_numbers
-from tabserve.threshold import choose, cross_fitted
+from tabserve.threshold import choose
 
 GRID_SHARE = 0.25
 """Share of a fold's training rows that each point of a grid is fitted on; as many others compare them."""
@@ -41,8 +41,8 @@ class Candidate:
 
     @property
     def servable(self) -> bool:
-        """Whether it ends as an XGBoost booster, which a model folder can hold."""
-        return hasattr(self.estimator, "get_booster")
+        """Whether it ends as what a model folder can hold, an XGBoost booster or a linear model over n-grams."""
+        return hasattr(self.estimator, "get_booster") or hasattr(self.estimator, "get_linear")
 
     def fit(self, frame: Frame) -> ClassifierMixin:
         """Fit a fresh clone on every row of the frame, its grid chosen by average precision on a part of them."""
@@ -63,7 +63,7 @@ def servable(candidates: Sequence[Candidate]) -> list[Candidate]:
     found = [candidate for candidate in candidates if candidate.servable]
     if not found:
         names = ", ".join(candidate.name for candidate in candidates)
-        raise UsageError(f"None of {names} ends as an XGBoost model, which is what is served; add one.")
+        raise UsageError(f"None of {names} ends as a model that a folder can hold (of XGBoost, over numbers); add one.")
     return found
 
 
@@ -73,8 +73,9 @@ class Outcome:
 
     Attributes:
         candidate: the one.
-        probability: out-of-fold, of the positive class, shape (rows,).
-        measures: one row per fold, one column per measure; the threshold is cross-fitted.
+        probability: out-of-fold, of the positive class, shape (rows,); of more than two, of each, (rows, classes).
+        measures: one row per fold, one column per measure, the criterion first; what was chosen for it (a threshold, a
+            temperature) is cross-fitted.
         chosen: the grid's choice in each fold.
         trees: in the booster of each fold; empty for what is no booster.
         seconds: fit time of each fold.
@@ -129,15 +130,16 @@ class Selection:
         return booster
 
     def _mean(self, outcome: Outcome) -> float:
-        return float(outcome.measures[self.frame.problem.criterion.name].mean())
+        return float(outcome.measures.iloc[:, 0].mean())
 
 
-def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
+def select(frame: Frame, candidates: Sequence[Candidate], judge: Judge = by_threshold) -> Selection:
     """Fit every candidate on every fold's training rows and measure it on the rows held out; shows progress.
 
     Args:
         frame: the development rows.
         candidates: each with a name of its own; at least one that is `servable`, if a winner is wanted.
+        judge: how they are told apart.
 
     Raises:
         UsageError: two candidates share a name, or one cannot learn from the missing values that the rows have.
@@ -147,30 +149,31 @@ def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
         raise UsageError(f"More than one candidate is named {repeated[0]!r}; every candidate needs a name of its own.")
     fold = fold_numbers(frame)
     with tqdm(total=len(candidates) * frame.problem.folds, unit="fit", disable=None) as progress:
-        outcomes = {candidate.name: _outcome(candidate, frame, fold, progress) for candidate in candidates}
+        outcomes = {candidate.name: _outcome(candidate, frame, fold, judge, progress) for candidate in candidates}
     return Selection(frame, fold, outcomes)
 
 
-def _outcome(candidate: Candidate, frame: Frame, fold: NDArray[np.int64], progress: "tqdm[Any]") -> Outcome:
-    probability, fitted, seconds = np.empty(len(frame)), [], []
+def _outcome(
+    candidate: Candidate, frame: Frame, fold: NDArray[np.int64], judge: Judge, progress: "tqdm[Any]"
+) -> Outcome:
+    answers, fitted, seconds = [], [], []
     progress.set_description(candidate.name)
     for number in range(frame.problem.folds):
         start, held_out = time.perf_counter(), fold == number
         with _missing_values_refused(candidate):
             fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
             seconds.append(time.perf_counter() - start)
-            probability[held_out] = _answers(fitted[-1], frame.features[held_out])
+            answers.append(judge.probability(_on_one_thread(fitted[-1]), frame.features[held_out]))
         progress.update()
     chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
-    trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if candidate.servable]
-    return Outcome(candidate, probability, _measured(frame, probability, fold), chosen, trees, seconds)
+    trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if hasattr(estimator, "get_booster")]
+    probability = np.concatenate(answers)[np.argsort(np.argsort(fold, kind="stable"))]
+    return Outcome(candidate, probability, judge.measures(frame, probability, fold), chosen, trees, seconds)
 
 
-def _answers(estimator: ClassifierMixin, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities of the positive class, on one thread: a forest's threads add up in the order in which they end."""
-    one_thread = {name: 1 for name in estimator.get_params() if name.endswith("n_jobs")}
-    probability: NDArray[np.float64] = estimator.set_params(**one_thread).predict_proba(features)[:, 1]
-    return probability
+def _on_one_thread(estimator: ClassifierMixin) -> ClassifierMixin:
+    """So that it answers the same each time: a forest's threads add up in the order in which they end."""
+    return estimator.set_params(**{name: 1 for name in estimator.get_params() if name.endswith("n_jobs")})
 
 
 @contextmanager
@@ -185,13 +188,3 @@ def _missing_values_refused(candidate: Candidate) -> Iterator[None]:
             f"Candidate {candidate.name!r} takes no missing values, and the table has some; put an imputer before it,"
             " or leave it out."
         ) from error
-
-
-def _measured(frame: Frame, probability: NDArray[np.float64], fold: NDArray[np.int64]) -> pd.DataFrame:
-    criterion = frame.problem.criterion
-    thresholds = cross_fitted(frame.target, probability, fold, criterion)
-    rows = [fold == number for number in range(frame.problem.folds)]
-    return pd.DataFrame(
-        measures(frame.target[inside], probability[inside], threshold, criterion)
-        for inside, threshold in zip(rows, thresholds, strict=True)
-    ).rename_axis("fold")

@@ -1,11 +1,14 @@
-"""Stratified splits: development and hold-out rows, and folds; the same seed gives the same rows."""
+"""Stratified splits: development and hold-out rows, and folds; the same seed gives the same rows.
+
+Where the problem has groups, no split parts the rows of one.
+"""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from tabserve.errors import DataError
 from tabserve.frame import Frame
@@ -25,13 +28,15 @@ def hold_out(frame: Frame) -> Split:
         DataError: a class has too few rows for one in every fold and one in the hold-out.
     """
     problem = frame.problem
-    found = int(np.bincount(frame.target, minlength=2).min())
+    found, counted = _smallest(frame)
     needed = math.ceil(max(problem.folds / (1 - problem.holdout), 1 / problem.holdout))
     if found < needed:
         raise DataError(
-            f"The smaller class has {found} rows; {problem.folds} folds beside a hold-out of {problem.holdout:.0%} need"
-            f" at least {needed}; collect more, or use fewer folds."
+            f"The smallest class has {found} {counted}; {problem.folds} folds beside a hold-out of"
+            f" {problem.holdout:.0%} need at least {needed}; collect more, or use fewer folds."
         )
+    if frame.group is not None:
+        return _hold_out_groups(frame, frame.group)
     positions = np.arange(len(frame))
     development, holdout = train_test_split(
         positions, test_size=problem.holdout, stratify=frame.target, random_state=problem.seed
@@ -39,11 +44,28 @@ def hold_out(frame: Frame) -> Split:
     return Split(frame.take(development), frame.take(holdout))
 
 
+def _smallest(frame: Frame) -> tuple[int, str]:
+    """How many rows, or groups, there are of the class that has the fewest."""
+    classes = range(len(frame.problem.labels))
+    if frame.group is None:
+        return min(int((frame.target == each).sum()) for each in classes), "rows"
+    return min(len(set(frame.group[frame.target == each])) for each in classes), "groups"
+
+
+def _hold_out_groups(frame: Frame, group: NDArray[np.object_]) -> Split:
+    """One of as many folds as make about the hold-out's share."""
+    problem = frame.problem
+    splitter = StratifiedGroupKFold(max(2, round(1 / problem.holdout)), shuffle=True, random_state=problem.seed)
+    development, holdout = next(splitter.split(group, frame.target, group))
+    return Split(frame.take(development), frame.take(holdout))
+
+
 def fold_numbers(frame: Frame) -> NDArray[np.int64]:
     """The number of the fold that holds each row out, from 0; stratified by target, shape (rows,)."""
-    splitter = StratifiedKFold(frame.problem.folds, shuffle=True, random_state=frame.problem.seed)
+    kind = StratifiedKFold if frame.group is None else StratifiedGroupKFold
+    splitter = kind(frame.problem.folds, shuffle=True, random_state=frame.problem.seed)
     number = np.empty(len(frame), dtype=np.int64)
-    for fold, (_, held_out) in enumerate(splitter.split(frame.features, frame.target)):
+    for fold, (_, held_out) in enumerate(splitter.split(frame.features, frame.target, frame.group)):
         number[held_out] = fold
     return number
 
