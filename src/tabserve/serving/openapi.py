@@ -1,12 +1,22 @@
 """What REST answers, as an OpenAPI document (https://spec.openapis.org/oas/v3.1.0): its schemas are JSON Schema."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from tabserve.serving.extensions import DURATIONS
-from tabserve.serving.tensors import OUTPUTS
-from tabserve.serving.values import DATATYPES
-
-Node = dict[str, Any]
+from tabserve.serving.schema import (
+    FLAG,
+    OBJECT,
+    TEXT,
+    WHOLE,
+    Node,
+    any_of,
+    array,
+    closed_object,
+    enum,
+    open_object,
+    or_null,
+)
+from tabserve.serving.signature import OutputKind, Signature
 
 NAME, VERSION = "{model_name}", "{model_version}"
 
@@ -19,15 +29,20 @@ REFUSED = {
     503: "The queue is full, the model is not loaded yet, or the server is about to end.",
 }
 
-TEXT, WHOLE, FLAG, OBJECT = ({"type": kind} for kind in ("string", "integer", "boolean", "object"))
-
 HEAD_LENGTH = "Inference-Header-Content-Length"
 
 
-def document(*, admin: bool, name: str | None = None, version: str | None = None) -> Node:
+VALUES = {"INT64": {"type": "integer"}, "FP32": {"type": "number"}, "BYTES": {"type": "string"}}
+"""What JSON has in the place of the values of each datatype that an output may have."""
+
+
+def document(
+    signatures: Sequence[Signature], *, admin: bool, name: str | None = None, version: str | None = None
+) -> Node:
     """The document of all routes, or of those of one model or version.
 
     Args:
+        signatures: of the models that these routes answer for; where none is known, more is left open.
         admin: whether clients may load, unload and list models.
         name: of the model.
         version: of the model.
@@ -41,8 +56,8 @@ def document(*, admin: bool, name: str | None = None, version: str | None = None
             _parameter(word, "path") for word in ("model_name", "model_version") if f"{{{word}}}" in path
         ]:
             item["parameters"] = parameters
-    info = {"title": "V2 inference protocol", "version": "2.0", "description": "A binary classifier over a table."}
-    return {"openapi": "3.1.0", "info": info, "paths": filled, "components": {"schemas": _schemas()}}
+    info = {"title": "V2 inference protocol", "version": "2.0", "description": "Classifiers over tables and texts."}
+    return {"openapi": "3.1.0", "info": info, "paths": filled, "components": {"schemas": _schemas(signatures)}}
 
 
 def _paths(*, admin: bool) -> dict[str, Node]:
@@ -80,11 +95,11 @@ def _inference() -> Node:
 
 
 def _repository() -> dict[str, Node]:
-    found = _object({"name": TEXT, "state": TEXT, "reason": TEXT}, version=TEXT)
+    found = closed_object({"name": TEXT, "state": TEXT, "reason": TEXT}, version=TEXT)
     listing = {
         "summary": "The models that there are",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _object({}, ready=FLAG)}}},
-        "responses": _responses({200: _json(_list(found)), **_refused(400)}),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": closed_object({}, ready=FLAG)}}},
+        "responses": _responses({200: _json(array(found)), **_refused(400)}),
     }
     change = {"responses": _responses({200: {}, 400: {}, **_refused(404, 500)})}
     return {
@@ -94,13 +109,15 @@ def _repository() -> dict[str, Node]:
     }
 
 
-def _schemas() -> Node:
-    shape, tensors = _list(WHOLE), _list(_object({"name": TEXT, "datatype": TEXT, "shape": _list(WHOLE)}))
-    sides = _list(_object({"name": TEXT, "data_type": TEXT, "dims": shape}))
-    flagged = _or_null(OBJECT)
-    given = {"name": TEXT, "datatype": {"enum": [*DATATYPES]}, "shape": {**shape, "minItems": 1}}
+def _schemas(signatures: Sequence[Signature]) -> Node:
+    shape = array(WHOLE)
+    tensors = array(closed_object({"name": TEXT, "datatype": TEXT, "shape": shape}, parameters=OBJECT))
+    sides = array(closed_object({"name": TEXT, "data_type": TEXT, "dims": shape}, optional=FLAG))
+    flagged = or_null(OBJECT)
+    datatypes = enum(name for each in signatures for name in each.datatypes)
+    given = {"name": TEXT, "datatype": datatypes, "shape": {**shape, "minItems": 1}}
     rows = {"type": "array", "description": "Flat in row-major order, or nested as the shape says."}
-    duration = _object({"count": WHOLE, "ns": WHOLE})
+    duration = closed_object({"count": WHOLE, "ns": WHOLE})
     counts = {
         "name": TEXT,
         "version": TEXT,
@@ -108,37 +125,37 @@ def _schemas() -> Node:
         "inference_count": WHOLE,
         "execution_count": WHOLE,
     }
-    statistics = _object({**counts, "inference_stats": _object(dict.fromkeys(DURATIONS, duration))})
-    delay = _object({"max_queue_delay_microseconds": WHOLE})
+    statistics = closed_object({**counts, "inference_stats": closed_object(dict.fromkeys(DURATIONS, duration))})
+    delay = closed_object({"max_queue_delay_microseconds": WHOLE})
     batched = {"name": TEXT, "platform": TEXT, "max_batch_size": WHOLE, "input": sides, "output": sides}
-    version, threshold = _or_null(TEXT), _object({"threshold": TEXT})
-    answered = {"model_name": TEXT, "model_version": version, "id": TEXT, "parameters": threshold}
-    wanted = _or_null(_list(_open({"name": {"enum": [*OUTPUTS]}}, parameters=flagged)))
+    said = any_of(closed_object(dict.fromkeys(each.parameters, TEXT)) for each in signatures)
+    answered = {"model_name": TEXT, "model_version": or_null(TEXT), "id": TEXT, "parameters": said}
+    outputs = [output for each in signatures for output in each.outputs.items()]
+    wanted = or_null(array(open_object({"name": enum(name for name, _ in outputs)}, parameters=flagged)))
     return {
-        "Error": _object({"error": TEXT}),
-        "Server": _object({"name": TEXT, "version": TEXT, "extensions": _list(TEXT)}),
-        "Model": _object(
-            {"name": TEXT, "platform": TEXT, "versions": _list(TEXT), "inputs": tensors, "outputs": tensors},
+        "Error": closed_object({"error": TEXT}),
+        "Server": closed_object({"name": TEXT, "version": TEXT, "extensions": array(TEXT)}),
+        "Model": closed_object(
+            {"name": TEXT, "platform": TEXT, "versions": array(TEXT), "inputs": tensors, "outputs": tensors},
             parameters=OBJECT,
         ),
-        "Configuration": _object({**batched, "dynamic_batching": delay}),
-        "AllStatistics": _object({"model_stats": _list(statistics)}),
-        "Request": _open(
-            {"inputs": {**_list(_open({**given, "data": rows}, parameters=flagged)), "minItems": 1}},
-            id=_or_null(TEXT),
+        "Configuration": closed_object({**batched, "dynamic_batching": delay}),
+        "AllStatistics": closed_object({"model_stats": array(statistics)}),
+        "Request": open_object(
+            {"inputs": {**array(open_object({**given, "data": rows}, parameters=flagged)), "minItems": 1}},
+            id=or_null(TEXT),
             parameters=flagged,
             outputs=wanted,
         ),
-        "Answer": _object({**answered, "outputs": _list({"oneOf": [_output(name) for name in OUTPUTS]})}),
+        "Answer": closed_object({**answered, "outputs": array(any_of(_output(*output) for output in outputs))}),
     }
 
 
-def _output(name: str) -> Node:
+def _output(name: str, kind: OutputKind) -> Node:
     """The schema of an answered tensor."""
-    kind = OUTPUTS[name]
     shape = {"type": "array", "prefixItems": [WHOLE, {"const": kind.columns}], "items": False, "minItems": 2}
-    values = _list(WHOLE if kind.datatype.startswith("INT") else {"type": "number"})
-    return _object({"name": {"const": name}, "datatype": {"const": kind.datatype}, "shape": shape, "data": values})
+    described = {"name": {"const": name}, "datatype": {"const": kind.datatype}, "shape": shape}
+    return closed_object({**described, "data": array(VALUES[kind.datatype])})
 
 
 def _get(summary: str, responses: dict[int, Node]) -> Node:
@@ -167,21 +184,3 @@ def _of(schema: str) -> Node:
 
 def _parameter(name: str, place: str, schema: Node = TEXT) -> Node:
     return {"name": name, "in": place, "required": place == "path", "schema": schema}
-
-
-def _list(items: Node) -> Node:
-    return {"type": "array", "items": items}
-
-
-def _or_null(schema: Node) -> Node:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _open(members: Node, **others: Node) -> Node:
-    """The schema of an object with these members, perhaps those, and any more."""
-    return {"type": "object", "properties": {**members, **others}, "required": [*members]}
-
-
-def _object(members: Node, **others: Node) -> Node:
-    """The schema of an object with these members, perhaps those, and no more."""
-    return {**_open(members, **others), "additionalProperties": False}
