@@ -30,7 +30,7 @@ def products_of_sellers(frame: Frame) -> Figure:
     assert frame.group is not None
     figure, axes = _axes(6, 2.6)
     _, sizes = np.unique(frame.group.astype(np.str_), return_counts=True)
-    axes.hist(sizes, np.geomspace(1, sizes.max() + 1, 30), color=PLAIN)
+    axes.hist(sizes, np.geomspace(1, sizes.max() + 1, 30).tolist(), color=PLAIN)
     axes.set(xlabel="produtos de um vendedor", ylabel="vendedores", xscale="log", yscale="log")
     return figure
 
