@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -30,6 +31,9 @@ TRANSFER_ERRORS = (OSError, EOFError, HTTPException, zlib.error, zipfile.BadZipF
 """What a download that fails, ends early or is damaged raises."""
 
 COMPETITION = "santander-customer-transaction-prediction"
+
+LOOK_SECONDS = 0.1
+"""How often it is looked whether Ctrl-C or SIGTERM has come while Kaggle's client is at work."""
 
 ROWS, POSITIVES = 200_000, 20_098
 
@@ -95,14 +99,30 @@ def from_kaggle(out: Path) -> None:
 def _download(client: str, folder: Path) -> Path:
     """Ask Kaggle's client, and unpack what it delivers."""
     ask = [client, "competitions", "download", "-c", COMPETITION, "-f", "train.csv", "-p", str(folder)]
-    answer = subprocess.run(ask, check=False, stderr=subprocess.PIPE, text=True, errors="replace")  # noqa: S603 (no shell, fixed words)
+    code, complaint = _run(ask)
     found = sorted(folder.glob("train.csv*"))
-    if answer.returncode or not found:
-        said = answer.stderr.strip().splitlines() or ["it downloaded nothing"]
+    if code or not found:
+        said = complaint.strip().splitlines() or ["it downloaded nothing"]
         raise DataError(f"Kaggle's client failed: {said[-1]}")  # the last line of a traceback says what is wrong
     if found[0].suffix == ".zip":
         shutil.unpack_archive(found[0], folder)
     return folder / "train.csv"
+
+
+def _run(words: Sequence[str]) -> tuple[int, str]:
+    """How a process ends, and what it writes to stderr; it does not outlive us where Ctrl-C or SIGTERM ends us."""
+    complaint = ""
+    with (
+        command.held() as signals,
+        subprocess.Popen(words, stderr=subprocess.PIPE, text=True, errors="replace") as process,  # noqa: S603 (no shell, fixed words)
+    ):
+        try:
+            while process.returncode is None and not signals:
+                with suppress(subprocess.TimeoutExpired):
+                    complaint = process.communicate(timeout=LOOK_SECONDS)[1]
+        finally:
+            process.kill()
+    return process.returncode, complaint
 
 
 def check(path: Path) -> None:

@@ -91,6 +91,31 @@ def test_sigterm_exits_as_shells_expect(capsys: pytest.CaptureFixture[str]) -> N
     assert signal.getsignal(signal.SIGTERM) is earlier
 
 
+def test_a_signal_is_held_until_the_block_has_ended() -> None:
+    """Which sees that it came; the first of several counts, and who handled them handles them again."""
+    earlier = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    def hold() -> None:
+        with command.held() as signals:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+            assert [*signals] == [signal.SIGTERM, signal.SIGINT]
+
+    assert exit_code(hold) == 143
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == earlier
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    """As a shell's background job has it."""
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with command.held() as signals:
+            signal.raise_signal(signal.SIGINT)
+        assert not signals
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
 PRINT = "from tabserve import command; command.run(lambda: print(*range(100_000), sep='\\n'))"
 
 

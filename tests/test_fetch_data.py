@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from http.client import IncompleteRead
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.error import URLError
 
 import pandas as pd
@@ -128,21 +129,43 @@ def test_what_the_client_does_wrong_is_one_sentence(fetch: Fetch, wrong: str, sa
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_a_download_leaves_nothing_behind(ending: signal.Signals, tmp_path: Path) -> None:
-    """128 and its number, and a sentence; the client has told through a pipe that it is at work."""
+    """128 and its number, a sentence, and no client; that has told through a pipe which process it is."""
     client, begun, out = tmp_path / "kaggle", tmp_path / "begun", tmp_path / "data" / "train.csv"
     os.mkfifo(begun)
-    client.write_text(f"#!/bin/sh\nshift 7\necho half > $1/train.csv\necho > {begun}\nexec sleep 60\n")
+    client.write_text(f"#!/bin/sh\nshift 7\necho half > $1/train.csv\necho $$ > {begun}\nexec sleep 60\n")
     client.chmod(0o755)
     command = [sys.executable, str(SCRIPT), "--source", "kaggle", "--out", str(out)]
     variables = {**os.environ, "PATH": f"{tmp_path}:/bin:/usr/bin"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables) as child:
-        begun.read_text()
+        process = begun.read_text().strip()
         child.send_signal(ending)
         _, complaint = child.communicate(timeout=20)
     assert child.returncode == 128 + ending
     assert complaint.endswith("; nothing was left behind.\n")
     assert complaint.count("\n") == 1
     assert not list(out.parent.iterdir())
+    assert not Path("/proc", process).exists()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_client_starts_ends_the_client_too(
+    ending: signal.Signals, fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even before Python has handed over the process that it has started."""
+    client, started = tmp_path / "kaggle", []
+
+    class Interrupted(subprocess.Popen[str]):
+        def __init__(self, words: Sequence[str], **options: Any) -> None:  # noqa: ANN401  Popen's
+            super().__init__(words, **options)
+            started.append(self)
+            signal.raise_signal(ending)
+
+    client.write_text("#!/bin/sh\nexec sleep 60\n")
+    client.chmod(0o755)
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    finished = fetch("--source", "kaggle", "--out", tmp_path / "data" / "train.csv", PATH=f"{tmp_path}:/bin:/usr/bin")
+    assert finished.returncode == 128 + ending
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
 
 
 @pytest.mark.parametrize(

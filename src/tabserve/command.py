@@ -6,7 +6,8 @@ Imported before what takes seconds to import, it also lets Ctrl-C end those seco
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -34,6 +35,25 @@ def run(command: Callable[[], None]) -> NoReturn:
     finally:
         signal.signal(signal.SIGTERM, earlier)
     sys.exit(code)
+
+
+@contextmanager
+def held() -> Iterator[Sequence[int]]:
+    """Let Ctrl-C and SIGTERM wait until the block has ended; meanwhile they are told by what it is given.
+
+    An error raised while a process is being started would lose that process, and Python notices a signal that comes
+    just before it waits for something only once it has waited: who must end either looks here.
+    """
+    came: list[int] = []
+    numbers = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) is not signal.SIG_IGN]
+    earlier = {each: signal.signal(each, lambda number, _frame: came.append(number)) for each in numbers}
+    try:
+        yield came
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _exit_code(command: Callable[[], None]) -> int:

@@ -473,6 +473,7 @@ def test_no_request_is_lost_when_the_server_ends(model_folder: Path) -> None:
         clients = [pool.submit(until_refused) for _ in range(8)]
         time.sleep(1)
         server.process.send_signal(signal.SIGTERM)
-        for client in clients:
-            assert set(client.result(SECONDS)) <= {200, 503}
-        assert server.process.wait(SECONDS) == 0
+        lost = [repr(error) for client in clients if (error := client.exception(SECONDS))]
+        assert not lost, f"{lost}; the server's log: {server.log.read_text()}"
+        assert {status for client in clients for status in client.result()} <= {200, 503}, server.log.read_text()
+        assert server.process.wait(SECONDS) == 0, server.log.read_text()
