@@ -160,6 +160,14 @@ REFUSED: dict[str, Case] = {
         f"shape {shape}": Case(Sent(encoded(ROW, shape)), 400, "Input 'x' has shape")
         for shape in ([1, 2**63], [1, 2**64], [1, 10**30], [True, 200], [1, 200, 1], [[1], 200], [])
     },
+    **{
+        name: Case(Sent(encoded(ROW, shape)), 400, "a shape is a list of whole numbers|expected .rows, 200.")
+        for name, shape in {
+            "shape of a word": ["a", 10**15],
+            "shape of a list": [[0], 10**14],
+            "shape of immense numbers": [1, *[2**63 - 1] * 60_000],
+        }.items()
+    },
     "another encoding": Case(packed(VALID, "br"), 400, "has the Content-Encoding 'br'; expected gzip"),
     "two encodings": Case(packed(gzip.compress(VALID), "gzip, gzip"), 400, "has the Content-Encoding"),
     "not gzip": Case(packed(VALID), 400, "cannot be unpacked as gzip"),
