@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -55,6 +56,30 @@ def test_who_waits_for_a_word_before_the_body_gets_it(edge: Server) -> None:
     with connected(edge.url) as connection:
         connection.sendall(head(10**9)[:-2] + b"Expect: 100-continue\r\n" + LAST)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+
+
+UPGRADES = {
+    "HTTP/2": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    "a websocket": b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n",
+}
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=list(UPGRADES))
+@pytest.mark.parametrize("cut", [False, True], ids=["in one", "in parts"])
+def test_who_asks_for_another_protocol_is_answered_in_this_one(edge: Server, upgrade: bytes, cut: bool) -> None:
+    """With its body, wherever that is cut; and so are the requests behind it, whatever they ask for."""
+    asking = head(len(BODY))[:-2] + upgrade + b"\r\n"
+    health = HEALTH[:-2] + upgrade + b"\r\n"
+    last = asking[:-2] + LAST
+    sent = [asking, BODY, health, asking, BODY[:300], BODY[300:], ASKING, last, BODY]
+    with connected(edge.url) as connection:
+        for part in sent if cut else [b"".join(sent)]:
+            connection.sendall(part)
+            time.sleep(0.02)  # so that parts come apart
+        found = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"] * 5
+    assert [b"outputs" in each for each in found.split(b"HTTP/1.1 ")[1:]] == [True, False, True, True, True]
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])

@@ -10,8 +10,8 @@ from tabserve.serving.limits import Limits
 from tabserve.serving.listener import Connection, Listener
 
 OF_A_CONNECTION = (
-    "_should_upgrade",
     "_start_asgi_task",
+    "_unset_keepalive_if_required",
     "app",
     "config",
     "cycle",
