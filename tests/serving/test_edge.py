@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import requests
 import tritonclient.http
+from bench import memory
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from tests.serving.wire import DEPLOY, INFER, SECONDS, connected, head
 from urllib3.exceptions import NewConnectionError
@@ -341,13 +342,14 @@ def test_binary_tensors_in_and_out_are_the_models(
     assert result.as_numpy("predict_proba").tobytes() == negative_and_positive.tobytes()
 
 
+CHUNKED = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
 HALF = {
     "nothing": b"",
     "half a line": b"POST /v2/mod",
     "half a head": head(9)[:-6],
     "half a body": head(len(VALID)) + VALID[:500],
     "a head alone": head(9),
-    "half a chunk": head(9).replace(b"Content-Length: 9", b"Transfer-Encoding: chunked") + b"ff\r\n{",
+    "half a chunk": CHUNKED + b"ff\r\n{",
 }
 
 
@@ -382,6 +384,28 @@ def test_an_immense_head_is_refused(edge: Server) -> None:
         with suppress(ConnectionResetError):
             assert connection.recv(65_536)[:12] in {b"", b"HTTP/1.1 400"}
     assert is_well(edge)
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/health/live", "/v2/models/nobody/infer"])
+@pytest.mark.parametrize("trailer", [b"a:\r\n" * 16_384, b"a" * 65_536], ids=["many", "one"])
+def test_immense_trailers_are_not_read(edge: Server, path: str, trailer: bytes) -> None:
+    """The connection ends, whatever was asked for, and whether it was answered before."""
+    memory.forget_peak(edge.process.pid)
+    before = memory.resident(edge.process.pid)
+    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(CHUNKED.replace(INFER.encode(), path.encode()) + b"2\r\n{}\r\n0\r\na:")
+        for _ in range(500):
+            connection.sendall(trailer)
+    assert is_well(edge)
+    assert memory.peak(edge.process.pid) - before < 16 * MIB
+
+
+def test_a_body_of_many_small_chunks_is_read(edge: Server) -> None:
+    """However much of it is no body, and with a few trailers."""
+    chunks = b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in VALID + b" " * 30_000)
+    with connected(edge.url) as connection:
+        connection.sendall(CHUNKED + chunks + b"0\r\na: b\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_idle_connections_keep_nobody_from_an_answer(edge: Server) -> None:
@@ -431,7 +455,6 @@ def test_an_operator_may_open_the_repository(small: Server) -> None:
     assert (answer.status_code, [found["name"] for found in answer.json()]) == (200, ["xgboost-model"])
 
 
-CHUNKED = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
 OVERSIZED = {
     "a bomb": head(len(bomb := gzip.compress(bytes(50 * MIB))))[:-2] + b"Content-Encoding: gzip\r\n\r\n" + bomb,
     "announced": head(LIMIT + 1) + bytes(LIMIT + 1),
