@@ -186,6 +186,13 @@ REFUSED: dict[str, Case] = {
     "odd model": Case(Sent(VALID, path="/v2/models/%ff%00%0a/infer"), 404, "is not found"),
     "unknown version": Case(Sent(VALID, path=f"{MODEL}/versions/v9/infer"), 404, "of version 'v9' is not found"),
     "unknown path": Case(Sent(VALID, path="/v3/nothing"), 404, "Not Found"),
+    **{
+        f"a line feed behind {word}": Case(Sent(VALID, path=f"{MODEL}/{word}%0A"), 404, "Not Found")
+        for word in ("infer", "generate", "infer_stream", "ready", "config")
+    },
+    "a length of many zeros": Case(
+        Sent(VALID, {"Content-Length": "0" * 5_000 + str(len(VALID))}), 400, "The Content-Length has too many digits"
+    ),
     "models are not listed": Case(Sent(b"{}", path="/v2/repository/index"), 403, "is closed; an operator opens it"),
     **{
         f"a model is not {verb}ed": Case(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple, Protocol
 
-from tabserve.errors import Overloaded, TabserveError, TooLarge, UnknownModel
+from tabserve.errors import InvalidRequest, Overloaded, TabserveError, TooLarge, UnknownModel
 from tabserve.serving import parser, payload, replies
 from tabserve.serving.doors import CLOSED, Find, Model, is_ours
 from tabserve.serving.journal import Journal
@@ -24,6 +24,8 @@ INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/(?:infer|generate)
 STREAM = re.compile(r"/v2/models/[^/]+(?:/versions/[^/]+)?/(?:infer|generate)_stream")
 
 READY = re.compile(r"/v2/health/ready|/v2/models/[^/]+(?:/versions/[^/]+)?/ready")
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # MLServer's routes would take a line feed behind them for nothing
 
 ADMIN = "/v2/repository/"
 
@@ -77,7 +79,9 @@ class Edge:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Refuse a request that asks for no inference, or hand it to MLServer's app."""
         path = scope["path"].removeprefix(scope["root_path"]) if scope["type"] == "http" else ""
-        if path.startswith(ADMIN) and not self._limits.admin:
+        if CONTROL.search(path):
+            reply = replies.refusal(404, "Not Found.")
+        elif path.startswith(ADMIN) and not self._limits.admin:
             reply = replies.refusal(403, CLOSED)
         elif STREAM.fullmatch(path):
             reply = replies.refusal(404, "This server streams nothing; ask by /infer.")
@@ -133,10 +137,14 @@ class Edge:
         """The whole body, unpacked.
 
         Raises:
+            InvalidRequest: its length is not to be read.
             TooLarge: it is larger than a body may be.
             Overloaded: all bodies together are larger than they may be.
         """
-        self._check_size(int(asked.headers.get(b"content-length", b"0")))
+        try:
+            self._check_size(int(asked.headers.get(b"content-length", b"0")))
+        except ValueError:  # of thousands of digits, most of them zeros, or the parser of HTTP would have refused it
+            raise InvalidRequest("The Content-Length has too many digits; leave out its leading zeros.") from None
         if asked.more_body:
             await self._arrival(asked)
         self._check_size(len(asked.body))
