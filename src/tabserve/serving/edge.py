@@ -5,6 +5,8 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from tabserve.errors import InvalidRequest, Overloaded, TabserveError, TooLarge, UnknownModel
@@ -73,7 +75,8 @@ class Edge:
         """Take MLServer's app and the way to a model."""
         self._app, self._find, self._limits, self._journal = app, find, limits, journal
         self._receiving = 0  # bytes
-        self._unpacking = asyncio.Lock()  # a few bytes may unpack to as many as a body may have: one at a time
+        # A few bytes may unpack to as many as a body may have: one at a time, even where nobody waits for it any more.
+        self._unpacking = ThreadPoolExecutor(1, "unpacking")
         self.draining = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -152,8 +155,8 @@ class Edge:
         encoding = asked.headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
         if encoding == "identity":
             return body
-        async with self._unpacking:
-            return await asyncio.to_thread(payload.inflated, body, encoding, self._limits.max_body_bytes)
+        inflated = partial(payload.inflated, body, encoding, self._limits.max_body_bytes)
+        return await asyncio.get_running_loop().run_in_executor(self._unpacking, inflated)
 
     async def _arrival(self, asked: Asked) -> None:
         """Wait for a body that comes in several parts."""
