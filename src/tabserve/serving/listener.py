@@ -11,7 +11,10 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tabserve.serving.exchange import Exchange
+from tabserve.serving import replies
+from tabserve.serving.edge import CLOSE
+from tabserve.serving.exchange import Exchange, written
+from tabserve.serving.farewell import Farewell
 from tabserve.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -32,11 +35,13 @@ READING_SECONDS = 0.1
 class Connection(HttpToolsProtocol):
     """One connection, on which little may come that is no body, and on which inference goes past ASGI."""
 
-    _head_bytes, _is_upgrade = 0, False
+    _head_bytes, _is_upgrade, _is_broken = 0, False, False
     _started: Exchange | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and end the connection where it is no HTTP, or where too much of it is no body."""
+        if self._is_broken:
+            return
         self._unset_keepalive_if_required()
         self._head_bytes += len(data)
         try:
@@ -106,10 +111,43 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
             self._head_bytes = 0
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's is never true
+        """Stay open for the answer to who has said all, and end with it; end at once where there is none."""
+        if self._is_asked():
+            self.cycle.keep_alive = False
+            return True
+        return False
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request; who asked something before it gets that answer instead, as the last."""
+        self._is_broken = True
+        if self._is_asked():
+            self.cycle.keep_alive = False
+            return
+        reply = replies.refusal(400, msg)
+        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers, CLOSE]
+        self.transport.write(written(400, headers, reply.body))
+        self.end()
+
+    def _is_asked(self) -> bool:
+        """Whether a request is here as a whole, and not yet answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
+
+    def end(self) -> None:
+        """Close the connection, its last answer written; later, where the client may still be sending."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if self._is_broken or cycle is None or cycle.more_body:
+            self.flow.resume_reading()
+            Farewell(self.transport, self.connections)
+            self.connection_lost(ConnectionAbortedError())
+        else:
+            self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the answer that nobody waits for."""
         super().connection_lost(exc)
-        if isinstance(self._started, Exchange) and self._started.task:
+        if isinstance(self._started, Exchange) and self._started.task and not self._started.response_complete:
             self._started.task.cancel()
 
     def unfinished(self) -> bool:
