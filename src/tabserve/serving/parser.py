@@ -56,10 +56,11 @@ class Numbers(NamedTuple):
             ValueError: it is something else, or says so in an unusual way (as other errors of simdjson do).
         """
         text, start, end, shape = self
-        rows, last = 0, b"]," if shape else b","
+        rows = 0
         while start <= end:
-            found = text.find(last, start + PIECE, end)
-            stop = end if found < 0 else found + len(last) - 1
+            row_end = text.find(b"]", start + PIECE, end) if shape else start + PIECE
+            stop = text.find(b",", row_end, end) if row_end >= 0 else end
+            stop = end if stop < 0 else stop
             piece: Any = simdjson.Parser().parse(b"".join([b"[", text[start:stop], b"]"]))
             if shape:
                 # As many lists as these: so there is none among the numbers, which simdjson would have flattened.
