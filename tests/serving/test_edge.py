@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import requests
 import tritonclient.http
+from bench import memory
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from tests.serving.wire import DEPLOY, INFER, SECONDS, connected, head
 from urllib3.exceptions import NewConnectionError
@@ -160,6 +161,14 @@ REFUSED: dict[str, Case] = {
         f"shape {shape}": Case(Sent(encoded(ROW, shape)), 400, "Input 'x' has shape")
         for shape in ([1, 2**63], [1, 2**64], [1, 10**30], [True, 200], [1, 200, 1], [[1], 200], [])
     },
+    **{
+        name: Case(Sent(encoded(ROW, shape)), 400, "a shape is a list of whole numbers|expected .rows, 200.")
+        for name, shape in {
+            "shape of a word": ["a", 10**15],
+            "shape of a list": [[0], 10**14],
+            "shape of immense numbers": [1, *[2**63 - 1] * 60_000],
+        }.items()
+    },
     "another encoding": Case(packed(VALID, "br"), 400, "has the Content-Encoding 'br'; expected gzip"),
     "two encodings": Case(packed(gzip.compress(VALID), "gzip, gzip"), 400, "has the Content-Encoding"),
     "not gzip": Case(packed(VALID), 400, "cannot be unpacked as gzip"),
@@ -177,6 +186,10 @@ REFUSED: dict[str, Case] = {
     "odd model": Case(Sent(VALID, path="/v2/models/%ff%00%0a/infer"), 404, "is not found"),
     "unknown version": Case(Sent(VALID, path=f"{MODEL}/versions/v9/infer"), 404, "of version 'v9' is not found"),
     "unknown path": Case(Sent(VALID, path="/v3/nothing"), 404, "Not Found"),
+    **{
+        f"a line feed behind {word}": Case(Sent(VALID, path=f"{MODEL}/{word}%0A"), 404, "Not Found")
+        for word in ("infer", "generate", "infer_stream", "ready", "config")
+    },
     "models are not listed": Case(Sent(b"{}", path="/v2/repository/index"), 403, "is closed; an operator opens it"),
     **{
         f"a model is not {verb}ed": Case(
@@ -333,13 +346,14 @@ def test_binary_tensors_in_and_out_are_the_models(
     assert result.as_numpy("predict_proba").tobytes() == negative_and_positive.tobytes()
 
 
+CHUNKED = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
 HALF = {
     "nothing": b"",
     "half a line": b"POST /v2/mod",
     "half a head": head(9)[:-6],
     "half a body": head(len(VALID)) + VALID[:500],
     "a head alone": head(9),
-    "half a chunk": head(9).replace(b"Content-Length: 9", b"Transfer-Encoding: chunked") + b"ff\r\n{",
+    "half a chunk": CHUNKED + b"ff\r\n{",
 }
 
 
@@ -374,6 +388,37 @@ def test_an_immense_head_is_refused(edge: Server) -> None:
         with suppress(ConnectionResetError):
             assert connection.recv(65_536)[:12] in {b"", b"HTTP/1.1 400"}
     assert is_well(edge)
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/health/live", "/v2/models/nobody/infer"])
+@pytest.mark.parametrize("trailer", [b"a:\r\n" * 16_384, b"a" * 65_536], ids=["many", "one"])
+def test_immense_trailers_are_not_read(edge: Server, path: str, trailer: bytes) -> None:
+    """The connection ends, whatever was asked for, and whether it was answered before."""
+    memory.forget_peak(edge.process.pid)
+    before = memory.resident(edge.process.pid)
+    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(CHUNKED.replace(INFER.encode(), path.encode()) + b"2\r\n{}\r\n0\r\na:")
+        for _ in range(500):
+            connection.sendall(trailer)
+    assert is_well(edge)
+    assert memory.peak(edge.process.pid) - before < 16 * MIB
+
+
+def test_a_body_of_many_small_chunks_is_read(edge: Server) -> None:
+    """However much of it is no body, and with a few trailers."""
+    chunks = b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in VALID + b" " * 30_000)
+    with connected(edge.url) as connection:
+        connection.sendall(CHUNKED + chunks + b"0\r\na: b\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_length_of_thousands_of_digits_is_refused(edge: Server) -> None:
+    """Though they be zeros."""
+    with connected(edge.url) as connection:
+        connection.sendall(head(len(VALID)).replace(b"Length: ", b"Length: " + b"0" * 5_000) + VALID)
+        found = connection.recv(65_536)
+    assert found.startswith(b"HTTP/1.1 400 ")
+    assert b"The Content-Length has too many digits" in found
 
 
 def test_idle_connections_keep_nobody_from_an_answer(edge: Server) -> None:
@@ -423,7 +468,6 @@ def test_an_operator_may_open_the_repository(small: Server) -> None:
     assert (answer.status_code, [found["name"] for found in answer.json()]) == (200, ["xgboost-model"])
 
 
-CHUNKED = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
 OVERSIZED = {
     "a bomb": head(len(bomb := gzip.compress(bytes(50 * MIB))))[:-2] + b"Content-Encoding: gzip\r\n\r\n" + bomb,
     "announced": head(LIMIT + 1) + bytes(LIMIT + 1),

@@ -3,10 +3,14 @@
 import inspect
 import json
 import re
+import socket
+import time
+from contextlib import suppress
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from tests.serving.wire import INFER, connected, head
+from tests.serving.wire import INFER, SECONDS, connected, head
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tabserve.process import Server
@@ -55,6 +59,99 @@ def test_who_waits_for_a_word_before_the_body_gets_it(edge: Server) -> None:
     with connected(edge.url) as connection:
         connection.sendall(head(10**9)[:-2] + b"Expect: 100-continue\r\n" + LAST)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+
+
+UPGRADES = {
+    "HTTP/2": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    "a websocket": b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n",
+}
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=list(UPGRADES))
+@pytest.mark.parametrize("cut", [False, True], ids=["in one", "in parts"])
+def test_who_asks_for_another_protocol_is_answered_in_this_one(edge: Server, upgrade: bytes, cut: bool) -> None:
+    """With its body, wherever that is cut; and so are the requests behind it, whatever they ask for."""
+    asking = head(len(BODY))[:-2] + upgrade + b"\r\n"
+    health = HEALTH[:-2] + upgrade + b"\r\n"
+    last = asking[:-2] + LAST
+    sent = [asking, BODY, health, asking, BODY[:300], BODY[300:], ASKING, last, BODY]
+    with connected(edge.url) as connection:
+        for part in sent if cut else [b"".join(sent)]:
+            connection.sendall(part)
+            time.sleep(0.02)  # so that parts come apart
+        found = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"] * 5
+    assert [b"outputs" in each for each in found.split(b"HTTP/1.1 ")[1:]] == [True, False, True, True, True]
+
+
+def test_who_has_said_all_is_answered(edge: Server) -> None:
+    """To every request that is complete; then the connection ends."""
+    for sent in (ASKING, ASKING * 3, ASKING + HEALTH, ASKING + b"POST /v2/mod"):
+        with connected(edge.url) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            found = b"".join(iter(partial(connection.recv, 65_536), b""))
+        assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"] * sent.count(b"Host"), sent
+        assert b"connection: close" in found.rpartition(b"HTTP/1.1")[2]
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v2/mod", head(9), head(9) + b"12345678"])
+def test_who_has_said_half_is_not_answered(edge: Server, sent: bytes) -> None:
+    """The connection ends without a word."""
+    with connected(edge.url) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        assert not connection.recv(65_536)
+
+
+@pytest.mark.parametrize("path", [b"/v2/models/nobody/infer", INFER.encode()])
+def test_who_is_still_sending_gets_the_refusal(edge: Server, path: bytes) -> None:
+    """What is sent meanwhile is read and dropped; then the connection ends."""
+    size = 80 * 2**20
+    asking = head(size).replace(INFER.encode(), path)[:-2] + LAST
+    with connected(edge.url) as connection:
+        connection.sendall(asking)
+        for _ in range(80):
+            connection.sendall(bytes(2**20))
+        found = b"".join(iter(partial(connection.recv, 65_536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+) .*connection: close.*error", found, re.DOTALL) in ([b"404"], [b"413"])
+
+
+def test_who_never_stops_sending_is_not_listened_to_for_long(edge: Server) -> None:
+    """The sweep ends the connection; it is set to 2 seconds."""
+    deadline = time.monotonic() + SECONDS
+    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(head(10**9)[:-2] + LAST)
+        while time.monotonic() < deadline:
+            connection.sendall(b" ")
+            time.sleep(0.05)
+    assert time.monotonic() < deadline
+
+
+NO_HTTP = {
+    "a word": b"hello\r\n\r\n",
+    "an immense head": head(0)[:-2] + b"X: " + b"a" * 200_000 + b"\r\n\r\n",
+    "no length of a chunk": head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"zz\r\n",
+    "a tunnel": b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", NO_HTTP.values(), ids=list(NO_HTTP))
+def test_what_is_no_request_is_refused_like_others(edge: Server, sent: bytes) -> None:
+    """By a sentence in JSON; who asked something valid before it gets that answer instead, as the last."""
+    with connected(edge.url) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        refused = b"".join(iter(partial(connection.recv, 65_536), b""))
+    start, _, body = refused.partition(b"\r\n\r\n")
+    assert start.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/json" in start
+    assert list(json.loads(body)) == ["error"]
+    if b"chunked" not in sent:
+        found = answers(edge, ASKING + sent)
+        assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"]
+        assert b"connection: close" in found
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])

@@ -18,8 +18,8 @@ SECONDS = 20
 """That anything here may take."""
 
 OF_A_CONNECTION = (
-    "_should_upgrade",
     "_start_asgi_task",
+    "_unset_keepalive_if_required",
     "app",
     "config",
     "cycle",

@@ -322,6 +322,23 @@ def test_packed_bodies_are_unpacked_one_at_a_time(stormed: Server) -> None:
     assert memory.peak(process) - before < 3.5 * size
 
 
+def test_packed_bodies_of_who_has_left_are_unpacked_one_at_a_time_too(stormed: Server) -> None:
+    """As one that is being unpacked cannot be stopped."""
+    size, many, process = 60 * MIB, 40, stormed.process.pid
+    bomb = gzip.compress(bytes(size), 1)
+    asking = head(len(bomb)).replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + bomb
+    assert asked(stormed, bomb, encoding="gzip").status_code == 400
+    memory.forget_peak(process)
+    before = memory.resident(process)
+    for _ in range(many):
+        with connected(stormed.url) as connection:
+            connection.sendall(asking)
+            time.sleep(0.02)
+            reset(connection)
+    assert asked(stormed, bomb, encoding="gzip").status_code == 400
+    assert memory.peak(process) - before < 3.5 * size
+
+
 def test_messages_that_find_no_place_wait_unread(stormed: Server) -> None:
     """They take no memory meanwhile, nor do refused ones later; health is told, and all are answered at the end."""
     size, many, process = 8 * MIB, 16, stormed.process.pid

@@ -116,6 +116,18 @@ def test_any_text_cut_into_pieces_is_what_it_is_as_a_whole(inner: str, size: int
     assert listed(found) == document
 
 
+@pytest.mark.parametrize("between", ["],[", "] , [", "]\n,\n["])
+def test_rows_of_a_long_text_are_parsed_piece_by_piece(between: str) -> None:
+    """However they are spaced."""
+    rows, row = 3_000, ",".join(["0.125"] * 200)
+    text = f'{{"inputs": [{{"name": "x", "shape": [{rows}, 200], "data": [[{between.join([row] * rows)}]]}}]}}'
+    found = payload.read(text.encode())["inputs"][0]["data"]
+    assert isinstance(found, parser.Numbers)
+    pieces = list(found.pieces())
+    assert sum(map(len, pieces)) == rows * 200
+    assert max(map(len, pieces)) < 2 * parser.PIECE / 6
+
+
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"\xef\xbb\xbf{}", b"nonsense", b"\xff", b"[NaN]", b"[1e400", b'{"a": 1} 2', b"[" * 100_000]
 )

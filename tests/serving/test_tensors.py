@@ -380,6 +380,23 @@ def test_any_json_is_valid_or_refused(document: object) -> None:
     assert sentence_of(document, PROBLEM)
 
 
+def test_lists_in_lists_are_shortened() -> None:
+    """However deep their words lie."""
+    nested: Any = "\U000e0001" * 60
+    for _ in range(6):
+        nested = [nested] * 6
+    sentence = sentence_of(tensor([1, 2, 3], nested), PROBLEM)
+    assert sentence
+    assert len(sentence) < 1_000
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "FP64"])
+def test_large_numbers_are_taken_without_a_warning(datatype: str) -> None:
+    """Though their squares are too large for their own type."""
+    cells = np.full(3, 1e20 if datatype == "FP32" else 3e38, DATATYPES[datatype])
+    assert whole(tensor(cells, datatype=datatype), PROBLEM).tolist() == [[np.float32(cells[0])] * 3]
+
+
 def test_long_names_and_lists_are_shortened() -> None:
     """A refusal stays short, however long the request."""
     many = {

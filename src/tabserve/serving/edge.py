@@ -5,9 +5,11 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from tabserve.errors import Overloaded, TabserveError, TooLarge, UnknownModel
+from tabserve.errors import InvalidRequest, Overloaded, TabserveError, TooLarge, UnknownModel
 from tabserve.serving import parser, payload, replies
 from tabserve.serving.doors import CLOSED, Find, Model, is_ours
 from tabserve.serving.journal import Journal
@@ -24,6 +26,8 @@ INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/(?:infer|generate)
 STREAM = re.compile(r"/v2/models/[^/]+(?:/versions/[^/]+)?/(?:infer|generate)_stream")
 
 READY = re.compile(r"/v2/health/ready|/v2/models/[^/]+(?:/versions/[^/]+)?/ready")
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # MLServer's routes would take a line feed behind them for nothing
 
 ADMIN = "/v2/repository/"
 
@@ -71,13 +75,16 @@ class Edge:
         """Take MLServer's app and the way to a model."""
         self._app, self._find, self._limits, self._journal = app, find, limits, journal
         self._receiving = 0  # bytes
-        self._unpacking = asyncio.Lock()  # a few bytes may unpack to as many as a body may have: one at a time
+        # A few bytes may unpack to as many as a body may have: one at a time, even where nobody waits for it any more.
+        self._unpacking = ThreadPoolExecutor(1, "unpacking")
         self.draining = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Refuse a request that asks for no inference, or hand it to MLServer's app."""
         path = scope["path"].removeprefix(scope["root_path"]) if scope["type"] == "http" else ""
-        if path.startswith(ADMIN) and not self._limits.admin:
+        if CONTROL.search(path):
+            reply = replies.refusal(404, "Not Found.")
+        elif path.startswith(ADMIN) and not self._limits.admin:
             reply = replies.refusal(403, CLOSED)
         elif STREAM.fullmatch(path):
             reply = replies.refusal(404, "This server streams nothing; ask by /infer.")
@@ -133,10 +140,14 @@ class Edge:
         """The whole body, unpacked.
 
         Raises:
+            InvalidRequest: its length is not to be read.
             TooLarge: it is larger than a body may be.
             Overloaded: all bodies together are larger than they may be.
         """
-        self._check_size(int(asked.headers.get(b"content-length", b"0")))
+        try:
+            self._check_size(int(asked.headers.get(b"content-length", b"0")))
+        except ValueError:  # of thousands of digits, most of them zeros, or the parser of HTTP would have refused it
+            raise InvalidRequest("The Content-Length has too many digits; leave out its leading zeros.") from None
         if asked.more_body:
             await self._arrival(asked)
         self._check_size(len(asked.body))
@@ -144,8 +155,8 @@ class Edge:
         encoding = asked.headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
         if encoding == "identity":
             return body
-        async with self._unpacking:
-            return await asyncio.to_thread(payload.inflated, body, encoding, self._limits.max_body_bytes)
+        inflated = partial(payload.inflated, body, encoding, self._limits.max_body_bytes)
+        return await asyncio.get_running_loop().run_in_executor(self._unpacking, inflated)
 
     async def _arrival(self, asked: Asked) -> None:
         """Wait for a body that comes in several parts."""

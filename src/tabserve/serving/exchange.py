@@ -1,12 +1,15 @@
 """One inference request on a connection, and its answer."""
 
 import asyncio
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from tabserve.serving.edge import CLOSE, Edge, Target
 from tabserve.serving.replies import Reply
+
+if TYPE_CHECKING:
+    from tabserve.serving.listener import Connection
 
 
 class Exchange:
@@ -17,7 +20,7 @@ class Exchange:
         keep_alive, disconnected, response_complete, message_event: as uvicorn has them.
     """
 
-    def __init__(self, connection: HttpToolsProtocol, target: Target) -> None:
+    def __init__(self, connection: "Connection", target: Target) -> None:
         """Begin, once the head is here."""
         self._connection = connection
         parser = connection.parser
@@ -61,11 +64,17 @@ class Exchange:
         connection = self._connection
         if not self.keep_alive and CLOSE not in headers:
             headers.append(CLOSE)
-        lines = [b"%b: %b\r\n" % header for header in (*connection.server_state.default_headers, *headers)]
+        headers[:0] = connection.server_state.default_headers
         body = b"" if self.method == b"HEAD" else reply.body
-        connection.transport.write(b"".join([STATUS_LINE[reply.status], *lines, b"\r\n", body]))
+        connection.transport.write(written(reply.status, headers, body))
         self.response_complete = True
         self.body = bytearray()  # what came of a refused one is not kept until the connection's next request
         if CLOSE in headers:
-            connection.transport.close()
-        connection.on_response_complete()
+            connection.end()
+        else:
+            connection.on_response_complete()
+
+
+def written(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """A whole response."""
+    return b"".join([STATUS_LINE[status], *[b"%b: %b\r\n" % header for header in headers], b"\r\n", body])

@@ -13,14 +13,17 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tabserve.serving.exchange import Exchange
+from tabserve.serving import replies
+from tabserve.serving.edge import CLOSE
+from tabserve.serving.exchange import Exchange, written
+from tabserve.serving.farewell import Farewell
 from tabserve.serving.limits import Limits
 
 if TYPE_CHECKING:
     from tabserve.serving.edge import Edge
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Bytes of a request's line and headers; beyond, the connection ends."""
+"""Bytes of a request's head, of a chunk's line, and of what follows the last chunk; beyond, the connection ends."""
 
 BACKLOG = 2048
 """Connections that the kernel holds until they are accepted."""
@@ -40,24 +43,55 @@ NO_SYN = b"".join(
 
 
 class Connection(HttpToolsProtocol):
-    """One connection, whose head is bounded, and on which inference goes past ASGI."""
+    """One connection, on which little may come that is no body, and on which inference goes past ASGI."""
 
-    _head_bytes, _in_body = 0, False
+    _head_bytes, _is_upgrade, _is_broken = 0, False, False
     _started: Exchange | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, and end the connection where its head has grown too large."""
+        """Take what came, and end the connection where it is no HTTP, or where too much of it is no body."""
+        if self._is_broken:
+            return
+        self._unset_keepalive_if_required()
         self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_bytes > MAX_HEAD_BYTES and not self._in_body and not self.transport.is_closing():
-            self.send_400_response("The head of the request is too large.")
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("This is no request of HTTP/1.1.")
+            return
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(
+                f"The head of the request, or what follows its body, is larger than {MAX_HEAD_BYTES} bytes."
+            )
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        """Parse what came; who would rather speak another protocol is answered in this one (RFC 9110, 7.8)."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:  # the parser has taken the head for all of the request
+                data = memoryview(data)[upgrade.args[0] :]
+                head = self._head_without_upgrade()
+                self._is_upgrade, self.parser = False, httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+                self.parser.feed_data(head)
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        line = f" HTTP/{self.parser.get_http_version()}\r\n".encode()
+        headers = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"".join([self.parser.get_method(), b" ", self.url, line, *headers, b"\r\n"])
 
     def on_headers_complete(self) -> None:
-        """Begin an exchange where inference is asked for; and begin to count anew, for the next head."""
-        self._head_bytes, self._in_body = 0, True
+        """Begin an exchange where inference is asked for; and begin to count anew what is no body."""
+        self._head_bytes = 0
+        if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
+            self._is_upgrade = True
+            return
         path = httptools.parse_url(self.url).path.decode("ascii")
         target = cast("Edge", self.config.app).target(unquote(path) if "%" in path else path)
-        if target is None or (self.parser.should_upgrade() and self._should_upgrade()):
+        if target is None:
             super().on_headers_complete()
             return
         before: RequestResponseCycle | None = self.cycle
@@ -72,15 +106,58 @@ class Connection(HttpToolsProtocol):
         self._started = cycle
         super()._start_asgi_task(cycle, app)
 
+    def on_body(self, body: bytes) -> None:
+        """Do not count what is a body: that is bounded where it is read."""
+        self._head_bytes -= len(body)
+        super().on_body(body)
+
+    def on_chunk_complete(self) -> None:
+        """Begin to count anew, for the next chunk's line, or for what follows the last."""
+        self._head_bytes = 0
+
     def on_message_complete(self) -> None:
         """Begin to count anew, for the next head."""
-        super().on_message_complete()
-        self._head_bytes, self._in_body = 0, False
+        if not self._is_upgrade:
+            super().on_message_complete()
+            self._head_bytes = 0
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's is never true
+        """Stay open for the answer to who has said all, and end with it; end at once where there is none."""
+        if self._is_asked():
+            self.cycle.keep_alive = False
+            return True
+        return False
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request; who asked something before it gets that answer instead, as the last."""
+        self._is_broken = True
+        if self._is_asked():
+            self.cycle.keep_alive = False
+            return
+        reply = replies.refusal(400, msg)
+        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers, CLOSE]
+        self.transport.write(written(400, headers, reply.body))
+        self.end()
+
+    def _is_asked(self) -> bool:
+        """Whether a request is here as a whole, and not yet answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
+
+    def end(self) -> None:
+        """Close the connection, its last answer written; later, where the client may still be sending."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if self._is_broken or cycle is None or cycle.more_body:
+            self.flow.resume_reading()
+            Farewell(self.transport, self.connections)
+            self.connection_lost(ConnectionAbortedError())
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the answer that nobody waits for."""
         super().connection_lost(exc)
-        if isinstance(self._started, Exchange) and self._started.task:
+        if isinstance(self._started, Exchange) and self._started.task and not self._started.response_complete:
             self._started.task.cancel()
 
     def unfinished(self) -> bool:

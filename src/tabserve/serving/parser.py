@@ -1,6 +1,5 @@
 """JSON in, plain data out: a V2 request's numbers as an array, or as what is still to be parsed."""
 
-import math
 import uuid
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
@@ -57,10 +56,11 @@ class Numbers(NamedTuple):
             ValueError: it is something else, or says so in an unusual way (as other errors of simdjson do).
         """
         text, start, end, shape = self
-        rows, last = 0, b"]," if shape else b","
+        rows = 0
         while start <= end:
-            found = text.find(last, start + PIECE, end)
-            stop = end if found < 0 else found + len(last) - 1
+            row_end = text.find(b"]", start + PIECE, end) if shape else start + PIECE
+            stop = text.find(b",", row_end, end) if row_end >= 0 else end
+            stop = end if stop < 0 else stop
             piece: Any = simdjson.Parser().parse(b"".join([b"[", text[start:stop], b"]"]))
             if shape:
                 # As many lists as these: so there is none among the numbers, which simdjson would have flattened.
@@ -122,10 +122,16 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     if tensor["data"] != CUT:
         raise ValueError("what was cut out is not the tensor's data")
     numbers = Numbers(text, start + 1, end, tensor["shape"] if nested else None)
-    most = DIGITS * math.prod(tensor["shape"])
-    is_long = LONG < end - start <= most and text.find(b'"', start, end) < 0
-    tensor["data"] = numbers if is_long else joined(numbers.pieces())
+    tensor["data"] = numbers if _is_long(numbers, tensor["shape"]) else joined(numbers.pieces())
     return cast("dict[str, Any]", document)
+
+
+def _is_long(numbers: Numbers, shape: Any) -> bool:  # noqa: ANN401  whatever the request holds
+    """Whether they are so many that they are parsed later, and no more than a matrix of this shape may have."""
+    text, start, end, _ = numbers
+    if end - start <= LONG or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
+        return False
+    return end - start <= DIGITS * shape[0] * shape[1] and text.find(b'"', start, end) < 0
 
 
 def _opened(text: Bytes, most: int) -> int:

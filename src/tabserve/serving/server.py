@@ -187,6 +187,7 @@ class Rest(RESTServer):
         """Serve until stopped."""
         config: uvicorn.Config = self._get_config()  # type: ignore[no-untyped-call]
         config.app, config.http, config.backlog = self._edge, Connection, BACKLOG
+        config.ws = "none"
         config.proxy_headers = False  # nothing here looks at the client's address
         config.timeout_keep_alive = self._limits.keep_alive_seconds
         config.timeout_graceful_shutdown = math.ceil(self._limits.receive_seconds)  # for who does not read an answer

@@ -79,8 +79,8 @@ def _array(cells: list[Any], *, allow_missing: bool) -> NDArray[np.float64] | No
 
 
 def _fits(array: NDArray[Any], *, allow_missing: bool) -> bool:
-    if array.dtype.kind == "f" and len(array) <= FEW and array.dot(array) <= FLOAT32_MAX:
-        return True  # no square is larger than their sum: several times as fast for one row
+    if array.dtype.kind == "f" and len(array) <= FEW and np.vdot(array, array) <= FLOAT32_MAX:
+        return True  # no square is larger than their sum, which `vdot` lets overflow without a warning
     size = np.abs(array)
     if size.max() <= FLOAT32_MAX:  # not so where a NaN is among them
         return True

@@ -3,10 +3,14 @@
 import reprlib
 from collections.abc import Iterable, Sequence
 
+MAX_SHOWN = 300
+"""Characters of a value that are shown."""
+
 
 def shown(value: object) -> str:
     """A value as JSON would write it, shortened."""
-    return _json.repr(value)
+    text = _json.repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def listed(names: Iterable[str]) -> str:
@@ -31,4 +35,4 @@ class _Json(reprlib.Repr):
 
 
 _json = _Json()
-_json.maxstring, _json.maxother = 60, 60
+_json.maxstring, _json.maxother, _json.maxlevel = 60, 60, 3
