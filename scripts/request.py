@@ -19,7 +19,7 @@ from tabserve.client import Answer, Client, wait
 from tabserve.frame import Rows, stream
 from tabserve.grpc_client import GrpcClient
 from tabserve.rest_client import RestClient
-from tabserve.serving.tensors import OUTPUTS
+from tabserve.serving.features import OUTPUTS
 
 CHUNK = 1_000
 """Rows in one request."""

@@ -70,7 +70,7 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="holds settings.json and model-settings.json",
     )
     parser.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="model folder to serve instead of the settings' one"
+        "--model", type=Path, metavar="FOLDER", help="model folder to serve instead of the one model's of the settings"
     )
     parser.set_defaults(run=_serve)
 
@@ -87,7 +87,8 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="verify a model folder",
         description=(
             "Verify a model folder as the server does at its start: format version, checksums, objective, feature"
-            " order, threshold, and the probabilities of its golden rows."
+            " order, threshold, and the probabilities of its golden rows; of a model over texts its weights, and those"
+            " of its golden texts."
         ),
         epilog="example: tabserve check deploy/model",
     )
@@ -102,14 +103,6 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from tabserve import artifact  # noqa: PLC0415  XGBoost would slow down --help
+    from tabserve import summary  # noqa: PLC0415  XGBoost would slow down --help
 
-    model = artifact.load(arguments.folder)
-    missing = "values may be missing" if model.problem.allow_missing else "no value may be missing"
-    versions = ", ".join(f"{name} {number}" for name, number in sorted(model.versions.items()))
-    print(f"{arguments.folder} is a whole model folder: format, checksums, features and golden rows are as saved.")
-    print(f"  problem    {model.problem.name}: {len(model.problem.features)} features, {missing}")
-    print(f"  model      {model.booster.num_boosted_rounds()} boosting rounds")
-    moved = "" if model.threshold == model.measured_at else f", moved from {model.measured_at}"
-    print(f"  threshold  {model.threshold}{moved}")
-    print(f"  versions   {versions}")
+    print(*summary.lines(arguments.folder), sep="\n")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import ServerError
-from tabserve.serving.tensors import OUTPUTS
+from tabserve.serving.features import OUTPUTS
 
 DTYPES = {"FP32": "<f4", "INT64": "<i8"}
 """How gRPC's raw bytes hold the values of each V2 datatype in `OUTPUTS`."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tabserve.errors import InvalidRequest, Overloaded
 from tabserve.scoring import Scores
 from tabserve.serving.batching import MAX_THREADS, Batcher
-from tabserve.serving.features import Features
+from tabserve.serving.signature import Features
 
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""

@@ -9,7 +9,9 @@ import requests
 from fastapi.openapi.models import OpenAPI
 from jsonschema import Draft202012Validator
 
+from santander.problem import PROBLEM
 from tabserve.process import Server
+from tabserve.serving import features
 from tabserve.serving.openapi import document
 
 MODEL, VERSION = "/v2/models/{model_name}", "/versions/{model_version}"
@@ -17,11 +19,13 @@ INFER = f"{MODEL}/infer"
 SECONDS = 20
 """That a server may take to answer."""
 
+SIGNATURES = [features.signature(PROBLEM, 0.5)]
 DOCUMENTS = {
-    "closed": document(admin=False),
-    "open": document(admin=True),
-    "of a model": document(admin=False, name="m"),
-    "of a version": document(admin=False, name="m", version="1"),
+    "closed": document(SIGNATURES, admin=False),
+    "open": document(SIGNATURES, admin=True),
+    "of a model": document(SIGNATURES, admin=False, name="m"),
+    "of a version": document(SIGNATURES, admin=False, name="m", version="1"),
+    "of nobody": document([], admin=False),
 }
 
 

@@ -17,8 +17,10 @@ from tabserve.artifact import Model
 from tabserve.errors import ArtifactError, ServerError
 from tabserve.frame import Frame
 from tabserve.scoring import Scores
-from tabserve.serving.checks import RUNTIME
-from tabserve.serving.runtime import DEFAULT_BATCH_SIZE, TabularModel, batch_limits, model_folder
+from tabserve.serving.runtime import TabularModel
+from tabserve.serving.settings import batch_limits, model_folder
+
+RUNTIME = "tabserve.serving.runtime.TabularModel"
 
 
 def settings(folder: Path, **limits: float) -> ModelSettings:
@@ -155,8 +157,8 @@ def test_settings_without_a_folder_are_refused() -> None:
 
 def test_batch_limits_are_rows_and_seconds() -> None:
     """No size stands for the default."""
-    assert batch_limits(settings(Path())) == (DEFAULT_BATCH_SIZE, 0.0)
-    assert batch_limits(settings(Path(), max_batch_size=7, max_batch_time=0.5)) == (7, 0.5)
+    assert batch_limits(settings(Path()), 256) == (256, 0.0)
+    assert batch_limits(settings(Path(), max_batch_size=7, max_batch_time=0.5), 256) == (7, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -171,4 +173,4 @@ def test_batch_limits_are_rows_and_seconds() -> None:
 def test_senseless_batch_limits_are_refused(limits: dict[str, float]) -> None:
     """In one sentence that names both."""
     with pytest.raises(ServerError, match=r"`max_batch_size` .* and `max_batch_time` .*; expected rows of at least 1"):
-        batch_limits(settings(Path(), **limits))
+        batch_limits(settings(Path(), **limits), 256)

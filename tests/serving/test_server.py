@@ -37,7 +37,6 @@ from tabserve.artifact import Model
 from tabserve.errors import ArtifactError, ServerError, UsageError
 from tabserve.frame import Frame
 from tabserve.process import SERVE, Server, free_ports, running
-from tabserve.serving import checks
 from tabserve.serving import server as serving
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # MLServer's converters
@@ -320,7 +319,7 @@ WRONG_SETTINGS = {
     "no runtime": ("model-settings.json", "{}", r"is wrong: implementation: Field required"),
     "text as a number": (
         "model-settings.json",
-        json.dumps({"implementation": checks.RUNTIME, "max_batch_size": "many"}),
+        json.dumps({"implementation": "tabserve.serving.runtime.TabularModel", "max_batch_size": "many"}),
         "is wrong: max_batch_size: Input should be a valid integer.* found 'many'",
     ),
     "unknown runtime": (

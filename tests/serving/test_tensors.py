@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.problem import Problem
 from tabserve.scoring import Scores
-from tabserve.serving import parser, payload
-from tabserve.serving.tensors import MAX_ROWS, OUTPUTS, answer, read
+from tabserve.serving import parser, payload, tensors
+from tabserve.serving.features import OUTPUTS, signature
+from tabserve.serving.tensors import MAX_ROWS, Request, answer
 from tabserve.serving.values import DATATYPES
 
 PROBLEM = Problem("three", ("a", "b", "c"), id="id")
@@ -38,6 +39,11 @@ def tensor(
     """A request of one tensor, by default of one row."""
     item = {"name": name, "datatype": datatype, "shape": [1, 3] if shape is None else shape, "data": data}
     return {"inputs": [item], **outputs}
+
+
+def read(document: object, problem: Problem) -> Request:
+    """The request, as a model reads it whose problem this is."""
+    return tensors.read(document, signature(problem, 0.5))
 
 
 def whole(document: object, problem: Problem) -> NDArray[np.float32]:
@@ -208,7 +214,7 @@ def test_outputs_may_be_left_out_or_carry_parameters() -> None:
 def test_an_answer_holds_labels_and_both_probabilities() -> None:
     """In float32, as XGBoost's own predict_proba computes them."""
     scores = Scores(np.array([0.1, 0.7], dtype=np.float32), np.array([0, 1]))
-    proba, label = answer(scores, ("predict_proba", "predict"))
+    proba, label = answer(scores, ("predict_proba", "predict"), signature(PROBLEM, 0.5))
     assert (label.name, label.datatype, label.values.tolist()) == ("predict", "INT64", [[0], [1]])
     assert (proba.name, proba.datatype) == ("predict_proba", "FP32")
     assert proba.values.dtype == np.float32

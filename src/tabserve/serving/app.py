@@ -13,19 +13,20 @@ from starlette.routing import Route
 
 from tabserve.errors import UnknownModel
 from tabserve.serving import openapi
-from tabserve.serving.doors import Find
+from tabserve.serving.doors import Every, Find, is_ours
 from tabserve.serving.extensions import Document, Extensions
 from tabserve.serving.status import status
 
 MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
 
-def complete(app: FastAPI, find: Find, extensions: Extensions, *, admin: bool) -> None:
+def complete(app: FastAPI, find: Find, every: Every, extensions: Extensions, *, admin: bool) -> None:
     """Let MLServer's app answer as the document says that is returned under `/v2/docs/dataplane.json`.
 
     Args:
         app: MLServer's.
         find: the way to a model.
+        every: the way to all of them.
         extensions: what answers about models.
         admin: whether clients may load, unload and list models.
     """
@@ -33,9 +34,9 @@ def complete(app: FastAPI, find: Find, extensions: Extensions, *, admin: bool) -
         app.add_exception_handler(kind, _refuse)
 
     async def docs(name: str | None = None, version: str | None = None) -> Document:
-        if name:
-            find(name, version)
-        return openapi.document(admin=admin, name=name, version=version)
+        models = [find(name, version)] if name else await every()
+        signatures = [model.signature for model in models if is_ours(model) and model.ready]
+        return openapi.document(signatures, admin=admin, name=name, version=version)
 
     answers = {"config": extensions.config, "stats": extensions.statistics, "docs/dataplane.json": docs}
     ours = {f"{model}/{last}": answer for model in MODELS for last, answer in answers.items()}

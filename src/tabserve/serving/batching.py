@@ -6,14 +6,14 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import Overloaded
 from tabserve.scoring import Scores
-from tabserve.serving.features import Features
+from tabserve.serving.signature import Features
 from tabserve.serving.values import joined
 
 log = logging.getLogger(__name__)
@@ -22,13 +22,13 @@ MAX_QUEUE_ROWS = 50_000
 """Rows that may wait for their scores, unless the server's settings say otherwise: 40 MB of 200 features."""
 
 MAX_THREADS = 4
-"""Threads that score the slices of large requests, where there are as many cores."""
+"""Threads that score the slices of large requests, unless the model says otherwise."""
 
 
 class Waiting(NamedTuple):
     """Rows that wait for their scores, and since when, in the event loop's time."""
 
-    features: NDArray[np.float32]
+    features: NDArray[Any]
     scores: asyncio.Future[Scores]
     since: float
 
@@ -48,24 +48,26 @@ class Batcher:
 
     def __init__(
         self,
-        score: Callable[[NDArray[np.float32]], Scores],
+        score: Callable[[NDArray[Any]], Scores],
         max_batch_size: int,
         max_batch_time: float = 0.0,
         max_queue_rows: int = MAX_QUEUE_ROWS,
+        threads: int = MAX_THREADS,
     ) -> None:
         """Prepare to score.
 
         Args:
-            score: float32 features of shape (rows, features) to their scores; may be called on several threads.
+            score: some rows' features to their scores; may be called on several threads.
             max_batch_size: rows that are scored in one call, at least 1.
             max_batch_time: seconds that the first of a batch waits for others.
             max_queue_rows: rows that may wait at a time.
+            threads: that score slices of large requests, where there are as many cores.
         """
         self._model = score
         self._max_batch_size = max_batch_size
         self._max_batch_time = max_batch_time
         self._max_queue_rows = max_queue_rows
-        self._threads = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1), "slices")
+        self._threads = ThreadPoolExecutor(min(threads, os.cpu_count() or 1), "slices")
         self._turn = asyncio.Lock()
         self._waiting: deque[Waiting] = deque()
         self._next: asyncio.Handle | None = None
@@ -99,7 +101,7 @@ class Batcher:
         finally:
             self.rows -= features.rows
 
-    async def _sliced(self, parts: Iterator[NDArray[np.float32]]) -> Scores:
+    async def _sliced(self, parts: Iterator[NDArray[Any]]) -> Scores:
         """Score many rows slice by slice on other threads, while this one takes the next part and answers others."""
         loop = asyncio.get_running_loop()
         calls: list[asyncio.Future[Scores]] = []
@@ -111,7 +113,7 @@ class Batcher:
             for call in calls:
                 call.cancel()
 
-    async def _slices(self, parts: Iterator[NDArray[np.float32]]) -> AsyncIterator[NDArray[np.float32]]:
+    async def _slices(self, parts: Iterator[NDArray[Any]]) -> AsyncIterator[NDArray[Any]]:
         """The rows, as many at a time as one call may score."""
         size, rest = self._max_batch_size, next(parts)
         while True:
@@ -124,13 +126,13 @@ class Batcher:
         if len(rest):
             yield rest
 
-    async def _next_part(self, parts: Iterator[NDArray[np.float32]]) -> NDArray[np.float32] | None:
+    async def _next_part(self, parts: Iterator[NDArray[Any]]) -> NDArray[Any] | None:
         """One part a turn, of whichever request: nobody else is answered while it is being parsed."""
         async with self._turn:
             await asyncio.sleep(0)
             return next(parts, None)
 
-    def _joined(self, features: NDArray[np.float32]) -> asyncio.Future[Scores]:
+    def _joined(self, features: NDArray[Any]) -> asyncio.Future[Scores]:
         """Join the rows that wait for the next call of the model."""
         loop = asyncio.get_running_loop()
         scores = loop.create_future()
@@ -189,7 +191,7 @@ class Batcher:
             waiting.scores.set_result(Scores(probability[start:end], label[start:end]))
             start = end
 
-    def _scored(self, features: NDArray[np.float32]) -> Scores:
+    def _scored(self, features: NDArray[Any]) -> Scores:
         try:
             return self._model(features)
         except Exception:

@@ -11,12 +11,14 @@ from mlserver import ModelSettings, Settings
 from mlserver.repository import DEFAULT_MODEL_SETTINGS_FILENAME
 from pydantic import ValidationError
 
-from tabserve import artifact
 from tabserve.errors import ServerError, UsageError
 from tabserve.serving.limits import Limits
-from tabserve.serving.runtime import TabularModel, batch_limits, model_folder
+from tabserve.serving.runtime import FolderModel, TabularModel, TextsModel
 
-RUNTIME = f"{TabularModel.__module__}.{TabularModel.__name__}"
+RUNTIMES: dict[str, type[FolderModel]] = {
+    f"{kind.__module__}.{kind.__name__}": kind for kind in (TabularModel, TextsModel)
+}
+"""Ours, as `model-settings.json` names them."""
 
 
 def read_limits(folder: Path) -> Limits:
@@ -55,9 +57,8 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 def check_model(settings: ModelSettings) -> None:
     """Refuse a model that cannot be loaded; of another runtime than ours, see only whether it is installed."""
-    if settings.implementation_ == RUNTIME:
-        batch_limits(settings)
-        artifact.load(model_folder(settings))
+    if ours := RUNTIMES.get(settings.implementation_):
+        ours.check(settings)
         return
     try:
         _ = settings.implementation

@@ -1,10 +1,11 @@
 """What both front doors know: a model as it is asked there, the way to it, and the id of a request that has none."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any, Protocol, TypeGuard
 
+from tabserve.serving.signature import Signature
 from tabserve.serving.tensors import Output, Request
 
 CLOSED = "The model repository is closed; an operator opens it by the setting `admin`."
@@ -13,12 +14,12 @@ ORIGIN, MADE = str(uuid.uuid4())[:24], count()
 
 
 class Model(Protocol):
-    """What a model must do to be asked here; `runtime.TabularModel` does."""
+    """What a model must do to be asked here; `runtime.FolderModel` does."""
 
     name: str
     version: str | None
     ready: bool
-    threshold: str
+    signature: Signature
 
     def check_room(self) -> None:
         """Raise Overloaded when it is not loaded yet, or its queue is full."""
@@ -32,6 +33,9 @@ class Model(Protocol):
 
 Find = Callable[[str, str | None], Any]
 """The model of this name and version; raises UnknownModel."""
+
+Every = Callable[[], Awaitable[Any]]
+"""All models that are served."""
 
 
 def is_ours(model: Any) -> TypeGuard[Model]:  # noqa: ANN401  any of MLServer's

@@ -12,8 +12,10 @@ import grpc
 
 from tabserve.errors import UnknownModel
 from tabserve.serving import messages
-from tabserve.serving.doors import Find, is_ours
+from tabserve.serving.doors import Every, Find, is_ours
 from tabserve.serving.metrics import METRICS, Duration
+from tabserve.serving.packing import BYTES
+from tabserve.serving.signature import InputKind, OutputKind
 from tabserve.serving.wording import shown
 
 NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
@@ -22,17 +24,23 @@ NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
 DURATIONS = (*messages.FIELDS["InferStatistics"],)
 """What Triton measures; of these we measure `success` and `fail` for each request, `compute_infer` for each call."""
 
+TYPES = {BYTES: "TYPE_STRING"}
+"""What Triton's configuration calls the V2 datatypes that it does not call by their own names."""
+
 Document = dict[str, Any]
 
 
-def config(model: Any) -> Document:  # noqa: ANN401  a `TabularModel`, or what looks like one
+def config(model: Any) -> Document:  # noqa: ANN401  a `FolderModel`, or what looks like one
     """A model's configuration. As always where there is a `max_batch_size`, the dimensions leave out the rows."""
     return {
         "name": model.name,
         "platform": model.settings.platform,
         "max_batch_size": model.max_batch_size,
-        "input": [_tensor(tensor) for tensor in model.inputs],
-        "output": [_tensor(tensor) for tensor in model.outputs],
+        "input": [
+            {**_tensor(name, kind), **({"optional": True} if kind.optional else {})}
+            for name, kind in model.signature.inputs.items()
+        ],
+        "output": [_tensor(name, kind) for name, kind in model.signature.outputs.items()],
         "dynamic_batching": {"max_queue_delay_microseconds": round(model.max_batch_time * 1_000_000)},
     }
 
@@ -54,7 +62,7 @@ def statistics(model: Any) -> Document:  # noqa: ANN401
 class Extensions:
     """Answers about the models that are served."""
 
-    def __init__(self, find: Find, every: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, find: Find, every: Every) -> None:
         """Take the way to a model, and to all of them; of those of another runtime nothing can be told."""
         self._find, self._every = find, every
 
@@ -105,8 +113,8 @@ async def _answered(
     return await answer(request.name, request.version or None)
 
 
-def _tensor(tensor: Any) -> Document:  # noqa: ANN401  MLServer's type
-    return {"name": tensor.name, "data_type": f"TYPE_{tensor.datatype}", "dims": tensor.shape[1:]}
+def _tensor(name: str, kind: InputKind | OutputKind) -> Document:
+    return {"name": name, "data_type": TYPES.get(kind.datatype, f"TYPE_{kind.datatype}"), "dims": [kind.columns]}
 
 
 def _duration(duration: Duration) -> Document:

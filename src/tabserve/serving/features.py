@@ -1,45 +1,58 @@
-"""The inputs of a request into features: one tensor of all columns, or one tensor for each."""
+"""The signature of a model over a table of numbers: one tensor of all columns, or one tensor for each."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest
 from tabserve.problem import Problem
+from tabserve.scoring import Scores
+from tabserve.serving.inputs import Input, by_name, cells, check_column, is_column, named
 from tabserve.serving.parser import UNUSUAL, Numbers
+from tabserve.serving.signature import Features, InputKind, OutputKind, Signature
 from tabserve.serving.values import DATATYPES, Values, check_whole, numbers
 from tabserve.serving.wording import listed, shown
 
-
-class Input(NamedTuple):
-    """A tensor of a request: its parts have the right types, and are not yet compared with each other."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-    data: Values | Numbers
+INPUT = "predict"
+"""What the metadata calls the one input tensor; any other name does as well."""
 
 
-class Features(NamedTuple):
-    """The features of a request.
+def _both_classes(scores: Scores) -> NDArray[np.float32]:
+    """As `np.column_stack` would, in half the time for one row."""
+    probability = scores.probability
+    both = np.empty((len(probability), 2), np.float32)
+    both[:, 0], both[:, 1] = 1 - probability, probability
+    return both
 
-    Attributes:
-        rows: how many they are.
-        parts: float32, shape (some rows, features); to be taken once. Those of a long text are parsed, validated and
-            refused (InvalidRequest) while they are taken.
-    """
 
-    rows: int
-    parts: Iterable[NDArray[np.float32]]
+OUTPUTS = {
+    "predict": OutputKind("INT64", 1, lambda scores: scores.label[:, np.newaxis]),
+    "predict_proba": OutputKind("FP32", 2, _both_classes),
+}
+"""The label, and the probability of the negative and of the positive class."""
+
+
+def signature(problem: Problem, threshold: float) -> Signature:
+    """What a model takes and gives whose label is 1 where the probability reaches the threshold."""
+    return Signature(
+        {INPUT: InputKind("FP32", len(problem.features))},
+        (*DATATYPES,),
+        OUTPUTS,
+        partial(features, problem=problem),
+        {"threshold": repr(threshold)},
+    )
 
 
 def features(inputs: list[Input], problem: Problem) -> Features:
-    """The features in the inputs that `tensors.read` describes.
+    """The features in one tensor of any name and of shape [rows, features], or in one for each feature.
+
+    A value that the problem allows to be missing may be null or NaN. The problem's id column may stand beside the
+    columns.
 
     Raises:
         InvalidRequest: their names, shapes, datatypes or values are not those of the problem's features.
@@ -61,13 +74,8 @@ def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
     return values.astype(np.float32, order="C", copy=False)
 
 
-def named(tensor: Input, word: str = "Input") -> str:
-    """A tensor's name and shape, as a sentence begins."""
-    return f"{word} {shown(tensor.name)} has shape {shown(tensor.shape)}"
-
-
 def _is_column(tensor: Input, problem: Problem) -> bool:
-    return tensor.shape[1:] in ([], [1]) and tensor.name in problem.features
+    return is_column(tensor) and tensor.name in problem.features
 
 
 def _check_matrix(tensor: Input, problem: Problem) -> None:
@@ -110,43 +118,22 @@ def _checked(values: Values, start: int, tensor: Input, problem: Problem) -> NDA
 
 def _columns(inputs: list[Input], problem: Problem) -> NDArray[np.float64]:
     """The values of one tensor for each feature, put in the features' order by name."""
-    _check_names([tensor.name for tensor in inputs], problem)
-    by_name = {tensor.name: tensor for tensor in inputs}
-    columns = [by_name[name] for name in problem.features]
+    expected = f"expected one tensor, or one for each of the {len(problem.features)} features"
+    found = by_name(inputs, problem, problem.features, expected)
+    columns = [found[name] for name in problem.features]
     rows = columns[0].shape[0]
     for column in columns:
-        _check_column(column, columns[0])
+        check_column(column, columns[0])
 
     def place(cell: int) -> str:
         return f"Row {cell % rows}, column {problem.features[cell // rows]!r},"
 
     parts = map(_cells, columns)
-    cells = list(chain.from_iterable(part.tolist() if isinstance(part, np.ndarray) else part for part in parts))
-    values = numbers(cells, place, allow_missing=problem.allow_missing)
-    for start, column in zip(range(0, len(cells), rows), columns, strict=True):
+    flat = list(chain.from_iterable(part.tolist() if isinstance(part, np.ndarray) else part for part in parts))
+    values = numbers(flat, place, allow_missing=problem.allow_missing)
+    for start, column in zip(range(0, len(flat), rows), columns, strict=True):
         check_whole(column.datatype, values[start : start + rows], start, place)
     return values.reshape(len(columns), rows).T
-
-
-def _check_names(names: list[str], problem: Problem) -> None:
-    repeated = [name for name, times in Counter(names).items() if times > 1]
-    if repeated:
-        raise InvalidRequest(f"The request has more than one input named {listed(repeated)}; name each column once.")
-    expected = f"expected one tensor, or one for each of the {len(problem.features)} features"
-    given, known = set(names), {*problem.features, problem.id}
-    if extra := [name for name in names if name not in known]:
-        raise InvalidRequest(f"The request has inputs that are no features: {listed(extra)}; {expected}.")
-    if missing := [name for name in problem.features if name not in given]:
-        raise InvalidRequest(f"The request has no inputs for the features {listed(missing)}; {expected}.")
-
-
-def _check_column(column: Input, first: Input) -> None:
-    if column.shape[1:] not in ([], [1]):
-        raise InvalidRequest(f"{named(column)}; expected [rows] or [rows, 1], as it is one column of several.")
-    if column.shape[0] != first.shape[0]:
-        raise InvalidRequest(
-            f"{named(column)}, and {named(first, 'input')}; expected the same number of rows in every column."
-        )
 
 
 def _check_datatype(name: str, datatype: str) -> None:
@@ -157,23 +144,6 @@ def _check_datatype(name: str, datatype: str) -> None:
 
 
 def _cells(tensor: Input) -> Values:
-    """The tensor's values in row-major order, from flat or nested data."""
+    """The tensor's values in row-major order."""
     _check_datatype(tensor.name, tensor.datatype)
-    data = tensor.data.plain() if isinstance(tensor.data, Numbers) else tensor.data
-    rows, width = tensor.shape[0], tensor.shape[-1] if len(tensor.shape) > 1 else 1
-    if len(tensor.shape) > 1 and len(data) == rows and isinstance(data[0], list):
-        return _unnested(tensor, data, width)
-    if len(data) != rows * width:
-        nested = f", or {rows} if nested" if len(tensor.shape) > 1 else ""
-        expected = f"expected data of length {rows * width}{nested}"
-        raise InvalidRequest(f"{named(tensor)}; {expected}, found {len(data)}.")
-    return data
-
-
-def _unnested(tensor: Input, data: Values, width: int) -> list[Any]:
-    for number, row in enumerate(data):
-        if not isinstance(row, list):
-            raise InvalidRequest(f"{named(tensor)}; expected row {number} as a list, found {shown(row)}.")
-        if len(row) != width:
-            raise InvalidRequest(f"{named(tensor)}; expected row {number} of length {width}, found {len(row)}.")
-    return list(chain.from_iterable(data))
+    return cells(tensor)

@@ -25,7 +25,12 @@ FIELDS = {
         "output": (6, "repeated ModelOutput"),
         "dynamic_batching": (11, "ModelDynamicBatching"),
     },
-    "ModelInput": {"name": (1, "string"), "data_type": (2, "DataType"), "dims": (4, "repeated int64")},
+    "ModelInput": {
+        "name": (1, "string"),
+        "data_type": (2, "DataType"),
+        "dims": (4, "repeated int64"),
+        "optional": (8, "bool"),
+    },
     "ModelOutput": {"name": (1, "string"), "data_type": (2, "DataType"), "dims": (3, "repeated int64")},
     "ModelDynamicBatching": {"max_queue_delay_microseconds": (2, "uint64")},
     "ModelStatisticsRequest": {"name": (1, "string"), "version": (2, "string")},
@@ -52,7 +57,7 @@ FIELDS = {
 }
 """The number and the type of each message's fields."""
 
-DATA_TYPES = {"TYPE_INVALID": 0, "TYPE_INT64": 9, "TYPE_FP32": 11}
+DATA_TYPES = {"TYPE_INVALID": 0, "TYPE_INT64": 9, "TYPE_FP32": 11, "TYPE_STRING": 13}
 """Those that a model of ours can have, and the one that protocol buffers want at zero."""
 
 

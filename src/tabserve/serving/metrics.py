@@ -27,6 +27,8 @@ SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
+PROBABILITY_TEXT = "Predicted probability of the positive class; over texts, of the label that a row got"
+
 PROBABILITY = tuple(np.linspace(0.05, 1, 20).round(2).tolist())
 
 
@@ -84,6 +86,7 @@ class ModelMetrics:
         success, failure: requests that were answered, and those that were refused.
         calls: of the model, each for the rows of one batch.
         last: when the last one ended, in seconds since 1970; 0 before the first.
+        labels: how many rows got each, by its name.
     """
 
     def __init__(self) -> None:
@@ -91,17 +94,30 @@ class ModelMetrics:
         self.rows, self.probability = Histogram(ROWS), Histogram(PROBABILITY)
         self.success, self.failure, self.calls = Duration(), Duration(), Duration()
         self.last = 0.0
+        self.labels: Counter[str] = Counter()
         self.queue: Callable[[], int] = int
         self.info: dict[str, str] = {}
         self._lock = Lock()
 
-    def count(self, probability: NDArray[np.float32], seconds: float) -> None:
-        """Count one call of the model, on whichever thread: the answers, and how long it took."""
+    def count(
+        self, names: Sequence[str], label: NDArray[np.int64], probability: NDArray[np.float32], seconds: float
+    ) -> None:
+        """Count one call of the model, on whichever thread.
+
+        Args:
+            names: of all labels.
+            label: of each row, its place among them, shape (rows,).
+            probability: of each row, shape (rows,).
+            seconds: that the call took.
+        """
+        found = np.bincount(label).tolist()
         with self._lock:
             self.calls.add(seconds)
             self.last = time.time()
             self.rows.add(len(probability))
             self.probability.add_all(probability)
+            for name, count in zip(names, found, strict=False):  # of the last labels there may be none
+                self.labels[name] += count
 
 
 class ServingMetrics:
@@ -131,16 +147,20 @@ class ServingMetrics:
         rows = {name: model.rows for name, model in self._models.items()}
         yield _histograms("tabserve_batch_rows", "Rows in one call of the model", "model", rows)
         probability = {name: model.probability for name, model in self._models.items()}
-        yield _histograms("tabserve_probability", "Predicted probability of the positive class", "model", probability)
+        yield _histograms("tabserve_probability", PROBABILITY_TEXT, "model", probability)
         queue = GaugeMetricFamily("tabserve_queue_rows", "Rows that wait for their scores", labels=["model"])
         info = InfoMetricFamily("tabserve_model", "The model that is served", labels=["model"])
         for name, model in self._models.items():
             queue.add_metric([name], model.queue())
             info.add_metric([name], model.info)
+        given = CounterMetricFamily("tabserve_labels", "Rows that got each label", labels=["model", "label"])
+        for name, model in self._models.items():
+            for label, count in model.labels.items():
+                given.add_metric([name, label], count)
         rejected = CounterMetricFamily("tabserve_rejected", "Requests refused", labels=["protocol", "status"])
-        for labels, count in self._rejected.items():
-            rejected.add_metric(labels, count)
-        yield from (queue, info, rejected)
+        for refusal, count in self._rejected.items():
+            rejected.add_metric(refusal, count)
+        yield from (queue, info, given, rejected)
 
 
 class Outcomes:

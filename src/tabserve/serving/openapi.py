@@ -1,10 +1,10 @@
 """What REST answers, as an OpenAPI document (https://spec.openapis.org/oas/v3.1.0): its schemas are JSON Schema."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tabserve.serving.extensions import DURATIONS
-from tabserve.serving.tensors import OUTPUTS
-from tabserve.serving.values import DATATYPES
+from tabserve.serving.signature import OutputKind, Signature
 
 Node = dict[str, Any]
 
@@ -24,10 +24,17 @@ TEXT, WHOLE, FLAG, OBJECT = ({"type": kind} for kind in ("string", "integer", "b
 HEAD_LENGTH = "Inference-Header-Content-Length"
 
 
-def document(*, admin: bool, name: str | None = None, version: str | None = None) -> Node:
+VALUES = {"INT64": {"type": "integer"}, "FP32": {"type": "number"}, "BYTES": {"type": "string"}}
+"""What JSON has in the place of the values of each datatype that an output may have."""
+
+
+def document(
+    signatures: Sequence[Signature], *, admin: bool, name: str | None = None, version: str | None = None
+) -> Node:
     """The document of all routes, or of those of one model or version.
 
     Args:
+        signatures: of the models that these routes answer for; where none is known, more is left open.
         admin: whether clients may load, unload and list models.
         name: of the model.
         version: of the model.
@@ -41,8 +48,8 @@ def document(*, admin: bool, name: str | None = None, version: str | None = None
             _parameter(word, "path") for word in ("model_name", "model_version") if f"{{{word}}}" in path
         ]:
             item["parameters"] = parameters
-    info = {"title": "V2 inference protocol", "version": "2.0", "description": "A binary classifier over a table."}
-    return {"openapi": "3.1.0", "info": info, "paths": filled, "components": {"schemas": _schemas()}}
+    info = {"title": "V2 inference protocol", "version": "2.0", "description": "Classifiers over tables and texts."}
+    return {"openapi": "3.1.0", "info": info, "paths": filled, "components": {"schemas": _schemas(signatures)}}
 
 
 def _paths(*, admin: bool) -> dict[str, Node]:
@@ -94,11 +101,13 @@ def _repository() -> dict[str, Node]:
     }
 
 
-def _schemas() -> Node:
-    shape, tensors = _list(WHOLE), _list(_object({"name": TEXT, "datatype": TEXT, "shape": _list(WHOLE)}))
-    sides = _list(_object({"name": TEXT, "data_type": TEXT, "dims": shape}))
+def _schemas(signatures: Sequence[Signature]) -> Node:
+    shape = _list(WHOLE)
+    tensors = _list(_object({"name": TEXT, "datatype": TEXT, "shape": shape}, parameters=OBJECT))
+    sides = _list(_object({"name": TEXT, "data_type": TEXT, "dims": shape}, optional=FLAG))
     flagged = _or_null(OBJECT)
-    given = {"name": TEXT, "datatype": {"enum": [*DATATYPES]}, "shape": {**shape, "minItems": 1}}
+    datatypes = _enum(name for each in signatures for name in each.datatypes)
+    given = {"name": TEXT, "datatype": datatypes, "shape": {**shape, "minItems": 1}}
     rows = {"type": "array", "description": "Flat in row-major order, or nested as the shape says."}
     duration = _object({"count": WHOLE, "ns": WHOLE})
     counts = {
@@ -111,9 +120,10 @@ def _schemas() -> Node:
     statistics = _object({**counts, "inference_stats": _object(dict.fromkeys(DURATIONS, duration))})
     delay = _object({"max_queue_delay_microseconds": WHOLE})
     batched = {"name": TEXT, "platform": TEXT, "max_batch_size": WHOLE, "input": sides, "output": sides}
-    version, threshold = _or_null(TEXT), _object({"threshold": TEXT})
-    answered = {"model_name": TEXT, "model_version": version, "id": TEXT, "parameters": threshold}
-    wanted = _or_null(_list(_open({"name": {"enum": [*OUTPUTS]}}, parameters=flagged)))
+    said = _any_of(_object(dict.fromkeys(each.parameters, TEXT)) for each in signatures)
+    answered = {"model_name": TEXT, "model_version": _or_null(TEXT), "id": TEXT, "parameters": said}
+    outputs = [output for each in signatures for output in each.outputs.items()]
+    wanted = _or_null(_list(_open({"name": _enum(name for name, _ in outputs)}, parameters=flagged)))
     return {
         "Error": _object({"error": TEXT}),
         "Server": _object({"name": TEXT, "version": TEXT, "extensions": _list(TEXT)}),
@@ -129,16 +139,28 @@ def _schemas() -> Node:
             parameters=flagged,
             outputs=wanted,
         ),
-        "Answer": _object({**answered, "outputs": _list({"oneOf": [_output(name) for name in OUTPUTS]})}),
+        "Answer": _object({**answered, "outputs": _list(_any_of(_output(*output) for output in outputs))}),
     }
 
 
-def _output(name: str) -> Node:
+def _output(name: str, kind: OutputKind) -> Node:
     """The schema of an answered tensor."""
-    kind = OUTPUTS[name]
     shape = {"type": "array", "prefixItems": [WHOLE, {"const": kind.columns}], "items": False, "minItems": 2}
-    values = _list(WHOLE if kind.datatype.startswith("INT") else {"type": "number"})
-    return _object({"name": {"const": name}, "datatype": {"const": kind.datatype}, "shape": shape, "data": values})
+    described = {"name": {"const": name}, "datatype": {"const": kind.datatype}, "shape": shape}
+    return _object({**described, "data": _list(VALUES[kind.datatype])})
+
+
+def _enum(names: Iterable[str]) -> Node:
+    """The schema of one of these names; of any, where there are none."""
+    return {"enum": each} if (each := [*dict.fromkeys(names)]) else TEXT
+
+
+def _any_of(schemas: Iterable[Node]) -> Node:
+    """The schema of what is as one of these say, each said once; of any object, where there are none."""
+    each: list[Node] = []
+    for schema in schemas:
+        each += [schema] if schema not in each else []
+    return {"anyOf": each} if each else OBJECT
 
 
 def _get(summary: str, responses: dict[int, Node]) -> Node:

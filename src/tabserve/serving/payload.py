@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.serving import parser
+from tabserve.serving.packing import Packed, packed, unpacked
 from tabserve.serving.tensors import Output
-from tabserve.serving.values import DATATYPES, unpacked
 from tabserve.serving.wording import shown
 
 HEAD_LENGTH = b"inference-header-content-length"
@@ -105,7 +105,7 @@ def _attach(document: object, tail: memoryview) -> None:
         )
 
 
-def _array(item: dict[str, Any], place: str, size: object, tail: memoryview) -> NDArray[Any] | list[Any]:
+def _array(item: dict[str, Any], place: str, size: object, tail: memoryview) -> NDArray[Any] | Packed | list[Any]:
     if type(size) is not int or not 0 <= size <= len(tail):
         raise InvalidRequest(
             f"{place} has {shown(size)} as its binary_data_size; expected the number of its bytes, {len(tail)} at most."
@@ -113,9 +113,7 @@ def _array(item: dict[str, Any], place: str, size: object, tail: memoryview) -> 
     if "data" in item:
         raise InvalidRequest(f"{place} has both data and binary_data_size; send its values once.")
     datatype = item.get("datatype")
-    if not isinstance(datatype, str) or datatype not in DATATYPES:
-        return []  # the validation says so
-    return unpacked(tail[:size], datatype, place)
+    return unpacked(tail[:size], datatype if isinstance(datatype, str) else "", place)
 
 
 def _output(output: Output, tails: list[bytes] | None) -> dict[str, Any]:
@@ -123,7 +121,7 @@ def _output(output: Output, tails: list[bytes] | None) -> dict[str, Any]:
     if tails is None:
         # As float64, so that whoever compares with the threshold sees the very number that was compared here.
         return {**described, "data": output.values.ravel().tolist()}
-    tails.append(output.values.astype(DATATYPES[output.datatype], order="C", copy=False).tobytes())
+    tails.append(packed(output.values, output.datatype))
     return {**described, "parameters": {"binary_data_size": len(tails[-1])}}
 
 

@@ -33,7 +33,7 @@ def answer(model: Model, request: Request, outputs: list[Output], binary: frozen
         "model_name": model.name,
         "model_version": model.version,
         "id": request.id or made_id(),
-        "parameters": {"threshold": model.threshold},
+        "parameters": {**model.signature.parameters},
     }
     body, head_length = payload.write(document, outputs, binary)
     if head_length is None:

@@ -1,54 +1,85 @@
-"""The MLServer runtime that `model-settings.json` names: it loads a model folder and answers V2 requests with it."""
+"""The MLServer runtimes that `model-settings.json` names: each loads a model folder and answers V2 requests with it."""
 
 import asyncio
-import ctypes
-import gc
-import os
-from contextlib import suppress
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from mlserver import MLModel, ModelSettings
 from mlserver.errors import InferenceError, MLServerError
-from mlserver.types import (
-    Datatype,
-    InferenceRequest,
-    InferenceResponse,
-    MetadataTensor,
-    Parameters,
-    ResponseOutput,
-    TensorData,
-)
-from mlserver.utils import to_absolute_path
+from mlserver.types import InferenceRequest, InferenceResponse, Parameters
 from numpy.typing import NDArray
 
-from tabserve import artifact
-from tabserve.errors import InvalidRequest, Overloaded, ServerError
+from tabserve import artifact, text_artifact
+from tabserve.errors import InvalidRequest, Overloaded
 from tabserve.scoring import Scores
-from tabserve.serving import tensors
-from tabserve.serving.batching import Batcher
+from tabserve.serving import features, memory, tensors, texts
+from tabserve.serving.batching import MAX_THREADS, Batcher
 from tabserve.serving.limits import Limits
+from tabserve.serving.metadata import document, input_tensor, output_tensor, response_output
 from tabserve.serving.metrics import METRICS
+from tabserve.serving.settings import batch_limits, model_folder
+from tabserve.serving.signature import Signature
 from tabserve.serving.status import FAILED, status
 
-DEFAULT_BATCH_SIZE = 256
-"""Rows in a batch where the settings name no `max_batch_size`: more gain little speed and make others wait longer."""
 
-KEPT_BYTES = 64 * 2**20
-"""Of freed memory, that the process keeps: twice the largest piece that glibc takes from what it keeps."""
+class Served(NamedTuple):
+    """A model that is loaded, whatever it is over.
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
+    Attributes:
+        signature: what it takes and gives.
+        score: the scores of a part of its features; called on several threads.
+        labels: what a label is the place of, in their order.
+        probability: of a batch of scores, the one of each row that is watched, float32 of shape (rows,).
+        facts: what tells it from others.
+    """
+
+    signature: Signature
+    score: Callable[[NDArray[Any]], Scores]
+    labels: tuple[str, ...]
+    probability: Callable[[Scores], NDArray[np.float32]]
+    facts: Mapping[str, str]
 
 
-class TabularModel(MLModel):
-    """A binary classifier over a table of numbers."""
+class FolderModel(MLModel, ABC):
+    """A model folder that is served; a subclass knows what kind of model it holds.
+
+    Attributes:
+        default_batch_size: rows in a batch where the settings name no `max_batch_size`: more gain little speed and make
+            others wait longer.
+        threads: that score slices of large requests at the same time.
+    """
+
+    default_batch_size: ClassVar[int]
+    threads: ClassVar[int]
 
     def __init__(self, settings: ModelSettings) -> None:
         """Take the batch limits for ourselves: seeing no `max_batch_time`, MLServer leaves its own batching off."""
         super().__init__(settings.model_copy(update={"max_batch_time": 0.0}))
-        self.max_batch_size, self.max_batch_time = batch_limits(settings)
+        self.max_batch_size, self.max_batch_time = batch_limits(settings, self.default_batch_size)
+
+    @staticmethod
+    @abstractmethod
+    def served(folder: Path) -> Served:
+        """Load and verify a model folder.
+
+        Raises:
+            ArtifactError: it is not whole, or holds a model of another kind.
+        """
+
+    @classmethod
+    def check(cls, settings: ModelSettings) -> None:
+        """Do what can fail at the start.
+
+        Raises:
+            ServerError: a setting is wrong.
+            ArtifactError: the model folder is.
+        """
+        batch_limits(settings, cls.default_batch_size)
+        cls.served(model_folder(settings))
 
     async def load(self) -> bool:
         """Load and verify the model folder.
@@ -56,25 +87,18 @@ class TabularModel(MLModel):
         Raises:
             ArtifactError: the folder is not whole.
         """
-        self._model = await asyncio.to_thread(artifact.load, model_folder(self.settings))
-        # One thread a call: on shared cores, threads that wait for each other cost a small batch more than they save.
-        self._model.booster.set_param({"nthread": 1})
-        self._model.score(np.zeros((1, len(self._model.problem.features)), np.float32))  # it is set up by the first
+        self._served = await asyncio.to_thread(self.served, model_folder(self.settings))
+        self.signature = self._served.signature
         limits = Limits()
         self._max_rows = limits.max_rows
-        self._batcher = Batcher(self._score, self.max_batch_size, self.max_batch_time, limits.max_queue_rows)
-        self.threshold = repr(self._model.threshold)
+        self._batcher = Batcher(
+            self._score, self.max_batch_size, self.max_batch_time, limits.max_queue_rows, self.threads
+        )
         self._tell()
         self.settings.versions = [self.version] if self.version else []
-        width = len(self._model.problem.features)
-        self.inputs = [MetadataTensor(name=tensors.INPUT, datatype=Datatype.FP32, shape=[-1, width])]
-        self.outputs = [
-            MetadataTensor(name=name, datatype=Datatype(output.datatype), shape=[-1, output.columns])
-            for name, output in tensors.OUTPUTS.items()
-        ]
-        gc.collect()
-        gc.freeze()  # what is loaded stays: later collections need not walk through it
-        _keep_memory()
+        self.inputs = [input_tensor(name, kind) for name, kind in self.signature.inputs.items()]
+        self.outputs = [output_tensor(name, kind) for name, kind in self.signature.outputs.items()]
+        memory.settle()
         return True
 
     def check_room(self) -> None:
@@ -89,11 +113,11 @@ class TabularModel(MLModel):
 
     def read(self, document: object) -> tensors.Request:
         """Validate a request; see `tensors.read`."""
-        return tensors.read(document, self._model.problem, self._max_rows)
+        return tensors.read(document, self.signature, self._max_rows)
 
     async def answer(self, request: tensors.Request) -> list[tensors.Output]:
         """The outputs that a valid request asks for; see `Batcher.score`."""
-        return tensors.answer(await self._batcher.score(request.features), request.outputs)
+        return tensors.answer(await self._batcher.score(request.features), request.outputs, self.signature)
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answer a request that MLServer has read.
@@ -103,7 +127,7 @@ class TabularModel(MLModel):
             MLServerError: the server is overloaded (HTTP 503), or scoring failed (HTTP 500, gRPC INTERNAL).
         """
         try:
-            outputs = await self.answer(self.read(_document(payload)))
+            outputs = await self.answer(self.read(document(payload)))
         except InvalidRequest as error:
             raise InferenceError(str(error)) from error
         except Overloaded as error:
@@ -113,84 +137,61 @@ class TabularModel(MLModel):
         return InferenceResponse(
             model_name=self.name,
             model_version=self.version,
-            parameters=Parameters.model_validate({"threshold": self.threshold}),
-            outputs=[_response_output(output) for output in outputs],
+            parameters=Parameters.model_validate(dict(self.signature.parameters)),
+            outputs=[response_output(output) for output in outputs],
         )
 
-    def _score(self, features: NDArray[np.float32]) -> Scores:
+    def _score(self, part: NDArray[Any]) -> Scores:
         start = perf_counter()
-        scores = self._model.score(features)
-        self._metrics.count(scores.probability, perf_counter() - start)
+        scores = self._served.score(part)
+        seconds = perf_counter() - start
+        self._metrics.count(self._served.labels, scores.label, self._served.probability(scores), seconds)
         return scores
 
     def _tell(self) -> None:
         """Say which model this is; after a reload, in the place of the one before."""
         self._metrics = METRICS.model(self.name)
         self._metrics.queue = lambda: self._batcher.rows
-        self._metrics.info = {
-            "version": self.version or "",
-            "problem": self._model.problem.name,
-            "threshold": self.threshold,
-            "trees": str(self._model.booster.num_boosted_rounds()),
+        self._metrics.info = {"version": self.version or "", **self._served.facts}
+        self._metrics.labels.update(dict.fromkeys(self._served.labels, 0))  # told before the first row gets one
+
+
+class TabularModel(FolderModel):
+    """A binary classifier over a table of numbers."""
+
+    default_batch_size = 256
+    threads = MAX_THREADS
+
+    @staticmethod
+    def served(folder: Path) -> Served:
+        """See `FolderModel.served`."""
+        model = artifact.load(folder)
+        # One thread a call: on shared cores, threads that wait for each other cost a small batch more than they save.
+        model.booster.set_param({"nthread": 1})
+        model.score(np.zeros((1, len(model.problem.features)), np.float32))  # it is set up by the first
+        facts = {
+            "problem": model.problem.name,
+            "threshold": repr(model.threshold),
+            "trees": str(model.booster.num_boosted_rounds()),
         }
+        signature = features.signature(model.problem, model.threshold)
+        return Served(signature, model.score, model.problem.labels, lambda scores: scores.probability, facts)
 
 
-def _keep_memory() -> None:
-    """Let glibc keep what a large request has used for the next one; the kernel takes longer than the model to give it.
+class TextsModel(FolderModel):
+    """A classifier over texts."""
 
-    See mallopt(3). It would learn as much by itself from one larger piece.
-    """
-    with suppress(AttributeError):  # another library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, KEPT_BYTES // 2)
-        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+    default_batch_size = 64  # a text takes longer than a row of numbers, and Python's lock all the while
+    threads = 1  # for the same reason
 
-
-def model_folder(settings: ModelSettings) -> Path:
-    """Where the model folder is: TABSERVE_MODEL, or else `parameters.uri`, relative to the settings file.
-
-    Raises:
-        ServerError: neither is given.
-    """
-    if chosen := os.environ.get("TABSERVE_MODEL"):
-        return Path(chosen)
-    if not settings.parameters or not settings.parameters.uri:
-        raise ServerError(
-            f"Model {settings.name!r} has no `parameters.uri`; expected the path of a model folder there."
-        )
-    return Path(to_absolute_path(settings, settings.parameters.uri))
+    @staticmethod
+    def served(folder: Path) -> Served:
+        """See `FolderModel.served`."""
+        model = text_artifact.load(folder)
+        problem = model.problem
+        facts = {"problem": problem.name, "labels": str(len(problem.labels)), "grams": str(len(model.linear.grams))}
+        return Served(texts.signature(problem), model.score, problem.labels, _of_the_label, facts)
 
 
-def batch_limits(settings: ModelSettings) -> tuple[int, float]:
-    """Rows in a batch, and seconds that its first waits for others.
-
-    Raises:
-        ServerError: one of them is negative, or no number.
-    """
-    size, time = settings.max_batch_size or DEFAULT_BATCH_SIZE, settings.max_batch_time
-    if size < 1 or not 0 <= time < float("inf"):
-        raise ServerError(
-            f"Model {settings.name!r} has `max_batch_size` {size} and `max_batch_time` {time};"
-            " expected rows of at least 1 and seconds of at least 0."
-        )
-    return size, time
-
-
-def _document(payload: InferenceRequest) -> dict[str, Any]:
-    """The request as plain data."""
-    return {
-        "inputs": [
-            {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape, "data": tensor.data.root}
-            for tensor in payload.inputs
-        ],
-        "outputs": [{"name": output.name} for output in payload.outputs or []],
-    }
-
-
-def _response_output(output: tensors.Output) -> ResponseOutput:
-    return ResponseOutput(
-        name=output.name,
-        datatype=Datatype(output.datatype),
-        shape=list(output.values.shape),
-        data=TensorData(root=output.values.ravel().tolist()),
-    )
+def _of_the_label(scores: Scores) -> NDArray[np.float32]:
+    return np.take_along_axis(scores.probability, scores.label[:, np.newaxis], axis=1)[:, 0]

@@ -38,6 +38,7 @@ from tabserve.serving.listener import BACKLOG, Connection, Listener
 from tabserve.serving.methods import Methods
 from tabserve.serving.metrics import Outcomes
 from tabserve.serving.servicer import SERVICE, Servicer, close_repository
+from tabserve.serving.settings import check_choice
 from tabserve.serving.wording import listed, shown
 
 OTHER_MESSAGES = 4
@@ -57,7 +58,7 @@ def serve(folder: Path, model: Path | None = None) -> None:
         model: the model folder to serve instead of the one that the settings name.
 
     Raises:
-        UsageError: the folder names no model.
+        UsageError: the folder names no model, or several where one model folder is chosen.
         ArtifactError: the model folder is not whole.
         ServerError: a setting is wrong, a port is taken, or the model cannot be loaded.
     """
@@ -85,6 +86,7 @@ async def _serve(folder: Path) -> None:
         raise ServerError(f"{folder / 'settings.json'} or an MLSERVER_* variable is wrong: {reason(error)}.") from error
     limits = read_limits(folder)
     os.environ.update({f"TABSERVE_{name.upper()}": str(value) for name, value in limits})  # for the runtime
+    check_choice(models)
     for model in models:
         check_model(model)
     check_ports(settings)
@@ -120,8 +122,9 @@ class Server(MLServer):
 
     def _create_servers(self) -> None:
         super()._create_servers()  # type: ignore[no-untyped-call]
-        extensions = Extensions(self._find, self._model_registry.get_models)
-        complete(self._rest_server._app, self._find, extensions, admin=self._limits.admin)
+        every = self._model_registry.get_models
+        extensions = Extensions(self._find, every)
+        complete(self._rest_server._app, self._find, every, extensions, admin=self._limits.admin)
         plane = self._data_plane
         outcomes = Outcomes(
             plane._ModelInferRequestSuccess, plane._ModelInferRequestFailure, plane._ModelInferRequestDuration

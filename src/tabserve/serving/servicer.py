@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -13,26 +14,28 @@ from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 from tabserve.errors import InvalidRequest, TabserveError
 from tabserve.serving.doors import CLOSED, Find, Model, is_ours, made_id
 from tabserve.serving.journal import Journal
+from tabserve.serving.packing import packed, plain, unpacked
 from tabserve.serving.status import FAILED, status
 from tabserve.serving.tensors import Output, Request, check_count
-from tabserve.serving.values import DATATYPES, unpacked
+from tabserve.serving.values import Values
 from tabserve.serving.wording import shown
 
 SERVICE = "inference.GRPCInferenceService"
 
-CONTENTS = {
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
+CONTENTS: dict[str, tuple[str, Callable[[Any], Values]]] = {
+    "FP32": ("fp32_contents", np.array),
+    "FP64": ("fp64_contents", np.array),
+    "INT8": ("int_contents", np.array),
+    "INT16": ("int_contents", np.array),
+    "INT32": ("int_contents", np.array),
+    "INT64": ("int64_contents", np.array),
+    "UINT8": ("uint_contents", np.array),
+    "UINT16": ("uint_contents", np.array),
+    "UINT32": ("uint_contents", np.array),
+    "UINT64": ("uint64_contents", np.array),
+    "BYTES": ("bytes_contents", list),
 }
-"""Where the protocol keeps the values of each datatype, if they are not raw."""
+"""Where the protocol keeps the values of each datatype, if they are not raw, and what they are read as."""
 
 log = logging.getLogger(__name__)
 
@@ -123,10 +126,11 @@ def _document(request: Any) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
 
 def _tensor(tensor: Any, raw: bytes | None) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
     described = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
-    if tensor.datatype not in DATATYPES:  # the validation says so
+    if tensor.datatype not in CONTENTS:  # the validation says so
         return {**described, "data": []}
     if raw is None:
-        return {**described, "data": np.array(getattr(tensor.contents, CONTENTS[tensor.datatype]))}
+        name, read = CONTENTS[tensor.datatype]
+        return {**described, "data": read(getattr(tensor.contents, name))}
     return {**described, "data": unpacked(raw, tensor.datatype, f"Input {shown(tensor.name)}")}
 
 
@@ -134,11 +138,13 @@ def _response(model: Model, request: Request, outputs: list[Output], *, raw: boo
     """The response, its values as raw as the request's were."""
     kind = messages.ModelInferResponse
     response = kind(model_name=model.name, model_version=model.version or "", id=request.id or made_id())
-    response.parameters["threshold"].string_param = model.threshold
+    for name, value in model.signature.parameters.items():
+        response.parameters[name].string_param = value
     for output in outputs:
         tensor = response.outputs.add(name=output.name, datatype=output.datatype, shape=output.values.shape)
         if raw:
-            response.raw_output_contents.append(output.values.astype(DATATYPES[output.datatype], copy=False).tobytes())
+            response.raw_output_contents.append(packed(output.values, output.datatype))
         else:
-            getattr(tensor.contents, CONTENTS[output.datatype]).extend(output.values.ravel().tolist())
+            name, _ = CONTENTS[output.datatype]
+            getattr(tensor.contents, name).extend(plain(output.values, output.datatype))
     return response

@@ -32,18 +32,6 @@ Place = Callable[[int], str]
 """Names the row and column of a value, for a sentence."""
 
 
-def unpacked(raw: bytes | memoryview, datatype: str, place: str) -> NDArray[Any]:
-    """The numbers that lie in bytes, shape (values,).
-
-    Raises:
-        InvalidRequest: about the tensor at this place: its bytes are no whole number of numbers.
-    """
-    kind = DATATYPES[datatype]
-    if len(raw) % kind.itemsize:
-        raise InvalidRequest(f"{place} has {len(raw)} bytes; {datatype} needs multiples of {kind.itemsize}.")
-    return np.frombuffer(raw, kind)
-
-
 def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:
     """One array of several, at least one; a lone one as it is."""
     first, *others = parts
