@@ -4,18 +4,15 @@ import asyncio
 import socket
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tabserve.serving.exchange import Exchange
+from tabserve.serving.exchange import Door, Exchange
 from tabserve.serving.limits import Limits
-
-if TYPE_CHECKING:
-    from tabserve.serving.edge import Edge
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a request's line and headers; beyond, the connection ends."""
@@ -46,7 +43,7 @@ class Connection(HttpToolsProtocol):
         """Begin an exchange where inference is asked for; and begin to count anew, for the next head."""
         self._head_bytes, self._in_body = 0, True
         path = httptools.parse_url(self.url).path.decode("ascii")
-        target = cast("Edge", self.config.app).target(unquote(path) if "%" in path else path)
+        target = cast("Door", self.config.app).target(unquote(path) if "%" in path else path)
         if target is None or (self.parser.should_upgrade() and self._should_upgrade()):
             super().on_headers_complete()
             return

@@ -29,11 +29,11 @@ from mlserver.utils import install_uvloop_event_loop
 from tabserve.errors import ServerError, UnknownModel
 from tabserve.serving.app import complete
 from tabserve.serving.arrival import Arrivals
-from tabserve.serving.checks import check_model, check_model_settings, check_ports, read_limits, reason
+from tabserve.serving.checks import check_model, check_model_settings, check_ports, read_limits
 from tabserve.serving.edge import Edge
 from tabserve.serving.extensions import NAMES, Extensions
 from tabserve.serving.journal import Journal
-from tabserve.serving.limits import Limits
+from tabserve.serving.limits import Limits, reason
 from tabserve.serving.listener import BACKLOG, Connection, Listener
 from tabserve.serving.methods import Methods
 from tabserve.serving.metrics import Outcomes
