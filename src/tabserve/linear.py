@@ -67,10 +67,14 @@ class Linear:
         length = np.sqrt(sums[:, -1:])
         return sums[:, :-1] / np.where(length > 0, length, 1) + self.intercept
 
+    def probability(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """Of each class, shape (texts, classes)."""
+        return softmax(self.margins(texts) / self.temperature)
+
     def score(self, texts: Iterable[str]) -> Scores:
         """The most probable class of each text, at least one, and the probability of every class."""
-        margins = self.margins(texts)
-        return Scores(softmax(margins / self.temperature).astype(np.float32), margins.argmax(axis=1))
+        probability = self.probability(texts)
+        return Scores(probability.astype(np.float32), probability.argmax(axis=1))
 
     def written(self) -> bytes:
         """A model file: numpy's format, of plain arrays alone."""

@@ -80,11 +80,17 @@ def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = No
     return {
         "winner": selection.winner.candidate.name,
         "best": selection.best.candidate.name,
-        "folds": {name: _statistics(outcome) for name, outcome in selection.outcomes.items()},
+        "folds": {name: statistics(outcome) for name, outcome in selection.outcomes.items()},
         "chosen": {name: list(outcome.chosen) for name, outcome in selection.outcomes.items()},
         "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},
         "holdout": {name: found._asdict() for name, found in (evaluation or {}).items()},
     }
+
+
+def statistics(outcome: Outcome) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation over folds of every measure."""
+    columns = outcome.measures.items()
+    return {str(name): {"mean": float(values.mean()), "sd": float(values.std())} for name, values in columns}
 
 
 def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
@@ -115,8 +121,3 @@ def _summary(outcome: Outcome) -> dict[str, str]:
     }
     seconds = f"{np.mean(outcome.seconds):.1f}"
     return measured | {"fit s": seconds, "trees": f"{np.mean(outcome.trees):.0f}" if outcome.trees else "–"}
-
-
-def _statistics(outcome: Outcome) -> dict[str, dict[str, float]]:
-    columns = outcome.measures.items()
-    return {str(name): {"mean": float(values.mean()), "sd": float(values.std())} for name, values in columns}

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from tabserve import folder as folders
 from tabserve import linear
 from tabserve.errors import ArtifactError
-from tabserve.folder import GOLDEN, MANIFEST, check_card, opened, placed, seal
+from tabserve.folder import CARD, GOLDEN, MANIFEST, check_card, opened, placed, seal
 from tabserve.golden import TOLERANCE
 from tabserve.linear import Linear
 from tabserve.manifest import Manifest, parsed
 from tabserve.problem import Problem
 from tabserve.scoring import Scores
 from tabserve.text import WHOLE
+
+__all__ = ["CARD", "GOLDEN", "MANIFEST", "MODEL", "TextModel", "check_place", "load", "save", "versions"]
 
 MODEL = "model.npz"
 

@@ -30,7 +30,7 @@ def read(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
     """
     wanted = [*problem.features, problem.target, *filter(None, (problem.id, problem.group))]
     columns = Columns((), wanted, [name for name in ignored if name not in wanted])
-    return joined(list(parts(path, problem, columns, "train.csv", partial(_labelled, problem))))
+    return joined(list(parts(path, problem, columns, "train.csv", partial(labelled, problem))))
 
 
 def joined(frames: list[Frame]) -> Frame:
@@ -47,13 +47,18 @@ def first_of_each(frame: Frame) -> Frame:
     return frame.take(np.sort(first))
 
 
-def _arrays(frame: Frame) -> tuple[NDArray[np.object_], NDArray[np.object_], NDArray[np.int8]]:
-    return frame.ids, frame.features, frame.target
+def labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
+    """The frame of a batch of texts.
 
-
-def _labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
+    Raises:
+        BadRow: naming the first cell that is not what it should be.
+    """
     group = filled(batch, problem.group, "a group") if problem.group else None
     return Frame(ids(problem, batch), _texts(problem, batch), targets(problem, batch), problem, group)
+
+
+def _arrays(frame: Frame) -> tuple[NDArray[np.object_], NDArray[np.object_], NDArray[np.int8]]:
+    return frame.ids, frame.features, frame.target
 
 
 def _texts(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
