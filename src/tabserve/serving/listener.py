@@ -1,6 +1,7 @@
 """uvicorn, taught to end unfinished requests in time, and to end itself without losing one."""
 
 import asyncio
+import math
 import socket
 import time
 from contextlib import suppress
@@ -76,6 +77,16 @@ class Connection(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             return self.timeout_keep_alive_task is None
         return cycle.more_body
+
+
+def configured(config: uvicorn.Config, door: Door, limits: Limits) -> uvicorn.Config:
+    """The configuration, for this door and for our connections."""
+    config.app, config.http, config.backlog = cast("Any", door), Connection, BACKLOG
+    config.proxy_headers = False  # nothing here looks at the client's address
+    config.timeout_keep_alive = limits.keep_alive_seconds
+    config.timeout_graceful_shutdown = math.ceil(limits.receive_seconds)  # for who does not read an answer
+    config.log_level = "warning"
+    return config
 
 
 class Listener(uvicorn.Server):
