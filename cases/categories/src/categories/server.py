@@ -15,7 +15,8 @@ from tabserve.serving.listener import Listener, configured
 
 async def serve(facade: Facade, limits: Limits, listening: socket.socket) -> None:
     """Answer on a socket until SIGTERM or SIGINT."""
-    config = configured(uvicorn.Config(facade, lifespan="off", ws="none", access_log=False), facade, limits)
+    plain = uvicorn.Config(facade, lifespan="off", ws="none", access_log=False, log_level="warning")
+    config = configured(plain, facade, limits)
     await Server(config, facade, limits).serve_on(listening)
 
 
