@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 class Api(NamedTuple):
     """A running API."""
 
-    process: "subprocess.Popen[bytes]"
+    process: subprocess.Popen[bytes]
     port: int
     log: Path
 
