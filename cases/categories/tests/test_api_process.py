@@ -110,3 +110,14 @@ def outcomes(api: Api) -> Counter[str]:
         except (OSError, http.client.HTTPException) as error:
             found[type(error).__name__] += 1
     return found
+
+
+NEEDLESS = ["xgboost", "sklearn", "scipy", "pandas", "pyarrow", "matplotlib", "mlserver"]
+"""What takes seconds to import, or is not in the image."""
+
+
+def test_it_starts_without_what_trains_and_without_mlserver() -> None:
+    """So it starts in a second or two."""
+    script = f"import runpy, sys; sys.modules.update(dict.fromkeys({NEEDLESS})); runpy.run_path({str(API)!r})"
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (child.returncode, child.stderr) == (0, "")
