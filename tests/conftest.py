@@ -11,18 +11,23 @@ from pathlib import Path
 os.environ.setdefault("TABSERVE_DRAIN_SECONDS", "0.01")  # a server that nobody asks any more ends at once
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from hypothesis import settings
 
 from santander.sample import sample
-from tabserve import artifact, card, evaluation, golden, report
+from tabserve import artifact, card, evaluation, golden, report, text_artifact
 from tabserve.additive import AveragedStumps
 from tabserve.frame import Frame
+from tabserve.linear import Linear
+from tabserve.problem import Problem
 from tabserve.process import Server, running
 from tabserve.reference import Reference
 from tabserve.scoring import probabilities
 from tabserve.selection import Candidate, select
 from tabserve.split import hold_out
+from tabserve.text import grams
+from tabserve.text_artifact import TextModel
 
 mpl.use("Agg")
 
@@ -62,6 +67,24 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
     )
     folder = tmp_path_factory.mktemp("stations") / "model"
     artifact.save(folder, model, golden.drawn(development.features), card.written(model))
+    return folder
+
+
+GOODS = Problem("goods", ("title", "tags"), "category", "product_id", labels=("Bebê", "Decoração", "Papel e Cia"))
+"""What a small model over texts is for."""
+
+KNOWN = "carrinho de bebê azul ursinho quadro decorativo para sala convite de papel casamento"
+
+
+@pytest.fixture(scope="session")
+def texts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a small model over texts, its weights drawn; copy it before changing it."""
+    known, drawn = tuple(dict.fromkeys(grams(KNOWN))), np.random.default_rng(3)
+    weights, squares = drawn.normal(0, 2, (len(known), 3)), drawn.uniform(1, 9, len(known))
+    linear = Linear(known, weights.astype(np.float32), squares.astype(np.float32), drawn.normal(size=3), 0.7)
+    model = TextModel(linear, GOODS, metrics={}, data={}, versions=text_artifact.versions())
+    folder = tmp_path_factory.mktemp("texts") / "model"
+    text_artifact.save(folder, model, "# A small model over texts\n")
     return folder
 
 

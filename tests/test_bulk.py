@@ -15,7 +15,7 @@ import pytest
 
 from tabserve import artifact
 from tabserve.bulk import score_file
-from tabserve.errors import DataError
+from tabserve.errors import ArtifactError, DataError
 from tabserve.frame import Frame
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "score.py"
@@ -57,6 +57,14 @@ def test_a_file_gets_the_answers_of_its_rows_to_the_bit(
     assert list(found["ID_code"]) == list(sample_frame.ids)
     assert np.array_equal(found["label"], expected.label)
     assert np.array_equal(found["probability"].astype(np.float32), expected.probability)
+
+
+def test_a_model_over_texts_scores_no_table(texts_folder: Path, rows: Path, tmp_path: Path, score: Score) -> None:
+    """It is refused in one sentence, and nothing is written."""
+    ended = score("--model", texts_folder, "--data", rows, "--out", tmp_path / "scores.csv")
+    assert ended.returncode == ArtifactError.exit_code
+    assert ended.stderr.endswith("names no threshold between two labels; expected a model over numbers.\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_format_gets_the_same_answers(model_folder: Path, table: pd.DataFrame, tmp_path: Path) -> None:

@@ -36,6 +36,67 @@ def test_check_says_what_is_right(
         assert fact in printed
 
 
+def test_check_says_what_a_model_over_texts_is(
+    texts_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The manifest tells that it is one."""
+    assert tabserve(monkeypatch, "check", str(texts_folder)) == 0
+    printed, complaint = capsys.readouterr()
+    assert complaint == ""
+    for fact in (str(texts_folder), "golden texts", "goods: texts of title, tags", "Bebê, Decoração", "scikit-learn "):
+        assert fact in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("model.npz", b""), ("golden.json", b"{}"), ("manifest.json", b'{"format_version": 1}')]
+)
+def test_check_says_what_is_wrong_with_a_model_over_texts(  # noqa: PLR0917 (fixtures and parameters)
+    texts_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: bytes,
+) -> None:
+    """In one sentence that names the file."""
+    damaged = shutil.copytree(texts_folder, tmp_path / "model")
+    (damaged / name).write_bytes(content)
+    assert tabserve(monkeypatch, "check", str(damaged)) == ArtifactError.exit_code
+    printed, complaint = capsys.readouterr()
+    assert (printed, complaint.count("\n")) == ("", 1)
+    assert name in complaint
+
+
+def test_check_says_that_a_folder_names_no_model(
+    texts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the names that there are."""
+    folder = shutil.copytree(texts_folder, tmp_path / "model")
+    text = (folder / "manifest.json").read_text().replace("model.npz", "model.bin")
+    (folder / "manifest.json").write_text(text)
+    assert tabserve(monkeypatch, "check", str(folder)) == ArtifactError.exit_code
+    assert capsys.readouterr().err.endswith("names no model file; expected model.ubj or model.npz.\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "{0}", "{0}", "--data", "rows.csv"],
+        ["threshold", "{0}", "0.3"],
+        ["drift", "{0}", "--data", "rows.csv"],
+    ],
+    ids=["compare", "threshold", "drift"],
+)
+def test_what_is_for_tables_refuses_a_model_over_texts(
+    words: list[str], texts_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one sentence."""
+    assert tabserve(monkeypatch, *(word.format(texts_folder) for word in words)) == ArtifactError.exit_code
+    printed, complaint = capsys.readouterr()
+    assert (printed, complaint.count("\n")) == ("", 1)
+    assert complaint.endswith("names no threshold between two labels; expected a model over numbers.\n")
+
+
 def test_check_says_what_is_wrong(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

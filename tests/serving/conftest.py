@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.serving.wire import DEPLOY
+from tests.serving.wire import DEPLOY, GOODS, both_in
 
-from tabserve import artifact
+from tabserve import artifact, text_artifact
 from tabserve.artifact import Model
 from tabserve.process import Server, running
+from tabserve.text_artifact import TextModel
 
 MLSERVER_START = (str(Path(sys.executable).with_name("mlserver")), "start")
 
@@ -47,6 +48,32 @@ def small(model_folder: Path) -> Iterator[Server]:
     """A server that takes only small bodies, and lets its models be listed."""
     settings = {"TABSERVE_MAX_BODY_BYTES": "1000000", "TABSERVE_ADMIN": "true"}
     with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), **settings}) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def goods(texts_folder: Path) -> TextModel:
+    """The small model over texts, at hand."""
+    return text_artifact.load(texts_folder)
+
+
+@pytest.fixture(scope="session")
+def both_folder(model_folder: Path, texts_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings of a server with a model of either kind; copy it before changing it."""
+    return both_in(tmp_path_factory.mktemp("both"), model_folder, texts_folder)
+
+
+@pytest.fixture(scope="session")
+def both(both_folder: Path) -> Iterator[Server]:
+    """A server with a model of either kind, which lets its models be listed."""
+    with running(both_folder, {"TABSERVE_ADMIN": "true"}, ready=f"{GOODS}/ready") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def both_plain(both_folder: Path) -> Iterator[Server]:
+    """The same, by plain MLServer."""
+    with running(both_folder, {}, MLSERVER_START, f"{GOODS}/ready") as started:
         yield started
 
 

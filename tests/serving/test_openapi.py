@@ -8,10 +8,11 @@ import pytest
 import requests
 from fastapi.openapi.models import OpenAPI
 from jsonschema import Draft202012Validator
+from tests.conftest import GOODS
 
 from santander.problem import PROBLEM
 from tabserve.process import Server
-from tabserve.serving import features
+from tabserve.serving import features, texts
 from tabserve.serving.openapi import document
 
 MODEL, VERSION = "/v2/models/{model_name}", "/versions/{model_version}"
@@ -19,13 +20,16 @@ INFER = f"{MODEL}/infer"
 SECONDS = 20
 """That a server may take to answer."""
 
-SIGNATURES = [features.signature(PROBLEM, 0.5)]
+NUMBERS, TEXTS = features.signature(PROBLEM, 0.5), texts.signature(GOODS)
+SIGNATURES = [NUMBERS]
 DOCUMENTS = {
     "closed": document(SIGNATURES, admin=False),
     "open": document(SIGNATURES, admin=True),
     "of a model": document(SIGNATURES, admin=False, name="m"),
     "of a version": document(SIGNATURES, admin=False, name="m", version="1"),
     "of nobody": document([], admin=False),
+    "of texts": document([TEXTS], admin=False),
+    "of both": document([NUMBERS, TEXTS], admin=False),
 }
 
 
@@ -95,8 +99,7 @@ def agrees(found: dict[str, Any], schema: dict[str, Any], instance: object) -> b
 
 def asked(server: Server, case: Asked, method: str) -> requests.Response:
     """What the server answers."""
-    path = case.path.replace("{model_name}", case.name).replace("{model_version}", case.version)
-    return requests.request(case.method or method, server.url + path, data=case.body, timeout=SECONDS)
+    return requests.request(case.method or method, server.url + filled(case), data=case.body, timeout=SECONDS)
 
 
 @pytest.mark.parametrize("found", DOCUMENTS.values(), ids=list(DOCUMENTS))
@@ -112,12 +115,63 @@ def test_the_document_is_openapi(found: dict[str, Any]) -> None:
         assert described == set(re.findall(r"{(\w+)}", path))
 
 
+def title(data: Any, shape: tuple[int, ...] = (1,), **members: Any) -> bytes:  # noqa: ANN401  any JSON
+    """A request for the labels of texts."""
+    inputs = [{"name": "title", "datatype": "BYTES", "shape": shape, "data": data}]
+    return json.dumps({"inputs": inputs, **members}).encode()
+
+
+RIGHT_TEXTS = {
+    "flat": title(["azul"]),
+    "nested": title([["azul"], ["b"]], (2, 1)),
+    "named": title(["azul"], id="x", parameters={}, outputs=[{"name": "predict"}]),
+}
+WRONG_TEXTS = {
+    "texts of numbers": title(["azul"]).replace(b"BYTES", b"FP32"),
+    "no data": title(None),
+    "output unknown": title(["azul"], outputs=[{"name": "label"}]),
+}
+ASKED_OF_BOTH = {
+    **{
+        f"{path} of {name}": Asked(path, name=name, version=version)
+        for name, version in (("goods", "v1"), ("xgboost-model", "v0.1.0"))
+        for path, item in DOCUMENTS["closed"]["paths"].items()
+        if "get" in item
+    },
+    **{f"infer {name}": Asked(INFER, 200, body, "goods", "v1") for name, body in RIGHT_TEXTS.items()},
+    **{f"infer {name}": Asked(INFER, 400, body, "goods", "v1") for name, body in WRONG_TEXTS.items()},
+    "infer a version": Asked(f"{MODEL}{VERSION}/infer", 200, title(["azul"]), "goods", "v1"),
+    "infer binary": Asked(INFER, 200, title(["azul"], parameters={"binary_data_output": True}), "goods", "v1"),
+    "infer too long": Asked(INFER, 413, title(["a" * 1_001]), "goods", "v1"),
+    "infer numbers": Asked(INFER, 200, tensor(ROW)),
+}
+
+
 @pytest.mark.parametrize("case", ASKED.values(), ids=list(ASKED))
 def test_the_server_answers_as_the_document_says(edge: Server, case: Asked) -> None:
     """The status, the type of the content, and the content."""
-    found = requests.get(f"{edge.url}/v2/docs/dataplane.json", timeout=SECONDS).json()
+    check(edge, case, requests.get(f"{edge.url}/v2/docs/dataplane.json", timeout=SECONDS).json())
+
+
+@pytest.mark.parametrize("case", ASKED_OF_BOTH.values(), ids=list(ASKED_OF_BOTH))
+def test_a_server_of_both_kinds_answers_as_its_documents_say(both: Server, case: Asked) -> None:
+    """The one of all models, and each model's own."""
+    check(both, case, requests.get(f"{both.url}/v2/docs/dataplane.json", timeout=SECONDS).json())
+    if "{" in case.path:
+        base = f"/v2/models/{case.name}" + (f"/versions/{case.version}" if VERSION in case.path else "")
+        own = requests.get(f"{both.url}{base}/docs/dataplane.json", timeout=SECONDS).json()
+        check(both, case._replace(path=filled(case)), own)
+
+
+def filled(case: Asked) -> str:
+    """The path that is asked at."""
+    return case.path.replace("{model_name}", case.name).replace("{model_version}", case.version)
+
+
+def check(server: Server, case: Asked, found: dict[str, Any]) -> None:
+    """Ask, and compare the answer with the document."""
     ((method, operation),) = [each for each in found["paths"][case.path].items() if each[0] != "parameters"]
-    answer = asked(edge, case, method)
+    answer = asked(server, case, method)
     assert answer.status_code == case.status, answer.text
     told = operation["responses"][str(answer.status_code)]
     if "content" not in told:
@@ -134,6 +188,28 @@ def test_the_schema_of_a_request_knows_right_from_wrong(body: bytes) -> None:
     found = DOCUMENTS["closed"]
     schema = found["paths"][INFER]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert agrees(found, schema, json.loads(body)) == (body in RIGHT.values())
+
+
+@pytest.mark.parametrize("found", ["of texts", "of both"])
+@pytest.mark.parametrize("body", [*RIGHT_TEXTS.values(), *WRONG_TEXTS.values()], ids=[*RIGHT_TEXTS, *WRONG_TEXTS])
+def test_the_schema_of_a_request_of_texts_knows_right_from_wrong(found: str, body: bytes) -> None:
+    """Where numbers are taken as well, no schema of one model can tell their datatypes apart."""
+    whole = DOCUMENTS[found]
+    schema = whole["paths"][INFER]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    both_take = found == "of both" and body == WRONG_TEXTS["texts of numbers"]
+    assert agrees(whole, schema, json.loads(body)) == (body in RIGHT_TEXTS.values() or both_take)
+
+
+def test_an_answer_of_one_kind_is_none_of_the_other() -> None:
+    """As the document of one model has it."""
+    proba = {"name": "predict_proba", "datatype": "FP32", "shape": [1, 3], "data": [0.5, 0.25, 0.25]}
+    label = {"name": "predict", "datatype": "BYTES", "shape": [1, 1], "data": ["azul"]}
+    outputs = [label, proba]
+    answer = {"model_name": "x", "model_version": None, "id": "", "parameters": dict[str, str](), "outputs": outputs}
+    expected = {"closed": False, "of texts": True, "of both": True, "of nobody": True}
+    for name, right in expected.items():
+        found = DOCUMENTS[name]
+        assert agrees(found, found["components"]["schemas"]["Answer"], answer) == right
 
 
 def test_every_route_is_in_the_document(edge: Server) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 INFER = "/v2/models/xgboost-model/infer"
+GOODS = "/v2/models/goods"
 SECONDS = 20
 """That a server may take to answer."""
 
@@ -28,4 +29,16 @@ def settings_in(folder: Path, **members: Any) -> Path:  # noqa: ANN401  any JSON
     shutil.copy(DEPLOY / "settings.json", folder)
     document = json.loads((DEPLOY / "model-settings.json").read_text())
     (folder / "model-settings.json").write_text(json.dumps(document | members))
+    return folder
+
+
+def both_in(folder: Path, numbers: Path, texts: Path) -> Path:
+    """The settings of a server with two models, in folders of their own: the project's, and one over texts."""
+    for name in ("numbers", "texts"):
+        (folder / name).mkdir()
+    settings_in(folder, parameters={"uri": str(numbers), "version": "v0.1.0"})
+    (folder / "model-settings.json").rename(folder / "numbers" / "model-settings.json")
+    runtime = "tabserve.serving.runtime.TextsModel"
+    settings = {"name": "goods", "implementation": runtime, "parameters": {"uri": str(texts), "version": "v1"}}
+    (folder / "texts" / "model-settings.json").write_text(json.dumps(settings))
     return folder

@@ -1,12 +1,22 @@
 """What REST answers, as an OpenAPI document (https://spec.openapis.org/oas/v3.1.0): its schemas are JSON Schema."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tabserve.serving.extensions import DURATIONS
+from tabserve.serving.schema import (
+    FLAG,
+    OBJECT,
+    TEXT,
+    WHOLE,
+    Node,
+    any_of,
+    array,
+    closed_object,
+    enum,
+    open_object,
+    or_null,
+)
 from tabserve.serving.signature import OutputKind, Signature
-
-Node = dict[str, Any]
 
 NAME, VERSION = "{model_name}", "{model_version}"
 
@@ -18,8 +28,6 @@ REFUSED = {
     500: "Scoring failed; the server's log says why.",
     503: "The queue is full, the model is not loaded yet, or the server is about to end.",
 }
-
-TEXT, WHOLE, FLAG, OBJECT = ({"type": kind} for kind in ("string", "integer", "boolean", "object"))
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
 
@@ -87,11 +95,11 @@ def _inference() -> Node:
 
 
 def _repository() -> dict[str, Node]:
-    found = _object({"name": TEXT, "state": TEXT, "reason": TEXT}, version=TEXT)
+    found = closed_object({"name": TEXT, "state": TEXT, "reason": TEXT}, version=TEXT)
     listing = {
         "summary": "The models that there are",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _object({}, ready=FLAG)}}},
-        "responses": _responses({200: _json(_list(found)), **_refused(400)}),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": closed_object({}, ready=FLAG)}}},
+        "responses": _responses({200: _json(array(found)), **_refused(400)}),
     }
     change = {"responses": _responses({200: {}, 400: {}, **_refused(404, 500)})}
     return {
@@ -102,14 +110,14 @@ def _repository() -> dict[str, Node]:
 
 
 def _schemas(signatures: Sequence[Signature]) -> Node:
-    shape = _list(WHOLE)
-    tensors = _list(_object({"name": TEXT, "datatype": TEXT, "shape": shape}, parameters=OBJECT))
-    sides = _list(_object({"name": TEXT, "data_type": TEXT, "dims": shape}, optional=FLAG))
-    flagged = _or_null(OBJECT)
-    datatypes = _enum(name for each in signatures for name in each.datatypes)
+    shape = array(WHOLE)
+    tensors = array(closed_object({"name": TEXT, "datatype": TEXT, "shape": shape}, parameters=OBJECT))
+    sides = array(closed_object({"name": TEXT, "data_type": TEXT, "dims": shape}, optional=FLAG))
+    flagged = or_null(OBJECT)
+    datatypes = enum(name for each in signatures for name in each.datatypes)
     given = {"name": TEXT, "datatype": datatypes, "shape": {**shape, "minItems": 1}}
     rows = {"type": "array", "description": "Flat in row-major order, or nested as the shape says."}
-    duration = _object({"count": WHOLE, "ns": WHOLE})
+    duration = closed_object({"count": WHOLE, "ns": WHOLE})
     counts = {
         "name": TEXT,
         "version": TEXT,
@@ -117,29 +125,29 @@ def _schemas(signatures: Sequence[Signature]) -> Node:
         "inference_count": WHOLE,
         "execution_count": WHOLE,
     }
-    statistics = _object({**counts, "inference_stats": _object(dict.fromkeys(DURATIONS, duration))})
-    delay = _object({"max_queue_delay_microseconds": WHOLE})
+    statistics = closed_object({**counts, "inference_stats": closed_object(dict.fromkeys(DURATIONS, duration))})
+    delay = closed_object({"max_queue_delay_microseconds": WHOLE})
     batched = {"name": TEXT, "platform": TEXT, "max_batch_size": WHOLE, "input": sides, "output": sides}
-    said = _any_of(_object(dict.fromkeys(each.parameters, TEXT)) for each in signatures)
-    answered = {"model_name": TEXT, "model_version": _or_null(TEXT), "id": TEXT, "parameters": said}
+    said = any_of(closed_object(dict.fromkeys(each.parameters, TEXT)) for each in signatures)
+    answered = {"model_name": TEXT, "model_version": or_null(TEXT), "id": TEXT, "parameters": said}
     outputs = [output for each in signatures for output in each.outputs.items()]
-    wanted = _or_null(_list(_open({"name": _enum(name for name, _ in outputs)}, parameters=flagged)))
+    wanted = or_null(array(open_object({"name": enum(name for name, _ in outputs)}, parameters=flagged)))
     return {
-        "Error": _object({"error": TEXT}),
-        "Server": _object({"name": TEXT, "version": TEXT, "extensions": _list(TEXT)}),
-        "Model": _object(
-            {"name": TEXT, "platform": TEXT, "versions": _list(TEXT), "inputs": tensors, "outputs": tensors},
+        "Error": closed_object({"error": TEXT}),
+        "Server": closed_object({"name": TEXT, "version": TEXT, "extensions": array(TEXT)}),
+        "Model": closed_object(
+            {"name": TEXT, "platform": TEXT, "versions": array(TEXT), "inputs": tensors, "outputs": tensors},
             parameters=OBJECT,
         ),
-        "Configuration": _object({**batched, "dynamic_batching": delay}),
-        "AllStatistics": _object({"model_stats": _list(statistics)}),
-        "Request": _open(
-            {"inputs": {**_list(_open({**given, "data": rows}, parameters=flagged)), "minItems": 1}},
-            id=_or_null(TEXT),
+        "Configuration": closed_object({**batched, "dynamic_batching": delay}),
+        "AllStatistics": closed_object({"model_stats": array(statistics)}),
+        "Request": open_object(
+            {"inputs": {**array(open_object({**given, "data": rows}, parameters=flagged)), "minItems": 1}},
+            id=or_null(TEXT),
             parameters=flagged,
             outputs=wanted,
         ),
-        "Answer": _object({**answered, "outputs": _list(_any_of(_output(*output) for output in outputs))}),
+        "Answer": closed_object({**answered, "outputs": array(any_of(_output(*output) for output in outputs))}),
     }
 
 
@@ -147,20 +155,7 @@ def _output(name: str, kind: OutputKind) -> Node:
     """The schema of an answered tensor."""
     shape = {"type": "array", "prefixItems": [WHOLE, {"const": kind.columns}], "items": False, "minItems": 2}
     described = {"name": {"const": name}, "datatype": {"const": kind.datatype}, "shape": shape}
-    return _object({**described, "data": _list(VALUES[kind.datatype])})
-
-
-def _enum(names: Iterable[str]) -> Node:
-    """The schema of one of these names; of any, where there are none."""
-    return {"enum": each} if (each := [*dict.fromkeys(names)]) else TEXT
-
-
-def _any_of(schemas: Iterable[Node]) -> Node:
-    """The schema of what is as one of these say, each said once; of any object, where there are none."""
-    each: list[Node] = []
-    for schema in schemas:
-        each += [schema] if schema not in each else []
-    return {"anyOf": each} if each else OBJECT
+    return closed_object({**described, "data": array(VALUES[kind.datatype])})
 
 
 def _get(summary: str, responses: dict[int, Node]) -> Node:
@@ -189,21 +184,3 @@ def _of(schema: str) -> Node:
 
 def _parameter(name: str, place: str, schema: Node = TEXT) -> Node:
     return {"name": name, "in": place, "required": place == "path", "schema": schema}
-
-
-def _list(items: Node) -> Node:
-    return {"type": "array", "items": items}
-
-
-def _or_null(schema: Node) -> Node:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _open(members: Node, **others: Node) -> Node:
-    """The schema of an object with these members, perhaps those, and any more."""
-    return {"type": "object", "properties": {**members, **others}, "required": [*members]}
-
-
-def _object(members: Node, **others: Node) -> Node:
-    """The schema of an object with these members, perhaps those, and no more."""
-    return {**_open(members, **others), "additionalProperties": False}

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from tabserve import artifact, text_artifact
 from tabserve.errors import InvalidRequest, Overloaded
 from tabserve.scoring import Scores
-from tabserve.serving import features, memory, tensors, texts
+from tabserve.serving import features, memory, metadata, tensors, texts
 from tabserve.serving.batching import MAX_THREADS, Batcher
 from tabserve.serving.limits import Limits
-from tabserve.serving.metadata import document, input_tensor, output_tensor, response_output
 from tabserve.serving.metrics import METRICS
 from tabserve.serving.settings import batch_limits, model_folder
 from tabserve.serving.signature import Signature
@@ -96,8 +95,8 @@ class FolderModel(MLModel, ABC):
         )
         self._tell()
         self.settings.versions = [self.version] if self.version else []
-        self.inputs = [input_tensor(name, kind) for name, kind in self.signature.inputs.items()]
-        self.outputs = [output_tensor(name, kind) for name, kind in self.signature.outputs.items()]
+        self.inputs = [metadata.input_tensor(name, kind) for name, kind in self.signature.inputs.items()]
+        self.outputs = [metadata.output_tensor(name, kind) for name, kind in self.signature.outputs.items()]
         memory.settle()
         return True
 
@@ -127,7 +126,7 @@ class FolderModel(MLModel, ABC):
             MLServerError: the server is overloaded (HTTP 503), or scoring failed (HTTP 500, gRPC INTERNAL).
         """
         try:
-            outputs = await self.answer(self.read(document(payload)))
+            outputs = await self.answer(self.read(metadata.document(payload)))
         except InvalidRequest as error:
             raise InferenceError(str(error)) from error
         except Overloaded as error:
@@ -138,7 +137,7 @@ class FolderModel(MLModel, ABC):
             model_name=self.name,
             model_version=self.version,
             parameters=Parameters.model_validate(dict(self.signature.parameters)),
-            outputs=[response_output(output) for output in outputs],
+            outputs=[metadata.response_output(output) for output in outputs],
         )
 
     def _score(self, part: NDArray[Any]) -> Scores:

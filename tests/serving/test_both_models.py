@@ -1,0 +1,499 @@
+"""A real server of two models, one over numbers and one over texts, answers as each of them does."""
+
+import json
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+import numpy as np
+import pytest
+import requests
+import tritonclient.http
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mlserver.codecs import NumpyCodec, StringCodec
+from mlserver.grpc import dataplane_pb2
+from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferResponseConverter
+from mlserver.types import InferenceRequest, InferenceResponse
+from tests.conftest import GOODS as PROBLEM
+from tests.serving.wire import GOODS, SECONDS, both_in
+
+from tabserve.artifact import Model
+from tabserve.errors import ArtifactError, UsageError
+from tabserve.process import Server, running
+from tabserve.serving.server import serve
+from tabserve.text import words
+from tabserve.text_artifact import TextModel
+
+pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # MLServer's converters
+
+INFER = f"{GOODS}/infer"
+SERVICE = "inference.GRPCInferenceService"
+LABELS = list(PROBLEM.labels)
+TEXTS = ["Carrinho de Bebê azul", "quadro", "CONVITE de papel, para casamento", "nada disso"]
+
+fuzzed = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=9) | st.sampled_from(TEXTS)
+titles = st.lists(any_text.filter(words), min_size=1, max_size=4)
+
+
+class Answer(NamedTuple):
+    """Labels, and the bytes of all probabilities."""
+
+    labels: list[str]
+    probability: bytes
+
+
+def expected(model: TextModel, texts: list[str]) -> Answer:
+    """What the model says of each text alone."""
+    scores = [model.score([text]) for text in texts]
+    probability = b"".join(each.probability.tobytes() for each in scores)
+    return Answer([LABELS[int(each.label[0])] for each in scores], probability)
+
+
+def document(texts: list[Any], **members: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON
+    """A request in JSON."""
+    return {"inputs": [{"name": "title", "datatype": "BYTES", "shape": [len(texts)], "data": texts}], **members}
+
+
+def post(server: Server, request: object, path: str = INFER) -> requests.Response:
+    """The server's answer to a request in JSON."""
+    body = request if isinstance(request, bytes) else json.dumps(request).encode()
+    return requests.post(server.url + path, data=body, headers={"Content-Type": "application/json"}, timeout=SECONDS)
+
+
+def of_outputs(label: list[Any], probability: Any) -> Answer:  # noqa: ANN401  whatever numpy takes
+    """An answer, from what stood in it."""
+    labels = [each.decode() if isinstance(each, bytes) else each for each in label]
+    return Answer(labels, np.asarray(probability, np.float32).tobytes())
+
+
+def by_json(server: Server, texts: list[str]) -> Answer:
+    """Strings in JSON."""
+    label, proba = post(server, document(texts)).json()["outputs"]
+    assert (label["shape"], proba["shape"]) == ([len(texts), 1], [len(texts), 3])
+    return of_outputs(label["data"], proba["data"])
+
+
+def by_codec(server: Server, texts: list[str]) -> Answer:
+    """MLServer's codec over REST."""
+    request = InferenceRequest(inputs=[StringCodec.encode_input("title", texts, use_bytes=False)])
+    answer = post(server, request.model_dump())  # type: ignore[no-untyped-call]
+    return read_by_codec(InferenceResponse.model_validate(answer.json()))
+
+
+def by_codec_over_grpc(server: Server, texts: list[str], *, use_raw: bool = False) -> Answer:
+    """The same over gRPC."""
+    request = InferenceRequest(inputs=[StringCodec.encode_input("title", texts)])
+    message = ModelInferRequestConverter.from_types(request, "goods", use_raw=use_raw)
+    with grpc.insecure_channel(server.grpc) as channel:
+        return read_by_codec(ModelInferResponseConverter.to_types(infer(channel, message)))
+
+
+def by_raw_codec_over_grpc(server: Server, texts: list[str]) -> Answer:
+    """The same, as raw bytes."""
+    return by_codec_over_grpc(server, texts, use_raw=True)
+
+
+def read_by_codec(response: InferenceResponse) -> Answer:
+    """What MLServer's codecs make of an answer."""
+    label, proba = response.outputs
+    return of_outputs(StringCodec.decode_output(label), NumpyCodec.decode_output(proba))
+
+
+def by_triton(server: Server, texts: list[str]) -> Answer:
+    """Triton's client over REST, binary in and out."""
+    tensor = tritonclient.http.InferInput("title", [len(texts), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array(texts, np.object_)[:, np.newaxis])
+    with tritonclient.http.InferenceServerClient(server.url.removeprefix("http://"), network_timeout=SECONDS) as client:
+        result = client.infer("goods", [tensor])
+    return of_outputs(result.as_numpy("predict").ravel().tolist(), result.as_numpy("predict_proba"))
+
+
+TRITON_GRPC = """
+import json, sys, numpy, tritonclient.grpc as triton
+texts = numpy.array(json.loads(sys.argv[2]), object)[:, None]
+tensor = triton.InferInput("title", texts.shape, "BYTES").set_data_from_numpy(texts)
+with triton.InferenceServerClient(sys.argv[1]) as client:
+    result = client.infer("goods", [tensor], client_timeout=20)
+labels = [label.decode() for label in result.as_numpy("predict").ravel()]
+print(json.dumps([labels, result.as_numpy("predict_proba").tolist()]))
+"""
+
+TRITON_CONFIG = """
+import json, sys, tritonclient.grpc as triton
+with triton.InferenceServerClient(sys.argv[1]) as client:
+    print(json.dumps(client.get_model_config("goods", as_json=True)["config"]))
+"""
+
+
+def triton_grpc(script: str, *words: str) -> Any:  # noqa: ANN401  any JSON
+    """What a script prints; in a process of its own, as Triton's client for gRPC cannot be beside MLServer."""
+    command = [sys.executable, "-c", script, *words]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
+
+
+def by_triton_over_grpc(server: Server, texts: list[str]) -> Answer:
+    """Triton's client over gRPC."""
+    return of_outputs(*triton_grpc(TRITON_GRPC, server.grpc, json.dumps(texts)))
+
+
+def by_curl(server: Server, texts: list[str]) -> Answer:
+    """From a shell."""
+    command = ["curl", "--fail", "--silent", "-d", "@-", "-H", "Content-Type: application/json", server.url + INFER]
+    ended = subprocess.run(command, input=json.dumps(document(texts)).encode(), capture_output=True, check=True)
+    label, proba = json.loads(ended.stdout)["outputs"]
+    return of_outputs(label["data"], proba["data"])
+
+
+PLAIN = [by_json, by_codec, by_codec_over_grpc, by_raw_codec_over_grpc, by_triton_over_grpc, by_curl]
+
+
+@pytest.fixture(params=["both", "both_plain"], ids=["tabserve-serve", "mlserver-start"])
+def either(request: pytest.FixtureRequest) -> Server:
+    """A running server, by either command."""
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.mark.parametrize("rows", [1, 4, 150])
+@pytest.mark.parametrize("ask", PLAIN, ids=[ask.__name__ for ask in PLAIN])
+def test_every_client_gets_the_models_answers(
+    either: Server, goods: TextModel, ask: Callable[[Server, list[str]], Answer], rows: int
+) -> None:
+    """To the bit, whichever command started the server, and though many are scored in slices."""
+    texts = (TEXTS * rows)[:rows]
+    assert ask(either, texts) == expected(goods, texts)
+
+
+def test_tritons_client_gets_them_in_binary(both: Server, goods: TextModel) -> None:
+    """In and out, as is its default over REST."""
+    assert by_triton(both, TEXTS) == expected(goods, TEXTS)
+
+
+@pytest.fixture(scope="module")
+def channel(both: Server) -> Iterator[grpc.Channel]:
+    """A connection to the server."""
+    with grpc.insecure_channel(both.grpc) as opened:
+        yield opened
+
+
+def message(
+    typed: list[bytes] | None = None, raw: bytes | None = None, rows: int = 1, name: str = "title", kind: str = "BYTES"
+) -> dataplane_pb2.ModelInferRequest:
+    """A request for gRPC."""
+    made = dataplane_pb2.ModelInferRequest(model_name="goods")
+    made.inputs.add(name=name, datatype=kind, shape=[rows, 1]).contents.bytes_contents.extend(typed or [])
+    if raw is not None:
+        made.raw_input_contents.append(raw)
+    return made
+
+
+def infer(channel: grpc.Channel, request: Any) -> Any:  # noqa: ANN401  protobuf's types
+    """What the server answers."""
+    read = dataplane_pb2.ModelInferResponse.FromString
+    call = channel.unary_unary(f"/{SERVICE}/ModelInfer", response_deserializer=read)
+    return call(request.SerializeToString(), timeout=SECONDS)
+
+
+def behind_lengths(texts: list[bytes]) -> bytes:
+    """Texts as raw contents hold them."""
+    return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+
+
+def apart(raw: bytes) -> list[bytes]:
+    """The texts in raw contents."""
+    found = []
+    while raw:
+        end = 4 + struct.unpack_from("<I", raw)[0]
+        found.append(raw[4:end])
+        raw = raw[end:]
+    return found
+
+
+def of_typed(response: Any) -> Answer:  # noqa: ANN401  protobuf's type
+    """An answer whose values have types."""
+    label, proba = response.outputs
+    return of_outputs(list(label.contents.bytes_contents), list(proba.contents.fp32_contents))
+
+
+def of_raw(response: Any) -> Answer:  # noqa: ANN401
+    """An answer whose values are raw."""
+    label, proba = response.raw_output_contents
+    return of_outputs(apart(label), np.frombuffer(proba, np.float32))
+
+
+def binary(texts: list[bytes]) -> tuple[bytes, dict[str, str]]:
+    """A body with texts behind the JSON, and its headers; it wants the answer so."""
+    raw = behind_lengths(texts)
+    tensor = {"name": "title", "datatype": "BYTES", "shape": [len(texts), 1]}
+    asked = {"inputs": [{**tensor, "parameters": {"binary_data_size": len(raw)}}]}
+    head = json.dumps({**asked, "parameters": {"binary_data_output": True}}).encode()
+    return head + raw, {"Inference-Header-Content-Length": str(len(head))}
+
+
+def by_binary(server: Server, texts: list[str]) -> Answer:
+    """Bytes behind the JSON, in and out."""
+    body, headers = binary([text.encode() for text in texts])
+    answer = requests.post(server.url + INFER, data=body, headers=headers, timeout=SECONDS)
+    end = int(answer.headers["Inference-Header-Content-Length"])
+    sizes = [each["parameters"]["binary_data_size"] for each in json.loads(answer.content[:end])["outputs"]]
+    label, proba = answer.content[end : end + sizes[0]], answer.content[end + sizes[0] :]
+    assert len(proba) == sizes[1]
+    return of_outputs(apart(label), np.frombuffer(proba, np.float32))
+
+
+def test_any_texts_get_the_same_answer_however_they_come(both: Server, channel: grpc.Channel, goods: TextModel) -> None:
+    """As JSON, in binary, typed and raw; alone, and among neighbours that are scored with them."""
+    call = channel.unary_unary(
+        f"/{SERVICE}/ModelInfer", response_deserializer=dataplane_pb2.ModelInferResponse.FromString
+    )
+
+    @fuzzed
+    @given(st.lists(titles, min_size=2, max_size=5))
+    def ask(requests_: list[list[str]]) -> None:
+        want = [expected(goods, texts) for texts in requests_]
+        assert by_json(both, requests_[0]) == by_binary(both, requests_[0]) == want[0]
+        encoded = [[text.encode() for text in texts] for texts in requests_]
+        typed = [message(texts, rows=len(texts)) for texts in encoded]
+        raw = [message(raw=behind_lengths(texts), rows=len(texts)) for texts in encoded]
+        assert (of_typed(infer(channel, typed[0])), of_raw(infer(channel, raw[0]))) == (want[0], want[0])
+        calls = [call.future(each.SerializeToString(), timeout=SECONDS) for each in [*typed, *raw]]
+        answers = [each.result(SECONDS) for each in calls]
+        assert [of_typed(answer) for answer in answers[: len(want)]] == want
+        assert [of_raw(answer) for answer in answers[len(want) :]] == want
+
+    ask()
+
+
+def test_any_body_is_answered(both: Server, goods: TextModel) -> None:
+    """Bytes that were a good request once, in JSON or in binary, get an answer or a sentence."""
+    body, headers = binary([text.encode() for text in TEXTS])
+
+    @fuzzed
+    @given(st.data(), st.sampled_from([(body, headers), (json.dumps(document(TEXTS)).encode(), {})]))
+    def send(data: st.DataObject, good: tuple[bytes, dict[str, str]]) -> None:
+        start, length = data.draw(st.integers(0, len(good[0]))), data.draw(st.integers(0, 30))
+        changed = good[0][:start] + data.draw(st.binary(max_size=9)) + good[0][start + length :]
+        found = requests.post(both.url + INFER, data=changed, headers=good[1], timeout=SECONDS)
+        assert found.status_code in {200, 400, 413}, found.text
+        assert found.status_code == 200 or found.json()["error"].endswith(".")
+
+    send()
+    assert by_json(both, TEXTS) == expected(goods, TEXTS)
+
+
+def test_all_columns_of_a_row_count(both: Server, goods: TextModel) -> None:
+    """In the problem's order, whatever their own; the id is not looked at."""
+    columns = {"product_id": ["1", "2"], "tags": ["azul", ""], "title": ["quadro", "papel"]}
+    inputs = [
+        {"name": name, "datatype": "BYTES", "shape": [2, 1], "data": [[text] for text in texts]}
+        for name, texts in columns.items()
+    ]
+    label, proba = post(both, {"inputs": inputs}).json()["outputs"]
+    assert of_outputs(label["data"], proba["data"]) == expected(goods, ["quadro azul", "papel"])
+
+
+@pytest.mark.parametrize("names", [["predict"], ["predict_proba"], ["predict_proba", "predict"]])
+def test_clients_choose_the_outputs(either: Server, names: list[str]) -> None:
+    """Those named come, in the order named."""
+    answer = post(either, document(["azul"], outputs=[{"name": name} for name in names])).json()
+    assert [output["name"] for output in answer["outputs"]] == names
+
+
+def test_no_threshold_is_told_where_there_is_none(both: Server, channel: grpc.Channel, model: Model) -> None:
+    """The other model's answers have theirs."""
+    assert post(both, document(["azul"])).json()["parameters"] == {}
+    assert dict(infer(channel, message([b"azul"])).parameters) == {}
+    rows = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}]}
+    answer = post(both, rows, "/v2/models/xgboost-model/infer").json()
+    assert answer["parameters"] == {"threshold": repr(model.threshold)}
+    scores = model.score(np.full((1, 200), 0.5, np.float32))
+    assert answer["outputs"][1]["data"][1] == scores.probability[0]
+
+
+def test_metadata_name_the_columns_and_the_labels(either: Server) -> None:
+    """In the order of the probabilities, the same over both transports."""
+    found = requests.get(either.url + GOODS, timeout=SECONDS).json()
+    assert found["inputs"] == [
+        {"name": "title", "datatype": "BYTES", "shape": [-1, 1]},
+        {"name": "tags", "datatype": "BYTES", "shape": [-1, 1], "parameters": {"optional": True}},
+    ]
+    label, proba = found["outputs"]
+    assert label == {"name": "predict", "datatype": "BYTES", "shape": [-1, 1]}
+    assert (proba["datatype"], proba["shape"]) == ("FP32", [-1, 3])
+    assert json.loads(proba["parameters"]["labels"]) == LABELS
+    with grpc.insecure_channel(either.grpc) as channel:
+        asked = dataplane_pb2.ModelMetadataRequest(name="goods").SerializeToString()
+        read = dataplane_pb2.ModelMetadataResponse.FromString
+        told = channel.unary_unary(f"/{SERVICE}/ModelMetadata", response_deserializer=read)(asked, timeout=SECONDS)
+    assert [(each.name, each.datatype, list(each.shape)) for each in [*told.inputs, *told.outputs]] == [
+        (each["name"], each["datatype"], each["shape"]) for each in found["inputs"] + found["outputs"]
+    ]
+    assert told.inputs[1].parameters["optional"].bool_param
+    assert told.outputs[1].parameters["labels"].string_param == proba["parameters"]["labels"]
+
+
+BAD: dict[str, tuple[bytes | dict[str, Any], int, str]] = {
+    "a number": (document(["a", 5]), 400, "Row 1, column 'title', is 5; expected a text"),
+    "null": (document([None]), 400, "Row 0, column 'title', is null; expected a text"),
+    "true": (document([True]), 400, "Row 0, column 'title', is true; expected a text"),
+    "blank": (document(["a", " "]), 400, "Row 1, column 'title', is ' '; expected a text with letters or digits"),
+    "too long": (document(["a" * 1_001]), 413, "Row 0, column 'title', has 1001 characters; send at most 1000"),
+    "too many rows": (document(["a"] * 10_001), 413, "has 10001 rows; send at most 10000"),
+    "a late mistake": (document(["a"] * 5_000 + [""]), 400, "Row 5000, column 'title', is ''; expected a text"),
+    "half a letter": (b'{"inputs": [{"name": "x", "datatype": "BYTES", "shape": [1], "data": ["\\ud800"]}]}', 400, ""),
+    "no UTF-8": (json.dumps(document(["a"])).encode().replace(b'"a"', b'"\xff"'), 400, "The body is not JSON"),
+    "numbers": (
+        {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}]},
+        400,
+        "has shape [1, 200]; expected [rows] or [rows, 1], one text for each row",
+    ),
+    "unknown output": (document(["a"], outputs=[{"name": "label"}]), 400, "Output 'label' is unknown"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "sentence"), BAD.values(), ids=list(BAD))
+def test_a_wrong_request_gets_a_sentence_and_harms_no_other(
+    both: Server, goods: TextModel, body: bytes | dict[str, Any], status: int, sentence: str
+) -> None:
+    """With its status; the next one is answered."""
+    answer = post(both, body)
+    assert answer.status_code == status, answer.text
+    assert sentence in answer.json()["error"]
+    assert by_json(both, TEXTS) == expected(goods, TEXTS)
+
+
+BAD_MESSAGES = {
+    "typed, no UTF-8": (message([b"\xff"]), "INVALID_ARGUMENT", r"Row 0, column 'title', is b'\xff'; expected UTF-8"),
+    "raw, no UTF-8": (message(raw=behind_lengths([b"\xff"])), "INVALID_ARGUMENT", "expected UTF-8"),
+    "raw, cut off": (message(raw=behind_lengths([b"azul"])[:-1]), "INVALID_ARGUMENT", "ends beyond the 7 bytes"),
+    "raw, a lying length": (message(raw=b"\xff\xff\xff\x7fa"), "INVALID_ARGUMENT", "ends beyond the 5 bytes"),
+    "raw, one too many": (message(raw=behind_lengths([b"a", b"b"])), "INVALID_ARGUMENT", "5 bytes follow"),
+    "raw, empty": (message(raw=b""), "INVALID_ARGUMENT", "ends beyond the 0 bytes"),
+    "typed, none": (message([]), "INVALID_ARGUMENT", "expected data of length 1, or 1 if nested, found 0"),
+    "typed, blank": (message([b" "]), "INVALID_ARGUMENT", "is ' '; expected a text with letters or digits"),
+    "typed, too long": (message([b"a" * 1_001]), "RESOURCE_EXHAUSTED", "has 1001 characters; send at most 1000"),
+    "another datatype": (message([b"a"], kind="INT8"), "INVALID_ARGUMENT", "has datatype 'INT8'; expected 'BYTES'"),
+    "another column": (message([b"a"], name="tags"), "INVALID_ARGUMENT", "no inputs for the features 'title'"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "code", "sentence"), BAD_MESSAGES.values(), ids=list(BAD_MESSAGES))
+def test_a_wrong_message_gets_a_sentence(channel: grpc.Channel, wrong: Any, code: str, sentence: str) -> None:  # noqa: ANN401
+    """With its code; the next one is answered."""
+    with pytest.raises(grpc.RpcError) as raised:
+        infer(channel, wrong)
+    assert raised.value.code().name == code
+    assert sentence in raised.value.details()
+    assert infer(channel, message([b"azul"])).model_name == "goods"
+
+
+def told(server: Server, line: str) -> float:
+    """A value of the metrics."""
+    text = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
+    return sum(map(float, re.findall(rf"^{line} (\S+)$", text, re.MULTILINE)))
+
+
+def test_metrics_tell_both_models(both: Server, goods: TextModel) -> None:
+    """How many rows got each label, with which probability; and which models they are."""
+
+    def labels(model: str) -> dict[str, float]:
+        text = requests.get(f"{both.metrics}/metrics", timeout=SECONDS).text
+        found = re.findall(rf'^tabserve_labels_total{{label="([^"]*)",model="{model}"}} (\S+)$', text, re.MULTILINE)
+        return {label: float(count) for label, count in found}
+
+    before, other = labels("goods"), labels("xgboost-model")
+    assert (set(before), set(other)) == (set(LABELS), {"0", "1"})
+    counted = told(both, 'tabserve_probability_sum{model="goods"}')
+    by_json(both, TEXTS * 50)
+    scores = goods.score(TEXTS * 50)
+    grown = {name: count - before[name] for name, count in labels("goods").items()}
+    assert grown == {name: float((scores.label == place).sum()) for place, name in enumerate(LABELS)}
+    assert labels("xgboost-model") == other
+    added = told(both, 'tabserve_probability_sum{model="goods"}') - counted
+    assert added == pytest.approx(float(scores.probability.max(axis=1).sum()), rel=1e-4)
+    assert told(both, 'tabserve_model_info{grams=".*",labels="3",model="goods",problem="goods",version="v1"}') == 1
+
+
+def test_statistics_and_configuration_tell_each(both: Server) -> None:
+    """As Triton has them, over both transports."""
+    with tritonclient.http.InferenceServerClient(both.url.removeprefix("http://"), network_timeout=SECONDS) as client:
+        assert client.get_model_config("goods") == {
+            "name": "goods",
+            "platform": "",
+            "max_batch_size": 64,
+            "input": [
+                {"name": "title", "data_type": "TYPE_STRING", "dims": [1]},
+                {"name": "tags", "data_type": "TYPE_STRING", "dims": [1], "optional": True},
+            ],
+            "output": [
+                {"name": "predict", "data_type": "TYPE_STRING", "dims": [1]},
+                {"name": "predict_proba", "data_type": "TYPE_FP32", "dims": [3]},
+            ],
+            "dynamic_batching": {"max_queue_delay_microseconds": 0},
+        }
+        assert {each["name"] for each in client.get_inference_statistics()["model_stats"]} == {"goods", "xgboost-model"}
+        (before,) = client.get_inference_statistics("goods")["model_stats"]
+        by_json(both, TEXTS)
+        (after,) = client.get_inference_statistics("goods")["model_stats"]
+        assert after["inference_count"] - before["inference_count"] == len(TEXTS)
+        assert client.is_model_ready("goods")
+    index = post(both, {}, "/v2/repository/index").json()
+    assert {(each["name"], each["state"]) for each in index} == {("goods", "READY"), ("xgboost-model", "READY")}
+    config = triton_grpc(TRITON_CONFIG, both.grpc)
+    assert [each["data_type"] for each in config["input"] + config["output"]] == [*["TYPE_STRING"] * 3, "TYPE_FP32"]
+    assert config["input"][1]["optional"]
+
+
+def test_both_are_loaded_anew(texts_folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    """On SIGHUP; where one cannot be, it goes on as before."""
+    texts = shutil.copytree(texts_folder, tmp_path / "model")
+    (tmp_path / "settings").mkdir()
+    with running(both_in(tmp_path / "settings", model_folder, texts), ready=f"{GOODS}/ready") as server:
+        before = by_json(server, TEXTS)
+        server.process.send_signal(signal.SIGHUP)
+        said(server, "Model goods was reloaded.", "Model xgboost-model was reloaded.")
+        assert by_json(server, TEXTS) == before
+        (texts / "golden.json").write_text("{}")
+        server.process.send_signal(signal.SIGHUP)
+        said(server, "Model goods was not reloaded, and goes on as before: ")
+        assert by_json(server, TEXTS) == before
+
+
+def said(server: Server, *sentences: str) -> None:
+    """Wait until all of them are in the server's log."""
+    deadline = time.monotonic() + SECONDS
+    while not all(sentence in server.log.read_text() for sentence in sentences):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_one_chosen_folder_is_not_served_as_two_models(both_folder: Path, texts_folder: Path) -> None:
+    """Whether an option chooses it or a variable."""
+    with pytest.raises(UsageError, match=r"names one model folder, and the settings name 2 models: 'goods', 'xgboost-"):
+        serve(both_folder, texts_folder)
+
+
+def test_a_bad_folder_of_texts_is_refused_before_the_start(
+    texts_folder: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    """Whether it is damaged, or one of the other kind."""
+    damaged = shutil.copytree(texts_folder, tmp_path / "model")
+    (damaged / "model.npz").write_bytes(b"")
+    for name, texts, sentence in (
+        ("damaged", damaged, r"model\.npz does not have the checksum"),
+        ("other", model_folder, r"names no model\.npz; expected a model over texts"),
+    ):
+        (tmp_path / name).mkdir()
+        with pytest.raises(ArtifactError, match=sentence):
+            serve(both_in(tmp_path / name, model_folder, texts))
