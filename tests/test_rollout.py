@@ -129,8 +129,8 @@ def test_a_model_is_rolled_out_and_back_as_the_page_says(place: Place, sample_fr
     old, new = (artifact.load(place.folder / "build" / name) for name in ("model-1", "model-2"))
     assert new.threshold == 0.3 != new.measured_at
     assert (place.folder / "build/served").resolve().name == "model-1"
-    assert (place.folder / "changed.csv").is_file()
-    assert (place.folder / "drift.svg").is_file()
+    assert (place.folder / "build/changed.csv").is_file()
+    assert (place.folder / "build/drift.svg").is_file()
     said = "\n".join(printed)
     for fact in ("400 rows", "ROC AUC", "threshold of build/model-2 is 0.3", 'threshold="0.3"'):
         assert fact in said

@@ -116,8 +116,11 @@ def read(path: Path, model: bytes, classes: int) -> Linear:
     shapes = [arrays[name].shape for name in ("weights", "squares", "intercept")]
     if shapes != [(len(grams), classes), (len(grams),), (classes,)] or len(set(grams)) < len(grams):
         raise ArtifactError(f"{path} does not hold weights of {len(grams)} different n-grams for {classes} classes.")
-    if not all(np.isfinite(array).all() for array in arrays.values()) or not temperature > 0:
-        raise ArtifactError(f"{path} holds weights that are not finite, or a temperature that is not above 0.")
+    finite = all(np.isfinite(array).all() for array in arrays.values())
+    if not finite or not temperature > 0 or (arrays["squares"] < 0).any():
+        raise ArtifactError(
+            f"{path} holds weights that are not finite, a negative square, or a temperature that is not above 0."
+        )
     return Linear(grams, arrays["weights"], arrays["squares"], arrays["intercept"], temperature)
 
 

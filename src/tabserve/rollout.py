@@ -118,6 +118,7 @@ def _drift(arguments: argparse.Namespace) -> None:
             figures.drift(found).savefig(temporary, format="svg")
     if found.found:
         raise Drifted(f"{len(found.found)} of {len(found.shifts)} distributions drifted: {drift.named(found.found)}.")
+    print("No distribution drifted.")
 
 
 def _threshold(arguments: argparse.Namespace) -> None:

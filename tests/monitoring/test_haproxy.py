@@ -14,7 +14,6 @@ import grpc
 import numpy as np
 import pytest
 import requests
-from mlserver.grpc import model_repository_pb2, model_repository_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from tests.monitoring.programs import COMPOSE, DEPLOY, SECONDS, Address, Proxy, program, proxied, until
 
@@ -85,12 +84,14 @@ def test_nothing_but_the_model_is_handed_on(proxy: Proxy, path: str) -> None:
     assert requests.get(proxy.url + MODEL, timeout=SECONDS).json()["name"] == "xgboost-model"
 
 
-def test_the_models_repository_is_not_handed_on(proxy: Proxy) -> None:
-    """Over gRPC it is called UNIMPLEMENTED."""
+@pytest.mark.parametrize("service", ["model_repository.ModelRepositoryService", "GRPCInferenceService"])
+@pytest.mark.parametrize("method", ["RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload"])
+def test_the_models_repository_is_not_handed_on(proxy: Proxy, service: str, method: str) -> None:
+    """Over gRPC it is called UNIMPLEMENTED, in whichever of the two services that have it."""
     with grpc.insecure_channel(proxy.grpc) as channel:
-        stub = model_repository_pb2_grpc.ModelRepositoryServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+        call = channel.unary_unary(f"/inference.{service}/{method}")
         with pytest.raises(grpc.RpcError) as refused:
-            stub.RepositoryIndex(model_repository_pb2.RepositoryIndexRequest(), timeout=SECONDS)
+            call(b"", timeout=SECONDS)
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the API share: small models made by hand, and servers of them."""
+"""What this case's tests share: the root's fixtures, small models made by hand, and servers of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from cases.categories.tests.served import Api, api
 from cases.categories.tests.weighed import weighed
+from tests.conftest import script, shared
 
 from tabserve import text_artifact
 from tabserve.text_artifact import TextModel
+
+__all__ = ["script", "shared"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,106 @@
+"""Fetch the challenge's real table of products and check it: the extraction step."""
+
+from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+
+# isort: split
+import argparse
+import os
+from pathlib import Path
+
+import requests
+
+from tabserve.atomic import whole
+from tabserve.columns import Columns
+from tabserve.errors import DataError
+from tabserve.table import batches
+
+ADDRESS = "https://elo7-datasets.s3.amazonaws.com/data_scientist_position/elo7_recruitment_dataset.csv"
+"""Where the challenge's document says that its data are."""
+
+COLUMNS = (
+    "product_id",
+    "seller_id",
+    "query",
+    "search_page",
+    "position",
+    "title",
+    "concatenated_tags",
+    "creation_date",
+    "price",
+    "weight",
+    "express_delivery",
+    "minimum_quantity",
+    "view_counts",
+    "order_counts",
+    "category",
+)
+
+ROWS = 38_507
+
+SILENCE_SECONDS = 60
+"""How long the other side may say nothing."""
+
+PIECE_BYTES = 1 << 20
+
+EPILOG = """example:
+  python cases/categories/scripts/fetch_data.py        data/products.csv from where the challenge's document says
+
+No licence is stated for these data: do not pass them on. A file that is already there is checked and kept.
+exit codes: 0 there, 1 not enough memory, 2 wrong option, 3 not reached or not as expected, 130 Ctrl-C, 143 SIGTERM; the
+file appears whole or not at all
+"""
+
+
+def main() -> None:
+    """Fetch as the command line asks."""
+    arguments = parsed()
+    out: Path = arguments.out
+    if os.path.exists(out):  # noqa: PTH110  Path's own raises where a name is too long
+        check(out)
+    else:
+        print(f"Fetching the table from {arguments.address} ...", flush=True)
+        with whole(out) as temporary:
+            download(arguments.address, temporary)
+            check(temporary)
+    print(f"{out} holds {ROWS:,} rows of {len(COLUMNS)} columns.")
+
+
+def download(address: str, out: Path) -> None:
+    """Write what is found at an address, all of it."""
+    try:
+        with requests.get(address, stream=True, timeout=SILENCE_SECONDS) as answer, out.open("wb") as file:
+            answer.raise_for_status()
+            for piece in answer.iter_content(PIECE_BYTES):
+                file.write(piece)
+    except requests.RequestException as error:
+        raise DataError(
+            f"The table was not delivered: {error}; try again, or name another address with --address."
+        ) from error
+
+
+def check(path: Path) -> None:
+    """Refuse a file with other columns or another number of rows than the challenge's."""
+    rows = sum(batches(path, Columns(numbers=(), texts=COLUMNS), path.name, len))
+    if rows != ROWS:
+        raise DataError(f"{path} holds {rows:,} rows; expected {ROWS:,}. It is another table, or not all of it.")
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--address", default=ADDRESS, metavar="URL", help="where to ask (default: %(default)s)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("data/products.csv"),
+        metavar="FILE",
+        help="csv to write (default: %(default)s)",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)

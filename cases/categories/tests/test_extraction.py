@@ -1,0 +1,194 @@
+"""Fetching the real products: they are checked before they appear, and trouble is one sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from threading import Event, Thread
+from types import ModuleType
+from typing import ClassVar, NamedTuple
+
+import pandas as pd
+import pytest
+
+from categories.sample import products
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "fetch_data.py"
+
+UNREACHABLE = "http://127.0.0.1:9"
+"""Port 9 of this machine: nobody listens there."""
+
+Fetch = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+class Reply(NamedTuple):
+    body: bytes
+    status: int = 200
+    missing: int = 0  # bytes that are announced and never come
+    waits: bool = False
+
+
+class Shop(BaseHTTPRequestHandler):
+    """Answers whatever it is asked, as it was told."""
+
+    reply: ClassVar[Reply]
+    begun: ClassVar[Event]
+    leave: ClassVar[Event]
+
+    def do_GET(self) -> None:
+        self.send_response(self.reply.status)
+        self.send_header("Content-Length", str(len(self.reply.body) + self.reply.missing))
+        self.end_headers()
+        self.wfile.write(self.reply.body)
+        if self.reply.waits:
+            self.begun.set()
+            self.leave.wait(60)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Shop], str]]:
+    """A server of this machine, which answers by `reply`, and its address."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    leave = Event()
+    handler: type[Shop] = type("OneShop", (Shop,), {"begun": Event(), "leave": leave})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield handler, f"http://127.0.0.1:{server.server_port}/table.csv"
+        leave.set()
+        server.shutdown()
+        thread.join(20)
+
+
+@pytest.fixture
+def fetch(script: Fetch) -> Fetch:
+    """Run the case's scripts/fetch_data.py."""
+    return partial(script, SCRIPT)
+
+
+@pytest.fixture
+def fetch_data() -> ModuleType:
+    """The script, imported."""
+    spec = spec_from_file_location("fetch_categories_data", SCRIPT)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def table(rows: int, columns: tuple[str, ...]) -> bytes:
+    """A csv with the challenge's columns, of synthetic products."""
+    made = products(rows).reindex(columns=list(columns), fill_value=1)
+    return made.to_csv(index=False).encode()
+
+
+def test_a_whole_table_appears_and_is_kept(
+    fetch_data: ModuleType,
+    shop: tuple[type[Shop], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Byte for byte; the second time it is checked and not fetched again."""
+    handler, address = shop
+    handler.reply = Reply(table(50, fetch_data.COLUMNS))
+    out = tmp_path / "data" / "products.csv"
+    monkeypatch.setattr(fetch_data, "ROWS", 50)
+    for place in (address, UNREACHABLE):
+        monkeypatch.setattr(sys, "argv", ["fetch_data.py", "--address", place, "--out", str(out)])
+        fetch_data.main()
+        assert out.read_bytes() == handler.reply.body
+    assert capsys.readouterr().out.count("products.csv holds 50 rows of 15 columns.") == 2
+
+
+def test_an_unreachable_address_is_one_sentence(fetch: Fetch, tmp_path: Path) -> None:
+    """It says what to do, and leaves nothing behind."""
+    out = tmp_path / "data" / "products.csv"
+    finished = fetch("--address", UNREACHABLE, "--out", out, NO_PROXY="127.0.0.1")
+    assert finished.returncode == 3
+    assert finished.stderr.startswith("The table was not delivered: ")
+    assert "--address" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert not list(out.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(b"<Error>AccessDenied</Error>", status=403), "403 Client Error"),
+        (Reply(b"", status=503), "503 Server Error"),
+        (Reply(b"product_id,title\n1,caneca\n", missing=100), "100 more expected"),
+        (Reply(b"<html>sign in</html>"), "has one column, named '<html>sign in</html>'"),
+        (Reply(b""), "cannot be read as a table"),
+        (Reply(b"product_id,seller_id,title\n1,1,caneca\n"), "lacks 'query', 'search_page'"),
+    ],
+    ids=["forbidden", "unavailable", "torn", "a page", "empty", "other columns"],
+)
+def test_what_is_not_the_table_does_not_appear(
+    fetch: Fetch, shop: tuple[type[Shop], str], reply: Reply, said: str, tmp_path: Path
+) -> None:
+    """One sentence says why."""
+    (handler, address), out = shop, tmp_path / "data" / "products.csv"
+    handler.reply = reply
+    finished = fetch("--address", address, "--out", out)
+    assert finished.returncode == 3
+    assert said in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert not list(out.parent.iterdir())
+
+
+def test_a_table_of_another_length_does_not_appear(
+    fetch: Fetch, fetch_data: ModuleType, shop: tuple[type[Shop], str], tmp_path: Path
+) -> None:
+    """Twenty rows are not 38,507."""
+    (handler, address), out = shop, tmp_path / "data" / "products.csv"
+    handler.reply = Reply(table(20, fetch_data.COLUMNS))
+    finished = fetch("--address", address, "--out", out)
+    assert finished.returncode == 3
+    assert "holds 20 rows; expected 38,507" in finished.stderr
+    assert not list(out.parent.iterdir())
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_download_leaves_nothing_behind(
+    ending: signal.Signals, shop: tuple[type[Shop], str], tmp_path: Path
+) -> None:
+    """128 and its number, and a sentence."""
+    (handler, address), out = shop, tmp_path / "data" / "products.csv"
+    handler.reply = Reply(b"product_id,", missing=100, waits=True)
+    command = [sys.executable, str(SCRIPT), "--address", address, "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as child:
+        assert handler.begun.wait(60)
+        child.send_signal(ending)
+        _, complaint = child.communicate(timeout=20)
+    assert child.returncode == 128 + ending
+    assert complaint.endswith("; nothing was left behind.\n")
+    assert complaint.count("\n") == 1
+    assert not list(out.parent.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(fetch: Fetch, tmp_path: Path) -> None:
+    """Before anything is asked for."""
+    (tmp_path / "file").write_text("mine")
+    finished = fetch("--address", UNREACHABLE, "--out", tmp_path / "file" / "products.csv")
+    assert finished.returncode == 3
+    assert "cannot be written" in finished.stderr
+
+
+def test_real_rows_in_the_originals_format_are_taken(
+    fetch_data: ModuleType, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that are at hand, of the 38,507."""
+    rows = pd.read_csv(shared / "data/elo7/elo7_rows_partial_full_columns.csv")
+    rows[list(fetch_data.COLUMNS)].to_csv(tmp_path / "products.csv", index=False)
+    monkeypatch.setattr(fetch_data, "ROWS", len(rows))
+    fetch_data.check(tmp_path / "products.csv")

@@ -1,0 +1,116 @@
+"""A linear model over n-grams: what it answers, and which files it is read from."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabserve import linear
+from tabserve.errors import ArtifactError
+from tabserve.linear import Linear, read, softmax
+
+GRAMS = ("=colar", "=caixa de", "cai", "ola")
+RNG = np.random.default_rng(0)
+MODEL = Linear(
+    GRAMS,
+    RNG.normal(size=(4, 3)).astype(np.float32),
+    RNG.uniform(1, 3, 4).astype(np.float32),
+    np.array([0.5, 0.0, -0.5]),
+    0.7,
+)
+
+TITLES = st.lists(st.sampled_from(["colar", "caixa", "de", "CAIXÃO", "x", "cola", "?"]), max_size=6).map(" ".join)
+
+
+@given(st.lists(TITLES, min_size=1, max_size=20))
+def test_a_text_is_answered_the_same_among_others(texts: list[str]) -> None:
+    """To the bit, whatever stands beside it."""
+    together = MODEL.score(texts)
+    alone = [MODEL.score([text]) for text in texts]
+    assert (together.probability == np.concatenate([scores.probability for scores in alone])).all()
+    assert (together.label == np.concatenate([scores.label for scores in alone])).all()
+
+
+@given(TITLES)
+def test_the_margins_are_the_weighted_mean_of_the_known_n_grams(text: str) -> None:
+    """As the class's docstring says it, n-gram by n-gram."""
+    spelled = {"=colar": "colar" in text.split(), "=caixa de": "caixa de" in text.replace("? ", "")}
+    spelled |= {"cai": "cai" in text.lower(), "ola": "ola" in text}
+    known = [GRAMS.index(gram) for gram, there in spelled.items() if there]
+    length = np.sqrt(MODEL.squares[known].astype(np.float64).sum()) if known else 1.0
+    expected = MODEL.weights[known].astype(np.float64).sum(axis=0) / length + MODEL.intercept
+    np.testing.assert_allclose(MODEL.margins([text])[0], expected, rtol=1e-12)
+
+
+def test_an_unknown_text_gets_what_is_said_without_one() -> None:
+    """The intercept's most probable class."""
+    assert MODEL.score(["???"]).label.tolist() == [0]
+    np.testing.assert_allclose(MODEL.probability(["???"]), softmax(MODEL.intercept[np.newaxis] / 0.7))
+
+
+def test_a_model_survives_its_file_to_the_bit() -> None:
+    """And the same model gives the same bytes."""
+    found = read(Path("model.npz"), MODEL.written(), 3)
+    texts = ["caixa de colar", "caixão", ""]
+    assert (found.margins(texts) == MODEL.margins(texts)).all()
+    assert (found.grams, found.temperature) == (MODEL.grams, MODEL.temperature)
+    assert found.written() == MODEL.written()
+
+
+def packed(**arrays: Any) -> bytes:  # noqa: ANN401  whatever a file may hold
+    """A model file with some arrays changed, or left out where they are None."""
+    with np.load(io.BytesIO(MODEL.written())) as file:
+        whole = {**file, **arrays}
+    file = io.BytesIO()
+    np.savez(file, **{name: array for name, array in whole.items() if array is not None})
+    return file.getvalue()
+
+
+def bomb() -> bytes:
+    """A small file that says it unpacks to far more."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("grams.npy", "w") as member:
+        for _ in range(3):
+            member.write(bytes(2**20))
+    return file.getvalue()
+
+
+BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "is not a model of n-grams"),
+    "no zip": (lambda: b"PK\x03\x04 nothing", "is not a model of n-grams"),
+    "cut short": (lambda: MODEL.written()[:-30], "is not a model of n-grams"),
+    "an array missing": (lambda: packed(weights=None), "is not a model of n-grams"),
+    "a pickled array": (lambda: packed(intercept=np.array([{}, 1, 2], object)), "is not a model of n-grams"),
+    "weights of float64": (lambda: packed(weights=np.zeros((4, 3))), "its weights are float64"),
+    "weights of one dimension": (lambda: packed(weights=np.zeros(12, np.float32)), "of 1 dimensions"),
+    "another number of classes": (lambda: packed(weights=np.zeros((4, 2), np.float32)), "4 different n-grams"),
+    "fewer weights than n-grams": (lambda: packed(weights=np.zeros((3, 3), np.float32)), "4 different n-grams"),
+    "an n-gram twice": (lambda: packed(grams=np.frombuffer(b"a\nb\nc\na", np.uint8)), "4 different n-grams"),
+    "n-grams in no UTF-8": (lambda: packed(grams=np.frombuffer(b"\xff\n", np.uint8)), "is not a model of n-grams"),
+    "a weight that is NaN": (lambda: packed(squares=np.full(4, np.nan, np.float32)), "not finite"),
+    "a temperature of 0": (lambda: packed(temperature=np.float64(0)), "a temperature that is not above 0"),
+    "a negative square": (lambda: packed(squares=np.full(4, -1, np.float32)), "negative"),
+}
+
+
+@pytest.mark.parametrize("model", BROKEN)
+def test_a_file_that_is_no_model_is_refused(model: str) -> None:
+    """In one sentence that names the file; nothing is unpickled."""
+    made, said = BROKEN[model]
+    with pytest.raises(ArtifactError) as refused:
+        read(Path("model.npz"), made(), 3)
+    assert str(refused.value).startswith("model.npz ")
+    assert said in str(refused.value)
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is unpacked."""
+    monkeypatch.setattr(linear, "MAX_BYTES", 2**20)
+    with pytest.raises(ArtifactError, match=r"unpacks to 3145728 bytes"):
+        read(Path("model.npz"), bomb(), 3)
