@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from tabserve.text import word_grams
+from tabserve.text import grams, word_grams
 from tabserve.text_classifier import TextClassifier
 
 TEXTS = np.array(
@@ -18,9 +18,9 @@ TEXTS = np.array(
 THREE, TWO = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 1, 2], np.int8), np.array([0, 1] * 6, np.int8)
 
 FITTED = [
-    TextClassifier(estimator, *analyzer, min_df=1).fit(TEXTS, target)
+    TextClassifier(estimator, analyzer, min_df=1).fit(TEXTS, target)
     for estimator in (LinearSVC(), LogisticRegression())
-    for analyzer in ((), (word_grams,))
+    for analyzer in (grams, word_grams)
     for target in (THREE, TWO)
 ]
 

@@ -1,0 +1,93 @@
+"""Plots for the notebook, titled in its readers' language."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tabserve.frame import Frame
+
+PLAIN, TOLD_APART = "#4878a8", "#c44e52"
+
+COLORS = ("#b0b0b0", PLAIN, TOLD_APART)
+
+
+def categories(frame: Frame) -> Figure:
+    """How many products each category has."""
+    figure, axes = _axes(6, 2.6)
+    found = np.bincount(frame.target, minlength=len(frame.problem.labels))
+    bars = axes.barh(frame.problem.labels[::-1], found[::-1], color=PLAIN)
+    axes.bar_label(bars, [f"{count:,} ({count / len(frame):.1%})" for count in found[::-1]], padding=3)
+    axes.set(xlabel="produtos", xlim=(0, 1.25 * found.max()))
+    return figure
+
+
+def products_of_sellers(frame: Frame) -> Figure:
+    """How many sellers have so many products."""
+    assert frame.group is not None
+    figure, axes = _axes(6, 2.6)
+    _, sizes = np.unique(frame.group.astype(np.str_), return_counts=True)
+    axes.hist(sizes, np.geomspace(1, sizes.max() + 1, 30), color=PLAIN)
+    axes.set(xlabel="produtos de um vendedor", ylabel="vendedores", xscale="log", yscale="log")
+    return figure
+
+
+def candidates(metrics: Mapping[str, Any]) -> Figure:
+    """Mean and standard deviation over folds of accuracy and macro F1, for every candidate."""
+    return _spread(metrics["folds"], {"accuracy": "acurácia", "macro_f1": "F1 macro"})
+
+
+def splits(metrics: Mapping[str, Any]) -> Figure:
+    """The same of the chosen model, by what its folds keep apart."""
+    return _spread(metrics["splits"], {"accuracy": "acurácia", "macro_f1": "F1 macro"})
+
+
+def confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure:
+    """Products of each category by the category that they were given, shape (true, predicted)."""
+    figure, axes = _axes(6.4, 4.6)
+    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.4)
+    for row, column in np.ndindex(*matrix.shape):
+        axes.text(column, row, f"{matrix[row, column]:,}", ha="center", va="center")
+    places = range(len(labels))
+    axes.set(xlabel="prevista", ylabel="verdadeira", xticks=places, yticks=places, yticklabels=labels)
+    axes.set_xticklabels(labels, rotation=30, ha="right")
+    return figure
+
+
+def calibration(target: NDArray[np.int8], probability: NDArray[np.float64], bins: int = 10) -> Figure:
+    """Share of right answers against the probability of the answer given, in bins of equally many products."""
+    figure, axes = _axes(4.2, 3.6)
+    order = np.argsort(probability.max(axis=1))
+    parts = np.array_split(order, bins)
+    said = [probability[part].max(axis=1).mean() for part in parts]
+    right = [(probability[part].argmax(axis=1) == target[part]).mean() for part in parts]
+    axes.plot([0, 1], [0, 1], color=COLORS[0], linestyle=":", label="perfeita")
+    axes.plot(said, right, "o-", color=PLAIN, label=f"{bins} grupos de igual tamanho")
+    axes.set(xlabel="probabilidade da resposta", ylabel="respostas certas", xlim=(0.2, 1.02), ylim=(0.2, 1.02))
+    axes.legend()
+    return figure
+
+
+def _spread(found: Mapping[str, Any], measures: Mapping[str, str]) -> Figure:
+    """One line for each thing measured over folds, the best by the last measure on top."""
+    *_, decisive = measures
+    names = sorted(found, key=lambda name: found[name][decisive]["mean"])
+    figure, axes = _axes(7, 0.9 + 0.34 * len(names))
+    for (measure, title), color in zip(measures.items(), COLORS[1:], strict=True):
+        means, spread = ([found[name][measure][key] for name in names] for key in ("mean", "sd"))
+        axes.errorbar(means, names, xerr=spread, fmt="o", color=color, label=title, capsize=3)
+    axes.grid(axis="x", alpha=0.3)
+    axes.margins(y=0.6 / len(names))
+    axes.set(xlabel="média ± desvio padrão sobre as dobras")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure((width, height), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
