@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost as xgb
 from numpy.typing import NDArray
 
 from tabserve.errors import ArtifactError
 from tabserve.manifest import parsed
 from tabserve.scoring import probabilities
+
+if TYPE_CHECKING:
+    import xgboost as xgb
 
 TOLERANCE = 1e-6
 """How far an answer may be from the saved one."""
@@ -23,13 +25,13 @@ def drawn(features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArra
     return np.take_along_axis(features, places, axis=0)
 
 
-def written(rows: NDArray[np.float32], booster: xgb.Booster) -> str:
+def written(rows: NDArray[np.float32], booster: "xgb.Booster") -> str:
     """The rows with their probabilities, as JSON; a missing value is null."""
     cells = np.where(np.isnan(rows), None, rows)  # type: ignore[call-overload]
     return json.dumps({"features": cells.tolist(), "probability": probabilities(booster, rows).tolist()}) + "\n"
 
 
-def check(path: Path, text: bytes, booster: xgb.Booster) -> None:
+def check(path: Path, text: bytes, booster: "xgb.Booster") -> None:
     """Score the rows of a file again.
 
     Raises:

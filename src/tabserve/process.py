@@ -51,19 +51,35 @@ def running(
     http, grpc, metrics = free_ports(3)
     ports = {"MLSERVER_HTTP_PORT": http, "MLSERVER_GRPC_PORT": grpc, "MLSERVER_METRICS_PORT": metrics}
     variables = {**os.environ, "MLSERVER_HOST": "127.0.0.1", **{name: str(port) for name, port in ports.items()}}
+    words = [*command, *([str(folder)] if folder else [])]
+    with started(words, {**variables, **(environment or {})}, f"http://127.0.0.1:{http}{ready}") as (process, log):
+        yield Server(process, *(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{metrics}"), log)
+
+
+@contextmanager
+def started(
+    command: Sequence[str], environment: Mapping[str, str], ready: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Start any server, wait until it is ready, and stop it at the end.
+
+    Args:
+        command: what starts it.
+        environment: all of its variables.
+        ready: the URL that answers 200 once requests are welcome.
+
+    Yields:
+        Its process, and the file that its log goes to.
+
+    Raises:
+        ServerError: it ended, or was not ready in time; with the end of its log.
+    """
     with tempfile.TemporaryDirectory(prefix="tabserve-") as scratch:
         log = Path(scratch, "log")
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 (no shell, our own words)
-                [*command, *([str(folder)] if folder else [])],
-                env={**variables, **(environment or {})},
-                stdout=output,
-                stderr=output,
-            )
-        server = Server(process, *(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{metrics}"), log)
+            process = subprocess.Popen([*command], env=environment, stdout=output, stderr=output)  # noqa: S603 (our own words)
         try:
-            _wait(server, ready)
-            yield server
+            _wait(process, log, ready)
+            yield process, log
         finally:
             _stop(process)
 
@@ -75,17 +91,17 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _wait(server: Server, ready: str) -> None:
+def _wait(process: subprocess.Popen[bytes], log: Path, ready: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            raise ServerError(f"The server ended with exit code {server.process.returncode}: {_end(server.log)}")
+        if process.poll() is not None:
+            raise ServerError(f"The server ended with exit code {process.returncode}: {_end(log)}")
         try:
-            with urlopen(server.url + ready, timeout=5):  # noqa: S310 (our own loopback address)
+            with urlopen(ready, timeout=5):  # noqa: S310 (our own loopback address)
                 return
         except (URLError, OSError):
             time.sleep(0.05)
-    raise ServerError(f"The server was not ready within {READY_SECONDS:.0f} s: {_end(server.log)}")
+    raise ServerError(f"The server was not ready within {READY_SECONDS:.0f} s: {_end(log)}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

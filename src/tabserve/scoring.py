@@ -1,12 +1,12 @@
 """Rows in, probabilities and labels out: the only place where a label is decided."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import xgboost as xgb
 from numpy.typing import NDArray
 
-from tabserve.predictor import predict
+if TYPE_CHECKING:
+    import xgboost as xgb
 
 
 class Scores(NamedTuple):
@@ -21,8 +21,10 @@ class Scores(NamedTuple):
     label: NDArray[np.int64]
 
 
-def probabilities(booster: xgb.Booster, features: NDArray[np.float32]) -> NDArray[np.float32]:
+def probabilities(booster: "xgb.Booster", features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probability of the positive class, float32 of shape (rows,), for float32 features of shape (rows, features)."""
+    from tabserve.predictor import predict  # noqa: PLC0415  XGBoost takes seconds to import; models over texts go without
+
     return predict(booster, features)
 
 
@@ -31,7 +33,7 @@ def label(probability: NDArray[np.float32], threshold: float) -> NDArray[np.int6
     return (probability.astype(np.float64) >= threshold).astype(np.int64)
 
 
-def score(booster: xgb.Booster, threshold: float, features: NDArray[np.float32]) -> Scores:
+def score(booster: "xgb.Booster", threshold: float, features: NDArray[np.float32]) -> Scores:
     """Probabilities and labels of a batch of rows."""
     probability = probabilities(booster, features)
     return Scores(probability, label(probability, threshold))

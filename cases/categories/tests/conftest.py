@@ -1,5 +1,51 @@
-"""What this case's tests share with the root's."""
+"""What this case's tests share: the root's fixtures, small models made by hand, and servers of them."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cases.categories.tests.served import Api, api
+from cases.categories.tests.weighed import weighed
 from tests.conftest import script, shared
 
+from tabserve import text_artifact
+from tabserve.text_artifact import TextModel
+
 __all__ = ["script", "shared"]
+
+
+@pytest.fixture(scope="session")
+def by_title(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that knows a few words of titles."""
+    return _saved(weighed("title"), tmp_path_factory.mktemp("title"))
+
+
+@pytest.fixture(scope="session")
+def by_tags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, of titles and tags."""
+    return _saved(weighed("title", "concatenated_tags"), tmp_path_factory.mktemp("tags"))
+
+
+def _saved(model: TextModel, folder: Path) -> Path:
+    text_artifact.save(folder / "model", model, "# A few words by hand\n")
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def model(by_title: Path) -> TextModel:
+    """What is served, at hand."""
+    return text_artifact.load(by_title)
+
+
+@pytest.fixture(scope="session")
+def titled(by_title: Path) -> Iterator[Api]:
+    """The API with a model of titles, for whoever does it no harm."""
+    with api(by_title) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tagged(by_tags: Path) -> Iterator[Api]:
+    """The API with a model of titles and tags."""
+    with api(by_tags) as running:
+        yield running

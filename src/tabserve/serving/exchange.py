@@ -1,12 +1,29 @@
 """One inference request on a connection, and its answer."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from tabserve.serving.edge import CLOSE, Edge, Target
-from tabserve.serving.replies import Reply
+from tabserve.serving import replies
+from tabserve.serving.replies import CLOSE, Reply
+
+
+class Door(Protocol):
+    """What answers on connections: an ASGI app, and past ASGI what must be fast; `edge.Edge` is one.
+
+    Attributes:
+        draining: whether each connection is to close with its next answer.
+    """
+
+    draining: bool
+
+    def target(self, path: str) -> object:
+        """Whom a path asks past ASGI; None where it is left to the app."""
+
+    async def infer(self, asked: Any) -> Reply:  # noqa: ANN401  an Exchange, as far as the door looks at it
+        """The answer to such a request, or the refusal; cancelled where the client leaves."""
+
 
 if TYPE_CHECKING:
     from tabserve.serving.listener import Connection
@@ -20,8 +37,8 @@ class Exchange:
         keep_alive, disconnected, response_complete, message_event: as uvicorn has them.
     """
 
-    def __init__(self, connection: "Connection", target: Target) -> None:
-        """Begin, once the head is here."""
+    def __init__(self, connection: "Connection", target: Any) -> None:  # noqa: ANN401  the door's own
+        """Begin, once the head is here; the target is what the door has found."""
         self._connection = connection
         parser = connection.parser
         self.target, self.method, self.headers = target, parser.get_method(), dict(connection.headers)
@@ -52,12 +69,12 @@ class Exchange:
         if self.disconnected:
             return
         self.task = asyncio.current_task()
-        connection, edge = self._connection, cast("Edge", self._connection.config.app)
-        reply = await edge.infer(self)
+        connection, door = self._connection, cast("Door", self._connection.config.app)
+        reply = await door.infer(self)
         if connection.flow.write_paused:
             await connection.flow.drain()
         if not connection.transport.is_closing():
-            self._write(reply, edge.headers(reply))
+            self._write(reply, replies.headers(reply, closing=door.draining))
 
     def _write(self, reply: Reply, headers: list[tuple[bytes, bytes]]) -> None:
         """Write the whole response at one go."""

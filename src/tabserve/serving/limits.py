@@ -1,6 +1,6 @@
 """What an operator may set: the `tabserve` key of settings.json, each value overridden by its TABSERVE_* variable."""
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tabserve.serving.batching import MAX_QUEUE_ROWS
@@ -47,3 +47,11 @@ class Limits(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let a variable win over the file."""
         return env_settings, init_settings
+
+
+def reason(error: Exception) -> str:
+    """The first of pydantic's complaints in one line, or the error's own."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}, found {first['input']!r:.60}"

@@ -2,11 +2,12 @@
 
 import asyncio
 import ctypes
+import math
 import socket
 import struct
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -14,13 +15,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tabserve.serving import replies
-from tabserve.serving.edge import CLOSE
-from tabserve.serving.exchange import Exchange, written
+from tabserve.serving.exchange import Door, Exchange, written
 from tabserve.serving.farewell import Farewell
 from tabserve.serving.limits import Limits
-
-if TYPE_CHECKING:
-    from tabserve.serving.edge import Edge
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a request's head, of a chunk's line, and of what follows the last chunk; beyond, the connection ends."""
@@ -90,7 +87,7 @@ class Connection(HttpToolsProtocol):
             self._is_upgrade = True
             return
         path = httptools.parse_url(self.url).path.decode("ascii")
-        target = cast("Edge", self.config.app).target(unquote(path) if "%" in path else path)
+        target = cast("Door", self.config.app).target(unquote(path) if "%" in path else path)
         if target is None:
             super().on_headers_complete()
             return
@@ -135,7 +132,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         reply = replies.refusal(400, msg)
-        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers, CLOSE]
+        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers, replies.CLOSE]
         self.transport.write(written(400, headers, reply.body))
         self.end()
 
@@ -166,6 +163,17 @@ class Connection(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             return self.timeout_keep_alive_task is None
         return cycle.more_body
+
+
+def configured(config: uvicorn.Config, door: Door, limits: Limits) -> uvicorn.Config:
+    """The configuration, for this door and for our connections."""
+    config.app, config.http, config.backlog = cast("Any", door), Connection, BACKLOG
+    config.ws = "none"
+    config.proxy_headers = False  # nothing here looks at the client's address
+    config.timeout_keep_alive = limits.keep_alive_seconds
+    config.timeout_graceful_shutdown = math.ceil(limits.receive_seconds)  # for who does not read an answer
+    config.log_level = "warning"
+    return config
 
 
 class Listener(uvicorn.Server):

@@ -10,6 +10,8 @@ from tabserve.serving.tensors import Output, Request
 
 JSON = (b"content-type", b"application/json")
 
+CLOSE = (b"connection", b"close")
+
 EXTRA: dict[int, tuple[tuple[bytes, bytes], ...]] = {405: ((b"allow", b"POST"),), 503: ((b"retry-after", b"1"),)}
 """Headers that belong to a status."""
 
@@ -20,6 +22,12 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def headers(reply: Reply, *, closing: bool) -> list[tuple[bytes, bytes]]:
+    """All headers of a response that depend on it, and on whether its connection is about to close."""
+    length = (b"content-length", b"%d" % len(reply.body))
+    return [length, *reply.headers, CLOSE] if closing else [length, *reply.headers]
 
 
 def refusal(status: int, reason: str) -> Reply:

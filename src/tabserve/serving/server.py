@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import math
 import os
 import signal
 import socket
@@ -29,12 +28,12 @@ from mlserver.utils import install_uvloop_event_loop
 from tabserve.errors import ServerError, UnknownModel
 from tabserve.serving.app import complete
 from tabserve.serving.arrival import Arrivals
-from tabserve.serving.checks import check_model, check_model_settings, check_ports, read_limits, reason
+from tabserve.serving.checks import check_model, check_model_settings, check_ports, read_limits
 from tabserve.serving.edge import Edge
 from tabserve.serving.extensions import NAMES, Extensions
 from tabserve.serving.journal import Journal
-from tabserve.serving.limits import Limits
-from tabserve.serving.listener import BACKLOG, Connection, Listener
+from tabserve.serving.limits import Limits, reason
+from tabserve.serving.listener import BACKLOG, Listener, configured
 from tabserve.serving.methods import Methods
 from tabserve.serving.metrics import Outcomes
 from tabserve.serving.servicer import SERVICE, Servicer, close_repository
@@ -185,13 +184,8 @@ class Rest(RESTServer):
 
     async def start(self) -> None:
         """Serve until stopped."""
-        config: uvicorn.Config = self._get_config()  # type: ignore[no-untyped-call]
-        config.app, config.http, config.backlog = self._edge, Connection, BACKLOG
-        config.ws = "none"
-        config.proxy_headers = False  # nothing here looks at the client's address
-        config.timeout_keep_alive = self._limits.keep_alive_seconds
-        config.timeout_graceful_shutdown = math.ceil(self._limits.receive_seconds)  # for who does not read an answer
-        config.log_level = "warning"
+        theirs: uvicorn.Config = self._get_config()  # type: ignore[no-untyped-call]
+        config = configured(theirs, self._edge, self._limits)
         listener = Listener(config, self._limits)
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET

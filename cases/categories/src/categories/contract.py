@@ -1,0 +1,74 @@
+"""What a request may hold: the bytes of a body into the text of each product, or the sentence that refuses them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from tabserve.errors import InvalidRequest, TooLarge
+from tabserve.serving.parser import Bytes
+from tabserve.serving.signature import Features
+from tabserve.serving.texts import PART, check_length, check_text
+from tabserve.serving.wording import shown
+
+
+def features(body: Bytes, columns: Sequence[str], most: int) -> Features:
+    """The texts of a request's products, in their order.
+
+    Args:
+        body: JSON, such as `{"products": [{"title": "Lembrancinha"}]}`; members that are not named here are ignored.
+        columns: that the model was trained with; a product needs the first, and may have the others.
+        most: products that a request may hold.
+
+    Returns:
+        As many rows as products; what is wrong with one of them is said (InvalidRequest, TooLarge) while the parts are
+        taken, so that nobody else waits for a long request to be looked through.
+
+    Raises:
+        InvalidRequest: the body is something else.
+        TooLarge: it holds more products.
+    """
+    products = _products(_document(body), columns[0])
+    if len(products) > most:
+        raise TooLarge(f"The request has {len(products)} products; send at most {most} at a time.")
+    return Features(len(products), _parts(products, columns))
+
+
+def _document(body: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not JSON ({error}); expected an object with a list of products.") from error
+
+
+def _products(document: object, needed: str) -> list[Any]:
+    expected = f'expected {{"products": [{{"{needed}": …}}, …]}}'
+    if not isinstance(document, dict):
+        raise InvalidRequest(f"The body is {shown(document)}; {expected}.")
+    if "products" not in document:
+        raise InvalidRequest(f"The body has no member 'products'; {expected}.")
+    products = document["products"]
+    if not isinstance(products, list) or not products:
+        raise InvalidRequest(f"The body's 'products' is {shown(products)}; expected a list of at least one product.")
+    return products
+
+
+def _parts(products: list[Any], columns: Sequence[str]) -> Iterator[NDArray[np.object_]]:
+    texts = (_text(product, f"products[{place}]", columns) for place, product in enumerate(products))
+    while part := list(islice(texts, PART)):
+        yield np.array(part, np.object_)
+
+
+def _text(product: object, place: str, columns: Sequence[str]) -> str:
+    """The text of a product, its columns joined as in training."""
+    needed, *others = columns
+    if not isinstance(product, dict):
+        raise InvalidRequest(f"{place} is {shown(product)}; expected an object with a {needed!r}.")
+    if needed not in product:
+        raise InvalidRequest(f"{place} has no {needed!r}; expected a text with letters or digits.")
+    text = check_text(product[needed], f"{place}.{needed}")
+    given = (check_length(product[name], f"{place}.{name}") for name in others if product.get(name) is not None)
+    return " ".join([text, *filter(str.strip, given)])

@@ -1,0 +1,71 @@
+"""`api.py` as a process of its own, and what tests ask it."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tabserve.process import free_ports, started
+
+API = Path(__file__).parents[1] / "api.py"
+SECONDS = 30
+"""That the API may take to answer."""
+
+
+class Answer(NamedTuple):
+    """A response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401  any JSON
+        return json.loads(self.body)
+
+
+class Api(NamedTuple):
+    """A running API."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
+        """What it answers, on a connection of its own."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)) as connection:
+            connection.request(method, path, body, dict(headers or {}))  # type: ignore[arg-type]
+            response = connection.getresponse()
+            lower = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, lower, response.read())
+
+    def post(self, products: object, path: str = "/v1/categorize") -> Answer:
+        """What it answers about products."""
+        return self.ask("POST", path, json.dumps({"products": products}).encode())
+
+    def categories(self, titles: Sequence[str]) -> list[str]:
+        """The categories of titles."""
+        answer = self.post([{"title": title} for title in titles])
+        assert answer.status == 200, answer.body
+        found: list[str] = answer.document["categories"]
+        return found
+
+
+@contextmanager
+def api(model: Path | None, **variables: str) -> Iterator[Api]:
+    """The API with a model, or with its own, on a free port."""
+    (port,) = free_ports(1)
+    environment = {**environ(model), "PORT": str(port), **variables}
+    with started([sys.executable, str(API)], environment, f"http://127.0.0.1:{port}/ready") as (process, log):
+        yield Api(process, port, log)
+
+
+def environ(model: Path | None) -> dict[str, str]:
+    """A process's variables, without those of whoever runs the tests."""
+    plain = {name: value for name, value in os.environ.items() if name not in {"MODEL_PATH", "PORT", "HOST"}}
+    return {**plain, "TABSERVE_DRAIN_SECONDS": "0.01", **({"MODEL_PATH": str(model)} if model else {})}

@@ -1,0 +1,80 @@
+"""The contract of the API, as anybody may run it against the committed model, and with products of their own.
+
+`TEST_PRODUCTS_PATH` names a csv of products with the columns of the challenge; they are sent as well.
+"""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cases.categories.tests.served import Api, api
+
+from categories.problem import PROBLEM
+
+PRODUCTS = os.environ.get("TEST_PRODUCTS_PATH")
+
+
+@pytest.fixture(scope="module")
+def committed() -> Iterator[Api]:
+    """The API as `python api.py` starts it."""
+    with api(None) as running:
+        yield running
+
+
+def test_the_documents_example_is_answered(committed: Api) -> None:
+    """The category of each product, in the order sent, and nothing else."""
+    answer = committed.post([{"title": "Lembrancinha"}, {"title": "Carrinho de Bebê"}])
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.document == {"categories": ["Lembrancinhas", "Bebê"]}
+
+
+def test_the_order_of_the_answer_is_that_of_the_products(committed: Api) -> None:
+    """Turned around, so is the answer."""
+    titles = ["Lembrancinha", "Carrinho de Bebê", "Brinco de prata", "Convite de casamento", "Quadro para sala"]
+    assert committed.categories(titles[::-1]) == committed.categories(titles)[::-1]
+
+
+def test_other_fields_change_nothing(committed: Api) -> None:
+    """A product may carry every column of the challenge, with whatever in it."""
+    product = {"title": "Lembrancinha"}
+    others = {"product_id": 1, "query": "quadro", "price": None, "weight": "?", "category": "Bebê", "position": [{}]}
+    assert committed.post([product | others]).document == committed.post([product]).document
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"products": []}', b'{"products": [{}]}'])
+def test_bad_input_is_answered_400_and_the_application_goes_on(committed: Api, body: bytes) -> None:
+    """With one sentence; a good request is answered afterwards."""
+    answer = committed.ask("POST", "/v1/categorize", body)
+    assert (answer.status, [*answer.document]) == (400, ["error"])
+    assert committed.post([{"title": "Lembrancinha"}]).status == 200
+
+
+def test_probabilities_have_a_route_of_their_own(committed: Api) -> None:
+    """Of every category; the most probable one is what the other route answers."""
+    products = [{"title": "Lembrancinha"}, {"title": "Carrinho de Bebê"}]
+    rows: list[dict[str, float]] = committed.post(products, "/v1/probabilities").document["probabilities"]
+    assert all({*row} == {*PROBLEM.labels} for row in rows)
+    assert [sum(row.values()) for row in rows] == pytest.approx([1, 1], abs=1e-5)
+    assert [max(row, key=row.__getitem__) for row in rows] == committed.post(products).document["categories"]
+
+
+@pytest.mark.skipif(not PRODUCTS, reason="TEST_PRODUCTS_PATH names no csv of products")
+def test_products_of_ones_own_are_answered_in_the_order_of_the_file(committed: Api) -> None:
+    """Each row a product with all of its columns, each answered by one category, as if it were alone."""
+    products = rows(Path(PRODUCTS or ""))
+    found = committed.post(products).document
+    assert [*found] == ["categories"]
+    assert len(found["categories"]) == len(products)
+    assert {*found["categories"]} <= {*PROBLEM.labels}
+    some = range(0, len(products), max(1, len(products) // 20))
+    alone = [committed.post([products[place]]).document["categories"] for place in some]
+    assert alone == [[found["categories"][place]] for place in some]
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The first products of a csv, as many as one request may hold."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row for row, _ in zip(csv.DictReader(file), range(10_000), strict=False)]

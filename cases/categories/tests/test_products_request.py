@@ -1,0 +1,49 @@
+"""`scripts/request.py` asks a running API about the products of a file."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cases.categories.tests.served import API, Api, environ
+
+SCRIPT = API.parent / "scripts" / "request.py"
+
+
+def asked(port: int, data: Path | None) -> "subprocess.CompletedProcess[str]":
+    """What it prints."""
+    environment = environ(None) | {"PORT": str(port), "TEST_PRODUCTS_PATH": str(data or "")}
+    return subprocess.run(
+        [sys.executable, str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def products(tmp_path: Path) -> Path:
+    """A csv with columns that the API ignores."""
+    path = tmp_path / "products.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["product_id", "query", "title"], [1, "x", "Quadro, azul"], [2, "y", "Bebê"]])
+    return path
+
+
+def test_each_title_is_printed_with_its_category(titled: Api, products: Path) -> None:
+    """In the file's order."""
+    assert asked(titled.port, products).stdout == "Quadro, azul\tDecoração\nBebê\tBebê\n"
+
+
+def test_what_goes_wrong_is_said_in_one_sentence(titled: Api, products: Path, tmp_path: Path) -> None:
+    """Each with an exit code of its own."""
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("name\nQuadro\n")
+    found = [
+        asked(titled.port, None),
+        asked(titled.port, tmp_path / "none.csv"),
+        asked(titled.port, wrong),
+        asked(1, products),
+    ]
+    assert [each.returncode for each in found] == [2, 3, 3, 5]
+    assert [each.stderr.count("\n") for each in found] == [1] * 4
+    assert "products[0] has no 'title'" in found[2].stderr

@@ -1,0 +1,31 @@
+"""A model of a few words, whose answers can be told by looking at a title."""
+
+import numpy as np
+
+from categories.problem import PROBLEM
+from tabserve import text_artifact
+from tabserve.linear import Linear
+from tabserve.problem import Problem
+from tabserve.text import WHOLE
+from tabserve.text_artifact import TextModel
+
+WORDS = {
+    "lembrancinha": "Lembrancinhas",
+    "chaveiro": "Lembrancinhas",
+    "bebe": "Bebê",
+    "quadro": "Decoração",
+    "convite": "Papel e Cia",
+    "brinco": "Bijuterias e Jóias",
+}
+"""Each word's category; a title without any of them is one of Outros."""
+
+
+def weighed(*columns: str) -> TextModel:
+    """A model trained with these columns."""
+    weights = np.array([[label == WORDS[word] for label in PROBLEM.labels] for word in WORDS], np.float32)
+    intercept = np.array([0.1 * (label == "Outros") for label in PROBLEM.labels])
+    linear = Linear(
+        tuple(WHOLE + word for word in WORDS), 4 * weights, np.ones(len(WORDS), np.float32), intercept, temperature=0.5
+    )
+    problem = Problem("categories", columns, PROBLEM.target, labels=PROBLEM.labels)
+    return TextModel(linear, problem, {}, {}, text_artifact.versions())
