@@ -1,7 +1,7 @@
 """One inference request on a connection, and its answer."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -25,10 +25,6 @@ class Door(Protocol):
         """The answer to such a request, or the refusal; cancelled where the client leaves."""
 
 
-if TYPE_CHECKING:
-    from tabserve.serving.listener import Connection
-
-
 class Exchange:
     """What uvicorn's `RequestResponseCycle` is to its connection, with no scope and messages of ASGI to go through.
 
@@ -37,7 +33,7 @@ class Exchange:
         keep_alive, disconnected, response_complete, message_event: as uvicorn has them.
     """
 
-    def __init__(self, connection: "Connection", target: Any) -> None:  # noqa: ANN401  the door's own
+    def __init__(self, connection: Any, target: Any) -> None:  # noqa: ANN401  a `listener.Connection`, and the door's own
         """Begin, once the head is here; the target is what the door has found."""
         self._connection = connection
         parser = connection.parser
