@@ -165,7 +165,7 @@ def test_an_exchange_has_what_uvicorns_connection_expects_of_its_own_cycle() -> 
     """Whatever it names, as `exchange.py` relies on."""
     parser = SimpleNamespace(get_method=bytes, get_http_version=str, should_keep_alive=bool)
     connection = SimpleNamespace(parser=parser, headers=[], expect_100_continue=False)
-    exchange = Exchange(connection, Target("any", None, None))  # type: ignore[arg-type]  # no whole connection
+    exchange = Exchange(connection, Target("any", None, None))  # no whole connection
     named = set(re.findall(r"cycle\.(\w+)", inspect.getsource(HttpToolsProtocol)))
     assert "response_complete" in named
     assert not {name for name in named if not hasattr(exchange, name)}
