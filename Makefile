@@ -11,12 +11,17 @@ READY := .venv/.ready
 # As tabserve/__init__.py says; here for what imports XGBoost before it.
 export OMP_WAIT_POLICY ?= passive
 
+# `run`, `train`, `notebook` and `test` are Santander's, or those of another case: CASE=categories.
+FOLDER := $(if $(CASE),cases/$(CASE)/)
+NOTEBOOK := $(FOLDER)$(if $(CASE),treinamento,ml_code).ipynb
+
 # The options of `run` and `train`; `run` is a short version on fewer rows and candidates.
-OUT ?= build/model
-RUN_CANDIDATES ?= xgboost-stumps,logistic-regression,dummy
+OUT ?= build/$(if $(CASE),$(CASE),model)
+RUN_CANDIDATES ?= $(if $(CASE),linear-svm-words-and-parts$(COMMA)majority,xgboost-stumps$(COMMA)logistic-regression$(COMMA)dummy)
+COMMA := ,
 TRAIN_OPTIONS = --out "$(OUT)" $(if $(DATA),--data "$(DATA)") $(if $(ROWS),--rows $(ROWS)) \
 	$(if $(CANDIDATES),--candidates "$(CANDIDATES)") $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICE),--device $(DEVICE))
-run: ROWS ?= 20000
+run: ROWS ?= $(if $(CASE),,20000)
 run: CANDIDATES ?= $(RUN_CANDIDATES)
 
 help: ## list these words
@@ -33,27 +38,31 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: $(READY) ## train a quick model, serve it, ask it for predictions (ROWS= DATA= CANDIDATES= OUT= ONCE=1)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" exec scripts/run.sh "$(OUT)" $(TRAIN_OPTIONS)
+run: $(READY) ## train a quick model, serve it, ask it for predictions (ROWS= DATA= CANDIDATES= OUT= ONCE=1 CASE=)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec $(FOLDER)scripts/run.sh "$(OUT)" $(TRAIN_OPTIONS)
 
 serve: $(READY) ## serve the committed model, or another one (MODEL=folder)
 	@exec $(BIN)/tabserve serve deploy $(if $(MODEL),--model "$(MODEL)")
 
-train: $(READY) ## compare all candidates on all rows and save the model (DATA= ROWS= OUT= CANDIDATES= JOBS= DEVICE=)
-	@exec $(BIN)/python scripts/train.py $(TRAIN_OPTIONS)
+train: $(READY) ## compare all candidates on all rows and save the model (DATA= ROWS= OUT= CANDIDATES= JOBS= DEVICE= CASE=)
+	@exec $(BIN)/python $(FOLDER)scripts/train.py $(TRAIN_OPTIONS)
 
-notebook: $(READY) ## run ml_code.ipynb from top to bottom and store its outputs
-	$(BIN)/python -m jupyter execute --inplace ml_code.ipynb
+notebook: $(READY) ## run the notebook from top to bottom and store its outputs (CASE=)
+	$(BIN)/python -m jupyter execute --inplace $(NOTEBOOK)
 
-test: $(READY) ## run every test that needs no container, with coverage (ARGS="-k name")
+test: $(READY) ## run every test that needs no container, with coverage; of one case, without (ARGS="-k name" CASE=)
+ifdef CASE
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(FOLDER)tests $(ARGS)
+else
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+endif
 
 test-container: $(READY) ## build the image and test it; needs a Docker engine (DOCKER_BUILD_OPTIONS=)
 	@docker info >/dev/null 2>&1 || { echo "No Docker engine answers: start one and try again." >&2; exit 1; }
-	TABSERVE_TEST_CONTAINER=1 $(BIN)/python -m pytest tests/container $(ARGS)
+	TABSERVE_TEST_CONTAINER=1 $(BIN)/python -m pytest -m container $(ARGS)
 
 lint: $(READY) ## check formatting, code, types and workflows; changes nothing
 	$(BIN)/ruff format --check
