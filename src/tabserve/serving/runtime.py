@@ -72,6 +72,7 @@ class TabularModel(MLModel):
             MetadataTensor(name=name, datatype=Datatype(output.datatype), shape=[-1, output.columns])
             for name, output in tensors.OUTPUTS.items()
         ]
+        gc.unfreeze()  # also of the model before, if there was one
         gc.collect()
         gc.freeze()  # what is loaded stays: later collections need not walk through it
         _keep_memory()
