@@ -1,6 +1,8 @@
 """The runtime answers MLServer's requests with a model folder, and keeps batching to itself."""
 
 import asyncio
+import threading
+import weakref
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tabserve.artifact import Model
 from tabserve.errors import ArtifactError, ServerError
 from tabserve.frame import Frame
 from tabserve.scoring import Scores
+from tabserve.serving.batching import MAX_THREADS
 from tabserve.serving.runtime import TabularModel
 from tabserve.serving.settings import batch_limits, model_folder
 
@@ -130,6 +133,24 @@ def test_a_failure_while_scoring_is_the_servers_error(model_folder: Path) -> Non
     with pytest.raises(MLServerError, match=r"^Scoring failed; the server's log says why\.$") as raised:
         within(30, answer())
     assert raised.value.status_code == 500
+
+
+def test_of_a_model_that_was_replaced_nothing_stays(model_folder: Path, sample_frame: Frame) -> None:
+    """Neither its threads nor its memory, though what is loaded is not looked at by later collections."""
+
+    async def check() -> None:
+        models = []
+        for _ in range(8):
+            model = await loaded(model_folder, max_batch_size=1)
+            await model.predict(request_for(sample_frame.features[:64]))
+            models.append(weakref.ref(model))
+        await loaded(model_folder)
+        del model
+        await loaded(model_folder)
+        assert [found() for found in models] == [None] * 8
+        assert sum(each.name.startswith("slices") for each in threading.enumerate()) <= MAX_THREADS
+
+    within(60, check())
 
 
 def test_a_damaged_folder_does_not_load(tmp_path: Path) -> None:

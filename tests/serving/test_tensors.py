@@ -177,7 +177,14 @@ def test_a_long_text_is_read_like_a_short_one(
 
 
 @pytest.mark.parametrize(
-    ("end", "sentence"), [("1e39", "Row 8999, column 'c', is 1e\\+39; "), ("2}", "The body is not JSON")]
+    ("end", "sentence"),
+    [
+        ("1e39", "Row 8999, column 'c', is 1e\\+39; "),
+        ("null", "Row 8999, column 'c', is null; this model needs a number"),
+        ("{}", "Row 8999, column 'c', is {}; expected a number"),
+        ("2}", "The body is not JSON"),
+        ("2,3", "expected data of length 27000, or 9000 if nested, found 27001"),
+    ],
 )
 def test_the_end_of_a_long_text_is_validated(end: str, sentence: str) -> None:
     """Its beginning may be scored by then."""
@@ -187,6 +194,16 @@ def test_the_end_of_a_long_text_is_validated(end: str, sentence: str) -> None:
     assert len(next(parts)) < 9_000
     with pytest.raises(InvalidRequest, match=sentence):
         list(parts)
+
+
+@pytest.mark.parametrize("cell", ["null", "true", "{}", "1e39"])
+def test_a_wrong_cell_of_a_long_text_is_found_within_its_piece(cell: str) -> None:
+    """The whole text is not parsed anew for it."""
+    cells = [*["0.1234567890123456"] * (9_000 * 3 - 1), cell]
+    text = f'{{"inputs": [{{"name": "x", "datatype": "FP64", "shape": [9000, 3], "data": [{",".join(cells)}]}}]}}'
+    request = read(payload.read(text.encode()), PROBLEM)
+    with patch.object(parser.Numbers, "plain", None), pytest.raises(InvalidRequest, match="Row 8999, column 'c', is"):
+        list(request.features.parts)
 
 
 @pytest.mark.parametrize("cell", [None, NAN])

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,7 +68,7 @@ class Batcher:
         self._max_batch_size = max_batch_size
         self._max_batch_time = max_batch_time
         self._max_queue_rows = max_queue_rows
-        self._threads = ThreadPoolExecutor(min(threads, os.cpu_count() or 1), "slices")
+        self._threads = _threads(min(threads, os.cpu_count() or 1))
         self._turn = asyncio.Lock()
         self._waiting: deque[Waiting] = deque()
         self._next: asyncio.Handle | None = None
@@ -197,3 +198,9 @@ class Batcher:
         except Exception:
             log.exception("Scoring %d rows failed.", len(features))
             raise
+
+
+@cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    """Threads for slices: the same for all models, so that none are left behind by one that was replaced."""
+    return ThreadPoolExecutor(count, "slices")

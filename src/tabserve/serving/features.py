@@ -94,7 +94,7 @@ def _parsed(tensor: Input, text: Numbers, problem: Problem) -> Iterator[NDArray[
     rows, width = tensor.shape
     values, found, given = np.empty(rows * width, np.float32), 0, 0
     with suppress(*UNUSUAL):
-        for piece in text.pieces():
+        for piece in text.cells():
             values[found : found + len(piece)] = _checked(piece, found, tensor, problem)
             found += len(piece)
             yield values[given * width : found - found % width].reshape(-1, width)

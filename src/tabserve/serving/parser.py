@@ -1,7 +1,8 @@
 """JSON in, plain data out: a V2 request's numbers as an array, or as what is still to be parsed."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -10,7 +11,7 @@ import simdjson
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest
-from tabserve.serving.values import joined
+from tabserve.serving.values import Values, joined
 
 CUT = uuid.uuid4().hex
 """A word that stands for numbers cut out."""
@@ -55,23 +56,30 @@ class Numbers(NamedTuple):
         Raises:
             ValueError: it is something else, or says so in an unusual way (as other errors of simdjson do).
         """
+        return self._parsed(_numbers)
+
+    def cells(self) -> Iterator[Values]:
+        """The same, with a list in the place of a piece that holds something else than numbers.
+
+        Raises:
+            ValueError: they are nested otherwise than the shape says, or no JSON; or as above.
+        """
+        return self._parsed(_cells)
+
+    def _parsed(self, parse: Callable[[bytes, list[int] | None], Any]) -> Iterator[Any]:
         text, start, end, shape = self
-        rows = 0
+        found = 0
         while start <= end:
             row_end = text.find(b"]", start + PIECE, end) if shape else start + PIECE
             stop = text.find(b",", row_end, end) if row_end >= 0 else end
             stop = end if stop < 0 else stop
-            piece: Any = simdjson.Parser().parse(b"".join([b"[", text[start:stop], b"]"]))
-            if shape:
-                # As many lists as these: so there is none among the numbers, which simdjson would have flattened.
-                if any(len(row) != shape[1] for row in piece) or _opened(text[start:stop], len(piece)) > len(piece):
-                    raise ValueError("nested otherwise than the shape says")
-                rows += len(piece)
+            piece = parse(b"".join([b"[", text[start:stop], b"]"]), shape)
             if not len(piece):
                 raise ValueError("a comma too many")
-            yield np.frombuffer(piece.as_buffer(of_type="d"), np.float64)
+            found += len(piece)
+            yield piece
             start = stop + 1
-        if shape and rows != shape[0]:
+        if shape and found != shape[0] * shape[1]:
             raise ValueError("nested otherwise than the shape says")
 
     def plain(self) -> Any:  # noqa: ANN401  whatever the list holds
@@ -132,6 +140,30 @@ def _is_long(numbers: Numbers, shape: Any) -> bool:  # noqa: ANN401  whatever th
     if end - start <= LONG or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
         return False
     return end - start <= DIGITS * shape[0] * shape[1] and text.find(b'"', start, end) < 0
+
+
+def _numbers(text: bytes, shape: list[int] | None) -> NDArray[np.float64]:
+    """A piece that holds nothing but numbers, or lists of them as long as the shape says."""
+    piece: Any = simdjson.Parser().parse(text)
+    if shape:
+        # As many lists as these: so there is none among the numbers, which simdjson would have flattened.
+        lists = len(piece) + 1
+        if any(len(row) != shape[1] for row in piece) or _opened(text, lists) > lists:
+            raise ValueError("nested otherwise than the shape says")
+    return np.frombuffer(piece.as_buffer(of_type="d"), np.float64)
+
+
+def _cells(text: bytes, shape: list[int] | None) -> Values:
+    """A piece that may hold something else than numbers."""
+    try:
+        return _numbers(text, shape)
+    except UNUSUAL:
+        found: list[Any] = orjson.loads(text)
+    if not shape:
+        return found
+    if any(type(row) is not list or len(row) != shape[1] for row in found):
+        raise ValueError("nested otherwise than the shape says")
+    return list(chain.from_iterable(found))
 
 
 def _opened(text: Bytes, most: int) -> int:
