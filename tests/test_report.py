@@ -12,7 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tabserve import evaluation, report
+from tabserve import classes, evaluation, report
 from tabserve.evaluation import Interval, bootstrap, measures
 from tabserve.frame import Frame
 from tabserve.selection import Candidate, Selection, select
@@ -42,10 +42,10 @@ def evaluated(selection: Selection, monkeypatch: pytest.MonkeyPatch) -> dict[str
 def test_every_measure_has_a_title(selection: Selection) -> None:
     """Whatever the criterion is."""
     frame, probability = selection.frame, selection.best.probability
-    named = measures(frame.target, probability, 0.1, Costs(1, 1)) | measures(
-        frame.target, probability, 0.1, frame.problem.criterion
-    )
-    assert set(report.TITLES) == set(named)
+    criteria, both = (Costs(1, 1), frame.problem.criterion), np.stack([1 - probability, probability], axis=1)
+    named = {name for criterion in criteria for name in measures(frame.target, probability, 0.1, criterion)}
+    named |= {name for criterion in criteria for name in classes.measures(frame.target, both, criterion)}
+    assert set(report.TITLES) == named
 
 
 def test_candidates_stand_in_the_order_of_their_mean(selection: Selection) -> None:

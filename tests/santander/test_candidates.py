@@ -85,7 +85,7 @@ def test_a_wrong_name_is_answered_with_a_close_one(names: list[str], said: str) 
 @pytest.mark.parametrize("names", [["dummy"], ["dummy", "random-forest"]])
 def test_at_least_one_must_be_servable(names: list[str]) -> None:
     """Or there would be nothing to save."""
-    with pytest.raises(UsageError, match=f"None of {', '.join(names)} ends as an XGBoost model"):
+    with pytest.raises(UsageError, match=f"None of {', '.join(names)} ends as a model that a folder can hold"):
         chosen(KNOWN, names)
 
 
