@@ -396,8 +396,7 @@ def test_a_full_disk_keeps_the_earlier_model(model_folder: Path, tmp_path: Path)
     ended = process("--rows", "100", *QUICK, "--out", "model", cwd=tmp_path, shell="ulimit -f 16;", **unmeasured)
     assert (ended.code, ended.error) == (
         4,
-        "model cannot be written: XGBoost could not write model.ubj, as where the disk is full; nothing was changed"
-        " there.\n",
+        "model cannot be written: XGBoost could not write model.ubj, as on a full disk; nothing was changed there.\n",
     )
     assert content(tmp_path) == before
 

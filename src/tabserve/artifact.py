@@ -124,7 +124,7 @@ def _write(folder: Path, model: Model, rows: NDArray[np.float32], card: str) -> 
     try:
         classifier.save_model(folder / MODEL)
     except xgb.core.XGBoostError as error:
-        raise OSError(None, f"XGBoost could not write {MODEL}, as where the disk is full") from error
+        raise OSError(None, f"XGBoost could not write {MODEL}, as on a full disk") from error
     (folder / GOLDEN).write_text(golden.written(rows, model.booster), encoding="utf-8")
     _seal(folder, model, card)
 
