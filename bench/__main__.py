@@ -3,10 +3,18 @@
 import argparse
 import sys
 
-from bench import limits, profile, serving, settings, soak, tables
+from bench import limits, profile, serving, settings, soak, tables, titles
 from tabserve import command
 
-WORDS = {"tables": tables, "serving": serving, "profile": profile, "soak": soak, "limits": limits, "settings": settings}
+WORDS = {
+    "tables": tables,
+    "serving": serving,
+    "profile": profile,
+    "soak": soak,
+    "limits": limits,
+    "settings": settings,
+    "titles": titles,
+}
 
 
 def main() -> None:

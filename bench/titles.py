@@ -1,0 +1,109 @@
+"""Titles a second by the API of product categories and by V2, against Flask and scikit-learn under gunicorn."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from bench.load import client, sent
+from categories.candidates import candidates
+from categories.dataset import ROWS, dataset
+from categories.problem import PROBLEM
+from categories.sample import products
+from tabserve import option, text_artifact
+from tabserve.process import free_ports, running, started
+from tabserve.text_artifact import TextModel
+
+CASE = Path(__file__).parents[1] / "cases/categories"
+
+CATEGORIZE = "/v1/categorize"
+
+LOADS = ((1, 1), (1, 32), (32, 32), (1_000, 4))
+"""Titles in a request, and clients that send one at once."""
+
+GUNICORN = ("-m", "gunicorn", "--workers", "2", "--preload", "bench.obvious:app")
+
+
+class Contender(NamedTuple):
+    """A server of titles, where it is asked, and the document that asks for titles."""
+
+    address: str
+    path: str
+    document: Callable[[list[str]], object]
+
+
+def _products(titles: list[str]) -> object:
+    return {"products": [{"title": title} for title in titles]}
+
+
+def _tensor(titles: list[str]) -> object:
+    """The labels alone, as the other answers."""
+    tensor = {"name": "title", "datatype": "BYTES", "shape": [len(titles)], "data": titles}
+    return {"inputs": [tensor], "outputs": [{"name": "predict"}]}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Its own options."""
+    parser.add_argument("--seconds", type=option.seconds, default=3.0, help="of each load (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Serve the same kind of model in three ways, one at a time, and print titles a second and their ratios."""
+    print(f"clients: {client('http')}\n")
+    rates: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        model = _trained(Path(scratch, "model"))
+        for name, served in {"obvious": _obvious, "api": _api, "v2": _v2}.items():
+            with served(model) as contender:
+                rates[name] = [_rate(contender, *load, arguments.seconds) for load in LOADS]
+    print(f"{'titles/s':<34}" + "".join(f"{name:>12}" for name in rates) + f"{'api':>8} × obvious")
+    for place, (titles, clients) in enumerate(LOADS):
+        row = [own[place] for own in rates.values()]
+        line = f"{titles:>5,} a request, {clients:>2} connections"
+        print(f"{line:<34}" + "".join(f"{rate:>12,.0f}" for rate in row) + f"{row[1] / row[0]:>8.2f}")
+
+
+def _trained(folder: Path) -> Path:
+    """A model of the synthetic sample, in a folder."""
+    data = dataset().products
+    fitted = candidates(PROBLEM.seed, 1)["linear-svm-words-and-parts"].fit(data)
+    model = TextModel(fitted.get_linear(), PROBLEM, {}, {"synthetic": True}, text_artifact.versions())
+    text_artifact.save(folder, model, "# Synthetic\n")
+    return folder
+
+
+def _rate(contender: Contender, titles: int, clients: int, seconds: float) -> float:
+    drawn = products(ROWS, seed=1)["title"].tolist()[:titles]
+    body = orjson.dumps(contender.document(drawn))
+    head = f"POST {contender.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    return titles * sent("http", contender.address, request, clients, seconds).rate
+
+
+@contextmanager
+def _obvious(_model: Path) -> Iterator[Contender]:
+    (port,) = free_ports(1)
+    command = [sys.executable, *GUNICORN, "--bind", f"127.0.0.1:{port}"]
+    with started(command, os.environ, f"http://127.0.0.1:{port}/ready"):
+        yield Contender(f"127.0.0.1:{port}", CATEGORIZE, _products)
+
+
+@contextmanager
+def _api(model: Path) -> Iterator[Contender]:
+    (port,) = free_ports(1)
+    variables = {**os.environ, "MODEL_PATH": str(model), "PORT": str(port)}
+    with started([sys.executable, str(CASE / "api.py")], variables, f"http://127.0.0.1:{port}/ready"):
+        yield Contender(f"127.0.0.1:{port}", CATEGORIZE, _products)
+
+
+@contextmanager
+def _v2(model: Path) -> Iterator[Contender]:
+    variables = {"TABSERVE_MODEL": str(model)}
+    with running(CASE / "deploy", variables, ready="/v2/models/categories/ready") as server:
+        yield Contender(server.url.removeprefix("http://"), "/v2/models/categories/infer", _tensor)
