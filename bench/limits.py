@@ -1,63 +1,20 @@
 """How large the server's process grows at its limits, each alone and all at once, beside what it may at most."""
 
 import argparse
-import gzip
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import NamedTuple
-
-import grpc
-import numpy as np
-from mlserver.grpc.dataplane_pb2 import ModelInferRequest
 
 from bench import memory
-from bench.clients import GRPC_METHOD
-from bench.messages import FORMATS, connected, post
+from bench.hostile import HELD, READ, TEXTS, Limit, Size
 from bench.servers import deployed
+from bench.titles import CASE, READY
 from bench.work import MODEL
 from tabserve import option
-from tabserve.errors import InvalidRequest
-from tabserve.process import Server
+from tabserve.process import Server, running
 from tabserve.serving.limits import MIB, Limits
-from tabserve.serving.server import OTHER_MESSAGES
-from tabserve.serving.tensors import MAX_TENSORS
-
-CONNECTIONS = 1_000
-
-TIMES = 8
-"""That a request is sent at once, where only one is read at a time."""
-
-CONNECTION, ROW, TENSOR = 4 * 1024, 16 * 1024, 1536
-"""Bytes of an idle connection; of a row and the call that waits for it; of a small tensor while it is read."""
-
-MESSAGE, PACKED, JSON, PROTOBUF = 2, 8, 45, 55
-"""Times the most that it may hold: a message while it arrives; while they are read, a packed body, JSON, a message."""
 
 HOLD_SECONDS = 600
 """For which the queue is not scored, and for which nothing that arrives slowly is given up."""
-
-
-class Size(NamedTuple):
-    """What the server is set to."""
-
-    body: int
-    receiving: int
-    messages: int
-    rows: int
-
-
-class Limit(NamedTuple):
-    """One way to make the server large.
-
-    Attributes:
-        drive: does so, and holds it until the block ends where it can be held.
-        bound: the most bytes that it takes, by SECURITY.md.
-    """
-
-    drive: Callable[[Server, Size, ExitStack], None]
-    bound: Callable[[Size], float]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,9 +32,10 @@ def run(arguments: argparse.Namespace) -> None:
     size = Size(body, 4 * body, Limits().max_receiving_messages, arguments.rows)
     print(f"{'MiB beyond idle':<44}{'at most':>10}{'bound':>10}")
     for name, limit in {**HELD, **READ}.items():
-        print(line(name, grown(size, arguments.model, [limit]), limit.bound(size)), flush=True)
+        print(line(name, grown(held(size, arguments.model), size, [limit]), limit.bound(size)), flush=True)
     bound = sum(limit.bound(size) for limit in HELD.values()) + max(limit.bound(size) for limit in READ.values())
-    print(line("all at once", grown(size, arguments.model, [*HELD.values(), *READ.values()]), bound))
+    print(line("all at once", grown(held(size, arguments.model), size, [*HELD.values(), *READ.values()]), bound))
+    print(line("over texts: the longest", grown(over_texts(size), size, [TEXTS]), TEXTS.bound(size)))
 
 
 def line(name: str, most: float, bound: float) -> str:
@@ -85,114 +43,31 @@ def line(name: str, most: float, bound: float) -> str:
     return f"{name:<44}{most / MIB:>10.0f}{bound / MIB:>10.0f}"
 
 
-def grown(size: Size, model: Path, limits: list[Limit]) -> int:
+def grown(served: AbstractContextManager[Server], size: Size, limits: list[Limit]) -> int:
     """Bytes that a fresh server's process held at most beyond what it holds when idle."""
-    with started(size, model) as server, ExitStack() as held:
+    with served as server, ExitStack() as until_end:
         before = memory.resident(server.process.pid)
         for limit in limits:
-            limit.drive(server, size, held)
+            limit.drive(server, size, until_end)
         return memory.peak(server.process.pid) - before
 
 
-def started(size: Size, model: Path) -> AbstractContextManager[Server]:
+def held(size: Size, model: Path) -> AbstractContextManager[Server]:
     """A server of these sizes, which scores nothing before its queue is full."""
     changes: dict[str, dict[str, float]] = {
         "settings": {"grpc_max_message_length": size.body},
         "model-settings": {"max_batch_size": size.rows, "max_batch_time": HOLD_SECONDS},
     }
-    variables = {"MAX_BODY_BYTES": size.body, "MAX_QUEUE_ROWS": size.rows, "RECEIVE_SECONDS": HOLD_SECONDS}
-    variables |= {"MAX_RECEIVING_BYTES": size.receiving}
-    return deployed(model, changes, {f"TABSERVE_{name}": str(value) for name, value in variables.items()})
+    return deployed(model, changes, variables(size))
 
 
-def idle(server: Server, _size: Size, held: ExitStack) -> None:
-    """Connections that ask nothing."""
-    for _ in range(CONNECTIONS):
-        held.enter_context(connected(FORMATS["json"].address(server)))
-    asked(server, "json", post(b""), 1)
+def over_texts(size: Size) -> AbstractContextManager[Server]:
+    """A server of these sizes with the committed model over titles, which scores at once."""
+    return running(CASE / "deploy", variables(size), ready=READY)
 
 
-def queued(server: Server, size: Size, held: ExitStack) -> None:
-    """All rows but one that may wait, each from a call of its own, which keeps what a call needs."""
-    channel = held.enter_context(grpc.insecure_channel(server.grpc))
-    message = FORMATS["grpc"].encode(np.zeros((1, 200), np.float32))
-    calls = []
-    for number in range(size.rows - 1):
-        calls.append(channel.unary_unary(GRPC_METHOD).future(message))
-        if number % 500 == 0:
-            health(channel)
-    held.callback(lambda: [call.cancel() for call in calls])
-    health(channel)
-
-
-def health(channel: grpc.Channel) -> None:
-    """Wait until what was sent before is looked at."""
-    for _ in range(20):
-        channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=60)
-
-
-def receiving(server: Server, size: Size, held: ExitStack) -> None:
-    """Bodies that are all but whole, as many as may be arriving, and room for one more."""
-    for _ in range(size.receiving // size.body - 1):
-        connection = held.enter_context(connected(FORMATS["json"].address(server)))
-        connection.sendall(post(bytes(size.body))[:-1])
-    asked(server, "json", post(b""), 1)
-
-
-def messages(server: Server, size: Size, _: ExitStack) -> None:
-    """Three times as many messages at once as may be arriving, of which each is refused."""
-    junk = ModelInferRequest(model_name="xgboost-model", raw_input_contents=[bytes(size.body - 100)])
-    asked(server, "grpc", junk.SerializeToString(), 3 * size.messages)
-
-
-def packed(server: Server, size: Size, _: ExitStack) -> None:
-    """Bodies that unpack to as much as they may."""
-    body = gzip.compress(b" " * size.body, 1)
-    asked(server, "json", post(body, "Content-Encoding: gzip"), TIMES)
-
-
-def crowd(server: Server, size: Size, _: ExitStack) -> None:
-    """As many tensors as a request may have."""
-    number = min(MAX_TENSORS, size.body // 64)
-    tensor = b'{"name":"x","datatype":"FP32","shape":[1],"data":[1]}'
-    asked(server, "json", post(b'{"inputs":[' + b",".join([tensor] * number) + b"]}"), TIMES)
-
-
-def parsed(server: Server, size: Size, _: ExitStack) -> None:
-    """JSON that takes the most memory to read."""
-    for item in (b"[]", b"[[]]"):
-        text = b'{"inputs":[' + b",".join([item] * ((size.body - 20) // (len(item) + 1))) + b"]}"
-        asked(server, "json", post(text), TIMES)
-
-
-def decoded(server: Server, size: Size, _: ExitStack) -> None:
-    """A message that takes the most memory to read: tensors of two bytes."""
-    asked(server, "grpc", b"\x2a\x00" * (size.body // 2), TIMES)
-
-
-def asked(server: Server, name: str, request: bytes, times: int) -> None:
-    """Send this so many times at once; whatever is answered."""
-
-    def ask(_: int) -> None:
-        with suppress(InvalidRequest):
-            FORMATS[name].ask(FORMATS[name].address(server), request)
-
-    with ThreadPoolExecutor(times) as pool:
-        list(pool.map(ask, range(times)))
-
-
-HELD: Mapping[str, Limit] = {
-    f"{CONNECTIONS:,} idle connections": Limit(idle, lambda _: CONNECTIONS * CONNECTION),
-    "rows that wait, each from a call of its own": Limit(queued, lambda size: size.rows * ROW),
-    "bodies that arrive in parts": Limit(receiving, lambda size: size.receiving),
-    "messages that arrive": Limit(messages, lambda size: MESSAGE * (size.messages + OTHER_MESSAGES) * size.body),
-}
-"""What is there at a time."""
-
-READ: Mapping[str, Limit] = {
-    "packed bodies": Limit(packed, lambda size: PACKED * size.body),
-    f"{MAX_TENSORS:,} tensors": Limit(crowd, lambda _: MAX_TENSORS * TENSOR),
-    "the most hostile JSON": Limit(parsed, lambda size: JSON * size.body),
-    "the most hostile message": Limit(decoded, lambda size: PROTOBUF * size.body),
-}
-"""What is read one at a time."""
+def variables(size: Size) -> dict[str, str]:
+    """What sets a server to these sizes."""
+    values = {"MAX_BODY_BYTES": size.body, "MAX_QUEUE_ROWS": size.rows, "RECEIVE_SECONDS": HOLD_SECONDS}
+    values |= {"MAX_RECEIVING_BYTES": size.receiving}
+    return {f"TABSERVE_{name}": str(value) for name, value in values.items()}

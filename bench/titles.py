@@ -27,6 +27,8 @@ CATEGORIZE = "/v1/categorize"
 LOADS = ((1, 1), (1, 32), (32, 32), (1_000, 4))
 """Titles in a request, and clients that send one at once."""
 
+READY = "/v2/models/categories/ready"
+
 GUNICORN = ("-m", "gunicorn", "--workers", "2", "--preload", "bench.obvious:app")
 
 
@@ -105,5 +107,5 @@ def _api(model: Path) -> Iterator[Contender]:
 @contextmanager
 def _v2(model: Path) -> Iterator[Contender]:
     variables = {"TABSERVE_MODEL": str(model)}
-    with running(CASE / "deploy", variables, ready="/v2/models/categories/ready") as server:
+    with running(CASE / "deploy", variables, ready=READY) as server:
         yield Contender(server.url.removeprefix("http://"), "/v2/models/categories/infer", _tensor)

@@ -100,11 +100,18 @@ def built() -> dashboard.Dashboard:
         density("Batches by their rows", "How many calls of the model had so many rows.", "tabserve_batch_rows"),
         lines(
             "Mean probability",
-            "Of the positive class, by replica; what they are asked, or the model, has changed where it moves.",
+            "Of the positive class, over texts of the label given; it moves where the model or what is asked does.",
             "percentunit",
             {"{{instance}}": MEAN.format("tabserve_probability")},
         ),
-        density("Probabilities", "How many rows got a probability of the positive class.", "tabserve_probability"),
+        density("Probabilities", "How many rows got which, of the same class.", "tabserve_probability"),
+        lines(
+            "Labels",
+            "Rows that got each in a second, by model.",
+            "short",
+            {"{{model}} {{label}}": "sum by (model, label) (rate(tabserve_labels_total[$__rate_interval]))"},
+        ),
+        models(),
         lines(
             "Memory",
             "Resident, of each replica's process.",
@@ -117,8 +124,6 @@ def built() -> dashboard.Dashboard:
             "short",
             {"{{instance}}": 'rate(process_cpu_seconds_total{job="tabserve"}[$__rate_interval])'},
         ),
-        models(),
-        lines("Targets", "1 where Prometheus was answered.", "short", {"{{job}} {{instance}}": "up"}),
     ):
         page.with_panel(panel)
     return page

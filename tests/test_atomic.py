@@ -54,6 +54,14 @@ def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "folder" / "out.csv").read_text() == "all of it"
 
 
+def test_a_folder_that_was_made_for_nothing_does_not_stay(tmp_path: Path) -> None:
+    """A download that fails leaves no empty `data/` behind; a folder that was there before stays."""
+    (tmp_path / "old").mkdir()
+    with pytest.raises(RuntimeError), whole(tmp_path / "old" / "new" / "folder" / "out.csv"):
+        raise RuntimeError
+    assert [*tmp_path.rglob("*")] == [tmp_path / "old"]
+
+
 def test_a_name_that_is_too_long_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """As the system says it; one that just fits is written."""
     with pytest.raises(DataError, match="cannot be written: File name too long"), whole(tmp_path / ("x" * 300)):

@@ -108,12 +108,12 @@ def test_profile_prints_the_most_expensive_functions(run: Run) -> None:
 
 
 def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of one limit, for the smallest bodies, alone and with all that there is."""
+    """Of one limit, for the smallest bodies, alone and with all that there is; and of texts."""
     monkeypatch.setattr(limits, "HELD", {})
     monkeypatch.setattr(limits, "READ", {"JSON": limits.READ["the most hostile JSON"]})
-    alone, together = (line.split() for line in run("limits", "--mib", "1").splitlines()[1:])
-    assert (alone[0], together[:3]) == ("JSON", ["all", "at", "once"])
-    assert all(0 < int(line[-2]) < 2 * int(line[-1]) for line in (alone, together))
+    alone, together, texts = (line.split() for line in run("limits", "--mib", "1").splitlines()[1:])
+    assert (alone[0], together[:3], texts[:2]) == ("JSON", ["all", "at", "once"], ["over", "texts:"])
+    assert all(0 < int(line[-2]) < 2 * int(line[-1]) for line in (alone, together, texts))
 
 
 def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import kubernetes_validate
 import pytest
 import requests
 import yaml
-from bench.limits import HELD, READ, Size
+from bench.hostile import HELD, READ, Size
 
 from tabserve.process import Server, running
 from tabserve.serving.checks import read_limits

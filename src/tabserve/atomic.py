@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tabserve.errors import DataError
@@ -13,7 +13,7 @@ from tabserve.errors import DataError
 def whole(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which becomes `path` when the block ends well and vanishes when it does not.
 
-    The folder is made where there is none.
+    The folder is made where there is none, and does not stay where the file does not.
 
     Raises:
         DataError: the file cannot be written there, or something that is no regular file would be replaced.
@@ -22,8 +22,8 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise DataError(f"{path} is no regular file and would be replaced by one; name another place.")
-        if not folder.exists():
-            folder.mkdir(parents=True)
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:50]}-", dir=folder)
         temporary = Path(name)
         try:
@@ -33,6 +33,9 @@ def whole(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # as soon as one of them holds something
+                for place in missing:
+                    place.rmdir()
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path} cannot be written: {reason}; nothing was changed there.") from error

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tabserve.errors import ArtifactError
 from tabserve.scoring import Scores
-from tabserve.text import parts, wholes, words
+from tabserve.text import LONGEST, parts, wholes, words
 
 KNOWN_WORDS = 1 << 14
 """Words whose parts are remembered: most texts are made of few."""
@@ -154,7 +154,7 @@ class _Columns:
         found, known = words(text), self._known
         columns = {known[gram] for gram in wholes(found) if gram in known}
         for word in found:
-            columns.update(self._parts(word))
+            columns.update(self._parts(word[:LONGEST]))  # no longer than what is remembered of it
         columns.add(self._everywhere)
         return sorted(columns)
 
