@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import limits, rows, settings, wrk
+from bench import hostile, limits, rows, settings, wrk
 from bench.clients import sent
 from bench.soak import Sample, check
 from bench.targets import TARGETS, Target
@@ -110,7 +110,7 @@ def test_profile_prints_the_most_expensive_functions(run: Run) -> None:
 def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one limit, for the smallest bodies, alone and with all that there is; and of texts."""
     monkeypatch.setattr(limits, "HELD", {})
-    monkeypatch.setattr(limits, "READ", {"JSON": limits.READ["the most hostile JSON"]})
+    monkeypatch.setattr(limits, "READ", {"JSON": hostile.READ["the most hostile JSON"]})
     alone, together, texts = (line.split() for line in run("limits", "--mib", "1").splitlines()[1:])
     assert (alone[0], together[:3], texts[:2]) == ("JSON", ["all", "at", "once"], ["over", "texts:"])
     assert all(0 < int(line[-2]) < 2 * int(line[-1]) for line in (alone, together, texts))

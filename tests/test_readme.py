@@ -18,10 +18,13 @@ ROOT = Path(__file__).parents[1]
 
 READMES = ["README.md", "README.pt-BR.md"]
 
-DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+FOUND = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("cases/*/*.md")]
+
+DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in FOUND)
 
 RUN_ELSEWHERE = {
     "make run": "test_run.py::test_once_ends_after_the_answers",
+    "make run CASE=categories": "../cases/categories/tests/test_categories_readme.py",
     "make test": "test_makefile.py",
     "make train": "test_makefile.py",
     ".venv/bin/tabserve serve deploy": "serving/test_server.py",
@@ -47,8 +50,8 @@ def text(name: str) -> str:
 
 
 def commands(name: str) -> list[str]:
-    """The lines of a document's bash blocks, without comments."""
-    blocks = re.findall(r"```bash\n(.*?)```", text(name), flags=re.DOTALL)
+    """The lines of a document's blocks of shell, without comments."""
+    blocks = re.findall(r"```(?:ba)?sh\n(.*?)```", text(name), flags=re.DOTALL)
     return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
@@ -87,17 +90,19 @@ def test_no_document_names_a_place_of_a_machine(name: str) -> None:
     assert not re.findall(r"(?<![\w.])/(?:root|home|work|Users)/|@@", text(name))
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if "README" in name])
 def test_a_readme_is_short(name: str) -> None:
     """At most 150 lines."""
     assert len(text(name).splitlines()) <= 150
 
 
-def test_both_languages_have_the_same_commands_headings_links_and_figures() -> None:
+@pytest.mark.parametrize("folder", ["", "cases/categories/"])
+def test_both_languages_have_the_same_commands_headings_links_and_figures(folder: str) -> None:
     """What is not prose stands in both, in the same order."""
-    english, portuguese = text(READMES[0]), re.sub(r"(?<=\d),(?=\d)", ".", text(READMES[1]))
-    assert commands(READMES[0]) == commands(READMES[1])
-    for pattern in (r"^#+ ", r"\]\((?!README)([^)]+)\)", r"(?<![\d.])0\.\d{3,}"):
+    names = [folder + name for name in READMES]
+    english, portuguese = text(names[0]), re.sub(r"(?<=\d),(?=\d)", ".", text(names[1]))
+    assert commands(names[0]) == commands(names[1])
+    for pattern in (r"^#+ ", r"\]\((?!README)(?:(?!README\.)[^)])+", r"(?<![\d.])0\.\d{3,}"):
         found = [re.findall(pattern, document, re.MULTILINE) for document in (english, portuguese)]
         assert found[0] == found[1]
 

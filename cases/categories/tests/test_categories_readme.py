@@ -1,0 +1,134 @@
+"""The case's README is true: its commands give what it shows."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cases.categories.tests.served import environ
+
+from categories.sample import products
+from tabserve.process import free_ports, running
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "cases/categories/README.md").read_text(encoding="utf-8")
+
+BLOCKS = re.findall(r"```(?:sh|json)\n(.*?)```", PAGE, flags=re.DOTALL)
+"""Of shell and JSON, in the page's order."""
+
+SECONDS = 120
+"""For a small training, and for a server to answer."""
+
+
+def block(part: str) -> str:
+    """The one block that holds this."""
+    (found,) = [text for text in BLOCKS if part in text]
+    return str(found)
+
+
+def fresh() -> dict[str, str]:
+    """Variables as in a fresh shell, even where make runs these tests."""
+    return {name: value for name, value in environ(None).items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
+def shell(text: str) -> str:
+    """What the commands print, run by this Python's environment in the repository's root."""
+    command = ["bash", "-ec", text.replace(".venv/bin", str(Path(sys.executable).parent))]
+    ended = subprocess.run(command, cwd=ROOT, env=fresh(), capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@contextmanager
+def make_run(folder: Path, *variables: str) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """`make run CASE=categories` in a process group of its own, as a terminal would, and the file of its output."""
+    words = ["make", "-o", ".venv/.ready", "run", "CASE=categories", f"OUT={folder}/model", "ROWS=4000", *variables]
+    output = folder / "output"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            words, cwd=ROOT, env=fresh(), stdout=file, stderr=file, text=True, start_new_session=True
+        )
+    try:
+        yield process, output
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def wait_until_ready(port: int, process: "subprocess.Popen[str]", output: Path) -> None:
+    """Until the API answers."""
+    deadline = time.monotonic() + SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"The API did not become ready within {SECONDS} s:\n{output.read_text()}")
+
+
+def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(tmp_path: Path) -> None:
+    """The page's own request gets the page's own answer; then all processes end and the port is closed."""
+    (port,) = free_ports(1)
+    with make_run(tmp_path, f"PORT={port}") as (process, output):
+        wait_until_ready(port, process, output)
+        answer = shell(block("localhost:5000").replace("localhost:5000", f"127.0.0.1:{port}"))
+        assert json.loads(answer) == json.loads(block('{"categories":'))
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=60) in {0, -signal.SIGINT, 2}, output.read_text()  # make's own way with Ctrl-C
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+    assert "Traceback" not in output.read_text()
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [(["PORT={busy}"], "Port {busy} is in use"), (["DATASET_PATH=/nowhere/products.csv"], "/nowhere/products.csv")],
+)
+def test_what_stops_make_run_is_said_and_nothing_is_served(
+    variables: Sequence[str], sentence: str, tmp_path: Path
+) -> None:
+    """A port in use before anything is trained, a table that is not there before anything is served."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        busy = other.getsockname()[1]
+        with make_run(tmp_path, *(each.format(busy=busy) for each in variables)) as (process, output):
+            assert process.wait(timeout=SECONDS) != 0
+    assert sentence.format(busy=busy) in output.read_text()
+    assert "Traceback" not in output.read_text()
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_real_table_is_trained_on_and_served_as_the_page_says(tmp_path: Path) -> None:
+    """By its variables, with a synthetic table of the challenge's columns in the place of what is fetched."""
+    table, model = tmp_path / "products.csv", tmp_path / "model"
+    products(4_000, seed=3).to_csv(table, index=False)
+    fetch, train, serve = block("fetch_data.py").splitlines()
+    assert fetch.startswith(".venv/bin/python cases/categories/scripts/fetch_data.py --out data/products.csv")
+    small = f" -o .venv/.ready OUT={model} CANDIDATES=linear-svm-words,majority"
+    places = {"data/products.csv": str(table), "build/metrics.json": str(tmp_path / "metrics.json")}
+    for written, place in places.items():
+        train = train.replace(written, place)
+    shell(train + small)
+    assert "Bebê" in (tmp_path / "metrics.json").read_text(encoding="utf-8")
+    assert serve == "MODEL_PATH=build/categories .venv/bin/python cases/categories/api.py"
+    shell(serve.replace("build/categories", str(model)) + " --help")
+
+
+def test_the_same_folder_answers_v2_as_the_page_says() -> None:
+    """The page's own request, at the server that the page's own command starts."""
+    serve, *ask = block("tabserve serve").splitlines()
+    assert serve == ".venv/bin/tabserve serve cases/categories/deploy"
+    with running(ROOT / "cases/categories/deploy", ready="/v2/models/categories/ready") as server:
+        answer = json.loads(shell("\n".join(ask).replace("localhost:8080", server.url.split("//")[1])))
+    assert answer["outputs"][0]["data"] == ["Bijuterias e Jóias"]
