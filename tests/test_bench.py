@@ -116,6 +116,13 @@ def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeyp
     assert all(0 < int(line[-2]) < 2 * int(line[-1]) for line in (alone, together, texts))
 
 
+def test_formats_measures_ours_and_what_is_installed_of_others(run: Run) -> None:
+    """The same labels in each; what is not installed is named."""
+    ours, *others = (line.split() for line in run("formats", "--rows", "2000").splitlines()[1:])
+    assert (ours[0], ours[-1]) == ("npz", "0")
+    assert all("install" in line or line[-1] == "0" for line in others)
+
+
 def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of batching, and of the rows beside which one waits."""
     monkeypatch.setattr(settings, "BATCHING", {"max_batch_size": (1,)})
