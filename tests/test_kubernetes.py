@@ -181,7 +181,7 @@ def test_the_memory_limit_is_what_the_settings_allow(limits: Limits) -> None:
     """What SECURITY.md says of an idle server and of the most that strangers can add, and little more."""
     size = Size(limits.max_body_bytes, limits.max_receiving_bytes, limits.max_receiving_messages, limits.max_queue_rows)
     assert size.body == SETTINGS["grpc_max_message_length"]
-    ((idle,),) = [re.findall(r"idle \((\d+) MiB", (ROOT / "SECURITY.md").read_text())]
+    ((idle,),) = [re.findall(r"holds (\d+) MiB in the image", (ROOT / "SECURITY.md").read_text())]
     most = int(idle) * MIB + sum(each.bound(size) for each in HELD.values())
     most += max(each.bound(size) for each in READ.values())
     memory = CONTAINER["resources"]["limits"]["memory"]
