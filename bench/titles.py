@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 import orjson
@@ -59,16 +60,20 @@ def run(arguments: argparse.Namespace) -> None:
     """Serve the same kind of model in three ways, one at a time, and print titles a second and their ratios."""
     print(f"clients: {client('http')}\n")
     rates: dict[str, list[float]] = {}
+    starts: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         model = _trained(Path(scratch, "model"))
         for name, served in {"obvious": _obvious, "api": _api, "v2": _v2}.items():
+            began = perf_counter()
             with served(model) as contender:
+                starts[name] = perf_counter() - began
                 rates[name] = [_rate(contender, *load, arguments.seconds) for load in LOADS]
     print(f"{'titles/s':<34}" + "".join(f"{name:>12}" for name in rates) + f"{'api':>8} × obvious")
     for place, (titles, clients) in enumerate(LOADS):
         row = [own[place] for own in rates.values()]
         line = f"{titles:>5,} a request, {clients:>2} connections"
         print(f"{line:<34}" + "".join(f"{rate:>12,.0f}" for rate in row) + f"{row[1] / row[0]:>8.2f}")
+    print(f"{'ready after, s (obvious fits first)':<34}" + "".join(f"{start:>12.2f}" for start in starts.values()))
 
 
 def _trained(folder: Path) -> Path:

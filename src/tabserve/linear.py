@@ -6,10 +6,10 @@ as fast for few texts.
 
 import io
 import zipfile
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from tabserve.text import LONGEST, parts, wholes, words
 
 KNOWN_WORDS = 1 << 14
 """Words whose parts are remembered: most texts are made of few."""
+
+COLUMN = np.dtype(np.intc)
+"""Of an n-gram's number, wherever many of them are kept."""
 
 MAX_BYTES = 1 << 30
 """How large a model file may be once it is unpacked."""
@@ -61,9 +64,8 @@ class Linear:
 
     def margins(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """How far each text is on each class's side, shape (texts, classes); the intercept alone for unknown words."""
-        found = [self._columns.of(text) for text in texts]
-        starts = np.cumsum([0, *map(len, found[:-1])])
-        sums = np.add.reduceat(self._table[list(chain.from_iterable(found))], starts)
+        columns, starts = self._columns.of(texts)
+        sums = np.add.reduceat(self._table.take(columns, axis=0), starts)
         length = np.sqrt(sums[:, -1:])
         return sums[:, :-1] / np.where(length > 0, length, 1) + self.intercept
 
@@ -147,16 +149,31 @@ class _Columns:
     def __init__(self, grams: tuple[str, ...]) -> None:
         self._known = {gram: column for column, gram in enumerate(grams)}
         self._everywhere = len(grams)
+        self._bits = len(grams).bit_length()
         self._parts = lru_cache(KNOWN_WORDS)(self._known_parts)
 
-    def of(self, text: str) -> list[int]:
-        """In ascending order, whatever the text's: the sum over them is then the same to the bit."""
-        found, known = words(text), self._known
-        columns = {known[gram] for gram in wholes(found) if gram in known}
-        for word in found:
-            columns.update(self._parts(word[:LONGEST]))  # no longer than what is remembered of it
-        columns.add(self._everywhere)
-        return sorted(columns)
+    def of(self, texts: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Those of all texts, one text after the other, and where each text's begin.
 
-    def _known_parts(self, word: str) -> tuple[int, ...]:
-        return tuple(self._known[part] for part in parts(word) if part in self._known)
+        In ascending order, whatever the text's: the sum over them is then the same to the bit.
+        """
+        found = [self._found(text) for text in texts]
+        rows = np.arange(len(found)).repeat([len(columns) // COLUMN.itemsize for columns in found])
+        keys = (rows << self._bits) | np.frombuffer(b"".join(found), COLUMN)
+        keys.sort()
+        keys = keys[np.append(True, keys[1:] != keys[:-1])]
+        return keys & ((1 << self._bits) - 1), (keys >> self._bits).searchsorted(np.arange(len(found)))
+
+    def _found(self, text: str) -> bytes:
+        """A text's, some of them more than once; one stands in every text."""
+        found, known = words(text), self._known
+        columns = [self._everywhere, *(known[gram] for gram in wholes(found) if gram in known)]
+        parts_of_each = [self._parts(word[:LONGEST]) for word in found]  # no longer than what is remembered of it
+        return b"".join([_packed(columns), *parts_of_each])
+
+    def _known_parts(self, word: str) -> bytes:
+        return _packed([self._known[part] for part in parts(word) if part in self._known])
+
+
+def _packed(columns: list[int]) -> bytes:
+    return array(COLUMN.char, columns).tobytes()
