@@ -27,7 +27,7 @@ DRAWN = 20
 
 def class_balance(frame: Frame) -> Figure:
     """Rows of each class."""
-    figure, axes = _axes(6, 1.6)
+    figure, axes = blank(6, 1.6)
     counts = np.bincount(frame.target, minlength=2)
     bars = axes.barh(frame.problem.labels, counts, color=[NEGATIVE, POSITIVE])
     axes.bar_label(bars, [f" {count:,} ({count / len(frame):.1%})" for count in counts])
@@ -52,7 +52,7 @@ def distributions(frame: Frame, columns: Sequence[str]) -> Figure:
 
 def correlations(frame: Frame) -> Figure:
     """All pairwise correlations within a class, beside what independent columns would show by chance."""
-    figure, axes = _axes(6, 2.8)
+    figure, axes = blank(6, 2.8)
     inside = frame.features[frame.target == 0]
     found = np.corrcoef(inside, rowvar=False)[np.triu_indices(frame.features.shape[1], 1)]
     width = 1 / np.sqrt(len(inside))
@@ -73,7 +73,7 @@ def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
     """
     folds = metrics["folds"]
     names = sorted(folds, key=lambda name: folds[name][criterion]["mean"])
-    figure, axes = _axes(7, 0.8 + 0.32 * len(names))
+    figure, axes = blank(7, 0.8 + 0.32 * len(names))
     for measure, color, marker in (("f1_at_half", "#b0b0b0", "o"), (criterion, ACCENT, "D")):
         means, spread = ([folds[name][measure][key] for name in names] for key in ("mean", "sd"))
         title = f"{TITLES[measure]}{'' if measure == 'f1_at_half' else ' at the cross-fitted threshold'}"
@@ -87,7 +87,7 @@ def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
 
 def trees(metrics: Mapping[str, Any], measure: str = "roc_auc") -> Figure:
     """A measure against the number of trees that are served, for every candidate that is made of trees."""
-    figure, axes = _axes(6, 3)
+    figure, axes = blank(6, 3)
     folds, made_of = metrics["folds"], {name: count for name, count in metrics["trees"].items() if count}
     for place, name in enumerate(sorted(made_of, key=lambda name: folds[name][measure]["mean"])):
         size, found = np.mean(made_of[name]), folds[name][measure]
@@ -105,7 +105,7 @@ def importance(booster: xgb.Booster, top: int = 20) -> Figure:
     gain = pd.Series(booster.get_score(importance_type="total_gain")).sort_values(ascending=False)
     gain /= gain.sum()
     shown = pd.concat([gain.head(top), pd.Series({f"{len(gain) - top} others": gain[top:].sum()})])[::-1]
-    figure, axes = _axes(6, 0.6 + 0.2 * len(shown))
+    figure, axes = blank(6, 0.6 + 0.2 * len(shown))
     axes.barh(shown.index, shown, color=[NEGATIVE] * len(shown))
     axes.set(xlabel="share of the total gain")
     return figure
@@ -130,7 +130,7 @@ def contributions(booster: xgb.Booster, frame: Frame, top: int = 8) -> Figure:
 
 def threshold(target: NDArray[np.int8], probability: ArrayLike, chosen: float, criterion: Criterion) -> Figure:
     """The criterion at every threshold, with the chosen one and 0.5 marked."""
-    figure, axes = _axes(6, 3)
+    figure, axes = blank(6, 3)
     thresholds, counts = curve(target, probability)
     axes.plot(thresholds, criterion(counts), color=NEGATIVE)
     for place, text, style in ((chosen, f"chosen: {chosen:.3f}", "-"), (0.5, "0.5", ":")):
@@ -142,7 +142,7 @@ def threshold(target: NDArray[np.int8], probability: ArrayLike, chosen: float, c
 
 def precision_recall(target: NDArray[np.int8], probability: ArrayLike, chosen: float) -> Figure:
     """Precision against recall over all thresholds, with the operating point."""
-    figure, axes = _axes(5, 3.6)
+    figure, axes = blank(5, 3.6)
     counts = curve(target, probability).counts
     point = Counts.at(chosen, target, np.asarray(probability, dtype=np.float64))
     axes.plot(_recall(counts), _precision(counts), color=NEGATIVE)
@@ -155,7 +155,7 @@ def precision_recall(target: NDArray[np.int8], probability: ArrayLike, chosen: f
 
 def calibration(target: NDArray[np.int8], probability: ArrayLike, bins: int = 15) -> Figure:
     """Observed share of positives against mean probability, in bins of equally many rows."""
-    figure, axes = _axes(4, 3.6)
+    figure, axes = blank(4, 3.6)
     observed, predicted = calibration_curve(target, probability, n_bins=bins, strategy="quantile")
     axes.plot([0, 1], [0, 1], color=ACCENT, linestyle=":", label="perfect")
     axes.plot(predicted, observed, "o-", color=NEGATIVE, label=f"{bins} bins of equally many rows")
@@ -167,7 +167,7 @@ def calibration(target: NDArray[np.int8], probability: ArrayLike, bins: int = 15
 
 def confusion(target: NDArray[np.int8], probability: ArrayLike, chosen: float, labels: tuple[str, ...]) -> Figure:
     """Counts of true against predicted labels at the threshold."""
-    figure, axes = _axes(3.4, 2.8)
+    figure, axes = blank(3.4, 2.8)
     counts = Counts.at(chosen, target, np.asarray(probability, dtype=np.float64))
     matrix = np.array([[counts.true_negative, counts.false_positive], [counts.false_negative, counts.true_positive]])
     axes.imshow(matrix / matrix.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=1.6)
@@ -206,7 +206,8 @@ def drift(found: Drift) -> Figure:
     return figure
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+def blank(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty plot of this size in inches."""
     figure = Figure((width, height), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tabserve.figures import blank
 from tabserve.frame import Frame
 
 PLAIN, TOLD_APART = "#4878a8", "#c44e52"
@@ -17,7 +17,7 @@ COLORS = ("#b0b0b0", PLAIN, TOLD_APART)
 
 def categories(frame: Frame) -> Figure:
     """How many products each category has."""
-    figure, axes = _axes(6, 2.6)
+    figure, axes = blank(6, 2.6)
     found = np.bincount(frame.target, minlength=len(frame.problem.labels))
     bars = axes.barh(frame.problem.labels[::-1], found[::-1], color=PLAIN)
     axes.bar_label(bars, [f"{count:,} ({count / len(frame):.1%})" for count in found[::-1]], padding=3)
@@ -28,7 +28,7 @@ def categories(frame: Frame) -> Figure:
 def products_of_sellers(frame: Frame) -> Figure:
     """How many sellers have so many products."""
     assert frame.group is not None
-    figure, axes = _axes(6, 2.6)
+    figure, axes = blank(6, 2.6)
     _, sizes = np.unique(frame.group.astype(np.str_), return_counts=True)
     axes.hist(sizes, np.geomspace(1, sizes.max() + 1, 30).tolist(), color=PLAIN)
     axes.set(xlabel="produtos de um vendedor", ylabel="vendedores", xscale="log", yscale="log")
@@ -47,7 +47,7 @@ def splits(metrics: Mapping[str, Any]) -> Figure:
 
 def confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure:
     """Products of each category by the category that they were given, shape (true, predicted)."""
-    figure, axes = _axes(6.4, 4.6)
+    figure, axes = blank(6.4, 4.6)
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.4)
     for row, column in np.ndindex(*matrix.shape):
         axes.text(column, row, f"{matrix[row, column]:,}", ha="center", va="center")
@@ -59,7 +59,7 @@ def confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure:
 
 def calibration(target: NDArray[np.int8], probability: NDArray[np.float64], bins: int = 10) -> Figure:
     """Share of right answers against the probability of the answer given, in bins of equally many products."""
-    figure, axes = _axes(4.2, 3.6)
+    figure, axes = blank(4.2, 3.6)
     order = np.argsort(probability.max(axis=1))
     parts = np.array_split(order, bins)
     said = [probability[part].max(axis=1).mean() for part in parts]
@@ -75,7 +75,7 @@ def _spread(found: Mapping[str, Any], measures: Mapping[str, str]) -> Figure:
     """One line for each thing measured over folds, the best by the last measure on top."""
     *_, decisive = measures
     names = sorted(found, key=lambda name: found[name][decisive]["mean"])
-    figure, axes = _axes(7, 0.9 + 0.34 * len(names))
+    figure, axes = blank(7, 0.9 + 0.34 * len(names))
     for (measure, title), color in zip(measures.items(), COLORS[1:], strict=True):
         means, spread = ([found[name][measure][key] for name in names] for key in ("mean", "sd"))
         axes.errorbar(means, names, xerr=spread, fmt="o", color=color, label=title, capsize=3)
@@ -84,10 +84,3 @@ def _spread(found: Mapping[str, Any], measures: Mapping[str, str]) -> Figure:
     axes.set(xlabel="média ± desvio padrão sobre as dobras")
     figure.legend(loc="outside upper center", ncols=2)
     return figure
-
-
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure((width, height), dpi=100, layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
