@@ -126,6 +126,16 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "a type that is a tuple": (lambda: shaped("(4, 3)", "('<f4',)"), "its weights are not as numpy writes them"),
     "packed by lzma": (lambda: headed("", zipfile.ZIP_LZMA), "is packed otherwise than by deflate"),
     "a member that is no array": (lambda: MODEL.written().replace(b"squares.npy", b"squares.txt"), "squares.npy"),
+    "a temperature of almost 0": (lambda: packed(temperature=np.float64(5e-324)), "margins overflow"),
+    "weights too large for its temperature": (
+        lambda: packed(
+            weights=np.full((4, 3), 3e38, np.float32),
+            squares=np.full(4, 1e-45, np.float32),
+            temperature=np.float64(1e-280),
+        ),
+        "margins overflow",
+    ),
+    "intercepts too far apart": (lambda: packed(intercept=np.array([1.7e308, -1.7e308, 0])), "margins overflow"),
     "a negative square": (lambda: packed(squares=np.full(4, -1, np.float32)), "negative"),
 }
 

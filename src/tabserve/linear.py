@@ -125,7 +125,18 @@ def read(path: Path, model: bytes, classes: int) -> Linear:
         raise ArtifactError(
             f"{path} holds weights that are not finite, a negative square, or a temperature that is not above 0."
         )
-    return Linear(grams, found["weights"], found["squares"], found["intercept"], temperature)
+    model = Linear(grams, found["weights"], found["squares"], found["intercept"], temperature)
+    if not np.isfinite(_farthest(model)):
+        raise ArtifactError(f"{path} holds weights so large, or a temperature so small, that margins overflow.")
+    return model
+
+
+def _farthest(model: Linear) -> float:
+    """A bound of how far two margins of any text are from each other, once they are divided by the temperature."""
+    shortest = np.sqrt(model.squares[model.squares > 0].min(initial=1), dtype=np.float64)
+    largest = np.abs(model.weights).sum(axis=0, dtype=np.float64).max() / shortest + np.abs(model.intercept).max()
+    with np.errstate(over="ignore"):
+        return float(2 * largest / model.temperature)
 
 
 class _Columns:
