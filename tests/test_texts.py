@@ -49,6 +49,13 @@ def test_an_id_may_stand_twice_and_its_first_row_is_taken(tmp_path: Path) -> Non
     assert texts.first_of_each(frame).features.tolist() == ["b", "a"]
 
 
+def test_ids_are_told_apart_to_their_last_sign() -> None:
+    """In memory that one long id does not multiply."""
+    ids = np.array(["x" * 2**24, *map(str, range(2_000)), "0\0", "0"], np.object_)
+    frame = Frame(ids, ids, np.zeros(len(ids), np.int8), PROBLEM)
+    assert texts.first_of_each(frame).ids.tolist() == ids[:-1].tolist()
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
