@@ -209,7 +209,7 @@ def test_a_table_that_is_not_the_competitions_does_not_appear(fetch: Fetch, smal
     out = tmp_path / "data" / "train.csv"
     finished = fetch("--source", "kaggle", "--out", out, PATH=kaggle_client(tmp_path, small))
     assert finished.returncode == 3
-    assert "holds 20 rows, 10 of them positive; expected 200,000 and 20,098" in finished.stderr
+    assert f"{out} holds 20 rows, 10 of them positive; expected 200,000 and 20,098" in finished.stderr
     assert not out.parent.exists()
 
 

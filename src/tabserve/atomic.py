@@ -13,7 +13,8 @@ from tabserve.errors import DataError
 def whole(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which becomes `path` when the block ends well and vanishes when it does not.
 
-    The folder is made where there is none, and does not stay where the file does not.
+    The folder is made where there is none, and does not stay where the file does not. A refusal of the temporary file
+    names `path`.
 
     Raises:
         DataError: the file cannot be written there, or something that is no regular file would be replaced.
@@ -31,6 +32,8 @@ def whole(path: Path) -> Iterator[Path]:
             yield temporary
             temporary.chmod(0o644)  # mkstemp's 0600 would keep other readers out
             temporary.replace(path)
+        except DataError as error:
+            raise type(error)(str(error).replace(name, str(path))) from error
         finally:
             temporary.unlink(missing_ok=True)
             with suppress(OSError):  # as soon as one of them holds something

@@ -43,8 +43,8 @@ def joined(frames: list[Frame]) -> Frame:
 
 def first_of_each(frame: Frame) -> Frame:
     """The first row of each id."""
-    _, first = np.unique(frame.ids.astype(np.str_), return_index=True)
-    return frame.take(np.sort(first))
+    first = {each: row for row, each in reversed([*enumerate(frame.ids)])}
+    return frame.take(np.sort(np.fromiter(first.values(), np.int64)))
 
 
 def labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
