@@ -10,17 +10,19 @@ import argparse
 import os
 from pathlib import Path
 
-from santander.candidates import candidates, check_device, chosen
-from santander.dataset import dataset
+from santander.candidates import WINNER, candidates, check_device, chosen
+from santander.engine import ENGINES
 from santander.problem import PROBLEM
 from tabserve import artifact, card, golden, option, report
 from tabserve.evaluation import bootstrap, curve
 from tabserve.reference import Reference
 from tabserve.scoring import probabilities
 from tabserve.selection import select
-from tabserve.split import hold_out
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
+
+FITTED = {"local": KNOWN, "spark": [WINNER]}
+"""The candidates of each engine when none are named."""
 
 SHOWN = [report.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
 SHOWN += ["fit s", "trees"]
@@ -39,32 +41,31 @@ exit codes: 0 saved, 1 not enough memory, 2 wrong option, 3 the table cannot be 
 def main() -> None:
     """Train as the command line asks."""
     arguments = parsed()
-    competing = chosen(candidates(arguments.seed, arguments.jobs, arguments.device), arguments.candidates)
+    known = candidates(arguments.seed, arguments.jobs or os.cpu_count() or 1, arguments.device)
+    competing = chosen(known, arguments.candidates or FITTED[arguments.engine])
     check_device(arguments.device)
     artifact.check_place(arguments.out)
-    frame, source, synthetic = dataset(arguments.data, arguments.rows, arguments.seed)
+    opened = ENGINES[arguments.engine](arguments.data, arguments.rows, arguments.seed, competing, arguments.jobs)
+    with opened as (development, holdout, fitting, cells, data, versions):
+        names = ", ".join(candidate.name for candidate in competing)
+        print(f"Training on {data['rows']:,} rows ({data['source']}); candidates: {names}.\n", flush=True)
+        selection = select(development, fitting)
+        print(report.selection_table(selection)[SHOWN].to_string(), "\n")
+        booster, threshold = selection.refit(), selection.threshold
 
-    development, holdout = hold_out(frame)
-    names = ", ".join(candidate.name for candidate in competing)
-    print(f"Training on {len(frame):,} rows ({source}); candidates: {names}.\n", flush=True)
-    selection = select(development, competing)
-    print(report.selection_table(selection)[SHOWN].to_string(), "\n")
-
-    booster, threshold = selection.refit(), selection.threshold
-    probability = probabilities(booster, holdout.features)
-    evaluation = bootstrap(holdout.target, probability, threshold, frame.problem.criterion, frame.problem.seed)
+    probability, problem = probabilities(booster, holdout.features), holdout.problem
+    evaluation = bootstrap(holdout.target, probability, threshold, problem.criterion, problem.seed)
     print(report.evaluation_table(evaluation).to_string(), "\n")
 
-    reference = Reference.of(holdout, probability)
     model = artifact.Model(
         booster,
-        frame.problem,
+        problem,
         threshold,
         metrics=report.metrics(selection, evaluation) | curve(holdout.target, probability),
-        data=report.provenance(frame, source, synthetic=synthetic) | reference.described(),
-        versions=artifact.versions(),
+        data={**data, **Reference.of(holdout, probability).described()},
+        versions=versions,
     )
-    artifact.save(arguments.out, model, golden.drawn(development.features), card.written(model))
+    artifact.save(arguments.out, model, golden.drawn(cells), card.written(model))
     winner = selection.winner.candidate.name
     print(f"Every measure of every candidate stands in {arguments.out / artifact.CARD}.")
     print(f"Saved {winner}, the best that can be served, at threshold {threshold:.4f} in {arguments.out}.")
@@ -83,17 +84,16 @@ def parsed() -> argparse.Namespace:
     add(
         "--candidates",
         type=option.names,
-        default=[*KNOWN],
         metavar="NAMES",
-        help=f"which, of {', '.join(KNOWN)} (default: all)",
+        help=f"which, of {', '.join(KNOWN)} (default: all; on Spark {WINNER})",
     )
     add(
         "--jobs",
         type=option.threads,
-        default=os.cpu_count(),
         metavar="N",
-        help="threads (default: one a core, %(default)s)",
+        help="threads, or Spark's workers (default: one a core)",
     )
+    add("--engine", choices=[*ENGINES], default="local", help="what holds the table and fits (default: %(default)s)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")
     return parser.parse_args()
 

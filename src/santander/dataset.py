@@ -1,15 +1,24 @@
 """The rows to learn from: a real table on disk, or the synthetic sample."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet
 
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve.errors import UsageError
 from tabserve.frame import Frame, read
 from tabserve.split import subset
+
+PARQUET_ROWS = 10_000
+"""Rows of the sample that lie together on disk, so that several can read it."""
 
 ROWS = 200_000
 """Rows of the synthetic sample when none are asked for: as many as the real table has."""
@@ -37,12 +46,40 @@ def dataset(path: Path | None = None, rows: int | None = None, seed: int = PROBL
     """
     problem = replace(PROBLEM, seed=seed)
     if path is None:
-        _check_memory(rows or ROWS)
-        drawn = sample(rows or ROWS, seed)
-        return Dataset(replace(drawn, problem=problem), f"synthetic: santander.sample({len(drawn)}, seed={seed})", True)
-    frame = read(path, problem)
-    kept = subset(frame, rows or len(frame))
-    return Dataset(kept, f"{path.name}, {len(kept):,} of its {len(frame):,} rows", False)
+        frame = kept = replace(_drawn(rows or ROWS, seed), problem=problem)
+    else:
+        frame = read(path, problem)
+        kept = subset(frame, rows or len(frame))
+    return Dataset(kept, source(path, kept, len(frame)), path is None)
+
+
+def source(path: Path | None, kept: Frame, rows: int) -> str:
+    """What a model card says about where the kept rows come from, of so many in the table or the sample."""
+    if path is None:
+        return f"synthetic: santander.sample({rows}, seed={kept.problem.seed})"
+    return f"{path.name}, {len(kept):,} of its {rows:,} rows"
+
+
+@contextmanager
+def table_file(path: Path | None, rows: int | None, seed: int) -> Iterator[Path]:
+    """A table on disk; where no path is given, the synthetic sample as parquet, for as long as the block lasts.
+
+    Raises:
+        UsageError: the machine has not the memory for so many rows of the sample.
+    """
+    if path is not None:
+        yield path
+        return
+    drawn = _drawn(rows or ROWS, seed)
+    columns = {PROBLEM.id: drawn.ids, PROBLEM.target: drawn.target} | dict(zip(PROBLEM.features, drawn.features.T))
+    with tempfile.TemporaryDirectory(prefix="tabserve-") as folder:
+        pyarrow.parquet.write_table(pa.table(columns), Path(folder, "sample.parquet"), row_group_size=PARQUET_ROWS)
+        yield Path(folder, "sample.parquet")
+
+
+def _drawn(rows: int, seed: int) -> Frame:
+    _check_memory(rows)
+    return sample(rows, seed)
 
 
 def _check_memory(rows: int) -> None:

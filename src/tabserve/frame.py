@@ -64,9 +64,9 @@ def read(path: Path, problem: Problem) -> Frame:
     """
     problem.check_binary()
     columns = Columns(problem.features, [*_id(problem), problem.target])
-    frame = _joined(parts(path, problem, columns, "train.csv", partial(_labelled, problem)), problem)
+    frame = _joined(parts(path, problem, columns, "train.csv", partial(labelled, problem)), problem)
     _refuse_repeated(path, frame.ids)
-    _refuse_one_class(path, frame)
+    refuse_one_class(path, frame)
     return frame
 
 
@@ -129,7 +129,12 @@ def _joined(found: Iterator[Frame], problem: Problem) -> Frame:
     return Frame(np.concatenate(names), features, np.concatenate(target), problem)
 
 
-def _labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
+def labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
+    """The rows of a batch with their targets.
+
+    Raises:
+        BadRow: naming the first that cannot be used.
+    """
     rows = _rows(problem, batch)
     return Frame(rows.ids, rows.features, targets(problem, batch), problem)
 
@@ -200,7 +205,12 @@ def _refuse_repeated(path: Path, ids: NDArray[np.object_]) -> None:
         raise DataError(f"{path} has the id {first!r} {times} times; every row needs an id of its own.")
 
 
-def _refuse_one_class(path: Path, frame: Frame) -> None:
+def refuse_one_class(path: Path, frame: Frame) -> None:
+    """Refuse rows that are all of one class.
+
+    Raises:
+        DataError: naming it.
+    """
     if len(found := np.unique(frame.target)) == 1:
         only, name = frame.problem.labels[found[0]], frame.problem.target
         raise DataError(f"{path} has only {only!r} in column {name!r}; a classifier needs rows of both classes.")
