@@ -1,0 +1,77 @@
+"""A Spark job: its progress is shown, Ctrl-C ends it, and what went wrong is one sentence."""
+
+import re
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+from py4j.protocol import Py4JError
+from pyspark import SparkContext, inheritable_thread_target
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from tqdm import tqdm
+
+from tabserve import errors
+from tabserve.errors import JobError, TabserveError
+from tabserve.spark import java
+
+SECONDS = 0.2
+"""Between two looks at how far the tasks are."""
+
+RAISED = re.compile(r"^(tabserve\.errors\.)?(\w+(?:\.\w+)*): (\S.*)$", re.MULTILINE)
+"""The last line of a traceback, which a worker's error leaves in the text of Spark's."""
+
+Result = TypeVar("Result")
+
+
+def run(spark: SparkSession, what: str, action: Callable[[], Result]) -> Result:
+    """Do what makes Spark work, in another thread, and show how many of its tasks are done.
+
+    This thread stays free to be interrupted: it then ends the job and waits until that has ended.
+
+    Args:
+        spark: where the work is done.
+        what: the progress bar's name.
+        action: calls Spark, and blocks until it has an answer.
+
+    Raises:
+        TabserveError: as a worker raised it.
+        JobError: Spark failed for another reason.
+    """
+    with ThreadPoolExecutor(1) as thread, tqdm(desc=what, unit=" tasks", disable=None) as progress:
+        doing: Future[Result] = thread.submit(inheritable_thread_target(spark)(action))
+        try:
+            while not wait([doing], SECONDS).done:
+                _show(progress, spark.sparkContext)
+            return _answer(doing)
+        except BaseException:
+            spark.sparkContext.cancelAllJobs()
+            raise
+
+
+def _show(progress: "tqdm[Any]", context: SparkContext) -> None:
+    """Count the tasks of the stages that are at work now, and of those that were."""
+    tracker = context.statusTracker()
+    stages = [info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage))]
+    if stages:
+        progress.total = sum(stage.numTasks for stage in stages)
+        progress.n = sum(stage.numCompletedTasks for stage in stages)
+        progress.refresh()
+
+
+def _answer(doing: Future[Result]) -> Result:
+    try:
+        return doing.result()
+    except (PySparkException, Py4JError) as error:
+        raise told(error) from error
+
+
+def told(error: Exception) -> TabserveError:
+    """What Spark's error says, as one of ours; where a worker raised one of ours, that."""
+    text = str(error)
+    raised = RAISED.findall(text.partition("Traceback")[2])
+    if raised and raised[-1][0]:
+        return getattr(errors, raised[-1][1])(raised[-1][2])  # type: ignore[no-any-return]
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    reason = ": ".join(raised[-1][1:]) if raised else first
+    return JobError(f"Spark failed: {reason.rstrip('.')}; {java.kept_log()} holds its log.")
