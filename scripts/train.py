@@ -8,16 +8,18 @@ from tabserve import command  # first: from here on Ctrl-C ends quietly what tak
 # isort: split
 import argparse
 import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from santander.candidates import WINNER, candidates, check_device, chosen
-from santander.engine import ENGINES
+from santander.engine import Ground, local, spark
 from santander.problem import PROBLEM
 from tabserve import artifact, card, golden, option, report
 from tabserve.evaluation import bootstrap, curve
 from tabserve.reference import Reference
 from tabserve.scoring import probabilities
-from tabserve.selection import select
+from tabserve.selection import Candidate, select
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
@@ -32,9 +34,10 @@ EPILOG = """examples:
   python scripts/train.py                              the synthetic sample, all candidates, build/model
   python scripts/train.py --data train.csv             Kaggle's table
   python scripts/train.py --rows 20000 --candidates xgboost-stumps,logistic-regression,dummy
+  python scripts/train.py --engine spark --data rows.parquet --master spark://host:7077
 
 exit codes: 0 saved, 1 not enough memory, 2 wrong option, 3 the table cannot be used, 4 the folder cannot be written,
-130 Ctrl-C, 143 SIGTERM
+7 Spark failed, 130 Ctrl-C, 143 SIGTERM
 """
 
 
@@ -45,8 +48,7 @@ def main() -> None:
     competing = chosen(known, arguments.candidates or FITTED[arguments.engine])
     check_device(arguments.device)
     artifact.check_place(arguments.out)
-    opened = ENGINES[arguments.engine](arguments.data, arguments.rows, arguments.seed, competing, arguments.jobs)
-    with opened as (development, holdout, fitting, cells, data, versions):
+    with ENGINES[arguments.engine](arguments, competing) as (development, holdout, fitting, cells, data, versions):
         names = ", ".join(candidate.name for candidate in competing)
         print(f"Training on {data['rows']:,} rows ({data['source']}); candidates: {names}.\n", flush=True)
         selection = select(development, fitting)
@@ -71,13 +73,33 @@ def main() -> None:
     print(f"Saved {winner}, the best that can be served, at threshold {threshold:.4f} in {arguments.out}.")
 
 
+def on_this_machine(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> AbstractContextManager[Ground]:
+    """The table in memory."""
+    path = Path(arguments.data) if arguments.data else None
+    return local(path, arguments.rows, arguments.seed, competing)
+
+
+def on_spark(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> AbstractContextManager[Ground]:
+    """The table with Spark's workers."""
+    table = (arguments.data, arguments.rows, arguments.seed)
+    return spark(*table, competing, workers=arguments.jobs, master=arguments.master)
+
+
+ENGINES = {"local": on_this_machine, "spark": on_spark}
+
+
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--data", type=Path, metavar="FILE", help="labelled .csv, .csv.gz, Kaggle's .zip or .parquet (default: sample)")
+    add(
+        "--data",
+        metavar="FILE",
+        help="labelled .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip"
+        " (default: sample)",
+    )
     add("--rows", type=option.count, metavar="N", help="rows to use, drawn stratified by target (default: all)")
     add("--out", type=Path, default=Path("build/model"), metavar="FOLDER", help="model folder (default: %(default)s)")
     add("--seed", type=option.seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
@@ -93,9 +115,13 @@ def parsed() -> argparse.Namespace:
         metavar="N",
         help="threads, or Spark's workers (default: one a core)",
     )
-    add("--engine", choices=[*ENGINES], default="local", help="what holds the table and fits (default: %(default)s)")
+    add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
+    add("--master", metavar="URL", help="Spark: where to work (default: what spark-submit says, or all cores here)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.master and arguments.engine != "spark":
+        parser.error("--master needs --engine spark")
+    return arguments
 
 
 if __name__ == "__main__":

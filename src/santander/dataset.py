@@ -53,28 +53,30 @@ def dataset(path: Path | None = None, rows: int | None = None, seed: int = PROBL
     return Dataset(kept, source(path, kept, len(frame)), path is None)
 
 
-def source(path: Path | None, kept: Frame, rows: int) -> str:
+def source(place: Path | str | None, kept: Frame, rows: int) -> str:
     """What a model card says about where the kept rows come from, of so many in the table or the sample."""
-    if path is None:
+    if place is None:
         return f"synthetic: santander.sample({rows}, seed={kept.problem.seed})"
-    return f"{path.name}, {len(kept):,} of its {rows:,} rows"
+    return f"{Path(place).name}, {len(kept):,} of its {rows:,} rows"
 
 
 @contextmanager
-def table_file(path: Path | None, rows: int | None, seed: int) -> Iterator[Path]:
-    """A table on disk; where no path is given, the synthetic sample as parquet, for as long as the block lasts.
+def table_file(place: str | None, rows: int | None, seed: int) -> Iterator[str]:
+    """Where the table is; the synthetic sample, where no place is given, is a parquet file until the block ends.
 
     Raises:
         UsageError: the machine has not the memory for so many rows of the sample.
     """
-    if path is not None:
-        yield path
+    if place is not None:
+        yield place
         return
     drawn = _drawn(rows or ROWS, seed)
-    columns = {PROBLEM.id: drawn.ids, PROBLEM.target: drawn.target} | dict(zip(PROBLEM.features, drawn.features.T))
+    columns = [drawn.ids, drawn.target, *drawn.features.T]
+    table = pa.table(columns, [str(PROBLEM.id), PROBLEM.target, *PROBLEM.features])
     with tempfile.TemporaryDirectory(prefix="tabserve-") as folder:
-        pyarrow.parquet.write_table(pa.table(columns), Path(folder, "sample.parquet"), row_group_size=PARQUET_ROWS)
-        yield Path(folder, "sample.parquet")
+        file = f"{folder}/sample.parquet"
+        pyarrow.parquet.write_table(table, file, row_group_size=PARQUET_ROWS)
+        yield file
 
 
 def _drawn(rows: int, seed: int) -> Frame:

@@ -41,10 +41,8 @@ class Ground(NamedTuple):
 
 
 @contextmanager
-def local(
-    path: Path | None, rows: int | None, seed: int, candidates: Sequence[Candidate], _jobs: int | None
-) -> Iterator[Ground]:
-    """The table in this machine's memory; the arguments are those of `spark`, and the candidates know their threads."""
+def local(path: Path | None, rows: int | None, seed: int, candidates: Sequence[Candidate]) -> Iterator[Ground]:
+    """The table in this machine's memory; the arguments are those of `dataset`, and the errors."""
     frame, described, synthetic = dataset(path, rows, seed)
     development, holdout = hold_out(frame)
     data = report.provenance(frame, described, synthetic=synthetic)
@@ -53,7 +51,13 @@ def local(
 
 @contextmanager
 def spark(
-    path: Path | None, rows: int | None, seed: int, candidates: Sequence[Candidate], jobs: int | None
+    place: str | None,
+    rows: int | None,
+    seed: int,
+    candidates: Sequence[Candidate],
+    *,
+    workers: int | None = None,
+    master: str | None = None,
 ) -> Iterator[Ground]:
     """The table in Spark, for as long as the block lasts.
 
@@ -61,11 +65,12 @@ def spark(
     the features as well.
 
     Args:
-        path: of the table; None for the synthetic sample.
+        place: of the table, as for `source.files`; None for the synthetic sample.
         rows: how many to use, drawn stratified; all when None.
         seed: of the sample, and of every split.
         candidates: of XGBoost.
-        jobs: workers that fit a booster together; as many as Spark can run when None.
+        workers: that fit a booster together; as many as Spark can run when None.
+        master: as for `session`.
 
     Raises:
         UsageError: Spark cannot fit a candidate, or cannot run so many workers, or PySpark or Java is missing.
@@ -75,17 +80,14 @@ def spark(
     from tabserve.spark import estimator, labelled, session  # noqa: PLC0415  only where PySpark is
 
     estimator.check(candidates)
-    with table_file(path, rows, seed) as file, session.session() as running:
-        workers = estimator.workers(running, jobs)
-        table = labelled.labelled(running, file, replace(PROBLEM, seed=seed), workers)
+    with table_file(place, rows, seed) as file, session.session(master) as running:
+        parts = estimator.workers(running, workers)
+        table = labelled.labelled(running, file, replace(PROBLEM, seed=seed), parts)
         kept = subset(table.frame, rows or len(table.frame))
         development, holdout = hold_out(kept)
         opened = table.opened(subset(holdout, HOLDOUT_ROWS))
-        data = report.provenance(kept, source(path, kept, len(table.frame)), synthetic=path is None)
-        data |= {"sha256": table.checksum(kept.features), "engine": f"Spark, {workers} workers"}
-        versions = artifact.versions() | {"pyspark": running.version}
+        data = report.provenance(kept, source(place, kept, len(table.frame)), synthetic=place is None)
+        data |= {"sha256": table.checksum(kept.features), "engine": f"Spark, {parts} workers"}
         fitting = [estimator.distributed(candidate, table) for candidate in candidates]
+        versions = artifact.versions() | {"pyspark": running.version}
         yield Ground(development, opened, fitting, opened.features, data, versions)
-
-
-ENGINES = {"local": local, "spark": spark}

@@ -1,7 +1,7 @@
 """A candidate's own estimator, fitted by `xgboost.spark` where the rows are; its parameters stay the candidate's."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -61,7 +61,7 @@ class Distributed(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """The booster, under the name that XGBoost's own classifier uses."""
         return self.booster_
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 (scikit-learn's signature)
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The estimator's own, so that a grid means here what it means there."""
         return self.estimator.get_params(deep)  # type: ignore[no-any-return]
 
@@ -79,7 +79,7 @@ class Distributed(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return written(boosters[0], functions, self.table.covers(functions, numbers))
 
 
-def check(candidates: list[Candidate]) -> None:
+def check(candidates: Sequence[Candidate]) -> None:
     """Refuse what Spark cannot fit.
 
     Raises:
@@ -108,8 +108,8 @@ def workers(spark: SparkSession, wanted: int | None) -> int:
     slots: int = java.maxNumConcurrentTasks(java.resourceProfileManager().resourceProfileFromId(0))
     if wanted and wanted > slots:
         raise UsageError(
-            f"{wanted} workers would fit a booster together, and Spark can run {slots} tasks at a time; ask for fewer by"
-            " --jobs, or give Spark more cores."
+            f"{wanted} workers would fit a booster together, and Spark can run {slots} tasks at a time; ask for fewer"
+            " by --jobs, or give Spark more cores."
         )
     return wanted or slots
 

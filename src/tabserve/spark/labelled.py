@@ -3,8 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from functools import partial, reduce
 
 import numpy as np
 import pyarrow as pa
@@ -14,17 +13,21 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (what everybody calls it)
 
+from tabserve import frame
 from tabserve.additive import Steps, covers
-from tabserve.columns import Columns
 from tabserve.errors import DataError
-from tabserve.frame import Frame, refuse_one_class
+from tabserve.frame import Frame, refuse_one_class, to_train
 from tabserve.problem import Problem
 from tabserve.scoring import probabilities
 from tabserve.spark import job
+from tabserve.spark.pieces import Piece
+from tabserve.spark.source import files
+from tabserve.spark.worker import Rejected, sifted
 
 ID, NUMBER, FEATURES, TARGET = "id", "number", "features", "target"
 
-SCHEMA = f"{ID} string, {NUMBER} long, {FEATURES} array<float>, {TARGET} byte"
+READ = f"{ID} string, {FEATURES} array<float>, {TARGET} byte"
+"""The columns of what was read, to which `NUMBER` comes."""
 
 PARTITION = 33
 """The bit from which `monotonically_increasing_id` counts partitions; below it are the rows of one."""
@@ -37,7 +40,7 @@ class Labelled:
     """A table whose rows are chosen here, by their numbers, and read there.
 
     Attributes:
-        rows: in Spark, in the columns of `SCHEMA`, one partition for each worker.
+        rows: in Spark, in the columns of `READ` and `NUMBER`, one partition for each worker.
         frame: the whole table here, without ids; in place of its features each row has its number, from 0 in the
             file's order, shape (rows,).
     """
@@ -75,12 +78,12 @@ class Labelled:
         return f"{found % 2**256:064x}"
 
 
-def labelled(spark: SparkSession, path: Path, problem: Problem, workers: int) -> Labelled:
+def labelled(spark: SparkSession, place: str, problem: Problem, workers: int) -> Labelled:
     """Read a labelled table into the workers' memory, and onto their disks where that is too small.
 
     Args:
         spark: where the workers are.
-        path: as for `table.read`.
+        place: a file or a folder, as for `source.files`.
         problem: says which columns, and how labels are spelled.
         workers: how many partitions the rows are spread over, the same for the same file.
 
@@ -88,34 +91,32 @@ def labelled(spark: SparkSession, path: Path, problem: Problem, workers: int) ->
         DataError: naming the file and, where there is one, the row and column.
     """
     problem.check_binary()
-    columns = Columns(problem.features, [*([problem.id] if problem.id else []), problem.target])
-    read = _raw(spark, path, columns).withColumn(NUMBER, F.monotonically_increasing_id())
-    checked = read.mapInArrow(partial(_checked, problem), SCHEMA)
-    rows = checked.repartition(workers, NUMBER).sortWithinPartitions(NUMBER).persist()
+    source = files(place, spark, to_train(problem))
+    read = [each.mapInArrow(partial(_checked, problem, source.read), READ) for each in source.frames]
+    numbered = reduce(DataFrame.union, read).withColumn(NUMBER, F.monotonically_increasing_id())
+    rows = numbered.repartition(workers, NUMBER).sortWithinPartitions(NUMBER).persist()
     found = job.run(spark, "reading", rows.select(NUMBER, TARGET).toArrow).sort_by(NUMBER)
-    frame, skipped = _frame(found, problem)
-    refuse_one_class(path, frame)
-    _refuse_repeated(path, rows)
+    if not len(found):
+        raise DataError(f"{place} has a header and no rows; a table needs at least one row below its header.")
+    table, skipped = _frame(found, problem)
+    refuse_one_class(place, table)
+    _refuse_repeated(place, rows)
     of_partition = F.element_at(F.lit(skipped.tolist()), F.shiftright(NUMBER, PARTITION).cast("int") + 1)
-    return Labelled(rows.withColumn(NUMBER, F.col(NUMBER) - of_partition), frame)
+    return Labelled(rows.withColumn(NUMBER, F.col(NUMBER) - of_partition), table)
 
 
-def _raw(spark: SparkSession, path: Path, columns: Columns) -> DataFrame:  # TODO his
-    if path.suffix == ".parquet":
-        return spark.read.parquet(str(path))
-    return spark.read.csv(str(path), header=True)
-
-
-def _checked(problem: Problem, batches: Batches) -> Iterator[pa.RecordBatch]:  # TODO his
-    from tabserve.columns import typed
-    from tabserve.frame import labelled as lab
-
-    columns = Columns(problem.features, [*([problem.id] if problem.id else []), problem.target])
-    for batch in filter(len, batches):
-        part = lab(problem, typed(Path("x"), batch.select([*columns.numbers, *columns.texts]), columns.schema()))
-        offsets = np.arange(0, part.features.size + 1, part.features.shape[1], dtype=np.int32)
-        features = pa.ListArray.from_arrays(pa.array(offsets), pa.array(part.features.ravel()))
-        yield pa.record_batch({ID: pa.array(part.ids, pa.string()), NUMBER: batch[NUMBER], FEATURES: features, TARGET: part.target})
+def _checked(
+    problem: Problem, read: Callable[[Iterator[pa.RecordBatch]], Iterator[Piece]], batches: Batches
+) -> Batches:
+    """The rows in the columns of `READ`."""
+    name, columns = problem.id or problem.features[0], to_train(problem).schema()
+    for piece in read(iter(batches)):
+        for found in sifted(piece, name, lambda part: frame.labelled(problem, part.batch(columns))):
+            if isinstance(found, Rejected):
+                raise DataError(f"{found.place}, {name} {found.id!r}, {found.reason}.")
+            ends = np.arange(len(found) + 1, dtype=np.int32) * found.features.shape[1]
+            features = pa.ListArray.from_arrays(ends, found.features.ravel())
+            yield pa.record_batch({ID: pa.array(found.ids, pa.string()), FEATURES: features, TARGET: found.target})
 
 
 def _frame(found: pa.Table, problem: Problem) -> tuple[Frame, NDArray[np.int64]]:
@@ -127,10 +128,10 @@ def _frame(found: pa.Table, problem: Problem) -> tuple[Frame, NDArray[np.int64]]
     return Frame(np.empty(len(found), np.object_), numbers, target, problem), skipped
 
 
-def _refuse_repeated(path: Path, rows: DataFrame) -> None:
+def _refuse_repeated(place: str, rows: DataFrame) -> None:
     often = rows.where(F.col(ID).isNotNull()).groupBy(ID).count().where("count > 1").orderBy(F.desc("count"))
     for name, times in job.run(rows.sparkSession, "comparing ids", often.limit(1).collect):
-        raise DataError(f"{path} has the id {name!r} {times} times; every row needs an id of its own.")
+        raise DataError(f"{place} has the id {name!r} {times} times; every row needs an id of its own.")
 
 
 def _collected(what: str, rows: DataFrame, numbers: NDArray[np.int64]) -> pa.Table:
