@@ -80,8 +80,12 @@ def stream(path: Path, problem: Problem) -> Iterator[Rows]:
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
-    columns = Columns(problem.features, _id(problem), [problem.target])
-    yield from parts(path, problem, columns, "test.csv", partial(_rows, problem))
+    yield from parts(path, problem, to_score(problem), "test.csv", partial(rows, problem))
+
+
+def to_score(problem: Problem) -> Columns:
+    """The columns of a table whose rows are to be scored."""
+    return Columns(problem.features, _id(problem), [problem.target])
 
 
 def has_target(path: Path, problem: Problem) -> bool:
@@ -130,11 +134,16 @@ def _joined(found: Iterator[Frame], problem: Problem) -> Frame:
 
 
 def _labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
-    rows = _rows(problem, batch)
-    return Frame(rows.ids, rows.features, targets(problem, batch), problem)
+    found = rows(problem, batch)
+    return Frame(found.ids, found.features, targets(problem, batch), problem)
 
 
-def _rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
+def rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
+    """The rows of a batch whose columns have the types of `to_score`.
+
+    Raises:
+        BadRow: naming the first row without an id, or the first cell that is no number.
+    """
     return Rows(ids(problem, batch), _features(problem, batch))
 
 
