@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from tabserve import errors
-from tabserve.errors import JobError, TabserveError
+from tabserve.errors import DataError, JobError, TabserveError
 from tabserve.spark import java
 
 SECONDS = 0.2
@@ -20,6 +20,14 @@ SECONDS = 0.2
 
 RAISED = re.compile(r"^(tabserve\.errors\.)?(\w+(?:\.\w+)*): (\S.*)$", re.MULTILINE)
 """The last line of a traceback, which a worker's error leaves in the text of Spark's."""
+
+UNREADABLE = "[FAILED_READ_FILE"
+"""What Spark calls it when a file is not what its name says, is cut off, or changed meanwhile."""
+
+JAVA = re.compile(r"An error occurred while calling ")
+
+JARGON = re.compile(r"^(: )?([\w.$]+: )?(\[[A-Z_.0-9]+\] )?| SQLSTATE: \w+.*$")
+"""The name of Java's class, of Spark's condition and of SQL's."""
 
 Result = TypeVar("Result")
 
@@ -68,10 +76,23 @@ def _answer(doing: Future[Result]) -> Result:
 
 def told(error: Exception) -> TabserveError:
     """What Spark's error says, as one of ours; where a worker raised one of ours, that."""
-    text = str(error)
-    raised = RAISED.findall(text.partition("Traceback")[2])
-    if raised and raised[-1][0]:
-        return getattr(errors, raised[-1][1])(raised[-1][2])  # type: ignore[no-any-return]
-    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-    reason = ": ".join(raised[-1][1:]) if raised else first
-    return JobError(f"Spark failed: {reason.rstrip('.')}; {java.kept_log()} holds its log.")
+    ours, kind, sentence = _raised(error)
+    if ours:
+        return getattr(errors, kind)(sentence)  # type: ignore[no-any-return]
+    if UNREADABLE in str(error):
+        return DataError(f"{reason(error)}.")
+    return JobError(f"Spark failed: {reason(error)}; {java.kept_log()} holds its log.")
+
+
+def reason(error: Exception) -> str:
+    """Spark's own words without what surrounds them; of a worker's error its last line."""
+    _, kind, sentence = _raised(error)
+    lines = [line for line in map(str.strip, str(error).splitlines()) if line and not JAVA.match(line)]
+    said = f"{kind}: {sentence}" if kind else JARGON.sub("", next(iter(lines), type(error).__name__))
+    return said.rstrip(".")
+
+
+def _raised(error: Exception) -> tuple[str, str, str]:
+    """Of the error that a worker raised: our module's name, if it is one of ours; its class; its sentence."""
+    found = RAISED.findall(str(error).partition("Traceback")[2])
+    return found[-1] if found else ("", "", "")

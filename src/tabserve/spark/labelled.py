@@ -113,7 +113,7 @@ def _checked(
     for piece in read(iter(batches)):
         for found in sifted(piece, name, lambda part: frame.labelled(problem, part.batch(columns))):
             if isinstance(found, Rejected):
-                raise DataError(f"{found.place}, {name} {found.id!r}, {found.reason}.")
+                raise found.error(name)
             ends = np.arange(len(found) + 1, dtype=np.int32) * found.features.shape[1]
             features = pa.ListArray.from_arrays(ends, found.features.ravel())
             yield pa.record_batch({ID: pa.array(found.ids, pa.string()), FEATURES: features, TARGET: found.target})
