@@ -1,6 +1,6 @@
 # Everything this project does, one word each: `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark run serve train notebook test test-container test-spark lint lock image dist sbom bench soak
+.PHONY: help setup setup-spark run serve train spark notebook test test-container test-spark lint lock image dist sbom bench soak
 
 IS_PYTHON_311 = import sys; sys.exit(sys.version_info[:2] != (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3; do \
@@ -60,6 +60,14 @@ serve: $(READY) ## serve the committed model, or another one (MODEL=folder)
 
 train: $(READY) ## compare all candidates on all rows and save the model (DATA= ROWS= OUT= CANDIDATES= JOBS= DEVICE= CASE=)
 	@exec $(BIN)/python $(FOLDER)scripts/train.py $(TRAIN_OPTIONS)
+
+spark: ROWS ?= 20000
+spark: CANDIDATES ?= xgboost-stumps
+spark: OUT := build/spark/model
+spark: $(SPARK_READY) ## train a quick model on Spark, check its folder, score rows with it (ROWS= DATA= CANDIDATES= OUT= JOBS=)
+	$(SPARK)/python scripts/train.py --engine spark $(TRAIN_OPTIONS)
+	$(SPARK)/tabserve check "$(OUT)"
+	$(SPARK)/python scripts/score.py --engine spark --model "$(OUT)" --data scripts/rows.csv --out build/spark/scores --overwrite
 
 notebook: $(READY) ## run the notebook from top to bottom and store its outputs (CASE=)
 	$(BIN)/python -m jupyter execute --inplace $(NOTEBOOK)
