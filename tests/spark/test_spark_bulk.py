@@ -209,13 +209,11 @@ def test_an_earlier_output_is_replaced_where_that_is_asked_for(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.parquet", "scores"]
 
 
-@pytest.mark.parametrize("rejects", ["scores", "scores/bad", "."])
-def test_outputs_in_each_other_are_refused(rejects: str, model_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("out", "rejects"), [("a", "a"), ("a", "a/bad"), ("a/good", "a"), ("a", "b/../a/bad")])
+def test_outputs_in_each_other_are_refused(out: str, rejects: str, model_folder: Path, tmp_path: Path) -> None:
     """One would replace the other."""
     with pytest.raises(DataError, match="holds what is read or written besides; name another place"):
-        score_table(
-            model_folder, partial(files, "rows.csv"), f"{tmp_path}/scores", f"{tmp_path}/x/{rejects}/../../{rejects}"
-        )
+        score_table(model_folder, partial(files, "rows.csv"), f"{tmp_path}/{out}", f"{tmp_path}/{rejects}")
 
 
 def test_rows_are_never_replaced_by_their_scores(
@@ -250,7 +248,7 @@ def begun(rows: Path, model_folder: Path, out: Path, **options: object) -> "subp
 def test_the_command_is_quiet(model_folder: Path, rows: Path, tmp_path: Path) -> None:
     """One sentence, nothing of Spark's, and no progress bar where nobody watches."""
     with begun(rows, model_folder, tmp_path / "scores") as child:
-        said = child.communicate(timeout=120)
+        said = child.communicate(timeout=240)
     assert (child.returncode, *said) == (0, f"Scored 1,000 rows into {tmp_path / 'scores'}.\n", "")
 
 
@@ -260,19 +258,19 @@ def test_the_command_is_quiet(model_folder: Path, rows: Path, tmp_path: Path) ->
     ids=["Ctrl-C", "SIGTERM"],
 )
 def test_an_interrupted_job_leaves_nothing(
-    number: int, code: int, said: str, model_folder: Path, rows: Path, tmp_path: Path
+    number: int, code: int, said: str, *, model_folder: Path, rows: Path, tmp_path: Path
 ) -> None:
     """Not a file of what was written by then, nor a process that goes on writing."""
     header, body = (rows / "a.csv").read_text().split("\n", 1)
-    (tmp_path / "rows.csv").write_text(f"{header}\n{body * 60}")
+    (tmp_path / "rows.csv").write_text(f"{header}\n{body * 40}")
     out = tmp_path / "below" / "scores"
     with begun(tmp_path / "rows.csv", model_folder, out) as child:
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 200
         while not [*tmp_path.glob("below/.scores-*/fresh/_temporary")]:
-            assert time.monotonic() < deadline, "The job did not begin to write within 100 s."
+            assert time.monotonic() < deadline, "The job did not begin to write within 200 s."
             assert child.poll() is None, child.communicate()
             time.sleep(0.02)
         child.send_signal(number)
         told = child.communicate(timeout=60)
     assert (child.returncode, *told) == (code, "", f"{said}; nothing was left behind.\n")
-    assert [path.name for path in tmp_path.rglob("*")] == ["rows.csv", "below"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["below", "rows.csv"]

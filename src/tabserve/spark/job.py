@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from py4j.protocol import Py4JError
@@ -52,14 +53,15 @@ def run(spark: SparkSession, what: str, action: Callable[[], Result]) -> Result:
         TabserveError: as a worker raised it.
         JobError: Spark failed for another reason.
     """
-    with ThreadPoolExecutor(1) as thread, tqdm(desc=what, unit=" tasks", disable=None) as progress:
+    with ThreadPoolExecutor(1) as thread, tqdm(desc=what, unit=" tasks", leave=None, disable=None) as progress:
         doing: Future[Result] = thread.submit(inheritable_thread_target(spark)(action))
         try:
             while not wait([doing], SECONDS).done:
                 _show(progress, spark.sparkContext)
             return _answer(doing)
         except BaseException:
-            spark.sparkContext.cancelAllJobs()
+            with suppress(*FAILED):  # where Java itself is gone, so are its jobs
+                spark.sparkContext.cancelAllJobs()
             raise
 
 
