@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from tabserve import artifact
 from tabserve.bulk import score_file
-from tabserve.errors import DataError, UsageError
+from tabserve.errors import DataError, JobError, UsageError
 from tabserve.frame import Frame
 from tabserve.spark import bulk
 from tabserve.spark.bulk import Scored, score_table
@@ -252,25 +252,42 @@ def test_the_command_is_quiet(model_folder: Path, rows: Path, tmp_path: Path) ->
     assert (child.returncode, *said) == (0, f"Scored 1,000 rows into {tmp_path / 'scores'}.\n", "")
 
 
+@pytest.fixture
+def working(model_folder: Path, rows: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """The command in a process of its own, whose job has begun to write."""
+    header, body = (rows / "a.csv").read_text().split("\n", 1)
+    (tmp_path / "rows.csv").write_text(f"{header}\n{body * 40}")
+    with begun(tmp_path / "rows.csv", model_folder, tmp_path / "below" / "scores") as child:
+        deadline = time.monotonic() + 200
+        while not [*tmp_path.glob("below/.scores-*/fresh/_temporary")]:
+            assert time.monotonic() < deadline, "The job did not begin to write within 200 s."
+            assert child.poll() is None, child.communicate()
+            time.sleep(0.02)
+        yield child
+        child.kill()
+
+
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")],
     ids=["Ctrl-C", "SIGTERM"],
 )
 def test_an_interrupted_job_leaves_nothing(
-    number: int, code: int, said: str, *, model_folder: Path, rows: Path, tmp_path: Path
+    number: int, code: int, said: str, working: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:
     """Not a file of what was written by then, nor a process that goes on writing."""
-    header, body = (rows / "a.csv").read_text().split("\n", 1)
-    (tmp_path / "rows.csv").write_text(f"{header}\n{body * 40}")
-    out = tmp_path / "below" / "scores"
-    with begun(tmp_path / "rows.csv", model_folder, out) as child:
-        deadline = time.monotonic() + 200
-        while not [*tmp_path.glob("below/.scores-*/fresh/_temporary")]:
-            assert time.monotonic() < deadline, "The job did not begin to write within 200 s."
-            assert child.poll() is None, child.communicate()
-            time.sleep(0.02)
-        child.send_signal(number)
-        told = child.communicate(timeout=60)
-    assert (child.returncode, *told) == (code, "", f"{said}; nothing was left behind.\n")
+    working.send_signal(number)
+    told = working.communicate(timeout=60)
+    assert (working.returncode, *told) == (code, "", f"{said}; nothing was left behind.\n")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["below", "rows.csv"]
+
+
+def test_a_java_that_dies_is_one_sentence_and_leaves_nothing(working: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    """As where the system has no memory left for it."""
+    (java,) = Path(f"/proc/{working.pid}/task/{working.pid}/children").read_text().split()
+    os.kill(int(java), signal.SIGKILL)
+    told = working.communicate(timeout=60)
+    assert (working.returncode, told[0]) == (JobError.exit_code, "")
+    assert told[1].startswith("Spark failed: ")
+    assert told[1].count("\n") == 1
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["below", "rows.csv"]

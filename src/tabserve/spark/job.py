@@ -17,8 +17,8 @@ from tabserve.errors import DataError, JobError, TabserveError
 from tabserve.spark import java
 from tabserve.spark.place import plain
 
-FAILED = (PySparkException, Py4JError)
-"""What a failure of Spark's is raised as."""
+FAILED = (PySparkException, Py4JError, ConnectionError)
+"""What a failure of Spark's is raised as, or of its Java."""
 
 SECONDS = 0.2
 """Between two looks at how far the tasks are."""
@@ -58,10 +58,12 @@ def run(spark: SparkSession, what: str, action: Callable[[], Result]) -> Result:
         try:
             while not wait([doing], SECONDS).done:
                 _show(progress, spark.sparkContext)
-            return _answer(doing)
-        except BaseException:
+            return doing.result()
+        except BaseException as error:
             with suppress(*FAILED):  # where Java itself is gone, so are its jobs
                 spark.sparkContext.cancelAllJobs()
+            if isinstance(error, FAILED):
+                raise told(error) from error
             raise
 
 
@@ -75,13 +77,6 @@ def _show(progress: "tqdm[Any]", context: SparkContext) -> None:
         progress.refresh()
 
 
-def _answer(doing: Future[Result]) -> Result:
-    try:
-        return doing.result()
-    except FAILED as error:
-        raise told(error) from error
-
-
 def told(error: Exception) -> TabserveError:
     """What Spark's error says, as one of ours; where a worker raised one of ours, that."""
     ours, kind, sentence = _raised(error)
@@ -89,7 +84,7 @@ def told(error: Exception) -> TabserveError:
         return getattr(errors, kind)(sentence)  # type: ignore[no-any-return]
     if unreadable := UNREADABLE.search(str(error)):
         return DataError(f"{plain(unreadable[1])} cannot be read as a table: {reason(error)}.")
-    return JobError(f"Spark failed: {reason(error)}; {java.kept_log()} holds its log.")
+    return JobError(f"Spark failed: {reason(error)}; {java.logged()}")
 
 
 def reason(error: Exception) -> str:
