@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -229,8 +230,6 @@ def test_rows_are_never_replaced_by_their_scores(
 
 def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_folder: Path) -> None:
     """Spark keeps no order in which they could be numbered."""
-    from dataclasses import replace
-
     loaded = artifact.load(model_folder)
     nameless = replace(loaded, problem=replace(loaded.problem, id=None))
     monkeypatch.setattr(artifact, "load", lambda _folder: nameless)
@@ -238,11 +237,11 @@ def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_fol
         score_table(model_folder, partial(files, "rows.csv"), "scores")
 
 
-def begun(rows: Path, model_folder: Path, out: Path, **options: object) -> "subprocess.Popen[str]":
+def begun(rows: Path, model_folder: Path, out: Path) -> "subprocess.Popen[str]":
     """The command in a process of its own."""
     words = [sys.executable, SCRIPT, "--engine", "spark", "--master", "local[2,4]", "--model", model_folder]
     words += ["--data", rows, "--out", out]
-    return subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_the_command_is_quiet(model_folder: Path, rows: Path, tmp_path: Path) -> None:
