@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench import limits, profile, serving, settings, soak, tables, titles
+from bench import limits, profile, scale, serving, settings, soak, tables, titles
 from tabserve import command
 
 WORDS = {
@@ -14,6 +14,7 @@ WORDS = {
     "limits": limits,
     "settings": settings,
     "titles": titles,
+    "scale": scale,
 }
 
 

@@ -104,7 +104,9 @@ def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[
     try:
         block.decode()
     except UnicodeDecodeError as error:
-        yield from _parse_texts(block[: end_of_rows(block[: error.start])], names, wanted)
+        above = block[: end_of_rows(block[: error.start])]
+        if above.strip(b"\r\n"):
+            yield from _parse_texts(above, names, wanted)
         raise
     bad: list[pyarrow.csv.InvalidRow] = []
 

@@ -54,7 +54,8 @@ def check_names(path: Path | str, found: list[str], columns: Columns) -> None:
     if len(found) == 1 and len(wanted) > 1:
         raise DataError(f"{path} has one column, named {found[0][:40]!r}; expected {len(wanted)} separated by commas.")
     if missing:
-        near = get_close_matches(missing[0], extra[:MAX_NEAR], 1)
+        capitals = [name for name in extra if name.lower() == missing[0].lower()]
+        near = capitals or get_close_matches(missing[0], extra[:MAX_NEAR], 1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(found)}."
         raise DataError(f"{path} lacks {listed(missing)}; {hint}")
     if extra:

@@ -1,5 +1,6 @@
 """One Spark session for all tests of a process; without PySpark or Java they are skipped, and say so."""
 
+import os
 import shutil
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyspark.sql import SparkSession
+
+# Short runs do not earn back what Java's second compiler and its parallel collector cost; for the commands too.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 MISSING = [name for name, there in (("PySpark", find_spec("pyspark")), ("Java", shutil.which("java"))) if not there]
 

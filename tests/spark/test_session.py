@@ -54,7 +54,7 @@ def test_a_defect_is_one_sentence_and_a_log(spark: SparkSession) -> None:
     def fail(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from (batch[1 // 0 :] for batch in batches)
 
-    with pytest.raises(JobError, match=r"^Spark failed: ZeroDivisionError: .*; \S+\.log holds its log\.$") as found:
+    with pytest.raises(JobError, match=r"^Spark failed: ZeroDivisionError: .*; \S+\.log says more\.$") as found:
         job.run(spark, "failing", spark.range(3).mapInArrow(fail, "id long").count)
     assert "\n" not in str(found.value)
     assert "ZeroDivisionError" in java.log().read_text()

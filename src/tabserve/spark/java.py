@@ -24,17 +24,24 @@ ADVICE = f"install Java {OLDEST} (Debian: openjdk-17-jre-headless), or name its 
 
 @cache
 def log() -> Path:
-    """The file that Java's output goes to; it goes with this process, unless `kept_log` was asked for."""
+    """The file that Java's output goes to; it goes with this process, unless `logged` was asked for."""
     handle, name = tempfile.mkstemp(prefix="tabserve-spark-", suffix=".log")
     os.close(handle)
     atexit.register(_remove_log)
     return Path(name)
 
 
-def kept_log() -> Path:
-    """The same, to be read once this process has ended."""
+def logged() -> str:
+    """The end of a sentence that says where to read more, once this process has ended."""
+    if submitted():
+        return "Spark's log says more."
     atexit.unregister(_remove_log)
-    return log()
+    return f"{log()} says more."
+
+
+def submitted() -> bool:
+    """Whether `spark-submit` started this process, and Java before it."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def _remove_log() -> None:
@@ -52,9 +59,10 @@ def check() -> None:
     if java is None:
         raise UsageError(f"Spark needs Java, and there is none {f'in {home}' if home else 'on the PATH'}; {ADVICE}")
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr or "nothing"  # noqa: S603
-    found = re.search(r'version "(\d+)', said)
+    found = re.search(r'.*version "(\d+).*', said)
     if not found or int(found[1]) < OLDEST:
-        raise UsageError(f"Spark needs Java {OLDEST} or newer, and {java} says {said.splitlines()[0]}; {ADVICE}")
+        version = found[0] if found else said.splitlines()[0]
+        raise UsageError(f"Spark needs Java {OLDEST} or newer, and {java} says {version}; {ADVICE}")
 
 
 def started(conf: SparkConf) -> JavaGateway | None:
@@ -63,12 +71,14 @@ def started(conf: SparkConf) -> JavaGateway | None:
     It gets a group of its own, so that Ctrl-C does not reach what it starts before this process has ended the job.
 
     Raises:
+        UsageError: there is none.
         JobError: it ended before Spark was up.
     """
-    if "PYSPARK_GATEWAY_PORT" in os.environ or SparkContext._gateway:  # noqa: SLF001  there is no other word for it
+    if submitted() or SparkContext._gateway:  # noqa: SLF001  there is no other word for it
         return None
+    check()
     with log().open("ab") as output:
         try:
             return launch_gateway(conf, {"stdout": output, "stderr": output, "start_new_session": True})
         except PySparkRuntimeError as error:
-            raise JobError(f"Spark's Java ended before it was up; {kept_log()} says why.") from error
+            raise JobError(f"Spark's Java ended before it was up; {logged()}") from error

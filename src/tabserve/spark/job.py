@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from py4j.protocol import Py4JError
@@ -14,6 +15,10 @@ from tqdm import tqdm
 from tabserve import errors
 from tabserve.errors import DataError, JobError, TabserveError
 from tabserve.spark import java
+from tabserve.spark.place import plain
+
+FAILED = (PySparkException, Py4JError, ConnectionError)
+"""What a failure of Spark's is raised as, or of its Java."""
 
 SECONDS = 0.2
 """Between two looks at how far the tasks are."""
@@ -21,10 +26,12 @@ SECONDS = 0.2
 RAISED = re.compile(r"^(tabserve\.errors\.)?(\w+(?:\.\w+)*): (\S.*)$", re.MULTILINE)
 """The last line of a traceback, which a worker's error leaves in the text of Spark's."""
 
-UNREADABLE = "[FAILED_READ_FILE"
+UNREADABLE = re.compile(r"\[FAILED_READ_FILE\S* .*?reading file (\S+)\.(?:\s|$)")
 """What Spark calls it when a file is not what its name says, is cut off, or changed meanwhile."""
 
 JAVA = re.compile(r"An error occurred while calling ")
+
+CAUSE = re.compile(r"^Caused by: [\w.$]+: (.*)$", re.MULTILINE)
 
 JARGON = re.compile(r"^(: )?([\w.$]+: )?(\[[A-Z_.0-9]+\] )?| SQLSTATE: \w+.*$")
 """The name of Java's class, of Spark's condition and of SQL's."""
@@ -46,14 +53,17 @@ def run(spark: SparkSession, what: str, action: Callable[[], Result]) -> Result:
         TabserveError: as a worker raised it.
         JobError: Spark failed for another reason.
     """
-    with ThreadPoolExecutor(1) as thread, tqdm(desc=what, unit=" tasks", disable=None) as progress:
+    with ThreadPoolExecutor(1) as thread, tqdm(desc=what, unit=" tasks", leave=None, disable=None) as progress:
         doing: Future[Result] = thread.submit(inheritable_thread_target(spark)(action))
         try:
             while not wait([doing], SECONDS).done:
                 _show(progress, spark.sparkContext)
-            return _answer(doing)
-        except BaseException:
-            spark.sparkContext.cancelAllJobs()
+            return doing.result()
+        except BaseException as error:
+            with suppress(*FAILED):  # where Java itself is gone, so are its jobs
+                spark.sparkContext.cancelAllJobs()
+            if isinstance(error, FAILED):
+                raise told(error) from error
             raise
 
 
@@ -67,29 +77,23 @@ def _show(progress: "tqdm[Any]", context: SparkContext) -> None:
         progress.refresh()
 
 
-def _answer(doing: Future[Result]) -> Result:
-    try:
-        return doing.result()
-    except (PySparkException, Py4JError) as error:
-        raise told(error) from error
-
-
 def told(error: Exception) -> TabserveError:
     """What Spark's error says, as one of ours; where a worker raised one of ours, that."""
     ours, kind, sentence = _raised(error)
     if ours:
         return getattr(errors, kind)(sentence)  # type: ignore[no-any-return]
-    if UNREADABLE in str(error):
-        return DataError(f"{reason(error)}.")
-    return JobError(f"Spark failed: {reason(error)}; {java.kept_log()} holds its log.")
+    if unreadable := UNREADABLE.search(str(error)):
+        return DataError(f"{plain(unreadable[1])} cannot be read as a table: {reason(error)}.")
+    return JobError(f"Spark failed: {reason(error)}; {java.logged()}")
 
 
 def reason(error: Exception) -> str:
-    """Spark's own words without what surrounds them; of a worker's error its last line."""
+    """The last line of a worker's error, or the deepest cause of Spark's, or else its own first line."""
     _, kind, sentence = _raised(error)
     lines = [line for line in map(str.strip, str(error).splitlines()) if line and not JAVA.match(line)]
-    said = f"{kind}: {sentence}" if kind else JARGON.sub("", next(iter(lines), type(error).__name__))
-    return said.rstrip(".")
+    first = JARGON.sub("", next(iter(lines), type(error).__name__))
+    said = f"{kind}: {sentence}" if kind else [first, *CAUSE.findall(str(error))][-1]
+    return said.strip(" .")
 
 
 def _raised(error: Exception) -> tuple[str, str, str]:

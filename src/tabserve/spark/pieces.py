@@ -128,11 +128,22 @@ class CsvReader:
                     yield Lines(place, self.headers[place], lines)
 
 
-def read_cells(batches: Iterator[pa.RecordBatch]) -> Iterator[Cells]:
-    """Make pieces of batches of (file, cells)."""
-    for batch in batches:
-        for run in runs(batch, 0):
-            yield Cells(plain(run.column(0)[0].as_py()), run.select(range(1, run.num_columns)))
+@dataclass(frozen=True)
+class CellsReader:
+    """Makes pieces of batches of (file, cells).
+
+    Attributes:
+        names: of the columns behind the first.
+    """
+
+    names: Sequence[str]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[Cells]:
+        """Each file's rows."""
+        for batch in batches:
+            for run in runs(batch, 0):
+                place, *cells = run.columns
+                yield Cells(plain(place[0].as_py()), pa.RecordBatch.from_arrays(cells, [*self.names]))
 
 
 def runs(batch: pa.RecordBatch, *columns: int) -> Iterator[pa.RecordBatch]:

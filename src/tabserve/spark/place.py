@@ -30,6 +30,12 @@ def literal(place: str) -> str:
     return re.sub(r"([\\*?\[\]{}])", r"\\\1", address(place))
 
 
+def existing(place: str) -> str:
+    """The address of what is to be read: a pattern, unless a file of this machine is called so."""
+    path = local(place)
+    return literal(place) if path and path.exists() else address(place)
+
+
 def check_output(place: str, *, overwrite: bool) -> None:
     """Refuse a place on this machine that nothing may be written to.
 
@@ -79,5 +85,5 @@ def written(place: str) -> Iterator[str]:
 
 def local(place: str) -> Path | None:
     """The path of a place on this machine."""
-    found = plain(address(place)) if address(place).startswith("file:/") else None
-    return Path(found) if found else None
+    found = re.sub("^file:/+", "/", address(place))
+    return None if SCHEME.match(found) else Path(found)

@@ -29,8 +29,10 @@ ON_THIS_MACHINE = {
 EXACT = {
     "spark.sql.caseSensitive": "true",
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
 }
-"""A column has the name that it has, and a time the text that it has elsewhere."""
+"""A column has the name that it has, a time the text that it has elsewhere, and no row is lost in silence."""
 
 
 @contextmanager
@@ -59,10 +61,8 @@ def session(master: str | None = None, settings: Mapping[str, str] | None = None
 
 def _context(master: str | None, settings: Mapping[str, str]) -> SparkContext:
     """Spark, begun; Ctrl-C goes on to raise KeyboardInterrupt and nothing else."""
-    java.check()
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     conf = SparkConf(loadDefaults=False).setAppName(NAME)
-    if master or not submitted:
+    if master or not java.submitted():
         conf.setMaster(master or LOCAL)
     if conf.get("spark.master", "").startswith("local"):
         os.environ["PYSPARK_PYTHON"] = sys.executable

@@ -6,16 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
 
 from tabserve.blocks import BadRow, header
 from tabserve.columns import Columns, check_names, typed
 from tabserve.errors import DataError
-from tabserve.spark.job import reason
-from tabserve.spark.pieces import CsvReader, Piece, read_cells
-from tabserve.spark.place import address, literal, plain
+from tabserve.spark.job import FAILED, reason
+from tabserve.spark.pieces import CellsReader, CsvReader, Piece
+from tabserve.spark.place import existing, literal, plain
 from tabserve.table import located
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -68,16 +67,16 @@ def table(name: str, spark: SparkSession, columns: Columns) -> Source:
     """
     try:
         frame = spark.table(name)
-    except PySparkException as error:
+    except FAILED as error:
         raise DataError(f"Spark knows no table {name!r}; name one of its catalog, as database.table.") from error
     where = f"table {name}"
     check_names(where, frame.columns, columns)
-    return Source([_checked(frame, F.lit(where), where, columns)], read_cells, [])
+    return Source([_checked(frame, F.lit(where), where, columns)], _cells(columns), [])
 
 
 def _listed(spark: SparkSession, place: str) -> list[str]:
     """Every file with rows; Spark passes over those whose names begin with `_` or a dot."""
-    found = _readable(place, lambda: _files(spark).text(address(place)).inputFiles())
+    found = _readable(place, lambda: _files(spark).text(existing(place)).inputFiles())
     if not found:
         raise DataError(f"{place} holds no files; expected csv or parquet.")
     return sorted(map(plain, found))
@@ -121,7 +120,11 @@ def _parquet(spark: SparkSession, found: Sequence[str], columns: Columns) -> Sou
     for members in same.values():
         (first, schema), names = members[0], [literal(file) for file, _ in members]
         frames.append(_checked(_files(spark).schema(schema).parquet(*names), F.col(PLACE), first, columns))
-    return Source(frames, read_cells, found)
+    return Source(frames, _cells(columns), found)
+
+
+def _cells(columns: Columns) -> CellsReader:
+    return CellsReader(columns.schema().names)
 
 
 def _checked(frame: DataFrame, place: Column, where: str, columns: Columns) -> DataFrame:
@@ -130,7 +133,8 @@ def _checked(frame: DataFrame, place: Column, where: str, columns: Columns) -> D
     wanted = [F.col(f"`{name.replace('`', '``')}`") for name in schema.names]
     found = _readable(where, frame.select(*wanted).limit(0).toArrow)
     typed(where, pa.RecordBatch.from_pylist([], found.schema), schema)
-    return frame.select(place.alias("place of the row"), *wanted)
+    numbered = [cell.alias(str(number)) for number, cell in enumerate(wanted)]  # Spark takes a dot in a name for more
+    return frame.select(place.alias("place"), *numbered)
 
 
 def _files(spark: SparkSession) -> DataFrameReader:
@@ -146,5 +150,5 @@ def _each(found: Sequence[str], look: Callable[[str], Found]) -> list[Found]:
 def _readable(place: str, look: Callable[[], Found]) -> Found:
     try:
         return look()
-    except PySparkException as error:
+    except FAILED as error:
         raise DataError(f"{place} cannot be read as a table: {reason(error)}.") from error

@@ -33,6 +33,10 @@ class Rejected(NamedTuple):
     id: str
     reason: str
 
+    def error(self, name: str) -> DataError:
+        """What ends the job, where a bad row does; `name` is the column of ids."""
+        return DataError(f"{self.place}, {name} {self.id!r}, {self.reason}.")
+
 
 def packed(folder: Path) -> Packed:
     """A model folder's files."""
@@ -89,7 +93,7 @@ def stop(bad: Rejected, schema: pa.Schema) -> pa.RecordBatch:
     Raises:
         DataError: naming the row and what is wrong with it.
     """
-    raise DataError(f"{bad.place}, {schema.names[0]} {bad.id!r}, {bad.reason}.")
+    raise bad.error(schema.names[0])
 
 
 def keep(bad: Rejected, schema: pa.Schema) -> pa.RecordBatch:
