@@ -80,9 +80,12 @@ def spark(
     from tabserve.spark import estimator, labelled, session  # noqa: PLC0415  only where PySpark is
 
     estimator.check(candidates)
-    with table_file(place, rows, seed) as file, session.session(master) as running:
-        parts = estimator.workers(running, workers)
-        table = labelled.labelled(running, file, replace(PROBLEM, seed=seed), parts)
+    problem = replace(PROBLEM, seed=seed)
+    with (
+        table_file(place, rows, seed) as file,
+        session.session(master) as running,
+        labelled.labelled(running, file, problem, parts := estimator.workers(running, workers)) as table,
+    ):
         kept = subset(table.frame, rows or len(table.frame))
         development, holdout = hold_out(kept)
         opened = table.opened(subset(holdout, HOLDOUT_ROWS))

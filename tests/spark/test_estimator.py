@@ -37,12 +37,13 @@ def frame(sample_frame: Frame) -> Frame:
 
 
 @pytest.fixture(scope="module")
-def table(spark: SparkSession, frame: Frame, tmp_path_factory: pytest.TempPathFactory) -> Labelled:
+def table(spark: SparkSession, frame: Frame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labelled]:
     """The same rows in Spark."""
     path = tmp_path_factory.mktemp("estimator") / "rows.parquet"
     columns = [frame.ids, frame.target, *frame.features.T]
     pyarrow.parquet.write_table(pa.table(columns, ["ID_code", "target", *frame.problem.features]), path)
-    return labelled(spark, str(path), frame.problem, 2)
+    with labelled(spark, str(path), frame.problem, 2) as table:
+        yield table
 
 
 def short(name: str, rounds: int = 12) -> Any:  # noqa: ANN401 (scikit-learn has no types)

@@ -43,9 +43,10 @@ def small_blocks(spark: SparkSession) -> Iterator[SparkSession]:
 
 
 @pytest.fixture(scope="module")
-def table(small_blocks: SparkSession, path: Path) -> Labelled:
+def table(small_blocks: SparkSession, path: Path) -> Iterator[Labelled]:
     """The csv in Spark."""
-    return labelled(small_blocks, str(path), PROBLEM, 2)
+    with labelled(small_blocks, str(path), PROBLEM, 2) as table:
+        yield table
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +100,8 @@ def test_rows_behind_a_step_are_counted_by_all_workers(table: Labelled, frame: F
 def test_the_checksum_is_that_of_the_rows(table: Labelled, small_blocks: SparkSession, path: Path) -> None:
     """Whatever the number of workers; another row is another checksum."""
     everything = np.arange(ROWS)
-    other = labelled(small_blocks, str(path), PROBLEM, 3)
-    assert table.checksum(everything) == other.checksum(everything)
+    with labelled(small_blocks, str(path), PROBLEM, 3) as other:
+        assert table.checksum(everything) == other.checksum(everything)
     assert table.checksum(everything) != table.checksum(everything[1:])
 
 
@@ -136,8 +137,8 @@ def test_a_bad_table_is_one_sentence(name: str, spark: SparkSession, path: Path,
     change, said = BAD[name]
     place = tmp_path / "train.csv"
     change(pd.read_csv(path, dtype=str, keep_default_na=False)).to_csv(place, index=False)
-    with pytest.raises(DataError) as refused:
-        labelled(spark, str(place), PROBLEM, 2)
+    with pytest.raises(DataError) as refused, labelled(spark, str(place), PROBLEM, 2):
+        pass
     assert str(refused.value).startswith(str(place))
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -145,5 +146,8 @@ def test_a_bad_table_is_one_sentence(name: str, spark: SparkSession, path: Path,
 
 def test_a_file_that_is_not_there_is_one_sentence(spark: SparkSession, tmp_path: Path) -> None:
     """It names it."""
-    with pytest.raises(DataError, match=str(tmp_path / "train.csv")):
-        labelled(spark, str(tmp_path / "train.csv"), PROBLEM, 2)
+    with (
+        pytest.raises(DataError, match=str(tmp_path / "train.csv")),
+        labelled(spark, str(tmp_path / "train.csv"), PROBLEM, 2),
+    ):
+        pass

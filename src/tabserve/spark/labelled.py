@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -78,8 +79,9 @@ class Labelled:
         return f"{found % 2**256:064x}"
 
 
-def labelled(spark: SparkSession, place: str, problem: Problem, workers: int) -> Labelled:
-    """Read a labelled table into the workers' memory, and onto their disks where that is too small.
+@contextmanager
+def labelled(spark: SparkSession, place: str, problem: Problem, workers: int) -> Iterator[Labelled]:
+    """Keep a labelled table in the workers' memory, and on their disks where that is too small, until the block ends.
 
     Args:
         spark: where the workers are.
@@ -95,7 +97,16 @@ def labelled(spark: SparkSession, place: str, problem: Problem, workers: int) ->
     read = [each.mapInArrow(partial(_checked, problem, source.read), READ) for each in source.frames]
     numbered = reduce(DataFrame.union, read).withColumn(NUMBER, F.monotonically_increasing_id())
     rows = numbered.repartition(workers, NUMBER).sortWithinPartitions(NUMBER).persist()
-    found = job.run(spark, "reading", rows.select(NUMBER, TARGET).toArrow).sort_by(NUMBER)
+    try:
+        yield _numbered(place, rows, problem)
+    finally:
+        with suppress(*job.FAILED):  # where Java itself is gone, so are they
+            rows.unpersist()
+
+
+def _numbered(place: str, rows: DataFrame, problem: Problem) -> Labelled:
+    """The rows under numbers without gaps; read now, and checked as a whole."""
+    found = job.run(rows.sparkSession, "reading", rows.select(NUMBER, TARGET).toArrow).sort_by(NUMBER)
     if not len(found):
         raise DataError(f"{place} has a header and no rows; a table needs at least one row below its header.")
     table, skipped = _frame(found, problem)
