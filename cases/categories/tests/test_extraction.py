@@ -157,7 +157,7 @@ def test_what_is_not_the_table_does_not_appear(
     [Reply(bytes(2**20 + 1)), Reply(gzip.compress(bytes(2**20 + 1)), headers=(("Content-Encoding", "gzip"),))],
     ids=["plain", "packed"],
 )
-def test_more_than_a_table_is_not_taken(  # noqa: PLR0917 (fixtures and a parameter)
+def test_more_than_a_table_is_not_taken(
     fetch_data: ModuleType,
     shop: tuple[type[Shop], str],
     reply: Reply,
