@@ -484,6 +484,11 @@ def test_a_quote_that_is_never_closed_is_named_with_its_row(row: str, after: str
     [
         pytest.param(b'"' + CSV, "expected its end within 16 MiB, found none", id="open quote"),
         pytest.param(CSV.decode().encode("utf-16"), "holds a NUL, as UTF-16 does", id="UTF-16"),
+        pytest.param(
+            CSV.decode().replace("\n", "\r\n").encode("utf-16"),
+            "holds a NUL, as UTF-16 does",
+            id="UTF-16 with CRLF line ends",
+        ),
         pytest.param(CSV.decode().encode("utf-16-le"), "holds a NUL, as UTF-16 does", id="UTF-16 without its mark"),
     ],
 )

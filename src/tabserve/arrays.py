@@ -56,5 +56,5 @@ def _array(name: str, member: bytes, kind: type, dimensions: int) -> NDArray[Any
     found, shape = header[1].decode(), [int(length) for length in re.findall(rb"\d+", header[3])]
     if found != np.dtype(kind).str or len(shape) != dimensions:
         raise ValueError(f"its {name} are {found:.9} of {len(shape)} dimensions")
-    values = np.frombuffer(member, kind, offset=header.end())
+    values: NDArray[Any] = np.frombuffer(member, kind, offset=header.end())
     return values.reshape(shape, order="F" if header[2] == b"True" else "C")

@@ -125,10 +125,10 @@ def read(path: Path, model: bytes, classes: int) -> Linear:
         raise ArtifactError(
             f"{path} holds weights that are not finite, a negative square, or a temperature that is not above 0."
         )
-    model = Linear(grams, found["weights"], found["squares"], found["intercept"], temperature)
-    if not np.isfinite(_farthest(model)):
+    answering = Linear(grams, found["weights"], found["squares"], found["intercept"], temperature)
+    if not np.isfinite(_farthest(answering)):
         raise ArtifactError(f"{path} holds weights so large, or a temperature so small, that margins overflow.")
-    return model
+    return answering
 
 
 def _farthest(model: Linear) -> float:
