@@ -29,7 +29,7 @@ def categories(frame: Frame) -> Figure:
     figure, axes = blank(6, 2.6)
     found = np.bincount(frame.target, minlength=len(frame.problem.labels))
     bars = axes.barh(frame.problem.labels[::-1], found[::-1], color=PLAIN)
-    shares = [f"{number(count)} ({number(100 * count / len(frame), '.1f')} %)" for count in found[::-1]]
+    shares = [f"{number(count)} ({number(100 * count / len(frame), '.1f')} %)" for count in found[::-1].tolist()]
     axes.bar_label(bars, shares, padding=3)
     axes.set(xlabel="produtos", xlim=(0, 1.3 * found.max()))
     axes.xaxis.set_major_formatter(lambda value, _: number(value, ",.0f"))
@@ -100,5 +100,5 @@ def _spread(found: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _tick(value: float, _: int | None) -> str:
+def _tick(value: float, _: float) -> str:
     return number(value, ".2f")
