@@ -1,12 +1,14 @@
 # Everything this project does, one word each: `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve train notebook test test-container lint lock image dist sbom bench soak
+.PHONY: help setup setup-spark run serve train spark notebook test test-container test-spark lint lock image dist sbom bench soak
 
 IS_PYTHON_311 = import sys; sys.exit(sys.version_info[:2] != (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3; do \
 	$$name -c "$(IS_PYTHON_311)" 2>/dev/null && { echo $$name; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
+SPARK := .venv-spark/bin
+SPARK_READY := .venv-spark/.ready
 
 # As tabserve/__init__.py says; here for what imports XGBoost before it.
 export OMP_WAIT_POLICY ?= passive
@@ -30,12 +32,24 @@ help: ## list these words
 
 setup: $(READY) ## make .venv from requirements/dev.txt, hashes checked (PYTHON=python3.11)
 
+FIND_PYTHON = "$(PYTHON)" -c "$(IS_PYTHON_311)" 2>/dev/null || { echo "Python 3.11 is needed and was not found:" \
+	"install it, or name it with 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
 $(READY): requirements/dev.txt pyproject.toml
-	@"$(PYTHON)" -c "$(IS_PYTHON_311)" 2>/dev/null || { echo "Python 3.11 is needed and was not found:" \
-		"install it, or name it with 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
+	@$(FIND_PYTHON)
 	"$(PYTHON)" -m venv --clear .venv
 	$(BIN)/pip install --require-hashes --no-deps -r requirements/dev.txt
 	$(BIN)/pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup-spark: $(SPARK_READY) ## make .venv-spark from requirements/spark.txt, for scoring and training on Spark; needs Java 17
+
+# PySpark comes as source alone: the locked setuptools first, then nothing else is downloaded to build it.
+$(SPARK_READY): requirements/spark.txt pyproject.toml
+	@$(FIND_PYTHON)
+	"$(PYTHON)" -m venv --clear .venv-spark
+	sed -n '/^setuptools==/,/# via/p' $< | $(SPARK)/pip install --require-hashes --no-deps -r /dev/stdin
+	$(SPARK)/pip install --require-hashes --no-deps --no-build-isolation -r $<
+	$(SPARK)/pip install --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: $(READY) ## train a quick model, serve it, ask it for predictions (ROWS= DATA= CANDIDATES= OUT= ONCE=1 CASE=)
@@ -46,6 +60,14 @@ serve: $(READY) ## serve the committed model, or another one (MODEL=folder)
 
 train: $(READY) ## compare all candidates on all rows and save the model (DATA= ROWS= OUT= CANDIDATES= JOBS= DEVICE= CASE=)
 	@exec $(BIN)/python $(FOLDER)scripts/train.py $(TRAIN_OPTIONS)
+
+spark: ROWS ?= 20000
+spark: CANDIDATES ?= xgboost-stumps
+spark: OUT := build/spark/model
+spark: $(SPARK_READY) ## train a quick model on Spark, check its folder, score rows with it (ROWS= DATA= CANDIDATES= OUT= JOBS=)
+	$(SPARK)/python scripts/train.py --engine spark $(TRAIN_OPTIONS)
+	$(SPARK)/tabserve check "$(OUT)"
+	$(SPARK)/python scripts/score.py --engine spark --model "$(OUT)" --data scripts/rows.csv --out build/spark/scores --overwrite
 
 notebook: $(READY) ## run the notebook from top to bottom and store its outputs (CASE=)
 	$(BIN)/python -m jupyter execute --inplace $(NOTEBOOK)
@@ -63,6 +85,9 @@ endif
 test-container: $(READY) ## build the image and test it; needs a Docker engine (DOCKER_BUILD_OPTIONS=)
 	@docker info >/dev/null 2>&1 || { echo "No Docker engine answers: start one and try again." >&2; exit 1; }
 	TABSERVE_TEST_CONTAINER=1 $(BIN)/python -m pytest -m container $(ARGS)
+
+test-spark: $(SPARK_READY) ## run the tests of scoring and training on Spark (ARGS="-k name"); needs Java 17
+	$(SPARK)/python -m pytest tests/spark $(ARGS)
 
 lint: $(READY) ## check formatting, code, types and workflows; changes nothing
 	$(BIN)/ruff format --check
@@ -95,14 +120,19 @@ bench: $(READY) ## measure speed against stock MLServer, FastAPI and the bare li
 soak: $(READY) ## send good and bad traffic for 10 minutes; fails if an answer is wrong or memory grows (ARGS="--minutes 60")
 	$(BIN)/python -m bench soak $(ARGS)
 
-# One resolution for every system, then the trimmed ones for Linux x86-64, held to the same versions.
+# One resolution for every system, then the trimmed ones for Linux x86-64, held to the same versions; Spark's but for pandas.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 $(UPGRADE)
-TRIM = --python-platform x86_64-manylinux_2_28 --override requirements/overrides.txt --constraint requirements/environment.txt
+LINUX = --python-platform x86_64-manylinux_2_28
+TRIM = $(LINUX) --override requirements/overrides.txt --constraint requirements/environment.txt
 lock: $(READY) ## rewrite requirements/*.txt from pyproject.toml (UPGRADE=--upgrade for newer versions)
-	$(COMPILE) --universal --all-extras pyproject.toml -o requirements/environment.txt
+	$(COMPILE) --universal --extra train --extra serve --extra notebook --extra dev pyproject.toml \
+		-o requirements/environment.txt
 	sed -i -e "s/ ; python_full_version < '3.12' and / ; /" -e "s/ ; python_full_version < '3.12' / /" \
 		-e "s/ and python_full_version < '3.12'//" requirements/environment.txt
 	$(COMPILE) $(TRIM) --extra train --extra serve --extra dev pyproject.toml -o requirements/dev.txt
 	sed -n 's/^xgboost==\([^ ]*\).*/xgboost-cpu==\1/p' requirements/environment.txt | $(COMPILE) $(TRIM) \
 		--override requirements/overrides-serve.txt --extra serve pyproject.toml - -o requirements/serve.txt
 	echo hatchling | $(COMPILE) $(TRIM) - -o requirements/build.txt
+	sed -e '/^pandas==/,/# via/d' -e 's/^xgboost==/xgboost-cpu==/' requirements/environment.txt | \
+		$(COMPILE) $(LINUX) --override requirements/overrides-spark.txt --constraint - \
+		--extra spark pyproject.toml requirements/spark.in -o requirements/spark.txt

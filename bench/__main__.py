@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench import formats, limits, profile, serving, settings, soak, tables, titles
+from bench import formats, limits, profile, scale, serving, settings, soak, tables, titles
 from tabserve import command
 
 WORDS = {
@@ -15,6 +15,7 @@ WORDS = {
     "settings": settings,
     "titles": titles,
     "formats": formats,
+    "scale": scale,
 }
 
 

@@ -1,9 +1,13 @@
-"""Score a table of any size with a model folder: label and probability of each row, in constant memory."""
+"""Score a table of any size with a model folder: label and probability of each row, in constant memory.
+
+On this machine a file becomes a csv; on Spark a file, a folder of files or a table becomes a folder of parquet.
+"""
 
 from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
+from functools import partial
 from pathlib import Path
 
 from tabserve import artifact
@@ -12,17 +16,47 @@ from tabserve.bulk import score_file
 EPILOG = """examples:
   python scripts/score.py --data test.csv --out scores.csv
   python scripts/score.py --model build/model --data rows.parquet --out scores.csv
+  .venv-spark/bin/python scripts/score.py --engine spark --data rows/ --out scores/ --rejects rejects/
+  .venv-spark/bin/python scripts/score.py --engine spark --table sales.customers --out s3a://bucket/scores --master yarn
 
-exit codes: 0 written, 1 not enough memory, 2 wrong option, 3 a row cannot be used or the output cannot be written,
-4 bad model folder, 130 Ctrl-C, 143 SIGTERM; the output appears whole or not at all
+exit codes: 0 written, 1 not enough memory, 2 wrong option, or no Spark or Java, 3 a row cannot be used or the output
+cannot be written, 4 bad model folder, 7 Spark failed, 130 Ctrl-C, 143 SIGTERM; the output appears whole or not at all
 """
+
+SPARKS = ("table", "rejects", "overwrite", "master")
+"""Options that mean something on Spark alone."""
 
 
 def main() -> None:
     """Score as the command line asks."""
     arguments = parsed()
-    rows = score_file(artifact.load(arguments.model), arguments.data, arguments.out)
-    print(f"Scored {rows:,} rows into {arguments.out}.")
+    print(ENGINES[arguments.engine](arguments))
+
+
+def on_this_machine(arguments: argparse.Namespace) -> str:
+    """Score a file, and say how many rows it had."""
+    rows = score_file(artifact.load(arguments.model), Path(arguments.data), Path(arguments.out))
+    return f"Scored {rows:,} rows into {arguments.out}."
+
+
+def on_spark(arguments: argparse.Namespace) -> str:
+    """Score files or a table, and say how many rows they had."""
+    from tabserve.spark import bulk, source  # noqa: PLC0415  only the environment of `make setup-spark` has it
+
+    read = partial(source.table, arguments.table) if arguments.table else partial(source.files, arguments.data)
+    rows, rejected = bulk.score_table(
+        arguments.model,
+        read,
+        arguments.out,
+        arguments.rejects,
+        overwrite=arguments.overwrite,
+        master=arguments.master,
+    )
+    bad = f" {rejected:,} bad rows are told of in {arguments.rejects}." if arguments.rejects else ""
+    return f"Scored {rows:,} rows into {arguments.out}.{bad}"
+
+
+ENGINES = {"local": on_this_machine, "spark": on_spark}
 
 
 def parsed() -> argparse.Namespace:
@@ -31,12 +65,25 @@ def parsed() -> argparse.Namespace:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="FILE", help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet")
-    add("--out", type=Path, required=True, metavar="FILE", help="csv to write; an earlier one is replaced")
+    rows = parser.add_mutually_exclusive_group(required=True)
+    rows.add_argument(
+        "--data",
+        metavar="FILE",
+        help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip",
+    )
+    rows.add_argument("--table", metavar="NAME", help="rows of a table that Spark knows by this name")
+    add("--out", required=True, metavar="FILE", help="csv to write, an earlier one is replaced; on Spark a folder")
     add(
         "--model", type=Path, default=Path("deploy/model"), metavar="FOLDER", help="model folder (default: %(default)s)"
     )
-    return parser.parse_args()
+    add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
+    add("--rejects", metavar="FOLDER", help="Spark: a csv of bad rows; without it the first one ends the job")
+    add("--overwrite", action="store_true", help="Spark: replace earlier outputs")
+    add("--master", metavar="URL", help="Spark: where to work (default: what spark-submit says, or all cores here)")
+    arguments = parser.parse_args()
+    if arguments.engine == "local" and (named := [name for name in SPARKS if getattr(arguments, name)]):
+        parser.error(f"--{named[0]} needs --engine spark")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -8,19 +8,23 @@ from tabserve import command  # first: from here on Ctrl-C ends quietly what tak
 # isort: split
 import argparse
 import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from santander.candidates import candidates, check_device, chosen
-from santander.dataset import dataset
+from santander.candidates import WINNER, candidates, check_device, chosen
+from santander.engine import Ground, local, spark
 from santander.problem import PROBLEM
 from tabserve import artifact, card, golden, option, report
 from tabserve.evaluation import bootstrap, curve
 from tabserve.reference import Reference
 from tabserve.scoring import probabilities
-from tabserve.selection import select
-from tabserve.split import hold_out
+from tabserve.selection import Candidate, select
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
+
+FITTED = {"local": KNOWN, "spark": [WINNER]}
+"""The candidates of each engine when none are named."""
 
 SHOWN = [report.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
 SHOWN += ["fit s", "trees"]
@@ -30,44 +34,58 @@ EPILOG = """examples:
   python scripts/train.py                              the synthetic sample, all candidates, build/model
   python scripts/train.py --data train.csv             Kaggle's table
   python scripts/train.py --rows 20000 --candidates xgboost-stumps,logistic-regression,dummy
+  python scripts/train.py --engine spark --data rows.parquet --master spark://host:7077
 
 exit codes: 0 saved, 1 not enough memory, 2 wrong option, 3 the table cannot be used, 4 the folder cannot be written,
-130 Ctrl-C, 143 SIGTERM
+7 Spark failed, 130 Ctrl-C, 143 SIGTERM
 """
 
 
 def main() -> None:
     """Train as the command line asks."""
     arguments = parsed()
-    competing = chosen(candidates(arguments.seed, arguments.jobs, arguments.device), arguments.candidates)
+    known = candidates(arguments.seed, arguments.jobs or os.cpu_count() or 1, arguments.device)
+    competing = chosen(known, arguments.candidates or FITTED[arguments.engine])
     check_device(arguments.device)
     artifact.check_place(arguments.out)
-    frame, source, synthetic = dataset(arguments.data, arguments.rows, arguments.seed)
+    with ENGINES[arguments.engine](arguments, competing) as (development, holdout, fitting, cells, data, versions):
+        names = ", ".join(candidate.name for candidate in competing)
+        print(f"Training on {data['rows']:,} rows ({data['source']}); candidates: {names}.\n", flush=True)
+        selection = select(development, fitting)
+        print(report.selection_table(selection)[SHOWN].to_string(), "\n")
+        booster, threshold = selection.refit(), selection.threshold
 
-    development, holdout = hold_out(frame)
-    names = ", ".join(candidate.name for candidate in competing)
-    print(f"Training on {len(frame):,} rows ({source}); candidates: {names}.\n", flush=True)
-    selection = select(development, competing)
-    print(report.selection_table(selection)[SHOWN].to_string(), "\n")
-
-    booster, threshold = selection.refit(), selection.threshold
-    probability = probabilities(booster, holdout.features)
-    evaluation = bootstrap(holdout.target, probability, threshold, frame.problem.criterion, frame.problem.seed)
+    probability, problem = probabilities(booster, holdout.features), holdout.problem
+    evaluation = bootstrap(holdout.target, probability, threshold, problem.criterion, problem.seed)
     print(report.evaluation_table(evaluation).to_string(), "\n")
 
-    reference = Reference.of(holdout, probability)
     model = artifact.Model(
         booster,
-        frame.problem,
+        problem,
         threshold,
         metrics=report.metrics(selection, evaluation) | curve(holdout.target, probability),
-        data=report.provenance(frame, source, synthetic=synthetic) | reference.described(),
-        versions=artifact.versions(),
+        data={**data, **Reference.of(holdout, probability).described()},
+        versions=versions,
     )
-    artifact.save(arguments.out, model, golden.drawn(development.features), card.written(model))
+    artifact.save(arguments.out, model, golden.drawn(cells), card.written(model))
     winner = selection.winner.candidate.name
     print(f"Every measure of every candidate stands in {arguments.out / artifact.CARD}.")
     print(f"Saved {winner}, the best that can be served, at threshold {threshold:.4f} in {arguments.out}.")
+
+
+def on_this_machine(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> AbstractContextManager[Ground]:
+    """The table in memory."""
+    path = Path(arguments.data) if arguments.data else None
+    return local(path, arguments.rows, arguments.seed, competing)
+
+
+def on_spark(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> AbstractContextManager[Ground]:
+    """The table with Spark's workers."""
+    table = (arguments.data, arguments.rows, arguments.seed)
+    return spark(*table, competing, workers=arguments.jobs, master=arguments.master)
+
+
+ENGINES = {"local": on_this_machine, "spark": on_spark}
 
 
 def parsed() -> argparse.Namespace:
@@ -76,26 +94,34 @@ def parsed() -> argparse.Namespace:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--data", type=Path, metavar="FILE", help="labelled .csv, .csv.gz, Kaggle's .zip or .parquet (default: sample)")
+    add(
+        "--data",
+        metavar="FILE",
+        help="labelled .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip"
+        " (default: sample)",
+    )
     add("--rows", type=option.count, metavar="N", help="rows to use, drawn stratified by target (default: all)")
     add("--out", type=Path, default=Path("build/model"), metavar="FOLDER", help="model folder (default: %(default)s)")
     add("--seed", type=option.seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
     add(
         "--candidates",
         type=option.names,
-        default=[*KNOWN],
         metavar="NAMES",
-        help=f"which, of {', '.join(KNOWN)} (default: all)",
+        help=f"which, of {', '.join(KNOWN)} (default: all; on Spark {WINNER})",
     )
     add(
         "--jobs",
         type=option.threads,
-        default=os.cpu_count(),
         metavar="N",
-        help="threads (default: one a core, %(default)s)",
+        help="threads, or Spark's workers (default: one a core)",
     )
+    add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
+    add("--master", metavar="URL", help="Spark: where to work (default: what spark-submit says, or all cores here)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.master and arguments.engine != "spark":
+        parser.error("--master needs --engine spark")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+os.environ.setdefault("MPLBACKEND", "Agg")  # the environment of the tests on Spark has no matplotlib
 os.environ.setdefault("TABSERVE_DRAIN_SECONDS", "0.01")  # a server that nobody asks any more ends at once
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -28,8 +28,6 @@ from tabserve.selection import Candidate, select
 from tabserve.split import hold_out
 from tabserve.text import grams
 from tabserve.text_artifact import TextModel
-
-mpl.use("Agg")
 
 # Machines differ in speed, so no example has a deadline; a failure prints what reproduces it anywhere.
 settings.register_profile("tabserve", deadline=None, print_blob=True)

@@ -113,6 +113,17 @@ def test_serving_imports_no_training(module: str) -> None:
     assert packages(IMPORTS[module]) & {*TRAINING_LIBRARIES, "pandas"} == set()
 
 
+WITHOUT_SPARK = [name for name in MODULES if not name.startswith("tabserve.spark") and name != "santander.engine"]
+"""All but the package, and the engines, which import it only once it is asked for."""
+
+
+@pytest.mark.parametrize("module", WITHOUT_SPARK)
+def test_spark_is_known_to_its_own_package_alone(module: str) -> None:
+    """All else runs without it."""
+    assert packages(IMPORTS[module]) & {"pyspark", "py4j"} == set()
+    assert not [name for name in IMPORTS[module] if name.startswith(("tabserve.spark", "xgboost.spark"))]
+
+
 def test_imports_point_one_way() -> None:
     """No module is reached by what it imports; the core's order can be told."""
     order = list(TopologicalSorter({module: IMPORTS[module] & MODULES.keys() for module in MODULES}).static_order())

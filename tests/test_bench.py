@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import hostile, limits, rows, settings, wrk
+from bench import hostile, limits, rows, scale, settings, wrk
 from bench.clients import sent
 from bench.soak import Sample, check
 from bench.targets import TARGETS, Target
@@ -131,6 +131,21 @@ def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.Mo
     assert [line.split(",")[0] for line in lines if line.startswith("of ")] == ["of 10 rows"] * 2
     (batching,) = [line.split() for line in lines if line.startswith("max_batch_size 1 ")]
     assert float(batching[2]) > 0
+
+
+def test_scale_prints_a_line_for_every_size_and_engine(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what each engine takes beside the rows; here one machine stands for Spark as well."""
+    here = scale.ENGINES["one machine"]
+    monkeypatch.setattr(scale, "SPARK", Path(sys.executable))
+    monkeypatch.setattr(scale, "ENGINES", {"one": here, "other": here})
+    lines = run("scale", "--rows", "50", "100", "--repeats", "1").splitlines()
+    assert [line.split()[:2] for line in lines[1:5]] == [
+        ["50", "one"],
+        ["50", "other"],
+        ["100", "one"],
+        ["100", "other"],
+    ]
+    assert [line.split(":")[0] for line in lines[5:]] == ["one", "other"]
 
 
 def test_answers_that_are_errors_are_counted_and_are_no_speed() -> None:

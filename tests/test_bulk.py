@@ -181,7 +181,29 @@ def test_one_interrupt_is_enough_while_a_pipe_says_nothing(model_folder: Path, r
     assert not list(out.parent.iterdir())
 
 
+def test_spark_without_pyspark_is_one_sentence(score: Score, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It names the word that sets it up."""
+    for name in [*sys.modules]:
+        if name.startswith("tabserve.spark"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    ended = score("--engine", "spark", "--data", ROWS, "--out", tmp_path / "scores")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("This needs pyspark, which is not installed; `make setup-spark`")
+    assert ended.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", [["--rejects", "bad"], ["--overwrite"], ["--master", "yarn"]])
+def test_an_option_of_spark_is_refused_on_one_machine(option: list[str], score: Score, tmp_path: Path) -> None:
+    """It would do nothing there."""
+    ended = score("--data", ROWS, "--out", tmp_path / "scores.csv", *option)
+    assert ended.returncode == 2
+    assert f"{option[0]} needs --engine spark" in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_is_a_good_page(score: Score) -> None:
     """It shows every option and the exit codes."""
     page = score("--help").stdout
-    assert all(word in page for word in ("--data", "--out", "--model", "exit codes", "examples"))
+    assert all(word in page for word in ("--data", "--out", "--model", "--engine", "exit codes", "examples"))

@@ -47,6 +47,21 @@ def test_check_says_what_a_model_over_texts_is(
         assert fact in printed
 
 
+def test_check_keeps_to_its_lines(
+    texts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the labels and features hold."""
+    folder = shutil.copytree(texts_folder, tmp_path / "model")
+    text = (
+        (folder / "manifest.json").read_text().replace("Papel e Cia", r"a\nb\u0000\u001b[31m").replace("tags", r"t\ra")
+    )
+    (folder / "manifest.json").write_text(text)
+    assert tabserve(monkeypatch, "check", str(folder)) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == len(printed.splitlines()) == 5
+    assert r"Bebê, Decoração, a\nb\x00\x1b[31m" in printed
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("model.npz", b""), ("golden.json", b"{}"), ("manifest.json", b'{"format_version": 1}')]
 )

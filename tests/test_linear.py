@@ -1,8 +1,11 @@
 """A linear model over n-grams: what it answers, and which files it is read from."""
 
 import io
+import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabserve import linear
+from tabserve import arrays
 from tabserve.errors import ArtifactError
 from tabserve.linear import Linear, read, softmax
 
@@ -81,13 +84,30 @@ def bomb() -> bytes:
     return file.getvalue()
 
 
+def headed(header: str, packing: int = zipfile.ZIP_STORED) -> bytes:
+    """The model's file with another header above its weights."""
+    file, values = io.BytesIO(), bytes(48)
+    with zipfile.ZipFile(io.BytesIO(MODEL.written())) as whole, zipfile.ZipFile(file, "w", packing) as archive:
+        for name in whole.namelist():
+            archive.writestr(name, whole.read(name))
+        with warnings.catch_warnings(action="ignore"):  # of a name that stands there twice: the last one counts
+            line = f"{header}\n".encode()
+            archive.writestr("weights.npy", b"\x93NUMPY\x01\0" + len(line).to_bytes(2, "little") + line + values)
+    return file.getvalue()
+
+
+def shaped(shape: str, kind: str = "'<f4'") -> bytes:
+    """Its weights said to be of this shape and type."""
+    return headed(f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}")
+
+
 BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "is not a model of n-grams"),
     "no zip": (lambda: b"PK\x03\x04 nothing", "is not a model of n-grams"),
     "cut short": (lambda: MODEL.written()[:-30], "is not a model of n-grams"),
     "an array missing": (lambda: packed(weights=None), "is not a model of n-grams"),
     "a pickled array": (lambda: packed(intercept=np.array([{}, 1, 2], object)), "is not a model of n-grams"),
-    "weights of float64": (lambda: packed(weights=np.zeros((4, 3))), "its weights are float64"),
+    "weights of float64": (lambda: packed(weights=np.zeros((4, 3))), "its weights are <f8"),
     "weights of one dimension": (lambda: packed(weights=np.zeros(12, np.float32)), "of 1 dimensions"),
     "another number of classes": (lambda: packed(weights=np.zeros((4, 2), np.float32)), "4 different n-grams"),
     "fewer weights than n-grams": (lambda: packed(weights=np.zeros((3, 3), np.float32)), "4 different n-grams"),
@@ -95,6 +115,27 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "n-grams in no UTF-8": (lambda: packed(grams=np.frombuffer(b"\xff\n", np.uint8)), "is not a model of n-grams"),
     "a weight that is NaN": (lambda: packed(squares=np.full(4, np.nan, np.float32)), "not finite"),
     "a temperature of 0": (lambda: packed(temperature=np.float64(0)), "a temperature that is not above 0"),
+    **{
+        f"weights of shape {shape}": (partial(shaped, shape), "is not a model of n-grams")
+        for shape in ("(1,6", "(4L, 3L)", f"({'9' * 20}, 6)", f"(0, {'9' * 20})", f"({2**32}, {2**32})")
+    },
+    **{
+        f"a header of {header:.9}": (partial(headed, header), "its weights are not as numpy writes them")
+        for header in ("'''", "{}", "-" * 9_000, "[" * 9_000)
+    },
+    "a type that is a tuple": (lambda: shaped("(4, 3)", "('<f4',)"), "its weights are not as numpy writes them"),
+    "packed by lzma": (lambda: headed("", zipfile.ZIP_LZMA), "is packed otherwise than by deflate"),
+    "a member that is no array": (lambda: MODEL.written().replace(b"squares.npy", b"squares.txt"), "squares.npy"),
+    "a temperature of almost 0": (lambda: packed(temperature=np.float64(5e-324)), "margins overflow"),
+    "weights too large for its temperature": (
+        lambda: packed(
+            weights=np.full((4, 3), 3e38, np.float32),
+            squares=np.full(4, 1e-45, np.float32),
+            temperature=np.float64(1e-280),
+        ),
+        "margins overflow",
+    ),
+    "intercepts too far apart": (lambda: packed(intercept=np.array([1.7e308, -1.7e308, 0])), "margins overflow"),
     "a negative square": (lambda: packed(squares=np.full(4, -1, np.float32)), "negative"),
 }
 
@@ -109,8 +150,24 @@ def test_a_file_that_is_no_model_is_refused(model: str) -> None:
     assert said in str(refused.value)
 
 
+@given(st.data())
+def test_a_damaged_file_is_refused_or_is_a_model(data: st.DataObject) -> None:
+    """Wherever its bytes are others, nothing else is raised."""
+    model = bytearray(MODEL.written())
+    for place in data.draw(st.lists(st.integers(0, len(model) - 1), min_size=1, max_size=3)):
+        model[place] = data.draw(st.integers(0, 255))
+    with suppress(ArtifactError):
+        read(Path("model.npz"), bytes(model), 3)
+
+
+def test_weights_in_fortrans_order_are_the_same_model() -> None:
+    """As they come where scikit-learn's are turned around."""
+    model = read(Path("model.npz"), packed(weights=np.asfortranarray(MODEL.weights)), 3)
+    assert (model.weights == MODEL.weights).all()
+
+
 def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it is unpacked."""
-    monkeypatch.setattr(linear, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(arrays, "MAX_BYTES", 2**20)
     with pytest.raises(ArtifactError, match=r"unpacks to 3145728 bytes"):
         read(Path("model.npz"), bomb(), 3)

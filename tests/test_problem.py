@@ -44,6 +44,17 @@ def test_two_equal_problems_are_the_same() -> None:
         pytest.param({"labels": tuple(map(str, range(128)))}, "at most 127", id="128-labels"),
         pytest.param({"name": "two\nlines"}, "a name of one line, not 'two\\nlines'", id="name-of-two-lines"),
         *[
+            pytest.param({field: value}, "that UTF-8 can write, not '\\ud800'", id=f"half-a-letter-in-{field}")
+            for field, value in [
+                ("name", "\ud800"),
+                ("features", ("x\ud800",)),
+                ("labels", ("a", "x\ud800")),
+                ("target", "\ud800"),
+                ("id", "\ud800"),
+                ("group", "\ud800"),
+            ]
+        ],
+        *[
             pytest.param({"features": ("age", name)}, f"cannot be named {name!r}; XGBoost takes no name", id=name)
             for name in ("price [EUR]", "a<b", "]")
         ],

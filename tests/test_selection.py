@@ -19,12 +19,15 @@ from sklearn.preprocessing import StandardScaler, TargetEncoder
 
 from tabserve import evaluation
 from tabserve.additive import AveragedStumps
-from tabserve.errors import UsageError
+from tabserve.errors import DataError, UsageError
 from tabserve.evaluation import Interval, bootstrap, measures
 from tabserve.frame import Frame
+from tabserve.judge import by_class
 from tabserve.scoring import probabilities
 from tabserve.selection import Candidate, Selection, select
 from tabserve.split import fold_numbers, hold_out
+from tabserve.text import word_grams
+from tabserve.text_classifier import TextClassifier
 from tabserve.threshold import Costs, choose
 
 Features = NDArray[np.float32]
@@ -171,6 +174,14 @@ def test_a_candidate_that_takes_no_missing_values_is_named(numbered: Frame) -> N
     features = np.where(numbered.features == numbered.features[3, 2], np.nan, numbered.features)
     with pytest.raises(UsageError, match="Candidate 'scaled' takes no missing values"):
         select(replace(numbered, features=features), [SCALED])
+
+
+def test_a_candidate_that_finds_no_n_gram_is_named(numbered: Frame) -> None:
+    """Where no two texts have one in common."""
+    texts = np.array([f"ŵ{row}" for row in range(len(numbered))], np.object_)
+    unlike = Candidate("words", TextClassifier(LogisticRegression(), word_grams))
+    with pytest.raises(DataError, match="Candidate 'words' finds no n-gram in enough of the texts; leave it out"):
+        select(replace(numbered, features=texts), [unlike], by_class)
 
 
 def test_another_mistake_in_a_candidate_keeps_its_own_words(numbered: Frame) -> None:

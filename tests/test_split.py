@@ -66,6 +66,7 @@ def test_too_few_rows_of_a_class_are_counted(positives: int, folds: int) -> None
     else:
         said = (
             f"The smallest class has {positives} rows; {folds} folds beside a hold-out of 20% need at least {needed};"
+            " use more rows."
         )
         with pytest.raises(DataError, match=said):
             hold_out(frame)

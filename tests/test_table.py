@@ -274,6 +274,7 @@ NOT_UTF8 = "it is not UTF-8 text; save it as UTF-8."
         pytest.param("t.csv", CSV + "é,1,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 text"),
         pytest.param("t.csv", CSV + "r50,é,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 in a number"),
         pytest.param("t.csv", CSV + "é,1\n".encode("latin-1"), NOT_UTF8, id="Latin-1 in a short row"),
+        pytest.param("t.csv", "id,a,b,c\né,1,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 in the first row"),
         pytest.param("t.csv", CSV.replace(b"a", b"\xe9", 1), NOT_UTF8, id="Latin-1 in the header"),
         pytest.param("t.csv.gz", b"", "Empty CSV file", id="empty gz"),
         pytest.param("t.csv.gz", CSV, "Not a gzipped file", id="gz that is none"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabserve.text import LONGEST, PARTS, WHOLE, grams, normalised, parts, word_grams, words
+from tabserve.text import LONGEST, PARTS, WHOLE, grams, normalised, parts, says_something, word_grams, words
 
 PORTUGUESE = "áàâãéêíóôõúüçÁÀÂÃÉÊÍÓÔÕÚÜÇªº"
 
@@ -26,6 +26,17 @@ def test_every_letter_of_portuguese_is_read_without_accent_and_case(letter: str)
 def test_normalising_twice_changes_nothing(text: str) -> None:
     """What is normalised stays as it is, so that it matters to nobody how often that was done."""
     assert normalised(normalised(text)) == normalised(text)
+
+
+MARKED = st.text(st.sampled_from("aœİßΑᾳςﬁが½\u0301\u0345\u0307\u0323\u3099\ufdfa"), max_size=20)
+
+
+@given(st.text() | MARKED)
+def test_letter_by_letter_is_as_the_whole_text(text: str) -> None:
+    """As Unicode's own steps over all of it, which take longer the more marks one letter has."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    decomposed = unicodedata.normalize("NFKD", folded)
+    assert normalised(text) == "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 @given(st.text(st.characters(codec="ascii")))
@@ -57,6 +68,13 @@ def test_parts_cover_a_word_and_no_more(word: str) -> None:
 def test_a_text_without_letters_and_digits_has_no_words(text: str) -> None:
     """Nor any n-gram."""
     assert words(text) == grams(text) == []
+    assert not says_something(text)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("_", False), ("a", True), ("- 1", True), ("ー", True), ("__é", True)])
+def test_a_letter_or_a_digit_says_something(text: str, expected: bool) -> None:
+    """An underscore, which is a letter to regular expressions, does not."""
+    assert says_something(text) is expected
 
 
 def test_words_and_their_pairs() -> None:

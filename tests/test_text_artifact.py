@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,14 @@ def test_golden_texts_are_nobodys(tmp_path: Path) -> None:
     texts = json.loads((tmp_path / "model" / GOLDEN).read_text())["texts"]
     assert {word for text in texts for word in text.split()} <= {"caixa", "colar", "manta"}
     assert len(texts) == text_artifact.GOLDEN_TEXTS
+
+
+def test_a_model_that_knows_parts_alone_has_golden_texts_of_them(tmp_path: Path) -> None:
+    """As of a table in which no word occurs twice."""
+    linear = Linear((" man", "ola"), np.eye(2, 3, dtype=np.float32), np.ones(2, np.float32), np.zeros(3))
+    text_artifact.save(tmp_path / "model", replace(small(), linear=linear), "# Card\n")
+    texts = json.loads((tmp_path / "model" / GOLDEN).read_text())["texts"]
+    assert {word for text in texts for word in text.split()} == {"man", "ola"}
 
 
 def test_an_earlier_folder_is_replaced(tmp_path: Path) -> None:

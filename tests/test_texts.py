@@ -1,6 +1,7 @@
 """Tables of texts: what is read, joined and refused, and that no split parts a group."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def test_an_id_may_stand_twice_and_its_first_row_is_taken(tmp_path: Path) -> Non
     """In the order of the file."""
     frame = read(written(tmp_path, "9,s,b,,colar,\n7,s,a,,colar,\n9,s,c,,manta,\n"))
     assert texts.first_of_each(frame).features.tolist() == ["b", "a"]
+
+
+def test_ids_are_told_apart_to_their_last_sign() -> None:
+    """In memory that one long id does not multiply."""
+    ids = np.array(["x" * 2**24, *map(str, range(2_000)), "0\0", "0"], np.object_)
+    frame = Frame(ids, ids, np.zeros(len(ids), np.int8), PROBLEM)
+    assert texts.first_of_each(frame).ids.tolist() == ids[:-1].tolist()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +106,42 @@ def test_no_group_is_on_both_sides(frame: Frame) -> None:
     assert max(Counter(group for group, _ in set(zip(development.group, fold, strict=True))).values()) == 1
     assert np.bincount(holdout.target, minlength=3).all()
     assert all(np.bincount(development.target[fold == number], minlength=3).all() for number in range(fold.max() + 1))
+
+
+@given(st.lists(st.tuples(st.integers(7, 13), st.integers(1, 40)), min_size=21, max_size=40), st.integers(0, 99))
+def test_a_hold_out_of_uneven_groups_has_every_class_or_is_refused(parts: list[tuple[int, int]], seed: int) -> None:
+    """Never silently one that lacks a class, or leaves too little of it."""
+    group, target = (
+        np.repeat(each, [rows for _, rows in parts])
+        for each in ([number % seller for number, (seller, _) in enumerate(parts)], np.arange(len(parts)) % 3)
+    )
+    ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
+    frame = Frame(ids, ids, target.astype(np.int8), replace(PROBLEM, seed=seed, folds=5), group.astype(np.object_))
+    with suppress(DataError):
+        development, holdout = hold_out(frame)
+        assert np.bincount(holdout.target, minlength=3).all()
+        fold = fold_numbers(development)
+        assert all(np.bincount(development.target[fold != number], minlength=3).all() for number in range(5))
+
+
+UNEVEN = [  # rows of each class (downwards) in each of twelve groups
+    [0, 0, 38, 2, 2, 2, 41, 0, 0, 2, 0, 1],
+    [2, 2, 0, 25, 2, 0, 0, 0, 1, 1, 1, 0],
+    [0, 2, 2, 2, 2, 2, 0, 0, 1, 0, 0, 2],
+    [1, 0, 0, 0, 37, 2, 0, 41, 2, 2, 1, 0],
+    [1, 2, 0, 1, 0, 2, 13, 1, 0, 2, 0, 0],
+    [0, 1, 0, 2, 2, 1, 0, 1, 0, 0, 1, 1],
+]
+
+
+def test_groups_that_cannot_be_shared_out_are_refused() -> None:
+    """As where each fold that could be held out lacks a class, or leaves too little of one."""
+    target, group = np.repeat(np.indices((6, 12)).reshape(2, -1), np.ravel(UNEVEN), axis=1)
+    ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
+    problem = replace(PROBLEM, labels=tuple("abcdef"), folds=5)
+    frame = Frame(ids, ids, target.astype(np.int8), problem, np.array([f"s{number}" for number in group], np.object_))
+    with pytest.raises(DataError, match=r"Whole groups make no hold-out of about 20% .* leaves 5 groups"):
+        hold_out(frame)
 
 
 def test_too_few_groups_of_a_class_are_counted() -> None:

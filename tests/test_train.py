@@ -116,7 +116,7 @@ def test_help_is_a_good_page(train: Callable[..., Ended]) -> None:
     """Every option, its default, examples and the exit codes."""
     page = train("--help")
     assert (page.code, page.error) == (0, "")
-    for option in ("--data", "--rows", "--out", "--seed", "--candidates", "--jobs", "--device"):
+    for option in ("--data", "--rows", "--out", "--seed", "--candidates", "--jobs", "--engine", "--master", "--device"):
         assert f"\n  {option} " in page.output
     for words in ("default: build/model", "xgboost-stumps", "examples:", "exit codes:", "130 Ctrl-C"):
         assert words in page.output
@@ -319,6 +319,8 @@ def test_a_bad_table_ends_in_one_sentence(
         (["--candidates", ","], "argument --candidates: expected names between commas, not ','"),
         (["--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
         (["--sede", "1"], "unrecognized arguments: --sede 1"),
+        (["--engine", "dask"], "argument --engine: invalid choice: 'dask'"),
+        (["--master", "yarn"], "--master needs --engine spark"),
     ],
     ids=" ".join,
 )
@@ -328,6 +330,20 @@ def test_a_wrong_option_is_named(options: list[str], said: str, train: Callable[
     assert (ended.code, ended.output) == (2, "")
     assert said in ended.error
     assert "Traceback" not in ended.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_spark_without_pyspark_is_one_sentence(
+    train: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It says what sets it up, before anything is read."""
+    for name in [*sys.modules]:
+        if name.startswith("tabserve.spark"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    ended = train("--engine", "spark", "--data", tmp_path / "missing.csv", "--out", tmp_path / "model")
+    assert (ended.code, ended.output) == (2, "")
+    assert ended.error.startswith("This needs pyspark, which is not installed; `make setup-spark`")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -26,6 +26,10 @@ WEIGHT = 9.0
 GRID = {"logisticregression__C": [0.001, 0.1]}
 
 
+WINNER = "xgboost-averaged-stumps"
+"""What came out first among those that can be served; where each fit is dear, it is fitted alone."""
+
+
 def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate]:
     """Every candidate by name, simple ones first.
 

@@ -1,15 +1,24 @@
 """The rows to learn from: a real table on disk, or the synthetic sample."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet
 
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve.errors import UsageError
 from tabserve.frame import Frame, read
 from tabserve.split import subset
+
+PARQUET_ROWS = 10_000
+"""Rows of the sample that lie together on disk, so that several can read it."""
 
 ROWS = 200_000
 """Rows of the synthetic sample when none are asked for: as many as the real table has."""
@@ -37,12 +46,42 @@ def dataset(path: Path | None = None, rows: int | None = None, seed: int = PROBL
     """
     problem = replace(PROBLEM, seed=seed)
     if path is None:
-        _check_memory(rows or ROWS)
-        drawn = sample(rows or ROWS, seed)
-        return Dataset(replace(drawn, problem=problem), f"synthetic: santander.sample({len(drawn)}, seed={seed})", True)
-    frame = read(path, problem)
-    kept = subset(frame, rows or len(frame))
-    return Dataset(kept, f"{path.name}, {len(kept):,} of its {len(frame):,} rows", False)
+        frame = kept = replace(_drawn(rows or ROWS, seed), problem=problem)
+    else:
+        frame = read(path, problem)
+        kept = subset(frame, rows or len(frame))
+    return Dataset(kept, source(path, kept, len(frame)), path is None)
+
+
+def source(place: Path | str | None, kept: Frame, rows: int) -> str:
+    """What a model card says about where the kept rows come from, of so many in the table or the sample."""
+    if place is None:
+        return f"synthetic: santander.sample({rows}, seed={kept.problem.seed})"
+    return f"{Path(place).name}, {len(kept):,} of its {rows:,} rows"
+
+
+@contextmanager
+def table_file(place: str | None, rows: int | None, seed: int) -> Iterator[str]:
+    """Where the table is; the synthetic sample, where no place is given, is a parquet file until the block ends.
+
+    Raises:
+        UsageError: the machine has not the memory for so many rows of the sample.
+    """
+    if place is not None:
+        yield place
+        return
+    drawn = _drawn(rows or ROWS, seed)
+    columns = [drawn.ids, drawn.target, *drawn.features.T]
+    table = pa.table(columns, [str(PROBLEM.id), PROBLEM.target, *PROBLEM.features])
+    with tempfile.TemporaryDirectory(prefix="tabserve-") as folder:
+        file = f"{folder}/sample.parquet"
+        pyarrow.parquet.write_table(table, file, row_group_size=PARQUET_ROWS)
+        yield file
+
+
+def _drawn(rows: int, seed: int) -> Frame:
+    _check_memory(rows)
+    return sample(rows, seed)
 
 
 def _check_memory(rows: int) -> None:

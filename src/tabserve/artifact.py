@@ -94,7 +94,7 @@ def check_place(folder: Path) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of Python, this package and the libraries that make a model."""
-    return folders.versions("xgboost", "scikit-learn", "numpy")
+    return folders.versions("scikit-learn", "numpy") | {"xgboost": xgb.__version__}  # its package may be xgboost-cpu
 
 
 def load(folder: Path) -> Model:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import os
 import tempfile
@@ -13,7 +13,8 @@ from tabserve.errors import DataError
 def whole(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`, which becomes `path` when the block ends well and vanishes when it does not.
 
-    The folder is made where there is none, and does not stay where the file does not.
+    The folder is made where there is none, and does not stay where the file does not. A refusal of the temporary file
+    names `path`.
 
     Raises:
         DataError: the file cannot be written there, or something that is no regular file would be replaced.
@@ -31,6 +32,8 @@ def whole(path: Path) -> Iterator[Path]:
             yield temporary
             temporary.chmod(0o644)  # mkstemp's 0600 would keep other readers out
             temporary.replace(path)
+        except DataError as error:
+            raise type(error)(str(error).replace(name, str(path))) from error
         finally:
             temporary.unlink(missing_ok=True)
             with suppress(OSError):  # as soon as one of them holds something
@@ -39,3 +42,40 @@ def whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path} cannot be written: {reason}; nothing was changed there.") from error
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A place beside `path` for a folder, which becomes `path` when the block ends well and vanishes when it does not.
+
+    What is at `path` by then is replaced; the folder around it is made where there is none.
+
+    Raises:
+        DataError: the folder cannot be written there.
+    """
+    place = path.absolute()
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with beside(place, place.parent) as scratch:
+            yield (fresh := Path(scratch, "fresh"))
+            swap(fresh, place, Path(scratch, "replaced"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{path} cannot be written: {reason}; nothing was changed there.") from error
+
+
+def beside(place: Path, parent: Path) -> "tempfile.TemporaryDirectory[str]":
+    """A folder for what is not whole yet, with a name that fits wherever the place's does."""
+    return tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=parent)
+
+
+def swap(fresh: Path, folder: Path, aside: Path) -> None:
+    """Move `fresh` to `folder`; what was there goes aside, and comes back if the move is interrupted."""
+    try:
+        if folder.exists():
+            folder.rename(aside)
+        fresh.rename(folder)
+    except BaseException:
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)
+        raise

@@ -44,7 +44,7 @@ def blocks(file: IO[bytes]) -> Iterator[bytes]:
     rest = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
     while len(rest) <= ROW_BYTES and (more := file.read(max(BLOCK_BYTES, len(rest)))):
         rest += more + file.readline(ROW_BYTES)  # at least doubled, so that searching it anew stays linear
-        if end := _end(rest):
+        if end := end_of_rows(rest):
             yield rest[:end]
             rest = rest[end:]
     if rest:
@@ -92,7 +92,7 @@ def parse(block: bytes, names: list[str], convert: pyarrow.csv.ConvertOptions) -
         BadRow: a row never ends, or has more or fewer cells than there are names.
         UnicodeDecodeError: the block is no UTF-8 text.
     """
-    if _end(block) < len(block):
+    if end_of_rows(block) < len(block):
         raise _endless(1)
     try:
         yield from _parse(block, names, convert).to_batches()
@@ -104,7 +104,9 @@ def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[
     try:
         block.decode()
     except UnicodeDecodeError as error:
-        yield from _parse_texts(block[: _end(block[: error.start])], names, wanted)
+        above = block[: end_of_rows(block[: error.start])]
+        if above.strip(b"\r\n"):
+            yield from _parse_texts(above, names, wanted)
         raise
     bad: list[pyarrow.csv.InvalidRow] = []
 
@@ -139,7 +141,7 @@ def _endless(row: int) -> BadRow:
     )
 
 
-def _end(text: bytes) -> int:
+def end_of_rows(text: bytes) -> int:
     """The place behind the last line end that no quotes enclose, in text that begins with a row."""
     if b'"' not in text:
         return text.rfind(b"\n") + 1

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from tabserve.artifact import Model
 from tabserve.atomic import whole
 from tabserve.frame import Rows, stream
+from tabserve.problem import Problem
 from tabserve.scoring import Scores
 
 
@@ -28,16 +29,14 @@ def score_file(model: Model, path: Path, out: Path) -> int:
     Raises:
         DataError: a row cannot be used, or `out` cannot be written.
     """
-    name = model.problem.id or "row"
-    schema = pa.schema([(name, pa.string()), ("label", pa.int8()), ("probability", pa.float32())])
-    rows, options = 0, pyarrow.csv.WriteOptions(quoting_style="needed")
+    rows, schema, options = 0, schema_of(model.problem), pyarrow.csv.WriteOptions(quoting_style="needed")
     with (
         whole(out) as temporary,
         pyarrow.csv.CSVWriter(temporary, schema, write_options=options) as writer,
         tqdm(unit=" rows", unit_scale=True, disable=None) as progress,
     ):
         for batch, scores in _scored(model, path):
-            writer.write_batch(pa.record_batch([pa.array(batch.ids), *_columns(scores)], schema=schema))
+            writer.write_batch(answers(batch, scores, schema))
             progress.update(len(batch))
             rows += len(batch)
     return rows
@@ -55,5 +54,12 @@ def _scored(model: Model, path: Path) -> Iterator[tuple[Rows, Scores]]:
             yield scoring[0], scoring[1].result()
 
 
-def _columns(scores: Scores) -> list[pa.Array]:
-    return [pa.array(scores.label, pa.int8()), pa.array(scores.probability)]
+def schema_of(problem: Problem) -> pa.Schema:
+    """The columns of what is written: id, label, probability."""
+    return pa.schema([(problem.id or "row", pa.string()), ("label", pa.int8()), ("probability", pa.float32())])
+
+
+def answers(rows: Rows, scores: Scores, schema: pa.Schema) -> pa.RecordBatch:
+    """Scored rows in the columns of `schema_of`."""
+    columns = [pa.array(rows.ids), pa.array(scores.label, pa.int8()), pa.array(scores.probability)]
+    return pa.record_batch(columns, schema=schema)

@@ -38,7 +38,7 @@ class Columns(NamedTuple):
         )
 
 
-def check_names(path: Path, found: list[str], columns: Columns) -> None:
+def check_names(path: Path | str, found: list[str], columns: Columns) -> None:
     """Refuse repeated, missing and unexpected columns.
 
     Raises:
@@ -54,7 +54,8 @@ def check_names(path: Path, found: list[str], columns: Columns) -> None:
     if len(found) == 1 and len(wanted) > 1:
         raise DataError(f"{path} has one column, named {found[0][:40]!r}; expected {len(wanted)} separated by commas.")
     if missing:
-        near = get_close_matches(missing[0], extra[:MAX_NEAR], 1)
+        capitals = [name for name in extra if name.lower() == missing[0].lower()]
+        near = capitals or get_close_matches(missing[0], extra[:MAX_NEAR], 1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(found)}."
         raise DataError(f"{path} lacks {listed(missing)}; {hint}")
     if extra:
@@ -72,7 +73,7 @@ def bad_cell(row: int, column: str, expected: str, found: str) -> BadRow:
     return BadRow(row + 1, f"expected {expected}, found {found}", column)
 
 
-def typed(path: Path, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def typed(path: Path | str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The columns of the schema in its types."""
     if batch.schema == schema:
         return batch
@@ -87,7 +88,7 @@ def typed(path: Path, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatc
     return pa.record_batch(columns, schema)
 
 
-def _column(path: Path, column: pa.Array, field: pa.Field) -> pa.Array:
+def _column(path: Path | str, column: pa.Array, field: pa.Field) -> pa.Array:
     expected = "number" if field.type == pa.float64() else "text"
     try:
         return _cast(column, field.type)

@@ -9,7 +9,8 @@
     ├── ArtifactError             exit code 4   a model folder is damaged, foreign or cannot be written
     ├── ServerError               exit code 5   a server cannot start, or does not answer
     │   └── Overloaded            (HTTP 503)    a server has as much to do as it may; try again
-    └── Drifted                   exit code 6   rows are distributed otherwise than the model's reference
+    ├── Drifted                   exit code 6   rows are distributed otherwise than the model's reference
+    └── JobError                  exit code 7   Spark could not do its part, for a reason of its own
 
 A message says what was expected, what came, where, and what to do.
 """
@@ -65,3 +66,9 @@ class Drifted(TabserveError):
     """Rows are distributed otherwise than the model's reference."""
 
     exit_code = 6
+
+
+class JobError(TabserveError):
+    """Spark could not do its part, for a reason of its own."""
+
+    exit_code = 7

@@ -4,13 +4,13 @@ import hashlib
 import logging
 import os
 import platform
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
+from tabserve.atomic import beside, swap
 from tabserve.errors import ArtifactError
 from tabserve.manifest import Manifest, content
 
@@ -40,11 +40,11 @@ def placed(folder: Path, model: str, write: Callable[[Path], None], load: Callab
     place = _followed(folder)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _beside(place, place.parent) as beside:
-            fresh = Path(beside, "fresh")
+        with beside(place, place.parent) as scratch:
+            fresh = Path(scratch, "fresh")
             write(fresh)
             saved = load(fresh)
-            _swap(fresh, place, Path(beside, "replaced"))
+            swap(fresh, place, Path(scratch, "replaced"))
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}; nothing was changed there.") from error
     except ArtifactError as error:
@@ -72,7 +72,7 @@ def check_place(folder: Path, model: str) -> None:
     if found and not {MANIFEST} <= found <= {model, GOLDEN, MANIFEST, CARD}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
     try:
-        _beside(place, parent).cleanup()
+        beside(place, parent).cleanup()
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.") from error
 
@@ -114,29 +114,12 @@ def versions(*libraries: str) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in ("tabserve", *libraries)}}
 
 
-def _beside(place: Path, parent: Path) -> "tempfile.TemporaryDirectory[str]":
-    """A folder for what is not whole yet, with a name that fits wherever the place's does."""
-    return tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=parent)
-
-
 def _followed(folder: Path) -> Path:
     """The place itself, where links lead to it."""
     try:
         return folder.resolve()
     except (OSError, RuntimeError) as error:
         raise ArtifactError(f"{folder} cannot be written: its links lead in a circle, or nowhere.") from error
-
-
-def _swap(fresh: Path, folder: Path, aside: Path) -> None:
-    """Move `fresh` to `folder`; what was there goes aside, and comes back if the move is interrupted."""
-    try:
-        if folder.exists():
-            folder.rename(aside)
-        fresh.rename(folder)
-    except BaseException:
-        if aside.exists() and not folder.exists():
-            aside.rename(folder)
-        raise
 
 
 def _sha256(found: bytes) -> str:

@@ -63,10 +63,9 @@ def read(path: Path, problem: Problem) -> Frame:
         UsageError: the problem has more than two labels.
     """
     problem.check_binary()
-    columns = Columns(problem.features, [*_id(problem), problem.target])
-    frame = _joined(parts(path, problem, columns, "train.csv", partial(_labelled, problem)), problem)
+    frame = _joined(parts(path, problem, to_train(problem), "train.csv", partial(labelled, problem)), problem)
     _refuse_repeated(path, frame.ids)
-    _refuse_one_class(path, frame)
+    refuse_one_class(path, frame)
     return frame
 
 
@@ -80,8 +79,17 @@ def stream(path: Path, problem: Problem) -> Iterator[Rows]:
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
-    columns = Columns(problem.features, _id(problem), [problem.target])
-    yield from parts(path, problem, columns, "test.csv", partial(_rows, problem))
+    yield from parts(path, problem, to_score(problem), "test.csv", partial(rows, problem))
+
+
+def to_train(problem: Problem) -> Columns:
+    """The columns of a labelled table."""
+    return Columns(problem.features, [*_id(problem), problem.target])
+
+
+def to_score(problem: Problem) -> Columns:
+    """The columns of a table whose rows are to be scored."""
+    return Columns(problem.features, _id(problem), [problem.target])
 
 
 def has_target(path: Path, problem: Problem) -> bool:
@@ -129,12 +137,22 @@ def _joined(found: Iterator[Frame], problem: Problem) -> Frame:
     return Frame(np.concatenate(names), features, np.concatenate(target), problem)
 
 
-def _labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
-    rows = _rows(problem, batch)
-    return Frame(rows.ids, rows.features, targets(problem, batch), problem)
+def labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
+    """The rows of a batch whose columns have the types of `to_train`.
+
+    Raises:
+        BadRow: naming the first row without an id or a label, or the first cell that is no number.
+    """
+    found = rows(problem, batch)
+    return Frame(found.ids, found.features, targets(problem, batch), problem)
 
 
-def _rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
+def rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
+    """The rows of a batch whose columns have the types of `to_score`.
+
+    Raises:
+        BadRow: naming the first row without an id, or the first cell that is no number.
+    """
     return Rows(ids(problem, batch), _features(problem, batch))
 
 
@@ -200,7 +218,12 @@ def _refuse_repeated(path: Path, ids: NDArray[np.object_]) -> None:
         raise DataError(f"{path} has the id {first!r} {times} times; every row needs an id of its own.")
 
 
-def _refuse_one_class(path: Path, frame: Frame) -> None:
+def refuse_one_class(path: Path | str, frame: Frame) -> None:
+    """Refuse rows that are all of one class.
+
+    Raises:
+        DataError: naming it.
+    """
     if len(found := np.unique(frame.target)) == 1:
         only, name = frame.problem.labels[found[0]], frame.problem.target
         raise DataError(f"{path} has only {only!r} in column {name!r}; a classifier needs rows of both classes.")

@@ -5,17 +5,16 @@ as fast for few texts.
 """
 
 import io
-import zipfile
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve import arrays
 from tabserve.errors import ArtifactError
 from tabserve.scoring import Scores
 from tabserve.text import LONGEST, parts, wholes, words
@@ -26,11 +25,14 @@ KNOWN_WORDS = 1 << 14
 COLUMN = np.dtype(np.intc)
 """Of an n-gram's number, wherever many of them are kept."""
 
-MAX_BYTES = 1 << 30
-"""How large a model file may be once it is unpacked."""
-
-ARRAYS = {"grams": (np.uint8, 1), "weights": (np.float32, 2), "squares": (np.float32, 1), "intercept": (np.float64, 1)}
-"""What a model file holds, beside the temperature: each array's type and number of dimensions."""
+ARRAYS = {
+    "grams": (np.uint8, 1),
+    "weights": (np.float32, 2),
+    "squares": (np.float32, 1),
+    "intercept": (np.float64, 1),
+    "temperature": (np.float64, 0),
+}
+"""What a model file holds: each array's type and number of dimensions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,37 +112,31 @@ def read(path: Path, model: bytes, classes: int) -> Linear:
         ArtifactError: it is no such file, or its arrays do not belong together.
     """
     try:
-        arrays = _arrays(model)
-        grams = tuple(arrays["grams"].tobytes().decode().split("\n"))
-    except (ValueError, OSError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+        found = arrays.unpacked(model, ARRAYS)
+        grams = tuple(found["grams"].tobytes().decode().split("\n"))
+    except ValueError as error:
         raise ArtifactError(f"{path} is not a model of n-grams ({error}); copy or train the model again.") from error
-    temperature = float(arrays["temperature"])
-    shapes = [arrays[name].shape for name in ("weights", "squares", "intercept")]
+    temperature = float(found["temperature"])
+    shapes = [found[name].shape for name in ("weights", "squares", "intercept")]
     if shapes != [(len(grams), classes), (len(grams),), (classes,)] or len(set(grams)) < len(grams):
         raise ArtifactError(f"{path} does not hold weights of {len(grams)} different n-grams for {classes} classes.")
-    finite = all(np.isfinite(array).all() for array in arrays.values())
-    if not finite or not temperature > 0 or (arrays["squares"] < 0).any():
+    finite = all(np.isfinite(array).all() for array in found.values())
+    if not finite or not temperature > 0 or (found["squares"] < 0).any():
         raise ArtifactError(
             f"{path} holds weights that are not finite, a negative square, or a temperature that is not above 0."
         )
-    return Linear(grams, arrays["weights"], arrays["squares"], arrays["intercept"], temperature)
+    model = Linear(grams, found["weights"], found["squares"], found["intercept"], temperature)
+    if not np.isfinite(_farthest(model)):
+        raise ArtifactError(f"{path} holds weights so large, or a temperature so small, that margins overflow.")
+    return model
 
 
-def _arrays(model: bytes) -> Mapping[str, NDArray[Any]]:
-    """The file's arrays, each of its type; nothing is unpickled.
-
-    Raises:
-        ValueError: one of them is of another type, or all together are too large.
-    """
-    with zipfile.ZipFile(io.BytesIO(model)) as archive:
-        if (size := sum(member.file_size for member in archive.infolist())) > MAX_BYTES:
-            raise ValueError(f"it unpacks to {size} bytes")
-    with np.load(io.BytesIO(model), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in (*ARRAYS, "temperature")}
-    for name, (kind, dimensions) in {**ARRAYS, "temperature": (np.float64, 0)}.items():
-        if arrays[name].dtype != kind or arrays[name].ndim != dimensions:
-            raise ValueError(f"its {name} are {arrays[name].dtype} of {arrays[name].ndim} dimensions")
-    return arrays
+def _farthest(model: Linear) -> float:
+    """A bound of how far two margins of any text are from each other, once they are divided by the temperature."""
+    shortest = np.sqrt(model.squares[model.squares > 0].min(initial=1), dtype=np.float64)
+    largest = np.abs(model.weights).sum(axis=0, dtype=np.float64).max() / shortest + np.abs(model.intercept).max()
+    with np.errstate(over="ignore"):
+        return float(2 * largest / model.temperature)
 
 
 class _Columns:

@@ -92,6 +92,12 @@ class Problem:
             fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
             if not fits or not all(isinstance(text, str) for text in texts):
                 raise UsageError(f"A problem needs {expected} as its {field}, not {value!r:.60}.")
+        try:
+            "".join((self.name, *self.features, *self.labels, self.target, self.id or "", self.group or "")).encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"A problem needs names and labels that UTF-8 can write, not {error.object[error.start]!r}."
+            ) from error
         if not self.name.isprintable():
             raise UsageError(f"A problem needs a name of one line, not {self.name!r:.60}.")
 

@@ -15,7 +15,7 @@ from sklearn.base import ClassifierMixin, clone
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 from tqdm import tqdm
 
-from tabserve.errors import UsageError
+from tabserve.errors import DataError, UsageError
 from tabserve.frame import Frame
 from tabserve.judge import Judge, by_threshold
 from tabserve.split import fold_numbers
@@ -143,6 +143,7 @@ def select(frame: Frame, candidates: Sequence[Candidate], judge: Judge = by_thre
 
     Raises:
         UsageError: two candidates share a name, or one cannot learn from the missing values that the rows have.
+        DataError: one finds no n-gram in enough of the rows.
     """
     repeated = [name for name, times in Counter(candidate.name for candidate in candidates).items() if times > 1]
     if repeated:
@@ -160,7 +161,7 @@ def _outcome(
     progress.set_description(candidate.name)
     for number in range(frame.problem.folds):
         start, held_out = time.perf_counter(), fold == number
-        with _missing_values_refused(candidate):
+        with _rows_refused(candidate):
             fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
             seconds.append(time.perf_counter() - start)
             answers.append(judge.probability(_on_one_thread(fitted[-1]), frame.features[held_out]))
@@ -177,14 +178,18 @@ def _on_one_thread(estimator: ClassifierMixin) -> ClassifierMixin:
 
 
 @contextmanager
-def _missing_values_refused(candidate: Candidate) -> Iterator[None]:
-    """Name the candidate that takes no missing values; it is known only when scikit-learn meets one in some step."""
+def _rows_refused(candidate: Candidate) -> Iterator[None]:
+    """Name the candidate that cannot learn from the rows; it is known only when some step of scikit-learn's says so."""
     try:
         yield
     except ValueError as error:
-        if "contains NaN" not in str(error):
-            raise
-        raise UsageError(
-            f"Candidate {candidate.name!r} takes no missing values, and the table has some; put an imputer before it,"
-            " or leave it out."
-        ) from error
+        if "contains NaN" in str(error):
+            raise UsageError(
+                f"Candidate {candidate.name!r} takes no missing values, and the table has some; put an imputer before"
+                " it, or leave it out."
+            ) from error
+        if "no terms remain" in str(error):
+            raise DataError(
+                f"Candidate {candidate.name!r} finds no n-gram in enough of the texts; leave it out, or collect more."
+            ) from error
+        raise

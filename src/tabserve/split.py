@@ -25,7 +25,7 @@ def hold_out(frame: Frame) -> Split:
     """Set the problem's hold-out share aside, stratified by target.
 
     Raises:
-        DataError: a class has too few rows for one in every fold and one in the hold-out.
+        DataError: a class has too few rows, or groups, for one in every fold and one in the hold-out.
     """
     problem = frame.problem
     found, counted = _smallest(frame)
@@ -33,7 +33,7 @@ def hold_out(frame: Frame) -> Split:
     if found < needed:
         raise DataError(
             f"The smallest class has {found} {counted}; {problem.folds} folds beside a hold-out of"
-            f" {problem.holdout:.0%} need at least {needed}; collect more, or use fewer folds."
+            f" {problem.holdout:.0%} need at least {needed}; use more {counted}."
         )
     if frame.group is not None:
         return _hold_out_groups(frame, frame.group)
@@ -53,11 +53,17 @@ def _smallest(frame: Frame) -> tuple[int, str]:
 
 
 def _hold_out_groups(frame: Frame, group: NDArray[np.object_]) -> Split:
-    """One of as many folds as make about the hold-out's share."""
+    """The first, of as many folds as make about the hold-out's share, that has every class and leaves enough of it."""
     problem = frame.problem
     splitter = StratifiedGroupKFold(max(2, round(1 / problem.holdout)), shuffle=True, random_state=problem.seed)
-    development, holdout = next(splitter.split(group, frame.target, group))
-    return Split(frame.take(development), frame.take(holdout))
+    for development, holdout in splitter.split(group, frame.target, group):
+        split = Split(frame.take(development), frame.take(holdout))
+        if _smallest(split.holdout)[0] >= 1 and _smallest(split.development)[0] >= problem.folds:
+            return split
+    raise DataError(
+        f"Whole groups make no hold-out of about {problem.holdout:.0%} that has every class and leaves"
+        f" {problem.folds} groups of it, as few groups have most rows; use more groups."
+    )
 
 
 def fold_numbers(frame: Frame) -> NDArray[np.int64]:

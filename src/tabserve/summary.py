@@ -1,11 +1,12 @@
 """What `tabserve check` says of a model folder, of whichever kind its model is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tabserve import artifact, text_artifact
 from tabserve.errors import ArtifactError
 from tabserve.folder import MANIFEST
+from tabserve.line import shown
 from tabserve.manifest import Manifest
 
 
@@ -38,11 +39,15 @@ def _of_texts(folder: Path) -> list[str]:
     model = text_artifact.load(folder)
     return [
         f"{folder} is a whole model folder: format, checksums, weights and golden texts are as saved.",
-        f"  problem    {model.problem.name}: texts of {', '.join(model.problem.features)}",
+        f"  problem    {model.problem.name}: texts of {_named(model.problem.features)}",
         f"  model      {len(model.linear.grams)} n-grams",
-        f"  labels     {', '.join(model.problem.labels)}",
+        f"  labels     {_named(model.problem.labels)}",
         f"  versions   {_listed(model.versions)}",
     ]
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(map(shown, names))
 
 
 def _listed(versions: Mapping[str, str]) -> str:

@@ -109,7 +109,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise _unreadable(path, error) from error
 
 
-def located(path: Path, bad: BadRow, seen: int = 0) -> DataError:
+def located(path: Path | str, bad: BadRow, seen: int = 0) -> DataError:
     """The error that names the file and the row in it; `seen` rows came before what the bad row counts within."""
     place = f"row {seen + bad.row}" if bad.row else "header"
     place += f", column {bad.column!r}" if bad.column else ""

@@ -103,8 +103,12 @@ def _write(folder: Path, model: TextModel, card: str) -> None:
 
 
 def _drawn(model: Linear, seed: int = 0) -> list[str]:
-    """Golden texts: each of their words is drawn on its own, so that no text of the table leaves it."""
-    known = [gram.removeprefix(WHOLE) for gram in model.grams if gram.startswith(WHOLE)]
+    """Golden texts: each of their words is drawn on its own, so that no text of the table leaves it.
+
+    Where the model knows no whole word, they are parts of words.
+    """
+    whole = [gram.removeprefix(WHOLE) for gram in model.grams if gram.startswith(WHOLE)]
+    known = whole or [gram.strip() for gram in model.grams]
     drawn = np.random.default_rng(seed).choice(known, (GOLDEN_TEXTS, GOLDEN_WORDS))
     return [" ".join(words) for words in drawn.tolist()]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tabserve.columns import Columns, bad_cell
 from tabserve.frame import Frame, filled, ids, parts, targets
 from tabserve.problem import Problem
-from tabserve.text import words
+from tabserve.text import says_something
 
 
 def read(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
@@ -43,8 +43,8 @@ def joined(frames: list[Frame]) -> Frame:
 
 def first_of_each(frame: Frame) -> Frame:
     """The first row of each id."""
-    _, first = np.unique(frame.ids.astype(np.str_), return_index=True)
-    return frame.take(np.sort(first))
+    first = {each: row for row, each in reversed([*enumerate(frame.ids)])}
+    return frame.take(np.sort(np.fromiter(first.values(), np.int64)))
 
 
 def labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
@@ -65,7 +65,7 @@ def _texts(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
     """The texts of each row, joined; the first of them says something."""
     needed, *others = (batch[name].to_pylist() for name in problem.features)
     for row, text in enumerate(needed):
-        if not words(text or ""):
+        if not says_something(text or ""):
             raise bad_cell(row, problem.features[0], "a text with letters or digits", repr(text or ""))
     rows = zip(needed, *others, strict=True)
     return np.array([" ".join(filter(None, row)) for row in rows], np.object_)

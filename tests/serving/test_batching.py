@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from threading import Event
+from threading import Event, current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -171,6 +171,24 @@ def test_a_large_request_is_scored_in_slices_of_the_largest_batch() -> None:
         assert same(await score(Batcher(model, max_batch_size=2), rows(1, 2, 3, 4, 5)), rows(1, 2, 3, 4, 5))
 
     assert sorted(run(test).calls) == [[1, 2], [3, 4], [5]]
+
+
+def test_a_small_request_in_several_parts_is_scored_by_other_threads() -> None:
+    """It is long to score or to read, and nobody else is to wait for it."""
+    threads: set[str] = set()
+
+    def model(features: NDArray[np.float32]) -> Scores:
+        threads.add(current_thread().name)
+        return sums(features)
+
+    async def test(_: Model) -> None:
+        batcher = Batcher(model, max_batch_size=4)
+        assert same(await batcher.score(Features(2, [rows(1), rows(2)])), rows(1, 2))
+        assert same(await batcher.score(Features(2, [rows(1, 2)])), rows(1, 2))
+
+    run(test)
+    assert len(threads) == 2
+    assert main_thread().name in threads
 
 
 def test_the_slices_of_a_cancelled_request_that_wait_are_not_scored() -> None:

@@ -220,6 +220,22 @@ def code(call: grpc.Future) -> grpc.StatusCode:
     return grpc.StatusCode.OK if error is None else error.code()
 
 
+def test_who_closes_the_connection_has_left_and_who_only_said_all_has_not(waiting: Server) -> None:
+    """TCP says the same of both, until something is sent to them: the rows of the second are scored."""
+    one, others = body(1), body(QUEUE - 2)
+    with connected(waiting.url) as stays:
+        stays.sendall(head(len(one))[:-2] + b"Connection: close\r\n\r\n" + one)
+        stays.shutdown(socket.SHUT_WR)
+        with connected(waiting.url) as leaves:
+            leaves.sendall(head(len(others)) + others)
+            until(lambda: metric(waiting, "tabserve_queue_rows") == QUEUE - 1, "rows that wait")
+        until(lambda: metric(waiting, "tabserve_queue_rows") == 1, "the rows of who stays alone")
+        assert asked(waiting, body(QUEUE - 1)).status_code == 200
+        answer = b"".join(iter(partial(stays.recv, 65_536), b""))
+    assert b"HTTP/1.1 200 OK" in answer
+    assert b"outputs" in answer
+
+
 def test_after_a_storm_the_server_is_as_before(stormed: Server) -> None:
     """While it refuses, it says that it lives; then its queue is empty, and one row is answered within a second."""
     storm = body(STORM_ROWS)

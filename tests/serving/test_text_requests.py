@@ -19,13 +19,13 @@ from tabserve.problem import Problem
 from tabserve.scoring import Scores
 from tabserve.serving import payload, tensors
 from tabserve.serving.packing import Packed, packed, unpacked
-from tabserve.serving.texts import MAX_CHARACTERS, PART, signature
-from tabserve.text import words
+from tabserve.serving.texts import MAX_CHARACTERS, PART_CHARACTERS, PART_ROWS, signature
+from tabserve.text import says_something
 
 TAKES = signature(GOODS)
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-titles = any_text.filter(words)
+titles = any_text.filter(says_something)
 rows = st.lists(st.tuples(titles, any_text), min_size=1, max_size=5)
 
 
@@ -104,7 +104,7 @@ def test_labels_are_packed_like_texts(texts: list[str]) -> None:
     assert list(found.texts(len(texts), str)) == [text.encode() for text in texts]
 
 
-@pytest.mark.parametrize("count", [PART - 1, PART, PART + 1, 2 * PART])
+@pytest.mark.parametrize("count", [PART_ROWS - 1, PART_ROWS, PART_ROWS + 1, 2 * PART_ROWS])
 def test_many_texts_come_in_parts(count: int) -> None:
     """So that nobody waits long for them; however they lie."""
     texts = [f"t {number}" for number in range(count)]
@@ -112,7 +112,15 @@ def test_many_texts_come_in_parts(count: int) -> None:
     assert taken(binary(("title", behind_lengths(texts), count))) == texts
     sizes = [len(part) for part in tensors.read({"inputs": [column("title", texts)]}, TAKES).features.parts]
     assert sum(sizes) == count
-    assert max(sizes) <= PART
+    assert max(sizes) <= PART_ROWS
+
+
+def test_long_texts_come_in_small_parts() -> None:
+    """Few at a time are as much work as many short ones."""
+    texts = ["word " * 200] * 40
+    sizes = [len(part) for part in tensors.read({"inputs": [column("title", texts)]}, TAKES).features.parts]
+    assert sum(sizes) == len(texts)
+    assert max(sizes) <= PART_CHARACTERS // 1_000 + 1
 
 
 def test_an_answer_holds_names_and_every_probability() -> None:
@@ -285,7 +293,7 @@ def test_one_wrong_value_anywhere_is_valid_or_refused(data: st.DataObject, docum
         assert sentence.isprintable()
         assert len(sentence) < 500
     else:
-        assert all(words(text) for text in found)
+        assert all(says_something(text) for text in found)
 
 
 def test_what_json_reads_of_texts_is_what_came() -> None:

@@ -40,7 +40,11 @@ ROWS = 38_507
 SILENCE_SECONDS = 60
 """How long the other side may say nothing."""
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 16
+"""Of what comes; packed, it may be a thousand times as much."""
+
+MAX_BYTES = 1 << 27
+"""How large the table may be, once it is unpacked: some 3 kB a row, many times what its columns need."""
 
 EPILOG = """example:
   python cases/categories/scripts/fetch_data.py        data/products.csv from where the challenge's document says
@@ -71,8 +75,10 @@ def download(address: str, out: Path) -> None:
         with requests.get(address, stream=True, timeout=SILENCE_SECONDS) as answer, out.open("wb") as file:
             answer.raise_for_status()
             for piece in answer.iter_content(PIECE_BYTES):
+                if file.tell() + len(piece) > MAX_BYTES:
+                    raise DataError(f"What {address} delivers is no such table: it is larger than {MAX_BYTES:,} bytes.")
                 file.write(piece)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
         raise DataError(
             f"The table was not delivered: {error}; try again, or name another address with --address."
         ) from error

@@ -5,21 +5,25 @@ from tabserve import command  # first: from here on Ctrl-C ends quietly what tak
 # isort: split
 import argparse
 import csv
-import json
 import os
 from collections.abc import Iterator, Sequence
-from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+
+import orjson
+import requests
 
 from tabserve import option
 from tabserve.errors import DataError, ServerError, UsageError
+from tabserve.line import shown
+from tabserve.rest_client import NO_ADDRESS
 
 CHUNK = 1_000
 """Products in one request."""
+
+SILENCE_SECONDS = 60
+"""How long the API may say nothing."""
 
 
 def main() -> None:
@@ -30,13 +34,13 @@ def main() -> None:
     products = read(Path(arguments.data))
     while some := list(islice(products, CHUNK)):
         for product, category in zip(some, ask(arguments.url, some), strict=True):
-            print(product.get("title", ""), category, sep="\t")
+            print(shown(product.get("title") or ""), shown(category), sep="\t")
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The products of a file, one at a time."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             yield from csv.DictReader(file)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}; expected a csv of products in UTF-8.") from error
@@ -47,23 +51,41 @@ def ask(url: str, products: Sequence[dict[str, Any]]) -> list[str]:
 
     Raises:
         DataError: the API refuses them.
-        ServerError: no API answers there.
+        ServerError: no API answers there, or not as it should.
+        UsageError: the address is none.
     """
-    body = json.dumps({"products": products}).encode()
-    asked = Request(f"{url}/v1/categorize", body, {"Content-Type": "application/json"})  # noqa: S310  the user's own
+    to, body = f"{url}/v1/categorize", {"products": products}
     try:
-        with urlopen(asked, timeout=60) as response:  # noqa: S310
-            found: list[str] = json.load(response)["categories"]
-    except HTTPError as error:
-        raise DataError(f"The API answers {error.code}: {error.read().decode(errors='replace'):.500}") from error
-    except (URLError, HTTPException, OSError, ValueError, KeyError, TypeError) as error:
+        response = requests.post(to, json=body, timeout=SILENCE_SECONDS, allow_redirects=False)
+    except NO_ADDRESS as error:
+        raise UsageError(f"{url!r} is not an address such as http://localhost:5000.") from error
+    except requests.RequestException as error:
         raise ServerError(f"No API answers at {url} ({error}); start one by `python api.py`.") from error
+    said = shown(response.content[:500].decode(errors="replace"))
+    if 400 <= response.status_code < 500:
+        raise DataError(f"The API answers {response.status_code}: {said}")
+    if (found := _categories(response.content, len(products))) is None:
+        raise ServerError(
+            f"What answers at {url} is not this API; it says {response.status_code}, {said:.60}, expected"
+            f" {len(products)} categories."
+        )
     return found
+
+
+def _categories(answer: bytes, products: int) -> list[str] | None:
+    """Those of an answer, if it holds one for each product."""
+    try:
+        found = orjson.loads(answer)["categories"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    fits = isinstance(found, list) and len(found) == products and all(isinstance(each, str) for each in found)
+    return found if fits else None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="exit codes: 0 answered, 2 wrong option, 3 refused, 5 no API answers"
+        description=__doc__,
+        epilog="exit codes: 0 answered, 2 wrong option, 3 refused, 5 no API answers, or not as it should",
     )
     url = f"http://localhost:{os.environ.get('PORT') or '5000'}"
     parser.add_argument("--url", type=option.word, default=url, help="of the API (default: %(default)s, or PORT's)")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from categories import contract
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.serving.texts import MAX_CHARACTERS, PART
-from tabserve.text import words
+from tabserve.serving.texts import MAX_CHARACTERS
+from tabserve.text import says_something
 
 TITLE, TAGS = ("title",), ("title", "concatenated_tags")
 
@@ -19,7 +19,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
     max_leaves=6,
 )
-TITLES = st.text(max_size=40).filter(words)
+TITLES = st.text(max_size=40).filter(says_something)
 
 
 def read(body: bytes, columns: tuple[str, ...] = TITLE, most: int = 1_000) -> list[str]:
@@ -47,17 +47,17 @@ def test_titles_come_out_in_their_order_whatever_else_a_product_has(titles: list
 def test_anything_is_read_or_refused_in_one_sentence(body: bytes) -> None:
     """Of all errors only those that are answered 400 or 413."""
     try:
-        assert all(words(text) for text in read(body))
+        assert all(says_something(text) for text in read(body))
     except InvalidRequest as error:
         assert str(error).endswith((".", "…"))  # noqa: PT017
         assert "\n" not in str(error)  # noqa: PT017
 
 
-@given(place=st.integers(0, 2 * PART + 1), wrong=JSON.filter(lambda value: not isinstance(value, str)))
+@given(place=st.integers(0, 500), wrong=JSON.filter(lambda value: not isinstance(value, str)))
 @settings(deadline=None, max_examples=50)
 def test_the_sentence_names_the_product_that_is_wrong(place: int, wrong: object) -> None:
     """By its index from 0, however far down it stands."""
-    products: list[Any] = [{"title": "Quadro"}] * (2 * PART + 2)
+    products: list[Any] = [{"title": "Quadro"}] * 501
     products[place] = {"title": wrong}
     with pytest.raises(InvalidRequest, match=rf"^products\[{place}\]\.title is .*; expected a text\.$"):
         read(written(products))

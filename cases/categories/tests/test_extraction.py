@@ -1,5 +1,6 @@
 """Fetching the real products: they are checked before they appear, and trouble is one sentence."""
 
+import gzip
 import os
 import signal
 import subprocess
@@ -31,6 +32,7 @@ class Reply(NamedTuple):
     status: int = 200
     missing: int = 0  # bytes that are announced and never come
     waits: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Shop(BaseHTTPRequestHandler):
@@ -43,6 +45,8 @@ class Shop(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(self.reply.status)
         self.send_header("Content-Length", str(len(self.reply.body) + self.reply.missing))
+        for header in self.reply.headers:
+            self.send_header(*header)
         self.end_headers()
         self.wfile.write(self.reply.body)
         if self.reply.waits:
@@ -118,7 +122,7 @@ def test_an_unreachable_address_is_one_sentence(fetch: Fetch, tmp_path: Path) ->
     assert finished.stderr.startswith("The table was not delivered: ")
     assert "--address" in finished.stderr
     assert finished.stderr.count("\n") == 1
-    assert not list(out.parent.iterdir())
+    assert not out.parent.exists()
 
 
 @pytest.mark.parametrize(
@@ -129,9 +133,12 @@ def test_an_unreachable_address_is_one_sentence(fetch: Fetch, tmp_path: Path) ->
         (Reply(b"product_id,title\n1,caneca\n", missing=100), "100 more expected"),
         (Reply(b"<html>sign in</html>"), "has one column, named '<html>sign in</html>'"),
         (Reply(b""), "cannot be read as a table"),
-        (Reply(b"product_id,seller_id,title\n1,1,caneca\n"), "lacks 'query', 'search_page'"),
+        (Reply(b"product_id,seller_id,title\n1,1,caneca\n"), "products.csv lacks 'query', 'search_page'"),
+        (Reply(b"", status=302, headers=(("Location", "http://["),)), "The table was not delivered: Invalid IPv6 URL"),
+        (Reply(bytes(2**27 + 1)), "it is larger than 134,217,728 bytes"),
+        (Reply(gzip.compress(bytes(2**27 + 1)), headers=(("Content-Encoding", "gzip"),)), "larger than 134,217,728"),
     ],
-    ids=["forbidden", "unavailable", "torn", "a page", "empty", "other columns"],
+    ids=["forbidden", "unavailable", "torn", "a page", "empty", "other columns", "to nowhere", "endless", "a bomb"],
 )
 def test_what_is_not_the_table_does_not_appear(
     fetch: Fetch, shop: tuple[type[Shop], str], reply: Reply, said: str, tmp_path: Path
@@ -143,7 +150,7 @@ def test_what_is_not_the_table_does_not_appear(
     assert finished.returncode == 3
     assert said in finished.stderr
     assert finished.stderr.count("\n") == 1
-    assert not list(out.parent.iterdir())
+    assert not out.parent.exists()
 
 
 def test_a_table_of_another_length_does_not_appear(
@@ -154,8 +161,8 @@ def test_a_table_of_another_length_does_not_appear(
     handler.reply = Reply(table(20, fetch_data.COLUMNS))
     finished = fetch("--address", address, "--out", out)
     assert finished.returncode == 3
-    assert "holds 20 rows; expected 38,507" in finished.stderr
-    assert not list(out.parent.iterdir())
+    assert f"{out} holds 20 rows; expected 38,507" in finished.stderr
+    assert not out.parent.exists()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -173,7 +180,7 @@ def test_a_signal_in_the_middle_of_a_download_leaves_nothing_behind(
     assert child.returncode == 128 + ending
     assert complaint.endswith("; nothing was left behind.\n")
     assert complaint.count("\n") == 1
-    assert not list(out.parent.iterdir())
+    assert not out.parent.exists()
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(fetch: Fetch, tmp_path: Path) -> None:

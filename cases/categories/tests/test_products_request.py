@@ -1,9 +1,14 @@
 """`scripts/request.py` asks a running API about the products of a file."""
 
 import csv
+import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -60,3 +65,86 @@ def test_what_goes_wrong_is_said_in_one_sentence(titled: Api, products: Path, tm
     assert [each.returncode for each in found] == [2, 3, 3, 5]
     assert [each.stderr.count("\n") for each in found] == [1] * 4
     assert "products[0] has no 'title'" in found[2].stderr
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(titled: Api, tmp_path: Path) -> None:
+    """As spreadsheets write one."""
+    path = tmp_path / "marked.csv"
+    path.write_text("title\nQuadro\n", encoding="utf-8-sig")
+    assert asked(titled.port, path).stdout == "Quadro\tDecoração\n"
+
+
+class Liar(BaseHTTPRequestHandler):
+    """Answers whatever it is asked, as it was told."""
+
+    reply: ClassVar[tuple[int, bytes, int]]
+
+    def do_POST(self) -> None:
+        status, body, missing = self.reply
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) + missing))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def lie(
+    script: Callable[..., "subprocess.CompletedProcess[str]"], products: Path
+) -> Iterator[Callable[..., "subprocess.CompletedProcess[str]"]]:
+    """Ask an API that answers with a status and a body, from which some bytes may be missing."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Liar) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+
+        def ask(status: int, body: object, missing: int = 0) -> "subprocess.CompletedProcess[str]":
+            Liar.reply = (
+                status,
+                body if isinstance(body, bytes) else json.dumps({"categories": body}).encode(),
+                missing,
+            )
+            url = f"http://127.0.0.1:{server.server_port}"
+            return script(SCRIPT, "--data", products, "--url", url, NO_PROXY="127.0.0.1")
+
+        yield ask
+        server.shutdown()
+        thread.join(20)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "missing"),
+    [
+        *((200, body, 0) for body in (["a"], ["a", "b", "c"], None, 5, "ab", {"a": 1, "b": 2}, ["a", 1], ["a", None])),
+        *((200, body, 0) for body in (b"", b"[1]", b"[" * 100_000, b'{"categories": ["\xff", "b"]}', b"9" * 5_000)),
+        (200, b'{"categories": ["\\ud800", "b"]}', 0),
+        (200, b"{", 100),
+        (400, b"{", 100),
+        (302, b"", 0),
+        (500, b"sorry", 0),
+    ],
+)
+def test_what_is_not_the_apis_answer_is_said_in_one_sentence(
+    lie: Callable[..., "subprocess.CompletedProcess[str]"], status: int, body: object, missing: int
+) -> None:
+    """And nothing of it is printed as if it were."""
+    ended = lie(status, body, missing)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (5, "", 1)
+
+
+def test_what_others_wrote_keeps_to_its_line(lie: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
+    """Neither a category nor a refusal moves the terminal's cursor."""
+    assert lie(200, ["\x1b[31m", "a\nb\tc"]).stdout == "Quadro, azul\t\\x1b[31m\nBebê\ta\\nb\\tc\n"
+    refused = lie(400, b"\x1b[31m\n\xff")
+    assert (refused.returncode, refused.stderr) == (3, "The API answers 400: \\x1b[31m\\n\ufffd\n")
+
+
+@pytest.mark.parametrize("url", ["foo", "http://", "http://[", "ftp://127.0.0.1", "http://127.0.0.1:99999"])
+def test_an_address_that_is_none_is_a_wrong_option(
+    script: Callable[..., "subprocess.CompletedProcess[str]"], products: Path, url: str
+) -> None:
+    """Nobody is asked."""
+    ended = script(SCRIPT, "--data", products, "--url", url)
+    assert (ended.returncode, ended.stderr) == (2, f"{url!r} is not an address such as http://localhost:5000.\n")

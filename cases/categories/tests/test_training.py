@@ -95,6 +95,16 @@ def test_what_cannot_be_trained_is_said_in_a_sentence(words: list[str], code: in
     assert not any(tmp_path.iterdir())
 
 
+def test_a_small_table_is_enough(tmp_path: Path) -> None:
+    """Even one in which no whole word stands twice: parts of words do."""
+    rows = [f"{row},s{row % 11},w{row}a w{row}b,{PROBLEM.labels[row % 6]}" for row in range(84)]
+    (tmp_path / "few.csv").write_text("\n".join(["product_id,seller_id,title,category", *rows]), encoding="utf-8")
+    words = ("--data", str(tmp_path / "few.csv"), "--out", str(tmp_path / "model"), "--candidates")
+    ended = train(*words, "boosted-words,linear-svm-words-and-parts")
+    assert ended.returncode == 0, ended.stderr
+    assert "boosted-words" in text_artifact.load(tmp_path / "model").metrics["folds"]
+
+
 def test_the_committed_model_is_synthetic_and_says_so() -> None:
     """In its manifest and on its card; it knows the challenge's categories."""
     model = text_artifact.load(CASE / "deploy/model")

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from tabserve.errors import Overloaded
 from tabserve.scoring import Scores
 from tabserve.serving.signature import Features
-from tabserve.serving.values import joined
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ class Batcher:
     is scored at the turn's end; several are scored at the end of the next, with those that came meanwhile. They are
     scored in the loop's own thread: a call takes less time than handing it to another and waiting for Python's lock.
 
-    A request of more rows is scored in slices of so many, by other threads, so that nobody else waits for it; its parts
-    are taken while the slices before them are scored.
+    A request of more rows, or in several parts, is scored in slices of so many at most by other threads, so that nobody
+    else waits for it; its parts are taken while the slices before them are scored.
 
     A request that is cancelled while it waits is not scored, nor are the slices of one that wait.
     """
@@ -96,9 +96,11 @@ class Batcher:
         self.check_room(features.rows)
         self.rows += features.rows
         try:
-            if features.rows <= self._max_batch_size:
-                return await self._joined(joined(features.parts))
-            return await self._sliced(iter(features.parts))
+            parts = iter(features.parts)
+            first = next(parts)
+            if len(first) == features.rows <= self._max_batch_size:
+                return await self._joined(first)
+            return await self._sliced(chain([first], parts))
         finally:
             self.rows -= features.rows
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from tabserve.serving import replies
+from tabserve.serving.departure import CONTINUE
 from tabserve.serving.replies import CLOSE, Reply
 
 
@@ -49,7 +50,7 @@ class Exchange:
         """Wait until more of the body has come."""
         if self._is_awaited:
             self._is_awaited = False
-            self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._connection.transport.write(CONTINUE)
         self._connection.flow.resume_reading()
         self.message_event.clear()
         await self.message_event.wait()

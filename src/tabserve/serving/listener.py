@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import math
+import re
 import socket
 import struct
 import time
@@ -14,7 +15,7 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tabserve.serving import replies
+from tabserve.serving import departure, replies
 from tabserve.serving.exchange import Door, Exchange, written
 from tabserve.serving.farewell import Farewell
 from tabserve.serving.limits import Limits
@@ -24,6 +25,9 @@ MAX_HEAD_BYTES = 64 * 1024
 
 BACKLOG = 2048
 """Connections that the kernel holds until they are accepted."""
+
+HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[-\w.~!$&'()*+,;=%]*)(:\d*)?", re.ASCII)
+"""A name or an address, and a port (RFC 9110, 7.2)."""
 
 SWEEP_SECONDS = 1.0
 
@@ -83,12 +87,16 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin an exchange where inference is asked for; and begin to count anew what is no body."""
         self._head_bytes = 0
+        if self.parser.get_method() == b"CONNECT":
+            raise httptools.HttpParserError("a tunnel")
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
             self._is_upgrade = True
             return
         path = httptools.parse_url(self.url).path.decode("ascii")
         target = cast("Door", self.config.app).target(unquote(path) if "%" in path else path)
         if target is None:
+            if not all(HOST.fullmatch(value) for name, value in self.headers if name == b"host"):
+                raise httptools.HttpParserError("no host")  # RFC 9112, 3.2; what asks for inference does not look at it
             super().on_headers_complete()
             return
         before: RequestResponseCycle | None = self.cycle
@@ -120,10 +128,12 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's is never true
         """Stay open for the answer to who has said all, and end with it; end at once where there is none."""
-        if self._is_asked():
-            self.cycle.keep_alive = False
-            return True
-        return False
+        if not self._is_asked():
+            return False
+        self.cycle.keep_alive = False
+        if isinstance(self.cycle, Exchange) and self.parser.get_http_version() != "1.0":  # it knows no interim answers
+            departure.watch(self.transport, self.cycle)
+        return True
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request; who asked something before it gets that answer instead, as the last."""

@@ -15,8 +15,8 @@ class Features(NamedTuple):
 
     Attributes:
         rows: how many they are.
-        parts: some rows each, as the model scores them; to be taken once. Those of a long request are parsed, validated
-            and refused (InvalidRequest) while they are taken.
+        parts: some rows each, as the model scores them; to be taken once. More than one of a request that is long to
+            score, or to read: they are parsed, validated and refused (InvalidRequest) while they are taken.
     """
 
     rows: int

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,13 @@ from tabserve.serving.packing import BYTES, Packed
 from tabserve.serving.signature import Features, InputKind, OutputKind, Signature
 from tabserve.serving.values import Place
 from tabserve.serving.wording import listed, shown
-from tabserve.text import words
+from tabserve.text import says_something
 
 MAX_CHARACTERS = 1_000
 """Characters that a text may hold: the work that it makes is in proportion."""
 
-PART = 256
-"""Rows that are read at a time, of a request that is scored in slices."""
+PART_ROWS, PART_CHARACTERS = 256, 1 << 14
+"""Rows, and about so many characters, that are read at a time: as much as takes a few milliseconds to score."""
 
 
 def signature(problem: Problem) -> Signature:
@@ -58,7 +57,8 @@ def features(inputs: list[Input], problem: Problem) -> Features:
     for name, column in others:
         check_column(column, first)
         texts.append(_texts(column, name, check_length))
-    return Features(first.shape[0], _parts(zip(*texts, strict=True)))
+    rows = (" ".join(filter(None, row)) for row in zip(*texts, strict=True))
+    return Features(first.shape[0], parts(rows))
 
 
 def _columns(inputs: list[Input], problem: Problem) -> list[tuple[str, Input]]:
@@ -90,12 +90,23 @@ def _values(column: Input, place: Place) -> Iterable[object]:
     if isinstance(column.data, Packed):
         return column.data.texts(column.shape[0], place)
     found = cells(column)
-    return found.tolist() if isinstance(found, np.ndarray) else found
+    values = found.tolist() if isinstance(found, np.ndarray) else found
+    for row, value in enumerate(values):  # now: what is no text may be large, and is not to wait with the rest
+        if type(value) is not str:
+            check_length(value, place(row))
+    return values
 
 
-def _parts(rows: Iterator[tuple[str, ...]]) -> Iterator[NDArray[np.object_]]:
-    """The texts of each row, joined; some rows at a time."""
-    while part := [" ".join(filter(None, row)) for row in islice(rows, PART)]:
+def parts(texts: Iterable[str]) -> Iterator[NDArray[np.object_]]:
+    """The texts of all rows, some at a time; raises what taking them does."""
+    part, characters = [], 0
+    for text in texts:
+        part.append(text)
+        characters += len(text)
+        if len(part) == PART_ROWS or characters >= PART_CHARACTERS:
+            yield np.array(part, np.object_)
+            part, characters = [], 0
+    if part:
         yield np.array(part, np.object_)
 
 
@@ -111,7 +122,7 @@ def check_text(value: object, place: str) -> str:
         TooLarge: it has more than `MAX_CHARACTERS`.
     """
     text = check_length(value, place)
-    if not words(text):
+    if not says_something(text):
         raise InvalidRequest(f"{place} is {shown(text)}; expected a text with letters or digits.")
     return text
 

@@ -19,7 +19,12 @@ def made(is_ready: Callable[[], bool], metrics: Metrics, document: dict[str, Any
         metrics: what `/metrics` tells.
         document: of all routes, which `/docs` shows.
     """
-    app = FastAPI(title=document["info"]["title"], redoc_url=None, exception_handlers={HTTPException: _refuse})
+    app = FastAPI(
+        title=document["info"]["title"],
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _refuse},
+    )
     app.openapi_schema = document  # complete, so that FastAPI, which sees only these routes, makes none
 
     @app.get("/health")
@@ -42,5 +47,5 @@ def made(is_ready: Callable[[], bool], metrics: Metrics, document: dict[str, Any
 async def _refuse(request: Request, error: Exception) -> JSONResponse:
     """What is not found, or asked for by another method."""
     assert isinstance(error, HTTPException)
-    reason = f"{request.method} {request.url.path}: {error.detail}; /docs lists what there is."
+    reason = f"{request.method} {request.scope['path']}: {error.detail}; /docs lists what there is."
     return JSONResponse({"error": reason}, error.status_code, error.headers)

@@ -17,8 +17,8 @@ from tabserve.text_classifier import TextClassifier
 NEIGHBOURS = 5
 """Titles that vote; which ones of those equally near, numpy chooses by processor, and macro F1 moves by up to 0.001."""
 
-BOOSTED_FROM = 20
-"""Titles that a word must occur in to be boosted: each is a column of its own."""
+BOOSTED = 1_000
+"""Words and pairs of them that are boosted, the most frequent: each is a column of its own."""
 
 
 def candidates(seed: int, jobs: int) -> dict[str, Candidate]:
@@ -37,7 +37,7 @@ def candidates(seed: int, jobs: int) -> dict[str, Candidate]:
         Candidate("majority", _words(DummyClassifier())),
         Candidate("nearest-words", _words(nearest)),
         Candidate("naive-bayes-words", _words(MultinomialNB(alpha=0.1))),
-        Candidate("boosted-words", _words(boosted, min_df=BOOSTED_FROM)),
+        Candidate("boosted-words", _words(boosted, BOOSTED)),
         Candidate("logistic-regression-words", TextClassifier(logistic, word_grams)),
         Candidate("linear-svm-words", TextClassifier(LinearSVC(C=0.7, random_state=seed), word_grams)),
         Candidate("linear-svm-words-and-parts", TextClassifier(LinearSVC(C=0.7, random_state=seed))),
@@ -49,5 +49,5 @@ def candidates(seed: int, jobs: int) -> dict[str, Candidate]:
     return {candidate.name: candidate for candidate in listed}
 
 
-def _words(estimator: ClassifierMixin, min_df: int = 1) -> Pipeline:
-    return make_pipeline(TfidfVectorizer(analyzer=word_grams, min_df=min_df), estimator)
+def _words(estimator: ClassifierMixin, most: int | None = None) -> Pipeline:
+    return make_pipeline(TfidfVectorizer(analyzer=word_grams, max_features=most), estimator)

@@ -1,17 +1,14 @@
 """What a request may hold: the bytes of a body into the text of each product, or the sentence that refuses them."""
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.serving.parser import Bytes
 from tabserve.serving.signature import Features
-from tabserve.serving.texts import PART, check_length, check_text
+from tabserve.serving.texts import check_length, check_text, parts
 from tabserve.serving.wording import shown
 
 
@@ -24,17 +21,17 @@ def features(body: Bytes, columns: Sequence[str], most: int) -> Features:
         most: products that a request may hold.
 
     Returns:
-        As many rows as products; what is wrong with one of them is said (InvalidRequest, TooLarge) while the parts are
-        taken, so that nobody else waits for a long request to be looked through.
+        As many rows as products; nothing else of the body is kept.
 
     Raises:
         InvalidRequest: the body is something else.
-        TooLarge: it holds more products.
+        TooLarge: it holds more products, or longer texts.
     """
     products = _products(_document(body), columns[0])
     if len(products) > most:
         raise TooLarge(f"The request has {len(products)} products; send at most {most} at a time.")
-    return Features(len(products), _parts(products, columns))
+    texts = [_text(product, f"products[{place}]", columns) for place, product in enumerate(products)]
+    return Features(len(texts), parts(texts))
 
 
 def _document(body: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
@@ -56,12 +53,6 @@ def _products(document: object, needed: str) -> list[Any]:
     return products
 
 
-def _parts(products: list[Any], columns: Sequence[str]) -> Iterator[NDArray[np.object_]]:
-    texts = (_text(product, f"products[{place}]", columns) for place, product in enumerate(products))
-    while part := list(islice(texts, PART)):
-        yield np.array(part, np.object_)
-
-
 def _text(product: object, place: str, columns: Sequence[str]) -> str:
     """The text of a product, its columns joined as in training."""
     needed, *others = columns
@@ -70,5 +61,7 @@ def _text(product: object, place: str, columns: Sequence[str]) -> str:
     if needed not in product:
         raise InvalidRequest(f"{place} has no {needed!r}; expected a text with letters or digits.")
     text = check_text(product[needed], f"{place}.{needed}")
+    if not others:
+        return text
     given = (check_length(product[name], f"{place}.{name}") for name in others if product.get(name) is not None)
     return " ".join([text, *filter(str.strip, given)])

@@ -61,7 +61,7 @@ def confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure:
     figure, axes = blank(6.4, 4.6)
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.4)
     for row, column in np.ndindex(*matrix.shape):
-        axes.text(column, row, number(matrix[row, column]), ha="center", va="center")
+        axes.text(column, row, number(int(matrix[row, column])), ha="center", va="center")
     places = range(len(labels))
     axes.set(xlabel="prevista", ylabel="verdadeira", xticks=places, yticks=places, yticklabels=labels)
     axes.set_xticklabels(labels, rotation=30, ha="right")

@@ -1,0 +1,96 @@
+"""Where the table lies and who fits: this machine's memory and threads, or Spark's workers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from santander.dataset import dataset, source, table_file
+from santander.problem import PROBLEM
+from tabserve import artifact, report
+from tabserve.frame import Frame
+from tabserve.selection import Candidate
+from tabserve.split import hold_out, subset
+
+HOLDOUT_ROWS = 200_000
+"""Rows of the hold-out that leave Spark to be measured on, at most: 160 MB of Santander's."""
+
+
+class Ground(NamedTuple):
+    """What an engine gives the stations of training.
+
+    Attributes:
+        development: the rows to select and fit on.
+        holdout: those to evaluate on, with their features.
+        candidates: able to fit on the development rows.
+        cells: whose cells golden rows are drawn from, shape (rows, features).
+        data: what the manifest says of all rows.
+        versions: of the libraries that make the model.
+    """
+
+    development: Frame
+    holdout: Frame
+    candidates: Sequence[Candidate]
+    cells: NDArray[np.float32]
+    data: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+@contextmanager
+def local(path: Path | None, rows: int | None, seed: int, candidates: Sequence[Candidate]) -> Iterator[Ground]:
+    """The table in this machine's memory; the arguments are those of `dataset`, and the errors."""
+    frame, described, synthetic = dataset(path, rows, seed)
+    development, holdout = hold_out(frame)
+    data = report.provenance(frame, described, synthetic=synthetic)
+    yield Ground(development, holdout, candidates, development.features, data, artifact.versions())
+
+
+@contextmanager
+def spark(
+    place: str | None,
+    rows: int | None,
+    seed: int,
+    candidates: Sequence[Candidate],
+    *,
+    workers: int | None = None,
+    master: str | None = None,
+) -> Iterator[Ground]:
+    """The table in Spark, for as long as the block lasts.
+
+    Of its rows come here: numbers, targets and probabilities, and of `HOLDOUT_ROWS` of the hold-out, drawn stratified,
+    the features as well.
+
+    Args:
+        place: of the table, as for `source.files`; None for the synthetic sample.
+        rows: how many to use, drawn stratified; all when None.
+        seed: of the sample, and of every split.
+        candidates: of XGBoost.
+        workers: that fit a booster together; as many as Spark can run when None.
+        master: as for `session`.
+
+    Raises:
+        UsageError: Spark cannot fit a candidate, or cannot run so many workers, or PySpark or Java is missing.
+        DataError: naming the file and what of it cannot be used.
+        JobError: Spark failed.
+    """
+    from tabserve.spark import estimator, labelled, session  # noqa: PLC0415  only where PySpark is
+
+    estimator.check(candidates)
+    problem = replace(PROBLEM, seed=seed)
+    with (
+        table_file(place, rows, seed) as file,
+        session.session(master) as running,
+        labelled.labelled(running, file, problem, parts := estimator.workers(running, workers)) as table,
+    ):
+        kept = subset(table.frame, rows or len(table.frame))
+        development, holdout = hold_out(kept)
+        opened = table.opened(subset(holdout, HOLDOUT_ROWS))
+        data = report.provenance(kept, source(place, kept, len(table.frame)), synthetic=place is None)
+        data |= {"sha256": table.checksum(kept.features), "engine": f"Spark, {parts} workers"}
+        fitting = [estimator.distributed(candidate, table) for candidate in candidates]
+        versions = artifact.versions() | {"pyspark": running.version}
+        yield Ground(development, opened, fitting, opened.features, data, versions)

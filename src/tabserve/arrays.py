@@ -1,0 +1,60 @@
+"""The bytes of a file of plain arrays, as `numpy.savez` writes it, in; its arrays out.
+
+numpy's own reader evaluates what stands above the values, and makes room for whatever shape is claimed there.
+"""
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_BYTES = 1 << 30
+"""How large a file may be once it is unpacked."""
+
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How its members may be; Python unpacks the other kinds in memory without bounds."""
+
+DAMAGED = (OSError, KeyError, EOFError, OverflowError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""What comes up beside a ValueError while a file is read that holds something else."""
+
+HEADER = re.compile(
+    rb"\x93NUMPY\x01\0..\{'descr': '([<>|]\w+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
+    re.DOTALL,
+)
+"""What stands above the values: version 1.0 of https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html."""
+
+
+def unpacked(file: bytes, kinds: Mapping[str, tuple[type, int]]) -> dict[str, NDArray[Any]]:
+    """The arrays of these names, each of its type and number of dimensions.
+
+    Raises:
+        ValueError: one is missing or of another kind, or the file is damaged or unpacks to more than `MAX_BYTES`.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(file)) as archive:
+            _check(archive.infolist())
+            return {name: _array(name, archive.read(f"{name}.npy"), *kind) for name, kind in kinds.items()}
+    except DAMAGED as error:
+        raise ValueError(str(error)) from error
+
+
+def _check(members: list[zipfile.ZipInfo]) -> None:
+    if (size := sum(member.file_size for member in members)) > MAX_BYTES:
+        raise ValueError(f"it unpacks to {size} bytes")
+    if any(member.compress_type not in PACKED for member in members):
+        raise ValueError("it is packed otherwise than by deflate")
+
+
+def _array(name: str, member: bytes, kind: type, dimensions: int) -> NDArray[Any]:
+    if not (header := HEADER.match(member)):
+        raise ValueError(f"its {name} are not as numpy writes them")
+    found, shape = header[1].decode(), [int(length) for length in re.findall(rb"\d+", header[3])]
+    if found != np.dtype(kind).str or len(shape) != dimensions:
+        raise ValueError(f"its {name} are {found:.9} of {len(shape)} dimensions")
+    values = np.frombuffer(member, kind, offset=header.end())
+    return values.reshape(shape, order="F" if header[2] == b"True" else "C")

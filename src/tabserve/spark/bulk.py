@@ -1,0 +1,96 @@
+"""Rows of any number in, a folder of labels and probabilities out: as `tabserve.bulk`, on Spark."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial, reduce
+from pathlib import Path
+from typing import NamedTuple
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from tabserve import artifact
+from tabserve.columns import Columns
+from tabserve.errors import DataError, UsageError
+from tabserve.frame import to_score
+from tabserve.spark import job
+from tabserve.spark.place import check_apart, check_output, literal, written
+from tabserve.spark.session import session
+from tabserve.spark.source import Source
+from tabserve.spark.worker import Scorer, keep, packed, stop
+
+Read = Callable[[SparkSession, Columns], Source]
+
+
+class Scored(NamedTuple):
+    """How many rows have an answer, and how many were rejected."""
+
+    rows: int
+    rejected: int
+
+
+def score_table(
+    folder: Path,
+    read: Read,
+    out: str,
+    rejects: str | None = None,
+    *,
+    overwrite: bool = False,
+    master: str | None = None,
+) -> Scored:
+    """Score every row and write id, label and probability as parquet; shows progress.
+
+    Args:
+        folder: of the model, which answers with its own threshold.
+        read: `source.files` or `source.table` of a place or a name.
+        out: a folder; on this machine it appears whole or not at all.
+        rejects: a folder for a csv of file, id and reason of each bad row; None where a bad row ends the job.
+        overwrite: whether earlier outputs are replaced.
+        master: see `session`.
+
+    Raises:
+        ArtifactError: the model folder is not whole.
+        UsageError: the model's rows have no ids; or there is no Java.
+        DataError: a row cannot be used, or an output cannot be written.
+        JobError: Spark failed.
+    """
+    problem = artifact.load(folder).problem
+    if not problem.id:
+        raise UsageError(f"{folder} is of rows without ids, which Spark keeps no order of; leave out --engine spark.")
+    outputs = [out, *([rejects] if rejects else [])]
+    for place in outputs:
+        check_output(place, overwrite=overwrite)
+        check_apart(place, [other for other in outputs if other is not place])
+    with ExitStack() as opened:  # the scores appear last, and after the session has ended
+        fresh = [opened.enter_context(written(place)) for place in outputs]
+        spark = opened.enter_context(session(master))
+        source = job.run(spark, "headers", partial(read, spark, to_score(problem)))
+        for place in outputs:
+            check_apart(place, source.files)
+        scorer = Scorer(packed(folder), problem.id, source.read, keep if rejects else stop)
+        mode = "overwrite" if overwrite else "error"
+        return job.run(spark, "scoring", partial(_score, spark, source.frames, scorer, fresh, mode))
+
+
+def _score(
+    spark: SparkSession, frames: Sequence[DataFrame], scorer: Scorer, outputs: Sequence[str], mode: str
+) -> Scored:
+    scores, *rejects = outputs
+    found = reduce(DataFrame.unionAll, (frame.mapInArrow(scorer, _schema(scorer.name)) for frame in frames))
+    if rejects:
+        found = found.persist(StorageLevel.DISK_ONLY)  # few bytes a row; they would be scored twice otherwise
+    found.where("reason is null").drop("file", "reason").write.mode(mode).parquet(scores)
+    bad = found.where("reason is not null").select("file", scorer.name, "reason")
+    for place in rejects:
+        bad.write.mode(mode).option("header", value=True).option("escape", '"').csv(place)
+    counted = Scored(spark.read.parquet(literal(scores)).count(), bad.count() if rejects else 0)
+    if not any(counted):
+        raise DataError("There is a header and no row; a table needs at least one row below its header.")
+    return counted
+
+
+def _schema(name: str) -> StructType:
+    """The columns that a worker gives."""
+    names = {name: "string", "label": "byte", "probability": "float", "file": "string", "reason": "string"}
+    return reduce(lambda schema, name: schema.add(name, names[name]), names, StructType())

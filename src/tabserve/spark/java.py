@@ -1,0 +1,84 @@
+"""Java, which Spark runs in: found, of a version that Spark takes, and started where nobody has to read its log."""
+
+import atexit
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from py4j.java_gateway import JavaGateway
+from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkRuntimeError
+from pyspark.java_gateway import launch_gateway
+
+from tabserve.errors import JobError, UsageError
+
+OLDEST = 17
+"""What PySpark 4 asks for (https://spark.apache.org/docs/latest/#downloading)."""
+
+ADVICE = f"install Java {OLDEST} (Debian: openjdk-17-jre-headless), or name its folder by JAVA_HOME."
+
+
+@cache
+def log() -> Path:
+    """The file that Java's output goes to; it goes with this process, unless `logged` was asked for."""
+    handle, name = tempfile.mkstemp(prefix="tabserve-spark-", suffix=".log")
+    os.close(handle)
+    atexit.register(_remove_log)
+    return Path(name)
+
+
+def logged() -> str:
+    """The end of a sentence that says where to read more, once this process has ended."""
+    if submitted():
+        return "Spark's log says more."
+    atexit.unregister(_remove_log)
+    return f"{log()} says more."
+
+
+def submitted() -> bool:
+    """Whether `spark-submit` started this process, and Java before it."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _remove_log() -> None:
+    log().unlink(missing_ok=True)
+
+
+def check() -> None:
+    """Refuse to go on without a Java that Spark starts on.
+
+    Raises:
+        UsageError: there is none, or it is too old.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which(str(Path(home, "bin", "java")) if home else "java")
+    if java is None:
+        raise UsageError(f"Spark needs Java, and there is none {f'in {home}' if home else 'on the PATH'}; {ADVICE}")
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr or "nothing"  # noqa: S603
+    found = re.search(r'.*version "(\d+).*', said)
+    if not found or int(found[1]) < OLDEST:
+        version = found[0] if found else said.splitlines()[0]
+        raise UsageError(f"Spark needs Java {OLDEST} or newer, and {java} says {version}; {ADVICE}")
+
+
+def started(conf: SparkConf) -> JavaGateway | None:
+    """A way to a Java of our own, which ends with this process; None where `spark-submit` or an earlier call has one.
+
+    It gets a group of its own, so that Ctrl-C does not reach what it starts before this process has ended the job.
+
+    Raises:
+        UsageError: there is none.
+        JobError: it ended before Spark was up.
+    """
+    if submitted() or SparkContext._gateway:  # noqa: SLF001  there is no other word for it
+        return None
+    check()
+    with log().open("ab") as output:
+        try:
+            return launch_gateway(conf, {"stdout": output, "stderr": output, "start_new_session": True})
+        except PySparkRuntimeError as error:
+            raise JobError(f"Spark's Java ended before it was up; {logged()}") from error

@@ -1,0 +1,154 @@
+"""What rows are read from: files or a table, their columns checked before anything else is done."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
+
+from tabserve.blocks import BadRow, header
+from tabserve.columns import Columns, check_names, typed
+from tabserve.errors import DataError
+from tabserve.spark.job import FAILED, reason
+from tabserve.spark.pieces import CellsReader, CsvReader, Piece
+from tabserve.spark.place import existing, literal, plain
+from tabserve.table import located
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
+AT_A_TIME = 8
+"""Files that are looked into side by side."""
+
+PLACE = "_metadata.file_path"
+
+Found = TypeVar("Found")
+
+
+class Source(NamedTuple):
+    """Rows in Spark, and what makes pieces of them in a worker.
+
+    Attributes:
+        frames: one for each schema that files have.
+        read: takes the batches of a frame.
+        files: that are read; none of a table.
+    """
+
+    frames: Sequence[DataFrame]
+    read: Callable[[Iterator[pa.RecordBatch]], Iterator[Piece]]
+    files: Sequence[str]
+
+
+def files(place: str, spark: SparkSession, columns: Columns) -> Source:
+    """A file, or all files in and below a folder; csv, csv.gz or parquet.
+
+    Args:
+        place: a path, or an address that Spark knows, with Spark's patterns such as `*`.
+        spark: reads them.
+        columns: what to read; the others that may be there. Each file has its own order of them.
+
+    Raises:
+        DataError: naming the file that cannot be read, or lacks a column.
+    """
+    found = _listed(spark, place)
+    kinds = {_suffix(file) == ".parquet" for file in found}
+    if len(kinds) > 1:
+        raise DataError(f"{place} holds both csv and parquet; name a folder of one kind.")
+    return (_parquet if kinds == {True} else _csv)(spark, found, columns)
+
+
+def table(name: str, spark: SparkSession, columns: Columns) -> Source:
+    """A table or view by its name, such as `database.table`.
+
+    Raises:
+        DataError: there is none, or it lacks a column.
+    """
+    try:
+        frame = spark.table(name)
+    except FAILED as error:
+        raise DataError(f"Spark knows no table {name!r}; name one of its catalog, as database.table.") from error
+    where = f"table {name}"
+    check_names(where, frame.columns, columns)
+    return Source([_checked(frame, F.lit(where), where, columns)], _cells(columns), [])
+
+
+def _listed(spark: SparkSession, place: str) -> list[str]:
+    """Every file with rows; Spark passes over those whose names begin with `_` or a dot."""
+    found = _readable(place, lambda: _files(spark).text(existing(place)).inputFiles())
+    if not found:
+        raise DataError(f"{place} holds no files; expected csv or parquet.")
+    return sorted(map(plain, found))
+
+
+def _suffix(file: str) -> str:
+    known = [suffix for suffix in SUFFIXES if file.lower().endswith(suffix)]
+    if not known:
+        raise DataError(f"{file} is none of {', '.join(SUFFIXES)}, which Spark reads; unpack it, or move it elsewhere.")
+    return known[0]
+
+
+def _csv(spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:
+    headers = dict(zip(found, _each(found, lambda file: _header(spark, file)), strict=True))
+    for file, names in headers.items():
+        check_names(file, names, columns)
+    frame = _files(spark).text([*map(literal, found)])
+    frame = frame.select(F.col("value").cast("binary"), PLACE, "_metadata.file_block_start")
+    return Source([frame], CsvReader(headers), found)
+
+
+def _header(spark: SparkSession, file: str) -> list[str]:
+    lines = spark.read.text(literal(file)).where("_metadata.file_block_start = 0 and value != ''")
+    first = _readable(file, lines.select(F.col("value").cast("binary")).first)
+    if first is None:
+        raise DataError(f"{file} is empty; expected a header and rows below it.")
+    try:
+        return header(bytes(first[0]) + b"\n")[0]
+    except BadRow as error:
+        raise located(file, error) from error
+
+
+def _parquet(spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:
+    """Files of one schema together: Spark would read all of them by the schema of one."""
+    same = defaultdict(list)
+    schemas = _each(found, lambda file: _readable(file, lambda: spark.read.parquet(literal(file)).schema))
+    for file, schema in zip(found, schemas, strict=True):
+        check_names(file, schema.names, columns)
+        same[schema.json()].append((file, schema))
+    frames = []
+    for members in same.values():
+        (first, schema), names = members[0], [literal(file) for file, _ in members]
+        frames.append(_checked(_files(spark).schema(schema).parquet(*names), F.col(PLACE), first, columns))
+    return Source(frames, _cells(columns), found)
+
+
+def _cells(columns: Columns) -> CellsReader:
+    return CellsReader(columns.schema().names)
+
+
+def _checked(frame: DataFrame, place: Column, where: str, columns: Columns) -> DataFrame:
+    """The place of each row and the columns wanted, whose types were seen to be of use."""
+    schema = columns.schema()
+    wanted = [F.col(f"`{name.replace('`', '``')}`") for name in schema.names]
+    found = _readable(where, frame.select(*wanted).limit(0).toArrow)
+    typed(where, pa.RecordBatch.from_pylist([], found.schema), schema)
+    numbered = [cell.alias(str(number)) for number, cell in enumerate(wanted)]  # Spark takes a dot in a name for more
+    return frame.select(place.alias("place"), *numbered)
+
+
+def _files(spark: SparkSession) -> DataFrameReader:
+    """Reads every file below a folder, and takes no column from a folder's name."""
+    return spark.read.option("recursiveFileLookup", "true")
+
+
+def _each(found: Sequence[str], look: Callable[[str], Found]) -> list[Found]:
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        return [*threads.map(look, found)]
+
+
+def _readable(place: str, look: Callable[[], Found]) -> Found:
+    try:
+        return look()
+    except FAILED as error:
+        raise DataError(f"{place} cannot be read as a table: {reason(error)}.") from error

@@ -1,0 +1,86 @@
+"""A Spark session: what it needs is said in one sentence, what runs already is used, and what fails is told."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from tabserve.errors import DataError, JobError, UsageError
+from tabserve.spark import java, job
+from tabserve.spark.session import session
+
+
+def test_a_running_session_is_used_and_its_settings_stay(spark: SparkSession) -> None:
+    """Names of columns are told apart by case in ours alone, and it goes on afterwards."""
+    spark.conf.set("spark.sql.caseSensitive", "false")
+    with session() as own:
+        assert own.sparkContext is spark.sparkContext
+        assert own.conf.get("spark.sql.caseSensitive") == "true"
+    assert spark.conf.get("spark.sql.caseSensitive") == "false"
+    assert spark.range(3).count() == 3
+
+
+def test_the_driver_is_on_the_loopback_address(spark: SparkSession) -> None:
+    """Nobody else can reach it, and it serves no page."""
+    conf = spark.sparkContext.getConf()
+    assert (conf.get("spark.driver.bindAddress"), conf.get("spark.driver.host")) == ("127.0.0.1", "127.0.0.1")
+    assert spark.sparkContext.uiWebUrl is None
+
+
+def test_what_a_job_gives_is_given(spark: SparkSession) -> None:
+    """Whatever it is."""
+    assert job.run(spark, "counting", spark.range(1_000).count) == 1_000
+
+
+def test_a_workers_own_error_comes_back_as_it_was_raised(spark: SparkSession) -> None:
+    """Of the same class, with the same sentence and nothing of Spark's."""
+
+    def refuse(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield batch
+            raise DataError("rows.csv, ID_code 'a': expected a number, found 'b'.")
+
+    with pytest.raises(DataError) as found:
+        job.run(spark, "refusing", spark.range(3).mapInArrow(refuse, "id long").count)
+    assert str(found.value) == "rows.csv, ID_code 'a': expected a number, found 'b'."
+
+
+def test_a_defect_is_one_sentence_and_a_log(spark: SparkSession) -> None:
+    """It names the file that says more."""
+
+    def fail(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from (batch[1 // 0 :] for batch in batches)
+
+    with pytest.raises(JobError, match=r"^Spark failed: ZeroDivisionError: .*; \S+\.log says more\.$") as found:
+        job.run(spark, "failing", spark.range(3).mapInArrow(fail, "id long").count)
+    assert "\n" not in str(found.value)
+    assert "ZeroDivisionError" in java.log().read_text()
+
+
+def test_no_java_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It says what to install."""
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match=r"needs Java, and there is none on the PATH; install Java 17"):
+        java.check()
+
+
+def test_a_java_home_without_java_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It names the folder."""
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match=rf"there is none in {tmp_path}; install Java 17"):
+        java.check()
+
+
+def test_an_old_java_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It names the one that was found."""
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    old = tmp_path / "java"
+    old.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    old.chmod(0o755)
+    with pytest.raises(UsageError, match=r"needs Java 17 or newer, and .*/java says openjdk version \"11"):
+        java.check()

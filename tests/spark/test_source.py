@@ -1,0 +1,171 @@
+"""Files and tables in Spark: every row of them once, and columns of no use refused before any row is read."""
+
+import gzip
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from tabserve.errors import DataError
+from tabserve.frame import stream, to_score
+from tabserve.problem import Problem
+from tabserve.spark import job
+from tabserve.spark.source import Source, files, table
+
+PROBLEM = Problem("small", ("a", "b.c"), id="ID_code")
+COLUMNS = to_score(PROBLEM)
+CSV = "ID_code,a,b.c\n"
+
+
+@pytest.fixture
+def own(spark: SparkSession) -> SparkSession:
+    """A session whose settings a test may change, with those that scoring has."""
+    session = spark.newSession()
+    session.conf.set("spark.sql.caseSensitive", "true")
+    return session
+
+
+def given(source: Source) -> list[tuple[str, str, float, float]]:
+    """File, id and features of each row that workers are given, sorted."""
+    schema = COLUMNS.schema()
+
+    def work(read: Callable[..., Any], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for piece in read(batches):
+            a, b, ids = piece.batch(schema).columns
+            yield pa.record_batch([pa.array([piece.place] * len(ids)), ids, a, b], ["place", "id", "a", "b"])
+
+    found: list[Any] = []
+    for frame in source.frames:
+        read = frame.mapInArrow(partial(work, source.read), "place string, id string, a double, b double")
+        found += job.run(frame.sparkSession, "reading", read.collect)
+    return sorted(map(tuple, found))
+
+
+def test_every_file_below_a_folder_is_read_by_its_own_header(own: SparkSession, tmp_path: Path) -> None:
+    """Whatever the file's name, packed or not, with a byte order mark, CRLF, and columns in another order."""
+    (tmp_path / "rows" / "target=1").mkdir(parents=True)
+    first, second, third = (tmp_path / "rows" / name for name in ("a b%20[1]#.csv", "two.csv.gz", "target=1/3.CSV"))
+    first.write_bytes(b"\xef\xbb\xbfID_code,a,b.c\r\nr1,1,2\r\n\r\nr2,3,4")
+    second.write_bytes(gzip.compress(b'b.c,"ID_code",target,a\n6,"r,3",0,5\n'))
+    third.write_text("a,b.c,ID_code\n7,8,r4\n")
+    (tmp_path / "rows" / "_SUCCESS").touch()
+    rows = [(first, "r1", 1, 2), (first, "r2", 3, 4), (second, "r,3", 5, 6), (third, "r4", 7, 8)]
+    assert given(files(str(tmp_path / "rows"), own, COLUMNS)) == sorted((str(path), *row) for path, *row in rows)
+    assert given(files(str(first), own, COLUMNS)) == [(str(path), *row) for path, *row in rows[:2]]
+
+
+def test_a_file_that_is_cut_into_many_blocks_has_every_row_once(own: SparkSession, tmp_path: Path) -> None:
+    """And one header."""
+    path = tmp_path / "rows.csv"
+    path.write_text(CSV + "".join(f"r{row},{row},{row / 7}\n" for row in range(3_000)))
+    own.conf.set("spark.sql.files.maxPartitionBytes", "9999")
+    own.conf.set("spark.sql.files.openCostInBytes", "0")
+    source = files(str(path), own, COLUMNS)
+    assert source.frames[0].rdd.getNumPartitions() > 5
+    expected = [
+        (str(path), name, *row)
+        for part in stream(path, PROBLEM)
+        for name, row in zip(part.ids, part.features, strict=True)
+    ]
+    found = [(place, name, a, pytest.approx(b)) for place, name, a, b in given(source)]
+    assert sorted(expected) == found
+
+
+def test_parquet_is_read_by_each_files_own_types(own: SparkSession, tmp_path: Path) -> None:
+    """Whole numbers in one, floats in another, text in a third; other columns that may be there are not looked at."""
+    cells: list[dict[str, list[Any]]] = [
+        {"ID_code": ["r1"], "a": [1], "b.c": [2.5]},
+        {"b.c": [4.5], "a": [3.5], "ID_code": [7], "target": [None]},
+        {"ID_code": ["r3"], "a": ["5"], "b.c": [6]},
+    ]
+    for number, columns in enumerate(cells):
+        pyarrow.parquet.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
+    found = [row[1:] for row in given(files(str(tmp_path), own, COLUMNS))]
+    assert found == [("r1", 1, 2.5), ("7", 3.5, 4.5), ("r3", 5, 6)]
+
+
+def test_a_table_is_read_by_its_name(own: SparkSession) -> None:
+    """Which stands where a file's would."""
+    own.createDataFrame([("r1", 1, 2.5)], ["ID_code", "a", "b.c"]).createOrReplaceTempView("customers")
+    assert given(table("customers", own, COLUMNS)) == [("table customers", "r1", 1, 2.5)]
+
+
+def written(folder: Path, **contents: bytes | str) -> Path:
+    """A folder of files; `_` in a name stands for a dot."""
+    for name, content in contents.items():
+        path = folder / name.replace("_", ".")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+ROW = CSV + "r1,1,2\n"
+
+REFUSED: dict[str, tuple[dict[str, bytes | str], str]] = {
+    "a column is missing": ({"x_csv": ROW, "y_csv": "ID_code,a\n"}, r"/y\.csv lacks 'b\.c'; expected 3 columns"),
+    "no id": ({"x_csv": "a,b.c\n1,2\n"}, r"/x\.csv lacks 'ID_code'; expected 3 columns"),
+    "other capitals": ({"x_csv": "ID_CODE,a,b.c\n"}, r"/x\.csv lacks 'ID_code'; did you mean 'ID_CODE'"),
+    "one column twice": ({"x_csv": "ID_code,a,a,b.c\n"}, r"/x\.csv has the column 'a' more than once"),
+    "one column more": ({"x_csv": "ID_code,a,b.c,d\n"}, r"/x\.csv has unexpected columns: 'd'"),
+    "other separators": ({"x_csv": "ID_code;a;b.c\n"}, r"/x\.csv has one column, named 'ID_code;a;b\.c'"),
+    "open quote": ({"x_csv": 'ID_code,"a,b.c\n'}, r"/x\.csv, header: expected its end"),
+    "empty": ({"x_csv": ""}, r"/x\.csv is empty; expected a header and rows below it"),
+    "blank": ({"x_csv": "\n\n"}, r"/x\.csv is empty; expected a header and rows below it"),
+    "no gz": ({"x_csv_gz": ROW}, r"/x\.csv\.gz cannot be read as a table: not a gzip file"),
+    "no parquet": ({"x_parquet": ROW}, r"/x\.parquet cannot be read as a table: .*is not a Parquet file"),
+    "zip": ({"x_zip": ROW}, r"/x\.zip is none of \.csv, \.csv\.gz, \.parquet, which Spark reads; unpack it"),
+    "both kinds": ({"x_csv": ROW, "y_parquet": "PAR1"}, r"holds both csv and parquet; name a folder of one kind"),
+    "no files": ({}, r"holds no files; expected csv or parquet"),
+}
+
+
+@pytest.mark.parametrize(("contents", "said"), REFUSED.values(), ids=REFUSED)
+def test_files_of_no_use_are_refused_by_name(
+    contents: dict[str, bytes | str], said: str, own: SparkSession, tmp_path: Path
+) -> None:
+    """In one sentence, before any row is read."""
+    with pytest.raises(DataError, match=said) as found:
+        job.run(own, "headers", partial(files, str(written(tmp_path, **contents)), own, COLUMNS))
+    assert "\n" not in str(found.value)
+
+
+def test_a_missing_file_is_refused(own: SparkSession, tmp_path: Path) -> None:
+    """By name."""
+    with pytest.raises(DataError, match=rf"^{tmp_path}/no\.csv cannot be read as a table: Path does not exist"):
+        files(f"{tmp_path}/no.csv", own, COLUMNS)
+
+
+def test_a_file_system_that_spark_does_not_know_is_refused(own: SparkSession) -> None:
+    """By address."""
+    with pytest.raises(DataError, match=r"^moon://sea/rows cannot be read as a table: No FileSystem for scheme"):
+        files("moon://sea/rows", own, COLUMNS)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "no.where", "bad name!"])
+def test_an_unknown_table_is_refused(name: str, own: SparkSession) -> None:
+    """By the name that was given."""
+    with pytest.raises(DataError, match=f"^Spark knows no table '{name}'; name one of its catalog"):
+        table(name, own, COLUMNS)
+
+
+def test_a_table_that_lacks_a_column_is_refused(own: SparkSession) -> None:
+    """As a file is."""
+    own.range(3).createOrReplaceTempView("numbers")
+    with pytest.raises(DataError, match=r"^table numbers has one column, named 'id'"):
+        table("numbers", own, COLUMNS)
+
+
+def lists(frame: DataFrame) -> DataFrame:
+    """The same with lists in a column of numbers."""
+    return frame.selectExpr("ID_code", "array(a) as a", "`b.c`")
+
+
+def test_a_column_of_no_numbers_is_refused_before_any_row_is_read(own: SparkSession, tmp_path: Path) -> None:
+    """By its type."""
+    lists(own.createDataFrame([("r1", 1, 2.5)], ["ID_code", "a", "b.c"])).write.parquet(f"{tmp_path}/rows")
+    with pytest.raises(DataError, match=r"\.parquet, column 'a': expected numbers, found list<"):
+        files(f"{tmp_path}/rows", own, COLUMNS)

@@ -1,0 +1,292 @@
+"""Scoring on Spark: the answers of one machine to the bit, whole or not at all, whatever is lost on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark import TaskContext
+from pyspark.sql import SparkSession
+
+from tabserve import artifact
+from tabserve.bulk import score_file
+from tabserve.errors import DataError, JobError, UsageError
+from tabserve.frame import Frame
+from tabserve.spark import bulk
+from tabserve.spark.bulk import Scored, score_table
+from tabserve.spark.source import files, table
+from tabserve.spark.worker import Scorer, model, packed
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "score.py"
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+Score = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def score(script: Score) -> Score:
+    """Run scripts/score.py on Spark, in the session of all tests."""
+    return partial(script, SCRIPT, "--engine", "spark")
+
+
+@pytest.fixture(scope="module")
+def frame(sample_frame: Frame) -> pd.DataFrame:
+    """Rows to score, some of them with numbers of many digits."""
+    features = pd.DataFrame(sample_frame.features.astype(np.float64) / 3, columns=[*sample_frame.problem.features])
+    return pd.concat([pd.Series(sample_frame.ids, name="ID_code"), features], axis=1).head(1_000)
+
+
+@pytest.fixture(scope="module")
+def rows(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as two files in a folder, one of them packed, with their columns in different orders."""
+    folder = tmp_path_factory.mktemp("rows")
+    frame[:600].to_csv(folder / "a.csv", index=False)
+    frame[600:].iloc[:, ::-1].to_csv(folder / "b.csv.gz", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(frame: pd.DataFrame, model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """What the scorer of one machine writes."""
+    folder = tmp_path_factory.mktemp("expected")
+    frame.to_csv(folder / "rows.csv", index=False)
+    score_file(artifact.load(model_folder), folder / "rows.csv", folder / "scores.csv")
+    return pd.read_csv(folder / "scores.csv", dtype={"label": "int8", "probability": "float32"})
+
+
+def broken(folder: Path, frame: pd.DataFrame) -> Path:
+    """A csv whose second and third row are bad."""
+    few = frame.head(5).astype({"var_7": object})
+    few.loc[1, "var_7"], few.loc[2, "var_9"] = "seven", np.inf
+    few.to_csv(folder / "broken.csv", index=False)
+    return folder / "broken.csv"
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """The scores in a folder, in the order of one machine's."""
+    found = pd.read_parquet(folder)
+    return found.sort_values("ID_code", key=lambda ids: ids.str.split("_").str[-1].astype(int), ignore_index=True)
+
+
+def test_files_get_the_answers_of_one_machine_to_the_bit(
+    model_folder: Path, rows: Path, expected: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Every row once, with the types of the answers."""
+    out = tmp_path / "scores"
+    assert score_table(model_folder, partial(files, str(rows)), str(out)) == Scored(1_000, 0)
+    pd.testing.assert_frame_equal(read(out), expected, check_exact=True)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_parquet_and_a_table_get_the_answers_of_one_machine_to_the_bit(
+    dtype: str, spark: SparkSession, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Whatever the width of their floats."""
+    cells = frame.head(200).astype(dict.fromkeys(frame.columns[1:], dtype))
+    cells.to_parquet(tmp_path / "rows.parquet")
+    score_file(artifact.load(model_folder), tmp_path / "rows.parquet", tmp_path / "scores.csv")
+    expected = pd.read_csv(tmp_path / "scores.csv", dtype={"label": "int8", "probability": "float32"})
+    spark.read.parquet(f"{tmp_path}/rows.parquet").createOrReplaceGlobalTempView("customers")
+    for place, source in enumerate(
+        (partial(files, f"{tmp_path}/rows.parquet"), partial(table, "global_temp.customers"))
+    ):
+        assert score_table(model_folder, source, f"{tmp_path}/{place}") == Scored(200, 0)
+        pd.testing.assert_frame_equal(read(tmp_path / str(place)), expected, check_exact=True)
+
+
+def test_a_worker_loads_the_model_once(spark: SparkSession, model_folder: Path) -> None:
+    """For all the tasks that it is given."""
+    files = packed(model_folder)
+
+    def load(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            model(files)
+            found = [batch.column(0)[:1], pa.array([os.getpid()]), pa.array([model.cache_info().misses])]
+            yield pa.record_batch(found, ["id", "process", "loads"])
+
+    found = spark.range(0, 8, 1, 8).mapInArrow(load, "id long, process long, loads long").toPandas()
+    assert len(found) == 8
+    assert found.groupby("process")["loads"].nunique().max() == 1
+
+
+def test_a_lost_worker_is_survived(
+    monkeypatch: pytest.MonkeyPatch, model_folder: Path, rows: Path, expected: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Each task's first worker is killed after it gave some rows; every row is written once all the same."""
+
+    def mortal(*arguments: object) -> Scorer:
+        scorer = Scorer(*arguments)  # type: ignore[arg-type]
+
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            context = TaskContext.get()
+            assert context is not None
+            for scored in scorer(batches):
+                yield scored
+                if context.attemptNumber() == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        work.name = scorer.name  # type: ignore[attr-defined]
+        return work  # type: ignore[return-value]
+
+    monkeypatch.setattr(bulk, "Scorer", mortal)
+    assert score_table(model_folder, partial(files, str(rows)), f"{tmp_path}/scores") == Scored(1_000, 0)
+    pd.testing.assert_frame_equal(read(tmp_path / "scores"), expected, check_exact=True)
+
+
+def test_a_bad_row_ends_the_job_and_leaves_nothing(
+    score: Score, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """In one sentence that names file, id and column."""
+    path = broken(tmp_path, frame)
+    ended = score("--model", model_folder, "--data", path, "--out", tmp_path / "scores")
+    said = f"{path}, ID_code {frame['ID_code'][1]!r}, column 'var_7': expected a number, found 'seven'.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (DataError.exit_code, "", said)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bad_rows_go_to_a_folder_where_one_is_named(
+    score: Score, model_folder: Path, frame: pd.DataFrame, expected: pd.DataFrame, tmp_path: Path
+) -> None:
+    """With file, id and reason; the others get their answers."""
+    path, out, rejects = broken(tmp_path, frame), tmp_path / "scores", tmp_path / "rejects"
+    ended = score("--model", model_folder, "--data", path, "--out", out, "--rejects", rejects)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"Scored 3 rows into {out}. 2 bad rows are told of in {rejects}.\n"
+    pd.testing.assert_frame_equal(read(out), expected.take([0, 3, 4]).reset_index(drop=True), check_exact=True)
+    told = pd.concat([pd.read_csv(each) for each in rejects.glob("part-*.csv")])
+    ids, infinite = list(frame["ID_code"][1:3]), "found inf, which is no finite 32-bit float"
+    assert told.to_numpy().tolist() == [
+        [str(path), ids[0], "column 'var_7': expected a number, found 'seven'"],
+        [str(path), ids[1], f"column 'var_9': expected a number, {infinite}"],
+    ]
+
+
+def test_a_header_alone_is_refused(model_folder: Path, frame: pd.DataFrame, tmp_path: Path) -> None:
+    """Nothing was scored, and nothing is written."""
+    frame.head(0).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(DataError, match="a table needs at least one row below its header"):
+        score_table(model_folder, partial(files, f"{tmp_path}/rows.csv"), f"{tmp_path}/scores")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+@pytest.mark.parametrize("which", ["out", "rejects"])
+def test_an_output_that_exists_is_refused_before_any_work(
+    which: str, monkeypatch: pytest.MonkeyPatch, score: Score, model_folder: Path, tmp_path: Path
+) -> None:
+    """It stays as it is."""
+    monkeypatch.setattr(bulk, "session", None)  # whoever asked for one would fail
+    (tmp_path / which).mkdir()
+    (tmp_path / which / "mine").touch()
+    options = ("--out", tmp_path / "out", "--rejects", tmp_path / "rejects")
+    for overwrite, said in (((), "exists; name another place"), (("--overwrite",), "something other than an earlier")):
+        ended = score("--model", model_folder, "--data", "rows.csv", *options, *overwrite)
+        assert ended.returncode == DataError.exit_code
+        assert ended.stderr.startswith(f"{tmp_path / which} ")
+        assert said in ended.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == [which, "mine"]
+
+
+def test_an_earlier_output_is_replaced_where_that_is_asked_for(
+    score: Score, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """By the new one alone."""
+    out = tmp_path / "scores"
+    for count in (2, 5):
+        frame.head(count).to_parquet(tmp_path / "rows.parquet")
+        ended = score("--model", model_folder, "--data", tmp_path / "rows.parquet", "--out", out, "--overwrite")
+        assert ended.returncode == 0, ended.stderr
+        assert len(read(out)) == count
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.parquet", "scores"]
+
+
+@pytest.mark.parametrize(("out", "rejects"), [("a", "a"), ("a", "a/bad"), ("a/good", "a"), ("a", "b/../a/bad")])
+def test_outputs_in_each_other_are_refused(out: str, rejects: str, model_folder: Path, tmp_path: Path) -> None:
+    """One would replace the other."""
+    with pytest.raises(DataError, match="holds what is read or written besides; name another place"):
+        score_table(model_folder, partial(files, "rows.csv"), f"{tmp_path}/{out}", f"{tmp_path}/{rejects}")
+
+
+def test_rows_are_never_replaced_by_their_scores(
+    spark: SparkSession, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Though Spark wrote both."""
+    spark.createDataFrame(frame.head(2)).write.parquet(f"{tmp_path}/rows")
+    held = sorted((tmp_path / "rows").iterdir())
+    with pytest.raises(DataError, match="rows holds what is read or written besides"):
+        score_table(model_folder, partial(files, f"{tmp_path}/rows"), f"{tmp_path}/rows", overwrite=True)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == held
+
+
+def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_folder: Path) -> None:
+    """Spark keeps no order in which they could be numbered."""
+    loaded = artifact.load(model_folder)
+    nameless = replace(loaded, problem=replace(loaded.problem, id=None))
+    monkeypatch.setattr(artifact, "load", lambda _folder: nameless)
+    with pytest.raises(UsageError, match="is of rows without ids, which Spark keeps no order of"):
+        score_table(model_folder, partial(files, "rows.csv"), "scores")
+
+
+def begun(rows: Path, model_folder: Path, out: Path) -> "subprocess.Popen[str]":
+    """The command in a process of its own."""
+    words = [sys.executable, SCRIPT, "--engine", "spark", "--master", "local[2,4]", "--model", model_folder]
+    words += ["--data", rows, "--out", out]
+    return subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_command_is_quiet(model_folder: Path, rows: Path, tmp_path: Path) -> None:
+    """One sentence, nothing of Spark's, and no progress bar where nobody watches."""
+    with begun(rows, model_folder, tmp_path / "scores") as child:
+        said = child.communicate(timeout=240)
+    assert (child.returncode, *said) == (0, f"Scored 1,000 rows into {tmp_path / 'scores'}.\n", "")
+
+
+@pytest.fixture
+def working(model_folder: Path, rows: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """The command in a process of its own, whose job has begun to write."""
+    header, body = (rows / "a.csv").read_text().split("\n", 1)
+    (tmp_path / "rows.csv").write_text(f"{header}\n{body * 40}")
+    with begun(tmp_path / "rows.csv", model_folder, tmp_path / "below" / "scores") as child:
+        deadline = time.monotonic() + 200
+        while not [*tmp_path.glob("below/.scores-*/fresh/_temporary")]:
+            assert time.monotonic() < deadline, "The job did not begin to write within 200 s."
+            assert child.poll() is None, child.communicate()
+            time.sleep(0.02)
+        yield child
+        child.kill()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_an_interrupted_job_leaves_nothing(
+    number: int, code: int, said: str, working: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    """Not a file of what was written by then, nor a process that goes on writing."""
+    working.send_signal(number)
+    told = working.communicate(timeout=60)
+    assert (working.returncode, *told) == (code, "", f"{said}; nothing was left behind.\n")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["below", "rows.csv"]
+
+
+def test_a_java_that_dies_is_one_sentence_and_leaves_nothing(working: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    """As where the system has no memory left for it."""
+    (java,) = Path(f"/proc/{working.pid}/task/{working.pid}/children").read_text().split()
+    os.kill(int(java), signal.SIGKILL)
+    told = working.communicate(timeout=60)
+    assert (working.returncode, told[0]) == (JobError.exit_code, "")
+    assert told[1].startswith("Spark failed: ")
+    assert told[1].count("\n") == 1
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["below", "rows.csv"]
