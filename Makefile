@@ -18,7 +18,7 @@ FOLDER := $(if $(CASE),cases/$(CASE)/)
 NOTEBOOK := $(FOLDER)$(if $(CASE),treinamento,ml_code).ipynb
 
 # The options of `run` and `train`; `run` is a short version on fewer rows and candidates.
-OUT ?= build/$(if $(CASE),$(CASE),model)
+OUT ?= $(if $(CASE),$(or $(MODEL_PATH),build/$(CASE)),build/model)
 RUN_CANDIDATES ?= $(if $(CASE),linear-svm-words-and-parts$(COMMA)majority,xgboost-stumps$(COMMA)logistic-regression$(COMMA)dummy)
 COMMA := ,
 TRAIN_OPTIONS = --out "$(OUT)" $(if $(DATA),--data "$(DATA)") $(if $(ROWS),--rows $(ROWS)) \

@@ -90,7 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     url = f"http://localhost:{os.environ.get('PORT') or '5000'}"
     parser.add_argument("--url", type=option.word, default=url, help="of the API (default: %(default)s, or PORT's)")
     parser.add_argument(
-        "--data", metavar="FILE", default=os.environ.get("TEST_PRODUCTS_PATH"), help="(default: TEST_PRODUCTS_PATH)"
+        "--data",
+        metavar="FILE",
+        default=os.environ.get("TEST_PRODUCTS_PATH") or Path(__file__).with_name("products.csv"),
+        help="(default: TEST_PRODUCTS_PATH, or 10 synthetic products)",
     )
     return parser
 

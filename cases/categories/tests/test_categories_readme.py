@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from cases.categories.tests.served import environ
 
 from categories.sample import products
@@ -85,6 +86,7 @@ def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(tmp_path: Pa
         wait_until_ready(port, process, output)
         answer = shell(block("localhost:5000").replace("localhost:5000", f"127.0.0.1:{port}"))
         assert json.loads(answer) == json.loads(block('{"categories":'))
+        assert len(shell(f"PORT={port} {block('scripts/request.py')}").splitlines()) == 10
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(timeout=60) in {0, -signal.SIGINT, 2}, output.read_text()  # make's own way with Ctrl-C
         with pytest.raises(ConnectionRefusedError):
@@ -109,17 +111,41 @@ def test_what_stops_make_run_is_said_and_nothing_is_served(
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("word", ["train", "run"])
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ("CASE=categories", "build/categories"),
+        ("CASE=categories MODEL_PATH=build/mine", "build/mine"),
+        ("CASE=categories MODEL_PATH=build/mine OUT=build/other", "build/other"),
+        ("MODEL_PATH=build/mine", "build/model"),
+    ],
+)
+def test_make_writes_the_folder_that_model_path_names(word: str, variables: str, folder: str) -> None:
+    """Of this case alone, whose API loads it; OUT goes before it."""
+    assert f'--out "{folder}"' in shell(f"export {variables}; make -n -o .venv/.ready {word}")
+
+
+def test_every_published_port_is_changed_by_a_variable_of_the_page() -> None:
+    """And is the service's own where the variable is not set."""
+    compose = yaml.safe_load((ROOT / "cases/categories/deploy/compose.yaml").read_text(encoding="utf-8"))
+    ports = [port for service in compose["services"].values() for port in service["ports"]]
+    found = [re.fullmatch(r"\$\{(\w+):-(\d+)\}:\2", port) for port in ports]
+    assert len(found) == 3
+    assert all(match and f"`{match[1]}`" in PAGE for match in found)
+
+
 def test_a_real_table_is_trained_on_and_served_as_the_page_says(tmp_path: Path) -> None:
-    """By its variables, with a synthetic table of the challenge's columns in the place of what is fetched."""
+    """By its variables alone, with a synthetic table of the challenge's columns in the place of what is fetched."""
     table, model = tmp_path / "products.csv", tmp_path / "model"
     products(4_000, seed=3).to_csv(table, index=False)
     fetch, train, serve = block("fetch_data.py").splitlines()
     assert fetch.startswith(".venv/bin/python cases/categories/scripts/fetch_data.py --out data/products.csv")
-    small = f" -o .venv/.ready OUT={model} CANDIDATES=linear-svm-words,majority"
+    small = " -o .venv/.ready CANDIDATES=linear-svm-words,majority"
     places = {"data/products.csv": str(table), "build/metrics.json": str(tmp_path / "metrics.json")}
     for written, place in places.items():
         train = train.replace(written, place)
-    shell(train + small)
+    shell(f"MODEL_PATH={model} {train}{small}")
     assert "Bebê" in (tmp_path / "metrics.json").read_text(encoding="utf-8")
     assert serve == "MODEL_PATH=build/categories .venv/bin/python cases/categories/api.py"
     shell(serve.replace("build/categories", str(model)) + " --help")

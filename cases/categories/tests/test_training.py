@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,25 @@ def test_the_notebook_is_stored_executed_in_portuguese_and_whole() -> None:
     assert not [output for output in outputs if output.output_type == "error"]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == text.count("figures.")
     assert "/work" not in NOTEBOOK.read_text()
+
+
+def test_the_notebook_says_what_the_committed_card_says() -> None:
+    """Of the winner by folds, by other splits, and on the hold-out: the same command made both."""
+    metrics = text_artifact.load(CASE / "deploy/model").metrics
+    spread = [*metrics["splits"].values(), metrics["folds"][metrics["winner"]]]
+    over_folds = [f"{found['mean']:.4f} ± {found['sd']:.4f}" for each in spread for found in each.values()]
+    held_out = [f"<td>{value:.4f}</td>" for found in metrics["holdout"].values() for value in found.values()]
+    stored = NOTEBOOK.read_text(encoding="utf-8")
+    assert not [figure for figure in over_folds + held_out if figure not in stored]
+
+
+def test_the_notebook_has_one_word_for_each_thing_and_portuguese_numbers() -> None:
+    """The words are those of the root's README in Portuguese; numbers are those that cells print."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]  # half typed
+    text = " ".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert re.findall(r"\b(?:caderno|dobras?|somas de verificação|by (?:row|seller|product))\b", text) == []
+    printed = [output.text for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output]
+    assert re.findall(r"\d,\d{3}\b", "".join(printed)) == []
 
 
 def test_the_chosen_model_reaches_the_reference_on_real_titles(shared: Path) -> None:

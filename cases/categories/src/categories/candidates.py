@@ -15,6 +15,7 @@ from tabserve.text import word_grams
 from tabserve.text_classifier import TextClassifier
 
 NEIGHBOURS = 5
+"""Titles that vote; which ones of those equally near, numpy chooses by processor, and macro F1 moves by up to 0.001."""
 
 BOOSTED = 1_000
 """Words and pairs of them that are boosted, the most frequent: each is a column of its own."""

@@ -14,14 +14,25 @@ PLAIN, TOLD_APART = "#4878a8", "#c44e52"
 
 COLORS = ("#b0b0b0", PLAIN, TOLD_APART)
 
+MEASURES = {"accuracy": "acurácia", "macro_f1": "F1 macro"}
+
+SPLITS = {"by seller": "por vendedor", "by product": "por produto", "by row": "por linha"}
+
+
+def number(value: float, form: str = ",") -> str:
+    """A number as Portuguese writes it: a dot between thousands, a comma before decimals."""
+    return format(value, form).translate(str.maketrans(",.", ".,"))
+
 
 def categories(frame: Frame) -> Figure:
     """How many products each category has."""
     figure, axes = blank(6, 2.6)
     found = np.bincount(frame.target, minlength=len(frame.problem.labels))
     bars = axes.barh(frame.problem.labels[::-1], found[::-1], color=PLAIN)
-    axes.bar_label(bars, [f"{count:,} ({count / len(frame):.1%})" for count in found[::-1]], padding=3)
-    axes.set(xlabel="produtos", xlim=(0, 1.25 * found.max()))
+    shares = [f"{number(count)} ({number(100 * count / len(frame), '.1f')} %)" for count in found[::-1].tolist()]
+    axes.bar_label(bars, shares, padding=3)
+    axes.set(xlabel="produtos", xlim=(0, 1.3 * found.max()))
+    axes.xaxis.set_major_formatter(lambda value, _: number(value, ",.0f"))
     return figure
 
 
@@ -37,12 +48,12 @@ def products_of_sellers(frame: Frame) -> Figure:
 
 def candidates(metrics: Mapping[str, Any]) -> Figure:
     """Mean and standard deviation over folds of accuracy and macro F1, for every candidate."""
-    return _spread(metrics["folds"], {"accuracy": "acurácia", "macro_f1": "F1 macro"})
+    return _spread(metrics["folds"])
 
 
 def splits(metrics: Mapping[str, Any]) -> Figure:
     """The same of the chosen model, by what its folds keep apart."""
-    return _spread(metrics["splits"], {"accuracy": "acurácia", "macro_f1": "F1 macro"})
+    return _spread({SPLITS[name]: found for name, found in metrics["splits"].items()})
 
 
 def confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure:
@@ -50,7 +61,7 @@ def confusion(matrix: NDArray[np.int64], labels: Sequence[str]) -> Figure:
     figure, axes = blank(6.4, 4.6)
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.4)
     for row, column in np.ndindex(*matrix.shape):
-        axes.text(column, row, f"{matrix[row, column]:,}", ha="center", va="center")
+        axes.text(column, row, number(int(matrix[row, column])), ha="center", va="center")
     places = range(len(labels))
     axes.set(xlabel="prevista", ylabel="verdadeira", xticks=places, yticks=places, yticklabels=labels)
     axes.set_xticklabels(labels, rotation=30, ha="right")
@@ -67,20 +78,27 @@ def calibration(target: NDArray[np.int8], probability: NDArray[np.float64], bins
     axes.plot([0, 1], [0, 1], color=COLORS[0], linestyle=":", label="perfeita")
     axes.plot(said, right, "o-", color=PLAIN, label=f"{bins} grupos de igual tamanho")
     axes.set(xlabel="probabilidade da resposta", ylabel="respostas certas", xlim=(0.2, 1.02), ylim=(0.2, 1.02))
+    axes.xaxis.set_major_formatter(_tick)
+    axes.yaxis.set_major_formatter(_tick)
     axes.legend()
     return figure
 
 
-def _spread(found: Mapping[str, Any], measures: Mapping[str, str]) -> Figure:
+def _spread(found: Mapping[str, Any]) -> Figure:
     """One line for each thing measured over folds, the best by the last measure on top."""
-    *_, decisive = measures
+    *_, decisive = MEASURES
     names = sorted(found, key=lambda name: found[name][decisive]["mean"])
     figure, axes = blank(7, 0.9 + 0.34 * len(names))
-    for (measure, title), color in zip(measures.items(), COLORS[1:], strict=True):
+    for (measure, title), color in zip(MEASURES.items(), COLORS[1:], strict=True):
         means, spread = ([found[name][measure][key] for name in names] for key in ("mean", "sd"))
         axes.errorbar(means, names, xerr=spread, fmt="o", color=color, label=title, capsize=3)
     axes.grid(axis="x", alpha=0.3)
     axes.margins(y=0.6 / len(names))
-    axes.set(xlabel="média ± desvio padrão sobre as dobras")
+    axes.set(xlabel="média ± desvio padrão sobre os folds")
+    axes.xaxis.set_major_formatter(_tick)
     figure.legend(loc="outside upper center", ncols=2)
     return figure
+
+
+def _tick(value: float, _: float) -> str:
+    return number(value, ".2f")
