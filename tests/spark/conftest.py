@@ -27,7 +27,9 @@ def pytest_collect_file() -> None:
 @pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
     """Two workers on this machine, where a task may be tried four times."""
+    from tabserve.spark import java
     from tabserve.spark.session import session
 
     with session("local[2,4]", {"spark.sql.shuffle.partitions": "2"}) as started:
         yield started
+    java.log().unlink(missing_ok=True)  # a test that sees a job fail keeps it

@@ -15,9 +15,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from xgboost.spark import SparkXGBClassifier
 
 from tabserve.additive import AveragedStumps, step_functions, written
-from tabserve.errors import UsageError
+from tabserve.errors import JobError, UsageError
 from tabserve.selection import Candidate
-from tabserve.spark import job
+from tabserve.spark import java, job
 from tabserve.spark.labelled import FEATURES, TARGET, Labelled
 
 SPARKS_OWN = {"n_jobs", "objective", "enable_categorical"}
@@ -104,8 +104,8 @@ def workers(spark: SparkSession, wanted: int | None) -> int:
     Raises:
         UsageError: more are wanted than can run at a time, so that they would wait for each other for ever.
     """
-    java = spark.sparkContext._jsc.sc()  # noqa: SLF001  what Spark asks itself before a barrier stage
-    slots: int = java.maxNumConcurrentTasks(java.resourceProfileManager().resourceProfileFromId(0))
+    context = spark.sparkContext._jsc.sc()  # noqa: SLF001  what Spark asks itself before a barrier stage
+    slots: int = context.maxNumConcurrentTasks(context.resourceProfileManager().resourceProfileFromId(0))
     if wanted and wanted > slots:
         raise UsageError(
             f"{wanted} workers would fit a booster together, and Spark can run {slots} tasks at a time; ask for fewer"
@@ -131,11 +131,18 @@ def _booster(member: xgb.XGBClassifier, rows: DataFrame) -> xgb.Booster:
 
 
 def _survived(fit: Callable[[], Fitted]) -> Fitted:
-    """What a fit ends with when it is tried again after each loss of a worker, `ATTEMPTS` times in all."""
-    for left in reversed(range(ATTEMPTS)):
+    """What a fit ends with when it is tried again after each loss of a worker, `ATTEMPTS` times in all.
+
+    Raises:
+        JobError: a worker was lost each time.
+    """
+    for _ in range(ATTEMPTS):
         try:
             return fit()
         except Py4JJavaError as error:
-            if not left or LOST not in str(error):
+            if LOST not in str(error):
                 raise
-    raise AssertionError
+    raise JobError(
+        f"A worker was lost each of the {ATTEMPTS} times that a booster was fitted, as where memory is too small; give"
+        f" each more of it, or use more workers; {java.logged()}"
+    )

@@ -1,6 +1,7 @@
 """Java, which Spark runs in: found, of a version that Spark takes, and started where nobody has to read its log."""
 
 import atexit
+import logging
 import os
 import re
 import shutil
@@ -10,16 +11,22 @@ from functools import cache
 from pathlib import Path
 
 from py4j.java_gateway import JavaGateway
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
-from pyspark.errors import PySparkRuntimeError
+from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 
 from tabserve.errors import JobError, UsageError
+
+FAILED = (PySparkException, Py4JError, ConnectionError)
+"""What a failure of Spark's is raised as, or of its Java."""
 
 OLDEST = 17
 """What PySpark 4 asks for (https://spark.apache.org/docs/latest/#downloading)."""
 
 ADVICE = f"install Java {OLDEST} (Debian: openjdk-17-jre-headless), or name its folder by JAVA_HOME."
+
+logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs, with its traceback, what it raises as well
 
 
 @cache

@@ -6,19 +6,15 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from py4j.protocol import Py4JError
 from pyspark import SparkContext, inheritable_thread_target
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from tabserve import errors
 from tabserve.errors import DataError, JobError, TabserveError
 from tabserve.spark import java
+from tabserve.spark.java import FAILED
 from tabserve.spark.place import plain
-
-FAILED = (PySparkException, Py4JError, ConnectionError)
-"""What a failure of Spark's is raised as, or of its Java."""
 
 SECONDS = 0.2
 """Between two looks at how far the tasks are."""
@@ -91,7 +87,7 @@ def reason(error: Exception) -> str:
     """The last line of a worker's error, or the deepest cause of Spark's, or else its own first line."""
     _, kind, sentence = _raised(error)
     lines = [line for line in map(str.strip, str(error).splitlines()) if line and not JAVA.match(line)]
-    first = JARGON.sub("", next(iter(lines), type(error).__name__))
+    first = JARGON.sub("", next(iter(lines), "its Java answers no more"))
     said = f"{kind}: {sentence}" if kind else [first, *CAUSE.findall(str(error))][-1]
     return said.strip(" .")
 

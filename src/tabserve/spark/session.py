@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from tabserve.errors import JobError
 from tabserve.spark import java
+from tabserve.spark.java import FAILED
 
 LOCAL = "local[*,4]"
 """One worker for each core of this machine; what a lost worker was doing is tried again, up to four times in all."""
@@ -59,7 +60,8 @@ def session(master: str | None = None, settings: Mapping[str, str] | None = None
     try:
         yield SparkSession(context)
     finally:
-        context.stop()
+        with suppress(*FAILED):  # where Java is gone, there is nothing to stop
+            context.stop()
 
 
 def _context(master: str | None, settings: Mapping[str, str]) -> SparkContext:

@@ -12,7 +12,8 @@ from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
 from tabserve.blocks import BadRow, header
 from tabserve.columns import Columns, check_names, typed
 from tabserve.errors import DataError
-from tabserve.spark.job import FAILED, reason
+from tabserve.spark.java import FAILED
+from tabserve.spark.job import reason
 from tabserve.spark.pieces import CellsReader, CsvReader, Piece
 from tabserve.spark.place import existing, literal, plain
 from tabserve.table import located
