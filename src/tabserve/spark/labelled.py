@@ -21,6 +21,7 @@ from tabserve.frame import Frame, refuse_one_class, to_train
 from tabserve.problem import Problem
 from tabserve.scoring import probabilities
 from tabserve.spark import job
+from tabserve.spark.java import FAILED
 from tabserve.spark.pieces import Piece
 from tabserve.spark.source import files
 from tabserve.spark.worker import Rejected, sifted
@@ -100,7 +101,7 @@ def labelled(spark: SparkSession, place: str, problem: Problem, workers: int) ->
     try:
         yield _numbered(place, rows, problem)
     finally:
-        with suppress(*job.FAILED):  # where Java itself is gone, so are they
+        with suppress(*FAILED):  # where Java itself is gone, so are they
             rows.unpersist()
 
 
