@@ -78,4 +78,4 @@ class Bodies:
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_body_bytes:
-            raise TooLarge(f"The body is larger than {self._limits.max_body_bytes} bytes; send fewer rows at a time.")
+            raise TooLarge(f"The body is larger than {self._limits.max_body_bytes} bytes; send less at a time.")

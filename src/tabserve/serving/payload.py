@@ -46,7 +46,7 @@ def inflated(body: parser.Bytes, encoding: str, max_bytes: int) -> bytes:
     except zlib.error as error:
         raise InvalidRequest(f"The body cannot be unpacked as {encoding} ({error}); compress it again.") from error
     if len(plain) > max_bytes:
-        raise TooLarge(f"The body unpacks to more than {max_bytes} bytes; send fewer rows at a time.")
+        raise TooLarge(f"The body unpacks to more than {max_bytes} bytes; send less at a time.")
     if not inflater.eof or inflater.unused_data:
         raise InvalidRequest(f"The body is not one whole {encoding} stream; compress it again.")
     return plain
