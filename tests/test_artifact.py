@@ -20,7 +20,7 @@ import pytest
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from tabserve import artifact, cli, golden, manifest
+from tabserve import artifact, atomic, cli, golden, manifest
 from tabserve import folder as folders
 from tabserve.artifact import CARD, GOLDEN, MANIFEST, MODEL, Model, load, save
 from tabserve.errors import ArtifactError
@@ -223,7 +223,7 @@ def test_what_is_not_ours_is_left_alone(occupy: Callable[[Path], Path], said: st
     assert content(tmp_path) == before
 
 
-OURS = {artifact.__file__, folders.__file__, manifest.__file__}
+OURS = {artifact.__file__, atomic.__file__, folders.__file__, manifest.__file__}
 
 STEPS = {"mkdir", "save_model", "write_text", "read_bytes", "rename"}
 """What reads or changes files on the way to a saved folder."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tabserve.atomic import whole
+from tabserve.atomic import whole, whole_folder
 from tabserve.errors import DataError
 
 
@@ -78,4 +78,34 @@ def test_a_place_below_a_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
         pytest.raises(DataError, match=r"cannot be written: .*nothing was changed"),
         whole(tmp_path / "file" / "out.csv"),
     ):
+        pytest.fail("the block must not start")
+
+
+def test_a_folder_appears_when_the_block_ends_well_and_replaces_what_was_there(tmp_path: Path) -> None:
+    """Whole, with nothing beside it; folders around it are made."""
+    place = tmp_path / "new" / "folder"
+    for name in ("first", "second"):
+        with whole_folder(place) as fresh:
+            fresh.mkdir()
+            (fresh / name).touch()
+        assert [path.name for path in place.iterdir()] == [name]
+    assert list(place.parent.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_folder_stays_as_it_was_when_the_block_ends_badly(error: type[BaseException], tmp_path: Path) -> None:
+    """And nothing is left beside it."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").touch()
+    with pytest.raises(error), whole_folder(tmp_path / "folder") as fresh:  # noqa: PT012 (the block is what is tested)
+        fresh.mkdir()
+        raise error
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "old"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    """It names the place."""
+    (tmp_path / "file").touch()
+    said = r"file/folder cannot be written: .*; nothing was changed there"
+    with pytest.raises(DataError, match=said), whole_folder(tmp_path / "file" / "folder"):
         pytest.fail("the block must not start")

@@ -26,7 +26,9 @@ OLDEST = 17
 
 ADVICE = f"install Java {OLDEST} (Debian: openjdk-17-jre-headless), or name its folder by JAVA_HOME."
 
-logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs, with its traceback, what it raises as well
+# Py4J logs what it raises as well, with its traceback, by its own loggers and by the root.
+logging.getLogger("py4j").setLevel(logging.CRITICAL)
+logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)
 
 
 @cache
