@@ -1,6 +1,5 @@
 """A Spark session: the one that is already there, or one of our own for as long as a `with` block lasts."""
 
-import logging
 import os
 import signal
 import sys
@@ -35,8 +34,6 @@ EXACT = {
     "spark.sql.files.ignoreMissingFiles": "false",
 }
 """A column has the name that it has, a time the text that it has elsewhere, and no row is lost in silence."""
-
-logging.getLogger().addFilter(lambda record: "KeyboardInterrupt" not in str(record.msg))  # py4j would log Ctrl-C
 
 
 @contextmanager
