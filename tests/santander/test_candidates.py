@@ -1,11 +1,14 @@
 """The candidates go from a constant to what this data wants; each learns, and is chosen by its name."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.base import ClassifierMixin, clone
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
-from santander.candidates import candidates, check_device, chosen
+from santander.candidates import WINNER, candidates, check_device, chosen
+from tabserve import artifact
 from tabserve.errors import UsageError
 from tabserve.frame import Frame
 from tabserve.selection import Candidate
@@ -60,6 +63,12 @@ def test_what_ends_as_a_booster_can_be_served() -> None:
     """And nothing else."""
     servable = [name for name, candidate in KNOWN.items() if candidate.servable]
     assert servable == [name for name in KNOWN if name.startswith("xgboost")]
+
+
+def test_the_winner_is_that_of_the_committed_model() -> None:
+    """Whose comparison found it."""
+    committed = artifact.load(Path(__file__).parents[2] / "deploy" / "model")
+    assert committed.metrics["winner"] == WINNER
 
 
 def test_the_chosen_stand_in_the_order_they_were_named() -> None:
