@@ -20,7 +20,7 @@ def whole(path: Path) -> Iterator[Path]:
         DataError: the file cannot be written there, or something that is no regular file would be replaced.
     """
     folder = path.absolute().parent
-    try:
+    with _writing(path):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise DataError(f"{path} is no regular file and would be replaced by one; name another place.")
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
@@ -39,9 +39,6 @@ def whole(path: Path) -> Iterator[Path]:
             with suppress(OSError):  # as soon as one of them holds something
                 for place in missing:
                     place.rmdir()
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{path} cannot be written: {reason}; nothing was changed there.") from error
 
 
 @contextmanager
@@ -53,15 +50,26 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         DataError: the folder cannot be written there.
     """
-    place = path.absolute()
+    with _writing(path), replaced(path.absolute()) as fresh:
+        yield fresh
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with beside(place, place.parent) as scratch:
-            yield (fresh := Path(scratch, "fresh"))
-            swap(fresh, place, Path(scratch, "replaced"))
+        yield
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path} cannot be written: {reason}; nothing was changed there.") from error
+
+
+@contextmanager
+def replaced(place: Path) -> Iterator[Path]:
+    """As `whole_folder`, with the system's own errors."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with beside(place, place.parent) as scratch:
+        yield (fresh := Path(scratch, "fresh"))
+        _swap(fresh, place, Path(scratch, "replaced"))
 
 
 def beside(place: Path, parent: Path) -> "tempfile.TemporaryDirectory[str]":
@@ -69,7 +77,7 @@ def beside(place: Path, parent: Path) -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=parent)
 
 
-def swap(fresh: Path, folder: Path, aside: Path) -> None:
+def _swap(fresh: Path, folder: Path, aside: Path) -> None:
     """Move `fresh` to `folder`; what was there goes aside, and comes back if the move is interrupted."""
     try:
         if folder.exists():

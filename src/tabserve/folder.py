@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
-from tabserve.atomic import beside, swap
+from tabserve.atomic import beside, replaced
 from tabserve.errors import ArtifactError
 from tabserve.manifest import Manifest, content
 
@@ -39,12 +39,9 @@ def placed(folder: Path, model: str, write: Callable[[Path], None], load: Callab
     check_place(folder, model)
     place = _followed(folder)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with beside(place, place.parent) as scratch:
-            fresh = Path(scratch, "fresh")
+        with replaced(place) as fresh:
             write(fresh)
             saved = load(fresh)
-            swap(fresh, place, Path(scratch, "replaced"))
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}; nothing was changed there.") from error
     except ArtifactError as error:

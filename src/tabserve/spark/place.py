@@ -17,7 +17,7 @@ OUTPUT = re.compile(r"_SUCCESS|\._SUCCESS\.crc|\.?part-.*")
 
 def plain(uri: str) -> str:
     """What people call a file that Spark names by a URI."""
-    return re.sub("^file:/+", "/", unquote(uri))
+    return _path(unquote(uri))
 
 
 def address(place: str) -> str:
@@ -85,5 +85,10 @@ def written(place: str) -> Iterator[str]:
 
 def local(place: str) -> Path | None:
     """The path of a place on this machine."""
-    found = re.sub("^file:/+", "/", address(place))
+    found = _path(address(place))
     return None if SCHEME.match(found) else Path(found)
+
+
+def _path(uri: str) -> str:
+    """Without the scheme of this machine's files."""
+    return re.sub("^file:/+", "/", uri)
