@@ -1,4 +1,4 @@
-"""What a process does with memory once its models are loaded."""
+"""What a process does with memory while it serves."""
 
 import ctypes
 import gc
@@ -13,17 +13,21 @@ ARENAS = 2
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # as malloc.h has them
 
 
-def settle() -> None:
-    """Leave what is loaded alone, so that collections need not walk through it; keep what a large request has used.
+def reuse() -> None:
+    """Keep what a large request has used for the next, in few arenas: those that threads have already stay.
 
     The kernel takes longer than the model to give memory. See mallopt(3); glibc would learn as much by itself from one
     larger piece.
     """
-    gc.unfreeze()  # also of the models before, if there were some
-    gc.collect()
-    gc.freeze()
     with suppress(AttributeError):  # another library
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, KEPT_BYTES // 2)
         mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         mallopt(M_ARENA_MAX, ARENAS)
+
+
+def settle() -> None:
+    """Leave what is loaded alone, so that collections need not walk through it."""
+    gc.unfreeze()  # also of the models before, if there were some
+    gc.collect()
+    gc.freeze()

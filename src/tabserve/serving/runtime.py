@@ -86,6 +86,7 @@ class FolderModel(MLModel, ABC):
         Raises:
             ArtifactError: the folder is not whole.
         """
+        memory.reuse()
         self._served = await asyncio.to_thread(self.served, model_folder(self.settings))
         self.signature = self._served.signature
         limits = Limits()

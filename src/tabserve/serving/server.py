@@ -26,6 +26,7 @@ from mlserver.rest.server import RESTServer
 from mlserver.utils import install_uvloop_event_loop
 
 from tabserve.errors import ServerError, UnknownModel
+from tabserve.serving import memory
 from tabserve.serving.app import complete
 from tabserve.serving.arrival import Arrivals
 from tabserve.serving.checks import check_model, check_model_settings, check_ports, read_limits
@@ -63,6 +64,7 @@ def serve(folder: Path, model: Path | None = None) -> None:
     """
     if model:
         os.environ["TABSERVE_MODEL"] = str(model.absolute())  # a link is followed at each load
+    memory.reuse()  # before there are threads
     configure_logger()
     logging.getLogger("mlserver").addFilter(_is_worth_saying)
     ours = logging.getLogger("tabserve")
