@@ -8,7 +8,7 @@ KEPT_BYTES = 64 * 2**20
 """Of freed memory, that the process keeps: twice the largest piece that glibc takes from what it keeps."""
 
 ARENAS = 2
-"""Of the memory allocator: one for each thread, as glibc would have it, kept 60 MB more in ten minutes of load."""
+"""Of the memory allocator: one for each thread, as glibc would have it, kept 40 MiB more after ten minutes of load."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # as malloc.h has them
 
