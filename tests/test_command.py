@@ -1,9 +1,11 @@
 """Every command ends with an exit code that means something, and a mistake with one sentence instead of a traceback."""
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +105,23 @@ def test_a_signal_is_held_until_the_block_has_ended() -> None:
 
     assert exit_code(hold) == 143
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == earlier
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")]
+)
+def test_a_signal_that_c_hides_ends_the_command_all_the_same(
+    number: signal.Signals, code: int, word: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Python ignores what is raised where a library calls it back, as XGBoost does while it takes the rows in."""
+    called_back = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(number))
+
+    def work() -> None:
+        called_back()
+        time.sleep(60)
+
+    assert exit_code(work) == code
+    assert capfd.readouterr().err == f"{word}; nothing was left behind.\n"
 
 
 def test_an_ignored_ctrl_c_stays_ignored() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
+from threading import Timer
 from types import FrameType, TracebackType
 from typing import NoReturn
 
@@ -20,6 +21,9 @@ INTERRUPTED, TERMINATED = 130, 143
 
 LEFT = "{}; nothing was left behind."
 
+AGAIN_SECONDS = 0.1
+"""After which a signal that Python has ignored is sent again."""
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; whoever cleans up after Ctrl-C does so after this as well."""
@@ -27,7 +31,7 @@ class Terminated(KeyboardInterrupt):
 
 def run(command: Callable[[], None]) -> NoReturn:
     """Run a command and leave the process with 0, the error's own exit code, or 130 or 143 after Ctrl-C or SIGTERM."""
-    sys.excepthook, sys.unraisablehook = HOOKS
+    sys.excepthook, sys.unraisablehook = HOOKS[0], _repeated
     _prepare_output()
     earlier = signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -125,6 +129,17 @@ def _ignored(report: "sys.UnraisableHookArgs") -> None:
     """Python ignores Ctrl-C where it cleans up behind an import."""
     _leave_if_interrupted(report.exc_type)
     HOOKS[1](report)
+
+
+def _repeated(report: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again that Python has ignored, as it does where a library in C calls Python."""
+    if issubclass(report.exc_type, KeyboardInterrupt):
+        number = signal.SIGTERM if issubclass(report.exc_type, Terminated) else signal.SIGINT
+        again = Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
+        again.daemon = True  # no use once the command has ended
+        again.start()
+    else:
+        HOOKS[1](report)
 
 
 HOOKS = sys.excepthook, sys.unraisablehook
