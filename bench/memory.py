@@ -1,6 +1,8 @@
 """What a server's process holds, read from Linux' /proc."""
 
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from bench.messages import FORMATS, connected
@@ -34,6 +36,24 @@ def descriptors(process: int) -> int:
 def threads(process: int) -> int:
     """Threads that run or wait."""
     return len(list(Path(f"/proc/{process}/task").iterdir()))
+
+
+def by_program(process: int) -> Counter[str]:
+    """Bytes of a process and of those below it, by the names of their programs; what they share is counted once."""
+    found: Counter[str] = Counter()
+    for each in _family(process):
+        with suppress(OSError):  # it has ended meanwhile
+            shared = Path(f"/proc/{each}/smaps_rollup").read_text().split("\nPss:")[1].split()[0]
+            found[Path(f"/proc/{each}/comm").read_text().strip()] += int(shared) * 1024
+    return found
+
+
+def _family(process: int) -> Iterator[int]:
+    yield process
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in children.read_text().split():
+                yield from _family(int(child))
 
 
 def per_connection(server: Server) -> float:

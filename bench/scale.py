@@ -1,17 +1,20 @@
-"""How scoring grows with the rows of a csv: on one machine, and on Spark with as many local workers as it has cores."""
+"""How scoring and training grow with the rows of a csv: on one machine, and on Spark with a local worker a core."""
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from bench import memory
 from bench.tables import written
 from tabserve import option
 from tabserve.errors import UsageError
@@ -20,14 +23,35 @@ ROOT = Path(__file__).parents[1]
 
 SPARK = ROOT / ".venv-spark" / "bin" / "python"
 
-ENGINES = {
-    "one machine": [sys.executable, "scripts/score.py"],
-    "Spark, local": [str(SPARK), "scripts/score.py", "--engine", "spark", "--master", f"local[{os.cpu_count()},4]"],
+WORK = {
+    "scoring": ["scripts/score.py"],
+    "training": ["scripts/train.py", "--candidates", "xgboost-averaged-stumps"],  # the winner of the comparison
 }
+
+ENGINES = {
+    "one machine": (sys.executable, []),
+    "Spark, local": (str(SPARK), ["--engine", "spark", "--master", f"local[{os.cpu_count()},4]"]),
+}
+
+LOOK_SECONDS = 0.2
+"""Between two looks at the memory of a command."""
+
+
+class Run(NamedTuple):
+    """One run of a command, from its start to its end.
+
+    Attributes:
+        seconds: that it took.
+        peaks: MiB that its processes held at most, added up by the name of their program.
+    """
+
+    seconds: float
+    peaks: Counter[str]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
+    parser.add_argument("--work", choices=WORK, default="scoring", help="what is done (default: %(default)s)")
     parser.add_argument(
         "--rows",
         type=option.count,
@@ -39,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Score each table by each engine in turn, `--repeats` times, and print the medians.
+    """Work on each table by each engine in turn, `--repeats` times, and print the median runs.
 
     Raises:
         UsageError: there is no environment for Spark.
@@ -47,28 +71,42 @@ def run(arguments: argparse.Namespace) -> None:
     if not SPARK.exists():
         raise UsageError(f"There is no {SPARK.relative_to(ROOT)}; `make setup-spark` makes it.")
     turns = [(rows, name) for rows in arguments.rows for name in ENGINES for _ in range(arguments.repeats)]
-    seconds: dict[tuple[int, str], list[float]] = {turn: [] for turn in turns}
+    runs: dict[tuple[int, str], list[Run]] = {turn: [] for turn in turns}
     with tempfile.TemporaryDirectory() as scratch:
         tables = {rows: written(rows, Path(scratch, f"{rows}.csv")) for rows in arguments.rows}
         for rows, name in tqdm(turns, disable=None):
-            seconds[rows, name].append(scored(ENGINES[name], tables[rows], Path(scratch, f"scores-{time.time_ns()}")))
-    print(table({turn: statistics.median(found) for turn, found in seconds.items()}))
+            python, options = ENGINES[name]
+            files = ["--data", str(tables[rows]), "--out", str(Path(scratch, f"out-{time.time_ns()}"))]
+            runs[rows, name].append(ran([python, *WORK[arguments.work], *options, *files]))
+    print(table({turn: sorted(found)[len(found) // 2] for turn, found in runs.items()}))
 
 
-def scored(engine: list[str], csv: Path, out: Path) -> float:
-    """Seconds of one run of the command, from its start to its end."""
-    begun = time.perf_counter()
-    subprocess.run([*engine, "--data", csv, "--out", out], cwd=ROOT, check=True, capture_output=True)  # noqa: S603
-    return time.perf_counter() - begun
+def ran(words: list[str]) -> Run:
+    """Run a command, and look at its memory meanwhile."""
+    begun, peaks = time.perf_counter(), Counter[str]()
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL) as process:  # noqa: S603
+        while process.poll() is None:
+            peaks |= memory.by_program(process.pid)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_SECONDS)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words)} failed; its reason stands above.")
+    return Run(time.perf_counter() - begun, peaks)
 
 
-def table(seconds: dict[tuple[int, str], float]) -> str:
-    """The medians, one line for each table and engine, and the straight line through those of each engine."""
-    lines = [f"{'rows':>10}  {'':<14}{'seconds':>9}{'rows/s':>10}"]
-    lines += [f"{rows:>10,}  {name:<14}{took:>9.1f}{rows / took:>10,.0f}" for (rows, name), took in seconds.items()]
-    for engine in dict.fromkeys(name for _, name in seconds):
-        sizes, took = zip(*((rows, found) for (rows, name), found in seconds.items() if name == engine), strict=True)
+def table(runs: dict[tuple[int, str], Run]) -> str:
+    """The runs, one line for each table and engine, and the straight lines through those of each engine."""
+    lines = [f"{'rows':>10}  {'':<14}{'seconds':>9}{'rows/s':>10}  peak, MiB"]
+    for (rows, name), (seconds, peaks) in runs.items():
+        programs = ", ".join(f"{program} {held / 2**20:,.0f}" for program, held in sorted(peaks.items()))
+        lines.append(f"{rows:>10,}  {name:<14}{seconds:>9.1f}{rows / seconds:>10,.0f}  {programs}")
+    for engine in dict.fromkeys(name for _, name in runs):
+        sizes, found = zip(*((rows, each) for (rows, name), each in runs.items() if name == engine), strict=True)
         if len(sizes) > 1:
-            slope, start = np.polyfit(sizes, took, 1)
-            lines.append(f"{engine}: {start:.1f} s to start and end, then {1 / slope:,.0f} rows/s")
+            slope, start = np.polyfit(sizes, [each.seconds for each in found], 1)
+            growth, _ = np.polyfit(sizes, [each.peaks["python"] for each in found], 1)
+            lines.append(
+                f"{engine}: {start:.1f} s to start and end, then {1 / slope:,.0f} rows/s; {growth:,.0f} bytes of Python"
+                " for each further row"
+            )
     return "\n".join(lines)

@@ -133,18 +133,17 @@ def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.Mo
     assert float(batching[2]) > 0
 
 
-def test_scale_prints_a_line_for_every_size_and_engine(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("work", "rows"), [("scoring", ["50", "100"]), ("training", ["200", "400"])])
+def test_scale_prints_a_line_for_every_size_and_engine(
+    work: str, rows: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And what each engine takes beside the rows; here one machine stands for Spark as well."""
     here = scale.ENGINES["one machine"]
     monkeypatch.setattr(scale, "SPARK", Path(sys.executable))
     monkeypatch.setattr(scale, "ENGINES", {"one": here, "other": here})
-    lines = run("scale", "--rows", "50", "100", "--repeats", "1").splitlines()
-    assert [line.split()[:2] for line in lines[1:5]] == [
-        ["50", "one"],
-        ["50", "other"],
-        ["100", "one"],
-        ["100", "other"],
-    ]
+    lines = run("scale", "--work", work, "--rows", *rows, "--repeats", "1").splitlines()
+    assert [line.split()[:2] for line in lines[1:5]] == [[size, engine] for size in rows for engine in ("one", "other")]
+    assert all(float(line.rsplit("python ", 1)[1].replace(",", "")) > 10 for line in lines[1:5])
     assert [line.split(":")[0] for line in lines[5:]] == ["one", "other"]
 
 
