@@ -1,5 +1,6 @@
 """scripts/train.py --engine spark: the same stations end with the same kind of folder; a mistake is one sentence."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import urlopen
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
@@ -17,8 +20,14 @@ from pyspark.sql import SparkSession
 from santander.sample import sample
 from tabserve import artifact, evaluation
 from tabserve.artifact import Model
+from tabserve.process import running
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = ROOT / "scripts" / "train.py"
+
+SERVING = ROOT / ".venv" / "bin" / "python"
+"""Of the environment that serves, which `make setup` makes; it knows nothing of Spark."""
 
 CANDIDATE = ["--candidates", "xgboost-defaults-weighted"]
 
@@ -93,6 +102,23 @@ def test_figures_lie_within_the_intervals_of_one_machine(train: Run, tmp_path: P
     spark, local = trained(train, tmp_path, "--rows", 20_000)
     for name, interval in local.metrics["holdout"].items():
         assert interval["low"] <= spark.metrics["holdout"][name]["value"] <= interval["high"], name
+
+
+@pytest.mark.skipif(not SERVING.exists(), reason="no .venv beside .venv-spark: make setup")
+def test_a_model_of_spark_is_served_as_any_other(train: Run, tmp_path: Path) -> None:
+    """By the environment that serves, and with the model's own probabilities to the bit."""
+    folder, features = tmp_path / "model", sample(100, 5).features
+    ended = train("--rows", 2_000, *CANDIDATE, "--engine", "spark", "--out", folder)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    tensor = {"name": "rows", "shape": features.shape, "datatype": "FP32", "data": features.ravel().tolist()}
+    asked = json.dumps({"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}).encode()
+    with (
+        running(ROOT / "deploy", {"TABSERVE_MODEL": str(folder)}, (str(SERVING), "-m", "tabserve", "serve")) as server,
+        urlopen(f"{server.url}/v2/models/xgboost-model/infer", asked, timeout=60) as response,
+    ):
+        (answered,) = json.load(response)["outputs"]
+    positive = np.array(answered["data"], np.float32).reshape(-1, 2)[:, 1]
+    assert positive.tolist() == artifact.load(folder).score(features).probability.tolist()
 
 
 # What is refused before any work.
