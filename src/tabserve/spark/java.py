@@ -15,6 +15,7 @@ from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
+from pyspark.logger import PySparkLogger
 
 from tabserve.errors import JobError, UsageError
 
@@ -26,8 +27,10 @@ OLDEST = 17
 
 ADVICE = f"install Java {OLDEST} (Debian: openjdk-17-jre-headless), or name its folder by JAVA_HOME."
 
-# Py4J logs what it raises as well, with its traceback, by its own loggers and by the root.
+# Py4J logs what it raises as well, with its traceback, by its own loggers and by the root; so does PySpark.
 logging.getLogger("py4j").setLevel(logging.CRITICAL)
+for context in ("SQL", "DataFrame"):
+    PySparkLogger.getLogger(f"{context}QueryContextLogger").setLevel(logging.CRITICAL)
 logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)
 
 
