@@ -316,9 +316,9 @@ def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_fol
         score_table(model_folder, partial(files, "rows.csv"), "scores")
 
 
-def begun(rows: Path, model_folder: Path, out: Path) -> "subprocess.Popen[str]":
+def begun(rows: Path, model_folder: Path, out: Path, master: str = "local[2,4]") -> "subprocess.Popen[str]":
     """The command in a process of its own."""
-    words = [sys.executable, SCRIPT, "--engine", "spark", "--master", "local[2,4]", "--model", model_folder]
+    words = [sys.executable, SCRIPT, "--engine", "spark", "--master", master, "--model", model_folder]
     words += ["--data", rows, "--out", out]
     return subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -328,6 +328,30 @@ def test_the_command_is_quiet(model_folder: Path, rows: Path, tmp_path: Path) ->
     with begun(rows, model_folder, tmp_path / "scores") as child:
         said = child.communicate(timeout=240)
     assert (child.returncode, *said) == (0, f"Scored 1,000 rows into {tmp_path / 'scores'}.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("master", "said"),
+    [
+        (
+            "nonsense",
+            "Spark's Java ended before it was up: Master must either be yarn or start with spark, k8s, or local;",
+        ),
+        ("local[0]", "Spark does not start: Asked to run locally with 0 threads."),
+    ],
+)
+def test_a_master_that_cannot_be_is_one_sentence(
+    master: str, said: str, rows: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    """It says why, and nothing is left."""
+    with begun(rows, model_folder, tmp_path / "scores", master) as child:
+        told = child.communicate(timeout=120)
+    assert (child.returncode, told[0]) == (JobError.exit_code, "")
+    assert told[1].startswith(said)
+    assert told[1].count("\n") == 1
+    for log in re.findall(r"(\S+\.log) says more", told[1]):
+        Path(log).unlink()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
