@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -63,7 +64,7 @@ def session(master: str | None = None, settings: Mapping[str, str] | None = None
     except FAILED as error:  # outside of a job, or as no master answered, whereupon Spark ends
         raise job.told(error) from error
     finally:
-        with suppress(*FAILED):  # where Java is gone, there is nothing to stop
+        with suppress(*FAILED), warnings.catch_warnings(action="ignore"):  # where Java is gone, nothing is to be stopped
             context.stop()
 
 
