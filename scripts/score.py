@@ -10,7 +10,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from tabserve import artifact
+from tabserve import artifact, option
 from tabserve.bulk import score_file
 
 EPILOG = """examples:
@@ -68,18 +68,35 @@ def parsed() -> argparse.Namespace:
     rows = parser.add_mutually_exclusive_group(required=True)
     rows.add_argument(
         "--data",
+        type=option.place,
         metavar="FILE",
         help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip",
     )
-    rows.add_argument("--table", metavar="NAME", help="rows of a table that Spark knows by this name")
-    add("--out", required=True, metavar="FILE", help="csv to write, an earlier one is replaced; on Spark a folder")
+    rows.add_argument("--table", type=option.word, metavar="NAME", help="rows of a table that Spark knows by this name")
+    add(
+        "--out",
+        type=option.place,
+        required=True,
+        metavar="FILE",
+        help="csv to write, an earlier one is replaced; on Spark a folder",
+    )
     add(
         "--model", type=Path, default=Path("deploy/model"), metavar="FOLDER", help="model folder (default: %(default)s)"
     )
     add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
-    add("--rejects", metavar="FOLDER", help="Spark: a csv of bad rows; without it the first one ends the job")
+    add(
+        "--rejects",
+        type=option.place,
+        metavar="FOLDER",
+        help="Spark: a csv of bad rows; without it the first one ends the job",
+    )
     add("--overwrite", action="store_true", help="Spark: replace earlier outputs")
-    add("--master", metavar="URL", help="Spark: where to work (default: what spark-submit says, or all cores here)")
+    add(
+        "--master",
+        type=option.word,
+        metavar="URL",
+        help="Spark: where to work (default: what spark-submit says, or all cores here)",
+    )
     arguments = parser.parse_args()
     if arguments.engine == "local" and (named := [name for name in SPARKS if getattr(arguments, name)]):
         parser.error(f"--{named[0]} needs --engine spark")

@@ -96,6 +96,7 @@ def parsed() -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--data",
+        type=option.place,
         metavar="FILE",
         help="labelled .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip"
         " (default: sample)",
@@ -116,7 +117,12 @@ def parsed() -> argparse.Namespace:
         help="threads, or Spark's workers (default: one a core)",
     )
     add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
-    add("--master", metavar="URL", help="Spark: where to work (default: what spark-submit says, or all cores here)")
+    add(
+        "--master",
+        type=option.word,
+        metavar="URL",
+        help="Spark: where to work (default: what spark-submit says, or all cores here)",
+    )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.master and arguments.engine != "spark":

@@ -1,12 +1,16 @@
 """A file appears whole, or not at all."""
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tabserve.atomic import whole, whole_folder
 from tabserve.errors import DataError
+
+Make = Callable[[Path], AbstractContextManager[Path]]
 
 
 def test_a_block_that_ends_well_leaves_the_whole_file(tmp_path: Path) -> None:
@@ -54,10 +58,11 @@ def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "folder" / "out.csv").read_text() == "all of it"
 
 
-def test_a_folder_that_was_made_for_nothing_does_not_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [whole, whole_folder])
+def test_a_folder_that_was_made_for_nothing_does_not_stay(made: Make, tmp_path: Path) -> None:
     """A download that fails leaves no empty `data/` behind; a folder that was there before stays."""
     (tmp_path / "old").mkdir()
-    with pytest.raises(RuntimeError), whole(tmp_path / "old" / "new" / "folder" / "out.csv"):
+    with pytest.raises(RuntimeError), made(tmp_path / "old" / "new" / "folder" / "out"):
         raise RuntimeError
     assert [*tmp_path.rglob("*")] == [tmp_path / "old"]
 

@@ -203,6 +203,17 @@ def test_an_option_of_spark_is_refused_on_one_machine(option: list[str], score: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("engine", ["local", "spark"])
+@pytest.mark.parametrize("option", ["--table", "--data", "--out", "--rejects", "--master"])
+def test_an_empty_option_is_refused(option: str, engine: str, score: Score, tmp_path: Path) -> None:
+    """As of a variable that is not set; it would name the folder that we are in, or nothing."""
+    rows = () if option == "--table" else ("--data", ROWS)
+    ended = score("--engine", engine, *rows, "--out", tmp_path / "scores", option, "")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"argument {option}: expected" in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_is_a_good_page(score: Score) -> None:
     """It shows every option and the exit codes."""
     page = score("--help").stdout

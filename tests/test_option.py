@@ -15,6 +15,7 @@ TYPES: list[Callable[[str], object]] = [
     option.seed,
     option.seconds,
     option.minutes,
+    option.place,
     option.names,
 ]
 
@@ -31,6 +32,7 @@ TYPES: list[Callable[[str], object]] = [
         (option.seconds, "86400", 86_400.0),
         (option.minutes, "1440", 1_440.0),
         (option.word, "modèle 模型", "modèle 模型"),
+        (option.place, " ", " "),
         (option.names, " one,two ,,one", ["one", "two"]),
     ],
 )

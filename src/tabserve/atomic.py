@@ -23,29 +23,26 @@ def whole(path: Path) -> Iterator[Path]:
     with _writing(path):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise DataError(f"{path} is no regular file and would be replaced by one; name another place.")
-        missing = [place for place in (folder, *folder.parents) if not place.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:50]}-", dir=folder)
-        temporary = Path(name)
-        try:
-            os.close(handle)
-            yield temporary
-            temporary.chmod(0o644)  # mkstemp's 0600 would keep other readers out
-            temporary.replace(path)
-        except DataError as error:
-            raise type(error)(str(error).replace(name, str(path))) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-            with suppress(OSError):  # as soon as one of them holds something
-                for place in missing:
-                    place.rmdir()
+        with _made(folder):
+            handle, name = tempfile.mkstemp(prefix=f".{path.name[:50]}-", dir=folder)
+            temporary = Path(name)
+            try:
+                os.close(handle)
+                yield temporary
+                temporary.chmod(0o644)  # mkstemp's 0600 would keep other readers out
+                temporary.replace(path)
+            except DataError as error:
+                raise type(error)(str(error).replace(name, str(path))) from error
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A place beside `path` for a folder, which becomes `path` when the block ends well and vanishes when it does not.
 
-    What is at `path` by then is replaced; the folder around it is made where there is none.
+    What is at `path` by then is replaced; the folder around it is made where there is none, and does not stay where the
+    new one does not.
 
     Raises:
         DataError: the folder cannot be written there.
@@ -64,10 +61,22 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder, and those above it, where there is none; in the end the empty ones of them go again."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for place in missing:
+            with suppress(OSError):  # it holds something
+                place.rmdir()
+
+
+@contextmanager
 def replaced(place: Path) -> Iterator[Path]:
     """As `whole_folder`, with the system's own errors."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with beside(place, place.parent) as scratch:
+    with _made(place.parent), beside(place, place.parent) as scratch:
         yield (fresh := Path(scratch, "fresh"))
         _swap(fresh, place, Path(scratch, "replaced"))
 

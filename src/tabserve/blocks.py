@@ -126,6 +126,8 @@ def _parse(
     convert: pyarrow.csv.ConvertOptions,
     on_bad_row: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
 ) -> pa.Table:
+    if block.startswith(codecs.BOM_UTF8):  # Arrow takes one away, and a file's own is gone by now
+        block = codecs.BOM_UTF8 + block
     read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
     split = pyarrow.csv.ParseOptions(
         newlines_in_values=True,

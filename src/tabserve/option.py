@@ -49,6 +49,13 @@ def word(text: str) -> str:
     return text
 
 
+def place(text: str) -> str:
+    """A path or an address; an empty one, as of a variable that is not set, would be the folder that we are in."""
+    if not text:
+        raise ArgumentTypeError("expected a path, not ''")
+    return text
+
+
 def names(text: str) -> list[str]:
     """Names between commas, at least one, each once."""
     found = [*dict.fromkeys(name.strip() for name in text.split(",") if name.strip())]

@@ -69,7 +69,7 @@ def batches(
     finished = (
         _parquet(path, columns, finish) if path.suffix.lower() == ".parquet" else _csv(path, columns, member, finish)
     )
-    with _reading(path):
+    with reading(path):
         try:
             for rows, converted in finished:
                 yield converted
@@ -88,7 +88,7 @@ def names(path: Path, member: str) -> list[str]:
     Raises:
         DataError: the file cannot be read.
     """
-    with _reading(path):
+    with reading(path):
         if path.suffix.lower() == ".parquet":
             return list(pyarrow.parquet.read_schema(path).names)
         with _opened(path, member) as file:
@@ -99,8 +99,12 @@ def names(path: Path, member: str) -> list[str]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Say of a file that cannot be read why."""
+def reading(path: Path | str) -> Iterator[None]:
+    """Say of a file that cannot be read why.
+
+    Raises:
+        DataError: naming it.
+    """
     try:
         yield
     except MemoryError:  # Arrow's is among what follows
@@ -195,7 +199,7 @@ def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
             yield cast("IO[bytes]", file)
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
+def _unreadable(path: Path | str, error: Exception) -> DataError:
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     reason = said.splitlines()[0]
     if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:

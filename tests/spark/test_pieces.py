@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tabserve.errors import DataError
 from tabserve.frame import rows, stream, to_score
 from tabserve.problem import Problem
-from tabserve.spark.pieces import CsvReader
+from tabserve.spark.pieces import Cells, CsvReader
 from tabserve.spark.worker import Rejected, sifted
 
 PROBLEM = Problem("small", ("a", "b"), id="ID_code")
@@ -68,6 +68,7 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "no id": (",1,2", "", "column 'ID_code': expected an id, found an empty cell"),
     "too short": ("x,1", "x", "expected 3 columns, found 2"),
     "too long": ("x,1,2,3", "x", "expected 3 columns, found 4"),
+    "a byte order mark": ("\ufeff", "\ufeff", "expected 3 columns, found 1"),
     "blanks": ("  ", "  ", "expected 3 columns, found 1"),
     "open quote": (
         '"x,1,2',
@@ -97,11 +98,35 @@ def test_a_bad_row_ends_a_job_by_a_sentence_of_file_id_and_column() -> None:
     assert str(bad.error("ID_code")) == "/x.csv, ID_code 'x', column 'b': expected a number, found 'two'."
 
 
+ILL = pa.array([b"r\xff"]).view(pa.string())
+"""A text that is no UTF-8, which parquet may hold all the same."""
+
+
+@pytest.mark.parametrize(
+    ("ids", "name"),
+    [(pa.array([0]), "0"), (pa.array([7.0]), "7"), (pa.array([None], pa.string()), ""), (ILL, "r\ufffd")],
+    ids=["whole", "float", "none", "ill"],
+)
+def test_an_id_of_any_type_is_told_as_one_machine_spells_it(ids: pa.Array, name: str) -> None:
+    """As far as it can be read."""
+    assert Cells("/x.parquet", pa.record_batch([ids], ["ID_code"])).named("ID_code") == name
+
+
+@pytest.mark.parametrize("column", NAMES)
+def test_a_text_that_is_no_utf_8_is_a_bad_row(column: str) -> None:
+    """In an id, or where a number should be."""
+    columns = {"ID_code": pa.array(["r1"]), "a": pa.array([1.0]), "b": pa.array([2.0])}
+    cells = Cells("/x.parquet", pa.record_batch(columns | {column: ILL}))
+    (found,) = sifted(cells, "ID_code", lambda part: rows(PROBLEM, part.batch(SCHEMA)))
+    assert isinstance(found, Rejected)
+    assert found.reason == "it is not UTF-8 text; save its texts as UTF-8"
+
+
 CELLS = st.one_of(
     st.floats().map(repr),
     st.integers(-(10**40), 10**40).map(str),
     st.sampled_from(
-        ["", " 1", "1 ", '"3"', '"a,b"', '"a""b"', '"', 'a"', "NaN", "1e400", "0x1", "+1", "1_0", "\t", "é"]
+        ["", " 1", "1 ", '"3"', '"a,b"', '"a""b"', '"', 'a"', "NaN", "1e400", "0x1", "+1", "1_0", "\t", "é", "\ufeff"]
     ),
     st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=3),
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from tabserve.errors import DataError, JobError, UsageError
@@ -73,6 +74,34 @@ def test_a_java_home_without_java_is_one_sentence(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(UsageError, match=rf"there is none in {tmp_path}; install Java 17"):
         java.check()
+
+
+@pytest.mark.parametrize("name", ["SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_API_MODE"])
+def test_spark_connect_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variable that asks for it."""
+    monkeypatch.setenv(name, "connect")
+    with pytest.raises(UsageError, match=f"^{name} asks for Spark Connect, by which this cannot work"), session():
+        pytest.fail("the block must not start")
+
+
+def test_a_spark_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It names the file that was looked for."""
+    monkeypatch.setattr(SparkContext, "_gateway", None)
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    with pytest.raises(
+        UsageError, match=rf"^Spark cannot be started: .*{tmp_path}/./bin/spark-submit'; unset SPARK_HOME"
+    ):
+        java.started(SparkConf(loadDefaults=False))
+
+
+def test_what_fails_outside_of_a_job_is_one_sentence(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where Java is gone between two jobs, or ended because no master answered."""
+    monkeypatch.setattr(SparkSession, "getActiveSession", lambda: None)
+    monkeypatch.setattr("tabserve.spark.session._context", lambda *_: spark.sparkContext)
+    monkeypatch.setattr(SparkContext, "stop", lambda _: None)
+    with pytest.raises(JobError, match=r"^Spark failed: .*; \S+\.log says more\.$") as found, session() as own:
+        own.sparkContext._jsc.nothing()
+    assert "\n" not in str(found.value)
 
 
 def test_an_old_java_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Files and tables in Spark: every row of them once, and columns of no use refused before any row is read."""
 
 import gzip
+import io
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from tabserve.spark.source import Source, files, table
 PROBLEM = Problem("small", ("a", "b.c"), id="ID_code")
 COLUMNS = to_score(PROBLEM)
 CSV = "ID_code,a,b.c\n"
+ROW = CSV + "r1,1,2\n"
 
 
 @pytest.fixture
@@ -76,6 +79,16 @@ def test_a_file_that_is_cut_into_many_blocks_has_every_row_once(own: SparkSessio
     assert sorted(expected) == found
 
 
+def test_a_file_is_read_once_whatever_links_lead_to_it(own: SparkSession, tmp_path: Path) -> None:
+    """Also where a link leads in a circle, and the file has as many names as one likes."""
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    (folder / "a.csv").write_text(ROW)
+    (folder / "circle").symlink_to(".")
+    (folder / "another.csv").symlink_to("a.csv")
+    assert given(files(str(folder), own, COLUMNS)) == [(str(folder / "a.csv"), "r1", 1, 2)]
+
+
 def test_parquet_is_read_by_each_files_own_types(own: SparkSession, tmp_path: Path) -> None:
     """Whole numbers in one, floats in another, text in a third; other columns that may be there are not looked at."""
     cells: list[dict[str, list[Any]]] = [
@@ -103,8 +116,6 @@ def written(folder: Path, **contents: bytes | str) -> Path:
     return folder
 
 
-ROW = CSV + "r1,1,2\n"
-
 REFUSED: dict[str, tuple[dict[str, bytes | str], str]] = {
     "a column is missing": ({"x_csv": ROW, "y_csv": "ID_code,a\n"}, r"/y\.csv lacks 'b\.c'; expected 3 columns"),
     "no id": ({"x_csv": "a,b.c\n1,2\n"}, r"/x\.csv lacks 'ID_code'; expected 3 columns"),
@@ -115,6 +126,7 @@ REFUSED: dict[str, tuple[dict[str, bytes | str], str]] = {
     "open quote": ({"x_csv": 'ID_code,"a,b.c\n'}, r"/x\.csv, header: expected its end"),
     "empty": ({"x_csv": ""}, r"/x\.csv is empty; expected a header and rows below it"),
     "blank": ({"x_csv": "\n\n"}, r"/x\.csv is empty; expected a header and rows below it"),
+    "not UTF-8": ({"x_csv": b"\xff" + ROW.encode()}, r"/x\.csv cannot be read as a table: it is not UTF-8"),
     "no gz": ({"x_csv_gz": ROW}, r"/x\.csv\.gz cannot be read as a table: not a gzip file"),
     "no parquet": ({"x_parquet": ROW}, r"/x\.parquet cannot be read as a table: .*is not a Parquet file"),
     "zip": ({"x_zip": ROW}, r"/x\.zip is none of \.csv, \.csv\.gz, \.parquet, which Spark reads; unpack it"),
@@ -150,6 +162,19 @@ def test_an_unknown_table_is_refused(name: str, own: SparkSession) -> None:
     """By the name that was given."""
     with pytest.raises(DataError, match=f"^Spark knows no table '{name}'; name one of its catalog"):
         table(name, own, COLUMNS)
+
+
+def test_a_view_that_is_broken_is_refused_and_nothing_is_logged(own: SparkSession) -> None:
+    """PySpark would log pages of its own."""
+    own.range(3).createOrReplaceGlobalTempView("below")
+    own.sql("create or replace global temp view above as select id from global_temp.below")
+    own.catalog.dropGlobalTempView("below")
+    told, logger = io.StringIO(), logging.getLogger("SQLQueryContextLogger")
+    logger.addHandler(handler := logging.StreamHandler(told))
+    with pytest.raises(DataError, match=r"^Spark knows no table 'global_temp\.above'"):
+        table("global_temp.above", own, COLUMNS)
+    logger.removeHandler(handler)
+    assert told.getvalue() == ""
 
 
 def test_a_table_that_lacks_a_column_is_refused(own: SparkSession) -> None:

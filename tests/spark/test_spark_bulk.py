@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,13 +19,13 @@ import pytest
 from pyspark import TaskContext
 from pyspark.sql import SparkSession
 
-from tabserve import artifact
+from tabserve import artifact, golden
 from tabserve.bulk import score_file
 from tabserve.errors import DataError, JobError, UsageError
 from tabserve.frame import Frame
 from tabserve.spark import bulk
 from tabserve.spark.bulk import Scored, score_table
-from tabserve.spark.source import files, table
+from tabserve.spark.source import Source, files, table
 from tabserve.spark.worker import Scorer, model, packed
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "score.py"
@@ -73,7 +74,7 @@ def broken(folder: Path, frame: pd.DataFrame) -> Path:
     return folder / "broken.csv"
 
 
-def read(folder: Path) -> pd.DataFrame:
+def scores_in(folder: Path) -> pd.DataFrame:
     """The scores in a folder, in the order of one machine's."""
     found = pd.read_parquet(folder)
     return found.sort_values("ID_code", key=lambda ids: ids.str.split("_").str[-1].astype(int), ignore_index=True)
@@ -85,7 +86,7 @@ def test_files_get_the_answers_of_one_machine_to_the_bit(
     """Every row once, with the types of the answers."""
     out = tmp_path / "scores"
     assert score_table(model_folder, partial(files, str(rows)), str(out)) == Scored(1_000, 0)
-    pd.testing.assert_frame_equal(read(out), expected, check_exact=True)
+    pd.testing.assert_frame_equal(scores_in(out), expected, check_exact=True)
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -103,7 +104,7 @@ def test_parquet_and_a_table_get_the_answers_of_one_machine_to_the_bit(
         (partial(files, f"{tmp_path}/rows.parquet"), partial(table, "global_temp.customers"))
     ):
         assert score_table(model_folder, source, f"{tmp_path}/{place}") == Scored(200, 0)
-        pd.testing.assert_frame_equal(read(tmp_path / str(place)), expected, check_exact=True)
+        pd.testing.assert_frame_equal(scores_in(tmp_path / str(place)), expected, check_exact=True)
 
 
 def test_a_worker_loads_the_model_once(spark: SparkSession, model_folder: Path) -> None:
@@ -142,7 +143,7 @@ def test_a_lost_worker_is_survived(
 
     monkeypatch.setattr(bulk, "Scorer", mortal)
     assert score_table(model_folder, partial(files, str(rows)), f"{tmp_path}/scores") == Scored(1_000, 0)
-    pd.testing.assert_frame_equal(read(tmp_path / "scores"), expected, check_exact=True)
+    pd.testing.assert_frame_equal(scores_in(tmp_path / "scores"), expected, check_exact=True)
 
 
 def test_a_bad_row_ends_the_job_and_leaves_nothing(
@@ -164,13 +165,52 @@ def test_bad_rows_go_to_a_folder_where_one_is_named(
     ended = score("--model", model_folder, "--data", path, "--out", out, "--rejects", rejects)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == f"Scored 3 rows into {out}. 2 bad rows are told of in {rejects}.\n"
-    pd.testing.assert_frame_equal(read(out), expected.take([0, 3, 4]).reset_index(drop=True), check_exact=True)
+    pd.testing.assert_frame_equal(scores_in(out), expected.take([0, 3, 4]).reset_index(drop=True), check_exact=True)
     told = pd.concat([pd.read_csv(each) for each in rejects.glob("part-*.csv")])
     ids, infinite = list(frame["ID_code"][1:3]), "found inf, which is no finite 32-bit float"
     assert told.to_numpy().tolist() == [
         [str(path), ids[0], "column 'var_7': expected a number, found 'seven'"],
         [str(path), ids[1], f"column 'var_9': expected a number, {infinite}"],
     ]
+
+
+def test_the_ids_of_bad_rows_can_be_read_again_as_they_are(
+    score: Score, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Whatever they hold."""
+    ids = [" left", "right ", "\t", 'a"b', "a,b", "a\nb", "#", "\\"]
+    frame.head(len(ids)).assign(ID_code=ids, var_3=np.inf).to_parquet(tmp_path / "rows.parquet")
+    words = ("--data", tmp_path / "rows.parquet", "--out", tmp_path / "scores", "--rejects", tmp_path / "rejects")
+    assert score("--model", model_folder, *words).returncode == 0
+    told = pd.concat([pd.read_csv(each, keep_default_na=False) for each in (tmp_path / "rejects").glob("part-*.csv")])
+    assert told["ID_code"].tolist() == ids
+
+
+def test_rows_that_came_in_the_place_of_others_are_read_anew(
+    model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """By the same session, which remembers none of the earlier ones."""
+    for count in (2, 5):
+        frame.head(count).to_csv(tmp_path / "rows.csv", index=False)
+        outputs = f"{tmp_path}/scores", f"{tmp_path}/rejects"
+        read = partial(files, f"{tmp_path}/rows.csv")
+        assert score_table(model_folder, read, *outputs, overwrite=True) == Scored(count, 0)
+
+
+@pytest.mark.parametrize("name", ["customer.id", "a`b", "file", "reason"])
+def test_the_column_of_ids_may_have_any_name(
+    name: str, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Also one that is used here besides."""
+    loaded = artifact.load(model_folder)
+    renamed = replace(loaded, problem=replace(loaded.problem, id=name))
+    artifact.save(tmp_path / "model", renamed, golden.drawn(frame.iloc[:, 1:].to_numpy(np.float32)), "# A card\n")
+    few = frame.head(3).rename(columns={"ID_code": name})
+    few.loc[1, "var_3"] = np.inf
+    few.to_csv(tmp_path / "rows.csv", index=False)
+    outputs = f"{tmp_path}/scores", f"{tmp_path}/rejects"
+    assert score_table(tmp_path / "model", partial(files, f"{tmp_path}/rows.csv"), *outputs) == Scored(2, 1)
+    assert sorted(pd.read_parquet(tmp_path / "scores")[name]) == [few[name][0], few[name][2]]
 
 
 def test_a_header_alone_is_refused(model_folder: Path, frame: pd.DataFrame, tmp_path: Path) -> None:
@@ -198,6 +238,33 @@ def test_an_output_that_exists_is_refused_before_any_work(
     assert [path.name for path in tmp_path.rglob("*")] == [which, "mine"]
 
 
+def test_what_came_to_the_place_of_an_output_meanwhile_stays(model_folder: Path, rows: Path, tmp_path: Path) -> None:
+    """And no other output is left beside it."""
+
+    def read(*arguments: object) -> Source:
+        (tmp_path / "scores").mkdir()
+        (tmp_path / "scores" / "mine").touch()
+        return files(str(rows), *arguments)  # type: ignore[arg-type]
+
+    with pytest.raises(DataError, match=f"^{tmp_path}/scores exists; name another place"):
+        score_table(model_folder, read, f"{tmp_path}/scores", f"{tmp_path}/rejects")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "scores"]
+
+
+def test_a_model_that_is_replaced_meanwhile_changes_no_answer(
+    model_folder: Path, rows: Path, expected: pd.DataFrame, tmp_path: Path
+) -> None:
+    """What was loaded first answers."""
+    shutil.copytree(model_folder, tmp_path / "model")
+
+    def read(*arguments: object) -> Source:
+        shutil.rmtree(tmp_path / "model")
+        return files(str(rows), *arguments)  # type: ignore[arg-type]
+
+    assert score_table(tmp_path / "model", read, f"{tmp_path}/scores") == Scored(1_000, 0)
+    pd.testing.assert_frame_equal(scores_in(tmp_path / "scores"), expected, check_exact=True)
+
+
 def test_an_earlier_output_is_replaced_where_that_is_asked_for(
     score: Score, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -207,7 +274,7 @@ def test_an_earlier_output_is_replaced_where_that_is_asked_for(
         frame.head(count).to_parquet(tmp_path / "rows.parquet")
         ended = score("--model", model_folder, "--data", tmp_path / "rows.parquet", "--out", out, "--overwrite")
         assert ended.returncode == 0, ended.stderr
-        assert len(read(out)) == count
+        assert len(scores_in(out)) == count
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.parquet", "scores"]
 
 
@@ -229,6 +296,17 @@ def test_rows_are_never_replaced_by_their_scores(
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == held
 
 
+def test_a_tables_files_are_never_replaced_by_their_scores(
+    spark: SparkSession, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Which are looked for, as only its name was given."""
+    spark.createDataFrame(frame.head(2)).write.parquet(f"{tmp_path}/rows")
+    spark.read.parquet(f"{tmp_path}/rows").createOrReplaceGlobalTempView("rows")
+    with pytest.raises(DataError, match="rows holds what is read or written besides"):
+        score_table(model_folder, partial(table, "global_temp.rows"), f"{tmp_path}/rows", overwrite=True)
+    assert sorted(pd.read_parquet(tmp_path / "rows").columns) == sorted(frame.columns)
+
+
 def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_folder: Path) -> None:
     """Spark keeps no order in which they could be numbered."""
     loaded = artifact.load(model_folder)
@@ -238,9 +316,9 @@ def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_fol
         score_table(model_folder, partial(files, "rows.csv"), "scores")
 
 
-def begun(rows: Path, model_folder: Path, out: Path) -> "subprocess.Popen[str]":
+def begun(rows: Path, model_folder: Path, out: Path, master: str = "local[2,4]") -> "subprocess.Popen[str]":
     """The command in a process of its own."""
-    words = [sys.executable, SCRIPT, "--engine", "spark", "--master", "local[2,4]", "--model", model_folder]
+    words = [sys.executable, SCRIPT, "--engine", "spark", "--master", master, "--model", model_folder]
     words += ["--data", rows, "--out", out]
     return subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -250,6 +328,30 @@ def test_the_command_is_quiet(model_folder: Path, rows: Path, tmp_path: Path) ->
     with begun(rows, model_folder, tmp_path / "scores") as child:
         said = child.communicate(timeout=240)
     assert (child.returncode, *said) == (0, f"Scored 1,000 rows into {tmp_path / 'scores'}.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("master", "said"),
+    [
+        (
+            "nonsense",
+            "Spark's Java ended before it was up: Master must either be yarn or start with spark, k8s, or local;",
+        ),
+        ("local[0]", "Spark does not start: Asked to run locally with 0 threads."),
+    ],
+)
+def test_a_master_that_cannot_be_is_one_sentence(
+    master: str, said: str, rows: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    """It says why, and nothing is left."""
+    with begun(rows, model_folder, tmp_path / "scores", master) as child:
+        told = child.communicate(timeout=120)
+    assert (child.returncode, told[0]) == (JobError.exit_code, "")
+    assert told[1].startswith(said)
+    assert told[1].count("\n") == 1
+    for log in re.findall(r"(\S+\.log) says more", told[1]):
+        Path(log).unlink()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
@@ -279,7 +381,7 @@ def test_an_interrupted_job_leaves_nothing(
     working.send_signal(number)
     told = working.communicate(timeout=60)
     assert (working.returncode, *told) == (code, "", f"{said}; nothing was left behind.\n")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["below", "rows.csv"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["rows.csv"]
 
 
 def test_a_java_that_dies_is_one_sentence_and_leaves_nothing(working: "subprocess.Popen[str]", tmp_path: Path) -> None:
@@ -291,4 +393,4 @@ def test_a_java_that_dies_is_one_sentence_and_leaves_nothing(working: "subproces
     sentence = re.fullmatch(r"Spark failed: .+; (\S+\.log) says more\.\n", told[1])
     assert sentence, told[1]
     Path(sentence[1]).unlink()
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["below", "rows.csv"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["rows.csv"]

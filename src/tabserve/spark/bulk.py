@@ -1,24 +1,31 @@
 """Rows of any number in, a folder of labels and probabilities out: as `tabserve.bulk`, on Spark."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial, reduce
 from pathlib import Path
 from typing import NamedTuple
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
 
 from tabserve import artifact
 from tabserve.columns import Columns
 from tabserve.errors import DataError, UsageError
 from tabserve.frame import to_score
 from tabserve.spark import job
+from tabserve.spark.java import FAILED
 from tabserve.spark.place import check_apart, check_output, literal, written
 from tabserve.spark.session import session
 from tabserve.spark.source import Source
 from tabserve.spark.worker import Scorer, keep, packed, stop
+
+FOUND = "id string, label byte, probability float, file string, reason string"
+"""`worker.FOUND`, as Spark says it."""
+
+AS_IT_IS = {"header": True, "escape": '"', "ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False}
+"""How a csv is written whose cells are to be read again as they are."""
 
 Read = Callable[[SparkSession, Columns], Source]
 
@@ -55,7 +62,7 @@ def score_table(
         DataError: a row cannot be used, or an output cannot be written.
         JobError: Spark failed.
     """
-    problem = artifact.load(folder).problem
+    problem, model = artifact.load(folder).problem, packed(folder)
     if not problem.id:
         raise UsageError(f"{folder} is of rows without ids, which Spark keeps no order of; leave out --engine spark.")
     outputs = [out, *([rejects] if rejects else [])]
@@ -68,29 +75,37 @@ def score_table(
         source = job.run(spark, "headers", partial(read, spark, to_score(problem)))
         for place in outputs:
             check_apart(place, source.files)
-        scorer = Scorer(packed(folder), problem.id, source.read, keep if rejects else stop)
+        scorer = Scorer(model, problem.id, source.read, keep if rejects else stop)
         mode = "overwrite" if overwrite else "error"
-        return job.run(spark, "scoring", partial(_score, spark, source.frames, scorer, fresh, mode))
+        scored = job.run(spark, "scoring", partial(_score, spark, source.frames, scorer, fresh, mode))
+        for place in outputs:  # something may have come there meanwhile
+            check_output(place, overwrite=overwrite)
+        return scored
 
 
 def _score(
     spark: SparkSession, frames: Sequence[DataFrame], scorer: Scorer, outputs: Sequence[str], mode: str
 ) -> Scored:
     scores, *rejects = outputs
-    found = reduce(DataFrame.unionAll, (frame.mapInArrow(scorer, _schema(scorer.name)) for frame in frames))
-    if rejects:
-        found = found.persist(StorageLevel.DISK_ONLY)  # few bytes a row; they would be scored twice otherwise
-    found.where("reason is null").drop("file", "reason").write.mode(mode).parquet(scores)
-    bad = found.where("reason is not null").select("file", scorer.name, "reason")
-    for place in rejects:
-        bad.write.mode(mode).option("header", value=True).option("escape", '"').csv(place)
-    counted = Scored(spark.read.parquet(literal(scores)).count(), bad.count() if rejects else 0)
+    found, name = reduce(DataFrame.unionAll, (each.mapInArrow(scorer, FOUND) for each in frames)), F.col("id")
+    with _kept(found) if rejects else nullcontext():
+        good = found.where("reason is null").select(name.alias(scorer.name), "label", "probability")
+        bad = found.where("reason is not null").select("file", name.alias(scorer.name), "reason")
+        good.write.mode(mode).parquet(scores)
+        for place in rejects:
+            bad.write.mode(mode).options(**AS_IT_IS).csv(place)
+        counted = Scored(spark.read.parquet(literal(scores)).count(), bad.count() if rejects else 0)
     if not any(counted):
         raise DataError("There is a header and no row; a table needs at least one row below its header.")
     return counted
 
 
-def _schema(name: str) -> StructType:
-    """The columns that a worker gives."""
-    names = {name: "string", "label": "byte", "probability": "float", "file": "string", "reason": "string"}
-    return reduce(lambda schema, name: schema.add(name, names[name]), names, StructType())
+@contextmanager
+def _kept(found: DataFrame) -> Iterator[None]:
+    """Keep rows on the workers' disks, few bytes each, until the block ends; they would be scored twice otherwise."""
+    found.persist(StorageLevel.DISK_ONLY)
+    try:
+        yield
+    finally:
+        with suppress(*FAILED):  # where Java itself is gone, so are they
+            found.unpersist()

@@ -15,6 +15,7 @@ from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
+from pyspark.logger import PySparkLogger
 
 from tabserve.errors import JobError, UsageError
 
@@ -26,8 +27,13 @@ OLDEST = 17
 
 ADVICE = f"install Java {OLDEST} (Debian: openjdk-17-jre-headless), or name its folder by JAVA_HOME."
 
-# Py4J logs what it raises as well, with its traceback, by its own loggers and by the root.
+REFUSED = re.compile(r'^Exception in thread "main" [\w.$]+: (.*?)\.?$', re.MULTILINE)
+"""How `spark-submit` says in its output what it does not take."""
+
+# Py4J logs what it raises as well, with its traceback, by its own loggers and by the root; so does PySpark.
 logging.getLogger("py4j").setLevel(logging.CRITICAL)
+for context in ("SQL", "DataFrame"):
+    PySparkLogger.getLogger(f"{context}QueryContextLogger").setLevel(logging.CRITICAL)
 logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)
 
 
@@ -80,7 +86,7 @@ def started(conf: SparkConf) -> JavaGateway | None:
     It gets a group of its own, so that Ctrl-C does not reach what it starts before this process has ended the job.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or no Spark for it.
         JobError: it ended before Spark was up.
     """
     if submitted() or SparkContext._gateway:  # noqa: SLF001  there is no other word for it
@@ -89,5 +95,10 @@ def started(conf: SparkConf) -> JavaGateway | None:
     with log().open("ab") as output:
         try:
             return launch_gateway(conf, {"stdout": output, "stderr": output, "start_new_session": True})
+        except OSError as error:
+            raise UsageError(
+                f"Spark cannot be started: {error}; unset SPARK_HOME, or let it name a whole Spark."
+            ) from error
         except PySparkRuntimeError as error:
-            raise JobError(f"Spark's Java ended before it was up; {logged()}") from error
+            said = "".join(f": {each}" for each in REFUSED.findall(log().read_text(errors="replace"))[:1])
+            raise JobError(f"Spark's Java ended before it was up{said}; {logged()}") from error

@@ -98,11 +98,16 @@ class Cells:
 
     def batch(self, schema: pa.Schema) -> pa.RecordBatch:
         """The cells in the types of the schema."""
+        try:
+            self.cells.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise BadRow(1, "it is not UTF-8 text; save its texts as UTF-8") from error
         return typed(self.place, self.cells, schema)
 
     def named(self, column: str) -> str:
         """The first row's cell as text."""
-        return str(self.cells[column][0].as_py() or "")
+        text = self.cells[column][:1].cast(pa.string(), safe=False).cast(pa.binary())[0].as_py() or b""
+        return str(text, errors="replace")
 
 
 @dataclass(frozen=True)

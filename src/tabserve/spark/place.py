@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from tabserve.atomic import whole_folder
@@ -64,8 +64,8 @@ def check_apart(place: str, files: Sequence[str]) -> None:
     Raises:
         DataError: one of the files is the place, or in it.
     """
-    path = local(place)
-    if path and any(path.resolve() in [(there := Path(file).resolve()), *there.parents] for file in files):
+    above = _parts(place)
+    if any(_parts(file)[: len(above)] == above for file in files):
         raise DataError(f"{place} holds what is read or written besides; name another place.")
 
 
@@ -87,6 +87,12 @@ def local(place: str) -> Path | None:
     """The path of a place on this machine."""
     found = _path(address(place))
     return None if SCHEME.match(found) else Path(found)
+
+
+def _parts(place: str) -> Sequence[str]:
+    """The folders that lead to a place, and its own name."""
+    path = local(place)
+    return (path.resolve() if path else PurePosixPath(place)).parts
 
 
 def _path(uri: str) -> str:

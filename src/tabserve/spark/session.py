@@ -3,14 +3,15 @@
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from tabserve.errors import JobError
-from tabserve.spark import java
+from tabserve.errors import JobError, UsageError
+from tabserve.spark import java, job
 from tabserve.spark.java import FAILED
 
 LOCAL = "local[*,4]"
@@ -26,6 +27,9 @@ ON_THIS_MACHINE = {
     "spark.log.level": "ERROR",
 }
 """Where the workers are here as well, nobody else needs to reach the driver, and its page would end with it."""
+
+CONNECT = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_API_MODE")
+"""Variables that make PySpark a client of Spark Connect, in which there is no way to much that is used here."""
 
 EXACT = {
     "spark.sql.caseSensitive": "true",
@@ -46,9 +50,10 @@ def session(master: str | None = None, settings: Mapping[str, str] | None = None
         settings: further ones of Spark, for a session that is begun here.
 
     Raises:
-        UsageError: there is no Java for it.
-        JobError: Spark does not start.
+        UsageError: there is no Java for it, or it would be a client of Spark Connect.
+        JobError: Spark does not start, or fails outside of a job.
     """
+    _refuse_connect()
     running = SparkSession.getActiveSession()
     if running:
         yield _beside(running)
@@ -56,9 +61,17 @@ def session(master: str | None = None, settings: Mapping[str, str] | None = None
     context = _context(master, settings or {})
     try:
         yield SparkSession(context)
+    except FAILED as error:  # outside of a job, or as no master answered, whereupon Spark ends
+        raise job.told(error) from error
     finally:
-        with suppress(*FAILED):  # where Java is gone, there is nothing to stop
+        with suppress(*FAILED), warnings.catch_warnings(action="ignore"):  # where Java is gone, nothing is to be stopped
             context.stop()
+
+
+def _refuse_connect() -> None:
+    for name in CONNECT:
+        if os.environ.get(name, "classic") != "classic":
+            raise UsageError(f"{name} asks for Spark Connect, by which this cannot work; unset it, and use --master.")
 
 
 def _context(master: str | None, settings: Mapping[str, str]) -> SparkContext:
@@ -75,8 +88,7 @@ def _context(master: str | None, settings: Mapping[str, str]) -> SparkContext:
     try:
         return SparkContext(conf=conf, gateway=gateway)
     except Exception as error:
-        said = str(getattr(error, "java_exception", None) or error).splitlines()[0]
-        raise JobError(f"Spark does not start: {said}") from error
+        raise JobError(f"Spark does not start: {job.reason(error)}.") from error
     finally:
         if signal.getsignal(signal.SIGINT) is not earlier:
             signal.signal(signal.SIGINT, earlier)

@@ -1,7 +1,7 @@
 """What rows are read from: files or a table, their columns checked before anything else is done."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
@@ -15,8 +15,8 @@ from tabserve.errors import DataError
 from tabserve.spark.java import FAILED
 from tabserve.spark.job import reason
 from tabserve.spark.pieces import CellsReader, CsvReader, Piece
-from tabserve.spark.place import existing, literal, plain
-from tabserve.table import located
+from tabserve.spark.place import existing, literal, local, plain
+from tabserve.table import located, reading
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
@@ -34,7 +34,7 @@ class Source(NamedTuple):
     Attributes:
         frames: one for each schema that files have.
         read: takes the batches of a frame.
-        files: that are read; none of a table.
+        files: that are read; of a table as far as Spark knows them.
     """
 
     frames: Sequence[DataFrame]
@@ -72,7 +72,8 @@ def table(name: str, spark: SparkSession, columns: Columns) -> Source:
         raise DataError(f"Spark knows no table {name!r}; name one of its catalog, as database.table.") from error
     where = f"table {name}"
     check_names(where, frame.columns, columns)
-    return Source([_checked(frame, F.lit(where), where, columns)], _cells(columns), [])
+    read = [*map(plain, _readable(where, frame.inputFiles))]
+    return Source([_checked(frame, F.lit(where), where, columns)], _cells(columns), read)
 
 
 def _listed(spark: SparkSession, place: str) -> list[str]:
@@ -80,7 +81,13 @@ def _listed(spark: SparkSession, place: str) -> list[str]:
     found = _readable(place, lambda: _files(spark).text(existing(place)).inputFiles())
     if not found:
         raise DataError(f"{place} holds no files; expected csv or parquet.")
-    return sorted(map(plain, found))
+    return _once(map(plain, found))
+
+
+def _once(found: Iterable[str]) -> list[str]:
+    """Each file by its shortest name, though links lead to it by others, and some of them in a circle."""
+    shortest_last = sorted(found, key=len, reverse=True)
+    return sorted({path.resolve() if (path := local(file)) else file: file for file in shortest_last}.values())
 
 
 def _suffix(file: str) -> str:
@@ -104,10 +111,11 @@ def _header(spark: SparkSession, file: str) -> list[str]:
     first = _readable(file, lines.select(F.col("value").cast("binary")).first)
     if first is None:
         raise DataError(f"{file} is empty; expected a header and rows below it.")
-    try:
-        return header(bytes(first[0]) + b"\n")[0]
-    except BadRow as error:
-        raise located(file, error) from error
+    with reading(file):
+        try:
+            return header(bytes(first[0]) + b"\n")[0]
+        except BadRow as error:
+            raise located(file, error) from error
 
 
 def _parquet(spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:

@@ -23,6 +23,9 @@ Packed = tuple[tuple[str, bytes], ...]
 REJECTED = pa.schema([("file", pa.string()), ("reason", pa.string())])
 """What is told of a bad row beside its id."""
 
+FOUND = pa.schema([("id", pa.string()), ("label", pa.int8()), ("probability", pa.float32()), *REJECTED])
+"""The columns that a worker gives, whatever the model's column of ids is called."""
+
 Converted = TypeVar("Converted")
 
 
@@ -65,41 +68,40 @@ class Scorer:
         model: the folder.
         name: the column of ids.
         read: makes pieces of rows of Spark's batches.
-        reject: what becomes of a bad row; it may raise.
+        reject: what becomes of a bad row, by the column of ids; it may raise.
     """
 
     model: Packed
     name: str
     read: Callable[[Iterator[pa.RecordBatch]], Iterator[Piece]]
-    reject: Callable[[Rejected, pa.Schema], pa.RecordBatch]
+    reject: Callable[[Rejected, str], pa.RecordBatch]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Id, label and probability of each row; of a bad one its id, its file and what is wrong with it."""
         answering = model(self.model)
         problem, schema = answering.problem, schema_of(answering.problem)
-        whole, wanted = pa.schema([*schema, *REJECTED]), to_score(problem).schema()
+        wanted = to_score(problem).schema()
         for piece in self.read(batches):
             for found in sifted(piece, self.name, lambda part: rows(problem, part.batch(wanted))):
                 if isinstance(found, Rejected):
-                    yield self.reject(found, whole)
+                    yield self.reject(found, self.name)
                 else:
                     scored = answers(found, answering.score(found.features), schema)
-                    yield pa.RecordBatch.from_arrays([*scored.columns, *_nulls(len(scored), REJECTED)], schema=whole)
+                    yield pa.RecordBatch.from_arrays([*scored.columns, *_nulls(len(scored), REJECTED)], schema=FOUND)
 
 
-def stop(bad: Rejected, schema: pa.Schema) -> pa.RecordBatch:
+def stop(bad: Rejected, name: str) -> pa.RecordBatch:
     """End the job.
 
     Raises:
         DataError: naming the row and what is wrong with it.
     """
-    raise bad.error(schema.names[0])
+    raise bad.error(name)
 
 
-def keep(bad: Rejected, schema: pa.Schema) -> pa.RecordBatch:
+def keep(bad: Rejected, _name: str) -> pa.RecordBatch:
     """A row without an answer, to be written where the bad rows go."""
-    found = {schema.names[0]: bad.id, "file": bad.place, "reason": bad.reason}
-    return pa.RecordBatch.from_pylist([found], schema=schema)
+    return pa.RecordBatch.from_pylist([{"id": bad.id, "file": bad.place, "reason": bad.reason}], schema=FOUND)
 
 
 def sifted(piece: Piece, name: str, convert: Callable[[Piece], Converted]) -> Iterator[Converted | Rejected]:
