@@ -81,7 +81,11 @@ def parsed() -> argparse.Namespace:
         help="csv to write, an earlier one is replaced; on Spark a folder",
     )
     add(
-        "--model", type=Path, default=Path("deploy/model"), metavar="FOLDER", help="model folder (default: %(default)s)"
+        "--model",
+        type=option.folder,
+        default=Path("deploy/model"),
+        metavar="FOLDER",
+        help="model folder (default: %(default)s)",
     )
     add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
     add(

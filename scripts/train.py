@@ -26,6 +26,9 @@ KNOWN = [*candidates(PROBLEM.seed, 1)]
 FITTED = {"local": KNOWN, "spark": [WINNER]}
 """The candidates of each engine when none are named."""
 
+SPARKS = ("table", "master")
+"""Options that mean something on Spark alone."""
+
 SHOWN = [report.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
 SHOWN += ["fit s", "trees"]
 """Columns of the table of candidates that fit beside each other on a terminal."""
@@ -35,6 +38,7 @@ EPILOG = """examples:
   python scripts/train.py --data train.csv             Kaggle's table
   python scripts/train.py --rows 20000 --candidates xgboost-stumps,logistic-regression,dummy
   python scripts/train.py --engine spark --data rows.parquet --master spark://host:7077
+  python scripts/train.py --engine spark --table sales.customers
 
 exit codes: 0 saved, 1 not enough memory, 2 wrong option, 3 the table cannot be used, 4 the folder cannot be written,
 7 Spark failed, 130 Ctrl-C, 143 SIGTERM
@@ -81,8 +85,8 @@ def on_this_machine(arguments: argparse.Namespace, competing: Sequence[Candidate
 
 def on_spark(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> AbstractContextManager[Ground]:
     """The table with Spark's workers."""
-    table = (arguments.data, arguments.rows, arguments.seed)
-    return spark(*table, competing, workers=arguments.jobs, master=arguments.master)
+    rows = (arguments.data, arguments.rows, arguments.seed)
+    return spark(*rows, competing, table=arguments.table, workers=arguments.jobs, master=arguments.master)
 
 
 ENGINES = {"local": on_this_machine, "spark": on_spark}
@@ -93,16 +97,25 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
-    add(
+    add, rows = parser.add_argument, parser.add_mutually_exclusive_group()
+    rows.add_argument(
         "--data",
         type=option.place,
         metavar="FILE",
         help="labelled .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip"
         " (default: sample)",
     )
+    rows.add_argument(
+        "--table", type=option.word, metavar="NAME", help="Spark: a labelled table that it knows by this name"
+    )
     add("--rows", type=option.count, metavar="N", help="rows to use, drawn stratified by target (default: all)")
-    add("--out", type=Path, default=Path("build/model"), metavar="FOLDER", help="model folder (default: %(default)s)")
+    add(
+        "--out",
+        type=option.folder,
+        default=Path("build/model"),
+        metavar="FOLDER",
+        help="model folder (default: %(default)s)",
+    )
     add("--seed", type=option.seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
     add(
         "--candidates",
@@ -125,8 +138,8 @@ def parsed() -> argparse.Namespace:
     )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")
     arguments = parser.parse_args()
-    if arguments.master and arguments.engine != "spark":
-        parser.error("--master needs --engine spark")
+    if arguments.engine == "local" and (named := [name for name in SPARKS if getattr(arguments, name)]):
+        parser.error(f"--{named[0]} needs --engine spark")
     return arguments
 
 

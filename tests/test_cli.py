@@ -237,4 +237,7 @@ def test_a_server_that_cannot_start_ends_with_one_sentence(tmp_path: Path) -> No
     command = [sys.executable, "-m", "tabserve", "serve", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")
-    assert ended.stderr == f"{tmp_path} has no model-settings.json; name the folder that holds the settings.\n"
+    assert ended.stderr == (
+        f"{tmp_path} has no model-settings.json; name the folder that holds the settings, and a model's own folder by"
+        " --model.\n"
+    )

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ TYPES: list[Callable[[str], object]] = [
     option.seconds,
     option.minutes,
     option.place,
+    option.folder,
     option.names,
 ]
 
@@ -33,6 +35,7 @@ TYPES: list[Callable[[str], object]] = [
         (option.minutes, "1440", 1_440.0),
         (option.word, "modèle 模型", "modèle 模型"),
         (option.place, " ", " "),
+        (option.folder, "a/b", Path("a/b")),
         (option.names, " one,two ,,one", ["one", "two"]),
     ],
 )
@@ -53,6 +56,8 @@ def test_what_is_right_is_read(kind: Callable[[str], object], text: str, value: 
         ),
         *((option.minutes, text, "minutes, above 0 and at most 1440 (one day)") for text in ("0", "1441", "soon")),
         *((option.word, text, "printable text") for text in ("", " ", "a\nb", "\udcff")),
+        *((option.folder, text, "a folder on this machine") for text in ("s3a://bucket/m", "file:///m")),
+        (option.folder, "", "a path"),
         *((option.names, text, "names between commas") for text in ("", " , ")),
     ],
 )

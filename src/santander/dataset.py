@@ -61,15 +61,12 @@ def source(place: Path | str | None, kept: Frame, rows: int) -> str:
 
 
 @contextmanager
-def table_file(place: str | None, rows: int | None, seed: int) -> Iterator[str]:
-    """Where the table is; the synthetic sample, where no place is given, is a parquet file until the block ends.
+def sample_file(rows: int | None, seed: int) -> Iterator[str]:
+    """The synthetic sample as a parquet file, until the block ends.
 
     Raises:
         UsageError: the machine has not the memory for so many rows of the sample.
     """
-    if place is not None:
-        yield place
-        return
     drawn = _drawn(rows or ROWS, seed)
     columns = [drawn.ids, drawn.target, *drawn.features.T]
     table = pa.table(columns, [str(PROBLEM.id), PROBLEM.target, *PROBLEM.features])

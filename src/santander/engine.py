@@ -1,15 +1,16 @@
 """Where the table lies and who fits: this machine's memory and threads, or Spark's workers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from santander.dataset import dataset, source, table_file
+from santander.dataset import dataset, sample_file, source
 from santander.problem import PROBLEM
 from tabserve import artifact, report
 from tabserve.frame import Frame
@@ -56,6 +57,7 @@ def spark(
     seed: int,
     candidates: Sequence[Candidate],
     *,
+    table: str | None = None,
     workers: int | None = None,
     master: str | None = None,
 ) -> Iterator[Ground]:
@@ -65,10 +67,11 @@ def spark(
     the features as well.
 
     Args:
-        place: of the table, as for `source.files`; None for the synthetic sample.
+        place: of files, as for `source.files`; None for a table, or for the synthetic sample.
         rows: how many to use, drawn stratified; all when None.
         seed: of the sample, and of every split.
         candidates: of XGBoost.
+        table: that Spark knows by this name, in place of files.
         workers: that fit a booster together; as many as Spark can run when None.
         master: as for `session`.
 
@@ -78,19 +81,25 @@ def spark(
         JobError: Spark failed.
     """
     from tabserve.spark import estimator, labelled, session  # noqa: PLC0415  only where PySpark is
+    from tabserve.spark import source as sources  # noqa: PLC0415
 
     estimator.check(candidates)
-    problem = replace(PROBLEM, seed=seed)
+    problem, given = replace(PROBLEM, seed=seed), table or place
     with (
-        table_file(place, rows, seed) as file,
+        nullcontext(given) if given else sample_file(rows, seed) as name,
         session.session(master) as running,
-        labelled.labelled(running, file, problem, parts := estimator.workers(running, workers)) as table,
+        labelled.labelled(
+            running,
+            partial(sources.table if table else sources.files, name),
+            problem,
+            parts := estimator.workers(running, workers),
+        ) as found,
     ):
-        kept = subset(table.frame, rows or len(table.frame))
+        kept = subset(found.frame, rows or len(found.frame))
         development, holdout = hold_out(kept)
-        opened = table.opened(subset(holdout, HOLDOUT_ROWS))
-        data = report.provenance(kept, source(place, kept, len(table.frame)), synthetic=place is None)
-        data |= {"sha256": table.checksum(kept.features), "engine": f"Spark, {parts} workers"}
-        fitting = [estimator.distributed(candidate, table) for candidate in candidates]
+        opened = found.opened(subset(holdout, HOLDOUT_ROWS))
+        data = report.provenance(kept, source(given, kept, len(found.frame)), synthetic=given is None)
+        data |= {"sha256": found.checksum(kept.features), "engine": f"Spark, {parts} workers"}
+        fitting = [estimator.distributed(candidate, found) for candidate in candidates]
         versions = artifact.versions() | {"pyspark": running.version}
         yield Ground(development, opened, fitting, opened.features, data, versions)

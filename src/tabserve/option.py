@@ -1,6 +1,7 @@
 """What options of a command line hold; argparse prints what is wrong with one beside the option's name."""
 
 from argparse import ArgumentTypeError
+from pathlib import Path
 
 DAY = 86_400
 """Seconds of the longest wait: far longer ones overflow what waits."""
@@ -54,6 +55,13 @@ def place(text: str) -> str:
     if not text:
         raise ArgumentTypeError("expected a path, not ''")
     return text
+
+
+def folder(text: str) -> Path:
+    """A path of a folder on this machine, where model folders are read and written."""
+    if "://" in text:
+        raise ArgumentTypeError(f"expected a folder on this machine, not {text!r}")
+    return Path(place(text))
 
 
 def names(text: str) -> list[str]:

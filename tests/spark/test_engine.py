@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 import pytest
 from pyspark.sql import SparkSession
 
@@ -104,6 +105,21 @@ def test_figures_lie_within_the_intervals_of_one_machine(train: Run, tmp_path: P
         assert interval["low"] <= spark.metrics["holdout"][name]["value"] <= interval["high"], name
 
 
+def test_a_table_by_name_makes_the_model_of_its_file(spark: SparkSession, train: Run, tmp_path: Path) -> None:
+    """To the byte, but for what is said of where the rows come from."""
+    frame = sample(2_000, 6)
+    names = ["ID_code", "target", *frame.problem.features]
+    pyarrow.parquet.write_table(pa.table([frame.ids, frame.target, *frame.features.T], names), tmp_path / "f.parquet")
+    spark.read.parquet(f"{tmp_path}/f.parquet").createOrReplaceGlobalTempView("customers")
+    for option, place in (("--data", f"{tmp_path}/f.parquet"), ("--table", "global_temp.customers")):
+        ended = train(option, place, *CANDIDATE, "--engine", "spark", "--out", tmp_path / option)
+        assert (ended.returncode, ended.stderr) == (0, "")
+    file, table = (artifact.load(tmp_path / option) for option in ("--data", "--table"))
+    assert (tmp_path / "--data" / artifact.MODEL).read_bytes() == (tmp_path / "--table" / artifact.MODEL).read_bytes()
+    assert table.data["source"] == "global_temp.customers, 2,000 of its 2,000 rows"
+    assert {**file.data, "source": None} == {**table.data, "source": None}
+
+
 @pytest.mark.skipif(not SERVING.exists(), reason="no .venv beside .venv-spark: make setup")
 def test_a_model_of_spark_is_served_as_any_other(train: Run, tmp_path: Path) -> None:
     """By the environment that serves, and with the model's own probabilities to the bit."""
@@ -130,6 +146,11 @@ def test_a_model_of_spark_is_served_as_any_other(train: Run, tmp_path: Path) -> 
         (["--candidates", "xgbost-stumps"], 2, "There is no candidate 'xgbost-stumps'; did you mean 'xgboost-stumps'?"),
         (["--candidates", "xgboost-stumps,dummy"], 2, "Spark cannot fit 'dummy', as it is no model of XGBoost"),
         (["--jobs", "3"], 2, "3 workers would fit a booster together, and Spark can run 2 tasks at a time"),
+        (["--table", "", "--engine", "spark"], 2, "argument --table: expected printable text"),
+        (["--table", "nobody.knows"], 3, "Spark knows no table 'nobody.knows'"),
+        (["--data", "a.csv", "--table", "b"], 2, "argument --table: not allowed with argument --data"),
+        (["--table", "b", "--engine", "local"], 2, "--table needs --engine spark"),
+        (["--out", "s3a://bucket/model"], 2, "argument --out: expected a folder on this machine"),
         (["--engine", "dask"], 2, "argument --engine: invalid choice: 'dask'"),
         (["--rows", "6"], 3, "The smallest class has"),
     ],
@@ -137,7 +158,7 @@ def test_a_model_of_spark_is_served_as_any_other(train: Run, tmp_path: Path) -> 
 )
 def test_a_wrong_option_is_one_sentence(options: list[str], code: int, said: str, train: Run, tmp_path: Path) -> None:
     """Nothing is written."""
-    ended = train("--rows", 300, "--engine", "spark", *options, "--out", tmp_path / "model")
+    ended = train("--rows", 300, "--engine", "spark", "--out", tmp_path / "model", *options)
     assert (ended.returncode, ended.stdout) == (code, "")
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr

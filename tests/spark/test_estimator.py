@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tabserve.selection import Candidate
 from tabserve.spark import estimator
 from tabserve.spark.estimator import Distributed, check, distributed, workers
 from tabserve.spark.labelled import Labelled, labelled
+from tabserve.spark.source import files
 
 KNOWN = {name: each for name, each in candidates(seed=3, jobs=1).items() if name.startswith("xgboost")}
 
@@ -42,7 +44,7 @@ def table(spark: SparkSession, frame: Frame, tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("estimator") / "rows.parquet"
     columns = [frame.ids, frame.target, *frame.features.T]
     pyarrow.parquet.write_table(pa.table(columns, ["ID_code", "target", *frame.problem.features]), path)
-    with labelled(spark, str(path), frame.problem, 2) as table:
+    with labelled(spark, partial(files, str(path)), frame.problem, 2) as table:
         yield table
 
 

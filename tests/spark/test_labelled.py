@@ -1,6 +1,7 @@
 """A labelled table in Spark has the rows that the core reads, in its order, whatever Spark makes of the file."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tabserve.frame import Frame, read
 from tabserve.problem import Problem
 from tabserve.scoring import probabilities
 from tabserve.spark.labelled import Labelled, labelled
+from tabserve.spark.source import files
 
 PROBLEM = Problem("small", tuple(f"x{number}" for number in range(6)), id="key", allow_missing=True)
 
@@ -45,7 +47,7 @@ def small_blocks(spark: SparkSession) -> Iterator[SparkSession]:
 @pytest.fixture(scope="module")
 def table(small_blocks: SparkSession, path: Path) -> Iterator[Labelled]:
     """The csv in Spark."""
-    with labelled(small_blocks, str(path), PROBLEM, 2) as table:
+    with labelled(small_blocks, partial(files, str(path)), PROBLEM, 2) as table:
         yield table
 
 
@@ -100,7 +102,7 @@ def test_rows_behind_a_step_are_counted_by_all_workers(table: Labelled, frame: F
 def test_the_checksum_is_that_of_the_rows(table: Labelled, small_blocks: SparkSession, path: Path) -> None:
     """Whatever the number of workers; another row is another checksum."""
     everything = np.arange(ROWS)
-    with labelled(small_blocks, str(path), PROBLEM, 3) as other:
+    with labelled(small_blocks, partial(files, str(path)), PROBLEM, 3) as other:
         assert table.checksum(everything) == other.checksum(everything)
     assert table.checksum(everything) != table.checksum(everything[1:])
 
@@ -137,7 +139,7 @@ def test_a_bad_table_is_one_sentence(name: str, spark: SparkSession, path: Path,
     change, said = BAD[name]
     place = tmp_path / "train.csv"
     change(pd.read_csv(path, dtype=str, keep_default_na=False)).to_csv(place, index=False)
-    with pytest.raises(DataError) as refused, labelled(spark, str(place), PROBLEM, 2):
+    with pytest.raises(DataError) as refused, labelled(spark, partial(files, str(place)), PROBLEM, 2):
         pass
     assert str(refused.value).startswith(str(place))
     assert said in str(refused.value)
@@ -148,6 +150,6 @@ def test_a_file_that_is_not_there_is_one_sentence(spark: SparkSession, tmp_path:
     """It names it."""
     with (
         pytest.raises(DataError, match=str(tmp_path / "train.csv")),
-        labelled(spark, str(tmp_path / "train.csv"), PROBLEM, 2),
+        labelled(spark, partial(files, str(tmp_path / "train.csv")), PROBLEM, 2),
     ):
         pass

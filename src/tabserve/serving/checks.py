@@ -38,7 +38,10 @@ def check_model_settings(folder: Path) -> None:
     """Refuse a folder that names no model, or does so in a way that MLServer would pass over."""
     paths = sorted(folder.rglob(DEFAULT_MODEL_SETTINGS_FILENAME))
     if not paths:
-        raise UsageError(f"{folder} has no {DEFAULT_MODEL_SETTINGS_FILENAME}; name the folder that holds the settings.")
+        raise UsageError(
+            f"{folder} has no {DEFAULT_MODEL_SETTINGS_FILENAME}; name the folder that holds the settings, and a model's"
+            " own folder by --model."
+        )
     for path in paths:
         try:
             ModelSettings.model_validate(_json_object(path))

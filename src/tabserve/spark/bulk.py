@@ -1,6 +1,6 @@
 """Rows of any number in, a folder of labels and probabilities out: as `tabserve.bulk`, on Spark."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial, reduce
 from pathlib import Path
@@ -11,14 +11,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
 
 from tabserve import artifact
-from tabserve.columns import Columns
 from tabserve.errors import DataError, UsageError
 from tabserve.frame import to_score
 from tabserve.spark import job
 from tabserve.spark.java import FAILED
 from tabserve.spark.place import check_apart, check_output, literal, written
 from tabserve.spark.session import session
-from tabserve.spark.source import Source
+from tabserve.spark.source import Read
 from tabserve.spark.worker import Scorer, keep, packed, stop
 
 FOUND = "id string, label byte, probability float, file string, reason string"
@@ -26,8 +25,6 @@ FOUND = "id string, label byte, probability float, file string, reason string"
 
 AS_IT_IS = {"header": True, "escape": '"', "ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False}
 """How a csv is written whose cells are to be read again as they are."""
-
-Read = Callable[[SparkSession, Columns], Source]
 
 
 class Scored(NamedTuple):

@@ -23,7 +23,7 @@ from tabserve.scoring import probabilities
 from tabserve.spark import job
 from tabserve.spark.java import FAILED
 from tabserve.spark.pieces import Piece
-from tabserve.spark.source import files
+from tabserve.spark.source import Read
 from tabserve.spark.worker import Rejected, sifted
 
 ID, NUMBER, FEATURES, TARGET = "id", "number", "features", "target"
@@ -81,12 +81,12 @@ class Labelled:
 
 
 @contextmanager
-def labelled(spark: SparkSession, place: str, problem: Problem, workers: int) -> Iterator[Labelled]:
+def labelled(spark: SparkSession, read: Read, problem: Problem, workers: int) -> Iterator[Labelled]:
     """Keep a labelled table in the workers' memory, and on their disks where that is too small, until the block ends.
 
     Args:
         spark: where the workers are.
-        place: a file or a folder, as for `source.files`.
+        read: finds the rows; in the same order each time, for the same model.
         problem: says which columns, and how labels are spelled.
         workers: how many partitions the rows are spread over, the same for the same file.
 
@@ -94,25 +94,25 @@ def labelled(spark: SparkSession, place: str, problem: Problem, workers: int) ->
         DataError: naming the file and, where there is one, the row and column.
     """
     problem.check_binary()
-    source = files(place, spark, to_train(problem))
-    read = [each.mapInArrow(partial(_checked, problem, source.read), READ) for each in source.frames]
-    numbered = reduce(DataFrame.union, read).withColumn(NUMBER, F.monotonically_increasing_id())
+    source = read(spark, to_train(problem))
+    checked = [each.mapInArrow(partial(_checked, problem, source.read), READ) for each in source.frames]
+    numbered = reduce(DataFrame.union, checked).withColumn(NUMBER, F.monotonically_increasing_id())
     rows = numbered.repartition(workers, NUMBER).sortWithinPartitions(NUMBER).persist()
     try:
-        yield _numbered(place, rows, problem)
+        yield _numbered(source.name, rows, problem)
     finally:
         with suppress(*FAILED):  # where Java itself is gone, so are they
             rows.unpersist()
 
 
-def _numbered(place: str, rows: DataFrame, problem: Problem) -> Labelled:
+def _numbered(name: str, rows: DataFrame, problem: Problem) -> Labelled:
     """The rows under numbers without gaps; read now, and checked as a whole."""
     found = job.run(rows.sparkSession, "reading", rows.select(NUMBER, TARGET).toArrow).sort_by(NUMBER)
     if not len(found):
-        raise DataError(f"{place} has a header and no rows; a table needs at least one row below its header.")
+        raise DataError(f"{name} has a header and no rows; a table needs at least one row below its header.")
     table, skipped = _frame(found, problem)
-    refuse_one_class(place, table)
-    _refuse_repeated(place, rows)
+    refuse_one_class(name, table)
+    _refuse_repeated(name, rows)
     of_partition = F.element_at(F.lit(skipped.tolist()), F.shiftright(NUMBER, PARTITION).cast("int") + 1)
     return Labelled(rows.withColumn(NUMBER, F.col(NUMBER) - of_partition), table)
 
@@ -140,10 +140,10 @@ def _frame(found: pa.Table, problem: Problem) -> tuple[Frame, NDArray[np.int64]]
     return Frame(np.empty(len(found), np.object_), numbers, target, problem), skipped
 
 
-def _refuse_repeated(place: str, rows: DataFrame) -> None:
+def _refuse_repeated(name: str, rows: DataFrame) -> None:
     often = rows.where(F.col(ID).isNotNull()).groupBy(ID).count().where("count > 1").orderBy(F.desc("count"))
-    for name, times in job.run(rows.sparkSession, "comparing ids", often.limit(1).collect):
-        raise DataError(f"{place} has the id {name!r} {times} times; every row needs an id of its own.")
+    for repeated, times in job.run(rows.sparkSession, "comparing ids", often.limit(1).collect):
+        raise DataError(f"{name} has the id {repeated!r} {times} times; every row needs an id of its own.")
 
 
 def _collected(what: str, rows: DataFrame, numbers: NDArray[np.int64]) -> pa.Table:

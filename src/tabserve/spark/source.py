@@ -32,14 +32,20 @@ class Source(NamedTuple):
     """Rows in Spark, and what makes pieces of them in a worker.
 
     Attributes:
+        name: what sentences call it.
         frames: one for each schema that files have.
         read: takes the batches of a frame.
         files: that are read; of a table as far as Spark knows them.
     """
 
+    name: str
     frames: Sequence[DataFrame]
     read: Callable[[Iterator[pa.RecordBatch]], Iterator[Piece]]
     files: Sequence[str]
+
+
+Read = Callable[[SparkSession, Columns], Source]
+"""Finds rows, once there is a session, and checks that they have these columns: `files` or `table` of a name."""
 
 
 def files(place: str, spark: SparkSession, columns: Columns) -> Source:
@@ -57,7 +63,7 @@ def files(place: str, spark: SparkSession, columns: Columns) -> Source:
     kinds = {_suffix(file) == ".parquet" for file in found}
     if len(kinds) > 1:
         raise DataError(f"{place} holds both csv and parquet; name a folder of one kind.")
-    return (_parquet if kinds == {True} else _csv)(spark, found, columns)
+    return (_parquet if kinds == {True} else _csv)(place, spark, found, columns)
 
 
 def table(name: str, spark: SparkSession, columns: Columns) -> Source:
@@ -73,7 +79,7 @@ def table(name: str, spark: SparkSession, columns: Columns) -> Source:
     where = f"table {name}"
     check_names(where, frame.columns, columns)
     read = [*map(plain, _readable(where, frame.inputFiles))]
-    return Source([_checked(frame, F.lit(where), where, columns)], _cells(columns), read)
+    return Source(where, [_checked(frame, F.lit(where), where, columns)], _cells(columns), read)
 
 
 def _listed(spark: SparkSession, place: str) -> list[str]:
@@ -97,13 +103,13 @@ def _suffix(file: str) -> str:
     return known[0]
 
 
-def _csv(spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:
+def _csv(place: str, spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:
     headers = dict(zip(found, _each(found, lambda file: _header(spark, file)), strict=True))
     for file, names in headers.items():
         check_names(file, names, columns)
     frame = _files(spark).text([*map(literal, found)])
     frame = frame.select(F.col("value").cast("binary"), PLACE, "_metadata.file_block_start")
-    return Source([frame], CsvReader(headers), found)
+    return Source(place, [frame], CsvReader(headers), found)
 
 
 def _header(spark: SparkSession, file: str) -> list[str]:
@@ -118,7 +124,7 @@ def _header(spark: SparkSession, file: str) -> list[str]:
             raise located(file, error) from error
 
 
-def _parquet(spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:
+def _parquet(place: str, spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:
     """Files of one schema together: Spark would read all of them by the schema of one."""
     same = defaultdict(list)
     schemas = _each(found, lambda file: _readable(file, lambda: spark.read.parquet(literal(file)).schema))
@@ -129,7 +135,7 @@ def _parquet(spark: SparkSession, found: Sequence[str], columns: Columns) -> Sou
     for members in same.values():
         (first, schema), names = members[0], [literal(file) for file, _ in members]
         frames.append(_checked(_files(spark).schema(schema).parquet(*names), F.col(PLACE), first, columns))
-    return Source(frames, _cells(columns), found)
+    return Source(place, frames, _cells(columns), found)
 
 
 def _cells(columns: Columns) -> CellsReader:
