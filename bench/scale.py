@@ -33,8 +33,8 @@ ENGINES = {
     "Spark, local": (str(SPARK), ["--engine", "spark", "--master", f"local[{os.cpu_count()},4]"]),
 }
 
-LOOK_SECONDS = 0.2
-"""Between two looks at the memory of a command."""
+LOOK_SECONDS = 1.0
+"""Between two looks at the memory of a command, which take a tenth of a second where it is a GB."""
 
 
 class Run(NamedTuple):
