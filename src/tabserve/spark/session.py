@@ -66,10 +66,7 @@ def session(master: str | None = None, settings: Mapping[str, str] | None = None
     except FAILED as error:  # outside of a job, or as no master answered, whereupon Spark ends
         raise job.told(error) from error
     finally:
-        with (
-            suppress(*FAILED),
-            warnings.catch_warnings(action="ignore"),
-        ):  # where Java is gone, nothing is to be stopped
+        with suppress(*FAILED), warnings.catch_warnings(action="ignore"):  # where Java is gone, there is nothing to stop
             context.stop()
 
 
