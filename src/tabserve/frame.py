@@ -207,8 +207,9 @@ def targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.int8]:
         row = int(np.argmin(target))
         expected = " or ".join(map(repr, problem.labels))
         found = repr(spelled[row]) if spelled[row] else "an empty cell"
-        holds = listed(sorted(set(spelled)))
-        raise bad_cell(row, problem.target, expected, f"{found}; the column holds {holds}")
+        if len(held := set(spelled)) > 1:  # a row that is alone says nothing of its column
+            found += f"; the column holds {listed(sorted(held))}"
+        raise bad_cell(row, problem.target, expected, found)
     return target
 
 

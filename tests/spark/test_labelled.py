@@ -124,7 +124,7 @@ def cell(column: str, text: str) -> Bad:
 
 BAD: dict[str, tuple[Bad, str]] = {
     "text in a number": (cell("x2", "twelve"), "key 'row 400', column 'x2': expected a number, found 'twelve'."),
-    "a third label": (cell("target", "2"), "key 'row 400', column 'target': expected '0' or '1', found '2'"),
+    "a third label": (cell("target", "2"), "key 'row 400', column 'target': expected '0' or '1', found '2'."),
     "an id twice": (cell("key", "row 3"), " has the id 'row 3' 2 times; every row needs an id of its own."),
     "one class": (lambda table: table.assign(target="1"), " has only '1' in column 'target'; a classifier needs rows"),
     "a column missing": (lambda table: table.drop(columns="x4"), " lacks 'x4'; expected 8 columns, found 7."),

@@ -53,6 +53,13 @@ def test_a_header_is_skipped_once_however_the_lines_are_batched() -> None:
     assert read(*batches) == [("r1", [1, 2]), ("r2", [3, 4])]
 
 
+@pytest.mark.parametrize("line", ["ID_code,b,a", "r1,1,2", '"', b"\xff"], ids=["order", "none", "quote", "ill"])
+def test_a_header_that_is_another_by_now_ends_the_job(line: str | bytes) -> None:
+    """As of a file that was replaced meanwhile: its cells would be taken for others."""
+    with pytest.raises(DataError, match=r"^/x\.csv was changed after its header had been read"):
+        read(lines(line, "r1,1,2"))
+
+
 def test_a_header_further_down_is_a_bad_row() -> None:
     """As where two files were joined into one."""
     (bad,) = read(lines("ID_code,a,b", "ID_code,a,b"))

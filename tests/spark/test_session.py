@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
@@ -61,6 +62,22 @@ def test_a_defect_is_one_sentence_and_a_log(spark: SparkSession) -> None:
     assert "ZeroDivisionError" in java.log().read_text()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "An error occurred while calling o1.x.\n: org.apache.spark.SparkException: \nIt went wrong.\n\tat x",
+            "It went wrong",
+        ),
+        ("An error occurred while calling o1.x", "its Java answers no more"),
+        ("[NO_SUCH] There is none. SQLSTATE: 42\n'Relation", "There is none"),
+    ],
+)
+def test_the_reason_is_the_first_line_that_says_something(text: str, said: str) -> None:
+    """Without the names that only Spark knows."""
+    assert job.reason(Py4JError(text)) == said
+
+
 def test_no_java_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It says what to install."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
@@ -94,14 +111,27 @@ def test_a_spark_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPat
         java.started(SparkConf(loadDefaults=False))
 
 
-def test_what_fails_outside_of_a_job_is_one_sentence(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where Java is gone between two jobs, or ended because no master answered."""
+@pytest.fixture
+def begun(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session is begun, as it seems: it is the one of all tests, and goes on."""
     monkeypatch.setattr(SparkSession, "getActiveSession", lambda: None)
     monkeypatch.setattr("tabserve.spark.session._context", lambda *_: spark.sparkContext)
     monkeypatch.setattr(SparkContext, "stop", lambda _: None)
+
+
+@pytest.mark.usefixtures("begun")
+def test_what_fails_outside_of_a_job_is_one_sentence() -> None:
+    """As where Java is gone between two jobs, or ended because no master answered."""
     with pytest.raises(JobError, match=r"^Spark failed: .*; \S+\.log says more\.$") as found, session() as own:
         own.sparkContext._jsc.nothing()
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_pipe_that_nobody_reads_any_more_is_no_failure_of_spark() -> None:
+    """What is printed within the block may end there."""
+    with pytest.raises(BrokenPipeError), session():
+        raise BrokenPipeError
 
 
 def test_an_old_java_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from tabserve.errors import DataError, JobError, UsageError
 from tabserve.frame import Frame
 from tabserve.spark import bulk
 from tabserve.spark.bulk import Scored, score_table
+from tabserve.spark.place import check_apart
 from tabserve.spark.source import Source, files, table
 from tabserve.spark.worker import Scorer, model, packed
 
@@ -283,6 +285,23 @@ def test_outputs_in_each_other_are_refused(out: str, rejects: str, model_folder:
     """One would replace the other."""
     with pytest.raises(DataError, match="holds what is read or written besides; name another place"):
         score_table(model_folder, partial(files, "rows.csv"), f"{tmp_path}/{out}", f"{tmp_path}/{rejects}")
+
+
+@pytest.mark.parametrize(
+    ("place", "file", "apart"),
+    [
+        ("s3a://bucket/rows", "s3a://bucket/rows/a.csv", False),
+        ("s3a://bucket/rows/", "s3a://bucket/rows/a.csv", False),
+        ("s3a://bucket/row", "s3a://bucket/rows/a.csv", True),
+        ("s3a://other/rows", "s3a://bucket/rows/a.csv", True),
+        ("/bucket/rows", "s3a://bucket/rows/a.csv", True),
+        ("file:///rows", "/rows/a.csv", False),
+    ],
+)
+def test_an_output_elsewhere_is_held_apart_from_rows_as_well(place: str, file: str, apart: bool) -> None:
+    """Spark would remove them before it reads them."""
+    with nullcontext() if apart else pytest.raises(DataError, match="holds what is read or written besides"):
+        check_apart(place, [file])
 
 
 def test_rows_are_never_replaced_by_their_scores(

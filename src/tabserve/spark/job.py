@@ -86,8 +86,8 @@ def told(error: Exception) -> TabserveError:
 def reason(error: Exception) -> str:
     """The last line of a worker's error, or the deepest cause of Spark's, or else its own first line."""
     _, kind, sentence = _raised(error)
-    lines = [line for line in map(str.strip, str(error).splitlines()) if line and not JAVA.match(line)]
-    first = JARGON.sub("", next(iter(lines), "its Java answers no more"))
+    lines = [JARGON.sub("", line).strip() for line in str(error).splitlines() if not JAVA.match(line)]
+    first = next(filter(None, lines), "its Java answers no more")
     said = f"{kind}: {sentence}" if kind else [first, *CAUSE.findall(str(error))][-1]
     return said.strip(" .")
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -9,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabserve.blocks import BadRow, conversion, end_of_rows, parse
+from tabserve.blocks import BadRow, conversion, end_of_rows, header, parse
 from tabserve.columns import typed
+from tabserve.errors import DataError
 from tabserve.spark.place import plain
 
 ID_BYTES = 10_000
@@ -121,16 +123,29 @@ class CsvReader:
     headers: Mapping[str, Sequence[str]]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[Lines]:
-        """Each file's lines, but for its header, which is the first line of its first block, and for empty lines."""
+        """Each file's lines, but for its header, which is the first line of its first block, and for empty lines.
+
+        Raises:
+            DataError: a file has another header than it had.
+        """
         before: tuple[str, int] | None = None
         for batch in batches:
             filled = batch.filter(pc.greater(pc.binary_length(batch.column(0)), 0))
             for run in runs(filled, 1, 2):
                 block = (run.column(1)[0].as_py(), run.column(2)[0].as_py())
                 begins, before = block != before and block[1] == 0, block
-                place = plain(block[0])
-                if lines := run.column(0)[1 if begins else 0 :]:
+                place, lines = plain(block[0]), run.column(0)
+                if begins:
+                    self._check_header(place, lines[0].as_py())
+                    lines = lines[1:]
+                if lines:
                     yield Lines(place, self.headers[place], lines)
+
+    def _check_header(self, place: str, line: bytes) -> None:
+        with suppress(BadRow, UnicodeDecodeError, pa.ArrowInvalid):
+            if header(line + b"\n")[0] == [*self.headers[place]]:
+                return
+        raise DataError(f"{place} was changed after its header had been read; try again when nobody writes it.")
 
 
 @dataclass(frozen=True)

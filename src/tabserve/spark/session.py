@@ -61,13 +61,12 @@ def session(master: str | None = None, settings: Mapping[str, str] | None = None
     context = _context(master, settings or {})
     try:
         yield SparkSession(context)
+    except BrokenPipeError:  # whoever read what is printed has seen enough
+        raise
     except FAILED as error:  # outside of a job, or as no master answered, whereupon Spark ends
         raise job.told(error) from error
     finally:
-        with (
-            suppress(*FAILED),
-            warnings.catch_warnings(action="ignore"),
-        ):  # where Java is gone, nothing is to be stopped
+        with suppress(*FAILED), warnings.catch_warnings(action="ignore"):  # Java may be gone
             context.stop()
 
 
