@@ -78,6 +78,15 @@ def test_the_reason_is_the_first_line_that_says_something(text: str, said: str) 
     assert job.reason(Py4JError(text)) == said
 
 
+def test_the_reason_names_the_program_that_is_missing() -> None:
+    """The deepest cause is the system's, which names none."""
+    missing = 'java.io.IOException: Cannot run program "python9": error=2, No such file'
+    text = (
+        f"An error occurred\n: x.Y: Aborted.\nCaused by: {missing}\n\tat x\nCaused by: java.io.IOException: error=2, No"
+    )
+    assert job.reason(Py4JError(text)) == 'Cannot run program "python9": error=2, No such file'
+
+
 def test_no_java_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It says what to install."""
     monkeypatch.delenv("JAVA_HOME", raising=False)

@@ -27,7 +27,8 @@ UNREADABLE = re.compile(r"\[FAILED_READ_FILE\S* .*?reading file (\S+)\.(?:\s|$)"
 
 JAVA = re.compile(r"An error occurred while calling ")
 
-CAUSE = re.compile(r"^Caused by: [\w.$]+: (.*)$", re.MULTILINE)
+CAUSE = re.compile(r"^Caused by: [\w.$]+: (?!error=)(.*)$", re.MULTILINE)
+"""The system's own, such as `error=2`, names no program; the cause above it does."""
 
 JARGON = re.compile(r"^(: )?([\w.$]+: )?(\[[A-Z_.0-9]+\] )?| SQLSTATE: \w+.*$")
 """The name of Java's class, of Spark's condition and of SQL's."""
