@@ -34,7 +34,7 @@ ENGINES = {
 }
 
 LOOK_SECONDS = 1.0
-"""Between two looks at the memory of a command, which take a tenth of a second where it is a GB."""
+"""Between two looks at the memory of a command; more would slow it down."""
 
 
 class Run(NamedTuple):
