@@ -39,12 +39,12 @@ def threads(process: int) -> int:
 
 
 def by_program(process: int) -> Counter[str]:
-    """Bytes of a process and of those below it, by the names of their programs; what they share is counted once."""
+    """Bytes of a process and of those below it, by their programs without version; what they share is counted once."""
     found: Counter[str] = Counter()
     for each in _family(process):
         with suppress(OSError):  # it has ended meanwhile
             shared = Path(f"/proc/{each}/smaps_rollup").read_text().split("\nPss:")[1].split()[0]
-            found[Path(f"/proc/{each}/comm").read_text().strip()] += int(shared) * 1024
+            found[Path(f"/proc/{each}/comm").read_text().strip().rstrip(".0123456789")] += int(shared) * 1024
     return found
 
 
