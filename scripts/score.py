@@ -95,15 +95,9 @@ def parsed() -> argparse.Namespace:
         help="Spark: a csv of bad rows; without it the first one ends the job",
     )
     add("--overwrite", action="store_true", help="Spark: replace earlier outputs")
-    add(
-        "--master",
-        type=option.word,
-        metavar="URL",
-        help="Spark: where to work (default: what spark-submit says, or all cores here)",
-    )
+    option.add_master(parser)
     arguments = parser.parse_args()
-    if arguments.engine == "local" and (named := [name for name in SPARKS if getattr(arguments, name)]):
-        parser.error(f"--{named[0]} needs --engine spark")
+    option.check_engine(parser, arguments, SPARKS)
     return arguments
 
 

@@ -130,16 +130,10 @@ def parsed() -> argparse.Namespace:
         help="threads, or Spark's workers (default: one a core)",
     )
     add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
-    add(
-        "--master",
-        type=option.word,
-        metavar="URL",
-        help="Spark: where to work (default: what spark-submit says, or all cores here)",
-    )
+    option.add_master(parser)
     add("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")
     arguments = parser.parse_args()
-    if arguments.engine == "local" and (named := [name for name in SPARKS if getattr(arguments, name)]):
-        parser.error(f"--{named[0]} needs --engine spark")
+    option.check_engine(parser, arguments, SPARKS)
     return arguments
 
 

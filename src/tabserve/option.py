@@ -1,6 +1,7 @@
 """What options of a command line hold; argparse prints what is wrong with one beside the option's name."""
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
 DAY = 86_400
@@ -70,6 +71,22 @@ def names(text: str) -> list[str]:
     if not found:
         raise ArgumentTypeError(f"expected names between commas, not {text!r}")
     return found
+
+
+def add_master(parser: ArgumentParser) -> None:
+    """Let Spark's master be named."""
+    parser.add_argument(
+        "--master",
+        type=word,
+        metavar="URL",
+        help="Spark: where to work (default: what spark-submit says, or all cores here)",
+    )
+
+
+def check_engine(parser: ArgumentParser, arguments: Namespace, of_spark: Iterable[str]) -> None:
+    """End with the first of these options that is given although Spark does not do the work."""
+    if arguments.engine != "spark" and (given := [name for name in of_spark if getattr(arguments, name)]):
+        parser.error(f"--{given[0]} needs --engine spark")
 
 
 def _time(text: str, most: int, unit: str) -> float:
