@@ -1,7 +1,7 @@
 """Rows of any number in, a folder of labels and probabilities out: as `tabserve.bulk`, on Spark."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from functools import partial, reduce
 from pathlib import Path
 from typing import NamedTuple
@@ -9,19 +9,16 @@ from typing import NamedTuple
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from tabserve import artifact
 from tabserve.errors import DataError, UsageError
 from tabserve.frame import to_score
 from tabserve.spark import job
-from tabserve.spark.java import FAILED
 from tabserve.spark.place import check_apart, check_output, literal, written
 from tabserve.spark.session import session
 from tabserve.spark.source import Read
-from tabserve.spark.worker import Scorer, keep, packed, stop
-
-FOUND = "id string, label byte, probability float, file string, reason string"
-"""`worker.FOUND`, as Spark says it."""
+from tabserve.spark.worker import FOUND, Scorer, keep, packed, stop
 
 AS_IT_IS = {"header": True, "escape": '"', "ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False}
 """How a csv is written whose cells are to be read again as they are."""
@@ -84,8 +81,10 @@ def _score(
     spark: SparkSession, frames: Sequence[DataFrame], scorer: Scorer, outputs: Sequence[str], mode: str
 ) -> Scored:
     scores, *rejects = outputs
-    found, name = reduce(DataFrame.unionAll, (each.mapInArrow(scorer, FOUND) for each in frames)), F.col("id")
-    with _kept(found) if rejects else nullcontext():
+    schema, name = from_arrow_schema(FOUND), F.col("id")
+    found = reduce(DataFrame.unionAll, (each.mapInArrow(scorer, schema) for each in frames))
+    # on disk, as it is few bytes a row; the rows would be scored twice otherwise
+    with job.kept(found, StorageLevel.DISK_ONLY) if rejects else nullcontext():
         good = found.where("reason is null").select(name.alias(scorer.name), "label", "probability")
         bad = found.where("reason is not null").select("file", name.alias(scorer.name), "reason")
         good.write.mode(mode).parquet(scores)
@@ -95,14 +94,3 @@ def _score(
     if not any(counted):
         raise DataError("There is a header and no row; a table needs at least one row below its header.")
     return counted
-
-
-@contextmanager
-def _kept(found: DataFrame) -> Iterator[None]:
-    """Keep rows on the workers' disks, few bytes each, until the block ends; they would be scored twice otherwise."""
-    found.persist(StorageLevel.DISK_ONLY)
-    try:
-        yield
-    finally:
-        with suppress(*FAILED):  # where Java itself is gone, so are they
-            found.unpersist()

@@ -1,13 +1,13 @@
 """A Spark job: its progress is shown, Ctrl-C ends it, and what went wrong is one sentence."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from pyspark import SparkContext, inheritable_thread_target
-from pyspark.sql import SparkSession
+from pyspark import SparkContext, StorageLevel, inheritable_thread_target
+from pyspark.sql import DataFrame, SparkSession
 from tqdm import tqdm
 
 from tabserve import errors
@@ -62,6 +62,17 @@ def run(spark: SparkSession, what: str, action: Callable[[], Result]) -> Result:
             if isinstance(error, FAILED):
                 raise told(error) from error
             raise
+
+
+@contextmanager
+def kept(rows: DataFrame, level: StorageLevel) -> Iterator[None]:
+    """Keep rows with the workers, at this level of storage, until the block ends."""
+    rows.persist(level)
+    try:
+        yield
+    finally:
+        with suppress(*FAILED):  # where Java itself is gone, so are they
+            rows.unpersist()
 
 
 def _show(progress: "tqdm[Any]", context: SparkContext) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, reduce
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import xgboost as xgb
 from numpy.typing import NDArray
-from pyspark import Broadcast
+from pyspark import Broadcast, StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (what everybody calls it)
 
@@ -21,7 +21,6 @@ from tabserve.frame import Frame, refuse_one_class, to_train
 from tabserve.problem import Problem
 from tabserve.scoring import probabilities
 from tabserve.spark import job
-from tabserve.spark.java import FAILED
 from tabserve.spark.pieces import Piece
 from tabserve.spark.source import Read
 from tabserve.spark.worker import Rejected, sifted
@@ -97,12 +96,9 @@ def labelled(spark: SparkSession, read: Read, problem: Problem, workers: int) ->
     source = read(spark, to_train(problem))
     checked = [each.mapInArrow(partial(_checked, problem, source.read), READ) for each in source.frames]
     numbered = reduce(DataFrame.union, checked).withColumn(NUMBER, F.monotonically_increasing_id())
-    rows = numbered.repartition(workers, NUMBER).sortWithinPartitions(NUMBER).persist()
-    try:
+    rows = numbered.repartition(workers, NUMBER).sortWithinPartitions(NUMBER)
+    with job.kept(rows, StorageLevel.MEMORY_AND_DISK_DESER):
         yield _numbered(source.name, rows, problem)
-    finally:
-        with suppress(*FAILED):  # where Java itself is gone, so are they
-            rows.unpersist()
 
 
 def _numbered(name: str, rows: DataFrame, problem: Problem) -> Labelled:
