@@ -1,6 +1,8 @@
 """The runtime answers MLServer's requests with a model folder, and keeps batching to itself."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Coroutine
@@ -52,6 +54,12 @@ def request_for(features: NDArray[np.float32]) -> InferenceRequest:
 def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  whatever the work gives
     """The result of asynchronous work that may take so long."""
     return asyncio.run(asyncio.wait_for(work, seconds))
+
+
+def test_what_names_of_hosts_need_is_imported_before_any_model_loads() -> None:
+    """MLServer encodes its host's name while models load in threads, and an import just then has ended starts."""
+    code = "import sys, tabserve.serving.runtime; sys.exit('encodings.idna' not in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_it_answers_as_the_model_does(model_folder: Path, model: Model, sample_frame: Frame) -> None:

@@ -1,6 +1,7 @@
 """The MLServer runtimes that `model-settings.json` names: each loads a model folder and answers V2 requests with it."""
 
 import asyncio
+import encodings.idna  # noqa: F401  MLServer would import it while models load, which ended some starts in a KeyError
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
