@@ -7,7 +7,6 @@ from tabserve import command  # first: from here on Ctrl-C ends quietly what tak
 
 # isort: split
 import argparse
-from functools import partial
 from pathlib import Path
 
 from tabserve import artifact, option
@@ -43,7 +42,7 @@ def on_spark(arguments: argparse.Namespace) -> str:
     """Score files or a table, and say how many rows they had."""
     from tabserve.spark import bulk, source  # noqa: PLC0415  only the environment of `make setup-spark` has it
 
-    read = partial(source.table, arguments.table) if arguments.table else partial(source.files, arguments.data)
+    read = source.table(arguments.table) if arguments.table else source.files(arguments.data)
     rows, rejected = bulk.score_table(
         arguments.model,
         read,

@@ -1,9 +1,8 @@
 """Where the table lies and who fits: this machine's memory and threads, or Spark's workers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,21 +84,17 @@ def spark(
 
     estimator.check(candidates)
     problem, given = replace(PROBLEM, seed=seed), table or place
-    with (
-        nullcontext(given) if given else sample_file(rows, seed) as name,
-        session.session(master) as running,
-        labelled.labelled(
-            running,
-            partial(sources.table if table else sources.files, name),
-            problem,
-            parts := estimator.workers(running, workers),
-        ) as found,
-    ):
+    with ExitStack() as opened:
+        name = given or opened.enter_context(sample_file(rows, seed))
+        read = sources.table(name) if table else sources.files(name)
+        running = opened.enter_context(session.session(master))
+        parts = estimator.workers(running, workers)
+        found = opened.enter_context(labelled.labelled(running, read, problem, parts))
         kept = subset(found.frame, rows or len(found.frame))
         development, holdout = hold_out(kept)
-        opened = found.opened(subset(holdout, HOLDOUT_ROWS))
+        measured = found.opened(subset(holdout, HOLDOUT_ROWS))
         data = report.provenance(kept, source(given, kept, len(found.frame)), synthetic=given is None)
         data |= {"sha256": found.checksum(kept.features), "engine": f"Spark, {parts} workers"}
         fitting = [estimator.distributed(candidate, found) for candidate in candidates]
         versions = artifact.versions() | {"pyspark": running.version}
-        yield Ground(development, opened, fitting, opened.features, data, versions)
+        yield Ground(development, measured, fitting, measured.features, data, versions)

@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def table(spark: SparkSession, frame: Frame, tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("estimator") / "rows.parquet"
     columns = [frame.ids, frame.target, *frame.features.T]
     pyarrow.parquet.write_table(pa.table(columns, ["ID_code", "target", *frame.problem.features]), path)
-    with labelled(spark, partial(files, str(path)), frame.problem, 2) as table:
+    with labelled(spark, files(str(path)), frame.problem, 2) as table:
         yield table
 
 

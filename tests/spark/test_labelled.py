@@ -1,7 +1,6 @@
 """A labelled table in Spark has the rows that the core reads, in its order, whatever Spark makes of the file."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,7 @@ def small_blocks(spark: SparkSession) -> Iterator[SparkSession]:
 @pytest.fixture(scope="module")
 def table(small_blocks: SparkSession, path: Path) -> Iterator[Labelled]:
     """The csv in Spark."""
-    with labelled(small_blocks, partial(files, str(path)), PROBLEM, 2) as table:
+    with labelled(small_blocks, files(str(path)), PROBLEM, 2) as table:
         yield table
 
 
@@ -102,7 +101,7 @@ def test_rows_behind_a_step_are_counted_by_all_workers(table: Labelled, frame: F
 def test_the_checksum_is_that_of_the_rows(table: Labelled, small_blocks: SparkSession, path: Path) -> None:
     """Whatever the number of workers; another row is another checksum."""
     everything = np.arange(ROWS)
-    with labelled(small_blocks, partial(files, str(path)), PROBLEM, 3) as other:
+    with labelled(small_blocks, files(str(path)), PROBLEM, 3) as other:
         assert table.checksum(everything) == other.checksum(everything)
     assert table.checksum(everything) != table.checksum(everything[1:])
 
@@ -139,17 +138,8 @@ def test_a_bad_table_is_one_sentence(name: str, spark: SparkSession, path: Path,
     change, said = BAD[name]
     place = tmp_path / "train.csv"
     change(pd.read_csv(path, dtype=str, keep_default_na=False)).to_csv(place, index=False)
-    with pytest.raises(DataError) as refused, labelled(spark, partial(files, str(place)), PROBLEM, 2):
+    with pytest.raises(DataError) as refused, labelled(spark, files(str(place)), PROBLEM, 2):
         pass
     assert str(refused.value).startswith(str(place))
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-def test_a_file_that_is_not_there_is_one_sentence(spark: SparkSession, tmp_path: Path) -> None:
-    """It names it."""
-    with (
-        pytest.raises(DataError, match=str(tmp_path / "train.csv")),
-        labelled(spark, partial(files, str(tmp_path / "train.csv")), PROBLEM, 2),
-    ):
-        pass

@@ -3,6 +3,7 @@
 import gzip
 import io
 import logging
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -58,8 +59,8 @@ def test_every_file_below_a_folder_is_read_by_its_own_header(own: SparkSession, 
     third.write_text("a,b.c,ID_code\n7,8,r4\n")
     (tmp_path / "rows" / "_SUCCESS").touch()
     rows = [(first, "r1", 1, 2), (first, "r2", 3, 4), (second, "r,3", 5, 6), (third, "r4", 7, 8)]
-    assert given(files(str(tmp_path / "rows"), own, COLUMNS)) == sorted((str(path), *row) for path, *row in rows)
-    assert given(files(str(first), own, COLUMNS)) == [(str(path), *row) for path, *row in rows[:2]]
+    assert given(files(str(tmp_path / "rows"))(own, COLUMNS)) == sorted((str(path), *row) for path, *row in rows)
+    assert given(files(str(first))(own, COLUMNS)) == [(str(path), *row) for path, *row in rows[:2]]
 
 
 def test_a_file_that_is_cut_into_many_blocks_has_every_row_once(own: SparkSession, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_a_file_that_is_cut_into_many_blocks_has_every_row_once(own: SparkSessio
     path.write_text(CSV + "".join(f"r{row},{row},{row / 7}\n" for row in range(3_000)))
     own.conf.set("spark.sql.files.maxPartitionBytes", "9999")
     own.conf.set("spark.sql.files.openCostInBytes", "0")
-    source = files(str(path), own, COLUMNS)
+    source = files(str(path))(own, COLUMNS)
     assert source.frames[0].rdd.getNumPartitions() > 5
     expected = [
         (str(path), name, *row)
@@ -86,7 +87,7 @@ def test_a_file_is_read_once_whatever_links_lead_to_it(own: SparkSession, tmp_pa
     (folder / "a.csv").write_text(ROW)
     (folder / "circle").symlink_to(".")
     (folder / "another.csv").symlink_to("a.csv")
-    assert given(files(str(folder), own, COLUMNS)) == [(str(folder / "a.csv"), "r1", 1, 2)]
+    assert given(files(str(folder))(own, COLUMNS)) == [(str(folder / "a.csv"), "r1", 1, 2)]
 
 
 def test_parquet_is_read_by_each_files_own_types(own: SparkSession, tmp_path: Path) -> None:
@@ -98,14 +99,14 @@ def test_parquet_is_read_by_each_files_own_types(own: SparkSession, tmp_path: Pa
     ]
     for number, columns in enumerate(cells):
         pyarrow.parquet.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
-    found = [row[1:] for row in given(files(str(tmp_path), own, COLUMNS))]
+    found = [row[1:] for row in given(files(str(tmp_path))(own, COLUMNS))]
     assert found == [("r1", 1, 2.5), ("7", 3.5, 4.5), ("r3", 5, 6)]
 
 
 def test_a_table_is_read_by_its_name(own: SparkSession) -> None:
     """Which stands where a file's would."""
     own.createDataFrame([("r1", 1, 2.5)], ["ID_code", "a", "b.c"]).createOrReplaceTempView("customers")
-    assert given(table("customers", own, COLUMNS)) == [("table customers", "r1", 1, 2.5)]
+    assert given(table("customers")(own, COLUMNS)) == [("table customers", "r1", 1, 2.5)]
 
 
 def written(folder: Path, **contents: bytes | str) -> Path:
@@ -141,27 +142,35 @@ def test_files_of_no_use_are_refused_by_name(
 ) -> None:
     """In one sentence, before any row is read."""
     with pytest.raises(DataError, match=said) as found:
-        job.run(own, "headers", partial(files, str(written(tmp_path, **contents)), own, COLUMNS))
+        job.run(own, "headers", partial(files(str(written(tmp_path, **contents))), own, COLUMNS))
     assert "\n" not in str(found.value)
 
 
-def test_a_missing_file_is_refused(own: SparkSession, tmp_path: Path) -> None:
-    """By name."""
-    with pytest.raises(DataError, match=rf"^{tmp_path}/no\.csv cannot be read as a table: Path does not exist"):
-        files(f"{tmp_path}/no.csv", own, COLUMNS)
+@pytest.mark.parametrize("address", ["{}/no.csv", "file:{}/no.csv", "file://{}/no.csv"])
+def test_a_missing_file_is_refused(address: str, tmp_path: Path) -> None:
+    """By name, without a session."""
+    place = address.format(tmp_path)
+    with pytest.raises(DataError, match=f"^{re.escape(place)} cannot be read as a table: there is no such file or"):
+        files(place)
+
+
+def test_a_pattern_that_fits_no_file_is_refused(own: SparkSession, tmp_path: Path) -> None:
+    """By Spark, which knows its patterns."""
+    with pytest.raises(DataError, match=rf"^{tmp_path}/\*\.csv cannot be read as a table: Path does not exist"):
+        files(f"{tmp_path}/*.csv")(own, COLUMNS)
 
 
 def test_a_file_system_that_spark_does_not_know_is_refused(own: SparkSession) -> None:
     """By address."""
     with pytest.raises(DataError, match=r"^moon://sea/rows cannot be read as a table: No FileSystem for scheme"):
-        files("moon://sea/rows", own, COLUMNS)
+        files("moon://sea/rows")(own, COLUMNS)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "no.where", "bad name!"])
 def test_an_unknown_table_is_refused(name: str, own: SparkSession) -> None:
     """By the name that was given."""
     with pytest.raises(DataError, match=f"^Spark knows no table '{name}'; name one of its catalog"):
-        table(name, own, COLUMNS)
+        table(name)(own, COLUMNS)
 
 
 def test_a_view_that_is_broken_is_refused_and_nothing_is_logged(own: SparkSession) -> None:
@@ -172,7 +181,7 @@ def test_a_view_that_is_broken_is_refused_and_nothing_is_logged(own: SparkSessio
     told, logger = io.StringIO(), logging.getLogger("SQLQueryContextLogger")
     logger.addHandler(handler := logging.StreamHandler(told))
     with pytest.raises(DataError, match=r"^Spark knows no table 'global_temp\.above'"):
-        table("global_temp.above", own, COLUMNS)
+        table("global_temp.above")(own, COLUMNS)
     logger.removeHandler(handler)
     assert told.getvalue() == ""
 
@@ -181,7 +190,7 @@ def test_a_table_that_lacks_a_column_is_refused(own: SparkSession) -> None:
     """As a file is."""
     own.range(3).createOrReplaceTempView("numbers")
     with pytest.raises(DataError, match=r"^table numbers has one column, named 'id'"):
-        table("numbers", own, COLUMNS)
+        table("numbers")(own, COLUMNS)
 
 
 def lists(frame: DataFrame) -> DataFrame:
@@ -193,4 +202,4 @@ def test_a_column_of_no_numbers_is_refused_before_any_row_is_read(own: SparkSess
     """By its type."""
     lists(own.createDataFrame([("r1", 1, 2.5)], ["ID_code", "a", "b.c"])).write.parquet(f"{tmp_path}/rows")
     with pytest.raises(DataError, match=r"\.parquet, column 'a': expected numbers, found list<"):
-        files(f"{tmp_path}/rows", own, COLUMNS)
+        files(f"{tmp_path}/rows")(own, COLUMNS)

@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 
 from tabserve import artifact, golden
 from tabserve.bulk import score_file
+from tabserve.columns import Columns
 from tabserve.errors import DataError, JobError, UsageError
 from tabserve.frame import Frame
 from tabserve.spark import bulk
@@ -87,7 +88,7 @@ def test_files_get_the_answers_of_one_machine_to_the_bit(
 ) -> None:
     """Every row once, with the types of the answers."""
     out = tmp_path / "scores"
-    assert score_table(model_folder, partial(files, str(rows)), str(out)) == Scored(1_000, 0)
+    assert score_table(model_folder, files(str(rows)), str(out)) == Scored(1_000, 0)
     pd.testing.assert_frame_equal(scores_in(out), expected, check_exact=True)
     assert list(tmp_path.iterdir()) == [out]
 
@@ -102,9 +103,7 @@ def test_parquet_and_a_table_get_the_answers_of_one_machine_to_the_bit(
     score_file(artifact.load(model_folder), tmp_path / "rows.parquet", tmp_path / "scores.csv")
     expected = pd.read_csv(tmp_path / "scores.csv", dtype={"label": "int8", "probability": "float32"})
     spark.read.parquet(f"{tmp_path}/rows.parquet").createOrReplaceGlobalTempView("customers")
-    for place, source in enumerate(
-        (partial(files, f"{tmp_path}/rows.parquet"), partial(table, "global_temp.customers"))
-    ):
+    for place, source in enumerate((files(f"{tmp_path}/rows.parquet"), table("global_temp.customers"))):
         assert score_table(model_folder, source, f"{tmp_path}/{place}") == Scored(200, 0)
         pd.testing.assert_frame_equal(scores_in(tmp_path / str(place)), expected, check_exact=True)
 
@@ -144,7 +143,7 @@ def test_a_lost_worker_is_survived(
         return work  # type: ignore[return-value]
 
     monkeypatch.setattr(bulk, "Scorer", mortal)
-    assert score_table(model_folder, partial(files, str(rows)), f"{tmp_path}/scores") == Scored(1_000, 0)
+    assert score_table(model_folder, files(str(rows)), f"{tmp_path}/scores") == Scored(1_000, 0)
     pd.testing.assert_frame_equal(scores_in(tmp_path / "scores"), expected, check_exact=True)
 
 
@@ -195,7 +194,7 @@ def test_rows_that_came_in_the_place_of_others_are_read_anew(
     for count in (2, 5):
         frame.head(count).to_csv(tmp_path / "rows.csv", index=False)
         outputs = f"{tmp_path}/scores", f"{tmp_path}/rejects"
-        read = partial(files, f"{tmp_path}/rows.csv")
+        read = files(f"{tmp_path}/rows.csv")
         assert score_table(model_folder, read, *outputs, overwrite=True) == Scored(count, 0)
 
 
@@ -211,7 +210,7 @@ def test_the_column_of_ids_may_have_any_name(
     few.loc[1, "var_3"] = np.inf
     few.to_csv(tmp_path / "rows.csv", index=False)
     outputs = f"{tmp_path}/scores", f"{tmp_path}/rejects"
-    assert score_table(tmp_path / "model", partial(files, f"{tmp_path}/rows.csv"), *outputs) == Scored(2, 1)
+    assert score_table(tmp_path / "model", files(f"{tmp_path}/rows.csv"), *outputs) == Scored(2, 1)
     assert sorted(pd.read_parquet(tmp_path / "scores")[name]) == [few[name][0], few[name][2]]
 
 
@@ -219,7 +218,7 @@ def test_a_header_alone_is_refused(model_folder: Path, frame: pd.DataFrame, tmp_
     """Nothing was scored, and nothing is written."""
     frame.head(0).to_csv(tmp_path / "rows.csv", index=False)
     with pytest.raises(DataError, match="a table needs at least one row below its header"):
-        score_table(model_folder, partial(files, f"{tmp_path}/rows.csv"), f"{tmp_path}/scores")
+        score_table(model_folder, files(f"{tmp_path}/rows.csv"), f"{tmp_path}/scores")
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
 
@@ -233,20 +232,31 @@ def test_an_output_that_exists_is_refused_before_any_work(
     (tmp_path / which / "mine").touch()
     options = ("--out", tmp_path / "out", "--rejects", tmp_path / "rejects")
     for overwrite, said in (((), "exists; name another place"), (("--overwrite",), "something other than an earlier")):
-        ended = score("--model", model_folder, "--data", "rows.csv", *options, *overwrite)
+        ended = score("--model", model_folder, "--table", "rows", *options, *overwrite)
         assert ended.returncode == DataError.exit_code
         assert ended.stderr.startswith(f"{tmp_path / which} ")
         assert said in ended.stderr
     assert [path.name for path in tmp_path.rglob("*")] == [which, "mine"]
 
 
+def test_rows_that_are_not_there_are_told_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, score: Score, model_folder: Path, tmp_path: Path
+) -> None:
+    """Nobody waits for Spark to learn of a slip of the keyboard."""
+    monkeypatch.setattr(bulk, "session", None)
+    ended = score("--model", model_folder, "--data", tmp_path / "no.csv", "--out", tmp_path / "scores")
+    assert ended.returncode == DataError.exit_code
+    assert "no.csv cannot be read as a table: there is no such file or folder" in ended.stderr
+    assert not [*tmp_path.iterdir()]
+
+
 def test_what_came_to_the_place_of_an_output_meanwhile_stays(model_folder: Path, rows: Path, tmp_path: Path) -> None:
     """And no other output is left beside it."""
 
-    def read(*arguments: object) -> Source:
+    def read(spark: SparkSession, columns: Columns) -> Source:
         (tmp_path / "scores").mkdir()
         (tmp_path / "scores" / "mine").touch()
-        return files(str(rows), *arguments)  # type: ignore[arg-type]
+        return files(str(rows))(spark, columns)
 
     with pytest.raises(DataError, match=f"^{tmp_path}/scores exists; name another place"):
         score_table(model_folder, read, f"{tmp_path}/scores", f"{tmp_path}/rejects")
@@ -259,9 +269,9 @@ def test_a_model_that_is_replaced_meanwhile_changes_no_answer(
     """What was loaded first answers."""
     shutil.copytree(model_folder, tmp_path / "model")
 
-    def read(*arguments: object) -> Source:
+    def read(spark: SparkSession, columns: Columns) -> Source:
         shutil.rmtree(tmp_path / "model")
-        return files(str(rows), *arguments)  # type: ignore[arg-type]
+        return files(str(rows))(spark, columns)
 
     assert score_table(tmp_path / "model", read, f"{tmp_path}/scores") == Scored(1_000, 0)
     pd.testing.assert_frame_equal(scores_in(tmp_path / "scores"), expected, check_exact=True)
@@ -284,7 +294,7 @@ def test_an_earlier_output_is_replaced_where_that_is_asked_for(
 def test_outputs_in_each_other_are_refused(out: str, rejects: str, model_folder: Path, tmp_path: Path) -> None:
     """One would replace the other."""
     with pytest.raises(DataError, match="holds what is read or written besides; name another place"):
-        score_table(model_folder, partial(files, "rows.csv"), f"{tmp_path}/{out}", f"{tmp_path}/{rejects}")
+        score_table(model_folder, table("rows"), f"{tmp_path}/{out}", f"{tmp_path}/{rejects}")
 
 
 @pytest.mark.parametrize(
@@ -311,7 +321,7 @@ def test_rows_are_never_replaced_by_their_scores(
     spark.createDataFrame(frame.head(2)).write.parquet(f"{tmp_path}/rows")
     held = sorted((tmp_path / "rows").iterdir())
     with pytest.raises(DataError, match="rows holds what is read or written besides"):
-        score_table(model_folder, partial(files, f"{tmp_path}/rows"), f"{tmp_path}/rows", overwrite=True)
+        score_table(model_folder, files(f"{tmp_path}/rows"), f"{tmp_path}/rows", overwrite=True)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == held
 
 
@@ -322,7 +332,7 @@ def test_a_tables_files_are_never_replaced_by_their_scores(
     spark.createDataFrame(frame.head(2)).write.parquet(f"{tmp_path}/rows")
     spark.read.parquet(f"{tmp_path}/rows").createOrReplaceGlobalTempView("rows")
     with pytest.raises(DataError, match="rows holds what is read or written besides"):
-        score_table(model_folder, partial(table, "global_temp.rows"), f"{tmp_path}/rows", overwrite=True)
+        score_table(model_folder, table("global_temp.rows"), f"{tmp_path}/rows", overwrite=True)
     assert sorted(pd.read_parquet(tmp_path / "rows").columns) == sorted(frame.columns)
 
 
@@ -332,7 +342,7 @@ def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_fol
     nameless = replace(loaded, problem=replace(loaded.problem, id=None))
     monkeypatch.setattr(artifact, "load", lambda _folder: nameless)
     with pytest.raises(UsageError, match="is of rows without ids, which Spark keeps no order of"):
-        score_table(model_folder, partial(files, "rows.csv"), "scores")
+        score_table(model_folder, table("rows"), "scores")
 
 
 def begun(rows: Path, model_folder: Path, out: Path, master: str = "local[2,4]") -> "subprocess.Popen[str]":

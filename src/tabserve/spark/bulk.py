@@ -44,7 +44,7 @@ def score_table(
 
     Args:
         folder: of the model, which answers with its own threshold.
-        read: `source.files` or `source.table` of a place or a name.
+        read: what `source.files` or `source.table` gives.
         out: a folder; on this machine it appears whole or not at all.
         rejects: a folder for a csv of file, id and reason of each bad row; None where a bad row ends the job.
         overwrite: whether earlier outputs are replaced.

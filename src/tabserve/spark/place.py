@@ -11,6 +11,9 @@ from tabserve.errors import DataError
 
 SCHEME = re.compile(r"[A-Za-z][\w+.-]+:/")
 
+PATTERN = re.compile(r"[\\*?\[\]{}]")
+"""What makes a pattern of a name, to Spark."""
+
 OUTPUT = re.compile(r"_SUCCESS|\._SUCCESS\.crc|\.?part-.*")
 """The files of a folder that Spark wrote."""
 
@@ -27,13 +30,24 @@ def address(place: str) -> str:
 
 def literal(place: str) -> str:
     """The address of one file, whose name may hold what is a pattern to Spark."""
-    return re.sub(r"([\\*?\[\]{}])", r"\\\1", address(place))
+    return PATTERN.sub(r"\\\g<0>", address(place))
 
 
 def existing(place: str) -> str:
     """The address of what is to be read: a pattern, unless a file of this machine is called so."""
     path = local(place)
     return literal(place) if path and path.exists() else address(place)
+
+
+def check_input(place: str) -> None:
+    """Refuse a place on this machine where nothing is; what matches a pattern is found out by Spark.
+
+    Raises:
+        DataError: there is no such file or folder.
+    """
+    path = local(place)
+    if path and not path.exists() and not PATTERN.search(place):
+        raise DataError(f"{place} cannot be read as a table: there is no such file or folder.")
 
 
 def check_output(place: str, *, overwrite: bool) -> None:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from tabserve.errors import DataError
 from tabserve.spark.java import FAILED
 from tabserve.spark.job import reason
 from tabserve.spark.pieces import CellsReader, CsvReader, Piece
-from tabserve.spark.place import existing, literal, local, plain
+from tabserve.spark.place import check_input, existing, literal, local, plain
 from tabserve.table import located, reading
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -45,20 +46,31 @@ class Source(NamedTuple):
 
 
 Read = Callable[[SparkSession, Columns], Source]
-"""Finds rows, once there is a session, and checks that they have these columns: `files` or `table` of a name."""
+"""Finds rows, once there is a session, and checks that they have these columns.
+
+It raises DataError, naming the file or table that cannot be read, or lacks a column.
+"""
 
 
-def files(place: str, spark: SparkSession, columns: Columns) -> Source:
-    """A file, or all files in and below a folder; csv, csv.gz or parquet.
+def files(place: str) -> Read:
+    """A file, or all files in and below a folder; csv, csv.gz or parquet, each with its own order of columns.
 
     Args:
         place: a path, or an address that Spark knows, with Spark's patterns such as `*`.
-        spark: reads them.
-        columns: what to read; the others that may be there. Each file has its own order of them.
 
     Raises:
-        DataError: naming the file that cannot be read, or lacks a column.
+        DataError: it is a path, and nothing is there.
     """
+    check_input(place)
+    return partial(_found, place)
+
+
+def table(name: str) -> Read:
+    """A table or view by its name, such as `database.table`."""
+    return partial(_known, name)
+
+
+def _found(place: str, spark: SparkSession, columns: Columns) -> Source:
     found = _listed(spark, place)
     kinds = {_suffix(file) == ".parquet" for file in found}
     if len(kinds) > 1:
@@ -66,12 +78,7 @@ def files(place: str, spark: SparkSession, columns: Columns) -> Source:
     return (_parquet if kinds == {True} else _csv)(place, spark, found, columns)
 
 
-def table(name: str, spark: SparkSession, columns: Columns) -> Source:
-    """A table or view by its name, such as `database.table`.
-
-    Raises:
-        DataError: there is none, or it lacks a column.
-    """
+def _known(name: str, spark: SparkSession, columns: Columns) -> Source:
     try:
         frame = spark.table(name)
     except FAILED as error:
