@@ -28,11 +28,10 @@ def whole(path: Path) -> Iterator[Path]:
             temporary = Path(name)
             try:
                 os.close(handle)
-                yield temporary
+                with _named(temporary, path):
+                    yield temporary
                 temporary.chmod(0o644)  # mkstemp's 0600 would keep other readers out
                 temporary.replace(path)
-            except DataError as error:
-                raise type(error)(str(error).replace(name, str(path))) from error
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -42,12 +41,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """A place beside `path` for a folder, which becomes `path` when the block ends well and vanishes when it does not.
 
     What is at `path` by then is replaced; the folder around it is made where there is none, and does not stay where the
-    new one does not.
+    new one does not. A refusal of the place beside it names `path`.
 
     Raises:
         DataError: the folder cannot be written there.
     """
-    with _writing(path), replaced(path.absolute()) as fresh:
+    with _writing(path), replaced(path.absolute()) as fresh, _named(fresh, path):
         yield fresh
 
 
@@ -58,6 +57,15 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path} cannot be written: {reason}; nothing was changed there.") from error
+
+
+@contextmanager
+def _named(temporary: Path, path: Path) -> Iterator[None]:
+    """Let what is refused of one place name the other, which is the one that people know."""
+    try:
+        yield
+    except DataError as error:
+        raise type(error)(str(error).replace(str(temporary), str(path))) from error
 
 
 @contextmanager

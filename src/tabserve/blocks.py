@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 import pyarrow as pa
@@ -28,12 +28,13 @@ class BadRow(Exception):
 
     Attributes:
         row: its number within its block, from 1; the header is row 0.
+        rows: all that the same check refuses, in rising order; it is the first of them.
         column: the name of the cell's column, if it is one cell's fault.
     """
 
-    def __init__(self, row: int, reason: str, column: str | None = None) -> None:
+    def __init__(self, rows: Sequence[int], reason: str, column: str | None = None) -> None:
         super().__init__(reason)
-        self.row, self.column = row, column
+        self.row, self.rows, self.column = rows[0], rows, column
 
 
 def blocks(file: IO[bytes]) -> Iterator[bytes]:
@@ -64,9 +65,9 @@ def header(block: bytes) -> tuple[list[str], bytes]:
         raise _endless(0)
     line = first[0].rstrip(b"\r\n")
     if b"\0" in line:
-        raise BadRow(0, "holds a NUL, as UTF-16 does; save the file as UTF-8")
+        raise BadRow([0], "holds a NUL, as UTF-16 does; save the file as UTF-8")
     if b"\r" in line.replace(b"\r\n", b""):  # the first line that ends otherwise would be taken for the header
-        raise BadRow(0, "ends a line with CR alone; save the file with LF or CRLF line ends")
+        raise BadRow([0], "ends a line with CR alone; save the file with LF or CRLF line ends")
     read = pyarrow.csv.ReadOptions(block_size=len(line) + 2)
     return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n"), read).schema.names, block[first.end() :]
 
@@ -117,7 +118,8 @@ def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[
     table = _parse(block, names, conversion(pa.schema([(name, pa.string()) for name in wanted])), skip)
     yield from table[: bad[0].number - 1 if bad else None].to_batches()
     if bad:
-        raise BadRow(bad[0].number, f"expected {bad[0].expected_columns} columns, found {bad[0].actual_columns}")
+        rows = [row.number for row in bad]
+        raise BadRow(rows, f"expected {bad[0].expected_columns} columns, found {bad[0].actual_columns}")
 
 
 def _parse(
@@ -139,7 +141,7 @@ def _parse(
 
 def _endless(row: int) -> BadRow:
     return BadRow(
-        row, f"expected its end within {ROW_BYTES >> 20} MiB, found none; a quote may be opened and never closed"
+        [row], f"expected its end within {ROW_BYTES >> 20} MiB, found none; a quote may be opened and never closed"
     )
 
 

@@ -1,8 +1,7 @@
 """Which columns a table must have, and each batch's cells in their types."""
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
@@ -68,35 +67,53 @@ def listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
-def bad_cell(row: int, column: str, expected: str, found: str) -> BadRow:
-    """What is wrong with one cell; rows are counted from 0 here and from 1 in the message."""
-    return BadRow(row + 1, f"expected {expected}, found {found}", column)
+def bad_cell(rows: Iterable[int], column: str, expected: str, found: str) -> BadRow:
+    """What is wrong with one cell of the first of these rows, counted from 0 here and from 1 in the message."""
+    return BadRow([int(row) + 1 for row in rows], f"expected {expected}, found {found}", column)
+
+
+def refused(places: range, accepts: Callable[[slice], bool]) -> Iterator[int]:
+    """The places that are not accepted alone, in rising order; tried together first, then by halves."""
+    if not accepts(slice(places.start, places.stop)):
+        if len(places) == 1:
+            yield places[0]
+        else:
+            half = len(places) // 2
+            yield from refused(places[:half], accepts)
+            yield from refused(places[half:], accepts)
 
 
 def typed(path: Path | str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The columns of the schema in its types."""
     if batch.schema == schema:
         return batch
-    columns, bad = [], []
+    alike, columns, bad = defaultdict(list), dict[str, pa.Array](), []
     for field in schema:
+        alike[batch[field.name].type, field.type].append(field.name)
+    for (_, kind), names in alike.items():
         try:
-            columns.append(_column(path, batch[field.name], field))
+            columns.update(_typed(path, batch.select(names), kind))
         except BadRow as error:
             bad.append(error)
     if bad:
         raise min(bad, key=attrgetter("row"))
-    return pa.record_batch(columns, schema)
+    return pa.record_batch([columns[name] for name in schema.names], schema)
 
 
-def _column(path: Path | str, column: pa.Array, field: pa.Field) -> pa.Array:
-    expected = "number" if field.type == pa.float64() else "text"
+def _typed(path: Path | str, batch: pa.RecordBatch, kind: pa.DataType) -> Iterator[tuple[str, pa.Array]]:
+    """Columns of one type in another, cast as one: of few rows the calls take longer than the work."""
+    names, rows, cells = batch.schema.names, len(batch), pa.concat_arrays(batch.columns)
+    expected = "number" if kind == pa.float64() else "text"
     try:
-        return _cast(column, field.type)
+        found = _cast(cells, kind)
     except pa.ArrowNotImplementedError as error:
-        raise DataError(f"{path}, column {field.name!r}: expected {expected}s, found {column.type}.") from error
+        raise DataError(f"{path}, column {names[0]!r}: expected {expected}s, found {cells.type}.") from error
     except pa.ArrowInvalid as error:
-        row = bisect_left(range(len(column)), True, key=lambda row: not _castable(column[: row + 1], field.type))
-        raise bad_cell(row, field.name, f"a {expected}", repr(str(column[row])[:40])) from error
+        bad = [*refused(range(rows), lambda some: _castable(batch[some].columns, kind))]
+        first = batch[bad[0] :][:1].columns
+        column = next(refused(range(len(first)), lambda some: _castable(first[some], kind)))
+        raise bad_cell(bad, names[column], f"a {expected}", repr(str(first[column][0])[:40])) from error
+    return ((name, found.slice(place * rows, rows)) for place, name in enumerate(names))
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -112,9 +129,9 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return pc.utf8_trim(pc.if_else(empty, None, text), " \t").cast(kind)
 
 
-def _castable(column: pa.Array, kind: pa.DataType) -> bool:
+def _castable(columns: Sequence[pa.Array], kind: pa.DataType) -> bool:
     try:
-        _cast(column, kind)
+        _cast(pa.concat_arrays(columns), kind)
     except pa.ArrowInvalid:
         return False
     return True

@@ -175,7 +175,7 @@ def filled(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object
     """
     texts = np.array(batch[name].to_pylist(), np.object_)  # `to_numpy` imports pandas first
     if not texts.all():
-        raise bad_cell(int(np.argmin(texts.astype(bool))), name, expected, "an empty cell")
+        raise bad_cell(np.flatnonzero(~texts.astype(bool)), name, expected, "an empty cell")
     return texts
 
 
@@ -186,11 +186,11 @@ def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
         features: NDArray[np.float32] = numbers.astype(np.float32)
     bad = np.isinf(features) if problem.allow_missing else ~np.isfinite(features)
     if bad.any():
-        row, column = (int(place) for place in np.argwhere(bad)[0])
-        name = problem.features[column]
-        cell = batch[name][row].as_py()
+        rows = np.flatnonzero(bad.any(axis=1))
+        name = problem.features[np.argmax(bad[rows[0]])]
+        cell = batch[name][rows[0]].as_py()
         found = "an empty cell" if cell is None else f"{cell}, which is no finite 32-bit float"
-        raise bad_cell(row, name, "a number", found)
+        raise bad_cell(rows, name, "a number", found)
     return features
 
 
@@ -203,13 +203,12 @@ def targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.int8]:
     spelled = [label or "" for label in batch[problem.target].to_pylist()]
     codes = {label: place for place, label in enumerate(problem.labels)}
     target = np.array([codes.get(label, -1) for label in spelled], np.int8)
-    if (target < 0).any():
-        row = int(np.argmin(target))
+    if len(rows := np.flatnonzero(target < 0)):
         expected = " or ".join(map(repr, problem.labels))
-        found = repr(spelled[row]) if spelled[row] else "an empty cell"
+        found = repr(spelled[rows[0]]) if spelled[rows[0]] else "an empty cell"
         if len(held := set(spelled)) > 1:  # a row that is alone says nothing of its column
             found += f"; the column holds {listed(sorted(held))}"
-        raise bad_cell(row, problem.target, expected, found)
+        raise bad_cell(rows, problem.target, expected, found)
     return target
 
 

@@ -64,8 +64,8 @@ def _arrays(frame: Frame) -> tuple[NDArray[np.object_], NDArray[np.object_], NDA
 def _texts(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
     """The texts of each row, joined; the first of them says something."""
     needed, *others = (batch[name].to_pylist() for name in problem.features)
-    for row, text in enumerate(needed):
-        if not says_something(text or ""):
-            raise bad_cell(row, problem.features[0], "a text with letters or digits", repr(text or ""))
+    if silent := [row for row, text in enumerate(needed) if not says_something(text or "")]:
+        found = repr(needed[silent[0]] or "")
+        raise bad_cell(silent, problem.features[0], "a text with letters or digits", found)
     rows = zip(needed, *others, strict=True)
     return np.array([" ".join(filter(None, row)) for row in rows], np.object_)

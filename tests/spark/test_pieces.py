@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tabserve.errors import DataError
 from tabserve.frame import rows, stream, to_score
 from tabserve.problem import Problem
-from tabserve.spark.pieces import Cells, CsvReader
+from tabserve.spark.pieces import Cells, CsvReader, Lines, Piece
 from tabserve.spark.worker import Rejected, sifted
 
 PROBLEM = Problem("small", ("a", "b"), id="ID_code")
@@ -127,6 +127,33 @@ def test_a_text_that_is_no_utf_8_is_a_bad_row(column: str) -> None:
     (found,) = sifted(cells, "ID_code", lambda part: rows(PROBLEM, part.batch(SCHEMA)))
     assert isinstance(found, Rejected)
     assert found.reason == "it is not UTF-8 text; save its texts as UTF-8"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["lines", "cells"])
+@pytest.mark.parametrize(
+    "wrong", [["x"], ["inf"], [""], ['"'], [b"\xff"], ["x", "inf", "", "1,2"]], ids=lambda wrong: str(wrong[0])
+)
+def test_bad_rows_cost_a_conversion_each_and_one_of_what_is_between_them(
+    wrong: list[str | bytes], *, packed: bool
+) -> None:
+    """However many they are; to halve the piece until each is alone would take far longer."""
+    count, tried = 400, 0
+    cells = [wrong[number // 8 % len(wrong)] if number % 8 == 3 else "1" for number in range(count)]
+    rest = [cell if isinstance(cell, bytes) else cell.encode() for cell in cells]
+    piece: Cells | Lines = Lines("/x.csv", NAMES, pa.array([b"r,%b,2" % cell for cell in rest], pa.binary()))
+    if packed:
+        texts = pa.array(rest, pa.binary()).view(pa.string())
+        piece = Cells("/x.parquet", pa.record_batch([pa.array(["r"] * count), texts, pa.array([2.0] * count)], NAMES))
+
+    def convert(part: Piece) -> int:
+        nonlocal tried
+        tried += 1
+        return len(rows(PROBLEM, part.batch(SCHEMA)))
+
+    found = [*sifted(piece, "ID_code", convert)]
+    bad = sum(isinstance(each, Rejected) for each in found)
+    assert (bad, len(found)) == (count // 8, 2 * count // 8 + 1)
+    assert tried < 1.5 * len(found)
 
 
 CELLS = st.one_of(

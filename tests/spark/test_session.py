@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
@@ -76,6 +76,45 @@ def test_a_defect_is_one_sentence_and_a_log(spark: SparkSession) -> None:
 def test_the_reason_is_the_first_line_that_says_something(text: str, said: str) -> None:
     """Without the names that only Spark knows."""
     assert job.reason(Py4JError(text)) == said
+
+
+def test_a_java_that_is_gone_is_told_as_that() -> None:
+    """Whatever the call was in which that was found."""
+    for error in (Py4JNetworkError("Error while sending or receiving"), ConnectionRefusedError(111, "refused")):
+        assert job.reason(error) == "its Java was killed, or has ended"
+
+
+def test_what_waits_for_javas_counts_prints_nothing(spark: SparkSession, capfd: pytest.CaptureFixture[str]) -> None:
+    """Where Java goes meanwhile."""
+    server = spark.sparkContext._accumulatorServer
+    assert server is not None
+    server.handle_error(None, ("127.0.0.1", 1))
+    assert capfd.readouterr() == ("", "")
+
+
+FULL = "Caused by: org.apache.hadoop.fs.FSError: java.io.IOException: No space left on device\n\tat x"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        (
+            f": a.b.SparkException: [X] Task failed while writing rows to file:/out/.a-b/fresh. X: 58\n\tat\n{FULL}",
+            DataError,
+            r"^/out/\.a-b/fresh cannot be written: No space left on device; nothing was changed there\.$",
+        ),
+        (
+            ": a.b.SparkException: Job aborted due to failure: java.io.IOException: No space left on device\n\tat x",
+            JobError,
+            r"No space left on device, where Spark keeps its own files; name another folder by SPARK_LOCAL_DIRS; ",
+        ),
+    ],
+    ids=["output", "scratch"],
+)
+def test_a_full_disk_is_told_by_what_is_on_it(text: str, kind: type[Exception], said: str) -> None:
+    """The output's is the user's to choose, as is that of Spark's own files."""
+    with pytest.raises(kind, match=said):
+        raise job.told(Py4JError(text))
 
 
 def test_the_reason_names_the_program_that_is_missing() -> None:

@@ -2,12 +2,13 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -345,9 +346,11 @@ def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_fol
         score_table(model_folder, table("rows"), "scores")
 
 
-def begun(rows: Path, model_folder: Path, out: Path, master: str = "local[2,4]") -> "subprocess.Popen[str]":
-    """The command in a process of its own."""
-    words = [sys.executable, SCRIPT, "--engine", "spark", "--master", master, "--model", model_folder]
+def begun(
+    rows: Path, model_folder: Path, out: Path, master: str = "local[2,4]", within: Sequence[str] = ()
+) -> "subprocess.Popen[str]":
+    """The command in a process of its own, started by other words where there are some."""
+    words = [*within, sys.executable, SCRIPT, "--engine", "spark", "--master", master, "--model", model_folder]
     words += ["--data", rows, "--out", out]
     return subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -381,6 +384,23 @@ def test_a_master_that_cannot_be_is_one_sentence(
     for log in re.findall(r"(\S+\.log) says more", told[1]):
         Path(log).unlink()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_too_small_for_the_output_is_one_sentence(
+    model_folder: Path, rows: Path, tmp_path: Path
+) -> None:
+    """It names the output, and of what was written nothing stays."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    own = ["unshare", "--map-root-user", "--mount"]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)]
+    if not shutil.which(own[0]) or subprocess.run([*own, *mount], check=False, capture_output=True).returncode:
+        pytest.skip("no disk of one's own can be mounted here")
+    script = f'{shlex.join(mount)}; "$@"; code=$?; ls -A {disk}; exit $code'
+    with begun(rows, model_folder, disk / "scores", within=[*own, "sh", "-c", script, "sh"]) as child:
+        told = child.communicate(timeout=240)
+    sentence = f"{disk}/scores cannot be written: No space left on device; nothing was changed there.\n"
+    assert (child.returncode, *told) == (DataError.exit_code, "", sentence)
 
 
 @pytest.fixture
@@ -419,7 +439,7 @@ def test_a_java_that_dies_is_one_sentence_and_leaves_nothing(working: "subproces
     os.kill(int(java), signal.SIGKILL)
     told = working.communicate(timeout=60)
     assert (working.returncode, told[0]) == (JobError.exit_code, "")
-    sentence = re.fullmatch(r"Spark failed: .+; (\S+\.log) says more\.\n", told[1])
+    sentence = re.fullmatch(r"Spark failed: its Java was killed, or has ended; (\S+\.log) says more\.\n", told[1])
     assert sentence, told[1]
     Path(sentence[1]).unlink()
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["rows.csv"]

@@ -11,15 +11,19 @@ from functools import cache
 from pathlib import Path
 
 from py4j.java_gateway import JavaGateway
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark import SparkConf, SparkContext
+from pyspark.accumulators import AccumulatorTCPServer
 from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
 
 from tabserve.errors import JobError, UsageError
 
-FAILED = (PySparkException, Py4JError, ConnectionError)
+GONE = (Py4JNetworkError, ConnectionError)
+"""What is raised where Java answers no more."""
+
+FAILED = (PySparkException, Py4JError, *GONE)
 """What a failure of Spark's is raised as, or of its Java."""
 
 OLDEST = 17
@@ -35,6 +39,8 @@ logging.getLogger("py4j").setLevel(logging.CRITICAL)
 for context in ("SQL", "DataFrame"):
     PySparkLogger.getLogger(f"{context}QueryContextLogger").setLevel(logging.CRITICAL)
 logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)
+# Of a Java that is gone the thread that waits for its counts would print a traceback.
+AccumulatorTCPServer.handle_error = lambda *_: None
 
 
 @cache

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tabserve import errors
 from tabserve.errors import DataError, JobError, TabserveError
 from tabserve.spark import java
-from tabserve.spark.java import FAILED
+from tabserve.spark.java import FAILED, GONE
 from tabserve.spark.place import plain
 
 SECONDS = 0.2
@@ -24,6 +24,11 @@ RAISED = re.compile(r"^(tabserve\.errors\.)?(\w+(?:\.\w+)*): (\S.*)$", re.MULTIL
 
 UNREADABLE = re.compile(r"\[FAILED_READ_FILE\S* .*?reading file (\S+)\.(?:\s|$)")
 """What Spark calls it when a file is not what its name says, is cut off, or changed meanwhile."""
+
+UNWRITTEN = re.compile(r"(?ms)Task failed while writing rows to (\S+)\.\s.*^Caused by: \S+FSError: [\w.]+: (.*?)$")
+"""What Spark calls it when a disk does not take what is written."""
+
+FULL = "No space left on device"
 
 JAVA = re.compile(r"An error occurred while calling ")
 
@@ -92,11 +97,17 @@ def told(error: Exception) -> TabserveError:
         return getattr(errors, kind)(sentence)  # type: ignore[no-any-return]
     if unreadable := UNREADABLE.search(str(error)):
         return DataError(f"{plain(unreadable[1])} cannot be read as a table: {reason(error)}.")
-    return JobError(f"Spark failed: {reason(error)}; {java.logged()}")
+    if unwritten := UNWRITTEN.search(str(error)):
+        return DataError(f"{plain(unwritten[1])} cannot be written: {unwritten[2]}; nothing was changed there.")
+    said = reason(error)
+    hint = ", where Spark keeps its own files; name another folder by SPARK_LOCAL_DIRS" if said.endswith(FULL) else ""
+    return JobError(f"Spark failed: {said}{hint}; {java.logged()}")
 
 
 def reason(error: Exception) -> str:
     """The last line of a worker's error, or the deepest cause of Spark's, or else its own first line."""
+    if isinstance(error, GONE):
+        return "its Java was killed, or has ended"
     _, kind, sentence = _raised(error)
     lines = [JARGON.sub("", line).strip() for line in str(error).splitlines() if not JAVA.match(line)]
     first = next(filter(None, lines), "its Java answers no more")

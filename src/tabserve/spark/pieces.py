@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabserve.blocks import BadRow, conversion, end_of_rows, header, parse
-from tabserve.columns import typed
+from tabserve.columns import refused, typed
 from tabserve.errors import DataError
 from tabserve.spark.place import plain
 
@@ -72,7 +72,8 @@ class Lines:
         try:
             found = pa.Table.from_batches(parse(block, [*self.names], conversion(schema)))
         except UnicodeDecodeError as error:
-            raise BadRow(1, "it is not UTF-8 text; save the file as UTF-8") from error
+            bad = [number for number, line in enumerate(lines, 1) if not _is_text(line)]
+            raise BadRow(bad, "it is not UTF-8 text; save the file as UTF-8") from error
         (batch,) = found.combine_chunks().to_batches()
         return typed(self.place, batch, schema)
 
@@ -100,10 +101,8 @@ class Cells:
 
     def batch(self, schema: pa.Schema) -> pa.RecordBatch:
         """The cells in the types of the schema."""
-        try:
-            self.cells.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise BadRow(1, "it is not UTF-8 text; save its texts as UTF-8") from error
+        if bad := [*refused(range(len(self)), lambda some: _is_valid(self.cells[some]))]:
+            raise BadRow([row + 1 for row in bad], "it is not UTF-8 text; save its texts as UTF-8")
         return typed(self.place, self.cells, schema)
 
     def named(self, column: str) -> str:
@@ -176,7 +175,23 @@ def runs(batch: pa.RecordBatch, *columns: int) -> Iterator[pa.RecordBatch]:
 
 
 def _check_quotes(lines: Sequence[bytes]) -> None:
-    """Refuse a line that ends within quotes: it would swallow the next ones."""
-    for number, line in enumerate(lines, 1):
-        if b'"' in line and end_of_rows(line + b"\n") <= len(line):
-            raise BadRow(number, "a quote is opened in it and not closed; to Spark a row ends where its line does")
+    """Refuse lines that end within quotes: they would swallow the next ones."""
+    bad = [number for number, line in enumerate(lines, 1) if b'"' in line and end_of_rows(line + b"\n") <= len(line)]
+    if bad:
+        raise BadRow(bad, "a quote is opened in it and not closed; to Spark a row ends where its line does")
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_valid(cells: pa.RecordBatch) -> bool:
+    try:
+        cells.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True

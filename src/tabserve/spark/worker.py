@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -105,7 +106,7 @@ def keep(bad: Rejected, _name: str) -> pa.RecordBatch:
 
 
 def sifted(piece: Piece, name: str, convert: Callable[[Piece], Converted]) -> Iterator[Converted | Rejected]:
-    """Convert a piece, or its halves where a row is bad, until the bad rows are alone; in order.
+    """Convert a piece, or what is between its bad rows where some are bad, and each of these alone; in order.
 
     Args:
         piece: at least one row.
@@ -118,10 +119,11 @@ def sifted(piece: Piece, name: str, convert: Callable[[Piece], Converted]) -> It
         if len(piece) == 1:
             reason = f"column {bad.column!r}: {bad}" if bad.column else str(bad)
             yield Rejected(piece.place, piece.named(name), reason)
-        else:
-            half = len(piece) // 2
-            yield from sifted(piece[:half], name, convert)
-            yield from sifted(piece[half:], name, convert)
+            return
+        places = [place for row in bad.rows for place in (row - 1, row)]
+        for start, stop in pairwise([0, *places, len(piece)]):
+            if start < stop:
+                yield from sifted(piece[start:stop], name, convert)
 
 
 def _nulls(count: int, schema: pa.Schema) -> list[pa.Array]:
