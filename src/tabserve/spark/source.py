@@ -93,7 +93,9 @@ def _listed(spark: SparkSession, place: str) -> list[str]:
     """Every file with rows; Spark passes over those whose names begin with `_` or a dot."""
     found = _readable(place, lambda: _files(spark).text(existing(place)).inputFiles())
     if not found:
-        raise DataError(f"{place} holds no files; expected csv or parquet.")
+        raise DataError(
+            f"{place} holds no files; expected csv or parquet, under names that begin with no _ and no dot."
+        )
     return _once(map(plain, found))
 
 
