@@ -7,14 +7,15 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame, SparkSession
 
-from tabserve.errors import DataError
+from tabserve.errors import DataError, JobError
 from tabserve.frame import stream, to_score
 from tabserve.problem import Problem
 from tabserve.spark import job
@@ -152,6 +153,23 @@ def test_a_missing_file_is_refused(address: str, tmp_path: Path) -> None:
     place = address.format(tmp_path)
     with pytest.raises(DataError, match=f"^{re.escape(place)} cannot be read as a table: there is no such file or"):
         files(place)
+
+
+class Gone:
+    """A session whose Java was killed."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Whatever is asked of it."""
+        raise Py4JNetworkError(f"Answer from Java side is empty: {name}")
+
+
+@pytest.mark.parametrize("name", ["a file", "a table"])
+def test_a_java_that_ends_meanwhile_is_no_fault_of_the_rows(name: str, own: SparkSession, tmp_path: Path) -> None:
+    """The job fails, and the file or table is not called bad."""
+    (tmp_path / "rows.csv").write_text(ROW)
+    read = {"a file": files(f"{tmp_path}/rows.csv"), "a table": table("rows")}[name]
+    with pytest.raises(JobError, match=r"^Spark failed: its Java was killed, or has ended; "):
+        job.run(own, "headers", partial(read, cast("SparkSession", Gone()), COLUMNS))
 
 
 def test_a_pattern_that_fits_no_file_is_refused(own: SparkSession, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
 from tabserve.blocks import BadRow, header
 from tabserve.columns import Columns, check_names, typed
 from tabserve.errors import DataError
-from tabserve.spark.java import FAILED
+from tabserve.spark.java import FAILED, GONE
 from tabserve.spark.job import reason
 from tabserve.spark.pieces import CellsReader, CsvReader, Piece
 from tabserve.spark.place import check_input, existing, literal, local, plain
@@ -81,6 +81,8 @@ def _found(place: str, spark: SparkSession, columns: Columns) -> Source:
 def _known(name: str, spark: SparkSession, columns: Columns) -> Source:
     try:
         frame = spark.table(name)
+    except GONE:
+        raise
     except FAILED as error:
         raise DataError(f"Spark knows no table {name!r}; name one of its catalog, as database.table.") from error
     where = f"table {name}"
@@ -174,5 +176,7 @@ def _each(found: Sequence[str], look: Callable[[str], Found]) -> list[Found]:
 def _readable(place: str, look: Callable[[], Found]) -> Found:
     try:
         return look()
+    except GONE:  # which is no fault of the place
+        raise
     except FAILED as error:
         raise DataError(f"{place} cannot be read as a table: {reason(error)}.") from error
