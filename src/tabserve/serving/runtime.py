@@ -1,7 +1,8 @@
 """The MLServer runtimes that `model-settings.json` names: each loads a model folder and answers V2 requests with it."""
 
 import asyncio
-import encodings.idna  # noqa: F401  MLServer would import it while models load, which ended some starts in a KeyError
+import encodings.cp437  # zipfile would import it on the thread that loads a model, and MLServer the next at that time,
+import encodings.idna  # noqa: F401  which has ended starts in Python's own KeyError: 'encodings.idna'
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
