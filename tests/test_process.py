@@ -1,5 +1,7 @@
 """A server of one's own says why it did not start, and does not outlive its block."""
 
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +35,19 @@ def test_a_server_that_is_never_ready_is_stopped(tmp_path: Path, monkeypatch: py
     assert not Path("/proc", pid.read_text()).exists()
 
 
-def test_free_ports_differ() -> None:
-    """Each can be taken by another server."""
-    assert len(set(process.free_ports(3))) == 3
+def test_no_port_is_given_twice_in_a_while() -> None:
+    """Not to another process either, nor may the system give it to a connection."""
+    code = "from tabserve.process import free_ports; print(*free_ports(100))"
+    others = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in "123"]
+    found = [*process.free_ports(100), *(int(port) for other in others for port in other.stdout.split())]
+    assert len({*found}) == 400
+    assert max(found) < 32_768
+
+
+def test_a_port_that_is_listened_on_is_passed_over() -> None:
+    """Whoever listens."""
+    process._candidates.cache_clear()
+    _, taken, _ = process.free_ports(3)
+    with socket.create_server(("127.0.0.1", taken)):
+        process._candidates.cache_clear()  # to begin where it began
+        assert taken not in process.free_ports(3)

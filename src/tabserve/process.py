@@ -7,7 +7,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -16,6 +18,9 @@ from urllib.request import urlopen
 from tabserve.errors import ServerError
 
 SERVE = (sys.executable, "-m", "tabserve", "serve")
+
+PORTS = range(10_000, 32_768)
+"""Below those that Linux gives to connections that go out (ip_local_port_range of ip(7))."""
 
 READY_SECONDS, STOP_SECONDS = 60.0, 20.0
 
@@ -85,10 +90,26 @@ def started(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on right now."""
-    with ExitStack() as opened:
-        sockets = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+    """Ports of the loopback address that nobody listens on right now, and that are not given to anybody soon.
+
+    Neither to a connection, nor by this function, in whichever process.
+    """
+    return [*islice(filter(_is_free, _candidates()), count)]
+
+
+@cache
+def _candidates() -> Iterator[int]:
+    """All ports, again and again; by the golden ratio processes with near numbers begin far from each other."""
+    begin = int(os.getpid() * 0.618034 % 1 * len(PORTS))
+    return cycle([*PORTS[begin:], *PORTS[:begin]])
+
+
+def _is_free(port: int) -> bool:
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return True
+    except OSError:
+        return False
 
 
 def _wait(process: subprocess.Popen[bytes], log: Path, ready: str) -> None:
