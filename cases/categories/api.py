@@ -6,6 +6,7 @@ from tabserve import command  # first: from here on Ctrl-C ends quietly what tak
 import argparse
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import uvloop
@@ -37,8 +38,14 @@ exit codes: 0 after SIGTERM or Ctrl-C, 2 wrong PORT, 4 bad model folder, 5 the p
 
 
 def main() -> None:
-    """Load the model, then listen."""
+    """Serve until SIGTERM or Ctrl-C, also where that comes before the model is loaded."""
     _parser().parse_args()
+    with suppress(KeyboardInterrupt):
+        _serve()
+
+
+def _serve() -> None:
+    """Load the model, then listen."""
     port, limits = _port(os.environ.get("PORT") or "5000"), _limits()
     model = text_artifact.load(Path(os.environ.get("MODEL_PATH") or MODEL))
     facade = Facade(model, limits)
@@ -48,7 +55,7 @@ def main() -> None:
         ports.opened(host, port, port_variable="PORT", host_variable="HOST") as listening,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        print(f"Listening on http://{host}:{port}; /docs shows what can be asked.", flush=True)
+        print(f"Listening on http://{ports.authority(host, port)}; /docs shows what can be asked.", flush=True)
         runner.run(serve(facade, limits, listening))
 
 

@@ -1,6 +1,7 @@
 """The `tabserve` command: parsing only."""
 
 import argparse
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -97,9 +98,10 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from tabserve.serving.server import serve  # noqa: PLC0415  MLServer takes seconds to import, and only this needs it
+    with suppress(KeyboardInterrupt):  # who ends a server while it still starts gets the same exit code
+        from tabserve.serving.server import serve  # noqa: PLC0415  MLServer takes seconds to import, only this needs it
 
-    serve(arguments.folder, arguments.model)
+        serve(arguments.folder, arguments.model)
 
 
 def _check(arguments: argparse.Namespace) -> None:

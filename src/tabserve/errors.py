@@ -9,6 +9,7 @@
     ├── ArtifactError             exit code 4   a model folder is damaged, foreign or cannot be written
     ├── ServerError               exit code 5   a server cannot start, or does not answer
     │   └── Overloaded            (HTTP 503)    a server has as much to do as it may; try again
+    │       └── NotLoaded         (HTTP 503)    the model of an inference request is still being loaded
     ├── Drifted                   exit code 6   rows are distributed otherwise than the model's reference
     └── JobError                  exit code 7   Spark could not do its part, for a reason of its own
 
@@ -60,6 +61,10 @@ class ServerError(TabserveError):
 
 class Overloaded(ServerError):
     """A server has as much to do as it may; the same request may succeed a little later."""
+
+
+class NotLoaded(Overloaded):
+    """The model that a request is for is still being loaded; the same request will succeed a little later."""
 
 
 class Drifted(TabserveError):

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ def test_any_json_is_read_as_it_is(document: object) -> None:
 
 
 @given(json_values, json_values)
+@example([[], 0.0, []], None)
 def test_data_of_any_kind_is_read_as_it_is(data: object, shape: object) -> None:
     """Lists are only an array where they are nothing but numbers, nested as the shape says."""
     found = payload.read(orjson.dumps(request(data, shape)))["inputs"][0]["data"]

@@ -487,7 +487,7 @@ def test_the_documents_commands_work_as_shown(served: Server, tmp_path: Path) ->
         if after == "json" and "implementation" not in answer:
             assert json.loads(ended.stdout) == json.loads(answer)
             compared += 1
-    assert (shown, compared) == (4, 2)
+    assert (shown, compared) == (6, 4)
 
 
 def test_the_documents_python_works_as_shown(served: Server, model: Model) -> None:

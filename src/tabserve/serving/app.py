@@ -11,11 +11,11 @@ from mlserver.errors import MLServerError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from tabserve.errors import UnknownModel
+from tabserve.errors import Overloaded, TabserveError, UnknownModel
 from tabserve.serving import openapi
 from tabserve.serving.doors import Every, Find, is_ours
 from tabserve.serving.extensions import Document, Extensions
-from tabserve.serving.status import status
+from tabserve.serving.status import UNANSWERED, status
 
 MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
@@ -30,7 +30,7 @@ def complete(app: FastAPI, find: Find, every: Every, extensions: Extensions, *, 
         extensions: what answers about models.
         admin: whether clients may load, unload and list models.
     """
-    for kind in (HTTPException, RequestValidationError, MLServerError, UnknownModel, Exception):
+    for kind in (HTTPException, RequestValidationError, MLServerError, TabserveError, Exception):
         app.add_exception_handler(kind, _refuse)
 
     async def docs(name: str | None = None, version: str | None = None) -> Document:
@@ -54,10 +54,12 @@ def _refuse(_request: Request, error: Exception) -> JSONResponse:
         return _refused(f"{error.detail}.", error.status_code, error.headers)
     if isinstance(error, RequestValidationError):
         return _refused(f"The body is not what is expected here: {error.errors()[0]['msg']}.", 400)
-    if isinstance(error, UnknownModel):
+    if isinstance(error, UnknownModel | Overloaded):
         return _refused(str(error), status(error).http)
-    return _refused(str(error), error.status_code if isinstance(error, MLServerError) else 500)
+    if isinstance(error, MLServerError):
+        return _refused(str(error), error.status_code)
+    return _refused(str(error) if isinstance(error, TabserveError) else UNANSWERED, 500)
 
 
 def _refused(reason: str, code: int, headers: Any = None) -> JSONResponse:  # noqa: ANN401  a mapping, or none
-    return JSONResponse({"error": reason}, code, headers)
+    return JSONResponse({"error": reason}, code, headers or ({"retry-after": "1"} if code == 503 else None))

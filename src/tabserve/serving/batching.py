@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 MAX_QUEUE_ROWS = 50_000
 """Rows that may wait for their scores, unless the server's settings say otherwise: 40 MB of 200 features."""
 
+LARGE_SHARE = 0.5
+"""Of these rows, those that large requests may hold, unless the settings say otherwise: small ones find the rest."""
+
 MAX_THREADS = 4
 """Threads that score the slices of large requests, unless the model says otherwise."""
 
@@ -41,8 +44,9 @@ class Batcher:
     is scored at the turn's end; several are scored at the end of the next, with those that came meanwhile. They are
     scored in the loop's own thread: a call takes less time than handing it to another and waiting for Python's lock.
 
-    A request of more rows, or in several parts, is scored in slices of so many at most by other threads, so that nobody
-    else waits for it; its parts are taken while the slices before them are scored.
+    A request of more rows, or in several parts, is large: other threads score it in slices of so many rows at most, so
+    that no small one waits for it. Large requests take turns, slice by slice, and hold only a share of the queue; the
+    parts of one are taken while the slices before them are scored.
 
     A request that is cancelled while it waits is not scored, nor are the slices of one that wait.
     """
@@ -53,6 +57,7 @@ class Batcher:
         max_batch_size: int,
         max_batch_time: float = 0.0,
         max_queue_rows: int = MAX_QUEUE_ROWS,
+        large_share: float = LARGE_SHARE,
         threads: int = MAX_THREADS,
     ) -> None:
         """Prepare to score.
@@ -62,17 +67,21 @@ class Batcher:
             max_batch_size: rows that are scored in one call, at least 1.
             max_batch_time: seconds that the first of a batch waits for others.
             max_queue_rows: rows that may wait at a time.
+            large_share: of them, the share that large requests may hold.
             threads: that score slices of large requests, where there are as many cores.
         """
         self._model = score
         self._max_batch_size = max_batch_size
         self._max_batch_time = max_batch_time
         self._max_queue_rows = max_queue_rows
-        self._threads = _threads(min(threads, os.cpu_count() or 1))
+        self._max_large_rows = int(max_queue_rows * large_share)
+        threads = min(threads, os.cpu_count() or 1)
+        self._threads = _threads(threads)
+        self._slots = asyncio.Semaphore(threads + 1)  # one slice more than threads, so that none waits for the loop
         self._turn = asyncio.Lock()
         self._waiting: deque[Waiting] = deque()
         self._next: asyncio.Handle | None = None
-        self.rows = 0  # accepted and not yet answered
+        self.rows = self._large_rows = 0  # accepted and not yet answered
 
     def check_room(self, rows: int = 1) -> None:
         """Refuse rows that would not fit into the queue.
@@ -100,21 +109,40 @@ class Batcher:
             first = next(parts)
             if len(first) == features.rows <= self._max_batch_size:
                 return await self._joined(first)
-            return await self._sliced(chain([first], parts))
+            return await self._large(features.rows, chain([first], parts))
         finally:
             self.rows -= features.rows
 
+    async def _large(self, rows: int, parts: Iterator[NDArray[Any]]) -> Scores:
+        """Score a large request, if those that wait leave room for its rows."""
+        if self._large_rows + rows > self._max_large_rows and self._large_rows:
+            raise Overloaded(
+                f"The server has {self._large_rows} rows of large requests to score, of at most {self._max_large_rows};"
+                " try again in a second."
+            )
+        self._large_rows += rows
+        try:
+            return await self._sliced(parts)
+        finally:
+            self._large_rows -= rows
+
     async def _sliced(self, parts: Iterator[NDArray[Any]]) -> Scores:
         """Score many rows slice by slice on other threads, while this one takes the next part and answers others."""
-        loop = asyncio.get_running_loop()
         calls: list[asyncio.Future[Scores]] = []
         try:
             async for slice_ in self._slices(parts):
-                calls.append(loop.run_in_executor(self._threads, self._scored, slice_))  # noqa: PERF401  to be cancelled
+                await self._slots.acquire()  # in the order of asking, so that large requests take turns
+                calls.append(self._submitted(slice_))
             return Scores(*map(np.concatenate, zip(*await asyncio.gather(*calls), strict=True)))
         finally:
             for call in calls:
                 call.cancel()
+
+    def _submitted(self, slice_: NDArray[Any]) -> asyncio.Future[Scores]:
+        """The scores of a slice that has a slot, which it gives back once a thread is done with it."""
+        call = asyncio.get_running_loop().run_in_executor(self._threads, self._scored, slice_)
+        call.add_done_callback(lambda _: self._slots.release())
+        return call
 
     async def _slices(self, parts: Iterator[NDArray[Any]]) -> AsyncIterator[NDArray[Any]]:
         """The rows, as many at a time as one call may score."""

@@ -1,6 +1,7 @@
 """What can be checked before a server starts: its settings, its models, its ports."""
 
 import json
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,13 @@ def check_model(settings: ModelSettings) -> None:
 
 def check_ports(settings: Settings) -> None:
     """Open all ports for a moment: MLServer would die with a traceback, or share a gRPC port with another server."""
-    numbers = {"MLSERVER_HTTP_PORT": settings.http_port, "MLSERVER_GRPC_PORT": settings.grpc_port}
-    if settings.metrics_endpoint:
-        numbers["MLSERVER_METRICS_PORT"] = settings.metrics_port
-    with ExitStack() as opened:
-        for variable, port in numbers.items():
-            listening = ports.opened(settings.host, port, port_variable=variable, host_variable="MLSERVER_HOST")
-            opened.enter_context(listening)
+    kinds = ["http", "grpc", *(["metrics"] if settings.metrics_endpoint else [])]
+    with ExitStack() as stack:
+        for kind in kinds:
+            stack.enter_context(opened(settings, kind))
+
+
+def opened(settings: Settings, kind: str) -> socket.socket:
+    """A socket that listens on the port for `http`, `grpc` or `metrics`; see `ports.opened`."""
+    port, variable = getattr(settings, f"{kind}_port"), f"MLSERVER_{kind.upper()}_PORT"
+    return ports.opened(settings.host, port, port_variable=variable, host_variable="MLSERVER_HOST")

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any, Protocol, TypeGuard
 
+from tabserve.errors import NotLoaded
 from tabserve.serving.signature import Signature
 from tabserve.serving.tensors import Output, Request
 
@@ -22,7 +23,7 @@ class Model(Protocol):
     signature: Signature
 
     def check_room(self) -> None:
-        """Raise Overloaded when it is not loaded yet, or its queue is full."""
+        """Raise Overloaded when its queue is full."""
 
     def read(self, document: object) -> Request:
         """Validate a request."""
@@ -32,7 +33,7 @@ class Model(Protocol):
 
 
 Find = Callable[[str, str | None], Any]
-"""The model of this name and version; raises UnknownModel."""
+"""The loaded model of this name and version; raises UnknownModel, or NotLoaded while it is being loaded."""
 
 Every = Callable[[], Awaitable[Any]]
 """All models that are served."""
@@ -41,6 +42,18 @@ Every = Callable[[], Awaitable[Any]]
 def is_ours(model: Any) -> TypeGuard[Model]:  # noqa: ANN401  any of MLServer's
     """Whether it can be asked here; not told by its type, as MLServer imports that anew at each load."""
     return hasattr(model, "answer")
+
+
+def is_ready(find: Find, name: str, version: str | None) -> bool:
+    """Whether requests for a model are welcome.
+
+    Raises:
+        UnknownModel: there is no model of this name and version.
+    """
+    try:
+        return bool(find(name, version).ready)
+    except NotLoaded:
+        return False
 
 
 def made_id() -> str:

@@ -1,29 +1,27 @@
-"""The front door of REST: inference is answered here, all else by MLServer's own app."""
+"""The front door of REST: inference and health are answered here, all else by MLServer's own app."""
 
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from tabserve.errors import TabserveError, UnknownModel
 from tabserve.serving import payload, replies
 from tabserve.serving.bodies import Arriving, Bodies
-from tabserve.serving.doors import CLOSED, Find, Model, is_ours
+from tabserve.serving.doors import CLOSED, Every, Find, Model, is_ours, is_ready
 from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits
+from tabserve.serving.safe_methods import App, Message, Receive, Send, with_safe_methods
 from tabserve.serving.status import FAILED, status
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/(?:infer|generate)")  # MLServer has both words
 
 STREAM = re.compile(r"/v2/models/[^/]+(?:/versions/[^/]+)?/(?:infer|generate)_stream")
 
-READY = re.compile(r"/v2/health/ready|/v2/models/[^/]+(?:/versions/[^/]+)?/ready")
+LIVE, READY = "/v2/health/live", "/v2/health/ready"
+
+MODEL = re.compile(r"/v2/models/(?!stats$)([^/]+)(?:/versions/([^/]+))?(?:/(.*))?")
+"""Every route about one model: its name, its version, and what is asked of it."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # MLServer's routes would take a line feed behind them for nothing
 
@@ -55,29 +53,62 @@ class Asked(Arriving, Protocol):
 class Edge:
     """An ASGI app around MLServer's, and what answers inference beside it."""
 
-    def __init__(self, app: App, find: Find, limits: Limits, journal: Journal) -> None:
-        """Take MLServer's app and the way to a model."""
-        self._app, self._find, self._limits, self._journal = app, find, limits, journal
+    def __init__(self, app: App, find: Find, every: Every, limits: Limits, journal: Journal) -> None:
+        """Take MLServer's app, the way to a model, and to all of them."""
+        self._mlserver, self._find, self._every, self._limits, self._journal = app, find, every, limits, journal
+        self._app = with_safe_methods(self._answer)
         self._bodies = Bodies(limits)
         self.draining = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Refuse a request that asks for no inference, or hand it to MLServer's app."""
-        path = scope["path"].removeprefix(scope["root_path"]) if scope["type"] == "http" else ""
-        if CONTROL.search(path):
-            reply = replies.refusal(404, "Not Found.")
-        elif path.startswith(ADMIN) and not self._limits.admin:
-            reply = replies.refusal(403, CLOSED)
-        elif STREAM.fullmatch(path):
-            reply = replies.refusal(404, "This server streams nothing; ask by /infer.")
-        elif self.draining and READY.fullmatch(path):
-            reply = replies.refusal(503, "The server is about to end.")
-        else:
-            await self._app(scope, receive, send)
+        """Answer a request that asks for no inference."""
+        await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+        reply = None
+        if scope["type"] == "http":
+            reply = await self._reply(scope["method"], scope["path"].removeprefix(scope["root_path"]))
+        if reply is None:
+            await self._mlserver(scope, receive, send)
             return
         headers = replies.headers(reply, closing=self.draining)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
+
+    async def _reply(self, method: str, path: str) -> replies.Reply | None:
+        """Health, or a refusal; None where MLServer's app answers."""
+        if CONTROL.search(path):
+            return replies.refusal(404, "Not Found.")
+        if path.startswith(ADMIN) and not self._limits.admin:
+            return replies.refusal(403, CLOSED)
+        if STREAM.fullmatch(path):
+            return replies.refusal(404, "This server streams nothing; ask by /infer.")
+        about = MODEL.fullmatch(path)
+        name, version, asked = about.groups() if about else (None, None, None)
+        if path in {LIVE, READY} or asked == "ready":
+            if method != "GET":
+                return replies.refusal(405, f"Health takes GET, not {method}.", allow=b"GET")
+            return await self._health(path, name, version)
+        return self._refusal(name, version) if name else None
+
+    async def _health(self, path: str, name: str | None, version: str | None) -> replies.Reply:
+        if path == LIVE:
+            return replies.document(200, {"live": True})
+        try:
+            ready = is_ready(self._find, name, version) if name else all(each.ready for each in await self._every())
+        except UnknownModel as error:
+            return replies.refusal(404, str(error))
+        said = {"name": name, "ready": ready and not self.draining}
+        code = 503 if self.draining else 200 if ready else 400
+        return replies.document(code, said if name else {"ready": said["ready"]})
+
+    def _refusal(self, name: str, version: str | None) -> replies.Reply | None:
+        """The refusal of whatever is asked about a model that is unknown or not loaded; None for a loaded one."""
+        try:
+            self._find(name, version)
+        except TabserveError as error:
+            return replies.refusal(status(error).http, str(error))
+        return None
 
     def target(self, path: str) -> Target | None:
         """Whom a path asks for inference; none where it asks for something else, or a model of another runtime."""
@@ -86,7 +117,7 @@ class Edge:
         name, version = found.groups()
         try:
             model = self._find(name, version)
-        except UnknownModel:
+        except TabserveError:  # unknown, or not loaded yet: `infer` says which
             return Target(name, version, None)
         return Target(name, version, model) if is_ours(model) else None
 
@@ -96,8 +127,10 @@ class Edge:
         name, version, model = asked.target
         served, document = (name, version) if model else None, None
         try:
-            if model is None or not model.ready:  # there is none, or another has taken its place meanwhile
+            if model is None or not model.ready:  # there was none, or another has taken its place meanwhile
                 model = self._find(name, version)
+            if asked.method == b"OPTIONS":
+                return replies.OPTIONS
             if asked.method != b"POST":
                 return self._refused(405, f"Inference takes POST, not {asked.method.decode()}.", None, None, start)
             model.check_room()

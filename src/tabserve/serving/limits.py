@@ -3,7 +3,7 @@
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from tabserve.serving.batching import MAX_QUEUE_ROWS
+from tabserve.serving.batching import LARGE_SHARE, MAX_QUEUE_ROWS
 from tabserve.serving.tensors import MAX_ROWS
 
 MIB = 2**20
@@ -16,6 +16,7 @@ class Limits(BaseSettings):
         max_rows: rows that one request may hold; beyond: 413.
         max_body_bytes: bytes that its body may hold, before and after decompression; beyond: 413.
         max_queue_rows: rows that may wait for their scores; beyond: 503.
+        large_share: of these rows, the share that requests of more rows than a batch may hold; beyond: 503.
         max_receiving_bytes: bytes of all bodies that are being received; beyond: 503.
         max_receiving_messages: requests that may be arriving over gRPC at a time; beyond: they wait.
         receive_seconds: how long the head and the body of a request may take to arrive; beyond: the connection ends.
@@ -29,6 +30,7 @@ class Limits(BaseSettings):
     max_rows: int = Field(default=MAX_ROWS, ge=1)
     max_body_bytes: int = Field(default=64 * MIB, ge=1)
     max_queue_rows: int = Field(default=MAX_QUEUE_ROWS, ge=1)
+    large_share: float = Field(default=LARGE_SHARE, gt=0, le=1)
     max_receiving_bytes: int = Field(default=256 * MIB, ge=1)
     max_receiving_messages: int = Field(default=16, ge=1)
     receive_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)

@@ -43,6 +43,10 @@ NO_SYN = b"".join(
 """Linux's filter of packets: load the flags of TCP; where SYN is among them, drop the packet; else take it."""
 
 
+class Refused(httptools.HttpParserError):
+    """A request is HTTP, and yet none that is answered; the message is for the client."""
+
+
 class Connection(HttpToolsProtocol):
     """One connection, on which little may come that is no body, and on which inference goes past ASGI."""
 
@@ -57,8 +61,9 @@ class Connection(HttpToolsProtocol):
         self._head_bytes += len(data)
         try:
             self._parse(data)
-        except httptools.HttpParserError:
-            self.send_400_response("This is no request of HTTP/1.1.")
+        except httptools.HttpParserError as error:  # what a callback raises is its context
+            is_ours = isinstance(error.__context__, Refused)
+            self.send_400_response(str(error.__context__) if is_ours else "This is no request of HTTP/1.1.")
             return
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response(
@@ -88,15 +93,14 @@ class Connection(HttpToolsProtocol):
         """Begin an exchange where inference is asked for; and begin to count anew what is no body."""
         self._head_bytes = 0
         if self.parser.get_method() == b"CONNECT":
-            raise httptools.HttpParserError("a tunnel")
+            raise Refused("This server is no proxy: it makes no tunnels.")
         if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
             self._is_upgrade = True
             return
+        self._check_host()
         path = httptools.parse_url(self.url).path.decode("ascii")
         target = cast("Door", self.config.app).target(unquote(path) if "%" in path else path)
         if target is None:
-            if not all(HOST.fullmatch(value) for name, value in self.headers if name == b"host"):
-                raise httptools.HttpParserError("no host")  # RFC 9112, 3.2; what asks for inference does not look at it
             super().on_headers_complete()
             return
         before: RequestResponseCycle | None = self.cycle
@@ -106,6 +110,14 @@ class Connection(HttpToolsProtocol):
         else:  # as uvicorn has it, answers come in the order of the requests
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _check_host(self) -> None:
+        """Refuse a request without the one Host that HTTP/1.1 asks for, or with one that is none (RFC 9112, 3.2)."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+            raise Refused(f"The request has {len(hosts)} Host headers; HTTP/1.1 takes exactly one.")
+        if hosts and not HOST.fullmatch(hosts[0]):
+            raise Refused("The Host header is neither a name nor an address.")
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401  uvicorn's types
         self._started = cycle

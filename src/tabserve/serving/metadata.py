@@ -3,7 +3,16 @@
 import json
 from typing import Any
 
-from mlserver.types import Datatype, InferenceRequest, MetadataTensor, Parameters, ResponseOutput, TensorData
+from mlserver.types import (
+    Datatype,
+    InferenceRequest,
+    MetadataTensor,
+    Parameters,
+    RequestInput,
+    RequestOutput,
+    ResponseOutput,
+    TensorData,
+)
 
 from tabserve.serving.packing import plain
 from tabserve.serving.signature import InputKind, OutputKind
@@ -25,10 +34,17 @@ def document(payload: InferenceRequest) -> dict[str, Any]:
     """The request as plain data."""
     return {
         "inputs": [
-            {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape, "data": tensor.data.root}
+            {
+                "name": tensor.name,
+                "datatype": tensor.datatype,
+                "shape": tensor.shape,
+                "data": tensor.data.root,
+                "parameters": _parameters(tensor),
+            }
             for tensor in payload.inputs
         ],
-        "outputs": [{"name": output.name} for output in payload.outputs or []],
+        "outputs": [{"name": output.name, "parameters": _parameters(output)} for output in payload.outputs or []],
+        "parameters": _parameters(payload),
     }
 
 
@@ -40,6 +56,10 @@ def response_output(output: Output) -> ResponseOutput:
         shape=list(output.values.shape),
         data=TensorData(root=plain(output.values, output.datatype)),
     )
+
+
+def _parameters(item: InferenceRequest | RequestInput | RequestOutput) -> dict[str, Any] | None:
+    return item.parameters.model_dump() if item.parameters else None  # type: ignore[no-untyped-call]
 
 
 def _tensor(name: str, datatype: str, columns: int, parameters: dict[str, Any]) -> MetadataTensor:

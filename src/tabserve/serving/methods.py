@@ -1,5 +1,6 @@
 """The methods of a gRPC server, which read their messages themselves."""
 
+import logging
 import time
 import traceback
 from collections.abc import Awaitable
@@ -11,9 +12,11 @@ from google.protobuf.message import DecodeError
 from tabserve.errors import Overloaded, UnknownModel
 from tabserve.serving.arrival import Arrivals
 from tabserve.serving.journal import Journal
-from tabserve.serving.status import status
+from tabserve.serving.status import UNANSWERED, status
 
 INFER = "ModelInfer"
+
+log = logging.getLogger(__name__)
 
 
 class Methods:
@@ -59,12 +62,17 @@ class Methods:
 
 
 async def _answered(answering: Awaitable[Any], context: Any) -> Any:  # noqa: ANN401  gRPC's types
-    """The answer; what names no model here is refused, once its message is let go."""
+    """The answer; what asks for no loaded model is refused, once its message is let go."""
     try:
         return await answering
-    except UnknownModel as error:
+    except (UnknownModel, Overloaded) as error:
         code, reason = status(error).grpc, str(error)
     except grpc.aio.AbortError as error:  # kept by gRPC, and with it the message, until garbage is collected
         traceback.clear_frames(error.__traceback__)
         raise
+    except Exception:  # gRPC would tell the client its type and its text
+        if context.cancelled():
+            raise
+        log.exception("Answering a call failed.")
+        code, reason = grpc.StatusCode.INTERNAL, UNANSWERED
     return await context.abort(code, reason)

@@ -1,6 +1,7 @@
 """What REST answers, as an OpenAPI document (https://spec.openapis.org/oas/v3.1.0): its schemas are JSON Schema."""
 
 from collections.abc import Sequence
+from importlib import metadata
 
 from tabserve.serving.extensions import DURATIONS
 from tabserve.serving.schema import (
@@ -29,6 +30,9 @@ REFUSED = {
     503: "The queue is full, the model is not loaded yet, or the server is about to end.",
 }
 
+HEADERS = {405: {"Allow": {"schema": TEXT}}, 503: {"Retry-After": {"schema": TEXT}}}
+"""Those of a response that belong to its status."""
+
 HEAD_LENGTH = "Inference-Header-Content-Length"
 
 
@@ -56,27 +60,40 @@ def document(
             _parameter(word, "path") for word in ("model_name", "model_version") if f"{{{word}}}" in path
         ]:
             item["parameters"] = parameters
-    info = {"title": "V2 inference protocol", "version": "2.0", "description": "Classifiers over tables and texts."}
+    info = {
+        "title": "V2 inference protocol",
+        "version": metadata.version("tabserve"),
+        "description": "Classifiers over tables and texts.",
+    }
     return {"openapi": "3.1.0", "info": info, "paths": filled, "components": {"schemas": _schemas(signatures)}}
 
 
 def _paths(*, admin: bool) -> dict[str, Node]:
-    ready = {200: {}, 400: {"description": "A model is not loaded yet."}, **_refused(503)}
     paths = {
         "/v2": _get("What the server is", {200: _json(_of("Server"))}),
-        "/v2/health/live": _get("Whether the server runs", {200: {}}),
-        "/v2/health/ready": _get("Whether the server takes requests", ready),
+        "/v2/health/live": _get("Whether the server runs", {200: _json(_of("Live"))}),
+        "/v2/health/ready": _get("Whether the server takes requests", _readiness("Ready")),
         "/v2/models/stats": _get("What was counted of all models", {200: _json(_of("AllStatistics"))}),
     }
+    unanswered = _refused(404, 503)
     for model in (f"/v2/models/{NAME}", f"/v2/models/{NAME}/versions/{VERSION}"):
         paths |= {
-            model: _get("What a model takes and gives", {200: _json(_of("Model")), **_refused(404)}),
-            f"{model}/ready": _get("Whether a model takes requests", {**ready, **_refused(404)}),
-            f"{model}/config": _get("How a model is batched", {200: _json(_of("Configuration")), **_refused(404)}),
-            f"{model}/stats": _get("What was counted of a model", {200: _json(_of("AllStatistics")), **_refused(404)}),
+            model: _get("What a model takes and gives", {200: _json(_of("Model")), **unanswered}),
+            f"{model}/ready": _get("Whether a model takes requests", {**_readiness("ModelReady"), **_refused(404)}),
+            f"{model}/config": _get("How a model is batched", {200: _json(_of("Configuration")), **unanswered}),
+            f"{model}/stats": _get("What was counted of a model", {200: _json(_of("AllStatistics")), **unanswered}),
             f"{model}/infer": {"post": _inference()},
         }
     return paths | (_repository() if admin else {})
+
+
+def _readiness(schema: str) -> dict[int, Node]:
+    said = _json(_of(schema))
+    return {
+        200: said,
+        400: {**said, "description": "A model is not loaded yet."},
+        503: {**said, "description": "The server is about to end.", "headers": HEADERS[503]},
+    }
 
 
 def _inference() -> Node:
@@ -134,6 +151,9 @@ def _schemas(signatures: Sequence[Signature]) -> Node:
     wanted = or_null(array(open_object({"name": enum(name for name, _ in outputs)}, parameters=flagged)))
     return {
         "Error": closed_object({"error": TEXT}),
+        "Live": closed_object({"live": FLAG}),
+        "Ready": closed_object({"ready": FLAG}),
+        "ModelReady": closed_object({"name": TEXT, "ready": FLAG}),
         "Server": closed_object({"name": TEXT, "version": TEXT, "extensions": array(TEXT)}),
         "Model": closed_object(
             {"name": TEXT, "platform": TEXT, "versions": array(TEXT), "inputs": tensors, "outputs": tensors},
@@ -167,9 +187,8 @@ def _responses(responses: dict[int, Node]) -> Node:
 
 
 def _refused(*statuses: int) -> dict[int, Node]:
-    headers = {405: {"Allow": {"schema": TEXT}}, 503: {"Retry-After": {"schema": TEXT}}}
     return {
-        status: {**_json(_of("Error")), "description": REFUSED[status], "headers": headers.get(status, {})}
+        status: {**_json(_of("Error")), "description": REFUSED[status], "headers": HEADERS.get(status, {})}
         for status in statuses
     }
 

@@ -129,6 +129,8 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     (tensor,) = document["inputs"]
     if tensor["data"] != CUT:
         raise ValueError("what was cut out is not the tensor's data")
+    if nested and not tensor["shape"]:
+        raise ValueError("nested, and no shape says how")
     numbers = Numbers(text, start + 1, end, tensor["shape"] if nested else None)
     tensor["data"] = numbers if _is_long(numbers, tensor["shape"]) else joined(numbers.pieces())
     return cast("dict[str, Any]", document)

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.serving import parser
+from tabserve.serving import parameters, parser
 from tabserve.serving.packing import Packed, packed, unpacked
 from tabserve.serving.tensors import Output
 from tabserve.serving.wording import shown
@@ -94,7 +94,7 @@ def _attach(document: object, tail: memoryview) -> None:
     inputs = document.get("inputs") if isinstance(document, dict) else None
     start = 0
     for place, item in enumerate(inputs if isinstance(inputs, list) else []):
-        size = _parameters(item).get("binary_data_size") if isinstance(item, dict) else None
+        size = parameters.of(item, f"inputs[{place}]").get("binary_data_size") if isinstance(item, dict) else None
         if size is not None:
             item["data"] = _array(item, f"inputs[{place}]", size, tail[start:])
             start += size
@@ -125,17 +125,8 @@ def _output(output: Output, tails: list[bytes] | None) -> dict[str, Any]:
     return {**described, "parameters": {"binary_data_size": len(tails[-1])}}
 
 
-def _parameters(item: dict[str, Any]) -> dict[str, Any]:
-    found = item.get("parameters")
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise InvalidRequest(f"The request has {shown(found)} as its 'parameters'; expected an object.")
-    return found
-
-
 def _flag(item: dict[str, Any], name: str, *, default: bool) -> bool:
-    found = _parameters(item).get(name, default)
+    found = parameters.of(item, "The request").get(name, default)
     if not isinstance(found, bool):
         raise InvalidRequest(f"The request has {shown(found)} as its {name!r}; expected true or false.")
     return found

@@ -2,13 +2,14 @@
 
 import errno
 import socket
+from typing import Any
 
 from tabserve.errors import ServerError
 from tabserve.serving.listener import BACKLOG
 
 
 def opened(host: str, port: int, *, port_variable: str, host_variable: str) -> socket.socket:
-    """A socket that listens.
+    """A socket that listens; on `::` for both families, of a name with addresses of both on that of IPv4.
 
     Args:
         host: an address of this machine, or a name of one.
@@ -19,21 +20,39 @@ def opened(host: str, port: int, *, port_variable: str, host_variable: str) -> s
     Raises:
         ServerError: it cannot be opened; the sentence names the variable.
     """
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening = None
     try:
+        family, (address, _, *scope) = _resolved(host)
+        listening = socket.socket(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address != "::")
+        listening.bind((address, port, *scope))
         listening.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        listening.close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        if listening:
+            listening.close()
         raise ServerError(_reason(error, host, port, port_variable, host_variable)) from error
     return listening
 
 
-def _reason(error: OSError | OverflowError, host: str, port: int, port_variable: str, host_variable: str) -> str:
+def authority(host: str, port: int) -> str:
+    """An address as URLs and gRPC have it: `host:port`, an address of IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _resolved(host: str) -> tuple[socket.AddressFamily, Any]:
+    """The family and the address that a host stands for; an empty one is every address of IPv4."""
+    found = socket.getaddrinfo(host or "0.0.0.0", 0, type=socket.SOCK_STREAM)  # noqa: S104
+    family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    return family, address
+
+
+def _reason(error: Exception, host: str, port: int, port_variable: str, host_variable: str) -> str:
     if isinstance(error, OverflowError):
         return f"Port {port} does not exist; set {port_variable} to a number up to 65535."
-    if error.errno == errno.EADDRINUSE:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"Port {port} is in use; stop what listens there, or set {port_variable} to another."
     advice = f"set {port_variable} or {host_variable} to another"
-    return f"Port {port} of host {host!r} cannot be opened: {error.strerror}; {advice}."
+    reason = error.strerror if isinstance(error, OSError) else "it is no name of a host"
+    return f"Port {port} of host {host!r} cannot be opened: {reason}; {advice}."

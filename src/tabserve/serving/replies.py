@@ -12,8 +12,7 @@ JSON = (b"content-type", b"application/json")
 
 CLOSE = (b"connection", b"close")
 
-EXTRA: dict[int, tuple[tuple[bytes, bytes], ...]] = {405: ((b"allow", b"POST"),), 503: ((b"retry-after", b"1"),)}
-"""Headers that belong to a status."""
+RETRY = (b"retry-after", b"1")
 
 
 class Reply(NamedTuple):
@@ -24,15 +23,25 @@ class Reply(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+OPTIONS = Reply(200, b"", ((b"allow", b"POST, OPTIONS"),))
+"""What can be done on a route that answers inference."""
+
+
 def headers(reply: Reply, *, closing: bool) -> list[tuple[bytes, bytes]]:
     """All headers of a response that depend on it, and on whether its connection is about to close."""
     length = (b"content-length", b"%d" % len(reply.body))
     return [length, *reply.headers, CLOSE] if closing else [length, *reply.headers]
 
 
-def refusal(status: int, reason: str) -> Reply:
-    """A response that says why there is no other."""
-    return Reply(status, orjson.dumps({"error": reason}), (JSON, *EXTRA.get(status, ())))
+def document(status: int, found: object) -> Reply:
+    """A response in JSON; a 503 says when to try again."""
+    return Reply(status, orjson.dumps(found), (JSON, RETRY) if status == 503 else (JSON,))
+
+
+def refusal(status: int, reason: str, allow: bytes = b"POST, OPTIONS") -> Reply:
+    """A response that says why there is no other; a 405 names the methods that are allowed."""
+    reply = document(status, {"error": reason})
+    return reply._replace(headers=(*reply.headers, (b"allow", allow))) if status == 405 else reply
 
 
 def answer(model: Model, request: Request, outputs: list[Output], binary: frozenset[str]) -> Reply:

@@ -94,7 +94,12 @@ class FolderModel(MLModel, ABC):
         limits = Limits()
         self._max_rows = limits.max_rows
         self._batcher = Batcher(
-            self._score, self.max_batch_size, self.max_batch_time, limits.max_queue_rows, self.threads
+            self._score,
+            self.max_batch_size,
+            self.max_batch_time,
+            limits.max_queue_rows,
+            limits.large_share,
+            self.threads,
         )
         self._tell()
         self.settings.versions = [self.version] if self.version else []
@@ -107,10 +112,8 @@ class FolderModel(MLModel, ABC):
         """Refuse work before any is done for it.
 
         Raises:
-            Overloaded: the model is not loaded yet, or its queue is full.
+            Overloaded: the model's queue is full.
         """
-        if not self.ready:
-            raise Overloaded(f"Model {self.name!r} is being loaded; try again in a second.")
         self._batcher.check_room()
 
     def read(self, document: object) -> tensors.Request:

@@ -5,10 +5,10 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,22 +21,24 @@ from mlserver.grpc.model_repository import ModelRepositoryServicer
 from mlserver.grpc.model_repository_pb2_grpc import add_ModelRepositoryServiceServicer_to_server
 from mlserver.grpc.server import GRPCServer
 from mlserver.logging import configure_logger
+from mlserver.metrics import MetricsServer
 from mlserver.repository import ModelRepositoryFactory
 from mlserver.rest.server import RESTServer
 from mlserver.utils import install_uvloop_event_loop
 
-from tabserve.errors import ServerError, UnknownModel
+from tabserve.errors import NotLoaded, ServerError, UnknownModel
 from tabserve.serving import memory
 from tabserve.serving.app import complete
 from tabserve.serving.arrival import Arrivals
-from tabserve.serving.checks import check_model, check_model_settings, check_ports, read_limits
+from tabserve.serving.checks import check_model, check_model_settings, check_ports, opened, read_limits
 from tabserve.serving.edge import Edge
 from tabserve.serving.extensions import NAMES, Extensions
 from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits, reason
-from tabserve.serving.listener import BACKLOG, Listener, configured
+from tabserve.serving.listener import Listener, configured
 from tabserve.serving.methods import Methods
 from tabserve.serving.metrics import Outcomes
+from tabserve.serving.ports import authority
 from tabserve.serving.servicer import SERVICE, Servicer, close_repository
 from tabserve.serving.settings import check_choice
 from tabserve.serving.wording import listed, shown
@@ -119,6 +121,8 @@ class Server(MLServer):
         self._limits = limits
         self._stopping = False
         settings.extensions = NAMES
+        if "server_version" not in settings.model_fields_set:  # MLServer's own would stand there
+            settings.server_version = version("tabserve")
         super().__init__(settings)
 
     def _create_servers(self) -> None:
@@ -130,19 +134,24 @@ class Server(MLServer):
         outcomes = Outcomes(
             plane._ModelInferRequestSuccess, plane._ModelInferRequestFailure, plane._ModelInferRequestDuration
         )
-        self._edge = Edge(self._rest_server._app, self._find, self._limits, Journal("rest", outcomes))
+        self._edge = Edge(self._rest_server._app, self._find, every, self._limits, Journal("rest", outcomes))
         self._servicer = Servicer(plane, self._model_repository_handlers, self._find, Journal("grpc", outcomes))
         self._rest_server = Rest(self._rest_server, self._edge, self._limits)
         self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._limits)
+        if self._metrics_server:
+            self._metrics_server = Metrics(self._metrics_server)
 
     def _find(self, name: str, version: str | None) -> MLModel:
-        """The model of this name and version."""
+        """The loaded model of this name and version; MLServer registers a model before it loads it."""
         try:
-            return _at_once(self._model_registry.get_model(name, version))
+            model = _at_once(self._model_registry.get_model(name, version))
         except ModelNotFound as error:
             which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
             here = listed(self._model_registry._models)
             raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.") from error
+        if not model.ready:
+            raise NotLoaded(f"Model {shown(name)} is being loaded; try again in a second.")
+        return model
 
     async def start(self, models_settings: list[ModelSettings]) -> None:  # type: ignore[override]  # never without
         """Serve until stopped; SIGHUP loads the models again."""
@@ -187,13 +196,29 @@ class Rest(RESTServer):
     async def start(self) -> None:
         """Serve until stopped."""
         theirs: uvicorn.Config = self._get_config()  # type: ignore[no-untyped-call]
-        config = configured(theirs, self._edge, self._limits)
-        listener = Listener(config, self._limits)
+        listener = Listener(configured(theirs, self._edge, self._limits), self._limits)
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
-        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        with socket.create_server((config.host, config.port), family=family, backlog=BACKLOG) as listening:
-            log.info("REST server running on http://%s:%s", config.host, config.port)
+        with opened(self._settings, "http") as listening:
+            log.info("REST server running on http://%s", authority(self._settings.host, self._settings.http_port))
             await listener.serve_on(listening)
+
+
+class Metrics(MetricsServer):
+    """MLServer's server of metrics, on a socket of ours: its own would leave IPv4 out where it listens on `::`."""
+
+    def __init__(self, theirs: MetricsServer) -> None:
+        """Take over from MLServer's server."""
+        self.__dict__.update(vars(theirs))
+
+    async def start(self) -> None:
+        """Serve until stopped."""
+        config: uvicorn.Config = self._get_config()  # type: ignore[no-untyped-call]
+        config.log_level = "warning"
+        self._server = uvicorn.Server(config)  # type: ignore[assignment]
+        with opened(self._settings, "metrics") as listening:
+            address = authority(self._settings.host, self._settings.metrics_port)
+            log.info("Metrics are at http://%s%s", address, self._settings.metrics_endpoint)
+            await self._server.serve(sockets=[listening])
 
 
 class Grpc(GRPCServer):
@@ -209,8 +234,11 @@ class Grpc(GRPCServer):
     async def start(self) -> None:
         """Serve until stopped."""
         sweeping = [asyncio.create_task(arrivals.sweep()) for arrivals in self._arrivals]
+        server = self._create_server()
         try:
-            await super().start()  # type: ignore[no-untyped-call]
+            await server.start()
+            log.info("gRPC server running on grpc://%s", authority(self._settings.host, self._settings.grpc_port))
+            await server.wait_for_termination()
         finally:
             for each in sweeping:
                 each.cancel()
@@ -225,7 +253,7 @@ class Grpc(GRPCServer):
         add_GRPCInferenceServiceServicer_to_server(self._servicer, methods)  # type: ignore[no-untyped-call]
         add_ModelRepositoryServiceServicer_to_server(repository, methods)  # type: ignore[no-untyped-call]
         methods.add_registered_method_handlers(SERVICE, self._extensions.methods())
-        self._server.add_insecure_port(f"{self._settings.host}:{self._settings.grpc_port}")
+        self._server.add_insecure_port(authority(self._settings.host, self._settings.grpc_port))
         return self._server
 
 

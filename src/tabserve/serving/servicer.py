@@ -12,7 +12,7 @@ from mlserver.grpc.servicers import InferenceServicer
 from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 
 from tabserve.errors import InvalidRequest, TabserveError
-from tabserve.serving.doors import CLOSED, Find, Model, is_ours, made_id
+from tabserve.serving.doors import CLOSED, Find, Model, is_ours, is_ready, made_id
 from tabserve.serving.journal import Journal
 from tabserve.serving.packing import packed, plain, unpacked
 from tabserve.serving.status import FAILED, status
@@ -59,8 +59,8 @@ class Servicer(InferenceServicer):
 
     async def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802,ANN401
         """Whether requests for a model should come here."""
-        model = self._find(request.name, request.version or None)
-        return messages.ModelReadyResponse(ready=model.ready and not self.draining)
+        ready = is_ready(self._find, request.name, request.version or None)
+        return messages.ModelReadyResponse(ready=ready and not self.draining)
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """What a model takes and gives."""
@@ -119,19 +119,35 @@ def _document(request: Any) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
     inputs = [_tensor(tensor, raw[place] if raw else None) for place, tensor in enumerate(request.inputs)]
     return {
         "inputs": inputs,
-        "outputs": [{"name": output.name} for output in request.outputs],
+        "outputs": [{"name": output.name, "parameters": _parameters(output)} for output in request.outputs],
         "id": request.id or None,
+        "parameters": _parameters(request),
     }
 
 
 def _tensor(tensor: Any, raw: bytes | None) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
-    described = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+    described = {
+        "name": tensor.name,
+        "datatype": tensor.datatype,
+        "shape": list(tensor.shape),
+        "parameters": _parameters(tensor),
+    }
     if tensor.datatype not in CONTENTS:  # the validation says so
         return {**described, "data": []}
     if raw is None:
         name, read = CONTENTS[tensor.datatype]
         return {**described, "data": read(getattr(tensor.contents, name))}
     return {**described, "data": unpacked(raw, tensor.datatype, f"Input {shown(tensor.name)}")}
+
+
+def _parameters(message: Any) -> dict[str, Any] | None:  # noqa: ANN401  protobuf's type
+    """The parameters of a request or of a tensor as plain data."""
+    if not message.parameters:
+        return None
+    return {
+        name: getattr(value, value.WhichOneof("parameter_choice") or "", None)
+        for name, value in message.parameters.items()
+    }
 
 
 def _response(model: Model, request: Request, outputs: list[Output], *, raw: bool) -> Any:  # noqa: ANN401  protobuf's type

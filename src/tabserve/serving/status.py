@@ -24,6 +24,8 @@ STATUS: dict[type[TabserveError], Status] = {
 
 FAILED = "Scoring failed; the server's log says why."
 
+UNANSWERED = "The server failed to answer; its log says why."
+
 
 def status(error: TabserveError) -> Status:
     """How a refusal for this reason is called."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.scoring import Scores
+from tabserve.serving import parameters
 from tabserve.serving.inputs import Input, named
 from tabserve.serving.packing import Packed
 from tabserve.serving.parser import Numbers
@@ -60,6 +61,7 @@ def read(document: object, signature: Signature, max_rows: int = MAX_ROWS) -> Re
         TooLarge: it holds more rows.
     """
     request = _members(document, "The request", inputs=list)
+    parameters.check(request, "The request")
     if not request["inputs"]:
         raise InvalidRequest("The request has no inputs; expected one tensor, or one for each feature.")
     check_count("inputs", len(request["inputs"]))
@@ -103,8 +105,7 @@ def _input(item: object, place: str) -> Input:
     tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
     if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
         raise InvalidRequest(f"{named(tensor)}; a shape is a list of whole numbers, each at least 1.")
-    if not isinstance(members.get("parameters"), dict | None):
-        raise InvalidRequest(f"{place} has {shown(members['parameters'])} as its 'parameters'; expected an object.")
+    parameters.check(members, place)
     return tensor
 
 
@@ -121,11 +122,12 @@ def _outputs(items: object, known: Mapping[str, OutputKind]) -> tuple[str, ...]:
         raise InvalidRequest(f"The request has {shown(items)} as its 'outputs'; expected a list.")
     check_count("outputs", len(items))
     names = [_members(item, f"outputs[{place}]", name=str)["name"] for place, item in enumerate(items)]
-    for name in names:
+    for name, item in zip(names, items, strict=True):
         if name not in known:
             raise InvalidRequest(f"Output {shown(name)} is unknown; this model answers {listed(known)}.")
         if (times := names.count(name)) > 1:
             raise InvalidRequest(f"Output {shown(name)} is asked for {times} times; name it once.")
+        parameters.check(item, f"Output {shown(name)}", known[name].datatype)
     return tuple(names)
 
 

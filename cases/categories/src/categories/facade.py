@@ -14,9 +14,9 @@ from tabserve.errors import TabserveError
 from tabserve.scoring import Scores
 from tabserve.serving.batching import Batcher
 from tabserve.serving.bodies import Bodies
-from tabserve.serving.edge import Message, Receive, Send
 from tabserve.serving.limits import Limits
-from tabserve.serving.replies import JSON, Reply, refusal
+from tabserve.serving.replies import JSON, OPTIONS, Reply, refusal
+from tabserve.serving.safe_methods import Message, Receive, Send, with_safe_methods
 from tabserve.serving.status import FAILED, status
 from tabserve.text_artifact import TextModel
 
@@ -38,11 +38,17 @@ class Facade:
         problem = model.problem
         self._columns, self._limits, self._categories = problem.features, limits, problem.labels
         self._names = [orjson.dumps(category) for category in problem.labels]
-        self._batcher = Batcher(model.score, BATCH, max_queue_rows=limits.max_queue_rows, threads=THREADS)
+        self._batcher = Batcher(
+            model.score,
+            BATCH,
+            max_queue_rows=limits.max_queue_rows,
+            large_share=limits.large_share,
+            threads=THREADS,
+        )
         self._bodies = Bodies(limits)
         self._written = {"/v1/categorize": self._chosen, "/v1/probabilities": self._probabilities}
         self._metrics = Metrics(self._written, problem.labels)
-        self._app = made(lambda: not self.draining, self._metrics, document(problem, limits))
+        self._app = with_safe_methods(made(lambda: not self.draining, self._metrics, document(problem, limits)))
         self.draining = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -67,6 +73,8 @@ class Facade:
         return reply
 
     async def _answer(self, asked: Any) -> Reply:  # noqa: ANN401
+        if asked.method == b"OPTIONS":
+            return OPTIONS
         if asked.method != b"POST":
             return refusal(405, f"{asked.target} takes POST, not {asked.method.decode()}.")
         self._batcher.check_room()

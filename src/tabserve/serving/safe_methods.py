@@ -1,0 +1,46 @@
+"""HEAD and OPTIONS on every route that answers GET (RFC 9110, 9.3.2 and 9.3.7): load balancers ask by them."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def with_safe_methods(app: App) -> App:
+    """An ASGI app that answers HEAD as the given one answers GET, and OPTIONS by the methods of the route."""
+
+    async def answer(scope: Message, receive: Receive, send: Send) -> None:
+        method = scope.get("method")
+        if method == "HEAD":
+            scope = {**scope, "method": "GET"}  # uvicorn leaves the body out
+        await app(scope, receive, _naming_methods(send, asked=method == "OPTIONS"))
+
+    return answer
+
+
+def _naming_methods(send: Send, *, asked: bool) -> Send:
+    """Name HEAD and OPTIONS too where a response names the allowed methods; make it a success where they were asked."""
+    is_list = False
+
+    async def send_on(message: Message) -> None:
+        nonlocal is_list
+        if message["type"] == "http.response.start" and message["status"] == 405:
+            allowed = dict(message["headers"]).get(b"allow", b"")
+            is_list = asked
+            replaced = {b"allow", b"content-length", b"content-type"} if asked else {b"allow"}
+            headers = [header for header in message["headers"] if header[0] not in replaced]
+            headers += [(b"allow", _completed(allowed)), *([(b"content-length", b"0")] if asked else [])]
+            message = {**message, "status": 200 if asked else 405, "headers": headers}
+        await send({**message, "body": b""} if is_list and "body" in message else message)
+
+    return send_on
+
+
+def _completed(allowed: bytes) -> bytes:
+    """The methods of a route, with those that this module adds."""
+    methods = [each for each in allowed.split(b", ") if each]
+    more = [b"HEAD", b"OPTIONS"] if b"GET" in methods else [b"OPTIONS"]
+    return b", ".join([*methods, *(each for each in more if each not in methods)])
