@@ -10,6 +10,7 @@ from threading import Event
 
 import numpy as np
 
+from bench import clients
 from bench.load import sent
 from bench.messages import FORMATS, connected, exchanged
 from bench.servers import deployed
@@ -25,6 +26,12 @@ CLIENTS = 32
 
 ROWS = (1, 100, 1_000, 10_000)
 """Of requests beside which one row waits."""
+
+SHARES = (1.0, 0.8, 0.5)
+"""Of the queue, that large requests may hold."""
+
+CROWD, CROWD_ROWS, SMALL = 16, 5_000, 4
+"""Clients over gRPC that send so many rows each, and clients over REST that ask for one row beside them."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +53,11 @@ def run(arguments: argparse.Namespace) -> None:
         for form in ("json", "binary"):
             for rows in ROWS:
                 print(f"{f'of {rows:,} rows, {form}':<34}{beside(server, form, rows, arguments.seconds)}", flush=True)
+    print(
+        f"\n{f'one row beside {CROWD} clients of {CROWD_ROWS:,} rows':<44}{'p50 ms':>10}{'p99 ms':>10}{'refused':>10}"
+    )
+    for share in SHARES:
+        print(f"{f'large_share {share:g}':<44}{crowded(share, arguments.model, arguments.seconds)}", flush=True)
 
 
 def batching(name: str, value: float, model: Path, seconds: float) -> str:
@@ -75,6 +87,19 @@ def beside(server: Server, name: str, rows: int, seconds: float) -> str:
         finally:
             stop.set()
     return f"{np.median(waits):>10.2f}{max(waits):>14.2f}"
+
+
+def crowded(share: float, model: Path, seconds: float) -> str:
+    """How one row fares while more rows of large requests come than the queue holds."""
+    large, small = (
+        FORMATS[name].encode(sample(rows, 1).features) for name, rows in (("grpc", CROWD_ROWS), ("json", 1))
+    )
+    with deployed(model, {}, {"TABSERVE_LARGE_SHARE": str(share)}) as server, ThreadPoolExecutor(1) as pool:
+        crowd = pool.submit(clients.sent, "grpc", server.grpc, large, CROWD, 2 * seconds)
+        time.sleep(seconds / 2)  # the queue is full by then
+        timing = clients.sent("http", FORMATS["json"].address(server), small, SMALL, seconds)
+        crowd.result()
+    return f"{timing.p50:>10.2f}{timing.p99:>10.2f}{timing.errors:>10}"
 
 
 def _waits(connection: socket.socket, request: bytes, seconds: float) -> Iterator[float]:

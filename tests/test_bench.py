@@ -124,13 +124,17 @@ def test_formats_measures_ours_and_what_is_installed_of_others(run: Run) -> None
 
 
 def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of batching, and of the rows beside which one waits."""
+    """Of batching, of the rows beside which one waits, and of the share that a crowd of large requests may hold."""
     monkeypatch.setattr(settings, "BATCHING", {"max_batch_size": (1,)})
     monkeypatch.setattr(settings, "ROWS", (10,))
+    monkeypatch.setattr(settings, "SHARES", (0.5,))
+    monkeypatch.setattr(settings, "CROWD_ROWS", 300)
     lines = run("settings", "--seconds", "0.05").splitlines()
     assert [line.split(",")[0] for line in lines if line.startswith("of ")] == ["of 10 rows"] * 2
     (batching,) = [line.split() for line in lines if line.startswith("max_batch_size 1 ")]
     assert float(batching[2]) > 0
+    (crowded,) = [line.split() for line in lines if line.startswith("large_share 0.5 ")]
+    assert crowded[-1] == "0"
 
 
 @pytest.mark.parametrize(("work", "rows"), [("scoring", ["50", "100"]), ("training", ["200", "400"])])

@@ -300,6 +300,38 @@ def test_a_request_larger_than_the_queue_is_scored_when_nothing_waits() -> None:
     run(test)
 
 
+def test_large_requests_leave_room_for_small_ones() -> None:
+    """They hold no more than their share of the queue; a lone one may be larger."""
+    go_on = Event()
+
+    def slow_with_many(features: NDArray[np.float32]) -> Scores:
+        assert len(features) == 1 or go_on.wait(PATIENCE)
+        return sums(features)
+
+    async def test(_: Model) -> None:
+        batcher = Batcher(slow_with_many, max_batch_size=2, max_queue_rows=10, large_share=0.5)
+        (large,) = tasks(batcher, rows(1, 2, 3, 4, 5, 6))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="has 6 rows of large requests to score, of at most 5; try again"):
+            await score(batcher, rows(1, 2, 3))
+        assert same(await score(batcher, rows(9)), rows(9))
+        go_on.set()
+        assert same(await large, rows(1, 2, 3, 4, 5, 6))
+        assert same(await score(batcher, rows(1, 2, 3)), rows(1, 2, 3))
+
+    run(test)
+
+
+def test_large_requests_take_turns() -> None:
+    """Slice by slice: one of few slices does not wait for the last of one of many."""
+
+    async def test(model: Model) -> None:
+        await asyncio.gather(*tasks(Batcher(model, max_batch_size=2), rows(*range(200)), rows(*range(200, 208))))
+
+    calls = run(test).calls
+    assert calls.index([206, 207]) < calls.index([100, 101])
+
+
 class Sent:
     """One request of a random interleaving: its size, how long after the last it comes, and whether it is given up."""
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -267,7 +268,7 @@ def test_a_wrong_request_gets_a_sentence_and_harms_no_other(edge: Server, case: 
     answer = asked(edge, case.sent)
     assert answer.status_code == case.status, answer.text
     assert re.search(case.sentence, answer.json()["error"])
-    assert answer.headers.get("Allow") == ("POST, OPTIONS" if case.status == 405 else None)
+    assert answer.headers.get("Allow") == ("OPTIONS, POST" if case.status == 405 else None)
     assert is_well(edge)
 
 
@@ -521,3 +522,54 @@ def test_no_request_is_lost_when_the_server_ends(model_folder: Path) -> None:
         assert not lost, f"{lost}; the server's log: {server.log.read_text()}"
         assert {status for client in clients for status in client.result()} <= {200, 503}, server.log.read_text()
         assert server.process.wait(SECONDS) == 0, server.log.read_text()
+
+
+def test_head_and_options_are_answered_wherever_get_is(edge: Server) -> None:
+    """HEAD like GET without a body, OPTIONS by the methods that there are."""
+    model = "/v2/models/xgboost-model"
+    for path in ("/v2/health/live", "/v2/health/ready", f"{model}/ready", model, f"{model}/config", "/v2", "/v2/docs"):
+        url = edge.url + path
+        got, head, options = (requests.request(each, url, timeout=SECONDS) for each in ("GET", "HEAD", "OPTIONS"))
+        assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
+        assert head.headers["Content-Length"] == got.headers["Content-Length"] == str(len(got.content))
+        assert (options.status_code, options.headers["Allow"], options.content) == (200, "GET, HEAD, OPTIONS", b"")
+        refused = requests.delete(url, timeout=SECONDS)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert list(refused.json()) == ["error"]
+
+
+def test_head_and_options_of_what_is_not_there_are_not_found(edge: Server) -> None:
+    """As GET is."""
+    for path in ("/nobody", "/v2/models/nobody", "/v2/models/nobody/ready", "/v2/models/xgboost-model/nobody"):
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert requests.request(method, edge.url + path, timeout=SECONDS).status_code == 404, (method, path)
+
+
+def test_inference_takes_post_alone(edge: Server) -> None:
+    """OPTIONS says so."""
+    answer = requests.options(f"{edge.url}/v2/models/xgboost-model/infer", timeout=SECONDS)
+    assert (answer.status_code, answer.headers["Allow"], answer.content) == (200, "OPTIONS, POST", b"")
+
+
+def test_health_is_json(edge: Server) -> None:
+    """As the protocol has it; of an unknown model nothing is told."""
+    told = {
+        "/v2/health/live": {"live": True},
+        "/v2/health/ready": {"ready": True},
+        "/v2/models/xgboost-model/ready": {"name": "xgboost-model", "ready": True},
+        "/v2/models/xgboost-model/versions/v0.1.0/ready": {"name": "xgboost-model", "ready": True},
+    }
+    for path, expected in told.items():
+        answer = requests.get(edge.url + path, timeout=SECONDS)
+        assert (answer.json(), answer.headers["Content-Type"]) == (expected, "application/json")
+    assert requests.get(f"{edge.url}/v2/models/xgboost-model/versions/v9/ready", timeout=SECONDS).status_code == 404
+
+
+def test_the_server_tells_its_own_version(edge: Server) -> None:
+    """Not MLServer's: over REST, in the document of its routes, and over gRPC."""
+    ours = metadata.version("tabserve")
+    assert requests.get(f"{edge.url}/v2", timeout=SECONDS).json()["version"] == ours
+    assert requests.get(f"{edge.url}/v2/docs/dataplane.json", timeout=SECONDS).json()["info"]["version"] == ours
+    with grpc.insecure_channel(edge.grpc) as channel:
+        stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
+        assert stub.ServerMetadata(dataplane_pb2.ServerMetadataRequest(), timeout=SECONDS).version == ours

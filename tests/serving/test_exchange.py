@@ -134,8 +134,16 @@ NO_HTTP = {
     "an immense head": head(0)[:-2] + b"X: " + b"a" * 200_000 + b"\r\n\r\n",
     "no length of a chunk": head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"zz\r\n",
     "a tunnel to here": f"CONNECT {INFER} HTTP/1.1\r\nHost: a\r\n\r\n".encode(),
-    "no host": b"GET /nobody HTTP/1.1\r\nHost: [\r\n\r\n",
-    "a host with a path": b"GET /nobody HTTP/1.1\r\nHost: a/b?\r\n\r\n",
+    **{
+        f"{name}, {method.decode()}": method + b" HTTP/1.1\r\n" + hosts + b"Content-Length: 0\r\n\r\n"
+        for method in (b"GET /nobody", b"GET /v2/health/live", b"POST " + INFER.encode(), b"OPTIONS *")
+        for name, hosts in {
+            "no host": b"",
+            "two hosts": b"Host: a\r\nHost: a\r\n",
+            "a bracket as host": b"Host: [\r\n",
+            "a host with a path": b"Host: a/b?\r\n",
+        }.items()
+    },
     "a tunnel": b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
 }
 
@@ -155,6 +163,12 @@ def test_what_is_no_request_is_refused_like_others(edge: Server, sent: bytes) ->
         found = answers(edge, ASKING + sent)
         assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"]
         assert b"connection: close" in found
+
+
+def test_http_1_0_needs_no_host(edge: Server) -> None:
+    """It knew none (RFC 9112, 3.2)."""
+    for method in (b"GET /v2/health/live", b"HEAD " + INFER.encode()):
+        assert re.match(rb"HTTP/1.1 (200|405) ", answers(edge, method + b" HTTP/1.0\r\n\r\n"))
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])

@@ -383,6 +383,13 @@ def test_a_port_in_use_is_named_with_its_variable(
             "192.0.2.1",
             r"of host '192\.0\.2\.1' cannot be opened: .*; set .* or MLSERVER_HOST to another",
         ),
+        (
+            "MLSERVER_HOST",
+            "2001:db8::1",
+            r"of host '2001:db8::1' cannot be opened: .*; set .* or MLSERVER_HOST to another",
+        ),
+        ("MLSERVER_HOST", "nobody.invalid", r"of host 'nobody\.invalid' cannot be opened: .*; set .* or MLSERVER_HOST"),
+        ("MLSERVER_HOST", "a" * 64, r"cannot be opened: it is no name of a host; set .* or MLSERVER_HOST to another"),
     ],
 )
 def test_an_impossible_address_is_named_with_its_variable(  # noqa: PLR0917 (fixtures and parameters)

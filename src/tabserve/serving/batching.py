@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MAX_QUEUE_ROWS = 50_000
 """Rows that may wait for their scores, unless the server's settings say otherwise: 40 MB of 200 features."""
 
-LARGE_SHARE = 0.5
+LARGE_SHARE = 0.8
 """Of these rows, those that large requests may hold, unless the settings say otherwise: small ones find the rest."""
 
 MAX_THREADS = 4
@@ -56,6 +56,7 @@ class Batcher:
         score: Callable[[NDArray[Any]], Scores],
         max_batch_size: int,
         max_batch_time: float = 0.0,
+        *,
         max_queue_rows: int = MAX_QUEUE_ROWS,
         large_share: float = LARGE_SHARE,
         threads: int = MAX_THREADS,

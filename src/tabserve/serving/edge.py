@@ -86,9 +86,9 @@ class Edge:
         about = MODEL.fullmatch(path)
         name, version, asked = about.groups() if about else (None, None, None)
         if path in {LIVE, READY} or asked == "ready":
-            if method != "GET":
-                return replies.refusal(405, f"Health takes GET, not {method}.", allow=b"GET")
-            return await self._health(path, name, version)
+            health = await self._health(path, name, version)
+            is_asked = method == "GET" or health.status == 404
+            return health if is_asked else replies.refusal(405, f"Health takes GET, not {method}.", allow=b"GET")
         return self._refusal(name, version) if name else None
 
     async def _health(self, path: str, name: str | None, version: str | None) -> replies.Reply:

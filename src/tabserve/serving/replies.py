@@ -23,7 +23,7 @@ class Reply(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-OPTIONS = Reply(200, b"", ((b"allow", b"POST, OPTIONS"),))
+OPTIONS = Reply(200, b"", ((b"allow", b"OPTIONS, POST"),))
 """What can be done on a route that answers inference."""
 
 
@@ -38,7 +38,7 @@ def document(status: int, found: object) -> Reply:
     return Reply(status, orjson.dumps(found), (JSON, RETRY) if status == 503 else (JSON,))
 
 
-def refusal(status: int, reason: str, allow: bytes = b"POST, OPTIONS") -> Reply:
+def refusal(status: int, reason: str, allow: bytes = b"OPTIONS, POST") -> Reply:
     """A response that says why there is no other; a 405 names the methods that are allowed."""
     reply = document(status, {"error": reason})
     return reply._replace(headers=(*reply.headers, (b"allow", allow))) if status == 405 else reply

@@ -97,9 +97,9 @@ class FolderModel(MLModel, ABC):
             self._score,
             self.max_batch_size,
             self.max_batch_time,
-            limits.max_queue_rows,
-            limits.large_share,
-            self.threads,
+            max_queue_rows=limits.max_queue_rows,
+            large_share=limits.large_share,
+            threads=self.threads,
         )
         self._tell()
         self.settings.versions = [self.version] if self.version else []

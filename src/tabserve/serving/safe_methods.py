@@ -41,6 +41,5 @@ def _naming_methods(send: Send, *, asked: bool) -> Send:
 
 def _completed(allowed: bytes) -> bytes:
     """The methods of a route, with those that this module adds."""
-    methods = [each for each in allowed.split(b", ") if each]
-    more = [b"HEAD", b"OPTIONS"] if b"GET" in methods else [b"OPTIONS"]
-    return b", ".join([*methods, *(each for each in more if each not in methods)])
+    methods = {*allowed.split(b", "), b"OPTIONS"}
+    return b", ".join(sorted(methods | {b"HEAD"} if b"GET" in methods else methods))

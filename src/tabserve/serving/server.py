@@ -20,10 +20,12 @@ from mlserver.grpc.dataplane_pb2_grpc import add_GRPCInferenceServiceServicer_to
 from mlserver.grpc.model_repository import ModelRepositoryServicer
 from mlserver.grpc.model_repository_pb2_grpc import add_ModelRepositoryServiceServicer_to_server
 from mlserver.grpc.server import GRPCServer
+from mlserver.handlers import ModelRepositoryHandlers
 from mlserver.logging import configure_logger
 from mlserver.metrics import MetricsServer
 from mlserver.repository import ModelRepositoryFactory
 from mlserver.rest.server import RESTServer
+from mlserver.types import State
 from mlserver.utils import install_uvloop_event_loop
 
 from tabserve.errors import NotLoaded, ServerError, UnknownModel
@@ -113,6 +115,14 @@ async def _load_settings(folder: Path) -> tuple[Settings, list[ModelSettings]]:
     return settings, await ModelRepositoryFactory.resolve_model_repository(settings).list()
 
 
+class Repository(ModelRepositoryHandlers):
+    """MLServer's repository, which tells of a model that is being loaded that it is."""
+
+    async def _get_state(self, model_settings: ModelSettings) -> State:
+        state = await super()._get_state(model_settings)
+        return State.LOADING if state is State.UNKNOWN else state
+
+
 class Server(MLServer):
     """MLServer behind our front doors."""
 
@@ -126,6 +136,7 @@ class Server(MLServer):
         super().__init__(settings)
 
     def _create_servers(self) -> None:
+        self._model_repository_handlers = Repository(self._model_repository, self._model_registry)
         super()._create_servers()  # type: ignore[no-untyped-call]
         every = self._model_registry.get_models
         extensions = Extensions(self._find, every)
