@@ -120,6 +120,9 @@ class Server(MLServer):
         self._stopping = False
         settings.extensions = NAMES
         super().__init__(settings)
+        if self._metrics_server:  # FastAPI adds pages whose script comes from a public server
+            routes = self._metrics_server._app.routes
+            routes[:] = [route for route in routes if getattr(route, "path", "") == settings.metrics_endpoint]
 
     def _create_servers(self) -> None:
         super()._create_servers()  # type: ignore[no-untyped-call]
