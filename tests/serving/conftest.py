@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.browser import browser
 from tests.serving.wire import DEPLOY, GOODS, both_in
 
 from tabserve import artifact, text_artifact
 from tabserve.artifact import Model
 from tabserve.process import Server, running
 from tabserve.text_artifact import TextModel
+
+__all__ = ["browser"]
 
 MLSERVER_START = (str(Path(sys.executable).with_name("mlserver")), "start")
 

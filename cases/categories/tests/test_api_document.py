@@ -63,10 +63,3 @@ def test_the_document_is_that_of_the_model_and_its_limits(tagged: Api) -> None:
     assert schemas["Product"]["required"] == ["title"]
     assert schemas["Request"]["properties"]["products"]["maxItems"] == 10_000
     assert schemas["Probabilities"]["required"] == schemas["Category"]["enum"]
-
-
-def test_the_documents_page_is_shown(titled: Api) -> None:
-    """For people."""
-    answer = titled.ask("GET", "/docs")
-    assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert b"/openapi.json" in answer.body

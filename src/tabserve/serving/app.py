@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from tabserve.errors import Overloaded, TabserveError, UnknownModel
-from tabserve.serving import openapi
+from tabserve.serving import openapi, swagger
 from tabserve.serving.doors import Every, Find, is_ours
 from tabserve.serving.extensions import Document, Extensions
 from tabserve.serving.status import UNANSWERED, status
@@ -33,15 +33,21 @@ def complete(app: FastAPI, find: Find, every: Every, extensions: Extensions, *, 
     for kind in (HTTPException, RequestValidationError, MLServerError, TabserveError, Exception):
         app.add_exception_handler(kind, _refuse)
 
+    def lookup(name: str | None = None, version: str | None = None) -> Any:  # noqa: ANN401  a model, or none
+        return find(name, version) if name else None
+
     async def docs(name: str | None = None, version: str | None = None) -> Document:
-        models = [find(name, version)] if name else await every()
+        models = [model] if (model := lookup(name, version)) else await every()
         signatures = [model.signature for model in models if is_ours(model) and model.ready]
         return openapi.document(signatures, admin=admin, name=name, version=version)
 
     answers = {"config": extensions.config, "stats": extensions.statistics, "docs/dataplane.json": docs}
     ours = {f"{model}/{last}": answer for model in MODELS for last, answer in answers.items()}
     ours |= {"/v2/models/stats": extensions.statistics, "/v2/docs/dataplane.json": docs, "/openapi.json": docs}
-    app.routes[:0] = [Route(path, partial(_answer, answer)) for path, answer in ours.items()]
+    pages = [
+        each for base in ("/v2", *MODELS) for each in swagger.routes(f"{base}/docs", "docs/dataplane.json", lookup)
+    ]
+    app.routes[:0] = [*(Route(path, partial(_answer, answer)) for path, answer in ours.items()), *pages]
 
 
 async def _answer(answer: Callable[..., Awaitable[Document]], request: Request) -> JSONResponse:

@@ -215,11 +215,13 @@ class Rest(RESTServer):
 
 
 class Metrics(MetricsServer):
-    """MLServer's server of metrics, on a socket of ours: its own would leave IPv4 out where it listens on `::`."""
+    """MLServer's server of metrics, with no other route, on a socket of ours: its own would leave out IPv4 on `::`."""
 
     def __init__(self, theirs: MetricsServer) -> None:
         """Take over from MLServer's server."""
         self.__dict__.update(vars(theirs))
+        routes = self._app.routes  # FastAPI adds pages whose script comes from a public server
+        routes[:] = [route for route in routes if getattr(route, "path", "") == self._settings.metrics_endpoint]
 
     async def start(self) -> None:
         """Serve until stopped."""

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from categories.metrics import Metrics
+from tabserve.serving import swagger
 
 
 def made(is_ready: Callable[[], bool], metrics: Metrics, document: dict[str, Any]) -> FastAPI:
@@ -21,7 +22,9 @@ def made(is_ready: Callable[[], bool], metrics: Metrics, document: dict[str, Any
     """
     app = FastAPI(
         title=document["info"]["title"],
+        docs_url=None,
         redoc_url=None,
+        routes=swagger.routes("/docs", "openapi.json"),
         redirect_slashes=False,
         exception_handlers={HTTPException: _refuse},
     )
