@@ -1,6 +1,6 @@
 # Everything this project does, one word each: `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark run serve train spark notebook test test-container test-spark lint lock image dist sbom bench soak
+.PHONY: help setup setup-spark setup-kserve run serve train spark notebook test test-container test-spark lint lock image dist sbom bench soak
 
 IS_PYTHON_311 = import sys; sys.exit(sys.version_info[:2] != (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3; do \
@@ -9,6 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SPARK := .venv-spark/bin
 SPARK_READY := .venv-spark/.ready
+KSERVE_READY := .venv-kserve/.ready
 
 # As tabserve/__init__.py says; here for what imports XGBoost before it.
 export OMP_WAIT_POLICY ?= passive
@@ -50,6 +51,14 @@ $(SPARK_READY): requirements/spark.txt pyproject.toml
 	sed -n '/^setuptools==/,/# via/p' $< | $(SPARK)/pip install --require-hashes --no-deps -r /dev/stdin
 	$(SPARK)/pip install --require-hashes --no-deps --no-build-isolation -r $<
 	$(SPARK)/pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup-kserve: $(KSERVE_READY) ## make .venv-kserve from requirements/kserve.txt: KServe's client, by which a test asks
+
+$(KSERVE_READY): requirements/kserve.txt
+	@$(FIND_PYTHON)
+	"$(PYTHON)" -m venv --clear .venv-kserve
+	.venv-kserve/bin/pip install --require-hashes --no-deps -r $<
 	@touch $@
 
 run: $(READY) ## train a quick model, serve it, ask it for predictions (ROWS= DATA= CANDIDATES= OUT= ONCE=1 CASE=)
@@ -136,3 +145,4 @@ lock: $(READY) ## rewrite requirements/*.txt from pyproject.toml (UPGRADE=--upgr
 	sed -e '/^pandas==/,/# via/d' -e 's/^xgboost==/xgboost-cpu==/' requirements/environment.txt | \
 		$(COMPILE) $(LINUX) --override requirements/overrides-spark.txt --constraint - \
 		--extra spark pyproject.toml requirements/spark.in -o requirements/spark.txt
+	$(COMPILE) $(LINUX) requirements/kserve.in -o requirements/kserve.txt
