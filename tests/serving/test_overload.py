@@ -259,6 +259,18 @@ def test_after_a_storm_the_server_is_as_before(stormed: Server) -> None:
         assert called(channel, message(1)).result(1)
 
 
+def test_small_requests_find_room_while_large_ones_fill_their_share(stormed: Server) -> None:
+    """None is refused, though more rows of large requests come than the queue holds."""
+    with (
+        grpc.insecure_channel(stormed.grpc) as channel,
+        under(lambda: code(called(channel, message(STORM_ROWS))), clients=6) as ends,
+    ):
+        until(lambda: len({*ends}) == 2, "answers and refusals of large requests")
+        small = [asked(stormed, body(1)).status_code for _ in range(200)]
+    assert {*ends} == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert {*small} == {200}
+
+
 def lives(channel: grpc.Channel) -> bool:
     """Whether the server says so over gRPC."""
     stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code

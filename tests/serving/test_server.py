@@ -29,6 +29,7 @@ from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferResponseConverter
 from mlserver.types import InferenceRequest, InferenceResponse, RequestOutput
 from numpy.typing import NDArray
+from tests.endings import ended_at_start
 from tests.serving.wire import settings_in
 
 from santander.problem import PROBLEM
@@ -458,6 +459,17 @@ def test_a_model_that_fails_to_load_ends_the_server_with_an_error(tmp_path: Path
     ended = ran([*SERVE, str(tmp_path)], env=environment)
     assert ended.returncode == ServerError.exit_code
     assert ended.stderr.splitlines()[-1] == "Model 'xgboost-model' could not be loaded; the log above says why."
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_told_to_end_while_it_starts_ends_as_always(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With exit code 0, and without a word; `test_loading.py` has the same of one that loads its model."""
+    for variable, port in zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True):
+        monkeypatch.setenv(f"MLSERVER_{variable}_PORT", str(port))
+    ended = ended_at_start([*SERVE, str(DEPLOY)], os.environ, number)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def blocks(*languages: str) -> list[tuple[str, str]]:

@@ -8,10 +8,12 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from cases.categories.tests.served import API, SECONDS, Api, api, environ
+from tests.endings import ended_at_start
 
 
 def ended(model: Path | None, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -73,6 +75,16 @@ def test_it_lives_and_is_ready_as_soon_as_its_port_is_open(titled: Api) -> None:
     assert titled.ask("GET", "/ready").document == {"status": "ready"}
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/docs"])
+def test_load_balancers_may_ask_by_head_and_options(titled: Api, path: str) -> None:
+    """HEAD is GET without a body, and OPTIONS names the methods."""
+    head, options = titled.ask("HEAD", path), titled.ask("OPTIONS", path)
+    assert (head.status, head.body) == (200, b"")
+    assert (options.status, options.headers["allow"], options.body) == (200, "GET, HEAD, OPTIONS", b"")
+    predicting = titled.ask("OPTIONS", "/v1/categorize")
+    assert (predicting.status, predicting.headers["allow"]) == (200, "OPTIONS, POST")
+
+
 def test_it_says_that_it_is_about_to_end_and_still_answers(by_title: Path) -> None:
     """After SIGTERM, for as long as it is told to; then it ends as if nothing were wrong, and prints no more."""
     with api(by_title, TABSERVE_DRAIN_SECONDS="5") as ending:
@@ -86,6 +98,28 @@ def test_it_says_that_it_is_about_to_end_and_still_answers(by_title: Path) -> No
         ending.process.send_signal(signal.SIGTERM)  # asked twice, at once
         assert ending.process.wait(SECONDS) == 0
         assert ending.log.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_api_that_is_told_to_end_while_it_starts_ends_as_always(by_title: Path, number: signal.Signals) -> None:
+    """With exit code 0, and without a word."""
+    found = ended_at_start([sys.executable, str(API)], environ(by_title), number)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+
+
+def test_it_listens_on_ipv6_where_it_is_told_to(by_title: Path) -> None:
+    """On `::` for both families; its address is shown as a URL has it."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6 on its loopback interface")
+    with (
+        api(by_title, HOST="::") as both,
+        closing(http.client.HTTPConnection("::1", both.port, timeout=SECONDS)) as connection,
+    ):
+        connection.request("GET", "/ready")
+        assert connection.getresponse().status == both.ask("GET", "/ready").status == 200
+        assert f"http://[::]:{both.port};" in both.log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,16 +1,60 @@
 """The API's process: uvicorn by the core's listener, ended by SIGTERM once what was accepted is answered."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
+import uvloop
+from pydantic import ValidationError
 
 from categories.facade import Facade
-from tabserve.serving.limits import Limits
+from tabserve import text_artifact
+from tabserve.errors import ServerError, UsageError
+from tabserve.serving import memory, ports
+from tabserve.serving.limits import MIB, Limits, reason
 from tabserve.serving.listener import Listener, configured
+
+MODEL = Path(__file__).parents[2] / "deploy" / "model"
+"""The case's own."""
+
+
+def run() -> None:
+    """Load the model, listen, and answer until SIGTERM or SIGINT, as the process's variables say.
+
+    Raises:
+        UsageError: PORT is no port.
+        ServerError: a limit is wrong, or the port cannot be opened.
+        ArtifactError: the model folder is not whole.
+    """
+    port, limits = _port(os.environ.get("PORT") or "5000"), _limits()
+    model = text_artifact.load(Path(os.environ.get("MODEL_PATH") or MODEL))
+    facade = Facade(model, limits)
+    memory.settle()
+    host = os.environ.get("HOST") or "127.0.0.1"
+    with (
+        ports.opened(host, port, port_variable="PORT", host_variable="HOST") as listening,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        print(f"Listening on http://{ports.authority(host, port)}; /docs shows what can be asked.", flush=True)
+        runner.run(serve(facade, limits, listening))
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 2**16):
+        raise UsageError(f"PORT is {text!r:.60}; expected a whole number from 1 to 65535.")
+    return int(text)
+
+
+def _limits() -> Limits:
+    try:
+        return Limits(max_body_bytes=16 * MIB)
+    except ValidationError as error:
+        raise ServerError(f"A TABSERVE_* variable is wrong: {reason(error)}.") from error
 
 
 async def serve(facade: Facade, limits: Limits, listening: socket.socket) -> None:
