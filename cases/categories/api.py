@@ -7,7 +7,7 @@ from tabserve import command
 
 EPILOG = """environment variables:
   MODEL_PATH               model folder (deploy/model beside this file)
-  HOST                     address to listen on (127.0.0.1; 0.0.0.0 for everybody)
+  HOST                     address to listen on (127.0.0.1; 0.0.0.0 for everybody, :: by IPv6 too)
   PORT                     port to listen on (5000)
   TABSERVE_MAX_ROWS        products in one request, beyond: 413 (10000)
   TABSERVE_MAX_BODY_BYTES  bytes of its body, beyond: 413 (16777216)
@@ -17,7 +17,7 @@ EPILOG = """environment variables:
 
 routes: POST /v1/categorize, POST /v1/probabilities, GET /health, /ready, /metrics, /docs, /openapi.json
 
-exit codes: 0 after SIGTERM or Ctrl-C, 2 wrong PORT, 4 bad model folder, 5 the port or a limit cannot be used
+exit codes: 0 after SIGTERM or Ctrl-C, from its start on, 2 wrong PORT, 4 bad model folder, 5 the port or a limit cannot be used
 """
 
 

@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=(
             "exit codes: 0 done, 1 not enough memory, 2 wrong usage, 3 a table cannot be used or a file cannot be"
             " written, 4 bad model folder, 5 the server cannot start, 6 drift was found, 130 Ctrl-C, 143 SIGTERM"
-            " (serve: 0)"
+            " (serve: 0, from its start on)"
         ),
     )
     parser.add_argument("--version", action="version", version=f"tabserve {version('tabserve')}")
@@ -54,7 +54,7 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=(
             "environment variables:\n"
-            "  MLSERVER_HOST          address to listen on (0.0.0.0)\n"
+            "  MLSERVER_HOST          address to listen on (0.0.0.0; :: for IPv6 and IPv4)\n"
             "  MLSERVER_HTTP_PORT     port for REST (8080)\n"
             "  MLSERVER_GRPC_PORT     port for gRPC (8081)\n"
             "  MLSERVER_METRICS_PORT  port for Prometheus metrics (8082)\n"
