@@ -17,7 +17,7 @@ MAX_WAITING = 4096
 
 
 class Arrivals:
-    """Reads the one message of each call; for one event loop.
+    """Reads the messages of calls; for one event loop.
 
     Who waits for a place waits at the client: HTTP/2 holds back what nobody reads.
     """
@@ -29,7 +29,11 @@ class Arrivals:
         self._waiting = 0
 
     async def read(self, context: Any) -> bytes:  # noqa: ANN401  gRPC's type
-        """The message of a call.
+        """The message of a call that has one; see `following`."""
+        return await self.following(context) or b""
+
+    async def following(self, context: Any) -> bytes | None:  # noqa: ANN401
+        """The next message of a call; nothing where it has no more.
 
         Raises:
             Overloaded: too many wait already, or it takes too long to arrive.
@@ -50,7 +54,7 @@ class Arrivals:
         finally:
             self._arriving.pop(arriving, None)
             self._places.release()
-        return b"" if message is grpc.aio.EOF else message
+        return None if message is grpc.aio.EOF else message
 
     async def sweep(self) -> None:
         """End what has been arriving for too long, now and then."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -67,9 +67,9 @@ class Servicer(InferenceServicer):
         self._find(request.name, request.version or None)
         return await super().ModelMetadata(request, context)
 
-    async def ModelStreamInfer(self, _requests: Any, context: Any) -> None:  # noqa: N802,ANN401
+    async def ModelStreamInfer(self, _requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802,ANN401
         """Refuse: MLServer's would answer the first request and none after it."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "This server streams nothing; ask by ModelInfer.")
+        yield await context.abort(grpc.StatusCode.UNIMPLEMENTED, "This server streams nothing; ask by ModelInfer.")
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """Answer an inference request."""
