@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,11 +15,11 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from mlserver.grpc import dataplane_pb2
-from tests.serving.wire import SECONDS
+from tests.serving.wire import DEPLOY, SECONDS
 
 from tabserve.artifact import Model
 from tabserve.frame import Frame
-from tabserve.process import Server
+from tabserve.process import Server, running
 from tabserve.serving.server import STREAM_MESSAGES
 
 INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
@@ -151,16 +152,37 @@ def test_what_is_no_question_is_refused(channel: grpc.Channel, message: bytes, c
     assert (raised.value.code(), raised.value.details()) == (code, sentence)
 
 
+def silent(stop: threading.Event) -> Iterator[bytes]:
+    """One question, and no other until then."""
+    yield ServerReflectionRequest(list_services="").SerializeToString()
+    stop.wait(SECONDS)
+
+
+def test_who_may_ask_more_does_not_hold_up_the_end(model_folder: Path) -> None:
+    """The call is ended with a sentence, and the server ends cleanly."""
+    stop = threading.Event()
+    with (
+        running(DEPLOY, {"TABSERVE_MODEL": str(model_folder)}) as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        ask = channel.stream_stream(CALL, response_deserializer=ServerReflectionResponse.FromString)
+        call = ask(silent(stop), timeout=SECONDS)
+        assert next(call).list_services_response.service
+        server.process.terminate()
+        with pytest.raises(grpc.RpcError) as raised:
+            next(call)
+        stop.set()
+        assert raised.value.code() is StatusCode.UNAVAILABLE
+        assert "took too long to arrive" in raised.value.details()
+        assert server.process.wait(SECONDS) == 0
+        assert "Traceback" not in server.log.read_text()
+
+
 def test_who_asks_nothing_more_holds_up_nobody_for_long(edge: Server, channel: grpc.Channel) -> None:
     """Health is told meanwhile, and whoever else asks the same is answered."""
     before, stop = edge.log.stat().st_size, threading.Event()
-
-    def silent() -> Iterator[bytes]:
-        yield ServerReflectionRequest(list_services="").SerializeToString()
-        stop.wait(SECONDS)
-
     ask = channel.stream_stream(CALL, response_deserializer=ServerReflectionResponse.FromString)
-    idle = [ask(silent(), timeout=SECONDS) for _ in range(STREAM_MESSAGES + 1)]
+    idle = [ask(silent(stop), timeout=SECONDS) for _ in range(STREAM_MESSAGES + 1)]
     assert all(next(call).list_services_response.service for call in idle)
     assert channel.unary_unary(f"/{HEALTH}/Check")(b"", timeout=SECONDS)
     assert len(list(questions(channel, ServerReflectionRequest(list_services="").SerializeToString()))) == 1

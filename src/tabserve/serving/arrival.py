@@ -26,7 +26,7 @@ class Arrivals:
         """Read so many at a time, none for longer than so many seconds, nor than `SHARE_SECONDS` while others wait."""
         self._places, self._seconds = asyncio.Semaphore(places), seconds
         self._arriving: dict[asyncio.Timeout, float] = {}  # since when, in the loop's time
-        self._waiting = 0
+        self._waiting, self._ended = 0, False
 
     async def read(self, context: Any) -> bytes:  # noqa: ANN401  gRPC's type
         """The message of a call that has one; see `following`."""
@@ -46,7 +46,7 @@ class Arrivals:
         finally:
             self._waiting -= 1
         try:
-            async with asyncio.timeout(None) as arriving:
+            async with asyncio.timeout(0 if self._ended else None) as arriving:
                 self._arriving[arriving] = asyncio.get_running_loop().time()
                 message = await context.read()
         except TimeoutError:
@@ -55,6 +55,13 @@ class Arrivals:
             self._arriving.pop(arriving, None)
             self._places.release()
         return None if message is grpc.aio.EOF else message
+
+    def end(self) -> None:
+        """Give up what has not arrived yet, and whatever would be read from now on."""
+        self._ended = True
+        for arriving in self._arriving:
+            if not arriving.expired():
+                arriving.reschedule(asyncio.get_running_loop().time())
 
     async def sweep(self) -> None:
         """End what has been arriving for too long, now and then."""

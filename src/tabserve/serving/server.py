@@ -275,8 +275,9 @@ class Grpc(GRPCServer):
                 each.cancel()
 
     async def stop(self, sig: int | None = None) -> None:
-        """Answer who has asked, then end; who watches would never have done."""
+        """Answer who has asked, then end; who watches, or may ask more, would never have done."""
         self._health.end()
+        self._reading.streams.end()
         await super().stop(sig)
 
     def _create_server(self) -> grpc.aio.Server:
