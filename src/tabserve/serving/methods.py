@@ -115,6 +115,8 @@ async def _answered(answering: Awaitable[Any], context: Any) -> Any:  # noqa: AN
     except grpc.aio.AbortError as error:  # kept by gRPC, and with it the message, until garbage is collected
         traceback.clear_frames(error.__traceback__)
         raise
+    except grpc.aio.InternalError:  # nothing can be sent: the client has left, of which gRPC takes note
+        raise
     except Exception:  # gRPC would tell the client its type and its text
         if context.cancelled():
             raise
