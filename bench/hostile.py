@@ -9,6 +9,7 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 import orjson
+from grpc_health.v1.health_pb2 import HealthCheckRequest
 from mlserver.grpc.dataplane_pb2 import ModelInferRequest
 
 from bench.clients import GRPC_METHOD
@@ -16,8 +17,10 @@ from bench.messages import FORMATS, connected, post
 from tabserve.errors import InvalidRequest
 from tabserve.linear import KNOWN_WORDS
 from tabserve.process import Server
+from tabserve.serving.health import MAX_WATCHERS
 from tabserve.serving.limits import MIB
-from tabserve.serving.server import OTHER_MESSAGES
+from tabserve.serving.methods import MAX_LASTING
+from tabserve.serving.server import OTHER_MESSAGES, STREAM_MESSAGES
 from tabserve.serving.tensors import MAX_TENSORS
 from tabserve.serving.texts import MAX_CHARACTERS
 from tabserve.text import LONGEST
@@ -27,8 +30,8 @@ CONNECTIONS = 1_000
 TIMES = 8
 """That a request is sent at once, where only one is read at a time."""
 
-CONNECTION, ROW, TENSOR = 4 * 1024, 16 * 1024, 1536
-"""Bytes of an idle connection; of a row and the call that waits for it; of a small tensor while it is read."""
+CONNECTION, WATCHER, ROW, TENSOR = 4 * 1024, 32 * 1024, 16 * 1024, 1536
+"""Bytes of an idle connection; of who watches health; of a row and the call that waits for it; of a small tensor."""
 
 MESSAGE, PACKED, JSON, PROTOBUF = 2, 8, 45, 55
 """Times the most that it may hold: a message while it arrives; while they are read, a packed body, JSON, a message."""
@@ -63,6 +66,16 @@ def idle(server: Server, _size: Size, held: ExitStack) -> None:
     for _ in range(CONNECTIONS):
         held.enter_context(connected(FORMATS["json"].address(server)))
     asked(server, "json", post(b""), 1)
+
+
+def watching(server: Server, _size: Size, held: ExitStack) -> None:
+    """As many who watch as may, each a service with the longest name."""
+    channel = held.enter_context(grpc.insecure_channel(server.grpc))
+    for number in range(MAX_WATCHERS):
+        message = HealthCheckRequest(service=f"{number:0{MAX_LASTING - 3}}").SerializeToString()
+        call = channel.unary_stream("/grpc.health.v1.Health/Watch")(message)
+        held.callback(call.cancel)
+        next(call)
 
 
 def queued(server: Server, size: Size, held: ExitStack) -> None:
@@ -147,9 +160,12 @@ def asked(server: Server, name: str, request: bytes, times: int) -> None:
 
 HELD: Mapping[str, Limit] = {
     f"{CONNECTIONS:,} idle connections": Limit(idle, lambda _: CONNECTIONS * CONNECTION),
+    f"{MAX_WATCHERS} who watch its health": Limit(watching, lambda _: MAX_WATCHERS * WATCHER),
     "rows that wait, each from a call of its own": Limit(queued, lambda size: size.rows * ROW),
     "bodies that arrive in parts": Limit(receiving, lambda size: size.receiving),
-    "messages that arrive": Limit(messages, lambda size: MESSAGE * (size.messages + OTHER_MESSAGES) * size.body),
+    "messages that arrive": Limit(
+        messages, lambda size: MESSAGE * (size.messages + STREAM_MESSAGES + OTHER_MESSAGES) * size.body
+    ),
 }
 """What is there at a time."""
 

@@ -11,12 +11,15 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import grpc
 import jsonschema
 import kubernetes_validate
 import pytest
 import requests
 import yaml
 from bench.hostile import HELD, READ, Size
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from tabserve.process import Server, running
 from tabserve.serving.checks import read_limits
@@ -206,6 +209,21 @@ def test_the_probes_routes_answer(served: Server) -> None:
     for name in ("startup", "readiness", "liveness"):
         path = CONTAINER[f"{name}Probe"]["httpGet"]["path"]
         assert requests.get(served.url + path, timeout=10).status_code == 200
+
+
+def test_the_shown_probe_over_grpc_is_answered(served: Server) -> None:
+    """It is one of Kubernetes', at the replica's port, and a real server says that the model takes requests."""
+    ((block,),) = [re.findall(r"```yaml\n( *readinessProbe:.*?)```", PAGE, re.DOTALL)]
+    shown = yaml.safe_load(block)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}
+    pod |= {"spec": {**POD, "containers": [{**CONTAINER, **shown}]}}
+    for version in VERSIONS:
+        kubernetes_validate.validate(pod, version, strict=True)
+    probe = shown["readinessProbe"]["grpc"]
+    assert probe["port"] == next(port["containerPort"] for port in CONTAINER["ports"] if port["name"] == "grpc")
+    with grpc.insecure_channel(served.grpc) as channel:
+        found = HealthStub(channel).Check(HealthCheckRequest(service=probe["service"]), timeout=10)
+    assert found.status == HealthCheckResponse.SERVING
 
 
 def test_kserve_runs_the_same_replica() -> None:

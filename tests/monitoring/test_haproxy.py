@@ -14,6 +14,9 @@ import grpc
 import numpy as np
 import pytest
 import requests
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from prometheus_client.parser import text_string_to_metric_families
 from tests.monitoring.programs import COMPOSE, DEPLOY, SECONDS, Address, Proxy, program, proxied, until
 
@@ -82,6 +85,18 @@ def test_nothing_but_the_model_is_handed_on(proxy: Proxy, path: str) -> None:
     """Whatever else the servers have is not found."""
     assert requests.get(proxy.url + path, timeout=SECONDS).status_code == 404
     assert requests.get(proxy.url + MODEL, timeout=SECONDS).json()["name"] == "xgboost-model"
+
+
+def test_health_and_reflection_are_handed_on(proxy: Proxy) -> None:
+    """For tools such as grpc_health_probe and grpcurl; what would last is not."""
+    question = HealthCheckRequest(service="xgboost-model")
+    with grpc.insecure_channel(proxy.grpc) as channel:
+        found = HealthStub(channel).Check(question, timeout=SECONDS)
+        assert found.status == HealthCheckResponse.SERVING
+        assert "inference.GRPCInferenceService" in ProtoReflectionDescriptorDatabase(channel).get_services()
+        with pytest.raises(grpc.RpcError) as refused:
+            next(HealthStub(channel).Watch(question, timeout=SECONDS))
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.parametrize("service", ["model_repository.ModelRepositoryService", "GRPCInferenceService"])

@@ -85,6 +85,21 @@ def test_a_message_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPat
     run(check())
 
 
+def test_at_the_end_nothing_more_is_read() -> None:
+    """Neither what is arriving, nor who waits for a place, nor who comes yet."""
+
+    async def check() -> None:
+        arrivals, calls = Arrivals(1, SECONDS), [Call() for _ in range(3)]
+        reading = [asyncio.create_task(arrivals.read(call)) for call in calls[:2]]
+        await calls[0].asked.wait()
+        arrivals.end()
+        for each in (*reading, arrivals.read(calls[2])):
+            with pytest.raises(Overloaded, match="took too long to arrive"):
+                await each
+
+    run(check())
+
+
 def test_beyond_so_many_who_wait_the_next_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, and nobody of those is harmed."""
     monkeypatch.setattr(arrival, "MAX_WAITING", 2)

@@ -384,6 +384,14 @@ BAD_MESSAGES = {
     "typed, blank": (message([b" "]), "INVALID_ARGUMENT", "is ' '; expected a text with letters or digits"),
     "typed, too long": (message([b"a" * 1_001]), "RESOURCE_EXHAUSTED", "has 1001 characters; send at most 1000"),
     "another datatype": (message([b"a"], kind="INT8"), "INVALID_ARGUMENT", "has datatype 'INT8'; expected 'BYTES'"),
+    "16 bits": (message(kind="FP16"), "INVALID_ARGUMENT", "has datatype 'FP16'; expected 'BYTES'"),
+    "16 bits, raw": (message(raw=b"ab", kind="FP16"), "INVALID_ARGUMENT", "has datatype 'FP16'; expected 'BYTES'"),
+    "BOOL, raw": (message(raw=b"\1", kind="BOOL"), "INVALID_ARGUMENT", "has datatype 'BOOL'; expected 'BYTES'"),
+    "typed and raw": (
+        message([b"a"], behind_lengths([b"b"])),
+        "INVALID_ARGUMENT",
+        "Input 'title' has values in bytes_contents beside the request's raw_input_contents",
+    ),
     "another column": (message([b"a"], name="tags"), "INVALID_ARGUMENT", "no inputs for the features 'title'"),
 }
 

@@ -8,7 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
+import pytest
 import requests
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlserver.grpc import dataplane_pb2
@@ -25,12 +28,22 @@ LOOK_SECONDS = 0.02
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}
 DOCUMENT: dict[str, Any] = {"id": "one", "parameters": {}, "inputs": [TENSOR], "outputs": [{"name": "predict_proba"}]}
 BODY = json.dumps(DOCUMENT).encode()
+OTHERS = [{**TENSOR, "datatype": "FP16"}, {**TENSOR, "datatype": "BOOL", "data": [True, False] * 100}]
+BODIES = [BODY, *(json.dumps({**DOCUMENT, "inputs": [each]}).encode() for each in OTHERS)]
 HEAD = head(len(BODY))
-MESSAGE: bytes = dataplane_pb2.ModelInferRequest(
-    model_name="xgboost-model",
-    inputs=[dataplane_pb2.ModelInferRequest.InferInputTensor(name="x", datatype="FP32", shape=[1, 200])],
-    raw_input_contents=[bytes(800)],
-).SerializeToString()
+
+
+def message(datatype: str, size: int) -> bytes:
+    """The same for gRPC, of zeros of so many bytes each."""
+    tensor = dataplane_pb2.ModelInferRequest.InferInputTensor(name="x", datatype=datatype, shape=[1, 200])
+    asked = dataplane_pb2.ModelInferRequest(
+        model_name="xgboost-model", inputs=[tensor], raw_input_contents=[bytes(200 * size)]
+    )
+    return bytes(asked.SerializeToString())
+
+
+MESSAGE = message("FP32", 4)
+MESSAGES = [MESSAGE, message("FP16", 2), message("BOOL", 1)]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """How HTTP/2 begins, with an empty frame of settings."""
 
@@ -58,7 +71,7 @@ def mutated(draw: st.DrawFn, data: bytes) -> bytes:
 @st.composite
 def documents(draw: st.DrawFn) -> bytes:
     """The valid request with one value replaced, wherever it stands, or a member renamed."""
-    document = json.loads(BODY)
+    document = json.loads(draw(st.sampled_from(BODIES)))
     holder: Any = document
     key: Any = draw(st.sampled_from([*DOCUMENT]))
     while isinstance(holder[key], dict | list) and holder[key] and draw(st.booleans()):
@@ -128,7 +141,7 @@ def test_any_body_is_answered(edge: Server) -> None:
     before = probabilities(edge)
 
     @fuzzed
-    @given(documents() | mutated(BODY))
+    @given(documents() | st.sampled_from(BODIES).flatmap(mutated))
     def send(body: bytes) -> None:
         found = answer(edge, body)
         assert found.status_code == 503 or found.status_code < 500, found.text
@@ -151,11 +164,11 @@ def test_any_message_is_answered_over_grpc(edge: Server) -> None:
         call = channel.unary_unary(CALL)
 
         @fuzzed
-        @given(mutated(MESSAGE) | st.binary(max_size=99))
-        def send(message: bytes) -> None:
+        @given(st.sampled_from(MESSAGES).flatmap(mutated) | st.binary(max_size=99))
+        def send(sent: bytes) -> None:
             code = "OK"
             try:
-                call(message, timeout=SECONDS)
+                call(sent, timeout=SECONDS)
             except grpc.RpcError as error:
                 code = error.code().name
             assert code in CODES
@@ -163,6 +176,34 @@ def test_any_message_is_answered_over_grpc(edge: Server) -> None:
         send()
         assert call(MESSAGE, timeout=SECONDS)
     assert probabilities(edge) == before
+
+
+QUESTIONS = {
+    "grpc.health.v1.Health/Check": HealthCheckRequest(service="xgboost-model"),
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ServerReflectionRequest(
+        file_containing_symbol="inference.GRPCInferenceService"
+    ),
+}
+
+
+@pytest.mark.parametrize("method", QUESTIONS)
+def test_any_question_of_grpcs_own_tools_is_answered(edge: Server, method: str) -> None:
+    """By a status that blames it, where it is none; the log stays clean."""
+    before, asked = edge.log.stat().st_size, QUESTIONS[method].SerializeToString()
+    with grpc.insecure_channel(edge.grpc) as channel:
+        ask = channel.stream_stream(f"/{method}")
+
+        @fuzzed
+        @given(mutated(asked) | st.binary(max_size=99))
+        def send(sent: bytes) -> None:
+            call = ask(iter([sent]), timeout=SECONDS)
+            with suppress(grpc.RpcError):
+                next(call, None)
+            assert call.code().name in CODES
+
+        send()
+        assert next(ask(iter([asked]), timeout=SECONDS))
+    assert b"Traceback" not in edge.log.read_bytes()[before:]
 
 
 def test_any_bytes_on_the_port_of_grpc_do_no_harm(edge: Server) -> None:

@@ -96,6 +96,24 @@ def off(*cell: float) -> bytes:
     return asking(tensor(np.array([*cell, *ROW[len(cell) :]], "<f8"), datatype="FP64"))
 
 
+def half(*cell: float) -> bytes:
+    """A row that begins so, raw and of 16-bit floats."""
+    return asking(tensor(np.array([*cell, *ROW[len(cell) :]], "<f2"), datatype="FP16"))
+
+
+def two_fields() -> tuple[Any, None]:
+    """An input with values of its own type, and of another."""
+    found, _ = tensor()
+    found.contents.int_contents.append(1)
+    return found, None
+
+
+NAN, INFINITY = float("nan"), float("inf")
+MIXED = (
+    "Input 'x' has values in fp32_contents beside the request's raw_input_contents;"
+    " send the values of all inputs in one of both"
+)
+
 REFUSED = {
     "nothing": Case(b"", "Model '' is not found", StatusCode.NOT_FOUND),
     "unknown model": Case(asking(model_name="nobody"), "Model 'nobody' is not found", StatusCode.NOT_FOUND),
@@ -105,15 +123,57 @@ REFUSED = {
     "JSON": Case(b'{"inputs": []}', "is not one that ModelInfer takes"),
     "no inputs": Case(asking(), "The request has no inputs"),
     "raw without inputs": Case(asking() + b"\x3a\x04aaaa", "has 0 inputs and 1 raw contents; expected as many"),
-    "raw for one of two": Case(asking(tensor(ZEROS), tensor()), "has 2 inputs and 1 raw contents; expected as many"),
-    "raw and typed": Case(asking(tensor(), (tensor(ZEROS)[0], bytes(800))), "has 2 inputs and 1 raw contents"),
+    "raw for one of two": Case(asking(tensor(ZEROS), tensor([])), "has 2 inputs and 1 raw contents; expected as many"),
+    "raw for two of one": Case(asking(tensor(ZEROS)) + b"\x3a\x04aaaa", "has 1 inputs and 2 raw contents"),
+    "raw beside typed": Case(asking((tensor()[0], bytes(800))), MIXED),
+    "raw beside one value": Case(asking((tensor([0.0])[0], bytes(800))), MIXED),
+    "raw beside typed of another type": Case(
+        asking((tensor([1], contents="int_contents")[0], bytes(800))), "Input 'x' has values in int_contents beside"
+    ),
+    "raw for one and typed for one": Case(
+        asking(tensor(ZEROS, name="y"), tensor()), "Input 'x' has values in fp32_contents beside"
+    ),
+    "raw beside the typed id": Case(
+        asking(*columns(*FEATURES), tensor([b"7"], (1,), "ID_code", "BYTES", "bytes_contents")),
+        "Input 'ID_code' has values in bytes_contents beside",
+    ),
     "typed too short": Case(asking(tensor(ROW[:199])), "expected data of length 200.* found 199"),
     "typed too long": Case(asking(tensor([*ROW, 0.0])), "expected data of length 200.* found 201"),
     "raw too short": Case(asking(tensor(bytes(796))), "expected data of length 200.* found 199"),
     "raw too long": Case(asking(tensor(bytes(804))), "expected data of length 200.* found 201"),
     "raw empty": Case(asking(tensor(b"")), "expected data of length 200.* found 0"),
     "raw in part of a number": Case(asking(tensor(bytes(799))), "Input 'x' has 799 bytes; FP32 needs multiples of 4"),
-    "typed of another type": Case(asking(tensor([0] * 200, contents="int_contents")), "found 0"),
+    **{
+        f"{datatype} in {contents}": Case(
+            asking(tensor([value] * 200, datatype=datatype, contents=contents)),
+            f"Input 'x' has datatype '{datatype}' and values in {contents}; expected them in {right} alone",
+        )
+        for datatype, contents, value, right in [
+            ("FP32", "int_contents", 1, "fp32_contents"),
+            ("FP32", "fp64_contents", 0.5, "fp32_contents"),
+            ("FP64", "fp32_contents", 0.5, "fp64_contents"),
+            ("INT64", "int_contents", 1, "int64_contents"),
+            ("UINT8", "int_contents", 1, "uint_contents"),
+            ("BOOL", "int_contents", 1, "bool_contents"),
+            ("INT8", "bool_contents", True, "int_contents"),
+            ("FP32", "bytes_contents", b"1", "fp32_contents"),
+        ]
+    },
+    "typed in two fields": Case(
+        asking(two_fields()), "Input 'x' has datatype 'FP32' and values in int_contents; expected them in fp32_contents"
+    ),
+    "FP16, typed": Case(
+        asking(tensor(datatype="FP16")), "Input 'x' has datatype 'FP16'; send its values in raw_input_contents"
+    ),
+    "FP16 in part of a number": Case(asking(tensor(bytes(399), datatype="FP16")), "FP16 needs multiples of 2"),
+    "FP16 too short": Case(asking(tensor(bytes(398), datatype="FP16")), "expected data of length 200.* found 199"),
+    "FP16 NaN": Case(half(0, NAN), "Row 0, column 'var_1', is NaN; this model needs a number"),
+    "FP16 Infinity": Case(half(-INFINITY), "Row 0, column 'var_0', is -Infinity; expected a finite number"),
+    "BOOL too long": Case(asking(tensor(bytes(201), datatype="BOOL")), "expected data of length 200.* found 201"),
+    "BOOL of 2": Case(
+        asking(tensor(b"\0\1\2" + bytes(197), datatype="BOOL")),
+        "Row 0, column 'var_2', is the byte 2; a BOOL is 1 for true, or 0 for false",
+    ),
     "no shape": Case(asking(tensor(shape=())), r"has shape \[\]; a shape is a list of whole numbers, each at least 1"),
     **{
         f"shape {shape}": Case(asking(tensor(ZEROS, shape)), sentence)
@@ -136,7 +196,7 @@ REFUSED = {
         f"datatype {datatype!r}": Case(
             asking(tensor(bytes(1600), datatype=datatype)), "has datatype .* expected one of"
         )
-        for datatype in ("", "FP16", "BF16", "BOOL", "BYTES", "fp32", "FP32 ", "x" * 300, "日本語")
+        for datatype in ("", "BF16", "BYTES", "fp32", "FP32 ", "x" * 300, "日本語")
     },
     "BYTES, typed": Case(asking(tensor([b"0"] * 200, datatype="BYTES", contents="bytes_contents")), "'BYTES'"),
     "NaN": Case(off(0, float("nan")), "Row 0, column 'var_1', is NaN; this model needs a number"),
@@ -245,18 +305,39 @@ def test_a_sentence_shows_names_of_any_script(channel: grpc.Channel) -> None:
 
 @pytest.mark.parametrize(
     ("datatype", "contents"),
-    [("FP32", "fp32_contents"), ("FP64", "fp64_contents"), ("INT16", "int_contents"), ("UINT64", "uint64_contents")],
+    [
+        ("FP32", "fp32_contents"),
+        ("FP64", "fp64_contents"),
+        ("INT16", "int_contents"),
+        ("UINT64", "uint64_contents"),
+        ("BOOL", "bool_contents"),
+    ],
 )
 def test_raw_and_typed_values_are_the_same(channel: grpc.Channel, model: Model, datatype: str, contents: str) -> None:
     """Each is answered as it was asked."""
-    kind = {"FP32": "<f4", "FP64": "<f8", "INT16": "<i2", "UINT64": "<u8"}[datatype]
-    values = np.arange(200).astype(kind)
+    kind = {"FP32": "<f4", "FP64": "<f8", "INT16": "<i2", "UINT64": "<u8", "BOOL": "?"}[datatype]
+    values = (np.arange(200) % (2 if kind == "?" else 200)).astype(kind)
     expected = model.score(values.astype(np.float32)[np.newaxis]).probability
     raw = infer(channel, asking(tensor(values, datatype=datatype)))
     typed = infer(channel, asking(tensor(values.tolist(), datatype=datatype, contents=contents)))
     assert np.frombuffer(raw.raw_output_contents[1], np.float32)[1:].tolist() == expected.tolist()
     assert np.array(typed.outputs[1].contents.fp32_contents, np.float32)[1:].tolist() == expected.tolist()
     assert not typed.raw_output_contents
+
+
+def test_a_16_bit_float_is_the_same_32_bit_float(channel: grpc.Channel, model: Model) -> None:
+    """Raw, as a matrix and as columns beside others."""
+    values = np.random.default_rng(2).normal(0, 20, (2, 200)).astype("<f2")
+    expected = model.score(values.astype(np.float32)).probability.tolist()
+    raw = infer(channel, asking(tensor(values, (2, 200), datatype="FP16"), outputs=("predict_proba",)))
+    assert np.frombuffer(raw.raw_output_contents[0], np.float32)[1::2].tolist() == expected
+    kinds = ["FP16" if place % 2 else "FP32" for place in range(200)]
+    inputs = [
+        tensor(values[:, place].astype("<f2" if kind == "FP16" else "<f4").tobytes(), (2,), FEATURES[place], kind)
+        for place, kind in enumerate(kinds)
+    ]
+    raw = infer(channel, asking(*inputs, outputs=("predict_proba",)))
+    assert np.frombuffer(raw.raw_output_contents[0], np.float32)[1::2].tolist() == expected
 
 
 def test_values_land_by_name(channel: grpc.Channel, model: Model, sample_frame: Frame) -> None:

@@ -56,6 +56,8 @@ RIGHT = {
     "nested": tensor([ROW, ROW], (2, 200)),
     "named": tensor(ROW, id="x", parameters={}, outputs=[{"name": "predict_proba", "parameters": {}}]),
     "null": tensor(ROW, id=None, parameters=None, outputs=None),
+    "16 bits": tensor(ROW).replace(b"FP32", b"FP16"),
+    "true and false": tensor([True, False] * 100).replace(b"FP32", b"BOOL"),
 }
 WRONG = {
     "no inputs": b"{}",
@@ -64,7 +66,7 @@ WRONG = {
     "no data": tensor(None),
     "shape empty": tensor(ROW, ()),
     "shape of words": tensor(ROW).replace(b"200]", b'"200"]'),
-    "datatype unknown": tensor(ROW).replace(b"FP32", b"FP16"),
+    "datatype unknown": tensor(ROW).replace(b"FP32", b"BF16"),
     "output unknown": tensor(ROW, outputs=[{"name": "label"}]),
     "parameters a list": tensor(ROW, parameters=[]),
     "input's parameters a list": tensor(ROW).replace(b'"x"', b'"x", "parameters": []'),

@@ -155,6 +155,16 @@ def test_binary_tensors_are_found_behind_the_json(values: NDArray[np.float32]) -
     assert found["inputs"][0]["data"].tobytes() == values.tobytes()
 
 
+@pytest.mark.parametrize("datatype", DATATYPES)
+def test_binary_tensors_of_every_datatype_are_found(datatype: str) -> None:
+    """As many bytes for a value as its datatype has."""
+    values = np.array([1, 0, 1], DATATYPES[datatype])
+    head = {"name": "x", "datatype": datatype, "shape": [1, 3], "parameters": {"binary_data_size": values.nbytes}}
+    text = orjson.dumps({"inputs": [head]})
+    found = payload.read(text + values.tobytes(), str(len(text)).encode())["inputs"][0]["data"]
+    assert (found.dtype, found.tolist()) == (values.dtype, values.tolist())
+
+
 def binary(size: object, tail: bytes = b"\0" * 12, **members: object) -> tuple[bytes, bytes]:
     """A body with a tail of its own, and the length of its JSON."""
     item = {"name": "x", "datatype": "FP32", "shape": [1, 3], "parameters": {"binary_data_size": size}, **members}
@@ -170,6 +180,7 @@ LIES = {
     "true": (binary(True), "has true as its binary_data_size"),
     "no multiple": (binary(11, b"\0" * 11), "inputs.0. has 11 bytes; FP32 needs multiples of 4"),
     "data too": (binary(12, data=[1, 2, 3]), "has both data and binary_data_size; send its values once"),
+    "no multiple of two": (binary(11, b"\0" * 11, datatype="FP16"), "has 11 bytes; FP16 needs multiples of 2"),
     "nobody's bytes": (binary(None), "add up to 0; expected the same"),
     "parameters no object": (binary(12, parameters=[1]), r"has \[1\] as its 'parameters'; expected an object"),
     "length beyond": ((b"{}", b"3"), "Inference-Header-Content-Length is '3'; .* which has 2 bytes"),

@@ -31,6 +31,7 @@ from mlserver.types import InferenceRequest, InferenceResponse, RequestOutput
 from numpy.typing import NDArray
 from tests.endings import ended_at_start
 from tests.serving.wire import settings_in
+from tritonclient.utils import np_to_triton_dtype
 
 from santander.problem import PROBLEM
 from tabserve import frame
@@ -131,7 +132,7 @@ def pandas_codec_by_grpc(server: Server, features: Features) -> Answers:
 
 def triton_http(server: Server, features: Features, outputs: tuple[str, ...] = ()) -> Answers:
     """Triton's client over REST."""
-    tensor = tritonclient.http.InferInput("input-0", features.shape, "FP32")
+    tensor = tritonclient.http.InferInput("input-0", features.shape, np_to_triton_dtype(features.dtype))
     tensor.set_data_from_numpy(features, binary_data=False)
     wanted = [tritonclient.http.InferRequestedOutput(name, binary_data=False) for name in outputs] or None
     with tritonclient.http.InferenceServerClient(server.url.removeprefix("http://"), network_timeout=SECONDS) as client:
@@ -141,9 +142,10 @@ def triton_http(server: Server, features: Features, outputs: tuple[str, ...] = (
 
 TRITON_GRPC = """
 import sys, numpy, tritonclient.grpc as triton
+from tritonclient.utils import np_to_triton_dtype
 address, rows, answers, *outputs = sys.argv[1:]
 features = numpy.load(rows)
-tensor = triton.InferInput("input-0", features.shape, "FP32").set_data_from_numpy(features)
+tensor = triton.InferInput("input-0", features.shape, np_to_triton_dtype(features.dtype)).set_data_from_numpy(features)
 wanted = [triton.InferRequestedOutput(name) for name in outputs]
 with triton.InferenceServerClient(address) as client:
     result = client.infer("xgboost-model", [tensor], outputs=wanted, client_timeout=20)
@@ -162,6 +164,14 @@ def triton_grpc(server: Server, features: Features, outputs: tuple[str, ...] = (
         )
         with np.load(answers) as found:
             return dict(found)
+
+
+def triton_http_binary(server: Server, features: Features) -> Answers:
+    """Triton's client over REST by its defaults: bytes behind the JSON, in and out."""
+    tensor = tritonclient.http.InferInput("input-0", features.shape, np_to_triton_dtype(features.dtype))
+    with tritonclient.http.InferenceServerClient(server.url.removeprefix("http://"), network_timeout=SECONDS) as client:
+        result = client.infer("xgboost-model", [tensor.set_data_from_numpy(features)])
+    return {name: result.as_numpy(name) for name in ("predict", "predict_proba")}
 
 
 ASKING = [
@@ -190,6 +200,35 @@ def test_every_client_gets_the_models_answers(
     negative_and_positive = np.column_stack([1 - expected.probability, expected.probability])
     assert found["predict_proba"].dtype == np.float32
     assert found["predict_proba"].tobytes() == negative_and_positive.tobytes()
+
+
+def shortened(features: Features, kind: str) -> NDArray[Any]:
+    """The rows with less in each number."""
+    return features.astype(np.float16) if kind == "FP16" else features > 0
+
+
+def is_answered(server: Server, model: Model, ask: Callable[[Server, Any], Answers], sent: NDArray[Any]) -> bool:
+    """Whether the answers are the model's for the same numbers in 32 bits."""
+    return bool(
+        ask(server, sent)["predict_proba"][:, 1].tolist() == model.score(sent.astype(np.float32)).probability.tolist()
+    )
+
+
+@pytest.mark.parametrize("kind", ["FP16", "BOOL"])
+@pytest.mark.parametrize("ask", [triton_http, triton_grpc], ids=["JSON", "gRPC"])
+def test_halves_and_truths_are_numbers(
+    server: Server, model: Model, sample_frame: Frame, ask: Callable[[Server, Any], Answers], kind: str
+) -> None:
+    """To the bit, whichever command started the server."""
+    assert is_answered(server, model, ask, shortened(sample_frame.features[:300], kind))
+
+
+@pytest.mark.parametrize("kind", ["FP16", "BOOL"])
+def test_halves_and_truths_may_be_bytes_behind_the_json(
+    served: Server, model: Model, sample_frame: Frame, kind: str
+) -> None:
+    """As Triton's client sends them by its defaults."""
+    assert is_answered(served, model, triton_http_binary, shortened(sample_frame.features[:300], kind))
 
 
 @pytest.mark.parametrize("ask", [triton_http, triton_grpc])
@@ -510,14 +549,15 @@ def test_the_documents_commands_work_as_shown(served: Server, tmp_path: Path) ->
 
 
 def test_the_documents_python_works_as_shown(served: Server, model: Model) -> None:
-    """Both examples get the model's answers for the rows that ship with the project."""
+    """Two get the model's answers for the rows that ship with the project, and one hears that it is ready."""
     (rows,) = frame.stream(SCRIPTS / "rows.csv", PROBLEM)
     expected = model.score(rows.features)
-    pandas_example, triton_example = [served_at(served, text) for _, text in blocks("python")]
+    pandas_example, triton_example, health_example = [served_at(served, text) for _, text in blocks("python")]
     ended = ran([sys.executable, "-c", f"{pandas_example}\nprint(labels)"], cwd=ROOT)
     assert json.loads(ended.stdout) == expected.label.tolist()
     ended = ran([sys.executable, "-c", f"{triton_example}\nprint(probability.tolist())"], cwd=ROOT)
     assert json.loads(ended.stdout) == expected.probability.tolist()
+    assert ran([sys.executable, "-c", f"{health_example}\nprint(ready)"]).stdout == "1\n"
 
 
 def test_the_stock_runtime_serves_the_folder_as_the_document_says(

@@ -96,7 +96,7 @@ def test_columns_are_matched_by_name(
     assert features.tobytes() == values.tobytes()
 
 
-@given(st.data(), st.sampled_from([name for name, kind in DATATYPES.items() if kind.kind in "iu"]))
+@given(st.data(), st.sampled_from([name for name in DATATYPES if "INT" in name]))
 def test_integers_within_their_datatype_are_taken(data: st.DataObject, datatype: str) -> None:
     """As the float32 nearest to each."""
     limits = np.iinfo(DATATYPES[datatype])
@@ -108,19 +108,73 @@ def test_integers_within_their_datatype_are_taken(data: st.DataObject, datatype:
 def test_an_array_stands_for_flat_data(values: NDArray[np.float32], datatype: str) -> None:
     """As binary tensors and gRPC bring it, of any datatype; the features are its own, unharmed."""
     kind = DATATYPES[datatype]
-    array = np.frombuffer(values.clip(0, 100).astype(kind).tobytes(), kind)
+    array = np.frombuffer(values.clip(0, 1 if datatype == "BOOL" else 100).astype(kind).tobytes(), kind)
     features = whole(tensor(array, list(values.shape), datatype), PROBLEM)
     assert features.dtype == np.float32
     assert features.ravel().tolist() == array.astype(np.float32).tolist()
 
 
 @pytest.mark.parametrize("cell", [NAN, INFINITY, -INFINITY])
-@pytest.mark.parametrize("datatype", ["FP32", "FP64"])
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
 def test_an_array_is_validated_like_a_list(cell: float, datatype: str) -> None:
     """Its first bad value is named."""
     array = np.array([1, cell, 3], DATATYPES[datatype])
     with pytest.raises(InvalidRequest, match=r"Row 0, column 'b', is (NaN|-?Infinity); "):
         read(tensor(array, datatype=datatype), PROBLEM)
+
+
+def test_every_16_bit_float_is_the_same_32_bit_float() -> None:
+    """To the bit, as bytes and as JSON; NaN is a missing value, and infinities are refused."""
+    every = np.arange(2**16, dtype="<u2").view("<f2")
+    finite_or_nan = np.concatenate([every[~np.isinf(every)], np.zeros(1, "<f2")]).reshape(-1, 3)
+    for part in np.array_split(finite_or_nan, 7):
+        for sent in (part.ravel(), [None if np.isnan(cell) else float(cell) for cell in part.ravel()]):
+            found = whole(tensor(sent, list(part.shape), "FP16"), GAPPY)
+            assert np.array_equal(found, part.astype(np.float32), equal_nan=True)
+            assert np.array_equal(np.signbit(found[found == 0]), np.signbit(part[part == 0]))
+
+
+@given(st.lists(st.floats(-65504, 65504), min_size=3, max_size=3))
+def test_other_numbers_become_the_nearest_16_bit_float(cells: list[float]) -> None:
+    """As they would have, had the client sent them as bytes; as a matrix and as columns."""
+    expected = np.array(cells, np.float16).astype(np.float32)
+    assert whole(tensor(cells, datatype="FP16"), PROBLEM).tolist() == [expected.tolist()]
+    request = columns(a=cells[:1], b=cells[1:2], c=cells[2:])
+    for place in range(3):
+        request = changed(request, place, datatype="FP16")
+    assert whole(request, PROBLEM).tolist() == [expected.tolist()]
+
+
+@given(npst.arrays(np.bool_, st.tuples(st.integers(1, 5), st.just(3))), st.booleans())
+def test_true_and_false_are_one_and_zero(values: NDArray[np.bool_], nested: bool) -> None:
+    """As JSON, as bytes, and as columns beside numbers."""
+    shape, expected = list(values.shape), values.astype(np.float32).tolist()
+    data = values.tolist() if nested else values.ravel().tolist()
+    for sent in (data, values.ravel().view(np.uint8)):
+        assert whole(tensor(sent, shape, "BOOL"), PROBLEM).tolist() == expected
+    request = columns(**dict(zip("abc", values.T.tolist(), strict=True)))
+    request = changed(changed(request, 0, datatype="BOOL"), 1, datatype="BOOL")
+    request = changed(request, 1, data=values[:, 1].view(np.uint8).copy())
+    request = changed(request, 2, data=values[:, 2].astype(float).tolist())
+    assert whole(request, PROBLEM).tolist() == expected
+
+
+def test_a_missing_truth_is_nan_where_the_problem_allows_it() -> None:
+    """As a missing number is."""
+    features = whole(tensor([True, None, False], datatype="BOOL"), GAPPY)
+    assert np.array_equal(features, [[1, np.nan, 0]], equal_nan=True)
+
+
+def test_a_long_text_of_true_and_false_is_read_too() -> None:
+    """Though none of its pieces holds numbers; one that does is refused."""
+    cells, head = ["true", "false", "false"] * 30_000, '"name": "x", "datatype": "BOOL", "shape": [30000, 3]'
+    text = f'{{"inputs": [{{{head}, "data": [{", ".join(cells)}]}}]}}'
+    request = tensors.read(payload.read(text.encode()), signature(PROBLEM, 0.5), 30_000)
+    assert isinstance(payload.read(text.encode())["inputs"][0]["data"], parser.Numbers)
+    assert np.concatenate(list(request.features.parts)).tolist() == [[1.0, 0.0, 0.0]] * 30_000
+    wrong = text.replace("false]", "0]").encode()
+    with pytest.raises(InvalidRequest, match="Row 29999, column 'c', is 0; a BOOL is true or false"):
+        list(tensors.read(payload.read(wrong), signature(PROBLEM, 0.5), 30_000).features.parts)
 
 
 def test_an_array_of_columns_is_taken_by_name() -> None:
@@ -154,11 +208,12 @@ def test_a_tensor_may_be_named_like_a_feature() -> None:
 
 
 texts = st.lists(
-    st.sampled_from(["1", "-2.5e3", "0.1", "1e39", "null", "1,2,3", "[4,5,6]", "[", "]", "],["]), max_size=12
+    st.sampled_from(["1", "-2.5e3", "0.1", "1e39", "7e4", "true", "null", "1,2,3", "[4,5,6]", "[", "]", "],["]),
+    max_size=12,
 )
 
 
-@given(texts, st.integers(1, 20), st.integers(1, 4), st.booleans(), st.sampled_from(["FP64", "INT8"]))
+@given(texts, st.integers(1, 20), st.integers(1, 4), st.booleans(), st.sampled_from(["FP64", "INT8", "FP16", "BOOL"]))
 def test_a_long_text_is_read_like_a_short_one(
     cells: list[str], size: int, rows: int, gappy: bool, datatype: str
 ) -> None:
@@ -207,7 +262,7 @@ def test_a_wrong_cell_of_a_long_text_is_found_within_its_piece(cell: str) -> Non
 
 
 @pytest.mark.parametrize("cell", [None, NAN])
-@pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT8"])
+@pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT8", "FP16"])
 def test_a_missing_value_is_nan_where_the_problem_allows_it(cell: object, datatype: str) -> None:
     """Null and NaN both say that a value is missing."""
     features = whole(tensor([1, cell, 3], datatype=datatype), GAPPY)
@@ -263,7 +318,35 @@ REFUSED = {
     "data no list": (tensor("123"), r"inputs\[0\] has '123' as its 'data'; expected a list"),
     "unknown datatype": (tensor([1, 2, 3], datatype="F32"), "has datatype 'F32'; expected one of 'FP32', 'FP64'"),
     "bytes": (tensor(["1", "2", "3"], datatype="BYTES"), "has datatype 'BYTES'; expected one of"),
-    "bool": (tensor([True, True, False], datatype="BOOL"), "has datatype 'BOOL'; expected one of"),
+    "number for true": (tensor([True, 1, False], datatype="BOOL"), "Row 0, column 'b', is 1; a BOOL is true or false"),
+    "numbers for true": (
+        tensor(np.array([1.0, 0.0, 1.0]), datatype="BOOL"),
+        r"Row 0, column 'a', is 1\.0; a BOOL is true or false",
+    ),
+    "null for true": (tensor([True, None, False], datatype="BOOL"), "'b', is null; a BOOL is true or false"),
+    "string for true": (tensor([True, "true", False], datatype="BOOL"), "'b', is 'true'; a BOOL is true or false"),
+    "a byte for true": (
+        tensor(np.array([0, 1, 255], np.uint8), datatype="BOOL"),
+        "Row 0, column 'c', is the byte 255; a BOOL is 1 for true, or 0 for false",
+    ),
+    "too few bytes": (tensor(np.zeros(2, np.uint8), datatype="BOOL"), "expected data of length 3.* found 2"),
+    "true for a half": (tensor([1, True, 3], datatype="FP16"), "Row 0, column 'b', is true; expected a number"),
+    "beyond a half": (tensor([1, 65504.5, 3], datatype="FP16"), r"'b', is 65504\.5; its tensor's datatype FP16 cannot"),
+    "below a half": (tensor([1, 2, -7e4], datatype="FP16"), r"'c', is -70000\.0; its tensor's datatype FP16 cannot"),
+    "beyond all in a half": (tensor([1, 1e39, 3], datatype="FP16"), r"is 1e\+39; a 32-bit float reaches only"),
+    "true in a column": (columns(a=[1], b=[True], c=[3]), "Row 0, column 'b', is true; expected a number"),
+    "number in a column of BOOL": (
+        changed(columns(a=[1, 2], b=[True, 2], c=[5, 6]), 1, datatype="BOOL"),
+        "Row 1, column 'b', is 2; a BOOL is true or false",
+    ),
+    "byte in a column of BOOL": (
+        changed(THREE, 1, datatype="BOOL", data=np.array([1, 2], np.uint8)),
+        "Row 1, column 'b', is the byte 2; a BOOL is",
+    ),
+    "beyond a half in a column": (
+        changed(columns(a=[1, 2], b=[3, 7e4], c=[5, 6]), 1, datatype="FP16"),
+        r"Row 1, column 'b', is 70000\.0; its tensor's datatype FP16",
+    ),
     "negative dimension": (tensor([1, 2, 3], [-1, 3]), r"has shape \[-1, 3\]; a shape is a list of whole numbers"),
     "zero dimension": (tensor([], [0, 3]), r"has shape \[0, 3\]; a shape is a list of whole numbers, each at least 1"),
     "float dimension": (tensor([1, 2, 3], [1.0, 3]), r"has shape \[1\.0, 3\]; a shape is"),
@@ -374,6 +457,9 @@ VALID = [
     tensor([[1, 2, 3]], datatype="INT8"),
     columns(a=[1, 2], b=[3, 4], c=[5, 6], id=["x", "y"]),
     columns(a=[1], b=[2], c=[3]),
+    tensor([1, 2, 3], datatype="FP16"),
+    tensor([[True, False, True]], datatype="BOOL"),
+    changed(columns(a=[1], b=[True], c=[3]), 1, datatype="BOOL"),
 ]
 
 

@@ -163,6 +163,10 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "null in the second": ([TITLES, column("tags", [None, "a"])], "Row 0, column 'tags', is null; expected a text"),
     "FP32": ([column("x", [1.0], datatype="FP32")], "Input 'x' has datatype 'FP32'; expected 'BYTES'"),
     "FP32 in the second": ([TITLES, column("tags", [1, 2], datatype="FP32")], "Input 'tags' has datatype 'FP32'"),
+    "FP16": ([column("x", [1.0], datatype="FP16")], "Input 'x' has datatype 'FP16'; expected 'BYTES'"),
+    "FP16 as an array": ([column("x", np.ones(1, np.float16), datatype="FP16")], "has datatype 'FP16'; expected"),  # type: ignore[arg-type]
+    "BOOL": ([column("x", [True], datatype="BOOL")], "Input 'x' has datatype 'BOOL'; expected 'BYTES'"),
+    "BOOL in the second": ([TITLES, column("tags", [True, False], datatype="BOOL")], "'tags' has datatype 'BOOL'"),
     "str": ([column("x", ["a"], datatype="str")], "Input 'x' has datatype 'str'; expected 'BYTES'"),
     "an array": ([column("x", np.array([1.5]))], r"Row 0, column 'title', is 1\.5; expected a text"),  # type: ignore[arg-type]
     "two columns in one": ([column("x", ["a", "b"], shape=[1, 2])], r"has shape \[1, 2\]; expected \[rows\] or \[rows"),

@@ -17,7 +17,7 @@ MAX_WAITING = 4096
 
 
 class Arrivals:
-    """Reads the one message of each call; for one event loop.
+    """Reads the messages of calls; for one event loop.
 
     Who waits for a place waits at the client: HTTP/2 holds back what nobody reads.
     """
@@ -26,10 +26,14 @@ class Arrivals:
         """Read so many at a time, none for longer than so many seconds, nor than `SHARE_SECONDS` while others wait."""
         self._places, self._seconds = asyncio.Semaphore(places), seconds
         self._arriving: dict[asyncio.Timeout, float] = {}  # since when, in the loop's time
-        self._waiting = 0
+        self._waiting, self._ended = 0, False
 
     async def read(self, context: Any) -> bytes:  # noqa: ANN401  gRPC's type
-        """The message of a call.
+        """The message of a call that has one; see `following`."""
+        return await self.following(context) or b""
+
+    async def following(self, context: Any) -> bytes | None:  # noqa: ANN401
+        """The next message of a call; nothing where it has no more.
 
         Raises:
             Overloaded: too many wait already, or it takes too long to arrive.
@@ -42,7 +46,7 @@ class Arrivals:
         finally:
             self._waiting -= 1
         try:
-            async with asyncio.timeout(None) as arriving:
+            async with asyncio.timeout(0 if self._ended else None) as arriving:
                 self._arriving[arriving] = asyncio.get_running_loop().time()
                 message = await context.read()
         except TimeoutError:
@@ -50,7 +54,14 @@ class Arrivals:
         finally:
             self._arriving.pop(arriving, None)
             self._places.release()
-        return b"" if message is grpc.aio.EOF else message
+        return None if message is grpc.aio.EOF else message
+
+    def end(self) -> None:
+        """Give up what has not arrived yet, and whatever would be read from now on."""
+        self._ended = True
+        for arriving in self._arriving:
+            if not arriving.expired():
+                arriving.reschedule(asyncio.get_running_loop().time())
 
     async def sweep(self) -> None:
         """End what has been arriving for too long, now and then."""

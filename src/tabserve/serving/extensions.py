@@ -21,6 +21,9 @@ from tabserve.serving.wording import shown
 NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
 """What Triton calls the extensions of the protocol that we have."""
 
+METHODS = ("ModelConfig", "ModelStatistics")
+"""The methods of gRPC."""
+
 DURATIONS = (*messages.FIELDS["InferStatistics"],)
 """What Triton measures; of these we measure `success` and `fail` for each request, `compute_infer` for each call."""
 
@@ -85,7 +88,7 @@ class Extensions:
 
     def methods(self) -> dict[str, grpc.RpcMethodHandler]:
         """Both methods of gRPC, by their names."""
-        answers = {"ModelConfig": self._model_config, "ModelStatistics": self.statistics}
+        answers = dict(zip(METHODS, (self._model_config, self.statistics), strict=True))
         return {
             name: grpc.unary_unary_rpc_method_handler(
                 partial(_answered, answer),

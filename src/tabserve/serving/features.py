@@ -15,7 +15,7 @@ from tabserve.scoring import Scores
 from tabserve.serving.inputs import Input, by_name, cells, check_column, is_column, named
 from tabserve.serving.parser import UNUSUAL, Numbers
 from tabserve.serving.signature import Features, InputKind, OutputKind, Signature
-from tabserve.serving.values import DATATYPES, Values, check_whole, numbers
+from tabserve.serving.values import DATATYPES, RECAST, Values, check_held, numbers, read
 from tabserve.serving.wording import listed, shown
 
 INPUT = "predict"
@@ -109,11 +109,9 @@ def _checked(values: Values, start: int, tensor: Input, problem: Problem) -> NDA
 
     def place(cell: int) -> str:
         row, column = divmod(start + cell, len(problem.features))
-        return f"Row {row}, column {problem.features[column]!r},"
+        return _place(problem.features[column], row)
 
-    found = numbers(values, place, allow_missing=problem.allow_missing)
-    check_whole(tensor.datatype, found, 0, place)
-    return found
+    return read(values, tensor.datatype, place, allow_missing=problem.allow_missing)
 
 
 def _columns(inputs: list[Input], problem: Problem) -> NDArray[np.float64]:
@@ -126,14 +124,26 @@ def _columns(inputs: list[Input], problem: Problem) -> NDArray[np.float64]:
         check_column(column, columns[0])
 
     def place(cell: int) -> str:
-        return f"Row {cell % rows}, column {problem.features[cell // rows]!r},"
+        return _place(problem.features[cell // rows], cell % rows)
 
-    parts = map(_cells, columns)
+    parts = [_column(column, problem) for column in columns]
     flat = list(chain.from_iterable(part.tolist() if isinstance(part, np.ndarray) else part for part in parts))
     values = numbers(flat, place, allow_missing=problem.allow_missing)
     for start, column in zip(range(0, len(flat), rows), columns, strict=True):
-        check_whole(column.datatype, values[start : start + rows], start, place)
+        check_held(column.datatype, values[start : start + rows], start, place)
     return values.reshape(len(columns), rows).T
+
+
+def _column(column: Input, problem: Problem) -> Values:
+    """The values of a column: numbers already where they are not what they say, such as true."""
+    values = _cells(column)
+    if column.datatype not in RECAST:
+        return values
+    return read(values, column.datatype, partial(_place, column.name), allow_missing=problem.allow_missing)
+
+
+def _place(column: str, row: int) -> str:
+    return f"Row {row}, column {column!r},"
 
 
 def _check_datatype(name: str, datatype: str) -> None:

@@ -99,8 +99,11 @@ def _describe(field: descriptor_pb2.FieldDescriptorProto, type_: str) -> None:
 
 def _made() -> dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(_described().SerializeToString())
+    pool.AddSerializedFile(FILE.SerializeToString())
     return {kind: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{kind}")) for kind in FIELDS}
 
+
+FILE = _described()
+"""All of them, as protocol buffers describe themselves."""
 
 _kinds = _made()

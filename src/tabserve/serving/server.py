@@ -14,6 +14,8 @@ from typing import Any, cast
 
 import grpc
 import uvicorn
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.errors import ModelNotFound
 from mlserver.grpc.dataplane_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
@@ -35,18 +37,24 @@ from tabserve.serving.arrival import Arrivals
 from tabserve.serving.checks import check_model, check_model_settings, check_ports, opened, read_limits
 from tabserve.serving.edge import Edge
 from tabserve.serving.extensions import NAMES, Extensions
+from tabserve.serving.health import Health
 from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits, reason
 from tabserve.serving.listener import Listener, configured
-from tabserve.serving.methods import Methods
+from tabserve.serving.methods import Methods, Reading
 from tabserve.serving.metrics import Outcomes
 from tabserve.serving.ports import authority
+from tabserve.serving.reflection import reflection
+from tabserve.serving.registry import Registry
 from tabserve.serving.servicer import SERVICE, Servicer, close_repository
 from tabserve.serving.settings import check_choice
 from tabserve.serving.wording import listed, shown
 
 OTHER_MESSAGES = 4
 """Messages, beside requests for inference, that may be arriving over gRPC at a time: health is asked for meanwhile."""
+
+STREAM_MESSAGES = 2
+"""Messages of calls that may send several, of which one that waits to send its next keeps a place."""
 
 WINDOW = [("grpc.http2.bdp_probe", 0)]
 """Let gRPC's window of a message that nobody reads stay at 64 KiB, and not grow with the speed of the line."""
@@ -138,19 +146,26 @@ class Server(MLServer):
     def _create_servers(self) -> None:
         self._model_repository_handlers = Repository(self._model_repository, self._model_registry)
         super()._create_servers()  # type: ignore[no-untyped-call]
-        every = self._model_registry.get_models
-        extensions = Extensions(self._find, every)
-        complete(self._rest_server._app, self._find, every, extensions, admin=self._limits.admin)
+        extensions = Extensions(self._find, self._every)
+        complete(self._rest_server._app, self._find, self._every, extensions, admin=self._limits.admin)
         plane = self._data_plane
         outcomes = Outcomes(
             plane._ModelInferRequestSuccess, plane._ModelInferRequestFailure, plane._ModelInferRequestDuration
         )
-        self._edge = Edge(self._rest_server._app, self._find, every, self._limits, Journal("rest", outcomes))
+        self._edge = Edge(self._rest_server._app, self._find, self._every, self._limits, Journal("rest", outcomes))
         self._servicer = Servicer(plane, self._model_repository_handlers, self._find, Journal("grpc", outcomes))
         self._rest_server = Rest(self._rest_server, self._edge, self._limits)
-        self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._limits)
+        self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._health, self._limits)
         if self._metrics_server:
             self._metrics_server = Metrics(self._metrics_server)
+
+    def _create_model_registry(self) -> Registry:
+        self._health = Health(self._find, self._every)
+        return Registry(super()._create_model_registry(), self._health.tell)
+
+    async def _every(self) -> list[MLModel]:
+        """All models, of all versions."""
+        return [*await self._model_registry.get_models()]
 
     def _find(self, name: str, version: str | None) -> MLModel:
         """The loaded model of this name and version; MLServer registers a model before it loads it."""
@@ -184,6 +199,7 @@ class Server(MLServer):
         """Say that we are about to end, answer whoever has not heard it yet, then end; asked twice, end at once."""
         waits = not self._stopping
         self._stopping = self._edge.draining = self._servicer.draining = True
+        self._health.drain()
         if waits:
             await asyncio.sleep(self._limits.drain_seconds)
         await super().stop(sig)
@@ -237,16 +253,18 @@ class Metrics(MetricsServer):
 class Grpc(GRPCServer):
     """MLServer's gRPC server, with our servicer, and with methods that MLServer's lacks."""
 
-    def __init__(self, theirs: GRPCServer, servicer: Servicer, extensions: Extensions, limits: Limits) -> None:
+    def __init__(
+        self, theirs: GRPCServer, servicer: Servicer, extensions: Extensions, health: Health, limits: Limits
+    ) -> None:
         """Take over from MLServer's server."""
         self.__dict__.update(vars(theirs))
-        self._servicer, self._extensions, self._limits = servicer, extensions, limits
-        inference, others = limits.max_receiving_messages, OTHER_MESSAGES
-        self._arrivals = [Arrivals(places, limits.receive_seconds) for places in (inference, others)]
+        self._servicer, self._extensions, self._health, self._limits = servicer, extensions, health, limits
+        places = (limits.max_receiving_messages, STREAM_MESSAGES, OTHER_MESSAGES)
+        self._reading = Reading(*(Arrivals(each, limits.receive_seconds) for each in places))
 
     async def start(self) -> None:
         """Serve until stopped."""
-        sweeping = [asyncio.create_task(arrivals.sweep()) for arrivals in self._arrivals]
+        sweeping = [asyncio.create_task(arrivals.sweep()) for arrivals in self._reading]
         server = self._create_server()
         try:
             await server.start()
@@ -256,16 +274,24 @@ class Grpc(GRPCServer):
             for each in sweeping:
                 each.cancel()
 
+    async def stop(self, sig: int | None = None) -> None:
+        """Answer who has asked, then end; who watches, or may ask more, would never have done."""
+        self._health.end()
+        self._reading.streams.end()
+        await super().stop(sig)
+
     def _create_server(self) -> grpc.aio.Server:
         repository = ModelRepositoryServicer(self._model_repository_handlers)
         if not self._limits.admin:
             close_repository(self._servicer)
             close_repository(repository)
         self._server = grpc.aio.server(options=[*self._get_options(), *WINDOW])
-        methods = Methods(self._server, self._servicer.journal, *self._arrivals)
+        methods = Methods(self._server, self._servicer.journal, self._reading)
         add_GRPCInferenceServiceServicer_to_server(self._servicer, methods)  # type: ignore[no-untyped-call]
         add_ModelRepositoryServiceServicer_to_server(repository, methods)  # type: ignore[no-untyped-call]
         methods.add_registered_method_handlers(SERVICE, self._extensions.methods())
+        add_HealthServicer_to_server(self._health, methods)
+        add_ServerReflectionServicer_to_server(reflection(methods.services), methods)
         self._server.add_insecure_port(authority(self._settings.host, self._settings.grpc_port))
         return self._server
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -14,10 +14,10 @@ from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 from tabserve.errors import InvalidRequest, TabserveError
 from tabserve.serving.doors import CLOSED, Find, Model, is_ours, is_ready, made_id
 from tabserve.serving.journal import Journal
-from tabserve.serving.packing import packed, plain, unpacked
+from tabserve.serving.packing import BYTES, packed, plain, unpacked
 from tabserve.serving.status import FAILED, status
 from tabserve.serving.tensors import Output, Request, check_count
-from tabserve.serving.values import Values
+from tabserve.serving.values import BOOL, HALF, Values
 from tabserve.serving.wording import shown
 
 SERVICE = "inference.GRPCInferenceService"
@@ -33,7 +33,8 @@ CONTENTS: dict[str, tuple[str, Callable[[Any], Values]]] = {
     "UINT16": ("uint_contents", np.array),
     "UINT32": ("uint_contents", np.array),
     "UINT64": ("uint64_contents", np.array),
-    "BYTES": ("bytes_contents", list),
+    BOOL: ("bool_contents", list),
+    BYTES: ("bytes_contents", list),
 }
 """Where the protocol keeps the values of each datatype, if they are not raw, and what they are read as."""
 
@@ -67,9 +68,9 @@ class Servicer(InferenceServicer):
         self._find(request.name, request.version or None)
         return await super().ModelMetadata(request, context)
 
-    async def ModelStreamInfer(self, _requests: Any, context: Any) -> None:  # noqa: N802,ANN401
+    async def ModelStreamInfer(self, _requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802,ANN401
         """Refuse: MLServer's would answer the first request and none after it."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "This server streams nothing; ask by ModelInfer.")
+        yield await context.abort(grpc.StatusCode.UNIMPLEMENTED, "This server streams nothing; ask by ModelInfer.")
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
         """Answer an inference request."""
@@ -81,7 +82,7 @@ class Servicer(InferenceServicer):
             if not is_ours(model):
                 return await super().ModelInfer(request, context)
             model.check_room()
-            valid = model.read(_document(request))
+            valid = model.read(_document(request, model.signature.datatypes))
             request = None  # the message need not wait in the queue
             outputs = await model.answer(valid)
         except TabserveError as error:
@@ -107,16 +108,14 @@ async def _closed(_request: object, context: Any) -> None:  # noqa: ANN401  gRPC
     await context.abort(grpc.StatusCode.PERMISSION_DENIED, CLOSED)
 
 
-def _document(request: Any) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
-    """The request as plain data."""
+def _document(request: Any, datatypes: tuple[str, ...]) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
+    """The request as plain data, for a model that takes these datatypes."""
     check_count("inputs", len(request.inputs))
     check_count("outputs", len(request.outputs))
     raw = request.raw_input_contents
-    if raw and len(raw) != len(request.inputs):
-        raise InvalidRequest(
-            f"The request has {len(request.inputs)} inputs and {len(raw)} raw contents; expected as many."
-        )
-    inputs = [_tensor(tensor, raw[place] if raw else None) for place, tensor in enumerate(request.inputs)]
+    if raw:
+        _check_raw(request)
+    inputs = [_tensor(tensor, raw[place] if raw else None, datatypes) for place, tensor in enumerate(request.inputs)]
     return {
         "inputs": inputs,
         "outputs": [{"name": output.name, "parameters": _parameters(output)} for output in request.outputs],
@@ -125,19 +124,53 @@ def _document(request: Any) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
     }
 
 
-def _tensor(tensor: Any, raw: bytes | None) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
-    described = {
+def _check_raw(request: Any) -> None:  # noqa: ANN401  protobuf's type
+    """Refuse a request with raw contents where one of its inputs has other contents, or none."""
+    for tensor in request.inputs:
+        if tensor.HasField("contents") and (typed := [*_typed(tensor)]):
+            raise InvalidRequest(
+                f"Input {shown(tensor.name)} has values in {typed[0]} beside the request's raw_input_contents;"
+                " send the values of all inputs in one of both."
+            )
+    if len(request.raw_input_contents) != len(request.inputs):
+        raise InvalidRequest(
+            f"The request has {len(request.inputs)} inputs and {len(request.raw_input_contents)} raw contents;"
+            " expected as many."
+        )
+
+
+def _tensor(tensor: Any, raw: bytes | None, datatypes: tuple[str, ...]) -> dict[str, Any]:  # noqa: ANN401
+    if raw is not None:
+        data = unpacked(raw, tensor.datatype, f"Input {shown(tensor.name)}")
+    else:
+        data = _values(tensor) if tensor.datatype in datatypes else []  # which the validation refuses
+    return {
         "name": tensor.name,
         "datatype": tensor.datatype,
         "shape": list(tensor.shape),
+        "data": data,
         "parameters": _parameters(tensor),
     }
-    if tensor.datatype not in CONTENTS:  # the validation says so
-        return {**described, "data": []}
-    if raw is None:
-        name, read = CONTENTS[tensor.datatype]
-        return {**described, "data": read(getattr(tensor.contents, name))}
-    return {**described, "data": unpacked(raw, tensor.datatype, f"Input {shown(tensor.name)}")}
+
+
+def _typed(tensor: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The typed values of an input, by the fields that hold some."""
+    return {field.name: values for field, values in tensor.contents.ListFields()}
+
+
+def _values(tensor: Any) -> Values:  # noqa: ANN401
+    """The typed values of an input."""
+    if tensor.datatype == HALF:
+        raise InvalidRequest(
+            f"Input {shown(tensor.name)} has datatype {HALF!r}; send its values in raw_input_contents."
+        )
+    (name, read), typed = CONTENTS[tensor.datatype], _typed(tensor)
+    if others := [other for other in typed if other != name]:
+        raise InvalidRequest(
+            f"Input {shown(tensor.name)} has datatype {tensor.datatype!r} and values in {others[0]};"
+            f" expected them in {name} alone."
+        )
+    return read(typed.get(name, []))
 
 
 def _parameters(message: Any) -> dict[str, Any] | None:  # noqa: ANN401  protobuf's type

@@ -12,15 +12,36 @@ from tabserve.serving.wording import shown
 
 Number = TypeVar("Number", bound=np.generic)
 
+BOOL = "BOOL"
+"""The V2 datatype of true and false, which are 1 and 0 to a model."""
+
+HALF = "FP16"
+"""The V2 datatype of 16-bit floats, each of which a 32-bit float holds exactly."""
+
 DATATYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
     **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
     **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    HALF: np.dtype("<f2"),
+    BOOL: np.dtype("|u1"),
 }
 """How each V2 datatype that a tensor may have lies in bytes."""
 
+RECAST = {HALF, BOOL}
+"""Of which the numbers are not those that JSON, or an array, has."""
+
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+RANGES = {
+    HALF: (-65504.0, 65504.0),
+    **{
+        name: (float(np.iinfo(kind).min), float(np.iinfo(kind).max))
+        for name, kind in DATATYPES.items()
+        if "INT" in name
+    },
+}
+"""Of the datatypes that hold less than 32-bit floats do."""
 
 FEW = 1_000
 """Values whose squares are added up on one core: for many more, OpenBLAS would use all."""
@@ -36,6 +57,21 @@ def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:
     """One array of several, at least one; a lone one as it is."""
     first, *others = parts
     return np.concatenate([first, *others]) if others else first
+
+
+def read(values: Values, datatype: str, place: Place, *, allow_missing: bool) -> NDArray[Any]:
+    """The values of a tensor as an array of numbers, as its datatype holds them.
+
+    Raises:
+        InvalidRequest: about the first value that the datatype cannot hold, or the model not take.
+    """
+    if datatype == BOOL:
+        return _truths(values, place, allow_missing=allow_missing)
+    if isinstance(values, np.ndarray) and values.dtype == DATATYPES[HALF]:
+        return numbers(values.astype(np.float32), place, allow_missing=allow_missing)
+    found = numbers(values, place, allow_missing=allow_missing)
+    check_held(datatype, found, 0, place)
+    return found.astype(np.float16).astype(np.float32) if datatype == HALF else found
 
 
 def numbers(values: Values, place: Place, *, allow_missing: bool) -> NDArray[Any]:
@@ -56,21 +92,36 @@ def numbers(values: Values, place: Place, *, allow_missing: bool) -> NDArray[Any
     raise AssertionError("Each few of the values are usable, and all together are not.")
 
 
-def check_whole(datatype: str, values: NDArray[Any], start: int, place: Place) -> None:
-    """Refuse numbers that an integer datatype cannot hold; they are the values from `start` on.
+def check_held(datatype: str, values: NDArray[Any], start: int, place: Place) -> None:
+    """Refuse numbers that a datatype cannot hold; they are the values from `start` on.
 
     Raises:
         InvalidRequest: about the first of them.
     """
-    kind = DATATYPES[datatype]
-    if kind.kind == "f" or values.dtype == kind:
+    if datatype not in RANGES or values.dtype == DATATYPES[datatype]:
         return
-    low, high = float(np.iinfo(kind).min), float(np.iinfo(kind).max)
-    fits = ((values == np.floor(values)) & (values >= low) & (values <= high)) | np.isnan(values)
+    low, high = RANGES[datatype]
+    whole = values if datatype == HALF else np.floor(values)
+    fits = ((values == whole) & (values >= low) & (values <= high)) | np.isnan(values)
     if not fits.all():
         cell = int(np.argmin(fits))
         found = shown(float(values[cell]))
         raise InvalidRequest(f"{place(start + cell)} is {found}; its tensor's datatype {datatype} cannot hold that.")
+
+
+def _truths(values: Values, place: Place, *, allow_missing: bool) -> NDArray[Any]:
+    """True and false as 1 and 0, from JSON's words or from bytes."""
+    if isinstance(values, np.ndarray) and values.dtype == DATATYPES[BOOL]:
+        if values.max() > 1:
+            cell = int(np.argmax(values > 1))
+            raise InvalidRequest(f"{place(cell)} is the byte {values[cell]}; a BOOL is 1 for true, or 0 for false.")
+        return values
+    cells = values.tolist() if isinstance(values, np.ndarray) else values
+    kinds = {bool, type(None)} if allow_missing else {bool}
+    if not set(map(type, cells)) <= kinds:
+        cell = next(cell for cell, value in enumerate(cells) if type(value) not in kinds)
+        raise InvalidRequest(f"{place(cell)} is {shown(cells[cell])}; a BOOL is true or false.")
+    return np.array(cells, dtype=np.float32)
 
 
 def _usable(values: Values, *, allow_missing: bool) -> NDArray[Any] | None:
