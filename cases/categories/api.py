@@ -17,7 +17,8 @@ EPILOG = """environment variables:
 
 routes: POST /v1/categorize, POST /v1/probabilities, GET /health, /ready, /metrics, /docs, /openapi.json
 
-exit codes: 0 after SIGTERM or Ctrl-C, from its start on, 2 wrong PORT, 4 bad model folder, 5 the port or a limit cannot be used
+exit codes: 0 after SIGTERM or Ctrl-C (from its start on), 2 wrong PORT, 4 bad model folder, 5 the port or a limit
+cannot be used
 """
 
 
