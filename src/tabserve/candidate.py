@@ -143,7 +143,7 @@ def _unserved(parameters: Mapping[str, Any]) -> str | None:
     if missing is not None and not (isinstance(missing, Real) and math.isnan(missing)):
         return (
             f"takes {_shown(missing)} for a missing value, and what is served takes NaN alone; leave `missing` out, and"
-            " the cells of such values empty"
+            " make such cells of the table empty"
         )
     if "c" in (parameters.get("feature_types") or ()):
         return "splits by categories, and numbers alone are served; leave feature_types out"

@@ -134,9 +134,10 @@ def select(frame: Frame, candidates: Sequence[Candidate], judge: Judge = by_thre
         judge: how they are told apart.
 
     Raises:
-        UsageError: two candidates share a name; or one may not be one (`Candidate.check`), cannot learn from the
-            missing values that the rows have, answers no probabilities, or otherwise than what would be served of it.
-        DataError: one finds no n-gram in enough of the rows.
+        UsageError: two candidates share a name; or one cannot be judged or served (`Candidate.check`), cannot learn
+            from the missing values that the rows have, answers no probabilities, or answers otherwise than the model
+            that would be served of it.
+        DataError: one finds no n-gram in enough of the rows, or groups make folds too unequal.
     """
     repeated = [name for name, times in Counter(candidate.name for candidate in candidates).items() if times > 1]
     if repeated:
