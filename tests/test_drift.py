@@ -172,6 +172,17 @@ def test_chance_alone_is_rarely_called_a_shift(kind: str) -> None:
     assert called <= binom.isf(0.001, pairs, drift.SIGNIFICANCE)
 
 
+def test_values_too_rare_to_be_met_among_few_rows_are_not_missed_there() -> None:
+    """Between whole numbers that repeat often lie some that hardly ever occur; ten rows without them say nothing."""
+    rng = np.random.default_rng(4)
+    before = rng.integers(0, 19, 40_000) + np.where(rng.random(40_000) < 0.001, 0.5, 0)
+    for _ in range(50):
+        after = rng.integers(0, 19, 10)
+        found = shifted(before, after)
+        assert not found.matters
+        assert found.psi_p > 0.01
+
+
 def test_a_column_whose_values_hardly_repeat_has_quantiles_alone() -> None:
     """No value of it has a bin of its own, in which chance alone would put more or fewer rows."""
     values = np.random.default_rng(2).normal(size=5_000).round(4).astype(np.float32)
