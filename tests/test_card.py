@@ -67,7 +67,9 @@ def test_it_says_what_the_model_is_for_and_what_not(model: Model) -> None:
     for heading in ("What it is for", "What it must not be used for", "Figures on the hold-out", "The threshold"):
         assert f"\n## {heading}\n" in written
     assert f"**{model.threshold:.4f}**" in written
-    assert "20% held out and opened once, 2 folds" in written
+    assert "20% held out and opened once, 2 folds on the" in written
+    fewer = card.written(replace(model, metrics={**model.metrics, "fold_rows": [1_200, 2_200]}))
+    assert "15% held out and opened once, 2 folds (of 35% to 65% each, as groups are whole) on" in fewer
     assert f"{model.booster.num_boosted_rounds():,} trees" in written
     assert model.data["sha256"] in written
     assert all(f"{name} {number}" in written for name, number in model.versions.items())

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
-from scipy.stats import ks_2samp
+from scipy.stats import binom, ks_2samp
 
 import tabserve
 from santander.sample import sample
@@ -22,13 +22,18 @@ from tabserve.errors import ArtifactError, Drifted
 from tabserve.frame import Frame, read
 from tabserve.problem import Problem
 from tabserve.reference import STEPS, Distribution, Reference
+from tabserve.split import hold_out
 
 REAL = Path("data", "santander", "real_rows_2500.csv")
 
 COMMAND = Path(tabserve.__file__).with_name("__main__.py")
 
+LOWEST = float(np.finfo(np.float32).min)
+
 columns = npst.arrays(
-    np.float32, st.integers(1, 200), elements=st.floats(-3, 3, width=32) | st.sampled_from([0.0, 1.0, float("nan")])
+    np.float32,
+    st.integers(1, 200),
+    elements=st.floats(-3, 3, width=32) | st.sampled_from([0.0, 1.0, LOWEST, float("nan")]),
 )
 
 
@@ -50,7 +55,9 @@ def written(folder: Path, frame: Frame, features: NDArray[np.float32]) -> Path:
 def test_every_row_lies_in_one_bin(values: NDArray[np.float32]) -> None:
     """The shares add up to 1, and are those of the rows that they were made of."""
     found = Distribution.of(values)
-    assert len(found.edges) < STEPS
+    assert len(found.edges) <= 2 * (STEPS - 1)
+    assert np.isfinite(found.edges).all()
+    assert np.all(np.diff(found.edges) > 0)
     counts = found.counts(values)
     assert counts.sum() == len(values)
     assert found.shares == pytest.approx(counts / len(values), abs=1e-12)
@@ -76,6 +83,111 @@ def test_the_statistic_is_nearly_that_of_both_samples(seed: int, mean: float, sp
     shift = drift.shift("any", found, len(old), found.counts(new))
     exact = ks_2samp(old, new).statistic
     assert exact - 1.5 / STEPS <= shift.ks <= exact + 1e-9
+
+
+def shifted(old: NDArray[np.generic], new: NDArray[np.generic], tests: int = 1) -> drift.Shift:
+    """How far a column lies from its reference, both as 32-bit floats."""
+    before, after = old.astype(np.float32), new.astype(np.float32)
+    found = Distribution.of(before)
+    return drift.shift("any", found, len(before), found.counts(after), tests)
+
+
+KINDS: dict[str, Callable[[np.random.Generator, int], NDArray[np.generic]]] = {
+    "normal": lambda rng, rows: rng.normal(size=rows),
+    "skewed": lambda rng, rows: rng.exponential(10, rows).round(2),
+    "constant": lambda _, rows: np.ones(rows),
+    "a flag": lambda rng, rows: rng.integers(0, 2, rows),
+    "whole numbers": lambda rng, rows: rng.integers(0, 20, rows),
+    "counts": lambda rng, rows: rng.poisson(20, rows),
+    "whole numbers and some between": lambda rng, rows: np.where(
+        rng.random(rows) < 0.7, rng.integers(0, 19, rows), rng.uniform(0, 19, rows)
+    ),
+    "zeros and a rest": lambda rng, rows: np.where(rng.random(rows) < 0.6, 0, rng.exponential(size=rows)),
+    "half missing": lambda rng, rows: np.where(rng.random(rows) < 0.5, np.nan, rng.normal(size=rows)),
+}
+"""Columns as tables have them."""
+
+
+def share(values: NDArray[np.generic], value: float) -> float:
+    """Of the rows that have the value, or have none where it is NaN."""
+    return float(np.isclose(values.astype(np.float64), value, rtol=0, atol=0, equal_nan=True).mean())
+
+
+@given(
+    st.sampled_from([*KINDS]),
+    st.sampled_from([0.0, 1.0, 7.0, 0.5, -999.0, 1e6, LOWEST, float("nan")]),
+    st.tuples(st.floats(0, 0.78), st.floats(0.205, 1)),
+    st.tuples(st.integers(500, 2_000), st.integers(500, 2_000)),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_value_that_becomes_more_or_less_frequent_is_found(
+    kind: str, value: float, shares: tuple[float, float], rows: tuple[int, int], seed: int
+) -> None:
+    """By more than 0.2 of the rows, whichever value of whatever column, in both directions."""
+    rng, (few, more) = np.random.default_rng(seed), shares
+    fewer, oftener = (KINDS[kind](rng, length).astype(np.float32) for length in rows)
+    fewer[: round(few * len(fewer))] = value
+    oftener[: round(min(few + more, 1) * len(oftener))] = value
+    assume(abs(share(oftener, value) - share(fewer, value)) > 0.2)
+    assert shifted(fewer, oftener, tests=5).matters
+    assert shifted(oftener, fewer, tests=5).matters
+
+
+DRAWN = np.random.default_rng(0)
+FLAG = (DRAWN.random(2_000) < 0.97).astype(np.float32)
+EVEN = (DRAWN.random(2_000) < 0.5).astype(np.float32)
+AMOUNT = np.where(DRAWN.random(2_000) < 0.6, 0, DRAWN.exponential(size=2_000)).astype(np.float32)
+TENS = DRAWN.choice(np.array([0, 10, 20, 30], np.float32), 2_000)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (FLAG, EVEN),
+        (1 - FLAG, EVEN),
+        (AMOUNT, np.where(AMOUNT == 0, -999, AMOUNT)),
+        (AMOUNT, np.where(AMOUNT == 0, 999, AMOUNT)),
+        (AMOUNT, np.where(AMOUNT == 0, LOWEST, AMOUNT)),
+        (AMOUNT, np.where(AMOUNT == 0, np.nan, AMOUNT)),
+        (np.ones(2_000), np.zeros(2_000)),
+        (TENS, np.maximum(TENS - 1, 0)),
+        (TENS, TENS / 10),
+        (100 * EVEN, EVEN),
+    ],
+    ids=["97 % ones to half", "3 % ones to half", "zeros to -999", "zeros to 999", "zeros to the lowest number",
+         "zeros to missing", "1 to 0", "one less", "a tenth", "percent to fraction"],
+)  # fmt: skip
+def test_values_that_repeat_and_become_others_are_found(one: NDArray[np.float32], other: NDArray[np.float32]) -> None:
+    """And the other way round."""
+    assert shifted(one, other, tests=200).matters
+    assert shifted(other, one, tests=200).matters
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chance_alone_is_rarely_called_a_shift(kind: str) -> None:
+    """In samples of one distribution, of any sizes: no oftener than the significance says, and chance of the test."""
+    rng, pairs = np.random.default_rng(1), 500
+    sizes = zip(rng.choice([300, 1_000, 20_000], pairs), rng.choice([5, 30, 100, 1_000], pairs), strict=True)
+    called = sum(shifted(KINDS[kind](rng, before), KINDS[kind](rng, after)).matters for before, after in sizes)
+    assert called <= binom.isf(0.001, pairs, drift.SIGNIFICANCE)
+
+
+def test_values_too_rare_to_be_met_among_few_rows_are_not_missed_there() -> None:
+    """Between whole numbers that repeat often lie some that hardly ever occur; ten rows without them say nothing."""
+    rng = np.random.default_rng(4)
+    before = rng.integers(0, 19, 40_000) + np.where(rng.random(40_000) < 0.001, 0.5, 0)
+    for _ in range(50):
+        after = rng.integers(0, 19, 10)
+        found = shifted(before, after)
+        assert not found.matters
+        assert found.psi_p > 0.01
+
+
+def test_a_column_whose_values_hardly_repeat_has_quantiles_alone() -> None:
+    """No value of it has a bin of its own, in which chance alone would put more or fewer rows."""
+    values = np.random.default_rng(2).normal(size=5_000).round(4).astype(np.float32)
+    assert np.isin(Distribution.of(values).edges, values).all()
+    assert len(Distribution.of(values).edges) == STEPS - 1
 
 
 @pytest.mark.parametrize("rows", [10, 100, 3_000])
@@ -136,7 +248,7 @@ def test_a_column_may_be_called_like_the_scores(sample_frame: Frame) -> None:
     frame = replace(sample_frame, features=sample_frame.features[:, :2], problem=few)
     kept = Reference.parsed(Reference.of(frame, np.full(len(frame), 0.5, np.float32)).described())
     assert tuple(kept.columns) == few.features
-    assert kept.score.edges.tolist() == [0.5]
+    assert kept.score.edges[-1] == 0.5
     assert len(kept.columns["score"].edges) > 1
 
 
@@ -176,6 +288,17 @@ def test_the_command_says_it_and_ends_with_an_exit_code(
         assert ("distributions drifted: " in finished.stderr) == bool(code)
         assert "<svg" in (tmp_path / "drift.svg").read_text()
         (tmp_path / "drift.svg").unlink()
+
+
+def test_the_committed_reference_is_that_of_its_hold_out() -> None:
+    """As the same rows, drawn again, give it."""
+    model = artifact.load(Path(__file__).parents[1] / "deploy" / "model")
+    _, holdout = hold_out(replace(sample(200_000, seed=42), problem=model.problem))
+    again = Reference.of(holdout, model.score(holdout.features).probability).described()
+    assert again["reference"]["columns"] == model.data["reference"]["columns"]
+    assert again["reference"]["rows"] == model.data["reference"]["rows"]
+    score, kept = (np.array(found["reference"]["score"]["edges"]) for found in (again, model.data))
+    assert score == pytest.approx(kept, abs=1e-6)
 
 
 def test_real_rows_are_quiet_against_the_committed_model(shared: Path, tmp_path: Path) -> None:

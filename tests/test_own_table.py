@@ -290,9 +290,9 @@ def test_candidates_that_cope_with_missing_values_are_compared(gaps: Frame) -> N
     assert all(np.isfinite(outcome.probability).all() for outcome in outcomes.values())
 
 
-def test_another_mistake_of_a_candidate_stays_what_it_is(gaps: Frame) -> None:
-    """Nothing is called a missing value that is none."""
-    with pytest.raises(ValueError, match="max_depth"):
+def test_another_mistake_of_a_candidate_is_told_in_xgboosts_words(gaps: Frame) -> None:
+    """In one sentence with its name; nothing is called a missing value that is none."""
+    with pytest.raises(UsageError, match=r"^XGBoost cannot fit candidate 'wrong': Invalid Parameter .* max_depth .*$"):
         select(gaps, [Candidate("wrong", xgb.XGBClassifier(max_depth="deep"))])
 
 

@@ -121,6 +121,7 @@ def test_metrics_say_what_the_folds_said(selection: Selection, evaluated: dict[s
     assert found["folds"]["bayes"]["f1"] == {"mean": values.mean(), "sd": values.std()}
     assert found["chosen"]["bayes"] == list(bayes.chosen)
     assert found["trees"] == {"bayes": [], "scaled": [], "boosted": [9] * 5}
+    assert found["fold_rows"] == [200] * 5
     assert found["holdout"]["f1"] == evaluated["f1"]._asdict()
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tabserve import texts
 from tabserve.errors import DataError
 from tabserve.frame import Frame
 from tabserve.problem import Problem
-from tabserve.split import fold_numbers, hold_out, subset
+from tabserve.split import OFF, TOO_FAR, described, fold_numbers, hold_out, subset
 
 PROBLEM = Problem("things", ("title", "tags"), "kind", "number", "seller", ("colar", "caixa", "manta"), folds=3)
 
@@ -122,6 +122,83 @@ def test_a_hold_out_of_uneven_groups_has_every_class_or_is_refused(parts: list[t
         assert np.bincount(holdout.target, minlength=3).all()
         fold = fold_numbers(development)
         assert all(np.bincount(development.target[fold != number], minlength=3).all() for number in range(5))
+
+
+def with_a_large_group(share: float, problem: Problem = PROBLEM, rows: int = 1_500) -> Frame:
+    """Groups of three rows, and the first of so many; three rows in seven are of the first class."""
+    group = np.arange(rows) // 3
+    group[: round(share * rows)] = -1
+    ids = np.arange(rows).astype(np.str_).astype(np.object_)
+    return Frame(ids, ids, (np.arange(rows) % 7 % 3).astype(np.int8), problem, group.astype(np.str_).astype(np.object_))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    share=st.floats(0, 0.9), holdout=st.sampled_from([0.1, 0.2, 0.25, 1 / 3, 0.5, 0.7, 0.8]), seed=st.integers(0, 99)
+)
+def test_a_large_group_makes_no_other_share_without_a_word(
+    share: float, holdout: float, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The hold-out, and each fold, has about the share asked for; or this is said, or refused."""
+    frame = with_a_large_group(share, replace(PROBLEM, holdout=holdout, seed=seed, folds=4))
+    caplog.clear()
+    with suppress(DataError):
+        development, held_out = hold_out(frame)
+        off = abs(len(held_out) / len(frame) - holdout) / holdout
+        assert off <= TOO_FAR
+        assert ("a hold-out of" in caplog.text) == (off > OFF)
+        shares = np.bincount(fold_numbers(development)) / len(development)
+        off = np.abs(shares - 1 / 4).max() * 4
+        assert off <= TOO_FAR
+        assert ("a fold of" in caplog.text) == (off > OFF)
+
+
+def test_the_largest_group_is_held_out_only_where_it_is_the_nearest(caplog: pytest.LogCaptureFixture) -> None:
+    """Of folds of which one has it, another is nearer to the share that was asked for."""
+    for share in (0.24, 0.28, 0.32):
+        development, holdout = hold_out(with_a_large_group(share))
+        assert development.group is not None
+        assert "-1" in set(development.group)
+        assert len(holdout) == pytest.approx((1 - share) / 4 * 1_500, abs=3)
+    assert caplog.text == ""
+    _, holdout = hold_out(with_a_large_group(0.2))
+    assert len(holdout) == pytest.approx(300, abs=3)
+
+
+def test_a_hold_out_that_is_off_is_said_and_one_that_is_far_off_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """With both shares, that of the largest group, and what to do."""
+    _, holdout = hold_out(with_a_large_group(0.44))
+    assert len(holdout) == pytest.approx(0.14 * 1_500, abs=3)
+    said = "Whole groups make a hold-out of 14.0% of the rows in place of 20.0%, as the largest group has 44.0% of them"
+    assert caplog.messages == [f"{said}."]
+    with pytest.raises(
+        DataError, match=r"a hold-out of 7\.4% .* the largest group has 70\.4% of them; use more groups"
+    ):
+        hold_out(with_a_large_group(0.704))
+
+
+def test_folds_that_are_off_are_said_and_those_far_off_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """Each against its equal share; the one that is farthest from it is told."""
+    fold_numbers(with_a_large_group(0.24, replace(PROBLEM, folds=5)))
+    assert caplog.messages == []
+    fold_numbers(with_a_large_group(0.28, replace(PROBLEM, folds=5)))
+    assert caplog.messages[0].startswith("Whole groups make a fold of 28.0% of the rows in place of 20.0%, as the")
+    with pytest.raises(DataError, match=r"^Whole groups make a fold of 40\.0% of the rows in place of 20\.0%, as the"):
+        fold_numbers(with_a_large_group(0.4, replace(PROBLEM, folds=5)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "folds", "said"),
+    [
+        (1_000, [160] * 5, ("20%", "5 folds")),
+        (1_000, [164, 163, 163, 163, 163], ("18%", "5 folds")),
+        (1_000, [172] * 5, ("14% (in place of 20%, as groups are whole)", "5 folds")),
+        (1_000, [230, 140, 140, 140, 150], ("20%", "5 folds (of 18% to 29% each, as groups are whole)")),
+    ],
+)
+def test_a_split_is_told_as_it_is(rows: int, folds: list[int], said: tuple[str, str]) -> None:
+    """On a model's card: shares that groups made otherwise than asked for stand beside those."""
+    assert described(PROBLEM, rows, folds) == said
 
 
 UNEVEN = [  # rows of each class (downwards) in each of twelve groups

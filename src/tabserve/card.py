@@ -7,6 +7,7 @@ import numpy as np
 
 from tabserve.artifact import Model
 from tabserve.report import TITLES
+from tabserve.split import described
 
 BAR = 40
 """Width of the longest bar, in characters."""
@@ -29,7 +30,7 @@ TEMPLATE = """# Model card: {problem.name}
 - Data: {data[source]}; {data[rows]:,} rows, {data[positives]:,} of them positive, {features} features; sha256
   `{data[sha256]}`.
 - Kind: XGBoost `binary:logistic`, {trees:,} trees; the candidate `{winner}`.
-- Split: stratified, seed {problem.seed}; {problem.holdout:.0%} held out and opened once, {problem.folds} folds on the
+- Split: stratified, seed {problem.seed}; {split.held_out} held out and opened once, {split.folds} on the
   rest.
 
 ## What it is for
@@ -81,6 +82,7 @@ def written(model: Model) -> str:
         problem=model.problem,
         origin=SYNTHETIC if model.data["synthetic"] else OBSERVED,
         data=model.data,
+        split=described(model.problem, model.data["rows"], model.metrics["fold_rows"]),
         features=len(model.problem.features),
         trees=model.booster.num_boosted_rounds(),
         winner=winner,

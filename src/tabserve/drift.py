@@ -125,7 +125,11 @@ def _joint(before: float, after: float) -> float:
 
 
 def _psi(old: NDArray[np.float64], before: int, new: NDArray[np.float64], after: int) -> tuple[float, int]:
-    """The index and the number of its bins; a bin without rows counts as half of one, one empty on both sides not."""
+    """The index and the number of its bins, without those that are empty on both sides.
+
+    A bin without rows counts as half of one, or as the other side's share where that is less: so few rows say nothing.
+    """
     used = (old > 0) | (new > 0)
-    old, new = np.maximum(old[used], 0.5 / before), np.maximum(new[used], 0.5 / after)
+    old, new = old[used], new[used]
+    old, new = np.maximum(old, np.minimum(new, 0.5 / before)), np.maximum(new, np.minimum(old, 0.5 / after))
     return float(((new - old) * np.log(new / old)).sum()), int(used.sum())

@@ -37,7 +37,7 @@ class Problem:
             this order, of which the first is never empty.
         target: name of the column that holds the label.
         id: name of the column that names each row, or None when rows are named by their number.
-        group: name of the column whose rows of one value belong together, such as a seller; folds do not part them.
+        group: name of the column whose rows of one value belong together, such as a seller; no split parts them.
         labels: how the target column spells each class; of two, the negative and then the positive.
         allow_missing: whether an empty cell in a feature is data (NaN) instead of an error.
         criterion: what is maximised, from the four counts of a confusion matrix; of more than two classes, its mean

@@ -12,12 +12,18 @@ from tabserve.frame import Frame
 STEPS = 20
 """Bins of equal share, where values do not repeat."""
 
+OFTEN, LEAST = 0.01, 5
+"""Share and number of the present values from which on an edge that repeats has a bin of its own."""
+
 
 class Distribution(NamedTuple):
-    """Quantiles of one column.
+    """Quantiles of one column, between which its values are counted; one that repeats often is counted by itself.
+
+    A bin reaches from one edge, not included, up to the next, included. Just below a value that repeats often there is
+    another edge, so that the bin between both holds this value alone.
 
     Attributes:
-        edges: float32, ascending, at most `STEPS` - 1; each is a value of the column.
+        edges: float32, ascending: at most `STEPS` - 1 values of the column, and as many edges just below them.
         below: share of the values that are not missing and at most as large as each edge.
         missing: share of the rows whose value is missing.
     """
@@ -30,8 +36,7 @@ class Distribution(NamedTuple):
     def of(cls, values: NDArray[np.float32]) -> Self:
         """The distribution of values of shape (rows,), NaN where one is missing."""
         present = np.sort(values[~np.isnan(values)])
-        places = np.arange(1, STEPS) * len(present) // STEPS
-        edges = np.unique(present[places]) if len(present) else present
+        edges = _edges(present) if len(present) else present
         below = np.searchsorted(present, edges, side="right") / max(len(present), 1)
         return cls(edges, below, 1 - len(present) / len(values))
 
@@ -83,6 +88,16 @@ class Reference(NamedTuple):
             return cls(int(found["rows"]), columns, _distribution(**found["score"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"The model folder's reference is damaged ({error!r:.100}); train it again.") from error
+
+
+def _edges(present: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The quantiles of sorted values, and what lies just below those that repeat often."""
+    quantiles = np.unique(present[np.arange(1, STEPS) * len(present) // STEPS])
+    repeats = np.searchsorted(present, quantiles, side="right") - np.searchsorted(present, quantiles)
+    often = quantiles[repeats >= max(OFTEN * len(present), LEAST)]
+    lowest = np.finfo(np.float32).min  # below which there is no edge
+    just_below = np.nextafter(often[often > lowest], lowest)
+    return np.union1d(quantiles, just_below)
 
 
 def _described(found: Distribution) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = No
     return {
         "winner": selection.winner.candidate.name,
         "best": selection.best.candidate.name,
+        "fold_rows": np.bincount(selection.fold).tolist(),
         "folds": {name: statistics(outcome) for name, outcome in selection.outcomes.items()},
         "chosen": {name: list(outcome.chosen) for name, outcome in selection.outcomes.items()},
         "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},

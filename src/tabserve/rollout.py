@@ -50,9 +50,9 @@ def _add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="compare new rows with those that a model was measured on",
         description=(
             "Compare each column of new rows, and the model's probabilities for them, with the hold-out that the model"
-            " folder keeps the quantiles of. A shift matters if its population stability index or its"
-            " Kolmogorov-Smirnov statistic is above 0.1, and chance alone does not make it so. The exit code is 6 if"
-            " one matters."
+            " folder keeps the quantiles of; values that repeat often are counted by themselves. A shift matters if its"
+            " population stability index or its Kolmogorov-Smirnov statistic is above 0.1, and chance alone does not"
+            " make it so. The exit code is 6 if one matters."
         ),
         epilog="example: tabserve drift deploy/model --data new.csv --out drift.svg",
     )

@@ -1,70 +1,44 @@
 """Candidates × stratified folds in, every fold's measures and the winner out."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xgboost as xgb
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, clone
-from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+from sklearn.base import ClassifierMixin
 from tqdm import tqdm
 
-from tabserve.errors import DataError, UsageError
+from tabserve import proof, temperature
+from tabserve.candidate import Candidate, servable
+from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.frame import Frame
 from tabserve.judge import Judge, by_threshold
-from tabserve.split import fold_numbers
+from tabserve.linear import Linear
+from tabserve.split import fold_numbers, subset
 from tabserve.threshold import choose
 
-GRID_SHARE = 0.25
-"""Share of a fold's training rows that each point of a grid is fitted on; as many others compare them."""
+__all__ = ["Candidate", "Outcome", "Selection", "select", "servable"]
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A way to learn the problem.
+REFUSALS: dict[str, tuple[type[TabserveError], str]] = {
+    "contains NaN": (
+        UsageError,
+        "takes no missing values, and the table has some; put an imputer before it, or leave it out",
+    ),
+    "no terms remain": (DataError, "finds no n-gram in enough of the texts; leave it out, or collect more"),
+    "predict_proba": (UsageError, "answers no probabilities; put it into a CalibratedClassifierCV, or leave it out"),
+}
+"""What scikit-learn's errors say, and what that means for the candidate."""
 
-    Attributes:
-        name: what tables call it.
-        estimator: an unfitted scikit-learn classifier, cloned for every fold.
-        grid: values to choose from for some of its parameters, inside the training rows alone.
-    """
-
-    name: str
-    estimator: ClassifierMixin
-    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-
-    @property
-    def servable(self) -> bool:
-        """Whether it ends as what a model folder can hold, an XGBoost booster or a linear model over n-grams."""
-        return hasattr(self.estimator, "get_booster") or hasattr(self.estimator, "get_linear")
-
-    def fit(self, frame: Frame) -> ClassifierMixin:
-        """Fit a fresh clone on every row of the frame, its grid chosen by average precision on a part of them."""
-        estimator = clone(self.estimator)
-        if not self.grid:
-            return estimator.fit(frame.features, frame.target)
-        inner = StratifiedShuffleSplit(1, train_size=GRID_SHARE, test_size=GRID_SHARE, random_state=frame.problem.seed)
-        search = GridSearchCV(estimator, self.grid, scoring="average_precision", cv=inner)
-        return search.fit(frame.features, frame.target).best_estimator_
-
-
-def servable(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that a model folder can hold.
-
-    Raises:
-        UsageError: there is none.
-    """
-    found = [candidate for candidate in candidates if candidate.servable]
-    if not found:
-        names = ", ".join(candidate.name for candidate in candidates)
-        raise UsageError(f"None of {names} ends as a model that a folder can hold (of XGBoost, over numbers); add one.")
-    return found
+XGBOOSTS_PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
+"""The time, and the line of its own source, that an error of XGBoost begins with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +97,29 @@ class Selection:
         """The winner's threshold, chosen on all its out-of-fold probabilities."""
         return choose(self.frame.target, self.winner.probability, self.frame.problem.criterion)
 
+    @property
+    def temperature(self) -> float:
+        """The winner's temperature, chosen on all its out-of-fold probabilities."""
+        return temperature.choose(self.frame.target, self.winner.probability)
+
     def refit(self) -> xgb.Booster:
-        """The winner fitted on all development rows; it knows the features by name."""
-        booster: xgb.Booster = self.winner.candidate.fit(self.frame).get_booster()
-        booster.feature_names = list(self.frame.problem.features)
-        return booster
+        """The winner fitted on all development rows; it knows the features by name.
+
+        Raises:
+            UsageError: it answers otherwise than what would be saved of it.
+        """
+        return proof.named(self._refitted().get_booster(), self.frame)
+
+    def refit_linear(self) -> Linear:
+        """The same of a winner over texts, at its temperature."""
+        fitted: Linear = self._refitted().get_linear(self.temperature)
+        return fitted
+
+    def _refitted(self) -> ClassifierMixin:
+        winner = self.winner.candidate
+        fitted = winner.fit(self.frame)
+        proof.check(winner.name, fitted, subset(self.frame, proof.ROWS))
+        return fitted
 
     def _mean(self, outcome: Outcome) -> float:
         return float(outcome.measures.iloc[:, 0].mean())
@@ -142,12 +134,16 @@ def select(frame: Frame, candidates: Sequence[Candidate], judge: Judge = by_thre
         judge: how they are told apart.
 
     Raises:
-        UsageError: two candidates share a name, or one cannot learn from the missing values that the rows have.
-        DataError: one finds no n-gram in enough of the rows.
+        UsageError: two candidates share a name; or one cannot be judged or served (`Candidate.check`), cannot learn
+            from the missing values that the rows have, answers no probabilities, or answers otherwise than the model
+            that would be served of it.
+        DataError: one finds no n-gram in enough of the rows, or groups make folds too unequal.
     """
     repeated = [name for name, times in Counter(candidate.name for candidate in candidates).items() if times > 1]
     if repeated:
         raise UsageError(f"More than one candidate is named {repeated[0]!r}; every candidate needs a name of its own.")
+    for candidate in candidates:
+        candidate.check()
     fold = fold_numbers(frame)
     with tqdm(total=len(candidates) * frame.problem.folds, unit="fit", disable=None) as progress:
         outcomes = {candidate.name: _outcome(candidate, frame, fold, judge, progress) for candidate in candidates}
@@ -161,15 +157,26 @@ def _outcome(
     progress.set_description(candidate.name)
     for number in range(frame.problem.folds):
         start, held_out = time.perf_counter(), fold == number
-        with _rows_refused(candidate):
+        with _named(candidate):
             fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
             seconds.append(time.perf_counter() - start)
             answers.append(judge.probability(_on_one_thread(fitted[-1]), frame.features[held_out]))
+        _check_probability(candidate, answers[-1])
+        if number == 0 and candidate.servable:  # so that nobody waits for all folds to be told
+            proof.check(candidate.name, fitted[-1], frame.take(np.flatnonzero(held_out)[: proof.ROWS]))
         progress.update()
     chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
     trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if hasattr(estimator, "get_booster")]
     probability = np.concatenate(answers)[np.argsort(np.argsort(fold, kind="stable"))]
     return Outcome(candidate, probability, judge.measures(frame, probability, fold), chosen, trees, seconds)
+
+
+def _check_probability(candidate: Candidate, probability: NDArray[np.float64]) -> None:
+    if not ((probability >= 0) & (probability <= 1)).all():
+        found = f"{np.nanmin(probability):.4g} to {np.nanmax(probability):.4g}"
+        raise UsageError(
+            f"Candidate {candidate.name!r} answers {found}, and probabilities from 0 to 1 are expected; leave it out."
+        )
 
 
 def _on_one_thread(estimator: ClassifierMixin) -> ClassifierMixin:
@@ -178,18 +185,15 @@ def _on_one_thread(estimator: ClassifierMixin) -> ClassifierMixin:
 
 
 @contextmanager
-def _rows_refused(candidate: Candidate) -> Iterator[None]:
-    """Name the candidate that cannot learn from the rows; it is known only when some step of scikit-learn's says so."""
+def _named(candidate: Candidate) -> Iterator[None]:
+    """Name the candidate that cannot learn from the rows, or answer; known only when some step of it says so."""
     try:
         yield
-    except ValueError as error:
-        if "contains NaN" in str(error):
-            raise UsageError(
-                f"Candidate {candidate.name!r} takes no missing values, and the table has some; put an imputer before"
-                " it, or leave it out."
-            ) from error
-        if "no terms remain" in str(error):
-            raise DataError(
-                f"Candidate {candidate.name!r} finds no n-gram in enough of the texts; leave it out, or collect more."
-            ) from error
+    except xgb.core.XGBoostError as error:
+        said = XGBOOSTS_PLACE.sub("", str(error).partition("\n")[0])
+        raise UsageError(f"XGBoost cannot fit candidate {candidate.name!r}: {said}") from error
+    except (AttributeError, ValueError) as error:
+        for words, (kind, sentence) in REFUSALS.items():
+            if words in str(error):
+                raise kind(f"Candidate {candidate.name!r} {sentence}.") from error
         raise

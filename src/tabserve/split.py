@@ -1,9 +1,13 @@
 """Stratified splits: development and hold-out rows, and folds; the same seed gives the same rows.
 
-Where the problem has groups, no split parts the rows of one.
+Where the problem has groups, no split parts the rows of one. Large groups then make other shares than those asked for,
+which is said, or refused.
 """
 
+import logging
 import math
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +16,12 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train
 
 from tabserve.errors import DataError
 from tabserve.frame import Frame
+from tabserve.problem import Problem
+
+OFF, TOO_FAR = 0.25, 0.5
+"""How far a share of the rows is from the one asked for, as a part of that, when it is said, and when it is refused."""
+
+log = logging.getLogger(__name__)
 
 
 class Split(NamedTuple):
@@ -25,7 +35,8 @@ def hold_out(frame: Frame) -> Split:
     """Set the problem's hold-out share aside, stratified by target.
 
     Raises:
-        DataError: a class has too few rows, or groups, for one in every fold and one in the hold-out.
+        DataError: a class has too few rows, or groups, for one in every fold and one in the hold-out; or whole groups
+            make no hold-out of about this share.
     """
     problem = frame.problem
     found, counted = _smallest(frame)
@@ -53,12 +64,15 @@ def _smallest(frame: Frame) -> tuple[int, str]:
 
 
 def _hold_out_groups(frame: Frame, group: NDArray[np.object_]) -> Split:
-    """The first, of as many folds as make about the hold-out's share, that has every class and leaves enough of it."""
+    """Of folds about as large as the hold-out, the nearest to its share that has every class and leaves enough."""
     problem = frame.problem
-    splitter = StratifiedGroupKFold(max(2, round(1 / problem.holdout)), shuffle=True, random_state=problem.seed)
-    for development, holdout in splitter.split(group, frame.target, group):
+    folds = round(1 / min(problem.holdout, 1 - problem.holdout))
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=problem.seed)
+    sides = [side if problem.holdout <= 0.5 else side[::-1] for side in splitter.split(group, frame.target, group)]
+    for development, holdout in sorted(sides, key=lambda side: abs(len(side[1]) / len(frame) - problem.holdout)):
         split = Split(frame.take(development), frame.take(holdout))
         if _smallest(split.holdout)[0] >= 1 and _smallest(split.development)[0] >= problem.folds:
+            _check_share("a hold-out", len(holdout) / len(frame), problem.holdout, group)
             return split
     raise DataError(
         f"Whole groups make no hold-out of about {problem.holdout:.0%} that has every class and leaves"
@@ -67,13 +81,57 @@ def _hold_out_groups(frame: Frame, group: NDArray[np.object_]) -> Split:
 
 
 def fold_numbers(frame: Frame) -> NDArray[np.int64]:
-    """The number of the fold that holds each row out, from 0; stratified by target, shape (rows,)."""
+    """The number of the fold that holds each row out, from 0; stratified by target, shape (rows,).
+
+    Raises:
+        DataError: whole groups make no folds of about the same size.
+    """
     kind = StratifiedKFold if frame.group is None else StratifiedGroupKFold
     splitter = kind(frame.problem.folds, shuffle=True, random_state=frame.problem.seed)
     number = np.empty(len(frame), dtype=np.int64)
     for fold, (_, held_out) in enumerate(splitter.split(frame.features, frame.target, frame.group)):
         number[held_out] = fold
+    if frame.group is not None:
+        asked, shares = 1 / frame.problem.folds, np.bincount(number, minlength=frame.problem.folds) / len(frame)
+        _check_share("a fold", float(shares[np.abs(shares - asked).argmax()]), asked, frame.group)
     return number
+
+
+def _check_share(part: str, found: float, asked: float, group: NDArray[np.object_]) -> None:
+    """Say that whole groups make a part of the rows other than was asked for, or refuse it."""
+    if not _is_off(found, asked):
+        return
+    largest = Counter(group).most_common(1)[0][1] / len(group)
+    sentence = (
+        f"Whole groups make {part} of {found:.1%} of the rows in place of {asked:.1%}, as the largest group has"
+        f" {largest:.1%} of them"
+    )
+    if _is_off(found, asked, TOO_FAR):
+        raise DataError(f"{sentence}; use more groups, or divide the largest.")
+    log.warning("%s.", sentence)
+
+
+def _is_off(found: float, asked: float, most: float = OFF) -> bool:
+    return abs(found - asked) > most * asked
+
+
+class Described(NamedTuple):
+    """How a split is told: the share that was held out, and the folds of the rest."""
+
+    held_out: str
+    folds: str
+
+
+def described(problem: Problem, rows: int, folds: Sequence[int]) -> Described:
+    """A split of so many rows that leaves folds of these; where it is not as asked for, it says so."""
+    found, asked = 1 - sum(folds) / rows, problem.holdout
+    held_out, shares = f"{found:.0%}", [fold / sum(folds) for fold in folds]
+    if _is_off(found, asked):
+        held_out += f" (in place of {asked:.0%}, as groups are whole)"
+    numbered = f"{len(folds)} folds"
+    if any(_is_off(share, 1 / len(folds)) for share in shares):
+        numbered += f" (of {min(shares):.0%} to {max(shares):.0%} each, as groups are whole)"
+    return Described(held_out, numbered)
 
 
 def subset(frame: Frame, rows: int) -> Frame:

@@ -13,6 +13,9 @@ from tabserve.text import grams
 
 Analyzer = Callable[[str], list[str]]
 
+EXAMPLE = "Lembrancinha de bebê: 30 caixas, Azul-claro"
+"""A text as others are, to see which n-grams an analyzer finds in it."""
+
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A text as the set of its n-grams, each weighted by its inverse document frequency, then a linear classifier."""
@@ -44,6 +47,14 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def predict(self, texts: Sequence[str] | NDArray[np.object_]) -> NDArray[Any]:
         """The class on whose side each text is farthest."""
         return np.asarray(self.classes_[self.decision_function(texts).argmax(axis=1)])
+
+    def unserved(self) -> str | None:
+        """Why its n-grams are others than those that are served, if so."""
+        if set(self.analyzer(EXAMPLE)) <= set(grams(EXAMPLE)):
+            return None
+        return (
+            "has an analyzer of its own, and n-grams of `text.grams` alone are served; use that, or `text.word_grams`"
+        )
 
     def get_linear(self, temperature: float = 1.0) -> Linear:
         """The same model, to be saved and served."""

@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from santander.candidates import candidates
+from tabserve import proof
 from tabserve.errors import JobError, UsageError
 from tabserve.frame import Frame
 from tabserve.scoring import probabilities
@@ -98,6 +99,22 @@ def test_a_grid_is_chosen_where_the_rows_are(table: Labelled) -> None:
     assert fitted.get_params()["max_depth"] in {1, 2}
 
 
+# What is served is what was judged.
+
+
+def test_the_workers_answers_are_those_of_the_model_that_is_saved(
+    table: Labelled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen on rows whose features come here; where they come apart, the candidate is named."""
+    rows = table.frame.take(np.arange(0, 1_500, 3))
+    fitted = Distributed(short("xgboost-averaged-stumps"), table).fit(table.frame.features, table.frame.target)
+    proof.check("stumps", fitted, rows)
+    honest = Distributed.predict_proba
+    monkeypatch.setattr(Distributed, "predict_proba", lambda self, numbers: 0.9 * honest(self, numbers))
+    with pytest.raises(UsageError, match=r"^Candidate 'stumps' answers 500 of 500 rows otherwise"):
+        proof.check("stumps", fitted, rows)
+
+
 # A worker that is lost.
 
 
@@ -144,6 +161,22 @@ def test_more_workers_than_can_run_at_a_time_are_refused(spark: SparkSession) ->
     assert (workers(spark, None), workers(spark, 1)) == (2, 1)
     with pytest.raises(UsageError, match=r"^3 workers would fit a booster together, and Spark can run 2 tasks at a"):
         workers(spark, 3)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("missing", -999.0), ("booster", "dart"), ("objective", "binary:hinge"), ("early_stopping_rounds", 5)],
+)
+def test_what_a_folder_cannot_hold_is_refused_before_spark_starts(parameter: str, value: object) -> None:
+    """Spark would fit some of it as something else, without a word; by its name, and as a value of a grid."""
+    usual = xgb.XGBClassifier().get_params()[parameter]
+    wrong = xgb.XGBClassifier(**{parameter: value})
+    for candidate in (
+        Candidate("wrong", wrong),
+        Candidate("wrong", xgb.XGBClassifier(), {parameter: [usual, value]}),
+    ):
+        with pytest.raises(UsageError, match="Candidate 'wrong'"):
+            check([candidate])
 
 
 def test_what_is_no_model_of_xgboost_is_refused() -> None:

@@ -51,7 +51,7 @@ def main() -> None:
     found = training.splits(data, selection)
     print(training.splits_table(found).to_string(), "\n")
 
-    linear = training.linear(selection)
+    linear = selection.refit_linear()
     probability = linear.probability(holdout.features)
     metrics = training.metrics(selection, found, holdout, probability)
     print(classes.by_class(holdout.target, probability, holdout.problem.labels).round(4).to_string(), "\n")

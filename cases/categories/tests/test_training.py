@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from categories import candidates
+from categories import candidates, sample
 from categories.dataset import Dataset, by_product, by_row, dataset
 from categories.problem import PROBLEM
 from tabserve import text_artifact, texts
@@ -103,6 +103,36 @@ def test_a_small_table_is_enough(tmp_path: Path) -> None:
     ended = train(*words, "boosted-words,linear-svm-words-and-parts")
     assert ended.returncode == 0, ended.stderr
     assert "boosted-words" in text_artifact.load(tmp_path / "model").metrics["folds"]
+
+
+def sold(folder: Path, share: float) -> Path:
+    """A table of products, such a share of them by one seller."""
+    products = sample.products(2_500, seed=5).astype(str)
+    products.loc[: round(share * 2_500) - 1, PROBLEM.group] = "giant"
+    products[[PROBLEM.id, PROBLEM.group, "title", PROBLEM.target]].to_csv(folder / "sold.csv", index=False)
+    return folder / "sold.csv"
+
+
+def test_a_large_seller_is_no_hold_out_and_is_told(tmp_path: Path) -> None:
+    """On standard error and on the card: what is held out, and how large the folds are."""
+    words = ("--data", str(sold(tmp_path, 0.23)), "--out", str(tmp_path / "model"), "--candidates", "linear-svm-words")
+    ended = train(*words)
+    assert ended.returncode == 0, ended.stderr
+    said = r"make a fold of 2\d\.\d% of the rows in place of 20\.0%, as the largest group has 2\d\.\d% of them"
+    assert re.search(rf"^Whole groups {said}\.$", ended.stderr, re.MULTILINE)
+    card = " ".join((tmp_path / "model/MODEL_CARD.md").read_text().split())
+    assert re.search(
+        r"about 21% held out and opened once, 5 folds \(of 1\d% to 2\d% each, as groups are whole\) on", card
+    )
+
+
+def test_a_seller_of_most_products_is_refused(tmp_path: Path) -> None:
+    """Before the first fit, with what to do; it was held out without a word, and the others trained on."""
+    ended = train("--data", str(sold(tmp_path, 0.7)), "--out", str(tmp_path / "model"))
+    assert (ended.returncode, ended.stdout) == (3, "")
+    said = r"make a hold-out of 7\.\d% of the rows in place of 20\.0%, as the largest group has 70\.0% of them"
+    assert re.fullmatch(rf"Whole groups {said}; use more groups, or divide the largest\.\n", ended.stderr)
+    assert not (tmp_path / "model").exists()
 
 
 def test_the_committed_model_is_synthetic_and_says_so() -> None:

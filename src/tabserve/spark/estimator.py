@@ -57,6 +57,10 @@ class Distributed(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         positive = self.table.score(self.booster_, X)
         return np.column_stack([1 - positive, positive])
 
+    def opened(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The features of the rows of these numbers, which come here."""
+        return self.table.features(numbers)
+
     def get_booster(self) -> xgb.Booster:
         """The booster, under the name that XGBoost's own classifier uses."""
         return self.booster_
@@ -80,12 +84,13 @@ class Distributed(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
 
 def check(candidates: Sequence[Candidate]) -> None:
-    """Refuse what Spark cannot fit.
+    """Refuse what Spark cannot fit, or what no engine's folder can hold.
 
     Raises:
-        UsageError: naming the first candidate that is none of XGBoost's.
+        UsageError: naming the first candidate that is none of XGBoost's, or may not be one.
     """
     for candidate in candidates:
+        candidate.check()
         if not isinstance(candidate.estimator, AveragedStumps | xgb.XGBClassifier):
             raise UsageError(
                 f"Spark cannot fit {candidate.name!r}, as it is no model of XGBoost; compare it on one machine, on a"

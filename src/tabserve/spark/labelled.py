@@ -64,8 +64,12 @@ class Labelled:
 
     def opened(self, frame: Frame) -> Frame:
         """Some of the rows with their features, which come here: rows × features × 4 bytes."""
-        found = _collected("opening", self.at(frame.features).select(NUMBER, FEATURES), frame.features)
-        return Frame(frame.ids, _features(found.combine_chunks().to_batches()[0]), frame.target, frame.problem)
+        return Frame(frame.ids, self.features(frame.features), frame.target, frame.problem)
+
+    def features(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Those of the rows of these numbers, in their order."""
+        found = _collected("opening", self.at(numbers).select(NUMBER, FEATURES), numbers)
+        return _features(found.combine_chunks().to_batches()[0])
 
     def covers(self, functions: Sequence[Steps], numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """As `additive.covers` of the rows of these numbers; each partition counts its own."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tabserve.report import TITLES
+from tabserve.split import described
 from tabserve.text_artifact import TextModel
 
 SYNTHETIC = """**Trained on synthetic titles**: none of them was ever a product. Learn from it, test with it; its
@@ -19,8 +20,8 @@ TEMPLATE = """# Model card: {problem.name}
 - Reads: {columns}.
 - Kind: linear, over {grams:,} n-grams of words and of their parts; the candidate `{winner}`, at temperature
   {temperature:.3f}.
-- Split: stratified, seed {problem.seed}, no seller on both sides; about {problem.holdout:.0%} held out and opened once,
-  {problem.folds} folds on the rest.
+- Split: stratified, seed {problem.seed}, no seller on both sides; about {split.held_out} held out and opened once,
+  {split.folds} on the rest.
 
 ## What it is for
 
@@ -65,6 +66,7 @@ def written(model: TextModel) -> str:
         problem=model.problem,
         origin=SYNTHETIC if model.data["synthetic"] else OBSERVED,
         data=model.data,
+        split=described(model.problem, model.data["products"], metrics["fold_rows"]),
         columns=", ".join(f"`{name}`" for name in model.problem.features),
         grams=len(model.linear.grams),
         temperature=model.linear.temperature,

@@ -9,19 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from categories.dataset import Dataset, by_product, by_row
-from tabserve import classes, report, temperature, texts
+from tabserve import classes, report, texts
 from tabserve.frame import Frame
 from tabserve.judge import by_class
-from tabserve.linear import Linear
 from tabserve.selection import Outcome, Selection, select
-
-
-def linear(selection: Selection) -> Linear:
-    """The winner fitted on all development products, at the temperature that its out-of-fold probabilities want."""
-    winner, frame = selection.winner, selection.frame
-    chosen = temperature.choose(frame.target, winner.probability)
-    fitted: Linear = winner.candidate.fit(frame).get_linear(chosen)
-    return fitted
 
 
 def splits(data: Dataset, selection: Selection) -> dict[str, Outcome]:
