@@ -1,10 +1,12 @@
-"""MLServer's registry of models, which tells of each change."""
+"""MLServer's registry of models, which tells of each change, and its repository, which tells what is being loaded."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mlserver import MLModel, ModelSettings
+from mlserver.handlers import ModelRepositoryHandlers
 from mlserver.registry import MultiModelRegistry
+from mlserver.types import State
 
 
 class Registry(MultiModelRegistry):
@@ -41,3 +43,11 @@ class Registry(MultiModelRegistry):
             yield
         finally:
             self._tell()
+
+
+class Repository(ModelRepositoryHandlers):
+    """MLServer's repository, which tells of a model that is being loaded that it is."""
+
+    async def _get_state(self, model_settings: ModelSettings) -> State:
+        state = await super()._get_state(model_settings)
+        return State.LOADING if state is State.UNKNOWN else state
