@@ -20,9 +20,9 @@ from tabserve.process import Server
 from tabserve.serving.health import MAX_WATCHERS
 from tabserve.serving.limits import MIB
 from tabserve.serving.methods import MAX_LASTING
-from tabserve.serving.server import OTHER_MESSAGES, STREAM_MESSAGES
 from tabserve.serving.tensors import MAX_TENSORS
 from tabserve.serving.texts import MAX_CHARACTERS
+from tabserve.serving.transports import OTHER_MESSAGES, STREAM_MESSAGES
 from tabserve.text import LONGEST
 
 CONNECTIONS = 1_000

@@ -20,7 +20,7 @@ from tests.serving.wire import DEPLOY, SECONDS
 from tabserve.artifact import Model
 from tabserve.frame import Frame
 from tabserve.process import Server, running
-from tabserve.serving.server import STREAM_MESSAGES
+from tabserve.serving.transports import STREAM_MESSAGES
 
 INFERENCE, HEALTH = "inference.GRPCInferenceService", "grpc.health.v1.Health"
 REPOSITORY, REFLECTION = (
