@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
-from tests.monitoring.programs import COMPOSE, DEPLOY, SECONDS, Address, Proxy, program, proxied, until
+from tests.monitoring.programs import COMPOSE, DEPLOY, SECONDS, Address, Proxy, proxied, until
 
 from tabserve.client import Client, wait
 from tabserve.grpc_client import GrpcClient
 from tabserve.process import Server, free_ports, running
 from tabserve.rest_client import RestClient
+
+pytestmark = pytest.mark.needs("haproxy")
 
 MODEL = "/v2/models/xgboost-model"
 ROW = np.zeros((1, 200), np.float32)
@@ -30,7 +32,6 @@ PROTOCOLS = {"rest": RestClient, "grpc": GrpcClient}
 @pytest.fixture(scope="module")
 def replicas() -> Iterator[list[Server]]:
     """Three servers, with compose's own settings; a test may stop the last one."""
-    program("haproxy")
     environment = COMPOSE["services"]["tabserve"]["environment"]
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         started = [*pool.map(stack.enter_context, (running(DEPLOY, environment) for _ in range(3)))]

@@ -79,6 +79,7 @@ def wait_until_ready(port: int, process: "subprocess.Popen[str]", output: Path) 
     pytest.fail(f"The API did not become ready within {SECONDS} s:\n{output.read_text()}")
 
 
+@pytest.mark.needs("curl")
 def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(tmp_path: Path) -> None:
     """The page's own request gets the page's own answer; then all processes end and the port is closed."""
     (port,) = free_ports(1)
@@ -151,6 +152,7 @@ def test_a_real_table_is_trained_on_and_served_as_the_page_says(tmp_path: Path) 
     shell(serve.replace("build/categories", str(model)) + " --help")
 
 
+@pytest.mark.needs("curl")
 def test_the_same_folder_answers_v2_as_the_page_says() -> None:
     """The page's own request, at the server that the page's own command starts."""
     serve, *ask = block("tabserve serve").splitlines()
