@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import ODD
 
 ROOT = Path(__file__).parents[1]
 PHONY = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -32,12 +33,13 @@ def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[st
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Path:
-    """A clone's Makefile with a lock that can be installed nowhere."""
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements/dev.txt").write_text(f"no-such-package==1 --hash=sha256:{'0' * 64}\n")
-    return tmp_path
+    """A clone's Makefile with a lock that can be installed nowhere, in a folder with an odd name."""
+    folder = tmp_path / ODD
+    (folder / "requirements").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "requirements/dev.txt").write_text(f"no-such-package==1 --hash=sha256:{'0' * 64}\n")
+    return folder
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from cases.categories.tests.served import Api, api
 from cases.categories.tests.weighed import weighed
-from tests.conftest import script, shared
+from tests.conftest import clone, script, shared
 
 from tabserve import text_artifact
 from tabserve.text_artifact import TextModel
 
-__all__ = ["script", "shared"]
+__all__ = ["clone", "script", "shared"]
 
 
 @pytest.fixture(scope="session")
