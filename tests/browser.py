@@ -7,7 +7,6 @@ behind it.
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.needs import missing, reason
 
 SECONDS = 30
 """That a page may take to show what it should."""
@@ -45,9 +45,9 @@ TYPED = """(place, text) => {
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Browser"]:
     """A running Chromium for all tests, each of which opens pages of its own."""
-    if (program := shutil.which("chromium")) is None:
-        pytest.skip("chromium is not here: install it to see the pages as a browser does")
-    with _started(program, tmp_path_factory.mktemp("chromium")) as running:
+    if without := missing(["chromium"]):
+        pytest.skip(reason(without))
+    with _started("chromium", tmp_path_factory.mktemp("chromium")) as running:
         yield running
 
 

@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -110,6 +111,21 @@ def script(
         return subprocess.CompletedProcess(words, int(ended.value.code or 0), *capsys.readouterr())
 
     return run
+
+
+ODD = "Área de trabalho, d'água"
+"""A folder's name, with all that breaks commands which do not quote it."""
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make run` takes, in a folder with an odd name; the environment and its package are the present ones."""
+    root, folder = Path(__file__).parents[1], tmp_path_factory.mktemp("clone") / ODD / "tabserve"
+    for part in ("cases", "deploy", "scripts"):
+        shutil.copytree(root / part, folder / part)
+    shutil.copy(root / "Makefile", folder)
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
 
 
 @pytest.fixture(scope="session")

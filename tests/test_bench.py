@@ -19,6 +19,7 @@ from bench.targets import TARGETS, Target
 from bench.timing import Timing
 from bench.turn import Turn
 from bench.work import RATIOS, WORK
+from tests.needs import missing
 
 from tabserve.errors import ServerError
 
@@ -27,6 +28,13 @@ ROOT = Path(__file__).parents[1]
 Run = Callable[..., str]
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def only_a_wrk_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients are Python's where there is a wrk that does not answer."""
+    if missing(["wrk"]):
+        monkeypatch.setattr(wrk, "COMMAND", None)
 
 
 @pytest.fixture
@@ -173,7 +181,7 @@ def test_an_answer_of_unknown_length_ends_the_measurement() -> None:
         sent("http", address, REQUEST, 1, 0.1)
 
 
-@pytest.mark.skipif(wrk.COMMAND is None, reason="wrk is not installed here")
+@pytest.mark.needs("wrk")
 @pytest.mark.parametrize(
     ("status", "headers", "found"),
     [

@@ -1,6 +1,7 @@
 """Fetching the real table: it is checked before it appears, and trouble is one sentence."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -36,17 +37,18 @@ def fetch(script: Fetch) -> Fetch:
     return partial(script, SCRIPT)
 
 
+def kaggle_does(folder: Path, code: str) -> None:
+    """A `kaggle` that does this in `place`, the folder after -p; a shell runs it, as spaces may lead to Python."""
+    program = f"import sys\nplace = sys.argv[sys.argv.index('-p') + 1]\n{code}\n"
+    client = folder / "kaggle"
+    client.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-c", program])} "$@"\n')
+    client.chmod(0o755)
+
+
 def kaggle_client(folder: Path, table: Path) -> str:
     """A PATH whose `kaggle` delivers this table as Kaggle does: zipped, into the folder after -p."""
-    client = folder / "kaggle"
-    client.write_text(
-        f"#!{sys.executable}\n"
-        "import shutil, sys, zipfile\n"
-        "place = sys.argv[sys.argv.index('-p') + 1]\n"
-        "with zipfile.ZipFile(f'{place}/train.csv.zip', 'w') as archive:\n"
-        f"    archive.write({str(table)!r}, 'train.csv')\n"
-    )
-    client.chmod(0o755)
+    write = f"archive.write({str(table)!r}, 'train.csv')"
+    kaggle_does(folder, f"import zipfile\nwith zipfile.ZipFile(f'{{place}}/train.csv.zip', 'w') as archive: {write}")
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -117,9 +119,8 @@ def test_a_client_that_fails_is_quoted(fetch: Fetch, tmp_path: Path) -> None:
 )
 def test_what_the_client_does_wrong_is_one_sentence(fetch: Fetch, wrong: str, said: str, tmp_path: Path) -> None:
     """And leaves nothing behind."""
-    client, out = tmp_path / "kaggle", tmp_path / "data" / "train.csv"
-    client.write_text(f"#!{sys.executable}\nimport sys\nplace = sys.argv[sys.argv.index('-p') + 1]\n{wrong}\n")
-    client.chmod(0o755)
+    out = tmp_path / "data" / "train.csv"
+    kaggle_does(tmp_path, wrong)
     finished = fetch("--source", "kaggle", "--out", out, PATH=str(tmp_path))
     assert finished.returncode == 3
     assert said in finished.stderr

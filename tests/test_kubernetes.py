@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -46,8 +45,6 @@ def written(name: str) -> dict[str, Manifest]:
 @cache
 def rendered(folder: str) -> list[Manifest]:
     """What `kubectl apply -k` would send."""
-    if not shutil.which("kubectl"):
-        pytest.skip("kubectl is not here, which renders the manifests")
     command = ["kubectl", "kustomize", str(MANIFESTS / folder)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert finished.returncode == 0, finished.stderr
@@ -76,6 +73,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
     return read_limits(MANIFESTS / "settings")
 
 
+@pytest.mark.needs("kubectl")
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("folder", [".", "canary", "kserve"])
 def test_kubernetes_accepts_what_is_rendered(folder: str, version: str) -> None:
@@ -246,6 +244,7 @@ def test_kserves_service_names_its_runtime_and_the_model() -> None:
     assert "v2" in RUNTIME["spec"]["protocolVersions"]
 
 
+@pytest.mark.needs("kubectl")
 @pytest.mark.parametrize("folder", [".", "canary"])
 def test_everything_finds_the_replicas(folder: str) -> None:
     """Services, budget and network policy select every replica, by ports that it has; the autoscaler one Deployment."""
@@ -277,6 +276,7 @@ def test_the_network_lets_in_clients_and_monitoring_alone() -> None:
     assert f'`{name}: "{value}"`' in PAGE
 
 
+@pytest.mark.needs("kubectl")
 def test_a_change_of_the_settings_is_a_rolling_update() -> None:
     """What the pods mount is named after the settings' content, in every rendering."""
     for folder in (".", "canary", "kserve"):
@@ -288,6 +288,7 @@ def test_a_change_of_the_settings_is_a_rolling_update() -> None:
         assert all(re.fullmatch(r"tabserve-settings(-canary)?-[a-z0-9]{10}", name) for name in names)
 
 
+@pytest.mark.needs("kubectl")
 def test_the_canary_gets_a_tenth() -> None:
     """One replica of another image, beside nine that the autoscaler leaves alone, behind the same Service."""
     manifests = rendered("canary")

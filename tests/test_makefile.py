@@ -5,10 +5,12 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import ODD
 
 ROOT = Path(__file__).parents[1]
 PHONY = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -17,8 +19,9 @@ PORTS = ("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT")
 
 
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run make as from a fresh shell, even where make runs these tests."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    """Run make as from a fresh shell, even where make and coverage run these tests."""
+    ours = ("MAKE", "MFLAGS", "COVERAGE_", "PYTEST_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(
         ["make", *arguments],
         cwd=folder,
@@ -32,12 +35,34 @@ def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[st
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Path:
-    """A clone's Makefile with a lock that can be installed nowhere."""
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements/dev.txt").write_text(f"no-such-package==1 --hash=sha256:{'0' * 64}\n")
-    return tmp_path
+    """A clone's Makefile with a lock that can be installed nowhere, in a folder with an odd name."""
+    folder = tmp_path / ODD
+    (folder / "requirements").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "requirements/dev.txt").write_text(f"no-such-package==1 --hash=sha256:{'0' * 64}\n")
+    return folder
+
+
+TEST = """
+import subprocess, sys
+
+def test_of_a_process():
+    subprocess.run([sys.executable, "-c", "import tabserve.errors"], check=True)
+"""
+
+
+def test_the_tests_of_a_clone_in_any_folder_are_run_and_their_coverage_is_counted(fresh: Path) -> None:
+    """That of the processes that they start too: without, it would not reach the limit."""
+    (fresh / ".venv").symlink_to(sys.prefix)
+    (fresh / "tests").mkdir()
+    (fresh / "tests/test_one.py").write_text(TEST)
+    settings = fresh / "pyproject.toml"
+    one_module = 'fail_under = 95\ninclude = ["*/tabserve/errors.py"]'
+    settings.write_text(settings.read_text().replace("fail_under = 95", one_module))
+    tested = make("-o", ".venv/.ready", "test", "ARGS=-n 1 -p no:schemathesis -p no:hypothesispytest", folder=fresh)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert "1 passed" in tested.stdout
 
 
 @pytest.fixture

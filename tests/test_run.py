@@ -19,7 +19,7 @@ QUICK = ["ROWS=1000", "CANDIDATES=dummy,xgboost-defaults-weighted", "JOBS=1"]
 
 
 @contextmanager
-def make_run(folder: Path, *variables: str) -> Iterator[subprocess.Popen[str]]:
+def make_run(folder: Path, *variables: str, clone: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
     """Start `make run` in a process group of its own, as a terminal would, and let nothing of it survive."""
     names = ("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT")
     ports = [f"{name}={port}" for name, port in zip(names, free_ports(3), strict=True)]
@@ -27,7 +27,7 @@ def make_run(folder: Path, *variables: str) -> Iterator[subprocess.Popen[str]]:
     with (folder / "output").open("w") as output:
         running = subprocess.Popen(
             ["make", "-o", ".venv/.ready", "run", f"OUT={folder}/model", *QUICK, *ports, *variables],
-            cwd=ROOT,
+            cwd=clone,
             env=inherited,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -52,9 +52,9 @@ def wait_for(sentence: str, folder: Path, running: subprocess.Popen[str], second
     return output
 
 
-def test_once_ends_after_the_answers(tmp_path: Path) -> None:
-    """With ONCE=1 the answers are the last words, the server is stopped and the exit status is 0."""
-    with make_run(tmp_path, "ONCE=1") as running:
+def test_once_ends_after_the_answers(clone: Path, tmp_path: Path) -> None:
+    """With ONCE=1 the answers are the last words, the server is stopped and the exit status is 0, in any folder."""
+    with make_run(tmp_path, "ONCE=1", clone=clone) as running:
         assert running.wait(timeout=180) == 0, (tmp_path / "output").read_text()
     told, answers = (tmp_path / "output").read_text().split("none of which the model was trained on:\n")
     assert [line.split()[0] for line in answers.splitlines()] == ["ID_code", *(f"synthetic_{row}" for row in range(10))]

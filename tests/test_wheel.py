@@ -1,6 +1,7 @@
 """The wheel: it holds the package and the committed model, and serves it wherever it is installed."""
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -82,6 +83,26 @@ def test_an_installed_wheel_serves_the_committed_model_without_being_told_where_
         answer = requests.post(url, json={"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}, timeout=30)
     assert answer.status_code == 200, answer.text
     assert answer.json()["outputs"][0]["data"][1::2] == pytest.approx(golden["probability"], abs=1e-6)
+
+
+USER = """
+from tabserve.process import free_ports
+
+ports: list[int] = free_ports(2)
+name: str = free_ports(2)
+"""
+
+
+def test_a_users_types_are_checked_against_those_of_an_installed_wheel(python: Path, tmp_path: Path) -> None:
+    """`mypy --strict` takes what fits, and refuses what does not fit and nothing else."""
+    (tmp_path / "user.py").write_text(USER)
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python), "user.py"]
+    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "MYPYPATH"}}
+    told = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=240
+    )
+    (refused,) = told.stdout.splitlines()[:-1]
+    assert refused.startswith("user.py:5: error: Incompatible types in assignment")
 
 
 def test_an_installed_wheel_brings_no_case_and_nothing_of_the_repository(python: Path) -> None:

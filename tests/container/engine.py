@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from tests import needs
 
 ROOT = Path(__file__).parents[2]
 ASKED = os.environ.get("TABSERVE_TEST_CONTAINER")
@@ -24,16 +24,13 @@ SECONDS = 60
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 
-def _answers() -> bool:
-    asked = ["docker", "info"]
-    return bool(shutil.which("docker")) and subprocess.run(asked, capture_output=True, check=False).returncode == 0
-
+NEEDED = ("docker engine", "docker buildx")
 
 MARKS = [
     pytest.mark.container,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not ASKED, reason="container tests were not asked for: run `make test-container`"),
-    pytest.mark.skipif(bool(ASKED) and not _answers(), reason="no Docker engine answers"),
+    pytest.mark.skipif(not ASKED, reason=needs.reason(NEEDED, "run `make test-container`")),
+    pytest.mark.needs(*NEEDED),
 ]
 """Of every test that needs the engine."""
 

@@ -19,7 +19,7 @@ from tabserve.client import Client, wait
 from tabserve.grpc_client import GrpcClient
 from tabserve.rest_client import RestClient
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.needs("docker compose")]
 
 PROJECT, SERVER, PROGRAMS = "tabserve-replicas-test", "tabserve-replicas-test-server", "tabserve-replicas-test-programs"
 DOCKERFILE = """

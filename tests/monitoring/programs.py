@@ -1,7 +1,6 @@
 """The programs that compose.yaml starts, as Debian packages them, on the same configuration files."""
 
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 import requests
 import yaml
 
@@ -30,11 +28,6 @@ class Proxy(NamedTuple):
     url: str
     grpc: str
     metrics: str
-
-
-def program(name: str) -> str:
-    """Where a program is; without it, the test is skipped."""
-    return shutil.which(name) or pytest.skip(f"{name} is not here: install it to run this test")
 
 
 def until(holds: Callable[[], object], what: str) -> None:
@@ -74,7 +67,7 @@ def proxied(replicas: Sequence[Address], folder: Path) -> Iterator[Proxy]:
     file = folder / "haproxy.cfg"
     file.write_text(configured((DEPLOY / "haproxy.cfg").read_text(), replicas, ports))
     proxy = Proxy(f"http://127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}", f"127.0.0.1:{ports[2]}")
-    with process([program("haproxy"), "-f", file], folder / "haproxy.log", f"http://{proxy.metrics}/metrics"):
+    with process(["haproxy", "-f", file], folder / "haproxy.log", f"http://{proxy.metrics}/metrics"):
         yield proxy
 
 

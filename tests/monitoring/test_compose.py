@@ -7,24 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.monitoring.programs import DEPLOY, SECONDS, program
+from tests.monitoring.programs import DEPLOY, SECONDS
+
+pytestmark = pytest.mark.needs("docker compose")
 
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
     """The services as Docker Compose understands them."""
-    words: list[str | Path] = [
-        program("docker"),
-        "compose",
-        "--file",
-        DEPLOY / "compose.yaml",
-        "config",
-        "--format",
-        "json",
-    ]
+    words: list[str | Path] = ["docker", "compose", "--file", DEPLOY / "compose.yaml", "config", "--format", "json"]
     told = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS)
-    if "is not a docker command" in told.stderr:
-        pytest.skip("Docker Compose is not here: install it to check the compose file")
     assert told.returncode == 0, told.stderr
     found: dict[str, Any] = json.loads(told.stdout)["services"]
     return found

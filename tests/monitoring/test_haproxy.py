@@ -18,12 +18,14 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from prometheus_client.parser import text_string_to_metric_families
-from tests.monitoring.programs import COMPOSE, DEPLOY, SECONDS, Address, Proxy, program, proxied, until
+from tests.monitoring.programs import COMPOSE, DEPLOY, SECONDS, Address, Proxy, proxied, until
 
 from tabserve.client import Client, wait
 from tabserve.grpc_client import GrpcClient
 from tabserve.process import Server, free_ports, running
 from tabserve.rest_client import RestClient
+
+pytestmark = pytest.mark.needs("haproxy")
 
 MODEL = "/v2/models/xgboost-model"
 ROW = np.zeros((1, 200), np.float32)
@@ -33,7 +35,6 @@ PROTOCOLS = {"rest": RestClient, "grpc": GrpcClient}
 @pytest.fixture(scope="module")
 def replicas() -> Iterator[list[Server]]:
     """Three servers, with compose's own settings; a test may stop the last one."""
-    program("haproxy")
     environment = COMPOSE["services"]["tabserve"]["environment"]
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         started = [*pool.map(stack.enter_context, (running(DEPLOY, environment) for _ in range(3)))]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import requests
 import yaml
-from tests.monitoring.programs import DEPLOY, SECONDS, Proxy, process, program, proxied, until
+from tests.monitoring.programs import DEPLOY, SECONDS, Proxy, process, proxied, until
 from tests.serving.wire import connected, head, settings_in
 
 from tabserve.errors import ServerError
@@ -28,6 +28,7 @@ QUERIES = {
     for panel in DASHBOARD["panels"]
     for target in panel["targets"]
 }
+WATCHED = pytest.mark.needs("prometheus", "haproxy")
 ROWS = np.zeros((2, 200), np.float32)
 ROW = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0] * 200}]}).encode()
 
@@ -53,10 +54,9 @@ class Watched(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def watched(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Our Prometheus on the committed configuration, in less time and with other addresses."""
-    names, folder = [program(name) for name in ("prometheus", "haproxy")], tmp_path_factory.mktemp("prometheus")
-    served: Server = request.getfixturevalue("served")  # not before it is known that it is needed
+    folder = tmp_path_factory.mktemp("prometheus")
     (port,) = free_ports(1)
     words = [f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
     url = f"http://127.0.0.1:{port}"
@@ -70,7 +70,7 @@ def watched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         row.sendall(head(len(ROW)) + ROW)  # it waits for others, which find no room
         configure(folder, proxy, [served, full])
         file = f"--config.file={folder}/prometheus.yaml"
-        with process([names[0], file, *words], folder / "prometheus.log", f"{url}/-/ready"):
+        with process(["prometheus", file, *words], folder / "prometheus.log", f"{url}/-/ready"):
             yield Watched(url, served, full)
 
 
@@ -96,6 +96,7 @@ def ask(server: Server) -> None:
             client.ask(ROWS[:, :3], ["predict"])
 
 
+@WATCHED
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_panel_of_the_dashboard_has_data(watched: Watched, name: str) -> None:
     """While the server is asked, each of its queries gives a number."""
@@ -108,6 +109,7 @@ def test_a_panel_of_the_dashboard_has_data(watched: Watched, name: str) -> None:
     until(has_data, f"data of {expression}")
 
 
+@WATCHED
 def test_alerts_fire_on_real_faults(watched: Watched) -> None:
     """A queue that is full, over both protocols; then a replica that is killed while another still serves."""
     full = watched.full
@@ -128,21 +130,21 @@ def test_alerts_fire_on_real_faults(watched: Watched) -> None:
     assert not watched.fires("ProxyUnreachable")
 
 
+@pytest.mark.needs("promtool")
 @pytest.mark.parametrize(
     "words", [["check", "config", "prometheus.yaml"], ["check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"]]
 )
 def test_promtool_finds_no_fault(words: list[str]) -> None:
     """In the configuration and in the rules."""
-    told = subprocess.run(
-        [program("promtool"), *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
-    )
+    told = subprocess.run(["promtool", *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
 
 
+@pytest.mark.needs("promtool")
 def test_each_alert_fires_when_it_should() -> None:
     """After its own time and not before, on series that are written down."""
     file = Path(__file__).with_name("alerts.yaml")
-    told = subprocess.run([program("promtool"), "test", "rules", file], capture_output=True, text=True, check=False)
+    told = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
     tested = re.findall(r"eval_time: \S+\n +alertname: (\w+)\n +exp_alerts", file.read_text())
     assert {*tested} == {*RULES}

@@ -155,7 +155,7 @@ def by_curl(server: Server, texts: list[str]) -> Answer:
     return of_outputs(label["data"], proba["data"])
 
 
-PLAIN = [by_json, by_codec, by_codec_over_grpc, by_raw_codec_over_grpc, by_triton_over_grpc, by_curl]
+PLAIN = [by_json, by_codec, by_codec_over_grpc, by_raw_codec_over_grpc, by_triton_over_grpc]
 
 
 @pytest.fixture(params=["both", "both_plain"], ids=["tabserve-serve", "mlserver-start"])
@@ -166,7 +166,7 @@ def either(request: pytest.FixtureRequest) -> Server:
 
 
 @pytest.mark.parametrize("rows", [1, 4, 150])
-@pytest.mark.parametrize("ask", PLAIN, ids=[ask.__name__ for ask in PLAIN])
+@pytest.mark.parametrize("ask", [*PLAIN, pytest.param(by_curl, marks=pytest.mark.needs("curl"))])
 def test_every_client_gets_the_models_answers(
     either: Server, goods: TextModel, ask: Callable[[Server, list[str]], Answer], rows: int
 ) -> None:

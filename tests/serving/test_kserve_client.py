@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.needs import KSERVE
 
 from tabserve.artifact import Model
 from tabserve.frame import Frame
 from tabserve.process import Server
 
-ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-kserve" / "bin" / "python"
+pytestmark = pytest.mark.needs("kserve")
+
 SECONDS = 120
 """That the client may take: it is slow to import."""
 
@@ -21,11 +22,9 @@ SECONDS = 120
 @pytest.fixture(scope="module")
 def told(served: Server, sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401  any JSON
     """What KServe's client was told."""
-    if not PYTHON.exists():
-        pytest.skip("KServe's client is not here: run `make setup-kserve`")
     rows = tmp_path_factory.mktemp("kserve") / "rows"
     rows.write_bytes(sample_frame.features[:20].tobytes())
-    words: list[str | Path] = [PYTHON, Path(__file__).with_name("kserve_asks.py"), served.url, served.grpc, rows]
+    words: list[str | Path] = [KSERVE, Path(__file__).with_name("kserve_asks.py"), served.url, served.grpc, rows]
     ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)

@@ -4,7 +4,6 @@ import getpass
 import grp
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from tests.serving.wire import INFER, SECONDS, connected
 
 from tabserve.process import Server, free_ports
 
+pytestmark = pytest.mark.needs("nginx", "openssl")
+
 DOCUMENT = Path(__file__).parents[2] / "SECURITY.md"
 USER = ("who", "a password")
 REQUEST = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0] * 200}]}
@@ -24,22 +25,8 @@ REQUEST = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data
 @pytest.fixture(scope="module")
 def proxy(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Its address, and the certificate that it shows."""
-    nginx, openssl = shutil.which("nginx"), shutil.which("openssl")
-    if nginx is None or openssl is None:
-        pytest.skip("nginx and openssl are not both here: install them to test the proxy")
     folder = tmp_path_factory.mktemp("proxy")
-    certificate: list[str | Path] = [
-        openssl,
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=localhost",
-    ]
+    certificate = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     names: list[str | Path] = [
         "-addext",
         "subjectAltName=IP:127.0.0.1",
@@ -49,11 +36,11 @@ def proxy(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         folder / "cert.pem",
     ]
     subprocess.run([*certificate, *names], check=True, capture_output=True)
-    hashed = subprocess.run([openssl, "passwd", "-apr1", USER[1]], check=True, capture_output=True, text=True).stdout
+    hashed = subprocess.run(["openssl", "passwd", "-apr1", USER[1]], check=True, capture_output=True, text=True).stdout
     (folder / "users").write_text(f"{USER[0]}:{hashed}")
     (port,) = free_ports(1)
     (folder / "nginx.conf").write_text(configuration(folder, served, port))
-    words: list[str | Path] = [nginx, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "log"]
+    words: list[str | Path] = ["nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "log"]
     myself = f"{getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name}"  # who may read the folder
     process = subprocess.Popen([*words, "-g", f"daemon off; pid {folder}/pid; user {myself};"])
     try:

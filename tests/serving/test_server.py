@@ -527,6 +527,7 @@ def test_the_log_says_where_rest_is(served: Server) -> None:
     assert f"REST server running on {served.url}\n" in served.log.read_text()
 
 
+@pytest.mark.needs("curl")
 def test_the_documents_commands_work_as_shown(served: Server, tmp_path: Path) -> None:
     """Each that asks a server is run; where an answer is shown, it is the one that comes."""
     (tmp_path / "scripts").symlink_to(SCRIPTS)

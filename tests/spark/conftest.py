@@ -1,11 +1,11 @@
 """One Spark session for all tests of a process; without PySpark or Java they are skipped, and say so."""
 
 import os
-import shutil
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 # Short runs do not earn back what Java's second compiler and its parallel collector cost; for the commands too.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
-MISSING = [name for name, there in (("PySpark", find_spec("pyspark")), ("Java", shutil.which("java"))) if not there]
-
 
 def pytest_collect_file() -> None:
     """Skip the whole folder, whose files could not even be imported."""
-    if MISSING:
-        pytest.skip(f"no {' and no '.join(MISSING)}: `make test-spark` has both", allow_module_level=True)
+    if not find_spec("pyspark"):
+        pytest.skip(needs.reason(["java"], "run `make test-spark`"), allow_module_level=True)
+    if needs.missing(["java"]):
+        pytest.skip(needs.reason(["java"]), allow_module_level=True)
 
 
 @pytest.fixture(scope="session")

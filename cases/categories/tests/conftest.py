@@ -7,12 +7,12 @@ import pytest
 from cases.categories.tests.served import Api, api
 from cases.categories.tests.weighed import weighed
 from tests.browser import browser
-from tests.conftest import script, shared
+from tests.conftest import clone, script, shared
 
 from tabserve import text_artifact
 from tabserve.text_artifact import TextModel
 
-__all__ = ["browser", "script", "shared"]
+__all__ = ["browser", "clone", "script", "shared"]
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,7 @@ def test_docker_stop_ends_it_as_if_nothing_were_wrong(built: str) -> None:
         assert container.inspect("{{.State.ExitCode}}") == "0"
 
 
+@pytest.mark.needs("docker compose")
 def test_compose_answers_at_the_ports_that_are_named_until_it_is_taken_down(
     built: str, ports: list[int], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -43,20 +44,20 @@ def fresh() -> dict[str, str]:
 
 def shell(text: str) -> str:
     """What the commands print, run by this Python's environment in the repository's root."""
-    command = ["bash", "-ec", text.replace(".venv/bin", str(Path(sys.executable).parent))]
+    command = ["bash", "-ec", text.replace(".venv/bin", shlex.quote(str(Path(sys.executable).parent)))]
     ended = subprocess.run(command, cwd=ROOT, env=fresh(), capture_output=True, text=True, timeout=SECONDS, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
 
 @contextmanager
-def make_run(folder: Path, *variables: str) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+def make_run(folder: Path, *variables: str, clone: Path = ROOT) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
     """`make run CASE=categories` in a process group of its own, as a terminal would, and the file of its output."""
     words = ["make", "-o", ".venv/.ready", "run", "CASE=categories", f"OUT={folder}/model", "ROWS=4000", *variables]
     output = folder / "output"
     with output.open("w") as file:
         process = subprocess.Popen(
-            words, cwd=ROOT, env=fresh(), stdout=file, stderr=file, text=True, start_new_session=True
+            words, cwd=clone, env=fresh(), stdout=file, stderr=file, text=True, start_new_session=True
         )
     try:
         yield process, output
@@ -79,10 +80,11 @@ def wait_until_ready(port: int, process: "subprocess.Popen[str]", output: Path) 
     pytest.fail(f"The API did not become ready within {SECONDS} s:\n{output.read_text()}")
 
 
-def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(tmp_path: Path) -> None:
-    """The page's own request gets the page's own answer; then all processes end and the port is closed."""
+@pytest.mark.needs("curl")
+def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(clone: Path, tmp_path: Path) -> None:
+    """In any folder, its request gets its answer; then all processes end and the port is closed."""
     (port,) = free_ports(1)
-    with make_run(tmp_path, f"PORT={port}") as (process, output):
+    with make_run(tmp_path, f"PORT={port}", clone=clone) as (process, output):
         wait_until_ready(port, process, output)
         answer = shell(block("localhost:5000").replace("localhost:5000", f"127.0.0.1:{port}"))
         assert json.loads(answer) == json.loads(block('{"categories":'))
@@ -151,6 +153,7 @@ def test_a_real_table_is_trained_on_and_served_as_the_page_says(tmp_path: Path) 
     shell(serve.replace("build/categories", str(model)) + " --help")
 
 
+@pytest.mark.needs("curl")
 def test_the_same_folder_answers_v2_as_the_page_says() -> None:
     """The page's own request, at the server that the page's own command starts."""
     serve, *ask = block("tabserve serve").splitlines()
