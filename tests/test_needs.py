@@ -35,8 +35,7 @@ def haproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 @pytest.mark.parametrize(("text", "expected"), [(SUCCEEDS, True), (FAILS, False), (FOREIGN, False)])
 def test_a_program_answers_if_it_succeeds(haproxy: Write, text: str, expected: bool) -> None:
     """Whatever it prints: one that fails, or was made for another machine, is as good as none."""
-    haproxy(text)
-    assert needs.answers(["haproxy", "-v"]) == expected
+    assert needs.answers([str(haproxy(text) / "haproxy"), "-v"]) == expected
 
 
 def test_a_program_that_is_absent_does_not_answer() -> None:
