@@ -78,7 +78,7 @@ class Batcher:
         self._max_large_rows = int(max_queue_rows * large_share)
         threads = min(threads, os.cpu_count() or 1)
         self._threads = _threads(threads)
-        self._slots = asyncio.Semaphore(threads + 1)  # one slice more than threads, so that none waits for the loop
+        self._slots = asyncio.Semaphore(2 * threads)  # slices that wait for a thread, so that none waits for the loop
         self._turn = asyncio.Lock()
         self._waiting: deque[Waiting] = deque()
         self._next: asyncio.Handle | None = None

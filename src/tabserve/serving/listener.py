@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -114,10 +115,12 @@ class Connection(HttpToolsProtocol):
     def _check_host(self) -> None:
         """Refuse a request without the one Host that HTTP/1.1 asks for, or with one that is none (RFC 9112, 3.2)."""
         hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):
-            raise Refused(f"The request has {len(hosts)} Host headers; HTTP/1.1 takes exactly one.")
-        if hosts and not HOST.fullmatch(hosts[0]):
+        if len(hosts) == 1 and _is_host(hosts[0]):
+            return
+        if len(hosts) == 1:
             raise Refused("The Host header is neither a name nor an address.")
+        if hosts or self.parser.get_http_version() != "1.0":
+            raise Refused(f"The request has {len(hosts)} Host headers; HTTP/1.1 takes exactly one.")
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401  uvicorn's types
         self._started = cycle
@@ -185,6 +188,11 @@ class Connection(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             return self.timeout_keep_alive_task is None
         return cycle.more_body
+
+
+@lru_cache(maxsize=256)
+def _is_host(value: bytes) -> bool:
+    return HOST.fullmatch(value) is not None
 
 
 def configured(config: uvicorn.Config, door: Door, limits: Limits) -> uvicorn.Config:

@@ -61,7 +61,8 @@ def read(document: object, signature: Signature, max_rows: int = MAX_ROWS) -> Re
         TooLarge: it holds more rows.
     """
     request = _members(document, "The request", inputs=list)
-    parameters.check(request, "The request")
+    if "parameters" in request:
+        parameters.check(request, "The request")
     if not request["inputs"]:
         raise InvalidRequest("The request has no inputs; expected one tensor, or one for each feature.")
     check_count("inputs", len(request["inputs"]))
@@ -105,7 +106,8 @@ def _input(item: object, place: str) -> Input:
     tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
     if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
         raise InvalidRequest(f"{named(tensor)}; a shape is a list of whole numbers, each at least 1.")
-    parameters.check(members, place)
+    if "parameters" in members:
+        parameters.check(members, place)
     return tensor
 
 
@@ -122,12 +124,14 @@ def _outputs(items: object, known: Mapping[str, OutputKind]) -> tuple[str, ...]:
         raise InvalidRequest(f"The request has {shown(items)} as its 'outputs'; expected a list.")
     check_count("outputs", len(items))
     names = [_members(item, f"outputs[{place}]", name=str)["name"] for place, item in enumerate(items)]
-    for name, item in zip(names, items, strict=True):
+    for name in names:
         if name not in known:
             raise InvalidRequest(f"Output {shown(name)} is unknown; this model answers {listed(known)}.")
         if (times := names.count(name)) > 1:
             raise InvalidRequest(f"Output {shown(name)} is asked for {times} times; name it once.")
-        parameters.check(item, f"Output {shown(name)}", known[name].datatype)
+    for item in items:
+        if "parameters" in item:
+            parameters.check(item, f"Output {shown(item['name'])}", known[item["name"]].datatype)
     return tuple(names)
 
 
