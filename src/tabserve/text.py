@@ -51,7 +51,7 @@ def says_something(text: str) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """Its words, normalised; none in a text that has neither a letter nor a digit."""
+    """Its words, normalised: runs of letters, digits and underscores."""
     return WORD.findall(normalised(text))
 
 

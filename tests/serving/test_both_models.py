@@ -30,7 +30,7 @@ from tabserve.artifact import Model
 from tabserve.errors import ArtifactError, UsageError
 from tabserve.process import Server, running
 from tabserve.serving.server import serve
-from tabserve.text import words
+from tabserve.text import says_something
 from tabserve.text_artifact import TextModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # MLServer's converters
@@ -43,7 +43,7 @@ TEXTS = ["Carrinho de Bebê azul", "quadro", "CONVITE de papel, para casamento",
 fuzzed = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=9) | st.sampled_from(TEXTS)
-titles = st.lists(any_text.filter(words), min_size=1, max_size=4)
+titles = st.lists(any_text.filter(says_something), min_size=1, max_size=4)
 
 
 class Answer(NamedTuple):
