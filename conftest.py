@@ -1,3 +1,11 @@
-"""What every test of the repository has: programs that it may need, and the list of what was skipped."""
+"""What every test of the repository has: programs that it may need, the list of what was skipped, and Ctrl-C."""
+
+import signal
 
 pytest_plugins = ["tests.needs", "tests.skipped"]
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt what they start: in the background of a script, Ctrl-C is ignored, and that is inherited."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -98,7 +98,10 @@ def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(clone: Path,
 
 @pytest.mark.parametrize(
     ("variables", "sentence"),
-    [(["PORT={busy}"], "Port {busy} is in use"), (["DATASET_PATH=/nowhere/products.csv"], "/nowhere/products.csv")],
+    [
+        (["PORT={busy}"], "Port {busy} is in use"),
+        (["PORT={free}", "DATASET_PATH=/nowhere/products.csv"], "/nowhere/products.csv"),
+    ],
 )
 def test_what_stops_make_run_is_said_and_nothing_is_served(
     variables: Sequence[str], sentence: str, tmp_path: Path
@@ -106,7 +109,8 @@ def test_what_stops_make_run_is_said_and_nothing_is_served(
     """A port in use before anything is trained, a table that is not there before anything is served."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         busy = other.getsockname()[1]
-        with make_run(tmp_path, *(each.format(busy=busy) for each in variables)) as (process, output):
+        (free,) = free_ports(1)
+        with make_run(tmp_path, *(each.format(busy=busy, free=free) for each in variables)) as (process, output):
             assert process.wait(timeout=SECONDS) != 0
     assert sentence.format(busy=busy) in output.read_text()
     assert "Traceback" not in output.read_text()
