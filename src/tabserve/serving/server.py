@@ -141,7 +141,7 @@ class Server(MLServer):
             model = _at_once(self._model_registry.get_model(name, version))
         except ModelNotFound as error:
             which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
-            here = listed(self._model_registry._models)
+            here = listed(name for name, versions in self._model_registry._models.items() if not versions.empty())
             raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.") from error
         if not model.ready:
             raise NotLoaded(f"Model {shown(name)} is being loaded; try again in a second.")
