@@ -1,7 +1,6 @@
 """The HTTP API of product categories: POST /v1/categorize takes products and answers the category of each."""
 
 import argparse
-from contextlib import suppress
 
 from tabserve import command
 
@@ -25,7 +24,7 @@ cannot be used
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C, also where that comes while the server still starts."""
     _parser().parse_args()
-    with suppress(KeyboardInterrupt):
+    with command.until_told():
         from categories import server  # noqa: PLC0415  it takes seconds to import
 
         server.run()

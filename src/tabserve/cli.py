@@ -1,7 +1,6 @@
 """The `tabserve` command: parsing only."""
 
 import argparse
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -98,7 +97,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    with suppress(KeyboardInterrupt):  # who ends a server while it still starts gets the same exit code
+    with command.until_told():  # who ends a server while it still starts gets the same exit code
         from tabserve.serving.server import serve  # noqa: PLC0415  MLServer takes seconds to import, only this needs it
 
         serve(arguments.folder, arguments.model)

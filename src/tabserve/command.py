@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from threading import Timer
@@ -37,8 +37,18 @@ def run(command: Callable[[], None]) -> NoReturn:
     try:
         code = _exit_code(command)
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+            signal.signal(signal.SIGTERM, earlier)
     sys.exit(code)
+
+
+@contextmanager
+def until_told() -> Iterator[None]:
+    """Let Ctrl-C or SIGTERM end the block as if it were done, also where either comes again while Python ends."""
+    with suppress(KeyboardInterrupt):
+        yield
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import requests
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from tests.serving.wire import DEPLOY, SECONDS
 
-from tabserve.process import SERVE, free_ports, started
+from tabserve.process import SERVE, free_ports, running, started
 
 LOOPBACK = {"127.0.0.1": "127.0.0.1", "::1": "[::1]"}
 """The loopback address of each family, and how URLs have it."""
@@ -72,3 +72,11 @@ def test_the_log_has_addresses_as_urls(listening: tuple[str, list[int], Path]) -
         rf"Metrics are at http://{written}:{metrics}/metrics\n",
     ):
         assert re.search(line, text), text
+
+
+def test_an_empty_host_is_every_address_of_ipv4(model_folder: Path) -> None:
+    """For each of the three servers."""
+    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), "MLSERVER_HOST": ""}) as server:
+        for kind, address in (("REST", server.url), ("gRPC", server.grpc), ("metrics", server.metrics)):
+            host, _, port = address.removeprefix("http://").partition(":")
+            assert answers(host, int(port), kind), kind

@@ -1,5 +1,6 @@
 """Requests and answers on one connection follow the rules of HTTP, whichever of them ask for inference."""
 
+import gzip
 import inspect
 import json
 import re
@@ -163,6 +164,29 @@ def test_what_is_no_request_is_refused_like_others(edge: Server, sent: bytes) ->
         found = answers(edge, ASKING + sent)
         assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"]
         assert b"connection: close" in found
+
+
+def test_white_space_around_a_header_is_no_part_of_it(edge: Server) -> None:
+    """Before and behind its value (RFC 9112, 5)."""
+    packed = gzip.compress(BODY)
+    asking = head(len(packed)).replace(b"Host: x", b"Host: \t x \t")[:-2] + b"Content-Encoding: gzip \r\n" + LAST
+    assert answers(edge, asking + packed).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("upgrade", ["", "Connection: upgrade\r\nUpgrade: h2c\r\n"], ids=["HTTP/1.1", "HTTP/2"])
+def test_who_names_no_host_is_told_so(edge: Server, upgrade: str) -> None:
+    """Whichever protocol they would rather speak."""
+    assert b"The request has 0 Host headers" in answers(edge, f"GET /v2 HTTP/1.1\r\n{upgrade}\r\n".encode())
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/docs", "/v2/docs/", "/v2/health/live", INFER])
+@pytest.mark.parametrize("host", ["[1]", "[:]", "[1.2.3.4]", "[::1", "[::1]", "[::ffff:1.2.3.4]:80", "x", "x.:", ""])
+def test_a_host_is_an_address_or_a_name_on_every_route(edge: Server, host: str, path: str) -> None:
+    """Anything else is refused; none is an error of the server."""
+    found = answers(edge, f"GET {path} HTTP/1.1\r\nHost: {host}\r\n".encode() + LAST)
+    refused = found.startswith(b"HTTP/1.1 400 ") and b"neither a name nor an address" in found
+    assert refused is (host in {"[1]", "[:]", "[1.2.3.4]", "[::1"})
+    assert refused or re.match(rb"HTTP/1.1 (200|307|405) ", found)
 
 
 def test_http_1_0_needs_no_host(edge: Server) -> None:

@@ -336,6 +336,21 @@ def test_a_model_is_loaded_anew_without_a_lost_request(
         assert all(answered)
 
 
+def test_a_model_that_could_not_be_loaded_is_not_here(stormed: Server, loaded: Path) -> None:
+    """No refusal names it among those that are."""
+    model = (loaded / "model.ubj").read_bytes()
+    requests.post(stormed.url + LOAD.replace("/load", "/unload"), timeout=SECONDS).raise_for_status()
+    try:
+        (loaded / "model.ubj").write_bytes(b"broken")
+        assert OLD in load_by_rest(stormed)
+        refused = asked(stormed, body(1))
+    finally:
+        (loaded / "model.ubj").write_bytes(model)
+        assert not load_by_rest(stormed)
+    assert refused.status_code == 404
+    assert refused.json() == {"error": "Model 'xgboost-model' is not found; this server has none yet."}
+
+
 def test_packed_bodies_are_unpacked_one_at_a_time(stormed: Server) -> None:
     """So that many small ones together take no more memory than one."""
     size, many = 60 * MIB, 8

@@ -29,7 +29,7 @@ from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferResponseConverter
 from mlserver.types import InferenceRequest, InferenceResponse, RequestOutput
 from numpy.typing import NDArray
-from tests.endings import ended_at_start
+from tests.endings import ended_at_start, tell_until_ended
 from tests.serving.wire import settings_in
 from tritonclient.utils import np_to_triton_dtype
 
@@ -327,6 +327,17 @@ def test_a_signal_ends_the_server_cleanly(model_folder: Path, ending: signal.Sig
         log = server.log.read_text()
     assert "Traceback" not in log
     assert log.count("Waiting for gRPC server shutdown") == 1
+
+
+@pytest.mark.parametrize("endings", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGINT]])
+def test_a_server_that_is_told_to_end_again_and_again_ends_as_always(
+    model_folder: Path, endings: list[signal.Signals]
+) -> None:
+    """Also by signals that come while Python ends."""
+    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder)}) as server:
+        tell_until_ended(server.process, *endings)
+        assert server.process.returncode == 0
+        assert "Traceback" not in server.log.read_text()
 
 
 def ran(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":  # noqa: ANN401 (subprocess's own)

@@ -9,6 +9,7 @@ import struct
 import time
 from contextlib import suppress
 from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -27,7 +28,7 @@ MAX_HEAD_BYTES = 64 * 1024
 BACKLOG = 2048
 """Connections that the kernel holds until they are accepted."""
 
-HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[-\w.~!$&'()*+,;=%]*)(:\d*)?", re.ASCII)
+HOST = re.compile(rb"(\[(?P<address>[0-9A-Fa-f:.]+)\]|[-\w.~!$&'()*+,;=%]*)(:\d*)?", re.ASCII)
 """A name or an address, and a port (RFC 9110, 7.2)."""
 
 SWEEP_SECONDS = 1.0
@@ -78,17 +79,21 @@ class Connection(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:  # the parser has taken the head for all of the request
                 data = memoryview(data)[upgrade.args[0] :]
-                head = self._head_without_upgrade()
-                self._is_upgrade, self.parser = False, httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
-                self.parser.feed_data(head)
             else:
                 return
+            head = self._head_without_upgrade()
+            self._is_upgrade, self.parser = False, httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+            self.parser.feed_data(head)
 
     def _head_without_upgrade(self) -> bytes:
         line = f" HTTP/{self.parser.get_http_version()}\r\n".encode()
         headers = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
         return b"".join([self.parser.get_method(), b" ", self.url, line, *headers, b"\r\n"])
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header without the white space behind its value, which the parser leaves there (RFC 9112, 5)."""
+        super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Begin an exchange where inference is asked for; and begin to count anew what is no body."""
@@ -192,7 +197,12 @@ class Connection(HttpToolsProtocol):
 
 @lru_cache(maxsize=256)
 def _is_host(value: bytes) -> bool:
-    return HOST.fullmatch(value) is not None
+    if not (found := HOST.fullmatch(value)):
+        return False
+    try:
+        return found["address"] is None or bool(IPv6Address(found["address"].decode()))
+    except AddressValueError:
+        return False
 
 
 def configured(config: uvicorn.Config, door: Door, limits: Limits) -> uvicorn.Config:

@@ -7,6 +7,9 @@ from typing import Any
 from tabserve.errors import ServerError
 from tabserve.serving.listener import BACKLOG
 
+EVERY = "0.0.0.0"  # noqa: S104
+"""What an empty host stands for: every address of IPv4."""
+
 
 def opened(host: str, port: int, *, port_variable: str, host_variable: str) -> socket.socket:
     """A socket that listens; on `::` for both families, of a name with addresses of both on that of IPv4.
@@ -38,12 +41,12 @@ def opened(host: str, port: int, *, port_variable: str, host_variable: str) -> s
 
 def authority(host: str, port: int) -> str:
     """An address as URLs and gRPC have it: `host:port`, an address of IPv6 in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host or EVERY}:{port}"
 
 
 def _resolved(host: str) -> tuple[socket.AddressFamily, Any]:
-    """The family and the address that a host stands for; an empty one is every address of IPv4."""
-    found = socket.getaddrinfo(host or "0.0.0.0", 0, type=socket.SOCK_STREAM)  # noqa: S104
+    """The family and the address that a host stands for."""
+    found = socket.getaddrinfo(host or EVERY, 0, type=socket.SOCK_STREAM)
     family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     return family, address
 

@@ -141,7 +141,7 @@ class Server(MLServer):
             model = _at_once(self._model_registry.get_model(name, version))
         except ModelNotFound as error:
             which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
-            here = listed(self._model_registry._models)
+            here = listed(name for name, versions in self._model_registry._models.items() if not versions.empty())
             raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.") from error
         if not model.ready:
             raise NotLoaded(f"Model {shown(name)} is being loaded; try again in a second.")
@@ -163,14 +163,14 @@ class Server(MLServer):
             else:
                 log.info("Model %s was reloaded.", settings.name)
 
-    async def stop(self, sig: int | None = None) -> None:
+    async def stop(self, sig: int | None = None) -> None:  # noqa: ARG002  MLServer names it
         """Say that we are about to end, answer whoever has not heard it yet, then end; asked twice, end at once."""
         waits = not self._stopping
         self._stopping = self._edge.draining = self._servicer.draining = True
         self._health.drain()
         if waits:
             await asyncio.sleep(self._limits.drain_seconds)
-        await super().stop(sig)
+        await super().stop(signal.SIGTERM)  # at a second SIGINT, uvicorn would leave requests unanswered
 
     async def check_loaded(self, models: list[ModelSettings]) -> None:
         """MLServer ends as if all were well when a model fails to load, and has forgotten that model by then."""
