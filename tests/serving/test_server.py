@@ -22,11 +22,11 @@ import pytest
 import requests
 import tritonclient.http
 import uvicorn
-from mlserver import MLServer, Settings
+from mlserver import MLServer, ModelSettings, Settings
 from mlserver.codecs import NumpyCodec, NumpyRequestCodec, PandasCodec
-from mlserver.errors import ModelNotFound
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferResponseConverter
+from mlserver.registry import SingleModelRegistry
 from mlserver.types import InferenceRequest, InferenceResponse, RequestOutput
 from numpy.typing import NDArray
 from tests.endings import ended_at_start, tell_until_ended
@@ -485,9 +485,9 @@ def test_what_is_relied_on_inside_mlserver_and_uvicorn_is_still_there() -> None:
 
     async def loaded() -> list[str]:
         made = MLServer(Settings.model_validate({"parallel_workers": 0, "metrics_endpoint": None}))
-        with pytest.raises(ModelNotFound):
-            made._model_registry.get_model("nobody").send(None)  # which waits for nothing
         assert made._model_registry._models == {}
+        settings = ModelSettings.model_validate({"name": "nobody", "implementation": "mlserver.MLModel"})
+        assert SingleModelRegistry(settings)._find_model(None) is None
         return [model.name for model in await made._model_registry.get_models()]
 
     assert asyncio.run(loaded()) == []

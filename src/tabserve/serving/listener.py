@@ -92,8 +92,11 @@ class Connection(HttpToolsProtocol):
         return b"".join([self.parser.get_method(), b" ", self.url, line, *headers, b"\r\n"])
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header without the white space behind its value, which the parser leaves there (RFC 9112, 5)."""
-        super().on_header(name, value.rstrip(b" \t"))
+        """Take a header as uvicorn does, but for the white space behind its value (RFC 9112, 5)."""
+        name, value = name.lower(), value.rstrip(b" \t")
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Begin an exchange where inference is asked for; and begin to count anew what is no body."""

@@ -6,15 +6,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
 
 import uvicorn
 from mlserver import MLModel, MLServer, ModelSettings, Settings
-from mlserver.errors import ModelNotFound
 from mlserver.logging import configure_logger
 from mlserver.repository import ModelRepositoryFactory
 from mlserver.utils import install_uvloop_event_loop
@@ -137,12 +135,12 @@ class Server(MLServer):
 
     def _find(self, name: str, version: str | None) -> MLModel:
         """The loaded model of this name and version; MLServer registers a model before it loads it."""
-        try:
-            model = _at_once(self._model_registry.get_model(name, version))
-        except ModelNotFound as error:
+        versions = self._model_registry._models.get(name)
+        model = versions._find_model(version) if versions else None
+        if model is None:
             which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
             here = listed(name for name, versions in self._model_registry._models.items() if not versions.empty())
-            raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.") from error
+            raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.")
         if not model.ready:
             raise NotLoaded(f"Model {shown(name)} is being loaded; try again in a second.")
         return model
@@ -178,15 +176,6 @@ class Server(MLServer):
         for model in models:
             if model.name not in loaded:
                 raise ServerError(f"Model {model.name!r} could not be loaded; the log above says why.")
-
-
-def _at_once(looking: Coroutine[Any, Any, MLModel]) -> MLModel:
-    """What MLServer's registry finds, which it does without waiting for anything."""
-    try:
-        looking.send(None)
-    except StopIteration as found:
-        return cast("MLModel", found.value)
-    raise AssertionError("MLServer's registry waits before it finds a model.")
 
 
 @contextmanager
