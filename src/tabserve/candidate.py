@@ -94,7 +94,7 @@ def _check(name: str, estimator: ClassifierMixin, grid: Grid) -> None:
             raise UsageError(f"Candidate {name!r} {fault}.")
 
 
-def _check_form(name: str, estimator: ClassifierMixin, grid: Grid) -> None:
+def _check_form(name: str, estimator: object, grid: object) -> None:
     """Refuse what is no classifier, or no grid, whatever it holds.
 
     Raises:
@@ -124,9 +124,9 @@ def _variants(name: str, estimator: ClassifierMixin, grid: Grid) -> Iterator[Cla
             yield from _variants(name, search.estimator, own)
 
 
-def _searched(estimator: object) -> list[Grid]:
+def _searched(estimator: object) -> list[dict[str, Any]]:
     """What a grid search, or one at random, chooses from; a distribution of numbers is left out, as it lists none."""
-    tried = getattr(estimator, "param_grid", getattr(estimator, "param_distributions", []))
+    tried: Any = getattr(estimator, "param_grid", getattr(estimator, "param_distributions", []))
     grids = [tried] if isinstance(tried, Mapping) else tried
     return [{name: each for name, each in grid.items() if isinstance(each, Sequence | np.ndarray)} for grid in grids]
 
