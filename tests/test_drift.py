@@ -175,7 +175,7 @@ def test_chance_alone_is_rarely_called_a_shift(kind: str) -> None:
 @pytest.mark.parametrize("rows", [100, 150, 250])
 def test_a_few_rows_of_many_columns_are_rarely_called_drifted(rows: int) -> None:
     """Bins in which chance puts few of them weigh no more than they say; it was said of every third table."""
-    draw, names, tables = np.random.default_rng(rows).normal, 200, 20
+    draw, names, tables = np.random.default_rng(rows).normal, 200, 40
     before = [Distribution.of(column) for column in draw(size=(names, 2_000)).astype(np.float32)]
     said = 0
     for _ in range(tables):
