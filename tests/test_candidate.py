@@ -7,10 +7,11 @@ from typing import Any, Self
 import numpy as np
 import pytest
 import xgboost as xgb
+from scipy.stats import uniform
 from sklearn.base import ClassifierMixin
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 
 from tabserve.additive import AveragedStumps
@@ -95,7 +96,7 @@ def test_a_model_of_xgboost_that_is_no_classifier_is_refused(kind: type[xgb.XGBM
 
 @pytest.mark.parametrize("name", ["early stopping", "early stopping by a callback", "margins", "a hinge"])
 def test_what_cannot_be_judged_is_refused_inside_others_too(name: str, frame: Frame) -> None:
-    """In a pipeline, in a grid search, among what that tries, and in one inside the other."""
+    """In a pipeline, in a search, among what that tries, and in one inside the other."""
     parameter, value, said = UNSERVED[name]
     wrong, step = boosted(**{parameter: value}), "xgbclassifier"
     grid = {parameter: [boosted().get_params()[parameter], value]}
@@ -104,6 +105,8 @@ def test_what_cannot_be_judged_is_refused_inside_others_too(name: str, frame: Fr
         GridSearchCV(wrong, {"max_depth": [1, 2]}),
         GridSearchCV(boosted(), grid),
         GridSearchCV(boosted(), [{"max_depth": [1]}, grid]),
+        RandomizedSearchCV(boosted(), grid),
+        RandomizedSearchCV(boosted(), [{"subsample": uniform(0.5, 0.5)}, grid]),
         make_pipeline(SimpleImputer(), GridSearchCV(boosted(), grid)),
         GridSearchCV(make_pipeline(boosted()), {f"{step}__{parameter}": [value]}),
     ):
@@ -116,6 +119,7 @@ def test_what_is_only_compared_may_be_what_no_folder_holds(frame: Frame) -> None
     listed = [
         Candidate("linear", make_pipeline(SimpleImputer(), boosted(booster="gblinear", max_depth=None))),
         Candidate("dart", GridSearchCV(boosted(), {"booster": ["gbtree", "dart"]}, cv=2)),
+        Candidate("drawn", RandomizedSearchCV(boosted(), {"subsample": uniform(0.5, 0.5)}, n_iter=1, cv=2)),
         Candidate("regression", make_pipeline(boosted(objective="reg:logistic"))),
         Candidate("sentinel", make_pipeline(SimpleImputer(), boosted(missing=0.0))),
         Candidate("served", boosted()),
@@ -150,6 +154,30 @@ def test_a_grid_of_what_is_no_parameter_is_refused(frame: Frame) -> None:
     """With the name that was given."""
     said = refused(frame, AveragedStumps(), {"max_depht": [1, 2]})
     assert "has a grid of 'max_depht', which is no parameter of it" in said
+
+
+@pytest.mark.parametrize(
+    "found", [xgb.XGBClassifier, xgb.Booster(), None, "xgboost"], ids=["class", "booster", "none", "text"]
+)
+def test_what_is_no_unfitted_classifier_is_refused(found: Any, frame: Frame) -> None:  # noqa: ANN401
+    """Such as a class in place of one of its kind."""
+    assert "needs an unfitted classifier, such as XGBClassifier()" in refused(frame, found)
+
+
+@pytest.mark.parametrize("values", [3, [], "gbtree", None, iter([1, 2])], ids=["one", "no", "text", "none", "iterator"])
+def test_a_grid_needs_lists_of_values(values: Any, frame: Frame) -> None:  # noqa: ANN401
+    """The parameter is named."""
+    assert "needs a list of values for 'max_depth' of its grid, not " in refused(
+        frame, boosted(), {"max_depth": values}
+    )
+
+
+def test_a_grid_needs_names_of_parameters(frame: Frame) -> None:
+    """A list of grids, and a number for a name, are none."""
+    grids: Any = [{"max_depth": [1, 2]}]
+    assert "needs values by parameter as its grid, not [{'max_depth': [1, 2]}]" in refused(frame, boosted(), grids)
+    numbered: Any = {1: [1, 2]}
+    assert "has a grid of 1, which is no parameter of it" in refused(frame, boosted(), numbered)
 
 
 def test_what_answers_no_probabilities_is_named(frame: Frame) -> None:

@@ -172,6 +172,19 @@ def test_chance_alone_is_rarely_called_a_shift(kind: str) -> None:
     assert called <= binom.isf(0.001, pairs, drift.SIGNIFICANCE)
 
 
+@pytest.mark.parametrize("rows", [100, 150, 250])
+def test_a_few_rows_of_many_columns_are_rarely_called_drifted(rows: int) -> None:
+    """Bins in which chance puts few of them weigh no more than they say; it was said of every third table."""
+    draw, names, tables = np.random.default_rng(rows).normal, 200, 40
+    before = [Distribution.of(column) for column in draw(size=(names, 2_000)).astype(np.float32)]
+    said = 0
+    for _ in range(tables):
+        new = draw(size=(names, rows)).astype(np.float32)
+        pairs = zip(before, new, strict=True)
+        said += any(drift.shift("", old, 2_000, old.counts(column), names).matters for old, column in pairs)
+    assert said <= binom.isf(0.001, tables, drift.SIGNIFICANCE)
+
+
 def test_values_too_rare_to_be_met_among_few_rows_are_not_missed_there() -> None:
     """Between whole numbers that repeat often lie some that hardly ever occur; ten rows without them say nothing."""
     rng = np.random.default_rng(4)

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
@@ -184,10 +184,23 @@ def test_a_candidate_that_finds_no_n_gram_is_named(numbered: Frame) -> None:
         select(replace(numbered, features=texts), [unlike], by_class)
 
 
-def test_another_mistake_in_a_candidate_keeps_its_own_words(numbered: Frame) -> None:
-    """It is not taken for missing values."""
-    with pytest.raises(ValueError, match="The 'C' parameter"):
-        select(numbered, [Candidate("impossible", LogisticRegression(C=-1))])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Candidate("impossible", LogisticRegression(C=-1)),
+        Candidate("impossible", LogisticRegression(), {"C": [-1]}),
+        Candidate("impossible", LogisticRegression(), {"C": [1, -1]}),
+        Candidate("impossible", GridSearchCV(LogisticRegression(), {"C": [-1]}, cv=2)),
+    ],
+    ids=["alone", "in a grid", "beside another in a grid", "in a grid search"],
+)
+def test_another_mistake_in_a_candidate_is_named_in_its_own_words(wrong: Candidate, numbered: Frame) -> None:
+    """In one sentence, without a traceback; it is not taken for missing values, nor is a bad value skipped."""
+    with pytest.raises(
+        UsageError, match=r"Candidate 'impossible' cannot be fitted: .*The 'C' parameter.* Got -1"
+    ) as error:
+        select(numbered, [wrong])
+    assert "\n" not in str(error.value)
 
 
 def test_a_selection_without_an_xgboost_model_has_no_winner(numbered: Frame) -> None:

@@ -153,6 +153,13 @@ def test_a_large_group_makes_no_other_share_without_a_word(
         assert ("a fold of" in caplog.text) == (off > OFF)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.3, 0.4, 0.45, 0.5, 0.6, 0.75, 0.9])
+def test_small_groups_are_held_out_as_asked_for(share: float) -> None:
+    """Whatever the share; 0.4 was half of the rows, as if the groups had made it so."""
+    _, holdout = hold_out(with_a_large_group(0, replace(PROBLEM, holdout=share)))
+    assert len(holdout) / 1_500 == pytest.approx(share, abs=0.01)
+
+
 def test_the_largest_group_is_held_out_only_where_it_is_the_nearest(caplog: pytest.LogCaptureFixture) -> None:
     """Of folds of which one has it, another is nearer to the share that was asked for."""
     for share in (0.24, 0.28, 0.32):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import xgboost as xgb
 from sklearn.base import ClassifierMixin, clone
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
@@ -57,7 +58,7 @@ class Candidate:
         if not self.grid:
             return estimator.fit(frame.features, frame.target)
         inner = StratifiedShuffleSplit(1, train_size=GRID_SHARE, test_size=GRID_SHARE, random_state=frame.problem.seed)
-        search = GridSearchCV(estimator, self.grid, scoring="average_precision", cv=inner)
+        search = GridSearchCV(estimator, self.grid, scoring="average_precision", cv=inner, error_score="raise")
         return search.fit(frame.features, frame.target).best_estimator_
 
 
@@ -82,6 +83,7 @@ def _check(name: str, estimator: ClassifierMixin, grid: Grid) -> None:
     Raises:
         UsageError: naming the candidate and what of it cannot be, in the estimator or among the values of its grid.
     """
+    _check_form(name, estimator, grid)
     is_served = hasattr(estimator, "get_booster")
     for variant in _variants(name, estimator, grid):
         for model in _models(variant):
@@ -92,6 +94,25 @@ def _check(name: str, estimator: ClassifierMixin, grid: Grid) -> None:
             raise UsageError(f"Candidate {name!r} {fault}.")
 
 
+def _check_form(name: str, estimator: object, grid: object) -> None:
+    """Refuse what is no classifier, or no grid, whatever it holds.
+
+    Raises:
+        UsageError: naming the candidate and what was found.
+    """
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        raise UsageError(
+            f"Candidate {name!r} needs an unfitted classifier, such as XGBClassifier(), not {estimator!r:.60}."
+        )
+    if not isinstance(grid, Mapping):
+        raise UsageError(f"Candidate {name!r} needs values by parameter as its grid, not {grid!r:.60}.")
+    for parameter, values in grid.items():
+        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray) or not len(values):
+            raise UsageError(
+                f"Candidate {name!r} needs a list of values for {parameter!r} of its grid, not {values!r:.60}."
+            )
+
+
 def _variants(name: str, estimator: ClassifierMixin, grid: Grid) -> Iterator[ClassifierMixin]:
     """The estimator, with each value of its grid, and what the grid searches in it try."""
     yield estimator
@@ -99,15 +120,21 @@ def _variants(name: str, estimator: ClassifierMixin, grid: Grid) -> Iterator[Cla
         for value in values:
             yield _varied(name, estimator, parameter, value)
     for search in (estimator, *estimator.get_params().values()):
-        tried = getattr(search, "param_grid", [])
-        for own in [tried] if isinstance(tried, Mapping) else tried:
+        for own in _searched(search):
             yield from _variants(name, search.estimator, own)
+
+
+def _searched(estimator: object) -> list[dict[str, Any]]:
+    """What a grid search, or one at random, chooses from; a distribution of numbers is left out, as it lists none."""
+    tried: Any = getattr(estimator, "param_grid", getattr(estimator, "param_distributions", []))
+    grids = [tried] if isinstance(tried, Mapping) else tried
+    return [{name: each for name, each in grid.items() if isinstance(each, Sequence | np.ndarray)} for grid in grids]
 
 
 def _varied(name: str, estimator: ClassifierMixin, parameter: str, value: object) -> ClassifierMixin:
     try:
         return clone(estimator).set_params(**{parameter: value})
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # a TypeError where the name is no text
         raise UsageError(f"Candidate {name!r} has a grid of {parameter!r}, which is no parameter of it.") from error
 
 

@@ -31,7 +31,9 @@ class Shift(NamedTuple):
 
     Attributes:
         psi: population stability index, sum of (new - old) ln(new / old) over the bins' shares (Siddiqi 2006).
-        psi_p: how often chance alone makes it as large: rows times it is nearly chi-squared (Yurdakul 2018).
+        psi_p: how often chance alone makes it as large: rows times it is nearly chi-squared (Yurdakul 2018), and so is
+            Pearson's statistic of the same counts; the larger of both, as each makes too much of some bins that have
+            few rows: the index of those that were expected to have more, the statistic of those expected to have none.
         ks: Kolmogorov-Smirnov statistic, the largest distance of the shares below an edge.
         ks_p: how often chance alone makes it as large, by its asymptotic distribution; at most so often, as the largest
             distance may lie between edges.
@@ -95,7 +97,8 @@ def shift(name: str, distribution: Distribution, before: int, counts: NDArray[np
     psi, bins = _psi(distribution.shares, before, counts / after, after)
     below = np.cumsum(counts[:-1])[:-1] / max(present, 1)
     ks = float(np.abs(below - distribution.below).max(initial=0.0))
-    psi_p = float(chi2.sf(psi * _joint(before, after), max(bins - 1, 1)))
+    statistic = min(psi * _joint(before, after), _pearson(distribution.shares * before, counts))
+    psi_p = float(chi2.sf(statistic, max(bins - 1, 1)))
     ks_p = float(kstwobign.sf(ks * _joint((1 - distribution.missing) * before, present) ** 0.5))
     return Shift(name, psi, psi_p, ks, ks_p, tests)
 
@@ -133,3 +136,11 @@ def _psi(old: NDArray[np.float64], before: int, new: NDArray[np.float64], after:
     old, new = old[used], new[used]
     old, new = np.maximum(old, np.minimum(new, 0.5 / before)), np.maximum(new, np.minimum(old, 0.5 / after))
     return float(((new - old) * np.log(new / old)).sum()), int(used.sum())
+
+
+def _pearson(old: NDArray[np.float64], new: NDArray[np.int64]) -> float:
+    """How far the counts of two samples are from what both would have if they were of one distribution, squared."""
+    used = (old > 0) | (new > 0)
+    old, new = old[used], new[used]
+    ratio = (new.sum() / old.sum()) ** 0.5
+    return float(((old * ratio - new / ratio) ** 2 / (old + new)).sum())

@@ -134,9 +134,9 @@ def select(frame: Frame, candidates: Sequence[Candidate], judge: Judge = by_thre
         judge: how they are told apart.
 
     Raises:
-        UsageError: two candidates share a name; or one cannot be judged or served (`Candidate.check`), cannot learn
-            from the missing values that the rows have, answers no probabilities, or answers otherwise than the model
-            that would be served of it.
+        UsageError: two candidates share a name; or one cannot be judged or served (`Candidate.check`), has parameters
+            that it cannot be fitted with, cannot learn from the missing values that the rows have, answers no
+            probabilities, or answers otherwise than the model that would be served of it.
         DataError: one finds no n-gram in enough of the rows, or groups make folds too unequal.
     """
     repeated = [name for name, times in Counter(candidate.name for candidate in candidates).items() if times > 1]
@@ -196,4 +196,7 @@ def _named(candidate: Candidate) -> Iterator[None]:
         for words, (kind, sentence) in REFUSALS.items():
             if words in str(error):
                 raise kind(f"Candidate {candidate.name!r} {sentence}.") from error
-        raise
+        if isinstance(error, AttributeError):
+            raise
+        said = str(error).strip().rpartition("\n")[2]  # a grid search says last why its fits have failed
+        raise UsageError(f"Candidate {candidate.name!r} cannot be fitted: {said}") from error

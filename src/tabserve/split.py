@@ -8,6 +8,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,9 @@ from tabserve.problem import Problem
 
 OFF, TOO_FAR = 0.25, 0.5
 """How far a share of the rows is from the one asked for, as a part of that, when it is said, and when it is refused."""
+
+MOST_PARTS = 10
+"""Equal parts of whole groups, some of which are held out; more only for a share that is smaller than one of them."""
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +68,13 @@ def _smallest(frame: Frame) -> tuple[int, str]:
 
 
 def _hold_out_groups(frame: Frame, group: NDArray[np.object_]) -> Split:
-    """Of folds about as large as the hold-out, the nearest to its share that has every class and leaves enough."""
+    """Of parts, or some of them together, the nearest to the share asked for that has every class and leaves enough."""
     problem = frame.problem
-    folds = round(1 / min(problem.holdout, 1 - problem.holdout))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=problem.seed)
-    sides = [side if problem.holdout <= 0.5 else side[::-1] for side in splitter.split(group, frame.target, group)]
-    for development, holdout in sorted(sides, key=lambda side: abs(len(side[1]) / len(frame) - problem.holdout)):
+    held_out, parts = _as_parts(problem.holdout, _smallest(frame)[0])
+    number = _numbered(StratifiedGroupKFold(parts, shuffle=True, random_state=problem.seed), frame)
+    sides = [(number - first) % parts < held_out for first in range(parts)]
+    for side in sorted(sides, key=lambda side: abs(float(side.mean()) - problem.holdout)):
+        development, holdout = np.flatnonzero(~side), np.flatnonzero(side)
         split = Split(frame.take(development), frame.take(holdout))
         if _smallest(split.holdout)[0] >= 1 and _smallest(split.development)[0] >= problem.folds:
             _check_share("a hold-out", len(holdout) / len(frame), problem.holdout, group)
@@ -80,6 +85,12 @@ def _hold_out_groups(frame: Frame, group: NDArray[np.object_]) -> Split:
     )
 
 
+def _as_parts(share: float, groups: int) -> tuple[int, int]:
+    """A share as so many of so many equal parts, of which no more are made than so many groups can fill."""
+    fewest = round(1 / min(share, 1 - share))
+    return Fraction(share).limit_denominator(max(fewest, min(MOST_PARTS, groups))).as_integer_ratio()
+
+
 def fold_numbers(frame: Frame) -> NDArray[np.int64]:
     """The number of the fold that holds each row out, from 0; stratified by target, shape (rows,).
 
@@ -87,13 +98,17 @@ def fold_numbers(frame: Frame) -> NDArray[np.int64]:
         DataError: whole groups make no folds of about the same size.
     """
     kind = StratifiedKFold if frame.group is None else StratifiedGroupKFold
-    splitter = kind(frame.problem.folds, shuffle=True, random_state=frame.problem.seed)
-    number = np.empty(len(frame), dtype=np.int64)
-    for fold, (_, held_out) in enumerate(splitter.split(frame.features, frame.target, frame.group)):
-        number[held_out] = fold
+    number = _numbered(kind(frame.problem.folds, shuffle=True, random_state=frame.problem.seed), frame)
     if frame.group is not None:
         asked, shares = 1 / frame.problem.folds, np.bincount(number, minlength=frame.problem.folds) / len(frame)
         _check_share("a fold", float(shares[np.abs(shares - asked).argmax()]), asked, frame.group)
+    return number
+
+
+def _numbered(splitter: StratifiedKFold | StratifiedGroupKFold, frame: Frame) -> NDArray[np.int64]:
+    number = np.empty(len(frame), dtype=np.int64)
+    for fold, (_, held_out) in enumerate(splitter.split(frame.features, frame.target, frame.group)):
+        number[held_out] = fold
     return number
 
 
