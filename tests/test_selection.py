@@ -203,6 +203,21 @@ def test_another_mistake_in_a_candidate_is_named_in_its_own_words(wrong: Candida
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        xgb.XGBClassifier(n_estimators=2.5),
+        xgb.XGBClassifier(n_estimators="5"),
+        AveragedStumps(seeds=0),
+    ],
+    ids=["a part of a tree", "a text for a number", "no seeds"],
+)
+def test_a_parameter_of_another_type_is_named_without_a_traceback(wrong: ClassifierMixin, numbered: Frame) -> None:
+    """Whatever error the library takes it for."""
+    with pytest.raises(UsageError, match=r"^Candidate 'impossible' cannot be fitted: .+"):
+        select(numbered, [Candidate("impossible", wrong)])
+
+
 def test_a_selection_without_an_xgboost_model_has_no_winner(numbered: Frame) -> None:
     """The best of all is known all the same."""
     found = select(numbered, [BAYES, SCALED])

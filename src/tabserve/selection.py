@@ -192,7 +192,7 @@ def _named(candidate: Candidate) -> Iterator[None]:
     except xgb.core.XGBoostError as error:
         said = XGBOOSTS_PLACE.sub("", str(error).partition("\n")[0])
         raise UsageError(f"XGBoost cannot fit candidate {candidate.name!r}: {said}") from error
-    except (AttributeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
         for words, (kind, sentence) in REFUSALS.items():
             if words in str(error):
                 raise kind(f"Candidate {candidate.name!r} {sentence}.") from error
