@@ -11,7 +11,7 @@ from mlserver.errors import MLServerError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from tabserve.errors import Overloaded, TabserveError, UnknownModel
+from tabserve.errors import TabserveError
 from tabserve.serving import openapi, swagger
 from tabserve.serving.doors import Every, Find, is_ours
 from tabserve.serving.extensions import Document, Extensions
@@ -60,11 +60,11 @@ def _refuse(_request: Request, error: Exception) -> JSONResponse:
         return _refused(f"{error.detail}.", error.status_code, error.headers)
     if isinstance(error, RequestValidationError):
         return _refused(f"The body is not what is expected here: {error.errors()[0]['msg']}.", 400)
-    if isinstance(error, UnknownModel | Overloaded):
+    if isinstance(error, TabserveError):
         return _refused(str(error), status(error).http)
     if isinstance(error, MLServerError):
         return _refused(str(error), error.status_code)
-    return _refused(str(error) if isinstance(error, TabserveError) else UNANSWERED, 500)
+    return _refused(UNANSWERED, 500)
 
 
 def _refused(reason: str, code: int, headers: Any = None) -> JSONResponse:  # noqa: ANN401  a mapping, or none

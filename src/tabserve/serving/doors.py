@@ -56,6 +56,11 @@ def is_ready(find: Find, name: str, version: str | None) -> bool:
         return False
 
 
+async def all_ready(every: Every) -> bool:
+    """Whether requests for each of the models are welcome."""
+    return all(model.ready for model in await every())
+
+
 def made_id() -> str:
     """An id for a request that has none, in a UUID's form: this process's beginning, and a number."""
     return f"{ORIGIN}{next(MADE):012x}"

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from tabserve.errors import TabserveError, UnknownModel
 from tabserve.serving import payload, replies
 from tabserve.serving.bodies import Arriving, Bodies
-from tabserve.serving.doors import CLOSED, Every, Find, Model, is_ours, is_ready
+from tabserve.serving.doors import CLOSED, Every, Find, Model, all_ready, is_ours, is_ready
 from tabserve.serving.journal import Journal
 from tabserve.serving.limits import Limits
 from tabserve.serving.safe_methods import App, Message, Receive, Send, with_safe_methods
@@ -95,7 +95,7 @@ class Edge:
         if path == LIVE:
             return replies.document(200, {"live": True})
         try:
-            ready = is_ready(self._find, name, version) if name else all(each.ready for each in await self._every())
+            ready = is_ready(self._find, name, version) if name else await all_ready(self._every)
         except UnknownModel as error:
             return replies.refusal(404, str(error))
         said = {"name": name, "ready": ready and not self.draining}

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2 as messages
 from grpc_health.v1.health_pb2_grpc import HealthServicer
 
 from tabserve.errors import Overloaded, UnknownModel
-from tabserve.serving.doors import Every, Find, is_ready
+from tabserve.serving.doors import Every, Find, all_ready, is_ready
 from tabserve.serving.servicer import SERVICE
 
 OVERALL = {"", SERVICE}
@@ -80,7 +80,7 @@ class Health(HealthServicer):  # type: ignore[misc]  # it has no types
 
     async def _status(self, service: str) -> int:
         if service in OVERALL:
-            ready = all(model.ready for model in await self._every())
+            ready = await all_ready(self._every)
         else:
             ready = is_ready(self._find, service, None)
         return int(Status.SERVING if ready and not self._draining else Status.NOT_SERVING)

@@ -19,6 +19,7 @@ STATUS: dict[type[TabserveError], Status] = {
     TooLarge: Status(413, grpc.StatusCode.RESOURCE_EXHAUSTED),
     InvalidRequest: Status(400, grpc.StatusCode.INVALID_ARGUMENT),
     Overloaded: Status(503, grpc.StatusCode.UNAVAILABLE),
+    TabserveError: Status(500, grpc.StatusCode.INTERNAL),
 }
 """The first of these that an error is."""
 
