@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from bench import formats, limits, profile, scale, serving, settings, soak, tables, titles
-from tabserve import command
+from tabserve.cli import run
 
 WORDS = {
     "tables": tables,
@@ -33,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

@@ -17,7 +17,7 @@ import orjson
 import uvloop
 
 from bench.timing import Tally, Timing
-from tabserve import command
+from tabserve.cli import run
 from tabserve.errors import ServerError
 
 WARM_SECONDS = 1.0
@@ -161,4 +161,4 @@ async def _measured(clients: Callable[[Tally], list[Awaitable[None]]], seconds: 
 TRANSPORTS = {"http": (http, uvloop.run), "grpc": (rpc, asyncio.run)}
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

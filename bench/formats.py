@@ -17,8 +17,8 @@ from categories.candidates import candidates
 from categories.dataset import dataset
 from categories.problem import PROBLEM
 from categories.sample import products
-from tabserve import option
-from tabserve.text_classifier import TextClassifier
+from tabserve.cli import options
+from tabserve.training.text_classifier import TextClassifier
 
 TITLES = 1_000
 
@@ -29,7 +29,7 @@ LIBRARIES = {"skops": ("skops",), "onnx": ("onnx", "onnxruntime")}
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
     parser.add_argument("--data", type=Path, metavar="FILE", help="labelled products (default: the synthetic sample)")
-    parser.add_argument("--rows", type=option.count, metavar="N", help="of them to fit on (default: all)")
+    parser.add_argument("--rows", type=options.count, metavar="N", help="of them to fit on (default: all)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -14,16 +14,16 @@ from mlserver.grpc.dataplane_pb2 import ModelInferRequest
 
 from bench.clients import GRPC_METHOD
 from bench.messages import FORMATS, connected, post
+from tabserve.client.local_server import Server
+from tabserve.encoding.ngrams import LONGEST
 from tabserve.errors import InvalidRequest
-from tabserve.linear import KNOWN_WORDS
-from tabserve.process import Server
-from tabserve.serving.health import MAX_WATCHERS
+from tabserve.predictors.linear import KNOWN_WORDS
+from tabserve.serving.grpc.health import MAX_WATCHERS
+from tabserve.serving.grpc.methods import MAX_LASTING
 from tabserve.serving.limits import MIB
-from tabserve.serving.methods import MAX_LASTING
-from tabserve.serving.tensors import MAX_TENSORS
-from tabserve.serving.texts import MAX_CHARACTERS
-from tabserve.serving.transports import OTHER_MESSAGES, STREAM_MESSAGES
-from tabserve.text import LONGEST
+from tabserve.serving.mlserver.transports import OTHER_MESSAGES, STREAM_MESSAGES
+from tabserve.serving.protocol.request import MAX_TENSORS
+from tabserve.serving.protocol.texts import MAX_CHARACTERS
 
 CONNECTIONS = 1_000
 

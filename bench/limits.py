@@ -9,8 +9,8 @@ from bench.hostile import HELD, READ, TEXTS, Limit, Size
 from bench.servers import deployed
 from bench.titles import CASE, READY
 from bench.work import MODEL
-from tabserve import option
-from tabserve.process import Server, running
+from tabserve.cli import options
+from tabserve.client.local_server import Server, running
 from tabserve.serving.limits import MIB, Limits
 
 HOLD_SECONDS = 600
@@ -20,9 +20,9 @@ HOLD_SECONDS = 600
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
     parser.add_argument(
-        "--mib", type=option.count, default=8, help="of a body and of a message at most (default: %(default)s)"
+        "--mib", type=options.count, default=8, help="of a body and of a message at most (default: %(default)s)"
     )
-    parser.add_argument("--rows", type=option.count, default=10_000, help="that may wait (default: %(default)s)")
+    parser.add_argument("--rows", type=options.count, default=10_000, help="that may wait (default: %(default)s)")
     parser.add_argument("--model", type=Path, default=MODEL, help="model folder to serve (default: %(default)s)")
 
 

@@ -18,10 +18,10 @@ BATCH = 64
 
 def npz(path: Path) -> Predict:
     """Our own file."""
-    from tabserve import linear  # noqa: PLC0415
+    from tabserve.predictors import linear  # noqa: PLC0415
 
     model = linear.read(path, path.read_bytes(), 6)
-    return lambda texts: model.score(texts).label.tolist()
+    return lambda texts: model.probability(texts).argmax(axis=1).tolist()
 
 
 def skops(path: Path) -> Predict:
@@ -35,7 +35,7 @@ def onnx(path: Path) -> Predict:
     """A graph of ONNX, which takes rows of known n-grams; the vocabulary is a file beside it."""
     import numpy as np  # noqa: PLC0415
 
-    from tabserve.text import grams  # noqa: PLC0415
+    from tabserve.encoding.ngrams import grams  # noqa: PLC0415
 
     session = import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
     known = {gram: column for column, gram in enumerate(path.with_suffix(".txt").read_text("utf-8").split("\n"))}

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from bench.messages import FORMATS, connected
-from tabserve.process import Server
+from tabserve.client.local_server import Server
 
 CONNECTIONS = 1_000
 

@@ -13,8 +13,8 @@ from mlserver.grpc.dataplane_pb2 import ModelInferRequest, ModelInferResponse
 from numpy.typing import NDArray
 
 from bench.clients import GRPC_METHOD
+from tabserve.client.local_server import Server
 from tabserve.errors import InvalidRequest
-from tabserve.process import Server
 
 OUTPUT = "predict_proba"
 

@@ -12,18 +12,18 @@ from bench.load import sent
 from bench.messages import FORMATS
 from bench.servers import ours, train
 from santander.sample import sample
-from tabserve import option
-from tabserve.process import running
-from tabserve.serving import server
+from tabserve.cli import options
+from tabserve.client.local_server import running
+from tabserve.serving.mlserver import server
 
 FUNCTIONS = 25
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
-    parser.add_argument("--seconds", type=option.seconds, default=4.0, help="of load (default: %(default)s)")
+    parser.add_argument("--seconds", type=options.seconds, default=4.0, help="of load (default: %(default)s)")
     parser.add_argument("--model", type=Path, help="model folder to serve (default: one trained for this)")
-    parser.add_argument("--clients", type=option.count, default=32, help="connections (default: %(default)s)")
+    parser.add_argument("--clients", type=options.count, default=32, help="connections (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:

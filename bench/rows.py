@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bench.work import MODEL
 from santander.sample import sample
-from tabserve import artifact
-from tabserve.additive import fold
-from tabserve.scoring import probabilities
+from tabserve.model import artifact
+from tabserve.model.scoring import probabilities
+from tabserve.training.stumps import fold
 
 SEEDS, ROUNDS = 2, 3_000
 """As many stumps as the committed model is folded from."""

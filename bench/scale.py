@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from bench import memory
 from bench.tables import written
-from tabserve import option
+from tabserve.cli import options
 from tabserve.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -54,12 +54,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", choices=WORK, default="scoring", help="what is done (default: %(default)s)")
     parser.add_argument(
         "--rows",
-        type=option.count,
+        type=options.count,
         nargs="+",
         default=[25_000, 100_000, 400_000],
         help="of each table (default: %(default)s)",
     )
-    parser.add_argument("--repeats", type=option.count, default=3, help="runs of each (default: %(default)s)")
+    parser.add_argument("--repeats", type=options.count, default=3, help="runs of each (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Who is compared: commands that serve a model folder over the V2 protocol, on the ports of `tabserve.process`."""
+"""Who is compared: commands that serve a model folder over the V2 protocol, on the ports of `local_server`."""
 
 import json
 import shutil
@@ -14,8 +14,8 @@ import xgboost as xgb
 from bench.work import MODEL
 from santander.problem import PROBLEM
 from santander.sample import sample
-from tabserve import artifact, golden
-from tabserve.process import SERVE, Server, running
+from tabserve.client.local_server import SERVE, Server, running
+from tabserve.model import artifact, golden
 
 ROWS, TREES, DEPTH = 20_000, 500, 3
 

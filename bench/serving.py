@@ -19,7 +19,7 @@ from bench.process import SPAWN
 from bench.servers import CONTENDERS, train
 from bench.turn import ALONE, LOADS, Load, Turn, alone, served
 from santander.sample import sample
-from tabserve import option
+from tabserve.cli import options
 
 LIBRARIES = ("mlserver", "fastapi", "uvicorn", "uvloop", "httptools", "orjson", "grpcio", "xgboost", "numpy")
 
@@ -28,9 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
     servers, loads = [*CONTENDERS, *ALONE], [load.name for load in LOADS]
     parser.add_argument(
-        "--seconds", type=option.seconds, default=4.0, help="of each measurement (default: %(default)s)"
+        "--seconds", type=options.seconds, default=4.0, help="of each measurement (default: %(default)s)"
     )
-    parser.add_argument("--repeats", type=option.count, default=2, help="turns of each server (default: %(default)s)")
+    parser.add_argument("--repeats", type=options.count, default=2, help="turns of each server (default: %(default)s)")
     parser.add_argument("--model", type=Path, help="model folder to serve (default: one trained for this)")
     parser.add_argument(
         "--servers", nargs="+", choices=servers, default=servers, metavar="NAME", help=", ".join(servers)

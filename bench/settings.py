@@ -16,8 +16,8 @@ from bench.messages import FORMATS, connected, exchanged
 from bench.servers import deployed
 from bench.work import MODEL
 from santander.sample import sample
-from tabserve import option
-from tabserve.process import Server
+from tabserve.cli import options
+from tabserve.client.local_server import Server
 
 BATCHING: Mapping[str, tuple[float, ...]] = {"max_batch_size": (1, 32, 256, 2048), "max_batch_time": (0.001, 0.005)}
 """Values of one setting, the other being the default."""
@@ -37,7 +37,7 @@ CROWD, CROWD_ROWS, SMALL = 16, 5_000, 4
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
     parser.add_argument(
-        "--seconds", type=option.seconds, default=3.0, help="of each measurement (default: %(default)s)"
+        "--seconds", type=options.seconds, default=3.0, help="of each measurement (default: %(default)s)"
     )
     parser.add_argument("--model", type=Path, default=MODEL, help="model folder to serve (default: %(default)s)")
 

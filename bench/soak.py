@@ -23,9 +23,10 @@ from bench.messages import FORMATS, connected, exchanged
 from bench.servers import ours
 from bench.work import MODEL
 from santander.sample import sample
-from tabserve import artifact, option
+from tabserve.cli import options
+from tabserve.client.local_server import Server, running
 from tabserve.errors import ServerError
-from tabserve.process import Server, running
+from tabserve.model import artifact
 
 CLIENTS = 4
 
@@ -67,7 +68,7 @@ class Sample(NamedTuple):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
-    parser.add_argument("--minutes", type=option.minutes, default=10.0, help="of traffic (default: %(default)s)")
+    parser.add_argument("--minutes", type=options.minutes, default=10.0, help="of traffic (default: %(default)s)")
     parser.add_argument("--model", type=Path, default=MODEL, help="model folder to serve (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("build/bench"), help="folder to write to (default: %(default)s)"

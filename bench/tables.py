@@ -12,13 +12,13 @@ from bench import rows
 from bench.process import Measured, measured
 from bench.work import RATIOS, WORK
 from santander.sample import sample
-from tabserve import option
+from tabserve.cli import options
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
-    parser.add_argument("--rows", type=option.count, default=200_000, help="rows of the table (default: %(default)s)")
-    parser.add_argument("--repeats", type=option.count, default=3, help="runs of each (default: %(default)s)")
+    parser.add_argument("--rows", type=options.count, default=200_000, help="rows of the table (default: %(default)s)")
+    parser.add_argument("--repeats", type=options.count, default=3, help="runs of each (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -17,9 +17,10 @@ from categories.candidates import candidates
 from categories.dataset import ROWS, dataset
 from categories.problem import PROBLEM
 from categories.sample import products
-from tabserve import option, text_artifact
-from tabserve.process import free_ports, running, started
-from tabserve.text_artifact import TextModel
+from tabserve.cli import options
+from tabserve.client.local_server import free_ports, running, started
+from tabserve.model import text_artifact
+from tabserve.model.text_artifact import TextModel
 
 CASE = Path(__file__).parents[1] / "cases/categories"
 
@@ -53,7 +54,7 @@ def _tensor(titles: list[str]) -> object:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
-    parser.add_argument("--seconds", type=option.seconds, default=3.0, help="of each load (default: %(default)s)")
+    parser.add_argument("--seconds", type=options.seconds, default=3.0, help="of each load (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.messages import FORMATS, connected, post
+from tabserve.client.local_server import Server
 from tabserve.errors import InvalidRequest, ServerError
-from tabserve.process import Server
-from tabserve.serving.tensors import MAX_ROWS
+from tabserve.serving.protocol.request import MAX_ROWS
 
 SIZES = (1, 100)
 """Rows of good requests."""

@@ -16,10 +16,10 @@ from bench.load import sent
 from bench.messages import FORMATS, Format
 from bench.servers import Contender
 from bench.timing import Tally, Timing
-from tabserve import artifact
+from tabserve.client.local_server import running
 from tabserve.errors import InvalidRequest, ServerError
-from tabserve.process import running
-from tabserve.scoring import probabilities
+from tabserve.model import artifact
+from tabserve.model.scoring import probabilities
 
 OURS = "ours"
 

@@ -8,10 +8,10 @@ import pandas as pd
 
 from santander.problem import PROBLEM
 from santander.sample import sample
-from tabserve import artifact
-from tabserve.bulk import score_file
-from tabserve.frame import read, stream
-from tabserve.scoring import probabilities
+from tabserve.model import artifact
+from tabserve.model.scoring import probabilities
+from tabserve.score import score_file
+from tabserve.table.frame import read, stream
 
 MODEL = Path("deploy/model")
 

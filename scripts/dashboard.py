@@ -1,6 +1,6 @@
 """Write Grafana's dashboard of a served model: what is asked, how it is answered, and whether all is up."""
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -13,7 +13,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from tabserve.atomic import whole
+from tabserve.files import whole
 
 SOURCE = DataSourceRef("prometheus", "prometheus")
 """As deploy/grafana/provisioning names it."""
@@ -144,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

@@ -1,6 +1,6 @@
 """Draw README's picture from the committed model folder: every candidate's F1 over the folds."""
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from tabserve import artifact, figures
-from tabserve.atomic import whole
+from tabserve.files import whole
+from tabserve.model import artifact
+from tabserve.reports import figures
 
 
 def main() -> None:
@@ -36,4 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

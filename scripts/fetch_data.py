@@ -1,6 +1,6 @@
 """Fetch the real Santander table and check it: from OpenML (no account) or Kaggle (your credentials)."""
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -20,9 +20,9 @@ import pandas as pd
 from sklearn.datasets import fetch_openml
 
 from santander.problem import PROBLEM
-from tabserve.atomic import whole
 from tabserve.errors import DataError
-from tabserve.frame import read
+from tabserve.files import whole
+from tabserve.table.frame import read
 
 OPENML_ID = 45566
 """Named "SantanderCustomerSatisfaction" there, which is another competition; the rows are this one's."""
@@ -113,7 +113,7 @@ def _run(words: Sequence[str]) -> tuple[int, str]:
     """How a process ends, and what it writes to stderr; it does not outlive us where Ctrl-C or SIGTERM ends us."""
     complaint = ""
     with (
-        command.held() as signals,
+        run.held() as signals,
         subprocess.Popen(words, stderr=subprocess.PIPE, text=True, errors="replace") as process,  # noqa: S603 (no shell, fixed words)
     ):
         try:
@@ -150,4 +150,4 @@ def parsed() -> argparse.Namespace:
 SOURCES: dict[str, Callable[[Path], None]] = {"openml": from_openml, "kaggle": from_kaggle}
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

@@ -1,6 +1,6 @@
 """Print what CHANGELOG.md says of the version that a tag releases."""
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -40,4 +40,4 @@ def notes(version: str, changes: str) -> str:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

@@ -1,6 +1,6 @@
 """Ask a served model for predictions: label and probability of the positive class per ID_code."""
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -14,12 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from santander.problem import PROBLEM
-from tabserve import option
-from tabserve.client import Answer, Client, wait
-from tabserve.frame import Rows, stream
-from tabserve.grpc_client import GrpcClient
-from tabserve.rest_client import RestClient
-from tabserve.serving.features import OUTPUTS
+from tabserve.cli import options
+from tabserve.client.client import Answer, Client, wait
+from tabserve.client.grpc import GrpcClient
+from tabserve.client.rest import RestClient
+from tabserve.serving.protocol.features import OUTPUTS
+from tabserve.table.frame import Rows, stream
 
 CHUNK = 1_000
 """Rows in one request."""
@@ -120,7 +120,7 @@ def parsed() -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--url",
-        type=option.word,
+        type=options.word,
         help="of the server (default: http://localhost:8080, with --protocol grpc localhost:8081,"
         " or the ports in MLSERVER_HTTP_PORT and MLSERVER_GRPC_PORT)",
     )
@@ -131,7 +131,7 @@ def parsed() -> argparse.Namespace:
         metavar="FILE",
         help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet (default: 10 synthetic rows)",
     )
-    add("--rows", type=option.count, metavar="N", help="ask about the first N rows (default: all)")
+    add("--rows", type=options.count, metavar="N", help="ask about the first N rows (default: all)")
     add("--protocol", choices=("rest", "grpc"), default="rest", help="(default: %(default)s)")
     add(
         "--outputs",
@@ -141,17 +141,21 @@ def parsed() -> argparse.Namespace:
         help="what to ask for: predict (the label), predict_proba, or both (default: both)",
     )
     add(
-        "--timeout", type=option.seconds, default=30.0, metavar="SECONDS", help="for one request (default: %(default)s)"
+        "--timeout",
+        type=options.seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="for one request (default: %(default)s)",
     )
     add(
         "--wait",
-        type=option.seconds,
+        type=options.seconds,
         metavar="SECONDS",
         help="wait so long for the model to be ready (default: do not)",
     )
     add(
         "--model",
-        type=option.word,
+        type=options.word,
         default="xgboost-model",
         metavar="NAME",
         help="what the server calls it (default: %(default)s)",
@@ -162,11 +166,11 @@ def parsed() -> argparse.Namespace:
 
 def outputs(text: str) -> list[str]:
     """Names of what can be asked for, for argparse."""
-    found = option.names(text)
+    found = options.names(text)
     if not {*found} <= {*OUTPUTS}:
         raise argparse.ArgumentTypeError(f"expected {' or '.join(OUTPUTS)}, or both with a comma, not {text!r}")
     return found
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

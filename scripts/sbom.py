@@ -1,6 +1,6 @@
 """Write what a container image holds, its Python and its Debian packages, as a CycloneDX bill of materials."""
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -14,8 +14,8 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from tabserve.atomic import whole
 from tabserve.errors import UsageError
+from tabserve.files import whole
 
 LIST = """
 import json, platform, subprocess, sys
@@ -69,4 +69,4 @@ def packages(image: str) -> Iterator[Component]:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

@@ -3,14 +3,15 @@
 On this machine a file becomes a csv; on Spark a file, a folder of files or a table becomes a folder of parquet.
 """
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
 from pathlib import Path
 
-from tabserve import artifact, option
-from tabserve.bulk import score_file
+from tabserve.cli import options
+from tabserve.model import artifact
+from tabserve.score import score_file
 
 EPILOG = """examples:
   python scripts/score.py --data test.csv --out scores.csv
@@ -40,10 +41,10 @@ def on_this_machine(arguments: argparse.Namespace) -> str:
 
 def on_spark(arguments: argparse.Namespace) -> str:
     """Score files or a table, and say how many rows they had."""
-    from tabserve.spark import bulk, source  # noqa: PLC0415  only the environment of `make setup-spark` has it
+    from tabserve.spark import score, source  # noqa: PLC0415  only where PySpark is
 
     read = source.table(arguments.table) if arguments.table else source.files(arguments.data)
-    rows, rejected = bulk.score_table(
+    rows, rejected = score.score_table(
         arguments.model,
         read,
         arguments.out,
@@ -67,21 +68,23 @@ def parsed() -> argparse.Namespace:
     rows = parser.add_mutually_exclusive_group(required=True)
     rows.add_argument(
         "--data",
-        type=option.place,
+        type=options.place,
         metavar="FILE",
         help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip",
     )
-    rows.add_argument("--table", type=option.word, metavar="NAME", help="rows of a table that Spark knows by this name")
+    rows.add_argument(
+        "--table", type=options.word, metavar="NAME", help="rows of a table that Spark knows by this name"
+    )
     add(
         "--out",
-        type=option.place,
+        type=options.place,
         required=True,
         metavar="FILE",
         help="csv to write, an earlier one is replaced; on Spark a folder",
     )
     add(
         "--model",
-        type=option.folder,
+        type=options.folder,
         default=Path("deploy/model"),
         metavar="FOLDER",
         help="model folder (default: %(default)s)",
@@ -89,16 +92,16 @@ def parsed() -> argparse.Namespace:
     add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
     add(
         "--rejects",
-        type=option.place,
+        type=options.place,
         metavar="FOLDER",
         help="Spark: a csv of bad rows; without it the first one ends the job",
     )
     add("--overwrite", action="store_true", help="Spark: replace earlier outputs")
-    option.add_master(parser)
+    options.add_master(parser)
     arguments = parser.parse_args()
-    option.check_engine(parser, arguments, SPARKS)
+    options.check_engine(parser, arguments, SPARKS)
     return arguments
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

@@ -3,7 +3,7 @@
 read → hold out → select → refit → choose the threshold → evaluate → save
 """
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -15,11 +15,13 @@ from pathlib import Path
 from santander.candidates import WINNER, candidates, check_device, chosen
 from santander.engine import Ground, local, spark
 from santander.problem import PROBLEM
-from tabserve import artifact, card, golden, option, report
-from tabserve.evaluation import bootstrap, curve
-from tabserve.reference import Reference
-from tabserve.scoring import probabilities
-from tabserve.selection import Candidate, select
+from tabserve.cli import options
+from tabserve.model import artifact, golden
+from tabserve.model.reference import Reference
+from tabserve.model.scoring import probabilities
+from tabserve.reports import card, tables
+from tabserve.training.evaluation import bootstrap, curve
+from tabserve.training.selection import Candidate, select
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
@@ -29,7 +31,7 @@ FITTED = {"local": KNOWN, "spark": [WINNER]}
 SPARKS = ("table", "master")
 """Options that mean something on Spark alone."""
 
-SHOWN = [report.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
+SHOWN = [tables.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
 SHOWN += ["fit s", "trees"]
 """Columns of the table of candidates that fit beside each other on a terminal."""
 
@@ -56,19 +58,19 @@ def main() -> None:
         names = ", ".join(candidate.name for candidate in competing)
         print(f"Training on {data['rows']:,} rows ({data['source']}); candidates: {names}.\n", flush=True)
         selection = select(development, fitting)
-        print(report.selection_table(selection)[SHOWN].to_string(), "\n")
+        print(tables.selection_table(selection)[SHOWN].to_string(), "\n")
         booster, threshold = selection.refit(), selection.threshold
 
     probability, problem = probabilities(booster, holdout.features), holdout.problem
     evaluation = bootstrap(holdout.target, probability, threshold, problem.criterion, problem.seed)
-    print(report.evaluation_table(evaluation).to_string(), "\n")
+    print(tables.evaluation_table(evaluation).to_string(), "\n")
 
     model = artifact.Model(
         booster,
         problem,
         threshold,
-        metrics=report.metrics(selection, evaluation) | curve(holdout.target, probability),
-        data={**data, **Reference.of(holdout, probability).described()},
+        metrics=tables.metrics(selection, evaluation) | curve(holdout.target, probability),
+        data={**data, **Reference.of(holdout.problem.features, holdout.features, probability).described()},
         versions=versions,
     )
     artifact.save(arguments.out, model, golden.drawn(cells), card.written(model))
@@ -100,42 +102,42 @@ def parsed() -> argparse.Namespace:
     add, rows = parser.add_argument, parser.add_mutually_exclusive_group()
     rows.add_argument(
         "--data",
-        type=option.place,
+        type=options.place,
         metavar="FILE",
         help="labelled .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip"
         " (default: sample)",
     )
     rows.add_argument(
-        "--table", type=option.word, metavar="NAME", help="Spark: a labelled table that it knows by this name"
+        "--table", type=options.word, metavar="NAME", help="Spark: a labelled table that it knows by this name"
     )
-    add("--rows", type=option.count, metavar="N", help="rows to use, drawn stratified by target (default: all)")
+    add("--rows", type=options.count, metavar="N", help="rows to use, drawn stratified by target (default: all)")
     add(
         "--out",
-        type=option.folder,
+        type=options.folder,
         default=Path("build/model"),
         metavar="FOLDER",
         help="model folder (default: %(default)s)",
     )
-    add("--seed", type=option.seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
+    add("--seed", type=options.seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
     add(
         "--candidates",
-        type=option.names,
+        type=options.names,
         metavar="NAMES",
         help=f"which, of {', '.join(KNOWN)} (default: all; on Spark {WINNER})",
     )
     add(
         "--jobs",
-        type=option.threads,
+        type=options.threads,
         metavar="N",
         help="threads, or Spark's workers (default: one a core)",
     )
     add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
-    option.add_master(parser)
+    options.add_master(parser)
     add("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")
     arguments = parser.parse_args()
-    option.check_engine(parser, arguments, SPARKS)
+    options.check_engine(parser, arguments, SPARKS)
     return arguments
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

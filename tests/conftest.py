@@ -17,18 +17,20 @@ import pytest
 from hypothesis import settings
 
 from santander.sample import sample
-from tabserve import artifact, card, evaluation, golden, report, text_artifact
-from tabserve.additive import AveragedStumps
-from tabserve.frame import Frame
-from tabserve.linear import Linear
-from tabserve.problem import Problem
-from tabserve.process import Server, running
-from tabserve.reference import Reference
-from tabserve.scoring import probabilities
-from tabserve.selection import Candidate, select
-from tabserve.split import hold_out
-from tabserve.text import grams
-from tabserve.text_artifact import TextModel
+from tabserve.client.local_server import Server, running
+from tabserve.encoding.ngrams import grams
+from tabserve.model import artifact, golden, text_artifact
+from tabserve.model.reference import Reference
+from tabserve.model.scoring import probabilities
+from tabserve.model.text_artifact import TextModel
+from tabserve.predictors.linear import Linear
+from tabserve.problem.problem import Problem
+from tabserve.reports import card, tables
+from tabserve.table.frame import Frame
+from tabserve.training import evaluation
+from tabserve.training.selection import Candidate, select
+from tabserve.training.split import hold_out
+from tabserve.training.stumps import AveragedStumps
 
 # Machines differ in speed, so no example has a deadline; a failure prints what reproduces it anywhere.
 settings.register_profile("tabserve", deadline=None, print_blob=True)
@@ -59,9 +61,9 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
         booster,
         frame.problem,
         threshold,
-        metrics=report.metrics(selection, measured) | evaluation.curve(holdout.target, probability),
-        data=report.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
-        | Reference.of(holdout, probability).described(),
+        metrics=tables.metrics(selection, measured) | evaluation.curve(holdout.target, probability),
+        data=tables.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
+        | Reference.of(holdout.problem.features, holdout.features, probability).described(),
         versions=artifact.versions(),
     )
     folder = tmp_path_factory.mktemp("stations") / "model"

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tabserve import command
+from tabserve.cli import run
 
 EPILOG = """environment variables:
   MODEL_PATH               model folder (deploy/model beside this file)
@@ -24,7 +24,7 @@ cannot be used
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C, also where that comes while the server still starts."""
     _parser().parse_args()
-    with command.until_told():
+    with run.until_told():
         from categories import server  # noqa: PLC0415  it takes seconds to import
 
         server.run()
@@ -37,4 +37,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

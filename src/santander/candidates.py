@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from tabserve.additive import AveragedStumps
 from tabserve.errors import UsageError
-from tabserve.selection import Candidate, servable
+from tabserve.training.selection import Candidate, servable
+from tabserve.training.stumps import AveragedStumps
 
 WEIGHT = 9.0
 """Weight of a positive row that makes both classes count the same at 10 % positives."""

@@ -14,8 +14,8 @@ import pyarrow.parquet
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve.errors import UsageError
-from tabserve.frame import Frame, read
-from tabserve.split import subset
+from tabserve.table.frame import Frame, read
+from tabserve.training.split import subset
 
 PARQUET_ROWS = 10_000
 """Rows of the sample that lie together on disk, so that several can read it."""

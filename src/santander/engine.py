@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from santander.dataset import dataset, sample_file, source
 from santander.problem import PROBLEM
-from tabserve import artifact, report
-from tabserve.frame import Frame
-from tabserve.selection import Candidate
-from tabserve.split import hold_out, subset
+from tabserve.model import artifact
+from tabserve.reports import tables
+from tabserve.table.frame import Frame
+from tabserve.training.selection import Candidate
+from tabserve.training.split import hold_out, subset
 
 HOLDOUT_ROWS = 200_000
 """Rows of the hold-out that leave Spark to be measured on, at most: 160 MB of Santander's."""
@@ -45,7 +46,7 @@ def local(path: Path | None, rows: int | None, seed: int, candidates: Sequence[C
     """The table in this machine's memory; the arguments are those of `dataset`, and the errors."""
     frame, described, synthetic = dataset(path, rows, seed)
     development, holdout = hold_out(frame)
-    data = report.provenance(frame, described, synthetic=synthetic)
+    data = tables.provenance(frame, described, synthetic=synthetic)
     yield Ground(development, holdout, candidates, development.features, data, artifact.versions())
 
 
@@ -79,7 +80,11 @@ def spark(
         DataError: naming the file and what of it cannot be used.
         JobError: Spark failed.
     """
-    from tabserve.spark import estimator, labelled, session  # noqa: PLC0415  only where PySpark is
+    from tabserve.spark import (  # noqa: PLC0415  only where PySpark is
+        estimator,
+        session,
+        training_table,
+    )
     from tabserve.spark import source as sources  # noqa: PLC0415
 
     estimator.check(candidates)
@@ -89,11 +94,11 @@ def spark(
         read = sources.table(name) if table else sources.files(name)
         running = opened.enter_context(session.session(master))
         parts = estimator.workers(running, workers)
-        found = opened.enter_context(labelled.labelled(running, read, problem, parts))
+        found = opened.enter_context(training_table.labelled(running, read, problem, parts))
         kept = subset(found.frame, rows or len(found.frame))
         development, holdout = hold_out(kept)
         measured = found.opened(subset(holdout, HOLDOUT_ROWS))
-        data = report.provenance(kept, source(given, kept, len(found.frame)), synthetic=given is None)
+        data = tables.provenance(kept, source(given, kept, len(found.frame)), synthetic=given is None)
         data |= {"sha256": found.checksum(kept.features), "engine": f"Spark, {parts} workers"}
         fitting = [estimator.distributed(candidate, found) for candidate in candidates]
         versions = artifact.versions() | {"pyspark": running.version}

@@ -1,6 +1,6 @@
 """Santander Customer Transaction Prediction: which customers will make a transaction?"""
 
-from tabserve.problem import Problem
+from tabserve.problem.problem import Problem
 
 PROBLEM = Problem(
     name="santander",

@@ -19,7 +19,7 @@ from scipy.optimize import fsolve
 from scipy.special import ndtri
 
 from santander.problem import PROBLEM
-from tabserve.frame import Frame
+from tabserve.table.frame import Frame
 
 POSITIVE_SHARE = 20_098 / 200_000
 """Share of positives in the real 200,000 rows."""

@@ -1,5 +1,5 @@
 """`python -m tabserve` is `tabserve`."""
 
-from tabserve.cli import main
+from tabserve.cli.main import main
 
 main()

@@ -15,9 +15,9 @@ import requests
 from tests.container.engine import MARKS, docker
 from tests.monitoring.programs import until
 
-from tabserve.client import Client, wait
-from tabserve.grpc_client import GrpcClient
-from tabserve.rest_client import RestClient
+from tabserve.client.client import Client, wait
+from tabserve.client.grpc import GrpcClient
+from tabserve.client.rest import RestClient
 
 pytestmark = [*MARKS, pytest.mark.needs("docker compose")]
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import requests
 import yaml
 
-from tabserve.process import free_ports
+from tabserve.client.local_server import free_ports
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: Mapping[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

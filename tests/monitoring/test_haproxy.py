@@ -20,10 +20,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from prometheus_client.parser import text_string_to_metric_families
 from tests.monitoring.programs import COMPOSE, DEPLOY, SECONDS, Address, Proxy, proxied, until
 
-from tabserve.client import Client, wait
-from tabserve.grpc_client import GrpcClient
-from tabserve.process import Server, free_ports, running
-from tabserve.rest_client import RestClient
+from tabserve.client.client import Client, wait
+from tabserve.client.grpc import GrpcClient
+from tabserve.client.local_server import Server, free_ports, running
+from tabserve.client.rest import RestClient
 
 pytestmark = pytest.mark.needs("haproxy")
 

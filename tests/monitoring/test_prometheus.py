@@ -14,11 +14,11 @@ import yaml
 from tests.monitoring.programs import DEPLOY, SECONDS, Proxy, process, proxied, until
 from tests.serving.wire import connected, head, settings_in
 
+from tabserve.client.grpc import GrpcClient
+from tabserve.client.local_server import Server, free_ports, running
+from tabserve.client.rest import RestClient
 from tabserve.errors import ServerError
-from tabserve.grpc_client import GrpcClient
-from tabserve.process import Server, free_ports, running
-from tabserve.rest_client import RestClient
-from tabserve.serving.status import STATUS, status
+from tabserve.serving.protocol.status import STATUS, status
 
 DASHBOARD = json.loads((DEPLOY / "grafana/dashboards/tabserve.json").read_text())
 ALERTS = yaml.safe_load((DEPLOY / "prometheus/alerts.yaml").read_text())

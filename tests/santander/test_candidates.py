@@ -8,10 +8,10 @@ from sklearn.base import ClassifierMixin, clone
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from santander.candidates import WINNER, candidates, check_device, chosen
-from tabserve import artifact
 from tabserve.errors import UsageError
-from tabserve.frame import Frame
-from tabserve.selection import Candidate
+from tabserve.model import artifact
+from tabserve.table.frame import Frame
+from tabserve.training.selection import Candidate
 
 KNOWN = candidates(seed=3, jobs=1)
 

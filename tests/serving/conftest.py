@@ -9,10 +9,10 @@ import pytest
 from tests.browser import browser
 from tests.serving.wire import DEPLOY, GOODS, both_in
 
-from tabserve import artifact, text_artifact
-from tabserve.artifact import Model
-from tabserve.process import Server, running
-from tabserve.text_artifact import TextModel
+from tabserve.client.local_server import Server, running
+from tabserve.model import artifact, text_artifact
+from tabserve.model.artifact import Model
+from tabserve.model.text_artifact import TextModel
 
 __all__ = ["browser"]
 

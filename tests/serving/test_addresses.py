@@ -12,7 +12,7 @@ import requests
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from tests.serving.wire import DEPLOY, SECONDS
 
-from tabserve.process import SERVE, free_ports, running, started
+from tabserve.client.local_server import SERVE, free_ports, running, started
 
 LOOPBACK = {"127.0.0.1": "127.0.0.1", "::1": "[::1]"}
 """The loopback address of each family, and how URLs have it."""

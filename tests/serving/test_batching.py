@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, Overloaded
-from tabserve.scoring import Scores
+from tabserve.model.scoring import Scores
 from tabserve.serving.batching import MAX_THREADS, Batcher
-from tabserve.serving.signature import Features
+from tabserve.serving.protocol.signature import Features
 
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""

@@ -26,12 +26,12 @@ from mlserver.types import InferenceRequest, InferenceResponse
 from tests.conftest import GOODS as PROBLEM
 from tests.serving.wire import GOODS, SECONDS, both_in
 
-from tabserve.artifact import Model
+from tabserve.client.local_server import Server, running
+from tabserve.encoding.ngrams import says_something
 from tabserve.errors import ArtifactError, UsageError
-from tabserve.process import Server, running
-from tabserve.serving.server import serve
-from tabserve.text import says_something
-from tabserve.text_artifact import TextModel
+from tabserve.model.artifact import Model
+from tabserve.model.text_artifact import TextModel
+from tabserve.serving.mlserver.server import serve
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # MLServer's converters
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mlserver.grpc import dataplane_pb2
 from tests.serving.wire import INFER, SECONDS, connected, head
 
-from tabserve.process import Server
+from tabserve.client.local_server import Server
 
 CALL = "/inference.GRPCInferenceService/ModelInfer"
 CLOSING_SECONDS = 10

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tests.needs import KSERVE
 
-from tabserve.artifact import Model
-from tabserve.frame import Frame
-from tabserve.process import Server
+from tabserve.client.local_server import Server
+from tabserve.model.artifact import Model
+from tabserve.table.frame import Frame
 
 pytestmark = pytest.mark.needs("kserve")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tabserve.errors import ServerError
-from tabserve.serving.checks import read_limits
 from tabserve.serving.limits import Limits
+from tabserve.serving.mlserver.startup_checks import read_limits
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 

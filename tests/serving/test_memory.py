@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tabserve.process import Server
+from tabserve.client.local_server import Server
 from tabserve.serving.memory import ARENAS
 
 HEAP = 2**26

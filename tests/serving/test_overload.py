@@ -24,7 +24,7 @@ from bench import memory
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from tests.serving.wire import INFER, SECONDS, connected, head, settings_in
 
-from tabserve.process import Server, running
+from tabserve.client.local_server import Server, running
 
 QUEUE = 6
 """Rows that one server lets wait, and scores together."""

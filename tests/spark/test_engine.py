@@ -19,9 +19,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from santander.sample import sample
-from tabserve import artifact, evaluation
-from tabserve.artifact import Model
-from tabserve.process import running
+from tabserve.client.local_server import running
+from tabserve.model import artifact
+from tabserve.model.artifact import Model
+from tabserve.training import evaluation
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,9 +74,9 @@ ALONE = """
 import sys
 sys.modules["pyspark"] = None
 from pathlib import Path
-from tabserve import cli
+from tabserve.cli import main
 sys.argv = ["tabserve", "check", {folder!r}]
-cli.main()
+main.main()
 """
 
 

@@ -19,15 +19,15 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from santander.candidates import candidates
-from tabserve import proof
 from tabserve.errors import JobError, UsageError
-from tabserve.frame import Frame
-from tabserve.scoring import probabilities
-from tabserve.selection import Candidate
+from tabserve.model.scoring import probabilities
 from tabserve.spark import estimator
 from tabserve.spark.estimator import Distributed, check, distributed, workers
-from tabserve.spark.labelled import Labelled, labelled
 from tabserve.spark.source import files
+from tabserve.spark.training_table import Labelled, labelled
+from tabserve.table.frame import Frame
+from tabserve.training import proof
+from tabserve.training.selection import Candidate
 
 KNOWN = {name: each for name, each in candidates(seed=3, jobs=1).items() if name.startswith("xgboost")}
 

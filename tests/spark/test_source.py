@@ -16,10 +16,10 @@ from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame, SparkSession
 
 from tabserve.errors import DataError, JobError
-from tabserve.frame import stream, to_score
-from tabserve.problem import Problem
+from tabserve.problem.problem import Problem
 from tabserve.spark import job
 from tabserve.spark.source import Source, files, table
+from tabserve.table.frame import stream, to_score
 
 PROBLEM = Problem("small", ("a", "b.c"), id="ID_code")
 COLUMNS = to_score(PROBLEM)

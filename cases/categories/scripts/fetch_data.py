@@ -1,6 +1,6 @@
 """Fetch the challenge's real table of products and check it: the extraction step."""
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import requests
 
-from tabserve.atomic import whole
-from tabserve.columns import Columns
 from tabserve.errors import DataError
-from tabserve.table import batches
+from tabserve.files import whole
+from tabserve.table.columns import Columns
+from tabserve.table.reader import batches
 
 ADDRESS = "https://elo7-datasets.s3.amazonaws.com/data_scientist_position/elo7_recruitment_dataset.csv"
 """Where the challenge's document says that its data are."""
@@ -109,4 +109,4 @@ def parsed() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

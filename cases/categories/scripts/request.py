@@ -1,6 +1,6 @@
 """Ask a running API about the products of a csv with the challenge's columns; prints each title and its category."""
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -14,10 +14,10 @@ from typing import Any
 import orjson
 import requests
 
-from tabserve import option
+from tabserve.cli import options
+from tabserve.client.rest import NO_ADDRESS
 from tabserve.errors import DataError, ServerError, UsageError
-from tabserve.line import shown
-from tabserve.rest_client import NO_ADDRESS
+from tabserve.wording import one_line
 
 CHUNK = 1_000
 """Products in one request."""
@@ -34,7 +34,7 @@ def main() -> None:
     products = read(Path(arguments.data))
     while some := list(islice(products, CHUNK)):
         for product, category in zip(some, ask(arguments.url, some), strict=True):
-            print(shown(product.get("title") or ""), shown(category), sep="\t")
+            print(one_line(product.get("title") or ""), one_line(category), sep="\t")
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -61,7 +61,7 @@ def ask(url: str, products: Sequence[dict[str, Any]]) -> list[str]:
         raise UsageError(f"{url!r} is not an address such as http://localhost:5000.") from error
     except requests.RequestException as error:
         raise ServerError(f"No API answers at {url} ({error}); start one by `python api.py`.") from error
-    said = shown(response.content[:500].decode(errors="replace"))
+    said = one_line(response.content[:500].decode(errors="replace"))
     if 400 <= response.status_code < 500:
         raise DataError(f"The API answers {response.status_code}: {said}")
     if (found := _categories(response.content, len(products))) is None:
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 answered, 2 wrong option, 3 refused, 5 no API answers, or not as it should",
     )
     url = f"http://localhost:{os.environ.get('PORT') or '5000'}"
-    parser.add_argument("--url", type=option.word, default=url, help="of the API (default: %(default)s, or PORT's)")
+    parser.add_argument("--url", type=options.word, default=url, help="of the API (default: %(default)s, or PORT's)")
     parser.add_argument(
         "--data",
         metavar="FILE",
@@ -99,4 +99,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

@@ -3,7 +3,7 @@
 read → hold out sellers → select → refit → choose the temperature → evaluate → save
 """
 
-from tabserve import command  # first: from here on Ctrl-C ends quietly what takes seconds to import
+from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
 
 # isort: split
 import argparse
@@ -18,12 +18,15 @@ from categories import card, training
 from categories.candidates import candidates
 from categories.dataset import dataset
 from categories.problem import PROBLEM, TAGS
-from tabserve import classes, option, report, text_artifact
-from tabserve.atomic import whole
+from tabserve.cli import options
 from tabserve.errors import UsageError
-from tabserve.judge import by_class
-from tabserve.selection import Candidate, select, servable
-from tabserve.split import hold_out
+from tabserve.files import whole
+from tabserve.model import text_artifact
+from tabserve.reports import tables
+from tabserve.training import multiclass
+from tabserve.training.measures import by_class
+from tabserve.training.selection import Candidate, select, servable
+from tabserve.training.split import hold_out
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
@@ -47,14 +50,14 @@ def main() -> None:
     development, holdout = hold_out(data.products)
     print(f"Training on {len(development):,} products ({data.source}); {len(holdout):,} are held out.\n", flush=True)
     selection = select(development, competing, by_class)
-    print(report.selection_table(selection).drop(columns="trees").to_string(), "\n")
+    print(tables.selection_table(selection).drop(columns="trees").to_string(), "\n")
     found = training.splits(data, selection)
     print(training.splits_table(found).to_string(), "\n")
 
     linear = selection.refit_linear()
     probability = linear.probability(holdout.features)
     metrics = training.metrics(selection, found, holdout, probability)
-    print(classes.by_class(holdout.target, probability, holdout.problem.labels).round(4).to_string(), "\n")
+    print(multiclass.by_class(holdout.target, probability, holdout.problem.labels).round(4).to_string(), "\n")
 
     model = text_artifact.TextModel(
         linear, holdout.problem, metrics, training.provenance(data), text_artifact.versions()
@@ -90,13 +93,13 @@ def parsed() -> argparse.Namespace:
     add("--data", type=Path, metavar="FILE", default=variable("DATASET_PATH"), help="labelled table (default: sample)")
     add("--out", type=Path, default=place, metavar="FOLDER", help="model folder (default: %(default)s)")
     add("--metrics", type=Path, default=variable("METRICS_PATH"), metavar="FILE", help="JSON of figures per category")
-    add("--rows", type=option.count, metavar="N", help="rows to use, drawn stratified by category (default: all)")
+    add("--rows", type=options.count, metavar="N", help="rows to use, drawn stratified by category (default: all)")
     add("--tags", action="store_true", help="learn from the tags too, where a product has some")
-    add("--candidates", type=option.names, default=KNOWN, metavar="NAMES", help="which (default: all)")
-    add("--seed", type=option.seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
-    add("--jobs", type=option.threads, default=os.cpu_count(), metavar="N", help="threads (default: %(default)s)")
+    add("--candidates", type=options.names, default=KNOWN, metavar="NAMES", help="which (default: all)")
+    add("--seed", type=options.seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
+    add("--jobs", type=options.threads, default=os.cpu_count(), metavar="N", help="threads (default: %(default)s)")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run.run(main)

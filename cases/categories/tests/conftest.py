@@ -9,8 +9,8 @@ from cases.categories.tests.weighed import weighed
 from tests.browser import browser
 from tests.conftest import clone, script, shared
 
-from tabserve import text_artifact
-from tabserve.text_artifact import TextModel
+from tabserve.model import text_artifact
+from tabserve.model.text_artifact import TextModel
 
 __all__ = ["browser", "clone", "script", "shared"]
 

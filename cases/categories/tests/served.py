@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tabserve.process import free_ports, started
+from tabserve.client.local_server import free_ports, started
 
 API = Path(__file__).parents[1] / "api.py"
 SECONDS = 30

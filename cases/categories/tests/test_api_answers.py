@@ -9,7 +9,7 @@ import pytest
 from cases.categories.tests.served import Api, api
 from cases.categories.tests.weighed import WORDS
 
-from tabserve.text_artifact import TextModel
+from tabserve.model.text_artifact import TextModel
 
 
 def titles(count: int, seed: int = 0) -> list[str]:

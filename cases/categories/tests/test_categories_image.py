@@ -8,7 +8,7 @@ import pytest
 import requests
 from tests.container.engine import HARDENED, MARKS, Container, build, docker, documented, removed
 
-from tabserve.process import free_ports
+from tabserve.client.local_server import free_ports
 
 pytestmark = MARKS
 

@@ -19,7 +19,7 @@ import yaml
 from cases.categories.tests.served import environ
 
 from categories.sample import products
-from tabserve.process import free_ports, running
+from tabserve.client.local_server import free_ports, running
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "cases/categories/README.md").read_text(encoding="utf-8")

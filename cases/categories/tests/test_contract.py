@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from categories import contract
+from tabserve.encoding.ngrams import says_something
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.serving.texts import MAX_CHARACTERS
-from tabserve.text import says_something
+from tabserve.serving.protocol.texts import MAX_CHARACTERS
 
 TITLE, TAGS = ("title",), ("title", "concatenated_tags")
 

@@ -15,10 +15,11 @@ from sklearn.metrics import accuracy_score, f1_score
 from categories import candidates, sample
 from categories.dataset import Dataset, by_product, by_row, dataset
 from categories.problem import PROBLEM
-from tabserve import text_artifact, texts
-from tabserve.judge import by_class
-from tabserve.selection import select
-from tabserve.split import fold_numbers
+from tabserve.model import text_artifact
+from tabserve.table import texts
+from tabserve.training.measures import by_class
+from tabserve.training.selection import select
+from tabserve.training.split import fold_numbers
 
 CASE = Path(__file__).parents[1]
 ROOT = CASE.parents[1]

@@ -3,11 +3,11 @@
 import numpy as np
 
 from categories.problem import PROBLEM
-from tabserve import text_artifact
-from tabserve.linear import Linear
-from tabserve.problem import Problem
-from tabserve.text import WHOLE
-from tabserve.text_artifact import TextModel
+from tabserve.encoding.ngrams import WHOLE
+from tabserve.model import text_artifact
+from tabserve.model.text_artifact import TextModel
+from tabserve.predictors.linear import Linear
+from tabserve.problem.problem import Problem
 
 WORDS = {
     "lembrancinha": "Lembrancinhas",

@@ -1,1 +1,1 @@
-"""A model folder behind the KServe V2 inference protocol."""
+"""A loaded model and who asks it."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import Overloaded
-from tabserve.scoring import Scores
-from tabserve.serving.signature import Features
+from tabserve.model.scoring import Scores
+from tabserve.serving.protocol.signature import Features
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tabserve.serving.batching import LARGE_SHARE, MAX_QUEUE_ROWS
-from tabserve.serving.tensors import MAX_ROWS
+from tabserve.serving.protocol.request import MAX_ROWS
 
 MIB = 2**20
 

@@ -5,7 +5,7 @@ import socket
 from typing import Any
 
 from tabserve.errors import ServerError
-from tabserve.serving.listener import BACKLOG
+from tabserve.serving.rest.listener import BACKLOG
 
 EVERY = "0.0.0.0"  # noqa: S104
 """What an empty host stands for: every address of IPv4."""

@@ -14,11 +14,11 @@ from pyspark.sql import DataFrame, SparkSession
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from xgboost.spark import SparkXGBClassifier
 
-from tabserve.additive import AveragedStumps, step_functions, written
 from tabserve.errors import JobError, UsageError
-from tabserve.selection import Candidate
 from tabserve.spark import java, job
-from tabserve.spark.labelled import FEATURES, TARGET, Labelled
+from tabserve.spark.training_table import FEATURES, TARGET, Labelled
+from tabserve.training.selection import Candidate
+from tabserve.training.stumps import AveragedStumps, step_functions, written
 
 SPARKS_OWN = {"n_jobs", "objective", "enable_categorical"}
 """Parameters of XGBoost's classifier that `xgboost.spark` does not take: it sets them itself."""

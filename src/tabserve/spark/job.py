@@ -14,7 +14,7 @@ from tabserve import errors
 from tabserve.errors import DataError, JobError, TabserveError
 from tabserve.spark import java
 from tabserve.spark.java import FAILED, GONE
-from tabserve.spark.place import plain
+from tabserve.spark.paths import plain
 
 SECONDS = 0.2
 """Between two looks at how far the tasks are."""

@@ -10,14 +10,14 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
 
-from tabserve.blocks import BadRow, header
-from tabserve.columns import Columns, check_names, typed
 from tabserve.errors import DataError
 from tabserve.spark.java import FAILED, GONE
 from tabserve.spark.job import reason
-from tabserve.spark.pieces import CellsReader, CsvReader, Piece
-from tabserve.spark.place import check_input, existing, literal, local, plain
-from tabserve.table import located, reading
+from tabserve.spark.paths import check_input, existing, literal, local, plain
+from tabserve.spark.rows import CellsReader, CsvReader, Piece
+from tabserve.table.columns import Columns, check_names, typed
+from tabserve.table.csv_blocks import BadRow, header
+from tabserve.table.reader import located, reading
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 

@@ -10,13 +10,13 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from tabserve import artifact
-from tabserve.artifact import Model
-from tabserve.blocks import BadRow
-from tabserve.bulk import answers, schema_of
 from tabserve.errors import DataError
-from tabserve.frame import rows, to_score
-from tabserve.spark.pieces import Piece
+from tabserve.model import artifact
+from tabserve.model.artifact import Model
+from tabserve.score import answers, schema_of
+from tabserve.spark.rows import Piece
+from tabserve.table.csv_blocks import BadRow
+from tabserve.table.frame import rows, to_score
 
 Packed = tuple[tuple[str, bytes], ...]
 """A model folder's files by name, as they travel to the workers."""

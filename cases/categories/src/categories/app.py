@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from categories.metrics import Metrics
-from tabserve.serving import swagger
+from tabserve.serving.rest import swagger
 
 
 def made(is_ready: Callable[[], bool], metrics: Metrics, document: dict[str, Any]) -> FastAPI:

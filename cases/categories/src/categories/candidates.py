@@ -10,9 +10,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import LinearSVC
 
-from tabserve.selection import Candidate
-from tabserve.text import word_grams
-from tabserve.text_classifier import TextClassifier
+from tabserve.encoding.ngrams import word_grams
+from tabserve.training.selection import Candidate
+from tabserve.training.text_classifier import TextClassifier
 
 NEIGHBOURS = 5
 """Titles that vote; which ones of those equally near, numpy chooses by processor, and macro F1 moves by up to 0.001."""

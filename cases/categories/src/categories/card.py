@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tabserve.report import TITLES
-from tabserve.split import described
-from tabserve.text_artifact import TextModel
+from tabserve.model.text_artifact import TextModel
+from tabserve.reports.tables import TITLES
+from tabserve.training.split import described
 
 SYNTHETIC = """**Trained on synthetic titles**: none of them was ever a product. Learn from it, test with it; its
 figures say nothing about real products."""

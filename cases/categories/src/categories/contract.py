@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.serving.parser import Bytes
-from tabserve.serving.signature import Features
-from tabserve.serving.texts import check_length, check_text, parts
-from tabserve.serving.wording import shown
+from tabserve.serving.protocol.json_numbers import Bytes
+from tabserve.serving.protocol.signature import Features
+from tabserve.serving.protocol.texts import check_length, check_text, parts
+from tabserve.wording import shown
 
 
 def features(body: Bytes, columns: Sequence[str], most: int) -> Features:

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from categories.problem import EXTRACTED, OTHERS, PROBLEM
 from categories.sample import products
-from tabserve import texts
-from tabserve.frame import Frame
-from tabserve.problem import Problem
-from tabserve.split import subset
+from tabserve.problem.problem import Problem
+from tabserve.table import texts
+from tabserve.table.frame import Frame
+from tabserve.training.split import subset
 
 ROWS = 8_000
 """Products of the synthetic sample when none are asked for."""

@@ -11,14 +11,14 @@ from categories.app import made
 from categories.metrics import Metrics
 from categories.openapi import document
 from tabserve.errors import TabserveError
-from tabserve.scoring import Scores
+from tabserve.model.scoring import Scores
+from tabserve.model.text_artifact import TextModel
 from tabserve.serving.batching import Batcher
-from tabserve.serving.bodies import Bodies
 from tabserve.serving.limits import Limits
-from tabserve.serving.replies import JSON, OPTIONS, Reply, refusal
-from tabserve.serving.safe_methods import Message, Receive, Send, with_safe_methods
-from tabserve.serving.status import FAILED, status
-from tabserve.text_artifact import TextModel
+from tabserve.serving.protocol.status import FAILED, status
+from tabserve.serving.rest.bodies import Bodies
+from tabserve.serving.rest.responses import JSON, OPTIONS, Reply, refusal
+from tabserve.serving.rest.safe_methods import Message, Receive, Send, with_safe_methods
 
 BATCH, THREADS = 64, 1
 """Products that are scored in one call, and the threads that do so beside the loop's: Python's lock is held anyway."""
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Facade:
-    """A `tabserve.serving.exchange.Door`: what answers on the API's connections.
+    """A `tabserve.serving.rest.exchange.Door`: what answers on the API's connections.
 
     Attributes:
         draining: whether it is about to end; it still answers, and says so at `/ready`.

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tabserve.figures import blank
-from tabserve.frame import Frame
+from tabserve.reports.figures import blank
+from tabserve.table.frame import Frame
 
 PLAIN, TOLD_APART = "#4878a8", "#c44e52"
 

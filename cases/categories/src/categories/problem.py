@@ -1,6 +1,6 @@
 """Elo7's challenge: which category does a product belong to?"""
 
-from tabserve.problem import Problem
+from tabserve.problem.problem import Problem
 
 PROBLEM = Problem(
     name="categories",

@@ -13,11 +13,11 @@ import uvloop
 from pydantic import ValidationError
 
 from categories.facade import Facade
-from tabserve import text_artifact
 from tabserve.errors import ServerError, UsageError
+from tabserve.model import text_artifact
 from tabserve.serving import memory, ports
 from tabserve.serving.limits import MIB, Limits, reason
-from tabserve.serving.listener import Listener, configured
+from tabserve.serving.rest.listener import Listener, configured
 
 MODEL = Path(__file__).parents[2] / "deploy" / "model"
 """The case's own."""

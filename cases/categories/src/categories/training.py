@@ -9,10 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from categories.dataset import Dataset, by_product, by_row
-from tabserve import classes, report, texts
-from tabserve.frame import Frame
-from tabserve.judge import by_class
-from tabserve.selection import Outcome, Selection, select
+from tabserve.reports import tables
+from tabserve.table import texts
+from tabserve.table.frame import Frame
+from tabserve.training import multiclass
+from tabserve.training.measures import by_class
+from tabserve.training.selection import Outcome, Selection, select
 
 
 def splits(data: Dataset, selection: Selection) -> dict[str, Outcome]:
@@ -39,13 +41,13 @@ def metrics(
         probability: of each of their classes, shape (rows, classes).
     """
     problem = holdout.problem
-    evaluation = classes.bootstrap(holdout.target, probability, problem.criterion, problem.seed)
-    by_label = classes.by_class(holdout.target, probability, problem.labels)
-    kept = report.metrics(selection, evaluation)
+    evaluation = multiclass.bootstrap(holdout.target, probability, problem.criterion, problem.seed)
+    by_label = multiclass.by_class(holdout.target, probability, problem.labels)
+    kept = tables.metrics(selection, evaluation)
     del kept["trees"], kept["chosen"]
     return kept | {
         "classes": by_label.to_dict(orient="index"),
-        "splits": {name: report.statistics(outcome) for name, outcome in found.items()},
+        "splits": {name: tables.statistics(outcome) for name, outcome in found.items()},
     }
 
 
@@ -69,7 +71,7 @@ def splits_table(found: Mapping[str, Outcome]) -> pd.DataFrame:
     """Mean ± standard deviation over folds of every measure, one row per split."""
     return pd.DataFrame(
         {
-            name: {report.TITLES[measure]: f"{v['mean']:.4f} ± {v['sd']:.4f}" for measure, v in values.items()}
-            for name, values in ((name, report.statistics(outcome)) for name, outcome in found.items())
+            name: {tables.TITLES[measure]: f"{v['mean']:.4f} ± {v['sd']:.4f}" for measure, v in values.items()}
+            for name, values in ((name, tables.statistics(outcome)) for name, outcome in found.items())
         }
     ).T

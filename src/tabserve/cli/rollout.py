@@ -1,0 +1,144 @@
+"""The commands that bring a model into service, and watch it there: `compare`, `drift` and `threshold`."""
+
+import argparse
+from pathlib import Path
+
+from tabserve import files
+from tabserve.cli import options
+from tabserve.errors import Drifted
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add them to those of `tabserve`."""
+    _add_compare(commands)
+    _add_drift(commands)
+    _add_threshold(commands)
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare two models on the same rows",
+        description=(
+            "Score the same rows by two model folders and say how many labels agree, which rows change theirs, and how"
+            " far the probabilities are apart. Where the rows have the target's column, also how much better or worse"
+            " NEW is by its own criterion, ROC AUC and average precision, with 95 % intervals of a paired bootstrap:"
+            " let these be rows that neither model learned from. Without the column, a file may have any size."
+        ),
+        epilog="example: tabserve compare deploy/model build/model --data labelled.csv --out changed.csv",
+    )
+    parser.add_argument("old", type=Path, metavar="OLD", help="the model folder that is served")
+    parser.add_argument("new", type=Path, metavar="NEW", help="the model folder that may take its place")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="rows as .csv, .csv.gz, .parquet, or .zip with a train.csv",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="csv to write: each row whose label changes, with both probabilities and labels",
+    )
+    parser.set_defaults(run=_compare)
+
+
+def _add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "drift",
+        help="compare new rows with those that a model was measured on",
+        description=(
+            "Compare each column of new rows, and the model's probabilities for them, with the hold-out that the model"
+            " folder keeps the quantiles of; values that repeat often are counted by themselves. A shift matters if its"
+            " population stability index or its Kolmogorov-Smirnov statistic is above 0.1, and chance alone does not"
+            " make it so. The exit code is 6 if one matters."
+        ),
+        epilog="example: tabserve drift deploy/model --data new.csv --out drift.svg",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="rows as .csv, .csv.gz, .parquet, or .zip with a test.csv; of any size, labels are not looked at",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="svg to write: the largest shifts, drawn")
+    parser.set_defaults(run=_drift)
+
+
+def _add_threshold(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "threshold",
+        help="move a model's threshold without training it again",
+        description=(
+            "Move the threshold of a model folder, from which on a row is called positive, and say what that does to"
+            " precision, recall and flagged share. The model, its probabilities and its golden rows stay as they are;"
+            " manifest and card say that the threshold was moved. Moving it back gives the same folder again, byte for"
+            " byte."
+        ),
+        epilog="example: tabserve threshold build/model 0.3 --data labelled.csv",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder; it is replaced whole, or not")
+    parser.add_argument("value", type=options.threshold, metavar="VALUE", help="the new threshold, from 0 to 1")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help=(
+            "labelled rows that the model did not learn from, to measure on, with 95 %% bootstrap intervals (without"
+            " them: the hold-out's figures in the folder, at the nearest hundredth)"
+        ),
+    )
+    parser.set_defaults(run=_threshold)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from tabserve.model import artifact  # noqa: PLC0415  needs what only training needs
+    from tabserve.operations import compare  # noqa: PLC0415  needs what only training needs
+
+    old, new = artifact.load(arguments.old), artifact.load(arguments.new)
+    found = compare.compare(old, new, arguments.data, arguments.out)
+    print(f"{arguments.new} (new) against {arguments.old} (old), on {arguments.data}:")
+    print(*compare.lines(found), sep="\n")
+    if arguments.out:
+        print(f"The rows whose label changes are in {arguments.out}.")
+
+
+def _drift(arguments: argparse.Namespace) -> None:
+    from tabserve.model import artifact  # noqa: PLC0415  needs what only training needs
+    from tabserve.operations import drift  # noqa: PLC0415  needs what only training needs
+
+    found = drift.drift(artifact.load(arguments.folder), arguments.data)
+    print(f"{found.rows:,} rows of {arguments.data} against the reference of {arguments.folder}:")
+    print(*drift.lines(found), sep="\n")
+    if arguments.out:
+        from tabserve.operations import drift_figure  # noqa: PLC0415  takes seconds to import
+
+        with files.whole(arguments.out) as temporary:
+            drift_figure.draw(found).savefig(temporary, format="svg")
+    if found.found:
+        raise Drifted(f"{len(found.found)} of {len(found.shifts)} distributions drifted: {drift.named(found.found)}.")
+    print("No distribution drifted.")
+
+
+def _threshold(arguments: argparse.Namespace) -> None:
+    from tabserve.model import artifact  # noqa: PLC0415  needs what only training needs
+    from tabserve.operations import move_threshold  # noqa: PLC0415  needs what only training needs
+    from tabserve.table import frame  # noqa: PLC0415  needs what only training needs
+
+    folder, value = arguments.folder, arguments.value
+    model = artifact.load(folder)
+    if arguments.data:
+        artifact.check_place(folder)
+        labelled = frame.read(arguments.data, model.problem)
+        said = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
+        said += move_threshold.measured(model, value, labelled)
+    else:
+        said = ["On the hold-out, by the figures that the folder keeps:", *move_threshold.known(model, value)]
+        said.append("Intervals, and figures of other rows, need labelled ones: --data FILE.")
+    move_threshold.move(folder, value)
+    print(f"The threshold of {folder} is {value} now; it was {model.threshold}.")
+    print(*said, sep="\n")

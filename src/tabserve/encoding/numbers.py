@@ -1,0 +1,157 @@
+"""The values of a tensor, as JSON or as an array brought them, in; numbers that the model can take out."""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.errors import InvalidRequest
+from tabserve.wording import shown
+
+Number = TypeVar("Number", bound=np.generic)
+
+BOOL = "BOOL"
+"""The V2 datatype of true and false, which are 1 and 0 to a model."""
+
+HALF = "FP16"
+"""The V2 datatype of 16-bit floats, each of which a 32-bit float holds exactly."""
+
+DATATYPES: dict[str, np.dtype[Any]] = {
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    HALF: np.dtype("<f2"),
+    BOOL: np.dtype("|u1"),
+}
+"""How each V2 datatype that a tensor may have lies in bytes."""
+
+RECAST = {HALF, BOOL}
+"""Of which the numbers are not those that JSON, or an array, has."""
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+RANGES = {
+    HALF: (-65504.0, 65504.0),
+    **{
+        name: (float(np.iinfo(kind).min), float(np.iinfo(kind).max))
+        for name, kind in DATATYPES.items()
+        if "INT" in name
+    },
+}
+"""Of the datatypes that hold less than 32-bit floats do."""
+
+FEW = 1_000
+"""Values whose squares are added up on one core: for many more, OpenBLAS would use all."""
+
+Values = list[Any] | NDArray[Any]
+"""What a JSON parser makes of a list, or an array of numbers."""
+
+Place = Callable[[int], str]
+"""Names the row and column of a value, for a sentence."""
+
+
+def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:
+    """One array of several, at least one; a lone one as it is."""
+    first, *others = parts
+    return np.concatenate([first, *others]) if others else first
+
+
+def read(values: Values, datatype: str, place: Place, *, allow_missing: bool) -> NDArray[Any]:
+    """The values of a tensor as an array of numbers, as its datatype holds them.
+
+    Raises:
+        InvalidRequest: about the first value that the datatype cannot hold, or the model not take.
+    """
+    if datatype == BOOL:
+        return _truths(values, place, allow_missing=allow_missing)
+    if isinstance(values, np.ndarray) and values.dtype == DATATYPES[HALF]:
+        return numbers(values.astype(np.float32), place, allow_missing=allow_missing)
+    found = numbers(values, place, allow_missing=allow_missing)
+    check_held(datatype, found, 0, place)
+    return found.astype(np.float16).astype(np.float32) if datatype == HALF else found
+
+
+def numbers(values: Values, place: Place, *, allow_missing: bool) -> NDArray[Any]:
+    """The values as an array of numbers, if float32 can hold each (or, where allowed, it is null or NaN).
+
+    Raises:
+        InvalidRequest: about the first value that is no such number.
+    """
+    if (array := _usable(values, allow_missing=allow_missing)) is not None:
+        return array
+    for start in range(0, len(values), FEW):  # which of many is found much faster among few
+        few = values[start : start + FEW]
+        if _usable(few, allow_missing=allow_missing) is None:
+            cells = few.tolist() if isinstance(few, np.ndarray) else few
+            complaints = (_complaint(cell, allow_missing=allow_missing) for cell in cells)
+            cell, complaint = next((cell, complaint) for cell, complaint in enumerate(complaints) if complaint)
+            raise InvalidRequest(f"{place(start + cell)} {complaint}.")
+    raise AssertionError("Each few of the values are usable, and all together are not.")
+
+
+def check_held(datatype: str, values: NDArray[Any], start: int, place: Place) -> None:
+    """Refuse numbers that a datatype cannot hold; they are the values from `start` on.
+
+    Raises:
+        InvalidRequest: about the first of them.
+    """
+    if datatype not in RANGES or values.dtype == DATATYPES[datatype]:
+        return
+    low, high = RANGES[datatype]
+    whole = values if datatype == HALF else np.floor(values)
+    fits = ((values == whole) & (values >= low) & (values <= high)) | np.isnan(values)
+    if not fits.all():
+        cell = int(np.argmin(fits))
+        found = shown(float(values[cell]))
+        raise InvalidRequest(f"{place(start + cell)} is {found}; its tensor's datatype {datatype} cannot hold that.")
+
+
+def _truths(values: Values, place: Place, *, allow_missing: bool) -> NDArray[Any]:
+    """True and false as 1 and 0, from JSON's words or from bytes."""
+    if isinstance(values, np.ndarray) and values.dtype == DATATYPES[BOOL]:
+        if values.max() > 1:
+            cell = int(np.argmax(values > 1))
+            raise InvalidRequest(f"{place(cell)} is the byte {values[cell]}; a BOOL is 1 for true, or 0 for false.")
+        return values
+    cells = values.tolist() if isinstance(values, np.ndarray) else values
+    kinds = {bool, type(None)} if allow_missing else {bool}
+    if not set(map(type, cells)) <= kinds:
+        cell = next(cell for cell, value in enumerate(cells) if type(value) not in kinds)
+        raise InvalidRequest(f"{place(cell)} is {shown(cells[cell])}; a BOOL is true or false.")
+    return np.array(cells, dtype=np.float32)
+
+
+def _usable(values: Values, *, allow_missing: bool) -> NDArray[Any] | None:
+    array = values if isinstance(values, np.ndarray) else _array(values, allow_missing=allow_missing)
+    return array if array is not None and _fits(array, allow_missing=allow_missing) else None
+
+
+def _array(cells: list[Any], *, allow_missing: bool) -> NDArray[np.float64] | None:
+    """JSON's cells as float64, unless one of them is no number."""
+    if set(map(type, cells)) <= {float, int, *([type(None)] if allow_missing else [])}:
+        with suppress(OverflowError):
+            return np.array(cells, dtype=np.float64)
+    return None
+
+
+def _fits(array: NDArray[Any], *, allow_missing: bool) -> bool:
+    if array.dtype.kind == "f" and len(array) <= FEW and np.vdot(array, array) <= FLOAT32_MAX:
+        return True  # no square is larger than their sum, which `vdot` lets overflow without a warning
+    size = np.abs(array)
+    if size.max() <= FLOAT32_MAX:  # not so where a NaN is among them
+        return True
+    return allow_missing and bool(((size <= FLOAT32_MAX) | np.isnan(size)).all())
+
+
+def _complaint(cell: object, *, allow_missing: bool) -> str:
+    """What is wrong with a cell, or nothing."""
+    if cell is None or cell != cell:  # noqa: PLR0124  only NaN differs from itself
+        return "" if allow_missing else f"is {shown(cell)}; this model needs a number for every feature"
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return f"is {shown(cell)}; expected a number"
+    if cell in (np.inf, -np.inf):
+        return f"is {shown(cell)}; expected a finite number"
+    return "" if abs(cell) <= FLOAT32_MAX else f"is {shown(cell)}; a 32-bit float reaches only {FLOAT32_MAX:.4g}"

@@ -1,0 +1,1 @@
+"""The model folder: saved whole, verified whenever it is loaded."""

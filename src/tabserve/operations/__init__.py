@@ -1,0 +1,1 @@
+"""What is done with a model later: check, compare, look for drift, move the threshold."""

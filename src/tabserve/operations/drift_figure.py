@@ -1,0 +1,28 @@
+"""The shifts of new rows, drawn."""
+
+from matplotlib.figure import Figure
+
+from tabserve.operations.drift import LARGE, Drift
+from tabserve.reports.figures import ACCENT, NEGATIVE, POSITIVE
+
+DRAWN = 20
+"""Shifts in the plot."""
+
+
+def draw(found: Drift) -> Figure:
+    """The largest shifts of new rows by both of their measures; those that matter in the positive class's colour."""
+    shifts = sorted(found.shifts, key=lambda shift: shift.psi)[-DRAWN:]
+    names, colors = [shift.name for shift in shifts], [POSITIVE if shift.matters else NEGATIVE for shift in shifts]
+    figure = Figure((7, 0.9 + 0.24 * len(shifts)), dpi=100, layout="constrained")
+    for axes, measure, title in zip(
+        figure.subplots(1, 2, sharey=True),
+        ("psi", "ks"),
+        ("population stability index", "Kolmogorov-Smirnov statistic"),
+        strict=True,
+    ):
+        axes.barh(names, [getattr(shift, measure) for shift in shifts], color=colors)
+        axes.axvline(LARGE, color=ACCENT, linestyle=":", label="large")
+        axes.set(title=title, xlim=(0, None))
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower center", frameon=False)
+    return figure

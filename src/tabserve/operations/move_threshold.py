@@ -1,0 +1,97 @@
+"""A model folder's threshold moved without training, and what that does to precision, recall and flagged share."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.model import artifact
+from tabserve.model.artifact import Model
+from tabserve.model.manifest import MEASURED_AT, content
+from tabserve.reports import card
+from tabserve.reports.tables import TITLES
+from tabserve.table.frame import Frame
+from tabserve.training.evaluation import Interval, decisions, intervals
+
+MEASURES = ("precision", "recall", "flagged")
+
+
+def moved(model: Model, threshold: float) -> Model:
+    """The model with another threshold, in [0, 1]; its metrics then say at which one they were measured."""
+    metrics = {key: value for key, value in model.metrics.items() if key != MEASURED_AT}
+    if threshold != model.measured_at:
+        metrics[MEASURED_AT] = model.measured_at
+    return replace(model, threshold=threshold, metrics=metrics)
+
+
+def move(folder: Path, threshold: float) -> Model:
+    """Move a folder's threshold; its manifest and card say so, and moving it back gives the same bytes again.
+
+    Raises:
+        ArtifactError: the folder is not whole, or cannot be written.
+    """
+    model = moved(artifact.load(folder), threshold)
+    text = content(folder / artifact.CARD).decode(errors="replace")
+    return artifact.amend(folder, model, card.noted(text, model))
+
+
+def measured(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
+    """Lines: what labelled rows say at both thresholds, and of the change, each with its 95 % bootstrap interval."""
+    probability = model.score(frame.features).probability.astype(np.float64)
+
+    def at(cut: float, rows: NDArray[np.int64]) -> dict[str, float]:
+        return decisions(frame.target[rows], probability[rows], cut)
+
+    def change(rows: NDArray[np.int64]) -> dict[str, float]:
+        before, after = at(model.threshold, rows), at(threshold, rows)
+        return {name: after[name] - before[name] for name in MEASURES}
+
+    sides = [intervals(frame.target, each) for each in (partial(at, model.threshold), partial(at, threshold), change)]
+    yield _line("", f"at {model.threshold:.4f}", f"at {threshold:.4f}", "change")
+    for name in MEASURES:
+        before, after, difference = (side[name] for side in sides)
+        yield _line(TITLES[name], _spread(before), _spread(after), _spread(difference, "+"))
+
+
+def known(model: Model, threshold: float) -> Iterator[str]:
+    """Lines: what the folder alone can say, which keeps the hold-out's figures, also at each hundredth."""
+    near, curve = _nearest(model.metrics, threshold)
+    if threshold == model.measured_at:
+        near, curve = threshold, {name: _holdout(model.metrics, name) for name in MEASURES}
+    yield _line("", f"at {model.measured_at:.4f}", f"at {near:.4f}")
+    for name in MEASURES:
+        yield _line(TITLES[name], _shown(_holdout(model.metrics, name)), _shown(curve.get(name)))
+
+
+def _nearest(metrics: Mapping[str, Any], threshold: float) -> tuple[float, Mapping[str, float | None]]:
+    """The threshold of the folder's curve that is nearest, and the figures there; none where it keeps no curve."""
+    try:
+        curve = metrics["curve"]
+        place = int(np.argmin(np.abs(np.array(curve["threshold"], dtype=np.float64) - threshold)))
+        return float(curve["threshold"][place]), {name: float(curve[name][place]) for name in MEASURES}
+    except (KeyError, TypeError, ValueError, IndexError):
+        return threshold, {}
+
+
+def _holdout(metrics: Mapping[str, Any], name: str) -> float | None:
+    """A figure of the evaluation, where the folder has it as `report.metrics` writes it."""
+    try:
+        return float(metrics["holdout"][name]["value"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _shown(value: float | None) -> str:
+    return "not kept" if value is None else f"{value:.4f}"
+
+
+def _spread(found: Interval, sign: str = "") -> str:
+    return f"{found.value:{sign}.4f} ({found.low:{sign}.4f} to {found.high:{sign}.4f})"
+
+
+def _line(title: str, *cells: str) -> str:
+    return "  ".join([f"  {title:<13}", *(f"{cell:<29}" for cell in cells)]).rstrip()

@@ -1,0 +1,1 @@
+"""Weights that answer, read from files that are not trusted."""

@@ -1,0 +1,169 @@
+"""A linear model over a text's n-grams: texts in, the probability of each class out.
+
+What scikit-learn's `TfidfVectorizer` (binary) and a linear classifier answer, without importing either, and many times
+as fast for few texts.
+"""
+
+import io
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.encoding.ngrams import LONGEST, parts, wholes, words
+from tabserve.errors import ArtifactError
+from tabserve.predictors import npz
+
+KNOWN_WORDS = 1 << 14
+"""Words whose parts are remembered: most texts are made of few."""
+
+COLUMN = np.dtype(np.intc)
+"""Of an n-gram's number, wherever many of them are kept."""
+
+ARRAYS = {
+    "grams": (np.uint8, 1),
+    "weights": (np.float32, 2),
+    "squares": (np.float32, 1),
+    "intercept": (np.float64, 1),
+    "temperature": (np.float64, 0),
+}
+"""What a model file holds: each array's type and number of dimensions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A linear model over n-grams.
+
+    A text is the set of its known n-grams, each weighted by its inverse document frequency, as a vector of length 1.
+
+    Attributes:
+        grams: the known ones.
+        weights: of each gram for each class, times its inverse document frequency; float32, shape (grams, classes).
+        squares: of the inverse document frequencies, float32, shape (grams,).
+        intercept: float64, shape (classes,).
+        temperature: what margins are divided by before they become probabilities (Guo et al., ICML 2017).
+    """
+
+    grams: tuple[str, ...]
+    weights: NDArray[np.float32]
+    squares: NDArray[np.float32]
+    intercept: NDArray[np.float64]
+    temperature: float = 1.0
+    _columns: "_Columns" = field(init=False, repr=False)
+    _table: NDArray[np.float64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Put weights and squares side by side, below them a row of zeros that stands in every text."""
+        table = np.zeros((len(self.grams) + 1, self.weights.shape[1] + 1))
+        table[:-1, :-1], table[:-1, -1] = self.weights, self.squares
+        object.__setattr__(self, "_table", table)
+        object.__setattr__(self, "_columns", _Columns(self.grams))
+
+    def margins(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """How far each text is on each class's side, shape (texts, classes); the intercept alone for unknown words."""
+        columns, starts = self._columns.of(texts)
+        sums = np.add.reduceat(self._table.take(columns, axis=0), starts)
+        length = np.sqrt(sums[:, -1:])
+        return sums[:, :-1] / np.where(length > 0, length, 1) + self.intercept
+
+    def probability(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """Of each class, shape (texts, classes)."""
+        return softmax(self.margins(texts) / self.temperature)
+
+    def written(self) -> bytes:
+        """A model file: numpy's format, of plain arrays alone."""
+        file, grams = io.BytesIO(), np.frombuffer("\n".join(self.grams).encode(), np.uint8)
+        np.savez_compressed(
+            file,
+            grams=grams,
+            weights=self.weights,
+            squares=self.squares,
+            intercept=self.intercept,
+            temperature=np.float64(self.temperature),
+        )
+        return file.getvalue()
+
+
+def softmax(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities that rise with the margins, each row's sum 1."""
+    powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def read(path: Path, model: bytes, classes: int) -> Linear:
+    """The model that a model file holds.
+
+    Args:
+        path: what a refusal calls the file.
+        model: its bytes.
+        classes: how many it must know.
+
+    Raises:
+        ArtifactError: it is no such file, or its arrays do not belong together.
+    """
+    try:
+        found = npz.unpacked(model, ARRAYS)
+        grams = tuple(found["grams"].tobytes().decode().split("\n"))
+    except ValueError as error:
+        raise ArtifactError(f"{path} is not a model of n-grams ({error}); copy or train the model again.") from error
+    temperature = float(found["temperature"])
+    shapes = [found[name].shape for name in ("weights", "squares", "intercept")]
+    if shapes != [(len(grams), classes), (len(grams),), (classes,)] or len(set(grams)) < len(grams):
+        raise ArtifactError(f"{path} does not hold weights of {len(grams)} different n-grams for {classes} classes.")
+    finite = all(np.isfinite(array).all() for array in found.values())
+    if not finite or not temperature > 0 or (found["squares"] < 0).any():
+        raise ArtifactError(
+            f"{path} holds weights that are not finite, a negative square, or a temperature that is not above 0."
+        )
+    answering = Linear(grams, found["weights"], found["squares"], found["intercept"], temperature)
+    if not np.isfinite(_farthest(answering)):
+        raise ArtifactError(f"{path} holds weights so large, or a temperature so small, that margins overflow.")
+    return answering
+
+
+def _farthest(model: Linear) -> float:
+    """A bound of how far two margins of any text are from each other, once they are divided by the temperature."""
+    shortest = np.sqrt(model.squares[model.squares > 0].min(initial=1), dtype=np.float64)
+    largest = np.abs(model.weights).sum(axis=0, dtype=np.float64).max() / shortest + np.abs(model.intercept).max()
+    with np.errstate(over="ignore"):
+        return float(2 * largest / model.temperature)
+
+
+class _Columns:
+    """The numbers of a text's n-grams among those that are known."""
+
+    def __init__(self, grams: tuple[str, ...]) -> None:
+        self._known = {gram: column for column, gram in enumerate(grams)}
+        self._everywhere = len(grams)
+        self._bits = len(grams).bit_length()
+        self._parts = lru_cache(KNOWN_WORDS)(self._known_parts)
+
+    def of(self, texts: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Those of all texts, one text after the other, and where each text's begin.
+
+        In ascending order, whatever the text's: the sum over them is then the same to the bit.
+        """
+        found = [self._found(text) for text in texts]
+        rows = np.arange(len(found)).repeat([len(columns) // COLUMN.itemsize for columns in found])
+        keys = (rows << self._bits) | np.frombuffer(b"".join(found), COLUMN)
+        keys.sort()
+        keys = keys[np.append(True, keys[1:] != keys[:-1])]
+        return keys & ((1 << self._bits) - 1), (keys >> self._bits).searchsorted(np.arange(len(found)))
+
+    def _found(self, text: str) -> bytes:
+        """A text's, some of them more than once; one stands in every text."""
+        found, known = words(text), self._known
+        columns = [self._everywhere, *(known[gram] for gram in wholes(found) if gram in known)]
+        parts_of_each = [self._parts(word[:LONGEST]) for word in found]  # no longer than what is remembered of it
+        return b"".join([_packed(columns), *parts_of_each])
+
+    def _known_parts(self, word: str) -> bytes:
+        return _packed([self._known[part] for part in parts(word) if part in self._known])
+
+
+def _packed(columns: list[int]) -> bytes:
+    return array(COLUMN.char, columns).tobytes()

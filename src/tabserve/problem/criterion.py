@@ -1,0 +1,88 @@
+"""What is maximised: one number from the four counts of a confusion matrix."""
+
+import sys
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.errors import UsageError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class Counts(NamedTuple):
+    """Confusion counts, one entry per threshold."""
+
+    true_positive: IntArray
+    false_positive: IntArray
+    false_negative: IntArray
+    true_negative: IntArray
+
+    @classmethod
+    def at(cls, threshold: float, target: NDArray[np.int8], probability: FloatArray) -> "Counts":
+        """The counts when a row is called positive at `probability >= threshold`."""
+        flagged, positive = probability >= threshold, target == 1
+        pairs = (flagged & positive, flagged & ~positive, ~flagged & positive, ~flagged & ~positive)
+        return cls(*(np.asarray(pair.sum()) for pair in pairs))
+
+
+class Criterion(Protocol):
+    """What a threshold maximises: one number per entry of the counts, larger is better."""
+
+    @property
+    def name(self) -> str:
+        """What tables and manifests call it."""
+
+    def __call__(self, counts: Counts, /) -> FloatArray:
+        """One number per entry of the counts."""
+
+
+@dataclass(frozen=True)
+class F1:
+    """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); 0 where nothing is positive."""
+
+    @property
+    def name(self) -> str:
+        """What tables and manifests call it."""
+        return "f1"
+
+    def __call__(self, counts: Counts) -> FloatArray:
+        """F1 of each entry."""
+        doubled = 2 * counts.true_positive
+        return np.asarray(doubled / np.maximum(doubled + counts.false_positive + counts.false_negative, 1))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Minus the mean cost per row, for mistakes that cost different amounts.
+
+    Attributes:
+        false_positive: cost of calling a negative row positive.
+        false_negative: cost of missing a positive row, in the same currency.
+    """
+
+    false_positive: float
+    false_negative: float
+
+    def __post_init__(self) -> None:
+        """Refuse costs that no threshold can answer."""
+        costs: tuple[object, object] = (self.false_positive, self.false_negative)
+        for cost in costs:
+            if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost <= sys.float_info.max:
+                raise UsageError(f"Both costs must be numbers above 0, not {cost!r:.60}.")
+
+    @property
+    def name(self) -> str:
+        """What tables and manifests call it."""
+        return "minus_cost"
+
+    def __call__(self, counts: Counts) -> FloatArray:
+        """Minus the mean cost per row of each entry."""
+        cost = self.false_positive * counts.false_positive + self.false_negative * counts.false_negative
+        return np.asarray(-cost / sum(counts))
+
+
+f1 = F1()

@@ -1,0 +1,130 @@
+"""The model card that a model folder carries, in Markdown; headings after Mitchell et al., FAT* 2019."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from tabserve.model.artifact import Model
+from tabserve.reports.tables import TITLES
+from tabserve.training.split import described
+
+BAR = 40
+"""Width of the longest bar, in characters."""
+
+SYNTHETIC = """**Trained on synthetic data**: not one row of it was observed. Learn from it, test with it; do not decide
+about people with it."""
+
+OBSERVED = "Trained on the table named below."
+
+NOTE = """> **The threshold was moved** after the evaluation, from {model.measured_at} to {model.threshold}: a row is
+> now called positive when its probability is at least {model.threshold}. What is said below about the threshold, and
+> every figure that needs one (F1 or cost, precision, recall, flagged share), was true at {model.measured_at}.
+
+"""
+
+TEMPLATE = """# Model card: {problem.name}
+
+{origin}
+
+- Data: {data[source]}; {data[rows]:,} rows, {data[positives]:,} of them positive, {features} features; sha256
+  `{data[sha256]}`.
+- Kind: XGBoost `binary:logistic`, {trees:,} trees; the candidate `{winner}`.
+- Split: stratified, seed {problem.seed}; {split.held_out} held out and opened once, {split.folds} on the
+  rest.
+
+## What it is for
+
+To rank and flag rows of the {problem.name} problem that come from the same source as its training data, in the same
+columns and units.
+
+## What it must not be used for
+
+- Rows from another population, period or unit: nothing here says how it does there.
+- Causes: a feature that moves the score need not move the outcome.
+- Decisions about a person without a human who can overrule them.
+
+## Figures on the hold-out
+
+{holdout}
+
+## The candidates
+
+Mean ± standard deviation over {problem.folds} folds; no threshold saw the rows it is scored on. Best of all: `{best}`.
+Best XGBoost, saved here: `{winner}`. Between them: {gap:.4f} in {measure}. Trees are those that are served.
+
+```text
+{bars}
+```
+
+{candidates}
+
+## The threshold
+
+A row is called `{problem.labels[1]}` when its probability is at least **{threshold:.4f}**, else `{problem.labels[0]}`.
+This threshold has the best {measure} on the out-of-fold probabilities of the development rows; the hold-out had no part
+in it.
+
+## Made with
+
+{versions}.
+"""
+
+
+def written(model: Model) -> str:
+    """The card, written from the model alone."""
+    folds, best, winner = (model.metrics[key] for key in ("folds", "best", "winner"))
+    measure = model.problem.criterion.name
+    means = {
+        name: folds[name][measure]["mean"] for name in sorted(folds, key=lambda name: -folds[name][measure]["mean"])
+    }
+    card = TEMPLATE.format(
+        problem=model.problem,
+        origin=SYNTHETIC if model.data["synthetic"] else OBSERVED,
+        data=model.data,
+        split=described(model.problem, model.data["rows"], model.metrics["fold_rows"]),
+        features=len(model.problem.features),
+        trees=model.booster.num_boosted_rounds(),
+        winner=winner,
+        best=best,
+        gap=means[best] - means[winner],
+        measure=TITLES[measure],
+        threshold=model.measured_at,
+        holdout=_holdout(model),
+        bars=_bars(means),
+        candidates=_candidates(model, list(means)),
+        versions=", ".join(f"{name} {version}" for name, version in model.versions.items()),
+    )
+    return noted(card, model)
+
+
+def noted(card: str, model: Model) -> str:
+    """A card that says first whether the model's threshold was moved, in the place of what it said of that before."""
+    unmoved = re.sub(r"\A> \*\*The threshold was moved\*\*(?:.*\n)*?\n", "", card)
+    if model.threshold == model.measured_at:
+        return unmoved
+    return NOTE.format(model=model) + unmoved
+
+
+def _holdout(model: Model) -> str:
+    found = model.metrics["holdout"].items()
+    rows = [[TITLES[name], f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}"] for name, i in found]
+    return _table(["measure", "value", "95 % bootstrap interval"], rows)
+
+
+def _candidates(model: Model, names: list[str]) -> str:
+    folds, trees = model.metrics["folds"], model.metrics["trees"]
+    served = {name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in names}
+    rows = [[f"`{n}`", *(f"{m['mean']:.4f} ± {m['sd']:.4f}" for m in folds[n].values()), served[n]] for n in names]
+    return _table(["candidate", *(TITLES[measure] for measure in folds[names[0]]), "trees"], rows)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def _bars(values: Mapping[str, float]) -> str:
+    """One bar per value; a criterion that is a cost is negative, and its bar is its size."""
+    width, top = max(map(len, values)), max([1e-12, *map(abs, values.values())])
+    bars = {name: "█" * round(BAR * abs(value) / top) for name, value in values.items()}
+    return "\n".join(f"{name:<{width}} {bars[name]:<{BAR}} {value:.4f}" for name, value in values.items())

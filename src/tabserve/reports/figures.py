@@ -1,0 +1,198 @@
+"""What was found, drawn: every function returns one matplotlib figure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost as xgb
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+from numpy.typing import ArrayLike, NDArray
+from sklearn.calibration import calibration_curve
+
+from tabserve.problem.criterion import Counts, Criterion
+from tabserve.reports.tables import TITLES
+from tabserve.table.frame import Frame
+from tabserve.training.threshold import curve
+
+NEGATIVE, POSITIVE, ACCENT = "#4c72b0", "#c44e52", "#2f2f2f"
+
+BINS = 60
+
+
+def class_balance(frame: Frame) -> Figure:
+    """Rows of each class."""
+    figure, axes = blank(6, 1.6)
+    counts = np.bincount(frame.target, minlength=2)
+    bars = axes.barh(frame.problem.labels, counts, color=[NEGATIVE, POSITIVE])
+    axes.bar_label(bars, [f" {count:,} ({count / len(frame):.1%})" for count in counts])
+    axes.set(xlabel="rows", ylabel=frame.problem.target, xlim=(0, counts.max() * 1.25))
+    return figure
+
+
+def distributions(frame: Frame, columns: Sequence[str]) -> Figure:
+    """Each column's distribution in each class, on a common scale of density."""
+    figure, grid = _grid(len(columns), 4)
+    for axes, name in zip(grid, columns, strict=False):
+        values = frame.features[:, frame.problem.features.index(name)]
+        low, high = np.nanquantile(values, [0.001, 0.999])
+        edges = np.linspace(low, high, BINS).tolist()
+        for label, color in enumerate((NEGATIVE, POSITIVE)):
+            rows = values[frame.target == label]
+            axes.hist(rows, edges, density=True, histtype="step", color=color, label=frame.problem.labels[label])
+        axes.set(title=name, yticks=[])
+    grid[0].legend(title=frame.problem.target)
+    return figure
+
+
+def correlations(frame: Frame) -> Figure:
+    """All pairwise correlations within a class, beside what independent columns would show by chance."""
+    figure, axes = blank(6, 2.8)
+    inside = frame.features[frame.target == 0]
+    found = np.corrcoef(inside, rowvar=False)[np.triu_indices(frame.features.shape[1], 1)]
+    width = 1 / np.sqrt(len(inside))
+    grid = np.linspace(-5 * width, 5 * width, 200)
+    axes.hist(found, BINS, density=True, color=NEGATIVE, alpha=0.6, label=f"{len(found):,} pairs of columns")
+    axes.plot(grid, np.exp(-((grid / width) ** 2) / 2) / width / np.sqrt(2 * np.pi), color=ACCENT, label="independence")
+    axes.set(xlabel=f"correlation within class {frame.problem.labels[0]}", yticks=[])
+    axes.legend()
+    return figure
+
+
+def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
+    """Mean and standard deviation over folds of the criterion at the cross-fitted threshold, beside F1 at 0.5.
+
+    Args:
+        metrics: as `report.metrics` makes them and the manifest keeps them.
+        criterion: the measure that decides.
+    """
+    folds = metrics["folds"]
+    names = sorted(folds, key=lambda name: folds[name][criterion]["mean"])
+    figure, axes = blank(7, 0.8 + 0.32 * len(names))
+    for measure, color, marker in (("f1_at_half", "#b0b0b0", "o"), (criterion, ACCENT, "D")):
+        means, spread = ([folds[name][measure][key] for name in names] for key in ("mean", "sd"))
+        title = f"{TITLES[measure]}{'' if measure == 'f1_at_half' else ' at the cross-fitted threshold'}"
+        axes.errorbar(means, names, xerr=spread, fmt=marker, color=color, label=title, capsize=3)
+    axes.grid(axis="x", alpha=0.3)
+    axes.margins(y=0.6 / len(names))
+    axes.set(xlabel="mean ± standard deviation over folds")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def trees(metrics: Mapping[str, Any], measure: str = "roc_auc") -> Figure:
+    """A measure against the number of trees that are served, for every candidate that is made of trees."""
+    figure, axes = blank(6, 3)
+    folds, made_of = metrics["folds"], {name: count for name, count in metrics["trees"].items() if count}
+    for place, name in enumerate(sorted(made_of, key=lambda name: folds[name][measure]["mean"])):
+        size, found = np.mean(made_of[name]), folds[name][measure]
+        axes.errorbar(size, found["mean"], found["sd"], fmt="o", color=ACCENT, capsize=3)
+        below_or_above = ("top", "bottom")[place % 2]  # so that neighbours do not hide each other's names
+        axes.annotate(f"  {name}", (size, found["mean"]), va=below_or_above, fontsize=8)
+    axes.set(xscale="log", xlabel="served trees", ylabel=TITLES[measure])
+    axes.xaxis.set_major_formatter(LogFormatter())
+    axes.xaxis.set_minor_formatter(LogFormatter())  # one that does not write 10²
+    return figure
+
+
+def importance(booster: xgb.Booster, top: int = 20) -> Figure:
+    """Total gain of the features that gain most, and of all the others together."""
+    gain = pd.Series(booster.get_score(importance_type="total_gain")).sort_values(ascending=False)
+    gain /= gain.sum()
+    shown = pd.concat([gain.head(top), pd.Series({f"{len(gain) - top} others": gain[top:].sum()})])[::-1]
+    figure, axes = blank(6, 0.6 + 0.2 * len(shown))
+    axes.barh(shown.index, shown, color=[NEGATIVE] * len(shown))
+    axes.set(xlabel="share of the total gain")
+    return figure
+
+
+def contributions(booster: xgb.Booster, frame: Frame, top: int = 8) -> Figure:
+    """SHAP value against the feature's own value, for the features with the largest mean absolute SHAP value.
+
+    Lundberg & Lee, NIPS 2017; computed by XGBoost's `pred_contribs`, in log odds.
+    """
+    names = list(frame.problem.features)
+    values = booster.predict(xgb.DMatrix(frame.features, feature_names=booster.feature_names), pred_contribs=True)
+    strongest = np.argsort(-np.abs(values[:, :-1]).mean(axis=0))[:top]
+    figure, grid = _grid(len(strongest), 4)
+    for axes, column in zip(grid, strongest, strict=False):
+        axes.plot(frame.features[:, column], values[:, column], ".", markersize=2, color=NEGATIVE)
+        axes.axhline(0, color=ACCENT, linewidth=0.5)
+        axes.set(title=names[column])
+    grid[0].set_ylabel("SHAP value (log odds)")
+    return figure
+
+
+def threshold(target: NDArray[np.int8], probability: ArrayLike, chosen: float, criterion: Criterion) -> Figure:
+    """The criterion at every threshold, with the chosen one and 0.5 marked."""
+    figure, axes = blank(6, 3)
+    thresholds, counts = curve(target, probability)
+    axes.plot(thresholds, criterion(counts), color=NEGATIVE)
+    for place, text, style in ((chosen, f"chosen: {chosen:.3f}", "-"), (0.5, "0.5", ":")):
+        axes.axvline(place, color=ACCENT, linestyle=style, label=text)
+    axes.set(xlabel="threshold", ylabel=TITLES[criterion.name], xlim=(0, 1))
+    axes.legend()
+    return figure
+
+
+def precision_recall(target: NDArray[np.int8], probability: ArrayLike, chosen: float) -> Figure:
+    """Precision against recall over all thresholds, with the operating point."""
+    figure, axes = blank(5, 3.6)
+    counts = curve(target, probability).counts
+    point = Counts.at(chosen, target, np.asarray(probability, dtype=np.float64))
+    axes.plot(_recall(counts), _precision(counts), color=NEGATIVE)
+    axes.plot(_recall(point), _precision(point), "D", color=POSITIVE, label=f"operating point, threshold {chosen:.3f}")
+    axes.axhline(target.mean(), color=ACCENT, linestyle=":", label="flagging everybody")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend()
+    return figure
+
+
+def calibration(target: NDArray[np.int8], probability: ArrayLike, bins: int = 15) -> Figure:
+    """Observed share of positives against mean probability, in bins of equally many rows."""
+    figure, axes = blank(4, 3.6)
+    observed, predicted = calibration_curve(target, probability, n_bins=bins, strategy="quantile")
+    axes.plot([0, 1], [0, 1], color=ACCENT, linestyle=":", label="perfect")
+    axes.plot(predicted, observed, "o-", color=NEGATIVE, label=f"{bins} bins of equally many rows")
+    top = 1.05 * max(observed.max(), predicted.max())
+    axes.set(xlabel="mean probability", ylabel="observed share of positives", xlim=(0, top), ylim=(0, top))
+    axes.legend()
+    return figure
+
+
+def confusion(target: NDArray[np.int8], probability: ArrayLike, chosen: float, labels: tuple[str, ...]) -> Figure:
+    """Counts of true against predicted labels at the threshold."""
+    figure, axes = blank(3.4, 2.8)
+    counts = Counts.at(chosen, target, np.asarray(probability, dtype=np.float64))
+    matrix = np.array([[counts.true_negative, counts.false_positive], [counts.false_negative, counts.true_positive]])
+    axes.imshow(matrix / matrix.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=1.6)
+    for row, column in np.ndindex(2, 2):
+        axes.text(column, row, f"{matrix[row, column]:,}", ha="center", va="center")
+    axes.set(xlabel="predicted", ylabel="true", xticks=[0, 1], yticks=[0, 1], xticklabels=labels, yticklabels=labels)
+    return figure
+
+
+def _recall(counts: Counts) -> NDArray[np.float64]:
+    return np.asarray(counts.true_positive / np.maximum(counts.true_positive + counts.false_negative, 1))
+
+
+def _precision(counts: Counts) -> NDArray[np.float64]:
+    """Precision; 1 where nothing is flagged, the limit of a perfect ranking."""
+    flagged = counts.true_positive + counts.false_positive
+    return np.asarray(np.where(flagged > 0, counts.true_positive / np.maximum(flagged, 1), 1.0))
+
+
+def blank(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty plot of this size in inches."""
+    figure = Figure((width, height), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _grid(count: int, columns: int) -> tuple[Figure, list[Axes]]:
+    rows = -(-count // columns)
+    figure = Figure((2.2 * columns, 1.9 * rows), dpi=100, layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(count)]

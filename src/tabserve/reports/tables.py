@@ -1,0 +1,124 @@
+"""What was found, in tables: for the terminal, the notebook and the manifest."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabserve.table.frame import Frame
+from tabserve.training.evaluation import Interval
+from tabserve.training.selection import Candidate, Outcome, Selection
+
+TITLES = {
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "macro_minus_cost": "macro minus cost",
+    "accuracy": "accuracy",
+    "minus_cost": "minus cost",
+    "f1_at_half": "F1 at 0.5",
+    "precision": "precision",
+    "recall": "recall",
+    "flagged": "flagged share",
+    "average_precision": "average precision",
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+}
+"""How each measure is written for people."""
+
+
+def columns_table(frame: Frame) -> pd.DataFrame:
+    """One row per feature: missing cells, distinct values, the most frequent value's count, and the classes' moments.
+
+    `shift` is the difference of the class means over the standard deviation of all rows.
+    """
+    values = pd.DataFrame(frame.features, columns=list(frame.problem.features))
+    negative, positive = values[frame.target == 0], values[frame.target == 1]
+    return pd.DataFrame(
+        {
+            "missing": values.isna().sum(),
+            "distinct": values.nunique(),
+            "most repeated": values.apply(lambda column: column.value_counts().max()),
+            "mean, negative": negative.mean(),
+            "mean, positive": positive.mean(),
+            "shift": (positive.mean() - negative.mean()) / values.std(),
+        }
+    )
+
+
+def selection_table(selection: Selection) -> pd.DataFrame:
+    """Mean ± standard deviation over folds of every measure, fit seconds and trees, best candidate first."""
+    rows = {name: _summary(outcome) for name, outcome in selection.outcomes.items()}
+    order = pd.Series({name: outcome.measures.iloc[:, 0].mean() for name, outcome in selection.outcomes.items()})
+    return pd.DataFrame(rows).T.loc[order.sort_values(ascending=False).index]
+
+
+def evaluation_table(evaluation: Mapping[str, Interval]) -> pd.DataFrame:
+    """Hold-out measures with their 95 % bootstrap intervals."""
+    rows = {
+        TITLES[name]: [f"{found.value:.4f}", f"{found.low:.4f} to {found.high:.4f}"]
+        for name, found in evaluation.items()
+    }
+    return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
+
+
+def candidates_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
+    """One row per candidate: its kind, the grid chosen inside the folds, and whether a model folder can hold it."""
+    rows = {candidate.name: (_kind(candidate), _grid(candidate), candidate.servable) for candidate in candidates}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "chosen inside the folds", "servable"])
+
+
+def beside(columns: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Measures of several models, one column each."""
+    return pd.DataFrame(columns).rename(index=TITLES).map("{:.4f}".format)
+
+
+def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = None) -> dict[str, Any]:
+    """What the manifest keeps: measures over folds and, once it was opened, on the hold-out; no times."""
+    return {
+        "winner": selection.winner.candidate.name,
+        "best": selection.best.candidate.name,
+        "fold_rows": np.bincount(selection.fold).tolist(),
+        "folds": {name: statistics(outcome) for name, outcome in selection.outcomes.items()},
+        "chosen": {name: list(outcome.chosen) for name, outcome in selection.outcomes.items()},
+        "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},
+        "holdout": {name: found._asdict() for name, found in (evaluation or {}).items()},
+    }
+
+
+def statistics(outcome: Outcome) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation over folds of every measure."""
+    columns = outcome.measures.items()
+    return {str(name): {"mean": float(values.mean()), "sd": float(values.std())} for name, values in columns}
+
+
+def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
+    """What the manifest says about the data; the checksum covers features and target as they were read."""
+    digest = hashlib.sha256(frame.features.tobytes())
+    digest.update(frame.target.tobytes())
+    return {
+        "source": source,
+        "synthetic": synthetic,
+        "rows": len(frame),
+        "positives": int(frame.target.sum()),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _kind(candidate: Candidate) -> str:
+    steps = candidate.estimator.steps if hasattr(candidate.estimator, "steps") else [("", candidate.estimator)]
+    return " after ".join(type(step).__name__ for _, step in reversed(steps))
+
+
+def _grid(candidate: Candidate) -> str:
+    return ", ".join(f"{name.split('__')[-1]} of {list(values)}" for name, values in candidate.grid.items()) or "–"
+
+
+def _summary(outcome: Outcome) -> dict[str, str]:
+    measured = {
+        TITLES[str(name)]: f"{values.mean():.4f} ± {values.std():.4f}" for name, values in outcome.measures.items()
+    }
+    seconds = f"{np.mean(outcome.seconds):.1f}"
+    return measured | {"fit s": seconds, "trees": f"{np.mean(outcome.trees):.0f}" if outcome.trees else "–"}

@@ -1,0 +1,199 @@
+"""The front door of gRPC: inference is answered here, all else by MLServer's own servicer."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+import numpy as np
+from mlserver.grpc import dataplane_pb2 as messages
+from mlserver.grpc.servicers import InferenceServicer
+from mlserver.handlers import DataPlane, ModelRepositoryHandlers
+
+from tabserve.encoding.numbers import BOOL, HALF, Values
+from tabserve.errors import InvalidRequest, TabserveError
+from tabserve.serving.models import CLOSED, Find, Model, is_ours, is_ready, made_id
+from tabserve.serving.protocol.datatypes import BYTES, packed, plain, unpacked
+from tabserve.serving.protocol.request import Output, Request, check_count
+from tabserve.serving.protocol.status import FAILED, status
+from tabserve.serving.request_log import Journal
+from tabserve.wording import shown
+
+SERVICE = "inference.GRPCInferenceService"
+
+CONTENTS: dict[str, tuple[str, Callable[[Any], Values]]] = {
+    "FP32": ("fp32_contents", np.array),
+    "FP64": ("fp64_contents", np.array),
+    "INT8": ("int_contents", np.array),
+    "INT16": ("int_contents", np.array),
+    "INT32": ("int_contents", np.array),
+    "INT64": ("int64_contents", np.array),
+    "UINT8": ("uint_contents", np.array),
+    "UINT16": ("uint_contents", np.array),
+    "UINT32": ("uint_contents", np.array),
+    "UINT64": ("uint64_contents", np.array),
+    BOOL: ("bool_contents", list),
+    BYTES: ("bytes_contents", list),
+}
+"""Where the protocol keeps the values of each datatype, if they are not raw, and what they are read as."""
+
+log = logging.getLogger(__name__)
+
+
+class Servicer(InferenceServicer):
+    """MLServer's servicer, with inference of our own."""
+
+    def __init__(
+        self, data_plane: DataPlane, repository: ModelRepositoryHandlers, find: Find, journal: Journal
+    ) -> None:
+        """Take what MLServer's servicer needs, and the way to a model."""
+        super().__init__(data_plane, repository)
+        self._find, self.journal = find, journal
+        self.draining = False
+
+    async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401  gRPC's names and types
+        """Whether requests should come here."""
+        return (
+            messages.ServerReadyResponse(ready=False) if self.draining else await super().ServerReady(request, context)
+        )
+
+    async def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802,ANN401
+        """Whether requests for a model should come here."""
+        ready = is_ready(self._find, request.name, request.version or None)
+        return messages.ModelReadyResponse(ready=ready and not self.draining)
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
+        """What a model takes and gives."""
+        self._find(request.name, request.version or None)
+        return await super().ModelMetadata(request, context)
+
+    async def ModelStreamInfer(self, _requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802,ANN401
+        """Refuse: MLServer's would answer the first request and none after it."""
+        yield await context.abort(grpc.StatusCode.UNIMPLEMENTED, "This server streams nothing; ask by ModelInfer.")
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
+        """Answer an inference request."""
+        start, name, version = time.perf_counter(), request.model_name, request.model_version or None
+        identity, raw, served = request.id, bool(request.raw_input_contents), None
+        try:
+            model = self._find(name, version)
+            served = (name, version)
+            if not is_ours(model):
+                return await super().ModelInfer(request, context)
+            model.check_room()
+            valid = model.read(_document(request, model.signature.datatypes))
+            request = None  # the message need not wait in the queue
+            outputs = await model.answer(valid)
+        except TabserveError as error:
+            code, reason = status(error).grpc, str(error)
+        except Exception:
+            log.exception("Answering a request failed.")
+            code, reason = grpc.StatusCode.INTERNAL, FAILED
+        else:
+            self.journal.answered(name, version, start)
+            return _response(model, valid, outputs, raw=raw)
+        request = None  # nor until the refusal is sent
+        self.journal.refused(code.name, reason, identity, served, start)
+        return await context.abort(code, reason)
+
+
+def close_repository(servicer: Any) -> None:  # noqa: ANN401  either of MLServer's two
+    """Refuse what lists, loads and unloads models."""
+    for method in ("RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload"):
+        setattr(servicer, method, _closed)
+
+
+async def _closed(_request: object, context: Any) -> None:  # noqa: ANN401  gRPC's type
+    await context.abort(grpc.StatusCode.PERMISSION_DENIED, CLOSED)
+
+
+def _document(request: Any, datatypes: tuple[str, ...]) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
+    """The request as plain data, for a model that takes these datatypes."""
+    check_count("inputs", len(request.inputs))
+    check_count("outputs", len(request.outputs))
+    raw = request.raw_input_contents
+    if raw:
+        _check_raw(request)
+    inputs = [_tensor(tensor, raw[place] if raw else None, datatypes) for place, tensor in enumerate(request.inputs)]
+    return {
+        "inputs": inputs,
+        "outputs": [{"name": output.name, "parameters": _parameters(output)} for output in request.outputs],
+        "id": request.id or None,
+        "parameters": _parameters(request),
+    }
+
+
+def _check_raw(request: Any) -> None:  # noqa: ANN401  protobuf's type
+    """Refuse a request with raw contents where one of its inputs has other contents, or none."""
+    for tensor in request.inputs:
+        if tensor.HasField("contents") and (typed := [*_typed(tensor)]):
+            raise InvalidRequest(
+                f"Input {shown(tensor.name)} has values in {typed[0]} beside the request's raw_input_contents;"
+                " send the values of all inputs in one of both."
+            )
+    if len(request.raw_input_contents) != len(request.inputs):
+        raise InvalidRequest(
+            f"The request has {len(request.inputs)} inputs and {len(request.raw_input_contents)} raw contents;"
+            " expected as many."
+        )
+
+
+def _tensor(tensor: Any, raw: bytes | None, datatypes: tuple[str, ...]) -> dict[str, Any]:  # noqa: ANN401
+    if raw is not None:
+        data = unpacked(raw, tensor.datatype, f"Input {shown(tensor.name)}")
+    else:
+        data = _values(tensor) if tensor.datatype in datatypes else []  # which the validation refuses
+    return {
+        "name": tensor.name,
+        "datatype": tensor.datatype,
+        "shape": list(tensor.shape),
+        "data": data,
+        "parameters": _parameters(tensor),
+    }
+
+
+def _typed(tensor: Any) -> dict[str, Any]:  # noqa: ANN401
+    """The typed values of an input, by the fields that hold some."""
+    return {field.name: values for field, values in tensor.contents.ListFields()}
+
+
+def _values(tensor: Any) -> Values:  # noqa: ANN401
+    """The typed values of an input."""
+    if tensor.datatype == HALF:
+        raise InvalidRequest(
+            f"Input {shown(tensor.name)} has datatype {HALF!r}; send its values in raw_input_contents."
+        )
+    (name, read), typed = CONTENTS[tensor.datatype], _typed(tensor)
+    if others := [other for other in typed if other != name]:
+        raise InvalidRequest(
+            f"Input {shown(tensor.name)} has datatype {tensor.datatype!r} and values in {others[0]};"
+            f" expected them in {name} alone."
+        )
+    return read(typed.get(name, []))
+
+
+def _parameters(message: Any) -> dict[str, Any] | None:  # noqa: ANN401  protobuf's type
+    """The parameters of a request or of a tensor as plain data."""
+    if not message.parameters:
+        return None
+    return {
+        name: getattr(value, value.WhichOneof("parameter_choice") or "", None)
+        for name, value in message.parameters.items()
+    }
+
+
+def _response(model: Model, request: Request, outputs: list[Output], *, raw: bool) -> Any:  # noqa: ANN401  protobuf's type
+    """The response, its values as raw as the request's were."""
+    kind = messages.ModelInferResponse
+    response = kind(model_name=model.name, model_version=model.version or "", id=request.id or made_id())
+    for name, value in model.signature.parameters.items():
+        response.parameters[name].string_param = value
+    for output in outputs:
+        tensor = response.outputs.add(name=output.name, datatype=output.datatype, shape=output.values.shape)
+        if raw:
+            response.raw_output_contents.append(packed(output.values, output.datatype))
+        else:
+            name, _ = CONTENTS[output.datatype]
+            getattr(tensor.contents, name).extend(plain(output.values, output.datatype))
+    return response

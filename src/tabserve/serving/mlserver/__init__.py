@@ -1,0 +1,1 @@
+"""All that knows MLServer: its settings, its models, its process."""

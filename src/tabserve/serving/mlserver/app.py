@@ -1,0 +1,71 @@
+"""MLServer's REST app, completed: refusals like ours, what Triton's clients ask, and documents that are true."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from mlserver.errors import MLServerError
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from tabserve.errors import TabserveError
+from tabserve.serving.models import Every, Find, is_ours
+from tabserve.serving.protocol.status import UNANSWERED, status
+from tabserve.serving.rest import openapi, swagger
+from tabserve.serving.triton import Document, Extensions
+
+MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+
+
+def complete(app: FastAPI, find: Find, every: Every, extensions: Extensions, *, admin: bool) -> None:
+    """Let MLServer's app answer as the document says that is returned under `/v2/docs/dataplane.json`.
+
+    Args:
+        app: MLServer's.
+        find: the way to a model.
+        every: the way to all of them.
+        extensions: what answers about models.
+        admin: whether clients may load, unload and list models.
+    """
+    for kind in (HTTPException, RequestValidationError, MLServerError, TabserveError, Exception):
+        app.add_exception_handler(kind, _refuse)
+
+    def lookup(name: str | None = None, version: str | None = None) -> Any:  # noqa: ANN401  a model, or none
+        return find(name, version) if name else None
+
+    async def docs(name: str | None = None, version: str | None = None) -> Document:
+        models = [model] if (model := lookup(name, version)) else await every()
+        signatures = [model.signature for model in models if is_ours(model) and model.ready]
+        return openapi.document(signatures, admin=admin, name=name, version=version)
+
+    answers = {"config": extensions.config, "stats": extensions.statistics, "docs/dataplane.json": docs}
+    ours = {f"{model}/{last}": answer for model in MODELS for last, answer in answers.items()}
+    ours |= {"/v2/models/stats": extensions.statistics, "/v2/docs/dataplane.json": docs, "/openapi.json": docs}
+    pages = [
+        each for base in ("/v2", *MODELS) for each in swagger.routes(f"{base}/docs", "docs/dataplane.json", lookup)
+    ]
+    app.routes[:0] = [*(Route(path, partial(_answer, answer)) for path, answer in ours.items()), *pages]
+
+
+async def _answer(answer: Callable[..., Awaitable[Document]], request: Request) -> JSONResponse:
+    return JSONResponse(await answer(**request.path_params))
+
+
+def _refuse(_request: Request, error: Exception) -> JSONResponse:
+    """`{"error": …}` for whatever is not answered."""
+    if isinstance(error, HTTPException):
+        return _refused(f"{error.detail}.", error.status_code, error.headers)
+    if isinstance(error, RequestValidationError):
+        return _refused(f"The body is not what is expected here: {error.errors()[0]['msg']}.", 400)
+    if isinstance(error, TabserveError):
+        return _refused(str(error), status(error).http)
+    if isinstance(error, MLServerError):
+        return _refused(str(error), error.status_code)
+    return _refused(UNANSWERED, 500)
+
+
+def _refused(reason: str, code: int, headers: Any = None) -> JSONResponse:  # noqa: ANN401  a mapping, or none
+    return JSONResponse({"error": reason}, code, headers or ({"retry-after": "1"} if code == 503 else None))

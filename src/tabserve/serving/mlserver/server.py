@@ -1,0 +1,189 @@
+"""`tabserve serve`: MLServer on a folder of settings, with our front doors."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+
+import uvicorn
+from mlserver import MLModel, MLServer, ModelSettings, Settings
+from mlserver.logging import configure_logger
+from mlserver.repository import ModelRepositoryFactory
+from mlserver.utils import install_uvloop_event_loop
+
+from tabserve.errors import NotLoaded, ServerError, UnknownModel
+from tabserve.serving import memory
+from tabserve.serving.grpc.health import Health
+from tabserve.serving.grpc.servicer import Servicer
+from tabserve.serving.limits import Limits, reason
+from tabserve.serving.metrics import Outcomes
+from tabserve.serving.mlserver.app import complete
+from tabserve.serving.mlserver.registry import Registry, Repository
+from tabserve.serving.mlserver.settings import check_choice
+from tabserve.serving.mlserver.startup_checks import check_model, check_model_settings, check_ports, read_limits
+from tabserve.serving.mlserver.transports import Grpc, Metrics, Rest
+from tabserve.serving.request_log import Journal
+from tabserve.serving.rest.inference import Edge
+from tabserve.serving.triton import NAMES, Extensions
+from tabserve.wording import listed, shown
+
+log = logging.getLogger(__name__)
+
+
+def serve(folder: Path, model: Path | None = None) -> None:
+    """Serve what a folder's settings name, until SIGTERM or SIGINT.
+
+    Args:
+        folder: holds `settings.json` and, there or below, `model-settings.json`.
+        model: the model folder to serve instead of the one that the settings name.
+
+    Raises:
+        UsageError: the folder names no model, or several where one model folder is chosen.
+        ArtifactError: the model folder is not whole.
+        ServerError: a setting is wrong, a port is taken, or the model cannot be loaded.
+    """
+    if model:
+        os.environ["TABSERVE_MODEL"] = str(model.absolute())  # a link is followed at each load
+    memory.reuse()  # before there are threads
+    configure_logger()
+    logging.getLogger("mlserver").addFilter(_is_worth_saying)
+    ours = logging.getLogger("tabserve")
+    ours.setLevel(logging.INFO)
+    ours.handlers = [logging.StreamHandler()]
+    check_model_settings(folder)
+    install_uvloop_event_loop()  # type: ignore[no-untyped-call]
+    asyncio.run(_serve(folder))
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """All but MLServer's warning that a model is not named after the folder of its settings: no model needs to be."""
+    return "is different than model's folder name" not in record.getMessage()
+
+
+async def _serve(folder: Path) -> None:
+    try:
+        settings, models = await _load_settings(folder)
+    except ValueError as error:
+        raise ServerError(f"{folder / 'settings.json'} or an MLSERVER_* variable is wrong: {reason(error)}.") from error
+    limits = read_limits(folder)
+    os.environ.update({f"TABSERVE_{name.upper()}": str(value) for name, value in limits})  # for the runtime
+    check_choice(models)
+    for model in models:
+        check_model(model)
+    check_ports(settings)
+    server = Server(settings, limits)
+    with _one_signal_handler():
+        await server.start(models)
+    await server.check_loaded(models)
+
+
+async def _load_settings(folder: Path) -> tuple[Settings, list[ModelSettings]]:
+    """The server's settings and its models', as `mlserver start` reads them.
+
+    Its own function comes with its whole command line, whose clients take a second and 15 MB to import.
+    """
+    sys.path[:0] = [str(folder), "."]  # a runtime may lie beside its settings
+    path = folder / "settings.json"
+    settings = Settings.model_validate(json.loads(path.read_text())) if path.is_file() else Settings()
+    settings.model_repository_root = str(folder)
+    if not settings.load_models_at_startup:
+        return settings, []
+    return settings, await ModelRepositoryFactory.resolve_model_repository(settings).list()
+
+
+class Server(MLServer):
+    """MLServer behind our front doors."""
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        """Prepare to serve."""
+        self._limits = limits
+        self._stopping = False
+        settings.extensions = NAMES
+        if "server_version" not in settings.model_fields_set:  # MLServer's own would stand there
+            settings.server_version = version("tabserve")
+        super().__init__(settings)
+
+    def _create_servers(self) -> None:
+        self._model_repository_handlers = Repository(self._model_repository, self._model_registry)
+        super()._create_servers()  # type: ignore[no-untyped-call]
+        extensions = Extensions(self._find, self._every)
+        complete(self._rest_server._app, self._find, self._every, extensions, admin=self._limits.admin)
+        plane = self._data_plane
+        outcomes = Outcomes(
+            plane._ModelInferRequestSuccess, plane._ModelInferRequestFailure, plane._ModelInferRequestDuration
+        )
+        self._edge = Edge(self._rest_server._app, self._find, self._every, self._limits, Journal("rest", outcomes))
+        self._servicer = Servicer(plane, self._model_repository_handlers, self._find, Journal("grpc", outcomes))
+        self._rest_server = Rest(self._rest_server, self._edge, self._limits)
+        self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._health, self._limits)
+        if self._metrics_server:
+            self._metrics_server = Metrics(self._metrics_server)
+
+    def _create_model_registry(self) -> Registry:
+        self._health = Health(self._find, self._every)
+        return Registry(super()._create_model_registry(), self._health.tell)
+
+    async def _every(self) -> list[MLModel]:
+        """All models, of all versions."""
+        return [*await self._model_registry.get_models()]
+
+    def _find(self, name: str, version: str | None) -> MLModel:
+        """The loaded model of this name and version; MLServer registers a model before it loads it."""
+        versions = self._model_registry._models.get(name)
+        model = versions._find_model(version) if versions else None
+        if model is None:
+            which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
+            here = listed(name for name, versions in self._model_registry._models.items() if not versions.empty())
+            raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.")
+        if not model.ready:
+            raise NotLoaded(f"Model {shown(name)} is being loaded; try again in a second.")
+        return model
+
+    async def start(self, models_settings: list[ModelSettings]) -> None:  # type: ignore[override]  # never without
+        """Serve until stopped; SIGHUP loads the models again."""
+        reload = lambda: asyncio.ensure_future(self._reload(models_settings))  # noqa: E731
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+        await super().start(models_settings)
+
+    async def _reload(self, models_settings: list[ModelSettings]) -> None:
+        """Load each model anew; the one before answers until the new one can, and goes on where that fails."""
+        for settings in models_settings:
+            try:
+                await self._model_registry.load(settings)
+            except Exception as error:  # noqa: BLE001  whatever it is, the old model goes on
+                log.error("Model %s was not reloaded, and goes on as before: %s", settings.name, error)  # noqa: TRY400
+            else:
+                log.info("Model %s was reloaded.", settings.name)
+
+    async def stop(self, sig: int | None = None) -> None:  # noqa: ARG002  MLServer names it
+        """Say that we are about to end, answer whoever has not heard it yet, then end; asked twice, end at once."""
+        waits = not self._stopping
+        self._stopping = self._edge.draining = self._servicer.draining = True
+        self._health.drain()
+        if waits:
+            await asyncio.sleep(self._limits.drain_seconds)
+        await super().stop(signal.SIGTERM)  # at a second SIGINT, uvicorn would leave requests unanswered
+
+    async def check_loaded(self, models: list[ModelSettings]) -> None:
+        """MLServer ends as if all were well when a model fails to load, and has forgotten that model by then."""
+        loaded = {model.name for model in await self._model_registry.get_models() if model.ready}
+        for model in models:
+            if model.name not in loaded:
+                raise ServerError(f"Model {model.name!r} could not be loaded; the log above says why.")
+
+
+@contextmanager
+def _one_signal_handler() -> Iterator[None]:
+    """Leave signals to MLServer: uvicorn, of which it runs two, would raise each again once it has ended."""
+    theirs = uvicorn.Server.capture_signals
+    uvicorn.Server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        uvicorn.Server.capture_signals = theirs  # type: ignore[method-assign]

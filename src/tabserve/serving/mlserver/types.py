@@ -1,0 +1,67 @@
+"""A model's signature, its requests and its answers in MLServer's types."""
+
+import json
+from typing import Any
+
+from mlserver.types import (
+    Datatype,
+    InferenceRequest,
+    MetadataTensor,
+    Parameters,
+    RequestInput,
+    RequestOutput,
+    ResponseOutput,
+    TensorData,
+)
+
+from tabserve.serving.protocol.datatypes import plain
+from tabserve.serving.protocol.request import Output
+from tabserve.serving.protocol.signature import InputKind, OutputKind
+
+
+def input_tensor(name: str, kind: InputKind) -> MetadataTensor:
+    """An input as metadata describe it; of one that may be left out they say so."""
+    return _tensor(name, kind.datatype, kind.columns, {"optional": True} if kind.optional else {})
+
+
+def output_tensor(name: str, kind: OutputKind) -> MetadataTensor:
+    """An output as metadata describe it; its labels, where it has them, in JSON, as gRPC knows no lists."""
+    labels = {"labels": json.dumps(kind.labels, ensure_ascii=False)} if kind.labels else {}
+    return _tensor(name, kind.datatype, kind.columns, labels)
+
+
+def document(payload: InferenceRequest) -> dict[str, Any]:
+    """The request as plain data."""
+    return {
+        "inputs": [
+            {
+                "name": tensor.name,
+                "datatype": tensor.datatype,
+                "shape": tensor.shape,
+                "data": tensor.data.root,
+                "parameters": _parameters(tensor),
+            }
+            for tensor in payload.inputs
+        ],
+        "outputs": [{"name": output.name, "parameters": _parameters(output)} for output in payload.outputs or []],
+        "parameters": _parameters(payload),
+    }
+
+
+def response_output(output: Output) -> ResponseOutput:
+    """An answered tensor."""
+    return ResponseOutput(
+        name=output.name,
+        datatype=Datatype(output.datatype),
+        shape=list(output.values.shape),
+        data=TensorData(root=plain(output.values, output.datatype)),
+    )
+
+
+def _parameters(item: InferenceRequest | RequestInput | RequestOutput) -> dict[str, Any] | None:
+    return item.parameters.model_dump() if item.parameters else None  # type: ignore[no-untyped-call]
+
+
+def _tensor(name: str, datatype: str, columns: int, parameters: dict[str, Any]) -> MetadataTensor:
+    said = Parameters.model_validate(parameters) if parameters else None
+    return MetadataTensor(name=name, datatype=Datatype(datatype), shape=[-1, columns], parameters=said)

@@ -1,0 +1,1 @@
+"""The V2 inference protocol as plain data, whatever carries it."""

@@ -1,0 +1,66 @@
+"""What a model takes and what it gives: all that a request, an answer and a document of its routes depend on."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from tabserve.model.scoring import Scores
+from tabserve.serving.protocol.tensors import Input
+
+
+class Features(NamedTuple):
+    """The features of a request.
+
+    Attributes:
+        rows: how many they are.
+        parts: some rows each, as the model scores them; to be taken once. More than one of a request that is long to
+            score, or to read: they are parsed, validated and refused (InvalidRequest) while they are taken.
+    """
+
+    rows: int
+    parts: Iterable[NDArray[Any]]
+
+
+class InputKind(NamedTuple):
+    """A tensor that the model is asked with: its V2 datatype, its columns, and whether it may be left out."""
+
+    datatype: str
+    columns: int
+    optional: bool = False
+
+
+class OutputKind(NamedTuple):
+    """What the model can be asked for.
+
+    Attributes:
+        datatype: of V2.
+        columns: how many.
+        values: of a batch of scores, shape (rows, columns).
+        labels: what the columns are called, where they are the probabilities of labels of these names.
+    """
+
+    datatype: str
+    columns: int
+    values: Callable[[Scores], NDArray[Any]]
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model takes and gives.
+
+    Attributes:
+        inputs: what it is asked with, by name.
+        datatypes: of V2, those that its inputs may have.
+        outputs: what it can be asked for, by name, in the order of an answer to whoever names none.
+        features: those in the inputs of a request; raises InvalidRequest where they are not what the model takes.
+        parameters: what each answer says of the model.
+    """
+
+    inputs: Mapping[str, InputKind]
+    datatypes: tuple[str, ...]
+    outputs: Mapping[str, OutputKind]
+    features: Callable[[list[Input]], Features]
+    parameters: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,137 @@
+"""Which columns a table must have, and each batch's cells in their types."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from operator import attrgetter
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tabserve.errors import DataError
+from tabserve.table.csv_blocks import MISSING, BadRow
+
+MAX_NEAR = 1_000
+"""Names that are searched for one that was meant; each takes a tenth of a millisecond."""
+
+
+class Columns(NamedTuple):
+    """What to read of a table, whatever the order in the file.
+
+    Attributes:
+        numbers: columns read as float64; an empty cell is null.
+        texts: columns read as text; an empty cell of a csv is the empty text.
+        ignored: columns that may be there and are not read; any other column is refused.
+    """
+
+    numbers: Sequence[str]
+    texts: Sequence[str]
+    ignored: Sequence[str] = ()
+
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of what is read."""
+        return pa.schema(
+            [*((name, pa.float64()) for name in self.numbers), *((name, pa.string()) for name in self.texts)]
+        )
+
+
+def check_names(path: Path | str, found: list[str], columns: Columns) -> None:
+    """Refuse repeated, missing and unexpected columns.
+
+    Raises:
+        DataError: naming the first of them.
+    """
+    wanted, known, given = [*columns.numbers, *columns.texts], set(columns.ignored), set(found)
+    known.update(wanted)
+    repeated = [name for name, count in Counter(found).items() if count > 1]
+    missing = [name for name in wanted if name not in given]
+    extra = [name for name in found if name not in known]
+    if repeated:
+        raise DataError(f"{path} has the column {repeated[0]!r} more than once; every column needs a name of its own.")
+    if len(found) == 1 and len(wanted) > 1:
+        raise DataError(f"{path} has one column, named {found[0][:40]!r}; expected {len(wanted)} separated by commas.")
+    if missing:
+        capitals = [name for name in extra if name.lower() == missing[0].lower()]
+        near = capitals or get_close_matches(missing[0], extra[:MAX_NEAR], 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(found)}."
+        raise DataError(f"{path} lacks {listed(missing)}; {hint}")
+    if extra:
+        raise DataError(f"{path} has unexpected columns: {listed(extra)}; remove them, or name them in the problem.")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    shown = ", ".join(repr(name) for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
+def bad_cell(rows: Iterable[int], column: str, expected: str, found: str) -> BadRow:
+    """What is wrong with one cell of the first of these rows, counted from 0 here and from 1 in the message."""
+    return BadRow([int(row) + 1 for row in rows], f"expected {expected}, found {found}", column)
+
+
+def refused(places: range, accepts: Callable[[slice], bool]) -> Iterator[int]:
+    """The places that are not accepted alone, in rising order; tried together first, then by halves."""
+    if not accepts(slice(places.start, places.stop)):
+        if len(places) == 1:
+            yield places[0]
+        else:
+            half = len(places) // 2
+            yield from refused(places[:half], accepts)
+            yield from refused(places[half:], accepts)
+
+
+def typed(path: Path | str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of the schema in its types."""
+    if batch.schema == schema:
+        return batch
+    alike, columns, bad = defaultdict(list), dict[str, pa.Array](), []
+    for field in schema:
+        alike[batch[field.name].type, field.type].append(field.name)
+    for (_, kind), names in alike.items():
+        try:
+            columns.update(_typed(path, batch.select(names), kind))
+        except BadRow as error:
+            bad.append(error)
+    if bad:
+        raise min(bad, key=attrgetter("row"))
+    return pa.record_batch([columns[name] for name in schema.names], schema)
+
+
+def _typed(path: Path | str, batch: pa.RecordBatch, kind: pa.DataType) -> Iterator[tuple[str, pa.Array]]:
+    """Columns of one type in another, cast as one: of few rows the calls take longer than the work."""
+    names, rows, cells = batch.schema.names, len(batch), pa.concat_arrays(batch.columns)
+    expected = "number" if kind == pa.float64() else "text"
+    try:
+        found = _cast(cells, kind)
+    except pa.ArrowNotImplementedError as error:
+        raise DataError(f"{path}, column {names[0]!r}: expected {expected}s, found {cells.type}.") from error
+    except pa.ArrowInvalid as error:
+        bad = [*refused(range(rows), lambda some: _castable(batch[some].columns, kind))]
+        first = batch[bad[0] :][:1].columns
+        column = next(refused(range(len(first)), lambda some: _castable(first[some], kind)))
+        raise bad_cell(bad, names[column], f"a {expected}", repr(str(first[column][0])[:40])) from error
+    return ((name, found.slice(place * rows, rows)) for place, name in enumerate(names))
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Text as text; numbers rounded to float64, also from text, which is then read as a csv's."""
+    if kind == pa.float64() and pa.types.is_primitive(column.type):
+        return column.cast(kind, safe=False)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    text = column.cast(pa.string())
+    if kind == pa.string():
+        return text
+    empty = pc.is_in(text, value_set=pa.array(MISSING))
+    return pc.utf8_trim(pc.if_else(empty, None, text), " \t").cast(kind)
+
+
+def _castable(columns: Sequence[pa.Array], kind: pa.DataType) -> bool:
+    try:
+        _cast(pa.concat_arrays(columns), kind)
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Honest selection: splits, candidates, measures, and what is chosen out of fold."""

@@ -1,0 +1,181 @@
+"""A way to learn the problem, and what it may be: told before its first fit instead of after all of them."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+from sklearn.base import ClassifierMixin, clone
+from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+
+from tabserve.errors import UsageError
+from tabserve.predictors.booster import KIND, OBJECTIVE
+from tabserve.table.frame import Frame
+
+GRID_SHARE = 0.25
+"""Share of a fold's training rows that each point of a grid is fitted on; as many others compare them."""
+
+PROBABILITIES = (OBJECTIVE, "reg:logistic", "multi:softprob")
+"""Objectives of XGBoost that answer probabilities, so that a candidate can at least be compared."""
+
+Grid = Mapping[str, Sequence[Any]]
+"""Values to choose from, by the parameter that they are of."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to learn the problem.
+
+    Attributes:
+        name: what tables call it.
+        estimator: an unfitted scikit-learn classifier, cloned for every fold.
+        grid: values to choose from for some of its parameters, inside the training rows alone.
+    """
+
+    name: str
+    estimator: ClassifierMixin
+    grid: Grid = field(default_factory=dict)
+
+    @property
+    def servable(self) -> bool:
+        """Whether it ends as what a model folder can hold, an XGBoost booster or a linear model over n-grams."""
+        return hasattr(self.estimator, "get_booster") or hasattr(self.estimator, "get_linear")
+
+    def check(self) -> None:
+        """Refuse what cannot be judged or, though it would be served, cannot be.
+
+        Raises:
+            UsageError: naming the candidate and what of it cannot be.
+        """
+        _check(self.name, self.estimator, self.grid)
+
+    def fit(self, frame: Frame) -> ClassifierMixin:
+        """Fit a fresh clone on every row of the frame, its grid chosen by average precision on a part of them."""
+        estimator = clone(self.estimator)
+        if not self.grid:
+            return estimator.fit(frame.features, frame.target)
+        inner = StratifiedShuffleSplit(1, train_size=GRID_SHARE, test_size=GRID_SHARE, random_state=frame.problem.seed)
+        search = GridSearchCV(estimator, self.grid, scoring="average_precision", cv=inner, error_score="raise")
+        return search.fit(frame.features, frame.target).best_estimator_
+
+
+def servable(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that a model folder can hold.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [candidate for candidate in candidates if candidate.servable]
+    if not found:
+        names = ", ".join(candidate.name for candidate in candidates)
+        raise UsageError(f"None of {names} ends as a model that a folder can hold (of XGBoost, over numbers); add one.")
+    return found
+
+
+def _check(name: str, estimator: ClassifierMixin, grid: Grid) -> None:
+    """Refuse an estimator that cannot be fitted on the folds alone or, where it would be served, cannot be served.
+
+    What is inside another estimator, such as a pipeline or a grid search, is compared and never served.
+
+    Raises:
+        UsageError: naming the candidate and what of it cannot be, in the estimator or among the values of its grid.
+    """
+    _check_form(name, estimator, grid)
+    is_served = hasattr(estimator, "get_booster")
+    for variant in _variants(name, estimator, grid):
+        for model in _models(variant):
+            parameters = model.get_params()
+            if fault := _unfit(parameters) or (_unserved(parameters) if is_served else _unjudged(parameters)):
+                raise UsageError(f"Candidate {name!r} {fault}.")
+        if hasattr(variant, "unserved") and (fault := variant.unserved()):
+            raise UsageError(f"Candidate {name!r} {fault}.")
+
+
+def _check_form(name: str, estimator: object, grid: object) -> None:
+    """Refuse what is no classifier, or no grid, whatever it holds.
+
+    Raises:
+        UsageError: naming the candidate and what was found.
+    """
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        raise UsageError(
+            f"Candidate {name!r} needs an unfitted classifier, such as XGBClassifier(), not {estimator!r:.60}."
+        )
+    if not isinstance(grid, Mapping):
+        raise UsageError(f"Candidate {name!r} needs values by parameter as its grid, not {grid!r:.60}.")
+    for parameter, values in grid.items():
+        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray) or not len(values):
+            raise UsageError(
+                f"Candidate {name!r} needs a list of values for {parameter!r} of its grid, not {values!r:.60}."
+            )
+
+
+def _variants(name: str, estimator: ClassifierMixin, grid: Grid) -> Iterator[ClassifierMixin]:
+    """The estimator, with each value of its grid, and what the grid searches in it try."""
+    yield estimator
+    for parameter, values in grid.items():
+        for value in values:
+            yield _varied(name, estimator, parameter, value)
+    for search in (estimator, *estimator.get_params().values()):
+        for own in _searched(search):
+            yield from _variants(name, search.estimator, own)
+
+
+def _searched(estimator: object) -> list[dict[str, Any]]:
+    """What a grid search, or one at random, chooses from; a distribution of numbers is left out, as it lists none."""
+    tried: Any = getattr(estimator, "param_grid", getattr(estimator, "param_distributions", []))
+    grids = [tried] if isinstance(tried, Mapping) else tried
+    return [{name: each for name, each in grid.items() if isinstance(each, Sequence | np.ndarray)} for grid in grids]
+
+
+def _varied(name: str, estimator: ClassifierMixin, parameter: str, value: object) -> ClassifierMixin:
+    try:
+        return clone(estimator).set_params(**{parameter: value})
+    except (TypeError, ValueError) as error:  # a TypeError where the name is no text
+        raise UsageError(f"Candidate {name!r} has a grid of {parameter!r}, which is no parameter of it.") from error
+
+
+def _models(estimator: ClassifierMixin) -> list[Any]:
+    """What in it is boosted by XGBoost."""
+    inside = [value for value in estimator.get_params().values() if isinstance(value, xgb.XGBModel)]
+    return [estimator, *inside] if hasattr(estimator, "get_booster") else inside
+
+
+def _unfit(parameters: Mapping[str, Any]) -> str | None:
+    """Why it cannot be fitted, if so."""
+    stops = [isinstance(each, xgb.callback.EarlyStopping) for each in parameters.get("callbacks") or ()]
+    if parameters.get("early_stopping_rounds") is None and not any(stops):
+        return None
+    return "stops early, and no rows are set aside for it to stop by; choose n_estimators by a grid instead"
+
+
+def _unjudged(parameters: Mapping[str, Any]) -> str | None:
+    """Why its answers cannot be judged, if so."""
+    objective = parameters.get("objective", OBJECTIVE)
+    if objective in PROBABILITIES:
+        return None
+    return f"has the objective {_shown(objective)}, which answers no probabilities; use {OBJECTIVE!r}, the default"
+
+
+def _unserved(parameters: Mapping[str, Any]) -> str | None:
+    """Why a model folder cannot hold what it ends as, if so."""
+    objective, kind, missing = (parameters.get(name) for name in ("objective", "booster", "missing"))
+    if parameters.get("objective", OBJECTIVE) != OBJECTIVE:
+        return f"has the objective {_shown(objective)}, and {OBJECTIVE!r} alone is served; leave the objective out"
+    if kind not in (None, KIND):
+        return f"has the booster {_shown(kind)}, and {KIND!r} alone is served; leave the booster out"
+    if missing is not None and not (isinstance(missing, Real) and math.isnan(missing)):
+        return (
+            f"takes {_shown(missing)} for a missing value, and what is served takes NaN alone; leave `missing` out, and"
+            " make such cells of the table empty"
+        )
+    if "c" in (parameters.get("feature_types") or ()):
+        return "splits by categories, and numbers alone are served; leave feature_types out"
+    return None
+
+
+def _shown(value: object) -> str:
+    return getattr(value, "__name__", f"{value!r:.60}")

@@ -1,0 +1,202 @@
+"""Candidates × stratified folds in, every fold's measures and the winner out."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xgboost as xgb
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from tqdm import tqdm
+
+from tabserve.errors import DataError, TabserveError, UsageError
+from tabserve.predictors.linear import Linear
+from tabserve.table.frame import Frame
+from tabserve.training import proof, temperature
+from tabserve.training.candidate import Candidate, servable
+from tabserve.training.measures import Judge, by_threshold
+from tabserve.training.split import fold_numbers, subset
+from tabserve.training.threshold import choose
+
+__all__ = ["Candidate", "Outcome", "Selection", "select", "servable"]
+
+
+REFUSALS: dict[str, tuple[type[TabserveError], str]] = {
+    "contains NaN": (
+        UsageError,
+        "takes no missing values, and the table has some; put an imputer before it, or leave it out",
+    ),
+    "no terms remain": (DataError, "finds no n-gram in enough of the texts; leave it out, or collect more"),
+    "predict_proba": (UsageError, "answers no probabilities; put it into a CalibratedClassifierCV, or leave it out"),
+}
+"""What scikit-learn's errors say, and what that means for the candidate."""
+
+XGBOOSTS_PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
+"""The time, and the line of its own source, that an error of XGBoost begins with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What the folds said about one candidate.
+
+    Attributes:
+        candidate: the one.
+        probability: out-of-fold, of the positive class, shape (rows,); of more than two, of each, (rows, classes).
+        measures: one row per fold, one column per measure, the criterion first; what was chosen for it (a threshold, a
+            temperature) is cross-fitted.
+        chosen: the grid's choice in each fold.
+        trees: in the booster of each fold; empty for what is no booster.
+        seconds: fit time of each fold.
+    """
+
+    candidate: Candidate
+    probability: NDArray[np.float64]
+    measures: pd.DataFrame
+    chosen: Sequence[Mapping[str, Any]]
+    trees: Sequence[int]
+    seconds: Sequence[float]
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Every candidate's outcome over the same folds.
+
+    Attributes:
+        frame: the development rows.
+        fold: number of the fold that holds each row out, shape (rows,).
+        outcomes: by candidate name, in the order they were given.
+    """
+
+    frame: Frame
+    fold: NDArray[np.int64]
+    outcomes: Mapping[str, Outcome]
+
+    @property
+    def best(self) -> Outcome:
+        """The outcome with the largest mean criterion over folds."""
+        return max(self.outcomes.values(), key=self._mean)
+
+    @property
+    def winner(self) -> Outcome:
+        """The best outcome that a model folder can hold.
+
+        Raises:
+            UsageError: there is none.
+        """
+        candidates = servable([outcome.candidate for outcome in self.outcomes.values()])
+        return max((self.outcomes[candidate.name] for candidate in candidates), key=self._mean)
+
+    @property
+    def threshold(self) -> float:
+        """The winner's threshold, chosen on all its out-of-fold probabilities."""
+        return choose(self.frame.target, self.winner.probability, self.frame.problem.criterion)
+
+    @property
+    def temperature(self) -> float:
+        """The winner's temperature, chosen on all its out-of-fold probabilities."""
+        return temperature.choose(self.frame.target, self.winner.probability)
+
+    def refit(self) -> xgb.Booster:
+        """The winner fitted on all development rows; it knows the features by name.
+
+        Raises:
+            UsageError: it answers otherwise than what would be saved of it.
+        """
+        return proof.named(self._refitted().get_booster(), self.frame)
+
+    def refit_linear(self) -> Linear:
+        """The same of a winner over texts, at its temperature."""
+        fitted: Linear = self._refitted().get_linear(self.temperature)
+        return fitted
+
+    def _refitted(self) -> ClassifierMixin:
+        winner = self.winner.candidate
+        fitted = winner.fit(self.frame)
+        proof.check(winner.name, fitted, subset(self.frame, proof.ROWS))
+        return fitted
+
+    def _mean(self, outcome: Outcome) -> float:
+        return float(outcome.measures.iloc[:, 0].mean())
+
+
+def select(frame: Frame, candidates: Sequence[Candidate], judge: Judge = by_threshold) -> Selection:
+    """Fit every candidate on every fold's training rows and measure it on the rows held out; shows progress.
+
+    Args:
+        frame: the development rows.
+        candidates: each with a name of its own; at least one that is `servable`, if a winner is wanted.
+        judge: how they are told apart.
+
+    Raises:
+        UsageError: two candidates share a name; or one cannot be judged or served (`Candidate.check`), has parameters
+            that it cannot be fitted with, cannot learn from the missing values that the rows have, answers no
+            probabilities, or answers otherwise than the model that would be served of it.
+        DataError: one finds no n-gram in enough of the rows, or groups make folds too unequal.
+    """
+    repeated = [name for name, times in Counter(candidate.name for candidate in candidates).items() if times > 1]
+    if repeated:
+        raise UsageError(f"More than one candidate is named {repeated[0]!r}; every candidate needs a name of its own.")
+    for candidate in candidates:
+        candidate.check()
+    fold = fold_numbers(frame)
+    with tqdm(total=len(candidates) * frame.problem.folds, unit="fit", disable=None) as progress:
+        outcomes = {candidate.name: _outcome(candidate, frame, fold, judge, progress) for candidate in candidates}
+    return Selection(frame, fold, outcomes)
+
+
+def _outcome(
+    candidate: Candidate, frame: Frame, fold: NDArray[np.int64], judge: Judge, progress: "tqdm[Any]"
+) -> Outcome:
+    answers, fitted, seconds = [], [], []
+    progress.set_description(candidate.name)
+    for number in range(frame.problem.folds):
+        start, held_out = time.perf_counter(), fold == number
+        with _named(candidate):
+            fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
+            seconds.append(time.perf_counter() - start)
+            answers.append(judge.probability(_on_one_thread(fitted[-1]), frame.features[held_out]))
+        _check_probability(candidate, answers[-1])
+        if number == 0 and candidate.servable:  # so that nobody waits for all folds to be told
+            proof.check(candidate.name, fitted[-1], frame.take(np.flatnonzero(held_out)[: proof.ROWS]))
+        progress.update()
+    chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
+    trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if hasattr(estimator, "get_booster")]
+    probability = np.concatenate(answers)[np.argsort(np.argsort(fold, kind="stable"))]
+    return Outcome(candidate, probability, judge.measures(frame, probability, fold), chosen, trees, seconds)
+
+
+def _check_probability(candidate: Candidate, probability: NDArray[np.float64]) -> None:
+    if not ((probability >= 0) & (probability <= 1)).all():
+        found = f"{np.nanmin(probability):.4g} to {np.nanmax(probability):.4g}"
+        raise UsageError(
+            f"Candidate {candidate.name!r} answers {found}, and probabilities from 0 to 1 are expected; leave it out."
+        )
+
+
+def _on_one_thread(estimator: ClassifierMixin) -> ClassifierMixin:
+    """So that it answers the same each time: a forest's threads add up in the order in which they end."""
+    return estimator.set_params(**{name: 1 for name in estimator.get_params() if name.endswith("n_jobs")})
+
+
+@contextmanager
+def _named(candidate: Candidate) -> Iterator[None]:
+    """Name the candidate that cannot learn from the rows, or answer; known only when some step of it says so."""
+    try:
+        yield
+    except xgb.core.XGBoostError as error:
+        said = XGBOOSTS_PLACE.sub("", str(error).partition("\n")[0])
+        raise UsageError(f"XGBoost cannot fit candidate {candidate.name!r}: {said}") from error
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        for words, (kind, sentence) in REFUSALS.items():
+            if words in str(error):
+                raise kind(f"Candidate {candidate.name!r} {sentence}.") from error
+        if isinstance(error, AttributeError):
+            raise
+        said = str(error).strip().rpartition("\n")[2]  # a grid search says last why its fits have failed
+        raise UsageError(f"Candidate {candidate.name!r} cannot be fitted: {said}") from error

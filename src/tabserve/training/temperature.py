@@ -1,0 +1,48 @@
+"""Out-of-fold probabilities of several classes in, the temperature out that makes them honest.
+
+A temperature leaves every row its most probable class (Guo et al., On Calibration of Modern Neural Networks, ICML
+2017).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import log_loss
+
+from tabserve.predictors.linear import softmax
+
+__all__ = ["choose", "cross_fitted", "softmax", "tempered"]
+
+BOUNDS = (-4.0, 4.0)
+"""Natural logarithms of the smallest and the largest temperature."""
+
+SMALLEST = 1e-12
+"""What a probability of 0 counts as."""
+
+
+def tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """The probabilities at another temperature than 1, shape (rows, classes): above it, they differ less."""
+    return softmax(np.log(np.maximum(probability, SMALLEST)) / temperature)
+
+
+def choose(target: NDArray[np.int8], probability: NDArray[np.float64]) -> float:
+    """The temperature with the smallest log loss.
+
+    Args:
+        target: the place of each row's class, shape (rows,).
+        probability: of each class, at temperature 1, on rows that the model was not fitted on; shape (rows, classes).
+    """
+    labels = range(probability.shape[1])
+
+    def loss(logarithm: float) -> float:
+        return float(log_loss(target, tempered(probability, float(np.exp(logarithm))), labels=labels))
+
+    return float(np.exp(minimize_scalar(loss, bounds=BOUNDS, method="bounded").x))
+
+
+def cross_fitted(
+    target: NDArray[np.int8], probability: NDArray[np.float64], fold: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """One temperature per fold, chosen on the out-of-fold probabilities of all other folds."""
+    others = [fold != number for number in range(int(fold.max()) + 1)]
+    return np.array([choose(target[rows], probability[rows]) for rows in others])

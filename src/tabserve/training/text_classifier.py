@@ -1,0 +1,66 @@
+"""A linear classifier over the n-grams of texts, which ends as a `Linear`: the same answers without scikit-learn."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from tabserve.encoding.ngrams import grams
+from tabserve.predictors.linear import Linear
+
+Analyzer = Callable[[str], list[str]]
+
+EXAMPLE = "Lembrancinha de bebê: 30 caixas, Azul-claro"
+"""A text as others are, to see which n-grams an analyzer finds in it."""
+
+
+class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """A text as the set of its n-grams, each weighted by its inverse document frequency, then a linear classifier."""
+
+    def __init__(self, estimator: Any, analyzer: Analyzer = grams, min_df: int = 2) -> None:  # noqa: ANN401
+        """Prepare to fit.
+
+        Args:
+            estimator: an unfitted classifier with `decision_function` and `coef_`, cloned at every fit.
+            analyzer: a text's n-grams; `text.grams`, or some of them.
+            min_df: texts that an n-gram must occur in to be known.
+        """
+        self.estimator = estimator
+        self.analyzer = analyzer
+        self.min_df = min_df
+
+    def fit(self, texts: Sequence[str] | NDArray[np.object_], target: NDArray[np.int8]) -> Self:
+        """Learn the n-grams and their weights."""
+        self.vectoriser_ = TfidfVectorizer(analyzer=self.analyzer, binary=True, min_df=self.min_df)
+        self.estimator_ = clone(self.estimator).fit(self.vectoriser_.fit_transform(texts), target)
+        self.classes_ = self.estimator_.classes_
+        return self
+
+    def decision_function(self, texts: Sequence[str] | NDArray[np.object_]) -> NDArray[np.float64]:
+        """How far each text is on each class's side, shape (texts, classes)."""
+        margins: NDArray[np.float64] = self.estimator_.decision_function(self.vectoriser_.transform(texts))
+        return margins if margins.ndim == 2 else np.stack([-margins, margins], axis=1)
+
+    def predict(self, texts: Sequence[str] | NDArray[np.object_]) -> NDArray[Any]:
+        """The class on whose side each text is farthest."""
+        return np.asarray(self.classes_[self.decision_function(texts).argmax(axis=1)])
+
+    def unserved(self) -> str | None:
+        """Why its n-grams are others than those that are served, if so."""
+        if set(self.analyzer(EXAMPLE)) <= set(grams(EXAMPLE)):
+            return None
+        return (
+            "has an analyzer of its own, and n-grams of `text.grams` alone are served; use that, or `text.word_grams`"
+        )
+
+    def get_linear(self, temperature: float = 1.0) -> Linear:
+        """The same model, to be saved and served."""
+        weights, intercept, idf = self.estimator_.coef_, self.estimator_.intercept_, self.vectoriser_.idf_
+        if len(self.classes_) == 2:
+            weights, intercept = np.vstack([-weights, weights]), np.concatenate([-intercept, intercept])
+        known = tuple(self.vectoriser_.get_feature_names_out())
+        scaled, squares = ((weights * idf).T.astype(np.float32), (idf**2).astype(np.float32))
+        return Linear(known, scaled, squares, intercept, temperature)

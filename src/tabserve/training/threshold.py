@@ -1,0 +1,62 @@
+"""Out-of-fold probabilities in, decision threshold out; never scored on the rows that chose it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tabserve.problem.criterion import Counts, Criterion, FloatArray, IntArray, f1
+
+
+class Curve(NamedTuple):
+    """Every distinct decision the probabilities allow: thresholds (increasing) and the counts at each."""
+
+    thresholds: FloatArray
+    counts: Counts
+
+
+def curve(target: NDArray[np.int8], probability: ArrayLike) -> Curve:
+    """The counts at each distinct probability used as threshold, and above the largest (nobody is positive).
+
+    Args:
+        target: 0 or 1, shape (rows,).
+        probability: of the positive class, shape (rows,).
+    """
+    values = np.asarray(probability, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    thresholds, first = np.unique(values[order], return_index=True)
+    below = np.concatenate([[0], np.cumsum(target[order] == 1)])
+    cut = np.append(first, len(values))
+    true_positive = below[-1] - below[cut]
+    false_positive = len(values) - cut - true_positive
+    negatives = len(values) - below[-1]
+    counts = Counts(true_positive, false_positive, below[cut], negatives - false_positive)
+    return Curve(np.append(thresholds, max(1.0, np.nextafter(thresholds[-1], np.inf))), counts)
+
+
+def choose(target: NDArray[np.int8], probability: ArrayLike, criterion: Criterion = f1) -> float:
+    """The threshold with the largest criterion, half way to the next smaller probability.
+
+    Half way, so that a row whose probability differs in the last bit still gets the same label.
+    """
+    thresholds, counts = curve(target, probability)
+    best = int(np.argmax(criterion(counts)))
+    lower = thresholds[best - 1] if best else 0.0
+    middle = (lower + thresholds[best]) / 2
+    return float(middle if middle > lower else thresholds[best])  # neighbouring floats have nothing between them
+
+
+def cross_fitted(
+    target: NDArray[np.int8], probability: ArrayLike, fold: IntArray, criterion: Criterion = f1
+) -> FloatArray:
+    """One threshold per fold, chosen on the out-of-fold probabilities of all other folds.
+
+    Args:
+        target: 0 or 1, shape (rows,).
+        probability: out-of-fold, shape (rows,).
+        fold: number of the fold that holds each row out, from 0, shape (rows,).
+        criterion: what the thresholds maximise.
+    """
+    values = np.asarray(probability, dtype=np.float64)
+    others = [fold != number for number in range(int(fold.max()) + 1)]
+    return np.array([choose(target[rows], values[rows], criterion) for rows in others])

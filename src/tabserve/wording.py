@@ -1,0 +1,43 @@
+"""How the words of others are shown: in the sentence that refuses them, and on a terminal."""
+
+import reprlib
+from collections.abc import Iterable, Sequence
+
+MAX_SHOWN = 300
+"""Characters of a value that are shown."""
+
+
+def shown(value: object) -> str:
+    """A value as JSON would write it, shortened."""
+    text = _json.repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    each: Sequence[str] = [shown(name) for name in names]
+    more = f" and {len(each) - 12} more" if len(each) > 12 else ""
+    return ", ".join(each[:12]) + more
+
+
+def one_line(text: str) -> str:
+    """The text, with escapes for what would end the line, move the cursor or cannot be seen."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+class _Json(reprlib.Repr):
+    def repr_NoneType(self, _value: None, _level: int) -> str:  # noqa: N802  reprlib finds it by this name
+        return "null"
+
+    def repr_bool(self, value: bool, _level: int) -> str:
+        return str(value).lower()
+
+    def repr_int(self, value: int, _level: int) -> str:
+        return str(value) if value.bit_length() <= 64 else "an integer of more than 64 bits"
+
+    def repr_float(self, value: float, _level: int) -> str:
+        return repr(value).replace("nan", "NaN").replace("inf", "Infinity")
+
+
+_json = _Json()
+_json.maxstring, _json.maxother, _json.maxlevel = 60, 60, 3

@@ -1,0 +1,245 @@
+"""The `tabserve` command verifies and serves model folders; a mistake ends with one sentence and an exit code."""
+
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from santander.problem import PROBLEM as SANTANDER
+from tabserve.cli import main
+from tabserve.errors import ArtifactError, DataError, UsageError
+from tabserve.model import artifact
+from tabserve.table.frame import Frame, read
+from tabserve.training import evaluation
+
+
+def tabserve(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """The exit code of the command, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["tabserve", *words])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    return int(ended.value.code or 0)
+
+
+def test_check_says_what_is_right(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was verified, and what the folder holds."""
+    assert tabserve(monkeypatch, "check", str(model_folder)) == 0
+    printed, complaint = capsys.readouterr()
+    model = artifact.load(model_folder)
+    assert complaint == ""
+    for fact in (str(model_folder), "golden rows", "santander: 200 features", str(model.threshold), "xgboost "):
+        assert fact in printed
+
+
+def test_check_says_what_a_model_over_texts_is(
+    texts_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The manifest tells that it is one."""
+    assert tabserve(monkeypatch, "check", str(texts_folder)) == 0
+    printed, complaint = capsys.readouterr()
+    assert complaint == ""
+    for fact in (str(texts_folder), "golden texts", "goods: texts of title, tags", "Bebê, Decoração", "scikit-learn "):
+        assert fact in printed
+
+
+def test_check_keeps_to_its_lines(
+    texts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the labels and features hold."""
+    folder = shutil.copytree(texts_folder, tmp_path / "model")
+    text = (
+        (folder / "manifest.json").read_text().replace("Papel e Cia", r"a\nb\u0000\u001b[31m").replace("tags", r"t\ra")
+    )
+    (folder / "manifest.json").write_text(text)
+    assert tabserve(monkeypatch, "check", str(folder)) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == len(printed.splitlines()) == 5
+    assert r"Bebê, Decoração, a\nb\x00\x1b[31m" in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("model.npz", b""), ("golden.json", b"{}"), ("manifest.json", b'{"format_version": 1}')]
+)
+def test_check_says_what_is_wrong_with_a_model_over_texts(  # noqa: PLR0917 (fixtures and parameters)
+    texts_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: bytes,
+) -> None:
+    """In one sentence that names the file."""
+    damaged = shutil.copytree(texts_folder, tmp_path / "model")
+    (damaged / name).write_bytes(content)
+    assert tabserve(monkeypatch, "check", str(damaged)) == ArtifactError.exit_code
+    printed, complaint = capsys.readouterr()
+    assert (printed, complaint.count("\n")) == ("", 1)
+    assert name in complaint
+
+
+def test_check_says_that_a_folder_names_no_model(
+    texts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the names that there are."""
+    folder = shutil.copytree(texts_folder, tmp_path / "model")
+    text = (folder / "manifest.json").read_text().replace("model.npz", "model.bin")
+    (folder / "manifest.json").write_text(text)
+    assert tabserve(monkeypatch, "check", str(folder)) == ArtifactError.exit_code
+    assert capsys.readouterr().err.endswith("names no model file; expected model.ubj or model.npz.\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "{0}", "{0}", "--data", "rows.csv"],
+        ["threshold", "{0}", "0.3"],
+        ["drift", "{0}", "--data", "rows.csv"],
+    ],
+    ids=["compare", "threshold", "drift"],
+)
+def test_what_is_for_tables_refuses_a_model_over_texts(
+    words: list[str], texts_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one sentence."""
+    assert tabserve(monkeypatch, *(word.format(texts_folder) for word in words)) == ArtifactError.exit_code
+    printed, complaint = capsys.readouterr()
+    assert (printed, complaint.count("\n")) == ("", 1)
+    assert complaint.endswith("names no threshold between two labels; expected a model over numbers.\n")
+
+
+def test_check_says_what_is_wrong(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one sentence on stderr, with the exit code of a bad model folder."""
+    damaged = shutil.copytree(model_folder, tmp_path / "model")
+    (damaged / "golden.json").write_text("{}")
+    assert tabserve(monkeypatch, "check", str(damaged)) == ArtifactError.exit_code
+    printed, complaint = capsys.readouterr()
+    assert printed == ""
+    assert complaint.count("\n") == 1
+    assert "golden.json" in complaint
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["check"],
+        ["serve", "a", "b"],
+        ["nothing"],
+        ["check", "a", "b"],
+        ["compare", "a", "b"],
+        ["threshold", "a"],
+        ["threshold", "a", "1.5"],
+        ["threshold", "a", "-0.1"],
+        ["threshold", "a", "nan"],
+        ["threshold", "a", "high"],
+    ],
+)
+def test_wrong_usage_has_its_exit_code(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As argparse has it."""
+    assert tabserve(monkeypatch, *words) == UsageError.exit_code
+
+
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [
+        ([], ["serve", "check", "compare", "threshold", "exit codes"]),
+        (["serve"], ["[FOLDER]", "without FOLDER", "--model", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT", "example"]),
+        (["check"], ["FOLDER", "golden rows", "example"]),
+        (["compare"], ["OLD", "NEW", "--data", "--out", "bootstrap", "example"]),
+        (["threshold"], ["FOLDER", "VALUE", "--data", "card", "95 % bootstrap", "example"]),
+    ],
+)
+def test_help_names_what_can_be_said(
+    words: list[str], facts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Options, variables, an example."""
+    assert tabserve(monkeypatch, *words, "--help") == 0
+    page = capsys.readouterr().out
+    assert [fact for fact in facts if fact not in page] == []
+
+
+def test_serve_falls_back_on_the_repositorys_own_settings() -> None:
+    """Where tabserve is not a wheel that holds a copy, its committed model is served all the same."""
+    assert main._own_settings() == Path(__file__).parents[2] / "deploy"
+
+
+@pytest.fixture
+def labelled(sample_frame: Frame, tmp_path: Path) -> Path:
+    """Labelled rows in a file."""
+    frame, problem = sample_frame.take(np.arange(300)), sample_frame.problem
+    table = pd.DataFrame(frame.features, columns=list(problem.features))
+    table.assign(**{str(problem.id): frame.ids, problem.target: frame.target}).to_csv(
+        tmp_path / "rows.csv", index=False
+    )
+    return tmp_path / "rows.csv"
+
+
+def test_a_moved_threshold_is_measured_told_and_compared(
+    model_folder: Path,
+    labelled: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With rows and without, by `check`, and against the folder that it was."""
+    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
+    folder, old = shutil.copytree(model_folder, tmp_path / "model"), artifact.load(model_folder).threshold
+    assert tabserve(monkeypatch, "threshold", str(folder), "0.9") == 0
+    printed = capsys.readouterr().out
+    for fact in (f"{folder} is 0.9 now; it was {old}.", "at 0.9000", "--data FILE"):
+        assert fact in printed
+    assert tabserve(monkeypatch, "threshold", str(folder), "-0", "--data", str(labelled)) == 0
+    printed = capsys.readouterr().out
+    for fact in (f"{folder} is 0.0 now; it was 0.9.", "300 rows", "1.0000 (1.0000 to 1.0000)"):
+        assert fact in printed
+    assert tabserve(monkeypatch, "check", str(folder)) == 0
+    assert f"0.0, moved from {old}" in capsys.readouterr().out
+    words = ["compare", str(model_folder), str(folder), "--data", str(labelled), "--out", str(tmp_path / "changed.csv")]
+    assert tabserve(monkeypatch, *words) == 0
+    printed, complaint = capsys.readouterr()
+    flagged = int(artifact.load(model_folder).score(read(labelled, SANTANDER).features).label.sum())
+    for fact in (f"{flagged} of 300 rows", "1 becomes 0   0\n", "F1 ", "ROC AUC", str(tmp_path / "changed.csv")):
+        assert fact in printed
+    assert complaint == ""
+    assert len((tmp_path / "changed.csv").read_text().splitlines()) == 1 + 300 - flagged
+
+
+def test_a_bad_table_moves_no_threshold(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence, the exit code of a bad table, and the folder as it was."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    words = ["threshold", str(folder), "0.9", "--data", str(tmp_path / "none.csv")]
+    assert tabserve(monkeypatch, *words) == DataError.exit_code
+    printed, complaint = capsys.readouterr()
+    assert (printed, complaint.count("\n")) == ("", 1)
+    assert artifact.load(folder).threshold == artifact.load(model_folder).threshold
+
+
+@pytest.mark.parametrize(
+    "command", [[str(Path(sys.executable).with_name("tabserve"))], [sys.executable, "-m", "tabserve"]]
+)
+def test_it_can_be_started_by_either_name(command: list[str]) -> None:
+    """As installed, or as a module."""
+    ended = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == f"tabserve {version('tabserve')}\n"
+
+
+def test_a_server_that_cannot_start_ends_with_one_sentence(tmp_path: Path) -> None:
+    """On stderr, with the error's exit code."""
+    command = [sys.executable, "-m", "tabserve", "serve", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")
+    assert ended.stderr == (
+        f"{tmp_path} has no model-settings.json; name the folder that holds the settings, and a model's own folder by"
+        " --model.\n"
+    )

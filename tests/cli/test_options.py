@@ -1,0 +1,77 @@
+"""Options of a command line are what they should be, or are refused with what was expected and what came."""
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabserve.cli import options
+
+TYPES: list[Callable[[str], object]] = [
+    options.count,
+    options.threads,
+    options.seed,
+    options.seconds,
+    options.minutes,
+    options.place,
+    options.folder,
+    options.names,
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (options.count, "1", 1),
+        (options.count, "1000000000000", 10**12),
+        (options.threads, "1024", 1024),
+        (options.seed, "0", 0),
+        (options.seed, "4294967295", 2**32 - 1),
+        (options.seconds, "0.5", 0.5),
+        (options.seconds, "86400", 86_400.0),
+        (options.minutes, "1440", 1_440.0),
+        (options.word, "modèle 模型", "modèle 模型"),
+        (options.place, " ", " "),
+        (options.folder, "a/b", Path("a/b")),
+        (options.names, " one,two ,,one", ["one", "two"]),
+    ],
+)
+def test_what_is_right_is_read(kind: Callable[[str], object], text: str, value: object) -> None:
+    """Up to the ends of its range."""
+    assert kind(text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        *((options.count, text, "a whole number of at least 1") for text in ("0", "-1", "1.5", "abc", "", "nan")),
+        *((options.threads, text, "a whole number from 1 to 1024") for text in ("0", "1025", "all")),
+        *((options.seed, text, "a whole number from 0 to 4294967295") for text in ("-1", "4294967296", "abc")),
+        *(
+            (options.seconds, text, "seconds, above 0 and at most 86400 (one day)")
+            for text in ("0", "-1", "86401", "1e300", "inf", "nan", "soon")
+        ),
+        *((options.minutes, text, "minutes, above 0 and at most 1440 (one day)") for text in ("0", "1441", "soon")),
+        *((options.word, text, "printable text") for text in ("", " ", "a\nb", "\udcff")),
+        *((options.folder, text, "a folder on this machine") for text in ("s3a://bucket/m", "file:///m")),
+        (options.folder, "", "a path"),
+        *((options.names, text, "names between commas") for text in ("", " , ")),
+    ],
+)
+def test_what_is_wrong_is_told(kind: Callable[[str], object], text: str, expected: str) -> None:
+    """With what was expected, and what came."""
+    with pytest.raises(ArgumentTypeError) as refused:
+        kind(text)
+    assert str(refused.value) == f"expected {expected}, not {text!r}"
+
+
+@given(st.sampled_from(TYPES), st.text())
+def test_no_text_is_more_than_wrong(kind: Callable[[str], object], text: str) -> None:
+    """Whatever is typed."""
+    try:
+        kind(text)
+    except ArgumentTypeError as refused:
+        assert str(refused).endswith(f", not {text!r}")  # noqa: PT017  some texts are right

@@ -1,0 +1,579 @@
+"""A served model is asked over REST and gRPC, by the client and by scripts/request.py; what fails is said plainly."""
+
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
+
+from santander.problem import PROBLEM
+from santander.sample import sample
+from tabserve.client.client import DTYPES, Client, wait
+from tabserve.client.grpc import GrpcClient
+from tabserve.client.local_server import SERVE, Server, free_ports
+from tabserve.client.rest import RestClient
+from tabserve.errors import InvalidRequest, ServerError, UsageError
+from tabserve.model import artifact
+from tabserve.table import frame
+from tabserve.table.frame import Frame
+
+ROOT = Path(__file__).parents[2]
+SCRIPT, ROWS = ROOT / "scripts" / "request.py", ROOT / "scripts" / "rows.csv"
+BOTH = ["predict", "predict_proba"]
+MODEL = "xgboost-model"
+
+
+@pytest.fixture(scope="module")
+def server(served: Server) -> Server:
+    """A running server."""
+    return served
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> artifact.Model:
+    """What it serves, at hand."""
+    return artifact.load(model_folder)
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Each transport in turn."""
+    return str(request.param)
+
+
+def client_of(protocol: str, address: str, model: str = MODEL, timeout: float = 20) -> Client:
+    """A client of whatever listens at host:port."""
+    return (
+        GrpcClient(address, model, timeout) if protocol == "grpc" else RestClient(f"http://{address}", model, timeout)
+    )
+
+
+def client_for(server: Server, protocol: str, **options: Any) -> Client:  # noqa: ANN401 (the clients' own)
+    """A client of this server."""
+    return client_of(protocol, server.grpc if protocol == "grpc" else server.url.removeprefix("http://"), **options)
+
+
+def test_answers_are_the_models(server: Server, model: artifact.Model, sample_frame: Frame, protocol: str) -> None:
+    """To the bit, with the threshold, for the outputs asked for."""
+    features = sample_frame.features[:70]
+    answer, expected = client_for(server, protocol).ask(features, BOTH), model.score(features)
+    assert list(answer.outputs) == BOTH
+    assert np.array_equal(answer.outputs["predict"][:, 0], expected.label)
+    assert np.array_equal(answer.outputs["predict_proba"][:, 1].astype(np.float32), expected.probability)
+    assert answer.threshold == model.threshold
+    assert list(client_for(server, protocol).ask(features, BOTH[:1]).outputs) == BOTH[:1]
+
+
+def test_a_refusal_is_the_servers_own_sentence(server: Server, protocol: str) -> None:
+    """Whatever is wrong with the rows, the outputs, or the model's name."""
+    client = client_for(server, protocol)
+    with pytest.raises(InvalidRequest, match=r"has shape \[1, 3\]; expected \[rows, 200\]"):
+        client.ask(np.zeros((1, 3), np.float32), BOTH)
+    with pytest.raises(InvalidRequest, match="Output 'label' is unknown"):
+        client.ask(np.zeros((1, 200), np.float32), ["label"])
+    with pytest.raises(InvalidRequest, match="Model 'nobody' is not found; this server has 'xgboost-model'"):
+        client_for(server, protocol, model="nobody").ask(np.zeros((1, 200), np.float32), BOTH)
+
+
+def test_a_ready_model_is_not_waited_for(server: Server, protocol: str) -> None:
+    """Another one is, until the time is over."""
+    wait(client_for(server, protocol), 0.001)
+    with pytest.raises(ServerError, match=r"was not ready within 0\.001 s"):
+        wait(client_for(server, protocol, model="nobody"), 0.001)
+
+
+def test_no_server_is_said_plainly(protocol: str) -> None:
+    """With the address, and what to do."""
+    (port,) = free_ports(1)
+    client = client_of(protocol, f"127.0.0.1:{port}")
+    assert not client.ready()
+    with pytest.raises(ServerError, match=f"^No server answers at .*127.0.0.1:{port}; start one with 'tabserve serve"):
+        client.ask(np.zeros((1, 200), np.float32), BOTH)
+
+
+def test_a_silent_server_is_given_up(protocol: str) -> None:
+    """After the timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = client_of(protocol, f"127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
+        with pytest.raises(ServerError, match=r"did not answer within 0\.2 s"):
+            client.ask(np.zeros((1, 200), np.float32), BOTH)
+
+
+def test_a_server_starts_without_a_warning(server: Server) -> None:
+    """Until the model is loaded its log has nothing that needs to be looked at."""
+    before, loaded, _ = server.log.read_text().partition("Loaded model")
+    assert loaded
+    assert "WARNING" not in before
+
+
+# Servers that lie.
+
+
+@contextmanager
+def answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
+    """The address of an HTTP server that always says the same."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"127.0.0.1:{http.server_port}"
+        finally:
+            http.shutdown()
+            thread.join()
+
+
+@contextmanager
+def answering_by_grpc(response: dataplane_pb2.ModelInferResponse) -> Iterator[str]:
+    """The address of a gRPC server that always says the same."""
+
+    class Service(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
+        def ModelInfer(self, *_request: object) -> dataplane_pb2.ModelInferResponse:  # noqa: N802  the protocol's name
+            return response
+
+    with ThreadPoolExecutor(1) as threads:
+        server = grpc.server(threads)
+        dataplane_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Service(), server)  # type: ignore[no-untyped-call]
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.stop(None).wait(20)
+
+
+Output = tuple[str, str, list[int], list[Any]]
+"""Name, datatype, shape and values."""
+
+PREDICT: Output = ("predict", "INT64", [2, 1], [0, 1])
+PROBA: Output = ("predict_proba", "FP32", [2, 2], [0.75, 0.25, 0.25, 0.75])
+"""The truth about two rows."""
+
+
+def as_json(outputs: list[Output], threshold: object = "0.5") -> bytes:
+    """A V2 answer over REST."""
+    tensors = [dict(zip(("name", "datatype", "shape", "data"), output, strict=True)) for output in outputs]
+    return json.dumps({"outputs": tensors, "parameters": {"threshold": threshold}}).encode()
+
+
+def as_message(outputs: list[Output], threshold: str = "0.5") -> dataplane_pb2.ModelInferResponse:
+    """The same over gRPC."""
+    kind = dataplane_pb2.ModelInferResponse
+    return kind(
+        outputs=[kind.InferOutputTensor(name=n, datatype=datatype, shape=shape) for n, datatype, shape, _ in outputs],
+        raw_output_contents=[np.array(values, DTYPES.get(datatype)).tobytes() for _, datatype, _, values in outputs],
+        parameters={"threshold": dataplane_pb2.InferParameter(string_param=threshold)},
+    )
+
+
+@contextmanager
+def telling(protocol: str, outputs: list[Output], threshold: str = "0.5") -> Iterator[str]:
+    """The address of a server of either protocol that always answers this."""
+    rest, by_grpc = answering(200, as_json(outputs, threshold)), answering_by_grpc(as_message(outputs, threshold))
+    with by_grpc if protocol == "grpc" else rest as address:
+        yield address
+
+
+TWO = np.zeros((2, 200), np.float32)
+
+
+def test_the_truth_is_believed(protocol: str) -> None:
+    """Whatever else comes with it is left out, and data may be nested as its shape is."""
+    with telling(protocol, [PROBA, ("extra", "INT64", [1], [1]), PREDICT]) as address:
+        answer = client_of(protocol, address).ask(TWO, BOTH)
+    assert {name: values.tolist() for name, values in answer.outputs.items()} == {
+        "predict": [[0], [1]],
+        "predict_proba": [[0.75, 0.25], [0.25, 0.75]],
+    }
+    assert answer.threshold == 0.5
+    with answering(200, as_json([(*PROBA[:3], [[0.75, 0.25], [0.25, 0.75]])], None)) as address:
+        nested = client_of("rest", address).ask(TWO, BOTH[1:])
+    assert np.array_equal(nested.outputs["predict_proba"], answer.outputs["predict_proba"])
+    assert nested.threshold is None
+
+
+LIES: dict[str, tuple[list[Output], str]] = {
+    "no outputs": ([], "its answer lacks the output 'predict'"),
+    "an output is missing": ([PREDICT], "its answer lacks the output 'predict_proba'"),
+    "too few rows": (
+        [("predict", "INT64", [1, 1], [1]), PROBA],
+        r"of shape \[1, 1\], expected 'INT64' of shape \[2, 1\]",
+    ),
+    "too many rows": ([("predict", "INT64", [3, 1], [1, 0, 1]), PROBA], r"shape \[3, 1\]"),
+    "one column of two": ([PREDICT, ("predict_proba", "FP32", [2, 1], [0.5, 0.5])], r"shape \[2, 1\], expected 'FP32'"),
+    "no columns": ([("predict", "INT64", [2], [0, 1]), PROBA], r"shape \[2\]"),
+    "a negative size": ([("predict", "INT64", [-1, 1], [0, 1]), PROBA], r"shape \[-1, 1\]"),
+    "fewer values than the shape says": ([PREDICT, (*PROBA[:3], [0.5, 0.5])], "does not hold the values"),
+    "another datatype": ([("predict", "FP32", [2, 1], [0.0, 1.0]), PROBA], "its output 'predict' is 'FP32'"),
+    "a label of 2": ([("predict", "INT64", [2, 1], [0, 2]), PROBA], "something other than INT64 from 0 to 1"),
+    "a negative probability": ([PREDICT, (*PROBA[:3], [1.5, -0.5, 0, 1])], "other than FP32 from 0 to 1"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_another_answer_than_was_asked_for_is_a_lie(lie: str, protocol: str) -> None:
+    """Over either protocol, in the same sentence."""
+    outputs, sentence = LIES[lie]
+    with telling(protocol, outputs) as address:
+        with pytest.raises(ServerError, match="is no V2 inference server; .*" + sentence) as refused:
+            client_of(protocol, address).ask(TWO, BOTH)
+        assert str(refused.value).startswith(f"What answers at {'http://' if protocol == 'rest' else ''}{address}")
+
+
+@pytest.mark.parametrize("threshold", ["high", "nan", "inf", "", "0,5"])
+def test_a_threshold_that_is_no_number_is_a_lie(threshold: str, protocol: str) -> None:
+    """Over either protocol."""
+    with telling(protocol, [PREDICT], threshold) as address, pytest.raises(ServerError, match="its threshold is"):
+        client_of(protocol, address).ask(TWO, BOTH[:1])
+
+
+def text(document: object) -> bytes:
+    """JSON."""
+    return json.dumps(document).encode()
+
+
+DEEP = b"[" * 5_000 + b"]" * 5_000
+NESTED = text(json.loads("[" * 200 + "]" * 200))
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"", "200 OK: ''"),
+        (b"<html>\n<body>", r"it says 200 OK: '<html>\\n<body>'\."),
+        (b"\xff\xfe", "200 OK"),
+        (b"[]", "200 OK"),
+        (b"null", "200 OK"),
+        (DEEP, "200 OK"),
+        (text({"outputs": None}), "200 OK"),
+        (text({"outputs": [{"name": "predict"}]}), "200 OK"),
+        (text({"outputs": [["predict"]]}), "200 OK"),
+        (text({"outputs": [], "parameters": ["threshold"]}), "200 OK"),
+        (as_json([("predict", "INT64", [2, 1], ["0", "1"])]), "holds something other than INT64"),
+        (as_json([("predict", "INT64", [2, 1], [0.5, 1.0])]), "holds something other than INT64"),
+        (as_json([("predict", "INT64", [2, 1], [2**63, 1])]), "holds something other than INT64"),
+        (as_json([("predict", "INT64", [2, 1], [None, {}])]), "holds something other than INT64"),
+        (as_json([("predict", "INT64", [2, 1], [[0, 1]])]), "does not hold the values"),
+        (as_json([("predict", "INT64", [2, 1], [[0], [1, 1]])]), "200 OK"),
+        (as_json([("predict", "INT64", [2, 1], json.loads(NESTED))]), "200 OK"),
+        (as_json([("predict", "INT64", json.loads(NESTED), [0, 1])]), r"shape \[\[\[\["),
+        (as_json([PREDICT], json.loads(NESTED)), r"its threshold is \[\[\[\["),
+        (as_json([PREDICT], {"is": 1}), "its threshold is {'is': 1}"),
+        (as_json([("predict", "INT64", [2, 1], [float("nan"), 1])]), "200 OK"),
+    ],
+    ids=str,
+)
+def test_what_is_no_answer_in_json_is_a_lie(body: bytes, sentence: str) -> None:
+    """In one line, with the beginning of what came where it says more."""
+    with answering(200, body) as address, pytest.raises(ServerError, match=sentence) as refused:
+        client_of("rest", address).ask(TWO, BOTH[:1])
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "sentence"),
+    [
+        (404, b"nothing here", {}, "is no V2 inference server; it says 404 Not Found: 'nothing here'"),
+        (404, b'{"error": {"deep": []}}', {}, "is no V2 inference server; it says 404 Not Found"),
+        (499, b"?", {}, "it says 499"),
+        (500, b'{"error": "Scoring\\nfailed."}', {}, r"^Scoring failed\.$"),
+        (302, b"", {"Location": "/v2/models/xgboost-model/infer"}, "it says 302 Found"),
+        (307, b"", {"Location": "nowhere://"}, "it says 307 Temporary Redirect"),
+        (200, b"not zipped", {"Content_Encoding": "gzip"}, "its answer cannot be read"),
+        (200, b"{}", {"Content_Length": "2, 3"}, "its answer cannot be read"),
+        (200, b"zz\r\n", {"Transfer_Encoding": "chunked"}, "No server answers"),
+    ],
+)
+def test_what_is_no_answer_in_http_is_the_servers_mistake(
+    status: int, body: bytes, headers: dict[str, str], sentence: str
+) -> None:
+    """Not the user's, and no traceback; nobody is sent elsewhere."""
+    with answering(status, body, **headers) as address, pytest.raises(ServerError, match=sentence):
+        client_of("rest", address).ask(TWO, BOTH)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["name", "datatype", "shape", "data"]), inner),
+)
+
+
+@settings(max_examples=30)
+@given(st.tuples(*[st.just(part) | JSON for part in PREDICT]), st.just("0.5") | JSON)
+def test_any_json_is_the_truth_or_a_lie(output: Output, threshold: object) -> None:
+    """Whatever stands where a name, a datatype, a shape, values or a threshold should, in one sentence."""
+    with answering(200, as_json([output], threshold)) as address, suppress(ServerError):
+        assert client_of("rest", address).ask(TWO, BOTH[:1]).outputs["predict"].shape == (2, 1)
+
+
+def test_messages_that_contradict_themselves_are_lies() -> None:
+    """Raw contents that do not fit, are missing, or of a datatype that nobody knows; a threshold of another kind."""
+    torn, fewer, foreign, other = (as_message([PREDICT]) for _ in range(4))
+    torn.raw_output_contents[0] = b"12345"
+    del fewer.raw_output_contents[:]
+    foreign.outputs[0].datatype = "BYTES"
+    other.parameters["threshold"].int64_param = 1
+    for message, sentence in (
+        (torn, "its raw contents do not fit its outputs"),
+        (fewer, "its raw contents do not fit its outputs"),
+        (foreign, "its raw contents do not fit its outputs: 'BYTES'"),
+        (other, "its threshold is ''"),
+    ):
+        with answering_by_grpc(message) as address, pytest.raises(ServerError, match=sentence):
+            client_of("grpc", address).ask(TWO, BOTH[:1])
+
+
+def test_a_server_of_another_protocol_is_told_in_a_sentence(server: Server) -> None:
+    """REST's port asked by gRPC, and the other way round."""
+    for protocol, address in (("grpc", server.url.removeprefix("http://")), ("rest", server.grpc)):
+        client = client_of(protocol, address)
+        assert not client.ready()
+        with pytest.raises(ServerError, match=address):
+            client.ask(TWO, BOTH)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nowhere", "ftp://x", "localhost:8080", "http://", "http://[::1", "http://a..b", "http://é..é", "http://x:99999"],
+)
+def test_another_address_than_http_is_refused(url: str) -> None:
+    """With an example of what is expected."""
+    with pytest.raises(UsageError, match="is not an address such as http://localhost:8080"):
+        RestClient(url, MODEL, 20).ready()
+
+
+def test_another_address_than_grpcs_is_refused() -> None:
+    """Likewise."""
+    with pytest.raises(UsageError, match="is not an address such as localhost:8081"):
+        GrpcClient("http://[::1", MODEL, 20)
+
+
+Asking = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def ports(server: Server) -> dict[str, str]:
+    """The variables by which scripts/request.py finds a server."""
+    return {"MLSERVER_HTTP_PORT": server.url.rpartition(":")[2], "MLSERVER_GRPC_PORT": server.grpc.rpartition(":")[2]}
+
+
+@pytest.fixture
+def ask(script: Asking) -> Asking:
+    """Run scripts/request.py."""
+    return lambda *options, server=None: script(SCRIPT, *options, **(ports(server) if server else {}))
+
+
+def test_the_default_rows_are_the_samples() -> None:
+    """Ten synthetic rows, in the format of Kaggle's test.csv, called synthetic."""
+    (rows,), drawn = frame.stream(ROWS, PROBLEM), sample(10, seed=7)
+    assert rows.ids.tolist() == drawn.ids.tolist() == [f"synthetic_{number}" for number in range(10)]
+    assert np.array_equal(rows.features, drawn.features)
+    assert ROWS.read_text().startswith("ID_code,var_0,var_1,")
+
+
+def test_a_table_is_printed(server: Server, model: artifact.Model) -> None:
+    """Aligned: id, label, probability of the positive class; by a process of its own."""
+    environment = os.environ | ports(server)
+    command = [sys.executable, str(SCRIPT)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    header, *lines = ended.stdout.splitlines()
+    assert header.split() == ["ID_code", "label", "probability"]
+    assert {len(line) for line in lines} == {len(header)}
+    (rows,) = frame.stream(ROWS, PROBLEM)
+    expected = zip(rows.ids, *reversed(model.score(rows.features)), strict=True)
+    assert [line.split() for line in lines] == [[name, str(label), f"{p:.6f}"] for name, label, p in expected]
+
+
+def test_json_is_one_document(ask: Asking, server: Server, model: artifact.Model, protocol: str) -> None:
+    """With the model, its threshold and the first rows asked for, to the bit over either protocol."""
+    ended = ask("--json", "--rows", "3", "--protocol", protocol, server=server)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    document = json.loads(ended.stdout)
+    (rows,) = frame.stream(ROWS, PROBLEM)
+    scores = model.score(rows.features[:3])
+    assert (document["model"], document["threshold"]) == (MODEL, model.threshold)
+    assert [row["ID_code"] for row in document["rows"]] == rows.ids[:3].tolist()
+    assert [row["label"] for row in document["rows"]] == scores.label.tolist()
+    assert [np.float32(row["probability"]) for row in document["rows"]] == scores.probability.tolist()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "header"), [("predict", ["ID_code", "label"]), ("predict_proba", ["ID_code", "probability"])]
+)
+def test_one_output_makes_one_column(ask: Asking, server: Server, outputs: str, header: list[str]) -> None:
+    """Only what is asked for is printed."""
+    assert ask("--outputs", outputs, server=server).stdout.splitlines()[0].split() == header
+
+
+def as_zip(table: pd.DataFrame, folder: Path) -> Path:
+    """As Kaggle gives it."""
+    with zipfile.ZipFile(folder / "rows.zip", "w") as archive:
+        archive.writestr("test.csv", table.drop(columns="target").to_csv(index=False))
+    return folder / "rows.zip"
+
+
+def as_gz(table: pd.DataFrame, folder: Path) -> Path:
+    """Compressed, with its target."""
+    (folder / "rows.csv.gz").write_bytes(gzip.compress(table.to_csv(index=False).encode()))
+    return folder / "rows.csv.gz"
+
+
+def as_parquet(table: pd.DataFrame, folder: Path) -> Path:
+    """In columns."""
+    table.to_parquet(folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+def test_many_rows_of_any_format_are_answered_in_order(
+    ask: Asking, server: Server, model: artifact.Model, sample_frame: Frame, tmp_path: Path
+) -> None:
+    """In several requests; a target column is not looked at."""
+    table = pd.DataFrame(sample_frame.features[:2300], columns=PROBLEM.features)
+    table.insert(0, "target", sample_frame.target[:2300])
+    table.insert(0, "ID_code", sample_frame.ids[:2300].astype(object))
+    expected = model.score(sample_frame.features[:2300])
+    for written in (as_zip, as_gz, as_parquet):
+        ended = ask("--json", "--data", written(table, tmp_path), server=server)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        rows = json.loads(ended.stdout)["rows"]
+        assert [row["ID_code"] for row in rows] == sample_frame.ids[:2300].tolist()
+        assert [np.float32(row["probability"]) for row in rows] == expected.probability.tolist()
+
+
+def one_line(text: str) -> str:
+    """The text, if it is one line."""
+    assert text.count("\n") == 1
+    return text.strip()
+
+
+def test_a_refusal_ends_with_its_sentence(ask: Asking, server: Server, protocol: str) -> None:
+    """Exit code 3; any name of a model can be asked for."""
+    for name in ("nobody", "a?b#c", "modèle 模型"):
+        ended = ask("--model", name, "--protocol", protocol, server=server)
+        assert (ended.returncode, ended.stdout) == (InvalidRequest.exit_code, "")
+        assert re.match(f"^Model '{re.escape(name)}' is not found", one_line(ended.stderr))
+
+
+def test_a_lie_ends_with_a_sentence(ask: Asking, protocol: str) -> None:
+    """Exit code 5."""
+    with telling(protocol, [PREDICT]) as address:
+        ended = ask("--url", f"http://{address}", "--protocol", protocol, "--rows", "2")
+    assert (ended.returncode, ended.stdout) == (ServerError.exit_code, "")
+    assert one_line(ended.stderr).endswith("its answer lacks the output 'predict_proba'.")
+
+
+def test_a_file_that_cannot_be_read_ends_with_its_sentence(ask: Asking, server: Server, tmp_path: Path) -> None:
+    """Exit code 3, and the file's name."""
+    (tmp_path / "rows.csv").write_text("ID_code,var_0\na,1\n")
+    ended = ask("--data", str(tmp_path / "rows.csv"), server=server)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert str(tmp_path / "rows.csv") in one_line(ended.stderr)
+
+
+def test_no_server_ends_with_its_sentence(ask: Asking, protocol: str) -> None:
+    """Exit code 5."""
+    (port,) = free_ports(1)
+    ended = ask("--url", f"http://127.0.0.1:{port}", "--protocol", protocol)
+    assert (ended.returncode, ended.stdout) == (ServerError.exit_code, "")
+    assert one_line(ended.stderr).startswith("No server answers at ")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--rows", "0", "a whole number of at least 1"),
+        ("--timeout", "1e300", "seconds, above 0 and at most 86400 (one day)"),
+        ("--wait", "inf", "seconds, above 0 and at most 86400 (one day)"),
+        ("--outputs", "label", "predict or predict_proba, or both with a comma"),
+        ("--outputs", "", "names between commas"),
+        ("--model", "", "printable text"),
+        ("--url", "", "printable text"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(ask: Asking, option: str, value: str, expected: str) -> None:
+    """Exit code 2, as argparse has it."""
+    ended = ask(option, value)
+    assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")
+    assert ended.stderr.endswith(f"argument {option}: expected {expected}, not {value!r}\n")
+
+
+def test_an_output_named_twice_is_asked_for_once(ask: Asking, server: Server) -> None:
+    """As if it were named once."""
+    assert ask("--outputs", "predict,predict", server=server).stdout.splitlines()[0].split() == ["ID_code", "label"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(server: Server, sample_frame: Frame, tmp_path: Path) -> None:
+    """`| head` leaves quietly, though the table is larger than a pipe holds."""
+    table = pd.DataFrame(sample_frame.features, columns=PROBLEM.features)
+    table.insert(0, "ID_code", sample_frame.ids.astype(object))
+    table.to_parquet(tmp_path / "rows.parquet")
+    words = [sys.executable, str(SCRIPT), "--url", server.url, "--data", str(tmp_path / "rows.parquet")]
+    pipe = ["bash", "-o", "pipefail", "-c", '"$@" | head -n 2', "bash", *words]
+    ended = subprocess.run(pipe, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(ended.stdout.splitlines()) == 2
+
+
+def test_it_can_wait_for_a_server_that_starts_later(model_folder: Path) -> None:
+    """As `make run` does."""
+    ports = dict(zip(("HTTP", "GRPC", "METRICS"), map(str, free_ports(3)), strict=True))
+    environment = os.environ | {f"MLSERVER_{name}_PORT": port for name, port in ports.items()}
+    environment |= {"MLSERVER_HOST": "127.0.0.1", "TABSERVE_MODEL": str(model_folder)}
+    asking = [sys.executable, str(SCRIPT), "--wait", "60", "--rows", "1"]
+    with subprocess.Popen(asking, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
+        time.sleep(0.5)
+        assert asked.poll() is None
+        serving = [*SERVE, str(ROOT / "deploy")]
+        with subprocess.Popen(serving, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+            try:
+                printed, complaint = asked.communicate(timeout=60)
+            finally:
+                server.terminate()
+    assert (asked.returncode, complaint) == (0, b"")
+    assert len(printed.splitlines()) == 2
+
+
+def test_it_can_be_interrupted() -> None:
+    """Exit code 130, while it waits for an answer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        words = [sys.executable, str(SCRIPT), "--url", f"http://127.0.0.1:{silent.getsockname()[1]}"]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as asked:
+            connection, _ = silent.accept()
+            asked.send_signal(signal.SIGINT)
+            _, complaint = asked.communicate(timeout=20)
+            connection.close()
+    assert asked.returncode == 130
+    assert one_line(complaint).startswith("Interrupted")

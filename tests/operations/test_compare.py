@@ -1,0 +1,218 @@
+"""Two models are compared on the same rows: labels, probabilities, and measures where there is a target."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost as xgb
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tabserve.errors import DataError, UsageError
+from tabserve.model.artifact import Model
+from tabserve.operations import compare as comparison
+from tabserve.operations.compare import SHOWN, Comparison, Difference, compare, lines
+from tabserve.problem.criterion import Costs
+from tabserve.problem.problem import Problem
+from tabserve.table.frame import Rows, stream
+from tabserve.training import evaluation
+from tabserve.training.evaluation import measures
+
+PROBLEM = Problem("small", ("a", "b", "c"), id="name", labels=("no", "yes"))
+RNG = np.random.default_rng(0)
+FEATURES: NDArray[np.float32] = RNG.standard_normal((300, 3)).astype(np.float32)
+TARGET = (FEATURES[:, 0] + RNG.standard_normal(300) > 1).astype(np.int8)
+IDS = [f"row {number}" for number in range(300)]
+
+
+def trained(seed: int, threshold: float = 0.3) -> Model:
+    """A model that trains in milliseconds; another seed gives another one."""
+    classifier = xgb.XGBClassifier(n_estimators=8, max_depth=2, subsample=0.5, n_jobs=1, random_state=seed)
+    booster = classifier.fit(FEATURES[::2], TARGET[::2]).get_booster()
+    booster.feature_names = list(PROBLEM.features)
+    return Model(booster, PROBLEM, threshold, {}, {}, {})
+
+
+OLD, NEW = trained(0), trained(1)
+
+thresholds = st.sampled_from(sorted({0.0, 1.0, *OLD.score(FEATURES).probability.tolist()})) | st.floats(0, 1)
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rows without their target."""
+    path = tmp_path_factory.mktemp("rows") / "unlabelled.csv"
+    pd.DataFrame(FEATURES, IDS, PROBLEM.features).to_csv(path, index_label="name")
+    return path
+
+
+@pytest.fixture(scope="module")
+def labelled(unlabelled: Path) -> Path:
+    """The rows with their target."""
+    path = unlabelled.with_name("labelled.csv")
+    spelled = np.array(PROBLEM.labels)[TARGET]
+    pd.read_csv(unlabelled).assign(target=spelled).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw less often, where the width of an interval is not in question."""
+    monkeypatch.setattr(evaluation, "RESAMPLES", 40)
+
+
+def mirrored(found: Comparison) -> Comparison:
+    """What comparing the same models the other way round has to find."""
+    return replace(
+        found,
+        raised=found.lowered,
+        lowered=found.raised,
+        raised_ids=found.lowered_ids,
+        lowered_ids=found.raised_ids,
+    )
+
+
+@given(thresholds)
+def test_a_model_compared_with_itself_changes_nothing(unlabelled: Path, threshold: float) -> None:
+    """Every label agrees, and no probability moves."""
+    model = replace(OLD, threshold=threshold)
+    found = compare(model, model, unlabelled)
+    assert found == Comparison(rows=len(IDS))
+    assert found.agreement == 1
+
+
+@given(thresholds, thresholds)
+def test_a_moved_threshold_changes_exactly_the_rows_between_both(unlabelled: Path, old: float, new: float) -> None:
+    """A row changes where its probability reaches the lower of them and not the higher."""
+    found = compare(replace(OLD, threshold=old), replace(OLD, threshold=new), unlabelled)
+    probability = OLD.score(FEATURES).probability.astype(np.float64)
+    between = (probability >= min(old, new)) & (probability < max(old, new))
+    ids = [name for name, changes in zip(IDS, between, strict=True) if changes]
+    expected = Comparison(rows=len(IDS), raised=len(ids), raised_ids=ids[:SHOWN])
+    assert found == (expected if new < old else mirrored(expected))
+
+
+@given(thresholds, thresholds)
+def test_swapping_the_models_mirrors_the_comparison(unlabelled: Path, one: float, other: float) -> None:
+    """Directions are exchanged, distances stay."""
+    old, new = replace(OLD, threshold=one), replace(NEW, threshold=other)
+    found = compare(old, new, unlabelled)
+    assert found.largest > 0
+    assert compare(new, old, unlabelled) == mirrored(found)
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_swapping_the_models_mirrors_the_measures(labelled: Path) -> None:
+    """Old and new are exchanged, and every difference turns its sign, with its interval."""
+    there, back = compare(OLD, NEW, labelled).measures, compare(NEW, OLD, labelled).measures
+    for name, (old, new, change) in there.items():
+        assert back[name][:2] == (new, old)
+        assert back[name].change == pytest.approx((-change.value, -change.high, -change.low))
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
+    """The new model's criterion, ROC AUC and average precision; the difference lies in its interval."""
+    costly = replace(NEW, problem=replace(PROBLEM, criterion=Costs(1, 5)))
+    found = compare(OLD, costly, labelled).measures
+    assert list(found) == ["minus_cost", "roc_auc", "average_precision"]
+    sides = [
+        measures(TARGET, model.score(FEATURES).probability, model.threshold, Costs(1, 5)) for model in (OLD, costly)
+    ]
+    for name, (old, new, change) in found.items():
+        assert [old, new] == pytest.approx([side[name] for side in sides])
+        assert change.value == new - old
+        assert change.low <= change.value <= change.high
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_an_interval_is_that_of_the_difference_and_not_of_both_models(labelled: Path) -> None:
+    """Both models meet the same rows in each draw: what is the same for both leaves no spread."""
+    measured = compare(OLD, replace(OLD, threshold=0.9), labelled).measures
+    assert [*measured["roc_auc"].change] == [0, 0, 0]
+    assert measured["f1"].change.high < 0
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_a_target_changes_nothing_else(labelled: Path, unlabelled: Path) -> None:
+    """Labels and probabilities compare alike with it and without."""
+    assert replace(compare(OLD, NEW, labelled), measures={}) == compare(OLD, NEW, unlabelled)
+
+
+def test_batches_add_up(unlabelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small batches find what one does."""
+    whole = compare(OLD, NEW, unlabelled)
+
+    def in_batches(path: Path, problem: Problem) -> list[Rows]:
+        (rows,) = stream(path, problem)
+        cuts = range(0, len(rows), 7)
+        return [Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]) for cut in cuts]
+
+    monkeypatch.setattr(comparison, "_parts", in_batches)
+    found = compare(OLD, NEW, unlabelled)
+    assert found.distance == pytest.approx(whole.distance)
+    assert replace(found, distance=whole.distance) == whole
+
+
+def test_the_rows_that_change_are_written(unlabelled: Path, tmp_path: Path) -> None:
+    """Id, both probabilities and both labels, in the order of the table; and no other row."""
+    found = compare(OLD, NEW, unlabelled, tmp_path / "changed.csv")
+    written = pd.read_csv(tmp_path / "changed.csv", index_col="name")
+    old, new = OLD.score(FEATURES), NEW.score(FEATURES)
+    differ = old.label != new.label
+    assert 0 < len(written) == differ.sum() == found.raised + found.lowered
+    columns = {
+        "old_probability": old.probability,
+        "new_probability": new.probability,
+        "old_label": old.label,
+        "new_label": new.label,
+    }
+    expected = pd.DataFrame(columns, index=pd.Index(IDS, name="name"))[differ]
+    pd.testing.assert_frame_equal(written, expected, check_dtype=False)
+
+
+def test_a_bad_row_leaves_no_file_behind(unlabelled: Path, tmp_path: Path) -> None:
+    """The list of changes appears whole or not at all."""
+    bad = tmp_path / "bad.csv"
+    bad.write_text(unlabelled.read_text() + "last,1,2,\n")
+    with pytest.raises(DataError, match="row 301, column 'c'"):
+        compare(OLD, NEW, bad, tmp_path / "changed.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path, tmp_path: Path) -> None:
+    """And refused where one of them does not."""
+    gap = tmp_path / "gap.csv"
+    gap.write_text(unlabelled.read_text() + "last,1,2,\n")
+    old, new = (replace(model, problem=replace(PROBLEM, allow_missing=True)) for model in (OLD, NEW))
+    assert compare(old, new, gap).rows == len(IDS) + 1
+    for pair in ((old, NEW), (OLD, new)):
+        with pytest.raises(DataError, match="an empty cell"):
+            compare(*pair, gap)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("features", ("a", "c", "b")), ("target", "churn"), ("labels", ("yes", "no")), ("id", None)],
+)
+def test_models_for_different_problems_are_refused(field: str, value: object, tmp_path: Path) -> None:
+    """Before the table is looked at, in one sentence that says what differs."""
+    other = replace(NEW, problem=Problem(**{**vars(PROBLEM), "name": "other", field: value}))
+    with pytest.raises(UsageError, match=rf"small and other: their {field} differ; ") as refused:
+        compare(OLD, other, tmp_path / "none.csv")
+    assert str(refused.value).count("\n") == 0
+
+
+def test_the_lines_say_what_was_found() -> None:
+    """Counts, the first ids of each direction, distances; measures only where there are some."""
+    found = Comparison(1_000, raised=7, lowered=1, raised_ids=["a", "b"], lowered_ids=["c"], distance=20, largest=0.5)
+    shown = "\n".join(lines(found))
+    for fact in ("992 of 1,000 rows (99.20%)", "7: a, b, …\n", "1: c\n", "0.02 apart on average, 0.5 at most"):
+        assert fact in shown
+    assert "interval" not in shown
+    change = Difference(0.5, 0.6, evaluation.Interval(0.1, -0.05, 0.15))
+    last = [*lines(replace(found, measures={"roc_auc": change}))][-1]
+    assert last.split() == ["ROC", "AUC", "0.5000", "0.6000", "+0.1000", "-0.0500", "to", "+0.1500"]

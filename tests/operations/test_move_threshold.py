@@ -1,0 +1,208 @@
+"""A threshold is moved without training; folder, card and figures stay true."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabserve.errors import ArtifactError
+from tabserve.model import artifact
+from tabserve.model.artifact import CARD, GOLDEN, MANIFEST, MODEL, Model
+from tabserve.model.manifest import MEASURED_AT
+from tabserve.operations.move_threshold import MEASURES, known, measured, move, moved
+from tabserve.reports import card
+from tabserve.reports.tables import TITLES
+from tabserve.table.frame import Frame
+from tabserve.training import evaluation
+from tabserve.training.evaluation import measures
+from tabserve.training.split import hold_out
+
+
+@pytest.fixture
+def folder(model_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the shared model folder, alone in its parent."""
+    return shutil.copytree(model_folder, tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> Model:
+    """The shared model."""
+    return artifact.load(model_folder)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# The folder.
+
+
+def test_only_what_the_folder_says_changes(folder: Path, model: Model) -> None:
+    """The model and its golden rows keep their bytes; manifest and card are new, and nothing stands beside them."""
+    before = content(folder)
+    found = move(folder, 0.3)
+    after = content(folder)
+    assert {name for name in before if before[name] != after[name]} == {MANIFEST, CARD}
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+    loaded = artifact.load(folder)
+    assert (found.threshold, loaded.threshold, loaded.measured_at) == (0.3, 0.3, model.threshold)
+    assert loaded.metrics == {**model.metrics, MEASURED_AT: model.threshold}
+    assert (loaded.problem, loaded.data, loaded.versions) == (model.problem, model.data, model.versions)
+
+
+def test_moving_back_gives_the_same_bytes(folder: Path, model: Model) -> None:
+    """After however many moves."""
+    before = content(folder)
+    for value in (0.0, 0.7, 1.0, model.threshold):
+        move(folder, value)
+    assert content(folder) == before
+
+
+def test_the_card_says_first_that_the_threshold_was_moved(folder: Path, model: Model) -> None:
+    """Once, however often it was; the rest stands as it was written."""
+    original = (folder / CARD).read_text()
+    for value in (0.7, 0.3):
+        move(folder, value)
+    text = (folder / CARD).read_text()
+    assert text.startswith("> **The threshold was moved**")
+    assert text.endswith(original)
+    note = text.removesuffix(original)
+    assert f"from {model.threshold} to 0.3" in " ".join(note.split())
+    assert "0.7" not in note
+    assert card.written(artifact.load(folder)) == text
+
+
+def test_a_card_by_hand_is_kept(folder: Path) -> None:
+    """Whatever its owner wrote stands below the note."""
+    (folder / CARD).write_text("# Ours\n\n> A remark.\n")
+    move(folder, 0.3)
+    assert (folder / CARD).read_text().endswith("\n\n# Ours\n\n> A remark.\n")
+
+
+def test_a_link_to_a_folder_stays_one(folder: Path) -> None:
+    """The folder behind it is written."""
+    link = folder.with_name("served")
+    link.symlink_to("model")
+    move(link, 0.3)
+    assert link.is_symlink()
+    assert artifact.load(folder).threshold == 0.3
+
+
+def test_a_folder_that_is_not_whole_is_left_as_it_is(folder: Path) -> None:
+    """It is refused as at every load; so is one without a card."""
+    (folder / CARD).unlink()
+    before = content(folder)
+    with pytest.raises(ArtifactError, match=CARD):
+        move(folder, 0.3)
+    (folder / GOLDEN).write_text("{}")
+    with pytest.raises(ArtifactError, match=GOLDEN):
+        move(folder, 0.3)
+    assert content(folder) == before | {GOLDEN: b"{}"}
+
+
+def test_a_move_that_cannot_be_loaded_again_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is verified beside its place before it takes it."""
+    before, write = content(folder), artifact._rewrite
+
+    def damaged(folder: Path, fresh: Path, model: Model, text: str) -> None:
+        write(folder, fresh, model, text)
+        (fresh / MODEL).write_bytes(b"damaged")
+
+    monkeypatch.setattr(artifact, "_rewrite", damaged)
+    with pytest.raises(ArtifactError, match="was not written"):
+        move(folder, 0.3)
+    assert content(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("wrong", ["high", None, True, -0.1, 1.5])
+def test_a_senseless_earlier_threshold_is_refused(folder: Path, wrong: object, model: Model) -> None:
+    """A manifest by hand says where its metrics were measured, or is told that it does not."""
+    changed = replace(model, metrics={**model.metrics, MEASURED_AT: wrong})
+    with pytest.raises(ArtifactError, match=f"{MEASURED_AT} .*, expected a number from 0 to 1"):
+        artifact.amend(folder, changed, "A card.\n")
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=4))
+def test_only_the_last_move_counts(model: Model, values: list[float]) -> None:
+    """A model that was moved often is one that was moved once; back at its own threshold it was never moved."""
+    found = model
+    for value in values:
+        found = moved(found, value)
+    assert (found.threshold, found.metrics) == (values[-1], moved(model, values[-1]).metrics)
+    assert found.measured_at == model.threshold
+    assert moved(found, model.threshold).metrics == model.metrics
+
+
+# What it does.
+
+
+def cells(lines: list[str]) -> dict[str, list[str]]:
+    """The cells of each line, by its title."""
+    titles = [TITLES[name] for name in MEASURES]
+    return {
+        title: [cell.strip() for cell in line.split("  ") if cell.strip()][1:]
+        for title, line in zip(titles, lines[1:], strict=True)
+    }
+
+
+def test_labelled_rows_say_what_a_move_does(model: Model, sample_frame: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Precision, recall and flagged share at both thresholds, and the change, each with an interval around it."""
+    monkeypatch.setattr(evaluation, "RESAMPLES", 40)
+    frame = sample_frame.take(np.arange(500))
+    shown = cells([*measured(model, 0.2, frame)])
+    probability = model.score(frame.features).probability
+    old, new = (measures(frame.target, probability, cut, frame.problem.criterion) for cut in (model.threshold, 0.2))
+    for name in MEASURES:
+        before, after, change = shown[TITLES[name]]
+        assert [before[:6], after[:6]] == [f"{old[name]:.4f}", f"{new[name]:.4f}"]
+        assert change.startswith(f"{new[name] - old[name]:+.4f} (")
+        for cell in (before, after, change):
+            value, low, high = (float(word.strip("()")) for word in cell.split() if word != "to")
+            assert low <= value <= high
+
+
+@pytest.mark.parametrize(("value", "near"), [(0.3, 0.3), (0.3049, 0.3), (1.0, 1.0), (0.0, 0.0)])
+def test_without_rows_the_hold_outs_curve_answers(model: Model, sample_frame: Frame, value: float, near: float) -> None:
+    """With its figures at the nearest hundredth."""
+    lines = [*known(model, value)]
+    assert lines[0].split() == ["at", f"{model.threshold:.4f}", "at", f"{near:.4f}"]
+    _, holdout = hold_out(sample_frame)
+    probability = model.score(holdout.features).probability
+    for row, cut in enumerate((model.threshold, near)):
+        expected = measures(holdout.target, probability, cut, model.problem.criterion)
+        for name, shown in cells(lines).items():
+            measure = next(key for key, title in TITLES.items() if title == name)
+            assert shown[row] == f"{expected[measure]:.4f}"
+
+
+def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
+    """They were measured there, whatever the threshold was in between."""
+    for row in cells([*known(moved(model, 0.9), model.threshold)]).values():
+        assert row[0] == row[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda metrics: {**metrics, "holdout": {}, "curve": {}},
+        lambda metrics: {**metrics, "holdout": None, "curve": None},
+        lambda metrics: {
+            **metrics,
+            "holdout": {name: {"value": "good"} for name in MEASURES},
+            "curve": {"threshold": []},
+        },
+        lambda _: {"f1": 0.5},
+    ],
+    ids=["never opened", "null", "words", "another report"],
+)
+def test_a_folder_without_figures_says_so(model: Model, change: Callable[[object], dict[str, object]]) -> None:
+    """Whoever made it."""
+    shown = cells([*known(replace(model, metrics=change(model.metrics)), 0.9)])
+    assert list(shown.values()) == [["not kept", "not kept"]] * len(MEASURES)

@@ -1,0 +1,366 @@
+"""No model file ends the process: what would crash XGBoost is refused before it sees it."""
+
+import random
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from tabserve.errors import ArtifactError
+from tabserve.model import artifact
+from tabserve.predictors import booster, ubjson
+from tabserve.problem.problem import Problem
+
+RNG = np.random.default_rng(0)
+FEATURES = RNG.standard_normal((200, 3)).astype(np.float32)
+TARGET = (FEATURES[:, 0] + FEATURES[:, 1] * FEATURES[:, 2] + RNG.standard_normal(200) > 0).astype(np.int8)
+NAMES = ("a", "b", "c")
+ROOT = Path(__file__).parents[2]
+
+
+def trained(**options: Any) -> xgb.Booster:  # noqa: ANN401  XGBoost's own
+    """A small model; its first tree has seven nodes and the splits 0, 1 and 2."""
+    options = {"n_estimators": 3, "max_depth": 2, "n_jobs": 1} | options
+    found = xgb.XGBClassifier(**options).fit(FEATURES, TARGET).get_booster()
+    found.feature_names = list(NAMES)
+    return found
+
+
+MODEL = bytes(trained().save_raw("ubj"))
+
+
+def size(number: int) -> bytes:
+    """As UBJSON writes it."""
+    return struct.pack(">cq", b"L", number)
+
+
+def text(value: str) -> bytes:
+    """A name, or a string behind its marker."""
+    return size(len(value.encode())) + value.encode()
+
+
+def written(value: Any) -> bytes:  # noqa: ANN401, PLR0911  one for each kind of value
+    """A document as XGBoost writes it."""
+    match value:
+        case dict():
+            return b"{" + b"".join(text(name) + written(member) for name, member in value.items()) + b"}"
+        case np.ndarray():
+            marker = {dtype: marker for marker, dtype in ubjson.NUMBERS.items()}[value.dtype]
+            return b"[$" + marker + b"#" + size(len(value)) + value.tobytes()
+        case list():
+            return b"[#" + size(len(value)) + b"".join(map(written, value))
+        case str():
+            return b"S" + text(value)
+        case None | bool():
+            return {None: b"Z", True: b"T", False: b"F"}[value]
+        case float():
+            return struct.pack(">cf", b"d", value)
+        case _:
+            kinds = {b"i": ">b", b"I": ">h", b"l": ">i", b"L": ">q"}
+            marker = next(
+                m
+                for m, k in kinds.items()
+                if -(1 << 8 * struct.calcsize(k) - 1) <= value < 1 << 8 * struct.calcsize(k) - 1
+            )
+            return marker + struct.pack(kinds[marker], value)
+
+
+Document = dict[str, Any]
+Change = Callable[[Document, Document], object]
+"""Changes a model's document, given its part `learner.gradient_booster.model` and that one's first tree."""
+
+
+def document() -> Document:
+    """A sound model, its arrays free to be changed."""
+    found: Document = ubjson.loads(MODEL)
+    for tree in forest(found)["trees"]:
+        tree |= {name: array.copy() for name, array in tree.items() if isinstance(array, np.ndarray)}
+    return found
+
+
+def forest(model: Document) -> Document:
+    """Where a model's trees are."""
+    found: Document = model["learner"]["gradient_booster"]["model"]
+    return found
+
+
+def node(name: str, place: int, value: int) -> Change:
+    """Set one entry of an array of the first tree."""
+    return lambda _, tree: tree[name].__setitem__(place, value)
+
+
+def shorter(name: str) -> Change:
+    """Cut an array of the first tree."""
+    return lambda _, tree: tree.update({name: tree[name][:-1]})
+
+
+def in_tree(**values: object) -> Change:
+    """Set members of the first tree."""
+    return lambda _, tree: tree.update(values)
+
+
+def in_forest(**values: object) -> Change:
+    """Set members of what holds the trees."""
+    return lambda model, _: model.update(values)
+
+
+def parameter(name: str, value: str) -> Change:
+    """Set a parameter of the first tree."""
+    return lambda _, tree: tree["tree_param"].update({name: value})
+
+
+def without_nodes(_model: Document, tree: Document) -> None:
+    """Leave a tree without a root."""
+    tree |= {name: array[:0] for name, array in tree.items() if isinstance(array, np.ndarray)}
+    tree["tree_param"]["num_nodes"] = "0"
+
+
+def circle(_model: Document, tree: Document) -> None:
+    """Lead from a child of the root back to that child, and let it call itself its parent."""
+    tree["left_children"][1], tree["right_children"][1], tree["parents"][1:3] = 1, 2, 1
+
+
+def chain(splits: int) -> Change:
+    """A tree of splits one below the other; a million of them are more than the stack holds."""
+
+    def change(_model: Document, tree: Document) -> None:
+        inner = 2 * np.arange(splits)
+        left = np.full(2 * splits + 1, -1, ">i4")
+        left[inner] = inner + 1
+        old, nodes = len(tree["parents"]), np.zeros(len(left))
+        tree |= {name: nodes.astype(array.dtype) for name, array in tree.items() if np.shape(array) == (old,)}
+        tree["left_children"], tree["right_children"] = left, np.where(left < 0, left, left + 1).astype(">i4")
+        tree["parents"] = np.append(booster.ROOT_PARENT, np.repeat(inner, 2)).astype(">i4")
+        tree["tree_param"]["num_nodes"] = str(len(left))
+
+    return change
+
+
+NO_TREES = "its nodes do not form trees"
+LENGTHS = "the arrays of a tree differ in length"
+CATEGORIES = "it has categories"
+ROUNDS = "its boosting rounds do not divide its trees"
+ORDER = "its trees are not numbered in their order"
+FEATURE = "it splits by a feature that it does not have"
+QUESTIONS = "it answers more than one question"
+
+FAULTS: dict[str, tuple[Change, str]] = {
+    "left child beyond the tree": (node("left_children", 0, 10**6), NO_TREES),
+    "left child the last node": (node("left_children", 0, 6), NO_TREES),
+    "left child negative": (node("left_children", 0, -5), NO_TREES),
+    "left child the node itself": (node("left_children", 0, 0), NO_TREES),
+    "right child beyond the tree": (node("right_children", 0, 10**6), NO_TREES),
+    "right child not beside the left": (node("right_children", 0, 3), NO_TREES),
+    "right child of a leaf": (node("right_children", 6, 3), NO_TREES),
+    "child of two nodes": (
+        lambda _, tree: (node("left_children", 2, 3)(_, tree), node("right_children", 2, 4)(_, tree)),
+        NO_TREES,
+    ),
+    "circle": (circle, NO_TREES),
+    "parent beyond the tree": (node("parents", 3, 10**6), NO_TREES),
+    "parent negative": (node("parents", 3, -2), NO_TREES),
+    "root with a parent": (node("parents", 0, 1), NO_TREES),
+    "too many splits deep": (chain(1001), "a tree is deeper than 1000 splits"),
+    "feature beyond the table": (node("split_indices", 0, 3), FEATURE),
+    "feature negative": (node("split_indices", 1, -1), FEATURE),
+    **{f"{name} too short": (shorter(name), LENGTHS) for name in booster.NODES},
+    "node count too large": (parameter("num_nodes", "1000000"), LENGTHS),
+    "node count negative": (parameter("num_nodes", "-1"), LENGTHS),
+    "no nodes": (without_nodes, LENGTHS),
+    "leaves of several values": (parameter("size_leaf_vector", "5"), "a leaf holds other than one value"),
+    "split by categories": (node("split_type", 0, 1), "it splits by categories"),
+    **{f"{name} given": (in_tree(**{name: np.array([10**6], ">i4")}), CATEGORIES) for name in booster.CATEGORIES},
+    "categories of the table": (in_forest(cats={"enc": [{"type": 7}]}), CATEGORIES),
+    "trees of several classes": (in_forest(tree_info=[0, 7, 0]), QUESTIONS),
+    "rounds beyond the trees": (in_forest(iteration_indptr=[0, 1, 2, 1000]), ROUNDS),
+    "rounds going back": (in_forest(iteration_indptr=[0, -1, 2, 3]), ROUNDS),
+    "rounds not from the start": (in_forest(iteration_indptr=[1, 2, 3]), ROUNDS),
+    "two trees of one number": (in_tree(id=1), ORDER),
+}
+
+
+def refused(model: bytes) -> str:
+    """The sentence that refuses a model file."""
+    with pytest.raises(ArtifactError) as error:
+        booster.read(Path("model.ubj"), model, NAMES)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("change", "said"), FAULTS.values(), ids=FAULTS.keys())
+def test_what_would_crash_xgboost_is_refused_before(change: Change, said: str) -> None:
+    """Each with what is wrong; none of these reaches XGBoost, which ends the process at most of them."""
+    model = document()
+    change(forest(model), forest(model)["trees"][0])
+    assert (
+        refused(written(model)) == f"model.ubj holds a model that XGBoost cannot use, as {said}; train the model again."
+    )
+
+
+def test_a_count_that_no_integer_holds_is_refused() -> None:
+    """UBJSON has infinities."""
+    model = document()
+    forest(model)["trees"][0]["tree_param"]["num_nodes"] = float("inf")
+    assert refused(written(model)) == f"model.ubj is not a model that XGBoost {xgb.__version__} can read."
+
+
+def test_a_tree_may_be_deep() -> None:
+    """As deep as the limit says."""
+    model = document()
+    chain(booster.MAX_DEPTH)(forest(model), forest(model)["trees"][0])
+    found = booster.read(Path("model.ubj"), written(model), NAMES)
+    assert found.inplace_predict(FEATURES).shape == (200,)
+
+
+@pytest.mark.parametrize("name", ["num_class", "num_target"])
+def test_a_model_of_several_outputs_is_refused(name: str) -> None:
+    """Even where its objective has one."""
+    model = document()
+    model["learner"]["learner_model_param"][name] = "3"
+    assert QUESTIONS in refused(written(model))
+
+
+@pytest.mark.parametrize("kind", ["gblinear", "dart"])
+def test_only_boosted_trees_are_taken(kind: str) -> None:
+    """The sentence says what was found and what is taken."""
+    model = bytes(
+        trained(booster=kind, max_depth=None, **{"updater": "coord_descent"} if kind == "gblinear" else {}).save_raw(
+            "ubj"
+        )
+    )
+    assert refused(model) == f"model.ubj holds a booster of kind {kind!r}, expected 'gbtree'."
+
+
+@pytest.mark.parametrize(
+    ("model", "what"),
+    [
+        (b"", "nothing"),
+        (b"{", "an object without an end"),
+        (MODEL + b"Z", "something behind the end"),
+        (bytes(trained().save_raw("json")), "JSON"),
+        (b"{" + text("learner") + b"[#" + size(-1) + b"}", "a negative size"),
+        (b"{" + text("learner") + b"[$l#" + size(2**62) + b"}", "a size beyond the file"),
+        (b"{" + text("learner") + b"[$Z#" + size(2**62) + b"}", "an array that takes no bytes"),
+        *[
+            (b"{" + text("learner") + b"[$" + kind + b"#" + size(1) + bytes(8) + b"}", f"an array of {kind!r}")
+            for kind in (b"D", b"i", b"I")
+        ],
+        (b"{" + (text("learner") + b"Z") * 2 + b"}", "a name given twice"),
+        (b"{" + text("learner") + b"S" + size(1) + b"\xff}", "text that is not UTF-8"),
+        (b"{" + text("learner") + b"N}", "a marker that starts no value"),
+        (b"[#" + size(1) * 100_000, "sizes for values"),
+        ((b"[#" + size(1)) * 100_000, "arrays nested without an end"),
+        (written({"learner": []}), "a list for an object"),
+        (written({"learner": {"objective": 3}}), "a number for an object"),
+        (written({}), "no members"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_that_is_no_model_is_refused(model: bytes, what: str) -> None:
+    """Whatever its bytes are."""
+    assert refused(model) == f"model.ubj is not a model that XGBoost {xgb.__version__} can read.", what
+
+
+def test_a_wrong_parameter_is_refused_at_once() -> None:
+    """XGBoost itself would look at it when it first predicts."""
+    model = document()
+    model["learner"]["learner_model_param"]["base_score"] = "[]"
+    assert "is not a model that XGBoost" in refused(written(model))
+
+
+def test_the_reader_loses_nothing() -> None:
+    """A document written again is the same bytes."""
+    assert written(ubjson.loads(MODEL)) == MODEL
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"tree_method": "exact", "gamma": 2, "max_depth": 6},
+        {"tree_method": "approx", "max_depth": 6},
+        {"grow_policy": "lossguide", "max_leaves": 9},
+        {"num_parallel_tree": 3, "subsample": 0.5},
+        {"max_depth": 1},
+        {"min_child_weight": 1e6},
+    ],
+    ids=str,
+)
+def test_what_xgboost_trains_is_read(options: dict[str, Any]) -> None:
+    """Pruned nodes, forests and lone roots included; the answers are the same to the bit."""
+    expected = trained(**options)
+    found = booster.read(Path("model.ubj"), bytes(expected.save_raw("ubj")), NAMES)
+    assert np.array_equal(found.inplace_predict(FEATURES), expected.inplace_predict(FEATURES))
+
+
+MUTATE = """
+import contextlib, hashlib, io, json, pathlib, random, sys
+from tests.test_booster import MODEL, mutated
+from tabserve.cli import main
+
+folder = pathlib.Path(sys.argv[1])
+manifest = json.loads((folder / "manifest.json").read_text())
+sys.argv = ["tabserve", "check", str(folder)]
+for seed in range(600):
+    model = mutated(MODEL, random.Random(seed))
+    (folder / "model.ubj").write_bytes(model)
+    manifest["files"]["model.ubj"] = hashlib.sha256(model).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    print(seed, end=" ", flush=True)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            main.main()
+        except SystemExit as ended:
+            code = ended.code
+    print(code, flush=True)
+"""
+
+NUMBERS = [-5, -1, 0, 1, 2, 3, 6, 7, 100, 10**6, 2**31 - 1, 2**31, 2**32 + 1]
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    """Every member of every object and list below a value, as its holder and its name or number."""
+    names = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [place for name in names for place in [(value, name), *places(value[name])]]
+
+
+def strange(value: Any, dice: random.Random) -> Any:  # noqa: ANN401
+    """Another value in the place of one; mostly of its type."""
+    if isinstance(value, np.ndarray) and len(value):
+        return np.where(np.arange(len(value)) == dice.randrange(len(value)), dice.choice(NUMBERS), value).astype(
+            value.dtype
+        )
+    if isinstance(value, list) and value:
+        return dice.choice([value[:-1], [*value, value[0]], value[::-1]])
+    return str(dice.choice(NUMBERS)) if isinstance(value, str) else dice.choice([*NUMBERS, None, [], {}, "1"])
+
+
+def mutated(model: bytes, dice: random.Random) -> bytes:
+    """A model with one or two places of its structure changed, or a few bytes."""
+    if dice.random() < 0.3:
+        found = bytearray(model)
+        for _ in range(dice.randrange(1, 4)):
+            found[dice.randrange(len(found))] = dice.randrange(256)
+        return bytes(found)
+    document = ubjson.loads(model)
+    for _ in range(dice.randrange(1, 3)):
+        holder, name = dice.choice(places(document))
+        holder[name] = strange(holder[name], dice)
+    return written(document)
+
+
+def test_no_mutation_of_a_model_ends_the_process(tmp_path: Path) -> None:
+    """`tabserve check` says 0 or 4 to each of hundreds, in one child that must outlive them all."""
+    model = artifact.Model(trained(), Problem("small", NAMES), 0.5, {}, {}, {})
+    artifact.save(tmp_path / "model", model, FEATURES[:4], "# A model\n")
+    command = [sys.executable, "-c", MUTATE, str(tmp_path / "model")]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert child.returncode == 0, (child.stdout[-20:], child.stderr)
+    codes = [line.split()[1] for line in child.stdout.splitlines()]
+    assert len(codes) == 600
+    assert set(codes) == {"0", "4"}

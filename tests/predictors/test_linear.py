@@ -1,0 +1,171 @@
+"""A linear model over n-grams: what it answers, and which files it is read from."""
+
+import io
+import warnings
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabserve.errors import ArtifactError
+from tabserve.predictors import npz
+from tabserve.predictors.linear import Linear, read, softmax
+
+GRAMS = ("=colar", "=caixa de", "cai", "ola")
+RNG = np.random.default_rng(0)
+MODEL = Linear(
+    GRAMS,
+    RNG.normal(size=(4, 3)).astype(np.float32),
+    RNG.uniform(1, 3, 4).astype(np.float32),
+    np.array([0.5, 0.0, -0.5]),
+    0.7,
+)
+
+TITLES = st.lists(st.sampled_from(["colar", "caixa", "de", "CAIXÃO", "x", "cola", "?"]), max_size=6).map(" ".join)
+
+
+@given(st.lists(TITLES, min_size=1, max_size=20))
+def test_a_text_is_answered_the_same_among_others(texts: list[str]) -> None:
+    """To the bit, whatever stands beside it."""
+    together, alone = MODEL.probability(texts), [MODEL.probability([text]) for text in texts]
+    assert (together == np.concatenate(alone)).all()
+
+
+@given(TITLES)
+def test_the_margins_are_the_weighted_mean_of_the_known_n_grams(text: str) -> None:
+    """As the class's docstring says it, n-gram by n-gram."""
+    spelled = {"=colar": "colar" in text.split(), "=caixa de": "caixa de" in text.replace("? ", "")}
+    spelled |= {"cai": "cai" in text.lower(), "ola": "ola" in text}
+    known = [GRAMS.index(gram) for gram, there in spelled.items() if there]
+    length = np.sqrt(MODEL.squares[known].astype(np.float64).sum()) if known else 1.0
+    expected = MODEL.weights[known].astype(np.float64).sum(axis=0) / length + MODEL.intercept
+    np.testing.assert_allclose(MODEL.margins([text])[0], expected, rtol=1e-12)
+
+
+def test_an_unknown_text_gets_what_is_said_without_one() -> None:
+    """The intercept's most probable class."""
+    assert MODEL.probability(["???"]).argmax() == 0
+    np.testing.assert_allclose(MODEL.probability(["???"]), softmax(MODEL.intercept[np.newaxis] / 0.7))
+
+
+def test_a_model_survives_its_file_to_the_bit() -> None:
+    """And the same model gives the same bytes."""
+    found = read(Path("model.npz"), MODEL.written(), 3)
+    texts = ["caixa de colar", "caixão", ""]
+    assert (found.margins(texts) == MODEL.margins(texts)).all()
+    assert (found.grams, found.temperature) == (MODEL.grams, MODEL.temperature)
+    assert found.written() == MODEL.written()
+
+
+def packed(**arrays: Any) -> bytes:  # noqa: ANN401  whatever a file may hold
+    """A model file with some arrays changed, or left out where they are None."""
+    with np.load(io.BytesIO(MODEL.written())) as file:
+        whole = {**file, **arrays}
+    file = io.BytesIO()
+    np.savez(file, **{name: array for name, array in whole.items() if array is not None})
+    return file.getvalue()
+
+
+def bomb() -> bytes:
+    """A small file that says it unpacks to far more."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("grams.npy", "w") as member:
+        for _ in range(3):
+            member.write(bytes(2**20))
+    return file.getvalue()
+
+
+def headed(header: str, packing: int = zipfile.ZIP_STORED) -> bytes:
+    """The model's file with another header above its weights."""
+    file, values = io.BytesIO(), bytes(48)
+    with zipfile.ZipFile(io.BytesIO(MODEL.written())) as whole, zipfile.ZipFile(file, "w", packing) as archive:
+        for name in whole.namelist():
+            archive.writestr(name, whole.read(name))
+        with warnings.catch_warnings(action="ignore"):  # of a name that stands there twice: the last one counts
+            line = f"{header}\n".encode()
+            archive.writestr("weights.npy", b"\x93NUMPY\x01\0" + len(line).to_bytes(2, "little") + line + values)
+    return file.getvalue()
+
+
+def shaped(shape: str, kind: str = "'<f4'") -> bytes:
+    """Its weights said to be of this shape and type."""
+    return headed(f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}")
+
+
+BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "is not a model of n-grams"),
+    "no zip": (lambda: b"PK\x03\x04 nothing", "is not a model of n-grams"),
+    "cut short": (lambda: MODEL.written()[:-30], "is not a model of n-grams"),
+    "an array missing": (lambda: packed(weights=None), "is not a model of n-grams"),
+    "a pickled array": (lambda: packed(intercept=np.array([{}, 1, 2], object)), "is not a model of n-grams"),
+    "weights of float64": (lambda: packed(weights=np.zeros((4, 3))), "its weights are <f8"),
+    "weights of one dimension": (lambda: packed(weights=np.zeros(12, np.float32)), "of 1 dimensions"),
+    "another number of classes": (lambda: packed(weights=np.zeros((4, 2), np.float32)), "4 different n-grams"),
+    "fewer weights than n-grams": (lambda: packed(weights=np.zeros((3, 3), np.float32)), "4 different n-grams"),
+    "an n-gram twice": (lambda: packed(grams=np.frombuffer(b"a\nb\nc\na", np.uint8)), "4 different n-grams"),
+    "n-grams in no UTF-8": (lambda: packed(grams=np.frombuffer(b"\xff\n", np.uint8)), "is not a model of n-grams"),
+    "a weight that is NaN": (lambda: packed(squares=np.full(4, np.nan, np.float32)), "not finite"),
+    "a temperature of 0": (lambda: packed(temperature=np.float64(0)), "a temperature that is not above 0"),
+    **{
+        f"weights of shape {shape}": (partial(shaped, shape), "is not a model of n-grams")
+        for shape in ("(1,6", "(4L, 3L)", f"({'9' * 20}, 6)", f"(0, {'9' * 20})", f"({2**32}, {2**32})")
+    },
+    **{
+        f"a header of {header:.9}": (partial(headed, header), "its weights are not as numpy writes them")
+        for header in ("'''", "{}", "-" * 9_000, "[" * 9_000)
+    },
+    "a type that is a tuple": (lambda: shaped("(4, 3)", "('<f4',)"), "its weights are not as numpy writes them"),
+    "packed by lzma": (lambda: headed("", zipfile.ZIP_LZMA), "is packed otherwise than by deflate"),
+    "a member that is no array": (lambda: MODEL.written().replace(b"squares.npy", b"squares.txt"), "squares.npy"),
+    "a temperature of almost 0": (lambda: packed(temperature=np.float64(5e-324)), "margins overflow"),
+    "weights too large for its temperature": (
+        lambda: packed(
+            weights=np.full((4, 3), 3e38, np.float32),
+            squares=np.full(4, 1e-45, np.float32),
+            temperature=np.float64(1e-280),
+        ),
+        "margins overflow",
+    ),
+    "intercepts too far apart": (lambda: packed(intercept=np.array([1.7e308, -1.7e308, 0])), "margins overflow"),
+    "a negative square": (lambda: packed(squares=np.full(4, -1, np.float32)), "negative"),
+}
+
+
+@pytest.mark.parametrize("model", BROKEN)
+def test_a_file_that_is_no_model_is_refused(model: str) -> None:
+    """In one sentence that names the file; nothing is unpickled."""
+    made, said = BROKEN[model]
+    with pytest.raises(ArtifactError) as refused:
+        read(Path("model.npz"), made(), 3)
+    assert str(refused.value).startswith("model.npz ")
+    assert said in str(refused.value)
+
+
+@given(st.data())
+def test_a_damaged_file_is_refused_or_is_a_model(data: st.DataObject) -> None:
+    """Wherever its bytes are others, nothing else is raised."""
+    model = bytearray(MODEL.written())
+    for place in data.draw(st.lists(st.integers(0, len(model) - 1), min_size=1, max_size=3)):
+        model[place] = data.draw(st.integers(0, 255))
+    with suppress(ArtifactError):
+        read(Path("model.npz"), bytes(model), 3)
+
+
+def test_weights_in_fortrans_order_are_the_same_model() -> None:
+    """As they come where scikit-learn's are turned around."""
+    model = read(Path("model.npz"), packed(weights=np.asfortranarray(MODEL.weights)), 3)
+    assert (model.weights == MODEL.weights).all()
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is unpacked."""
+    monkeypatch.setattr(npz, "MAX_BYTES", 2**20)
+    with pytest.raises(ArtifactError, match=r"unpacks to 3145728 bytes"):
+        read(Path("model.npz"), bomb(), 3)

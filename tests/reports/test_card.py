@@ -1,0 +1,97 @@
+"""The model card is written from the model alone: what it is for, every figure, and synthetic origin first."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tabserve.model import artifact
+from tabserve.model.artifact import Model
+from tabserve.problem.criterion import Costs
+from tabserve.reports import card
+from tabserve.reports.tables import TITLES
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> Model:
+    """The shared model; its data is synthetic."""
+    return artifact.load(model_folder)
+
+
+def test_the_card_in_a_folder_is_the_one_its_model_gives(model: Model, model_folder: Path) -> None:
+    """So that anyone can write it again from the manifest."""
+    assert card.written(model) == (model_folder / artifact.CARD).read_text()
+
+
+def test_synthetic_origin_stands_in_the_first_lines(model: Model) -> None:
+    """Before any figure; a real table is not called so."""
+    assert "synthetic" in "".join(card.written(model).splitlines()[:3])
+    real = card.written(replace(model, data={**model.data, "synthetic": False, "source": "train.csv"}))
+    assert "synthetic" not in real
+    assert "train.csv" in real
+
+
+def test_every_measure_stands_with_its_interval(model: Model) -> None:
+    """As the manifest has it."""
+    written = card.written(model)
+    for name, found in model.metrics["holdout"].items():
+        row = f"| {TITLES[name]} | {found['value']:.4f} | {found['low']:.4f} to {found['high']:.4f} |"
+        assert row in written
+
+
+def test_every_candidate_stands_with_its_spread_and_trees(model: Model) -> None:
+    """The best first; the gap to the best XGBoost is named."""
+    one = {name: {"mean": 0.25, "sd": 0.01} for name in model.metrics["folds"]["stumps"]}
+    two = {name: {"mean": 0.5, "sd": 0.02} for name in one}
+    metrics = {
+        **model.metrics,
+        "folds": {"stumps": one, "forest": two},
+        "trees": {"stumps": [10, 12], "forest": []},
+        "best": "forest",
+        "winner": "stumps",
+    }
+    written = card.written(replace(model, metrics=metrics))
+    rows = [line for line in written.splitlines() if line.startswith(("| `forest`", "| `stumps`"))]
+    assert [row.split(" | ")[-1] for row in rows] == ["– |", "11 |"]
+    assert "0.5000 ± 0.0200" in rows[0]
+    assert "Between them: 0.2500 in F1" in written
+    bars = [line.split() for line in written.splitlines() if "█" in line]
+    assert [(name, len(bar), value) for name, bar, value in bars] == [
+        ("forest", 40, "0.5000"),
+        ("stumps", 20, "0.2500"),
+    ]
+
+
+def test_it_says_what_the_model_is_for_and_what_not(model: Model) -> None:
+    """Threshold and split are named too."""
+    written = card.written(model)
+    for heading in ("What it is for", "What it must not be used for", "Figures on the hold-out", "The threshold"):
+        assert f"\n## {heading}\n" in written
+    assert f"**{model.threshold:.4f}**" in written
+    assert "20% held out and opened once, 2 folds on the" in written
+    fewer = card.written(replace(model, metrics={**model.metrics, "fold_rows": [1_200, 2_200]}))
+    assert "15% held out and opened once, 2 folds (of 35% to 65% each, as groups are whole) on" in fewer
+    assert f"{model.booster.num_boosted_rounds():,} trees" in written
+    assert model.data["sha256"] in written
+    assert all(f"{name} {number}" in written for name, number in model.versions.items())
+
+
+def test_a_criterion_of_costs_is_shown_as_such(model: Model) -> None:
+    """Its values are negative, and its bar is as long as the cost is large."""
+    measured = {"minus_cost": {"mean": -0.5, "sd": 0.1}}
+    dear = {"minus_cost": {"mean": -1.0, "sd": 0.1}}
+    metrics = {
+        **model.metrics,
+        "folds": {"stumps": measured, "dummy": dear},
+        "trees": {"stumps": [3], "dummy": []},
+        "holdout": {"minus_cost": {"value": -0.5, "low": -0.6, "high": -0.4}},
+        "best": "stumps",
+    }
+    problem = replace(model.problem, criterion=Costs(1, 10))
+    written = card.written(replace(model, problem=problem, metrics=metrics))
+    bars = [line.split() for line in written.splitlines() if "█" in line]
+    assert [(name, len(bar), value) for name, bar, value in bars] == [
+        ("stumps", 20, "-0.5000"),
+        ("dummy", 40, "-1.0000"),
+    ]
+    assert "the best minus cost on the out-of-fold" in written

@@ -1,0 +1,76 @@
+"""Every figure can be drawn from what the stations found, and shows what it is told to show."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from tabserve.model import artifact
+from tabserve.model.artifact import Model
+from tabserve.problem.criterion import Costs, f1
+from tabserve.reports import figures
+from tabserve.table.frame import Frame
+
+Draw = Callable[[Model, Frame], Figure]
+
+DRAWN: dict[str, Draw] = {
+    "class balance": lambda _, frame: figures.class_balance(frame),
+    "distributions": lambda _, frame: figures.distributions(frame, ["var_0", "var_1", "var_12"]),
+    "correlations": lambda _, frame: figures.correlations(frame),
+    "candidates": lambda model, _: figures.candidates(model.metrics),
+    "trees": lambda model, _: figures.trees(model.metrics),
+    "importance": lambda model, _: figures.importance(model.booster),
+    "contributions": lambda model, frame: figures.contributions(model.booster, frame.take(np.arange(50))),
+    "threshold": lambda model, frame: figures.threshold(frame.target, model.score(frame.features).probability, 0.2, f1),
+    "costs": lambda model, frame: figures.threshold(
+        frame.target, model.score(frame.features).probability, 0.2, Costs(1, 10)
+    ),
+    "precision and recall": lambda model, frame: figures.precision_recall(
+        frame.target, model.score(frame.features).probability, 0.2
+    ),
+    "calibration": lambda model, frame: figures.calibration(frame.target, model.score(frame.features).probability),
+    "confusion": lambda model, frame: figures.confusion(
+        frame.target, model.score(frame.features).probability, 0.2, frame.problem.labels
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_draws_ink(name: str, model_folder: Path, sample_frame: Frame) -> None:
+    """It renders without a warning, and is not blank."""
+    drawn = BytesIO()
+    DRAWN[name](artifact.load(model_folder), sample_frame).savefig(drawn, format="png")
+    pixels = matplotlib.image.imread(BytesIO(drawn.getvalue()), format="png")
+    assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 10
+
+
+def test_the_operating_point_lies_on_the_curve(model_folder: Path, sample_frame: Frame) -> None:
+    """The marked precision and recall are those of the threshold that is served."""
+    model = artifact.load(model_folder)
+    probability = model.score(sample_frame.features).probability
+    figure = figures.precision_recall(sample_frame.target, probability, model.threshold)
+    line, point = figure.axes[0].lines[:2]
+    x, y = (float(np.asarray(values)[0]) for values in point.get_data())
+    distances = np.hypot(np.asarray(line.get_xdata()) - x, np.asarray(line.get_ydata()) - y)
+    assert distances.min() < 1e-9
+
+
+def test_the_confusion_matrix_counts_every_row_once(model_folder: Path, sample_frame: Frame) -> None:
+    """Its four numbers add up to the rows."""
+    model = artifact.load(model_folder)
+    probability = model.score(sample_frame.features).probability
+    figure = figures.confusion(sample_frame.target, probability, model.threshold, ("no", "yes"))
+    counts = [int(text.get_text().replace(",", "")) for text in figure.axes[0].texts]
+    assert sum(counts) == len(sample_frame)
+
+
+def test_the_axis_of_trees_ends_where_the_candidates_do() -> None:
+    """The committed model's have 100 to 600 trees; no further than twice beyond these."""
+    figure = figures.trees(artifact.load(Path(__file__).parents[2] / "deploy/model").metrics)
+    low, high = figure.axes[0].get_xlim()
+    assert 50 < low < 100
+    assert 600 < high < 1200

@@ -1,0 +1,150 @@
+"""Tables and metrics say what the folds and the hold-out said, and nothing that changes from run to run."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost as xgb
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tabserve.problem.criterion import Costs
+from tabserve.reports import tables
+from tabserve.table.frame import Frame
+from tabserve.training import evaluation, multiclass
+from tabserve.training.evaluation import Interval, bootstrap, measures
+from tabserve.training.selection import Candidate, Selection, select
+
+CANDIDATES = [
+    Candidate("bayes", GaussianNB(), {"var_smoothing": [1e-9, 1e-2]}),
+    Candidate("scaled", make_pipeline(StandardScaler(), LogisticRegression())),
+    Candidate("boosted", xgb.XGBClassifier(n_estimators=9, n_jobs=1)),
+]
+
+
+@pytest.fixture(scope="module")
+def selection(sample_frame: Frame) -> Selection:
+    """Three candidates over the folds of some rows."""
+    return select(sample_frame.take(np.arange(1_000)), CANDIDATES)
+
+
+@pytest.fixture
+def evaluated(selection: Selection, monkeypatch: pytest.MonkeyPatch) -> dict[str, Interval]:
+    """The winner's measures, with intervals."""
+    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
+    frame = selection.frame
+    return bootstrap(frame.target, selection.winner.probability, selection.threshold, frame.problem.criterion)
+
+
+def test_every_measure_has_a_title(selection: Selection) -> None:
+    """Whatever the criterion is."""
+    frame, probability = selection.frame, selection.best.probability
+    criteria, both = (Costs(1, 1), frame.problem.criterion), np.stack([1 - probability, probability], axis=1)
+    named = {name for criterion in criteria for name in measures(frame.target, probability, 0.1, criterion)}
+    named |= {name for criterion in criteria for name in multiclass.measures(frame.target, both, criterion)}
+    assert set(tables.TITLES) == named
+
+
+def test_candidates_stand_in_the_order_of_their_mean(selection: Selection) -> None:
+    """Each cell is mean ± standard deviation over the folds; what is no booster has no trees."""
+    table = tables.selection_table(selection)
+    means = {name: outcome.measures["f1"].mean() for name, outcome in selection.outcomes.items()}
+    assert list(table.index) == sorted(means, key=lambda name: -means[name])
+    auc = selection.outcomes["bayes"].measures["roc_auc"]
+    assert table.loc["bayes", "ROC AUC"] == f"{auc.mean():.4f} ± {auc.std():.4f}"
+    assert (table.loc["bayes", "trees"], table.loc["boosted", "trees"]) == ("–", "9")
+    assert (table["fit s"].astype(float) >= 0).all()
+
+
+def test_the_hold_out_is_shown_with_its_intervals(evaluated: dict[str, Interval]) -> None:
+    """One row for each measure."""
+    table = tables.evaluation_table(evaluated)
+    auc = evaluated["roc_auc"]
+    assert list(table.loc["ROC AUC"]) == [f"{auc.value:.4f}", f"{auc.low:.4f} to {auc.high:.4f}"]
+    assert len(table) == len(evaluated)
+
+
+def test_candidates_are_described_before_they_compete() -> None:
+    """What they are, what is chosen for them, and whether they can be served."""
+    assert tables.candidates_table(CANDIDATES).to_dict("index") == {
+        "bayes": {
+            "kind": "GaussianNB",
+            "chosen inside the folds": "var_smoothing of [1e-09, 0.01]",
+            "servable": False,
+        },
+        "scaled": {
+            "kind": "LogisticRegression after StandardScaler",
+            "chosen inside the folds": "–",
+            "servable": False,
+        },
+        "boosted": {"kind": "XGBClassifier", "chosen inside the folds": "–", "servable": True},
+    }
+
+
+def test_models_stand_side_by_side() -> None:
+    """Measures are rows under their titles."""
+    table = tables.beside({"this one": {"f1": 0.5, "roc_auc": 0.25}, "that one": {"f1": 1, "roc_auc": 0.75}})
+    expected = pd.DataFrame({"this one": ["0.5000", "0.2500"], "that one": ["1.0000", "0.7500"]}, ["F1", "ROC AUC"])
+    assert table.equals(expected)
+
+
+def test_columns_are_described(sample_frame: Frame) -> None:
+    """Missing and repeated values are counted, and the shift between the classes measured."""
+    problem = replace(sample_frame.problem, features=("x", "y"))
+    features = np.array([[1, 5], [1, np.nan], [3, 5], [3, 5]], dtype=np.float32)
+    target = np.array([0, 0, 1, 1], np.int8)
+    table = tables.columns_table(Frame(np.arange(4).astype(np.str_).astype(np.object_), features, target, problem))
+    assert table["missing"].tolist() == [0, 1]
+    assert table["distinct"].tolist() == [2, 1]
+    assert table["most repeated"].tolist() == [2, 3]
+    assert [table.loc["x", f"mean, {label}"] for label in ("negative", "positive")] == [1, 3]
+    assert table.loc["x", "shift"] == pytest.approx(2 / np.std([1, 1, 3, 3], ddof=1))
+
+
+def test_metrics_can_be_written_and_hold_no_times(selection: Selection, evaluated: dict[str, Interval]) -> None:
+    """Slower folds give the same metrics; JSON keeps every number."""
+    found = tables.metrics(selection, evaluated)
+    slower = {name: replace(outcome, seconds=[99.0] * 5) for name, outcome in selection.outcomes.items()}
+    assert tables.metrics(replace(selection, outcomes=slower), evaluated) == found
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_metrics_say_what_the_folds_said(selection: Selection, evaluated: dict[str, Interval]) -> None:
+    """By candidate and measure."""
+    found = tables.metrics(selection, evaluated)
+    assert (found["winner"], found["best"]) == ("boosted", selection.best.candidate.name)
+    bayes = selection.outcomes["bayes"]
+    values = bayes.measures["f1"]
+    assert found["folds"]["bayes"]["f1"] == {"mean": values.mean(), "sd": values.std()}
+    assert found["chosen"]["bayes"] == list(bayes.chosen)
+    assert found["trees"] == {"bayes": [], "scaled": [], "boosted": [9] * 5}
+    assert found["fold_rows"] == [200] * 5
+    assert found["holdout"]["f1"] == evaluated["f1"]._asdict()
+
+
+def test_an_unopened_hold_out_has_no_metrics(selection: Selection) -> None:
+    """A notebook shows the folds before it opens it."""
+    assert tables.metrics(selection)["holdout"] == {}
+
+
+def test_the_data_is_known_by_its_checksum(sample_frame: Frame) -> None:
+    """One value or label changes it; the name of its source does not."""
+    few = sample_frame.take(np.arange(100))
+    facts = tables.provenance(few, "few.csv", synthetic=False)
+    assert facts | {"sha256": ""} == {
+        "source": "few.csv",
+        "synthetic": False,
+        "rows": 100,
+        "positives": int(few.target.sum()),
+        "sha256": "",
+    }
+    features, target = few.features.copy(), few.target.copy()
+    features[50, 7] = np.nextafter(features[50, 7], np.float32(np.inf))
+    target[50] = 1 - target[50]
+    for other in (replace(few, features=features), replace(few, target=target), few.take(np.arange(99, -1, -1))):
+        assert tables.provenance(other, "few.csv", synthetic=False)["sha256"] != facts["sha256"]
+    assert tables.provenance(few, "other.csv", synthetic=True)["sha256"] == facts["sha256"]

@@ -1,0 +1,325 @@
+"""What docs/own-table.md says is true: its files are taken from the page, run on a real table, and served."""
+
+import ast
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from io import StringIO
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+import requests
+import xgboost as xgb
+from sklearn.datasets import load_breast_cancer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+
+from tabserve.client.grpc import GrpcClient
+from tabserve.client.local_server import free_ports, running
+from tabserve.errors import UsageError
+from tabserve.model import artifact
+from tabserve.problem.criterion import Costs
+from tabserve.score import score_file
+from tabserve.table.frame import Frame, Rows, read, stream
+from tabserve.training import evaluation
+from tabserve.training.selection import Candidate, select
+from tabserve.training.stumps import AveragedStumps
+from tabserve.training.threshold import choose
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/own-table.md").read_text()
+ID = '    id="sample",\n'
+"""The line of the page's problem beside which the sections put theirs."""
+
+
+def shown(name: str) -> str:
+    """The file of this name on the page."""
+    found = re.search(rf"`{re.escape(name)}`[^`]*\n```python\n(.*?)```", PAGE, re.DOTALL)
+    assert found, f"the page shows no {name}"
+    return found[1]
+
+
+def line(word: str) -> str:
+    """The line that a section adds to the problem."""
+    found = re.search(rf"```python\n(    {word}=.*\n)```", PAGE)
+    assert found, f"the page shows no line with {word}="
+    return found[1]
+
+
+def changed(code: str, old: str, new: str) -> str:
+    """The code with one place changed."""
+    assert code.count(old) == 1
+    return code.replace(old, new)
+
+
+def ran(folder: Path, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a Python file there, on one thread."""
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, **threads, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def ended(folder: Path, code: str, table: pd.DataFrame) -> tuple[object, str]:
+    """Run this mine.py on this table, in this process; its exit code, and what it complains of."""
+    table.to_csv(folder / "mine.csv", index=False)
+    (folder / "mine.py").write_text(code)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()), redirect_stderr(StringIO()) as complaint:
+        patch.chdir(folder)
+        patch.setattr(evaluation, "RESAMPLES", 20)
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path("mine.py", run_name="__main__")
+    return left.value.code, complaint.getvalue()
+
+
+def trained(folder: Path, code: str, table: pd.DataFrame) -> artifact.Model:
+    """Run this mine.py on this table; the model that it saved."""
+    assert ended(folder, code, table) == (0, "")
+    return artifact.load(folder / "build/mine")
+
+
+def asked(folder: Path, url: str, ask: str) -> dict[str, list[float]]:
+    """Run this ask.py; the outputs that it prints."""
+    (folder / "ask.py").write_text(ask)
+    run = ran(folder, "ask.py", MLSERVER_HTTP_PORT=url.rpartition(":")[2])
+    assert run.returncode == 0, run.stderr
+    printed = [line.split(maxsplit=1) for line in run.stdout.splitlines()]
+    return {name: list(chain.from_iterable(ast.literal_eval(values))) for name, values in printed}
+
+
+def rows(model: artifact.Model, path: Path) -> Rows:
+    """All rows of a small table."""
+    (batch,) = stream(path, model.problem)
+    return batch
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the page's example was run to the letter."""
+    folder = tmp_path_factory.mktemp("example")
+    names = ("table.py", "mine.py")
+    for name in names:
+        (folder / name).write_text(shown(name))
+    for name in names:
+        run = ran(folder, name)
+        assert (run.returncode, run.stderr) == (0, "")
+        (folder / "printed").write_text(run.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(example: Path) -> artifact.Model:
+    """The example's model."""
+    return artifact.load(example / "build/mine")
+
+
+@pytest.fixture
+def table(example: Path) -> pd.DataFrame:
+    """The example's table."""
+    return pd.read_csv(example / "mine.csv")
+
+
+def test_the_example_selects_and_saves_a_good_model(example: Path, model: artifact.Model) -> None:
+    """From a text target and a real table to a whole folder, and nothing beside it."""
+    assert [path.name for path in (example / "build").iterdir()] == ["mine"]
+    assert model.problem.labels == ("benign", "malignant")
+    assert model.data == {**model.data, "rows": 569, "positives": 212, "synthetic": False}
+    assert model.metrics["winner"] == "xgboost"
+    assert model.metrics["folds"]["dummy"]["roc_auc"]["mean"] == 0.5
+    assert model.metrics["holdout"]["roc_auc"]["low"] > 0.9
+    printed = (example / "printed").read_text()
+    assert all(word in printed for word in ("logistic-regression", "95 % interval", f"{model.threshold:.4f}"))
+
+
+def test_the_example_is_checked_and_served(example: Path, model: artifact.Model) -> None:
+    """The page's client gets what the folder answers by itself: 1 and the second probability mean malignant."""
+    check = ran(example, "-m", "tabserve", "check", "build/mine")
+    assert check.returncode == 0, check.stderr
+    with running(ROOT / "deploy", {"TABSERVE_MODEL": str(example / "build/mine")}) as server:
+        outputs = asked(example, server.url, shown("ask.py"))
+    scores = model.score(rows(model, example / "mine.csv").features[:3])
+    assert outputs["predict"] == scores.label.tolist() == [1, 1, 1]
+    assert outputs["predict_proba"][1::2] == pytest.approx(scores.probability.tolist())
+
+
+def test_the_client_says_that_no_server_answers(example: Path) -> None:
+    """In one sentence, which names no option: the client of a page has none."""
+    (example / "ask.py").write_text(shown("ask.py"))
+    (port,) = free_ports(1)
+    run = ran(example, "ask.py", MLSERVER_HTTP_PORT=str(port))
+    assert run.returncode == 5
+    assert run.stderr.startswith(f"No server answers at http://localhost:{port};")
+    assert run.stderr.count("\n") == 1
+    assert "--" not in run.stderr
+
+
+def test_an_empty_cell_is_refused_unless_the_problem_allows_it(tmp_path: Path, table: pd.DataFrame) -> None:
+    """In the very sentence that the page shows, and with nothing written."""
+    table.loc[2, "mean texture"] = np.nan
+    code, complaint = ended(tmp_path, shown("mine.py"), table)
+    assert code == 3
+    assert complaint in PAGE
+    assert "row 3, column 'mean texture'" in complaint
+    assert not (tmp_path / "build").exists()
+
+
+def test_missing_values_are_learned_from_and_asked_about_under_a_name_of_ones_own(
+    tmp_path: Path, table: pd.DataFrame
+) -> None:
+    """Half a column is missing; null over REST and NaN over gRPC get the answer that NaN gets from the folder."""
+    table.loc[::2, "worst radius"] = np.nan
+    code = changed(shown("mine.py"), ID, ID + line("allow_missing"))
+    code = changed(code, "make_pipeline(S", "make_pipeline(SimpleImputer(), S")
+    code = changed(code, "from sklearn.linear", "from sklearn.impute import SimpleImputer\nfrom sklearn.linear")
+    model = trained(tmp_path, code, table)
+    features = rows(model, tmp_path / "mine.csv").features[:3]
+    assert np.isnan(features).any()
+    serve = tmp_path / "serve"
+    serve.mkdir()
+    (serve / "settings.json").write_bytes((ROOT / "deploy/settings.json").read_bytes())
+    (serve / "model-settings.json").write_text(PAGE.split("```json\n")[1].split("```")[0])
+    with running(serve, ready="/v2/models/tumours/ready") as server:
+        ask = changed(shown("ask.py"), "xgboost-model", "tumours")
+        rest = asked(tmp_path, server.url, ask)["predict_proba"][1::2]
+        grpc = GrpcClient(server.grpc, "tumours", 30).ask(features, ["predict_proba"]).outputs["predict_proba"]
+        literal = requests.post(f"{server.url}/v2/models/tumours/infer", data=b'{"inputs": [NaN]}', timeout=30)
+    expected = model.score(features).probability.tolist()
+    assert rest == pytest.approx(expected)
+    assert grpc[:, 1].tolist() == pytest.approx(expected)
+    assert 400 <= literal.status_code < 500, "JSON has no NaN"
+
+
+@pytest.fixture(scope="module")
+def costs(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the page's example was run with a threshold by costs, on a table without ids."""
+    folder = tmp_path_factory.mktemp("costs")
+    code = changed(shown("mine.py"), ID, line("criterion"))
+    code = changed(code, "import Problem\n", "import Problem\nfrom tabserve.training.threshold import Costs\n")
+    trained(folder, code, pd.read_csv(example / "mine.csv").drop(columns="sample"))
+    return folder
+
+
+def test_costs_move_the_threshold(costs: Path, model: artifact.Model) -> None:
+    """Where a missed positive is dear, more rows are flagged; the figures carry the criterion's name."""
+    found = artifact.load(costs / "build/mine")
+    assert found.problem.criterion == Costs(false_positive=1, false_negative=10)
+    assert found.threshold < model.threshold
+    flagged, before = (each.metrics["holdout"]["flagged"]["value"] for each in (found, model))
+    assert flagged > before
+    assert "f1" not in found.metrics["holdout"]
+    assert found.metrics["holdout"]["minus_cost"]["value"] < 0
+    assert "minus cost" in (costs / "build/mine/MODEL_CARD.md").read_text()
+
+
+def test_rows_without_ids_are_numbered(costs: Path, tmp_path: Path) -> None:
+    """From 0, in a column `row`."""
+    found = artifact.load(costs / "build/mine")
+    score_file(found, costs / "mine.csv", tmp_path / "scores.csv")
+    scores, diagnosis = pd.read_csv(tmp_path / "scores.csv"), pd.read_csv(costs / "mine.csv")["diagnosis"]
+    assert found.problem.id is None
+    assert scores["row"].tolist() == list(range(569))
+    assert (scores["label"] == (diagnosis == "malignant")).mean() > 0.8
+
+
+def test_many_columns_are_taken_from_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All thirty, in the file's order; parquet tells the same names as csv."""
+    cells = load_breast_cancer(as_frame=True)
+    table = cells.data.assign(diagnosis=np.where(cells.target, "benign", "malignant")).rename_axis("sample")
+    table.to_csv(tmp_path / "mine.csv")
+    table.reset_index().to_parquet(tmp_path / "mine.parquet")
+    code = re.sub(r"    features=.*\n", line("features"), shown("mine.py"), count=1)
+    (tmp_path / "mine.py").write_text(changed(code, "from sklearn.dummy", "import pandas as pd\nfrom sklearn.dummy"))
+    monkeypatch.chdir(tmp_path)
+    problem = runpy.run_path("mine.py")["PROBLEM"]
+    assert problem.features == tuple(cells.feature_names)
+    assert set(pyarrow.parquet.read_schema("mine.parquet").names) - {"sample", "diagnosis"} == set(problem.features)
+    frames = [read(Path(name), problem) for name in ("mine.csv", "mine.parquet")]
+    assert np.array_equal(frames[0].features, frames[1].features)
+    assert frames[0].features.shape == (569, 30)
+
+
+# What a newcomer's file gets wrong, and what it may ask for.
+
+BOOSTED = xgb.XGBClassifier(n_estimators=2, max_depth=1, n_jobs=1)
+
+
+@pytest.fixture(scope="module")
+def gaps(sample_frame: Frame) -> Frame:
+    """A few synthetic rows with missing values."""
+    frame = sample_frame.take(np.arange(500))
+    missing = np.random.default_rng(0).random(frame.features.shape) < 0.1
+    features = np.where(missing, np.float32(np.nan), frame.features)
+    return replace(frame, features=features, problem=replace(frame.problem, allow_missing=True, folds=2))
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        Candidate("naive", GaussianNB()),
+        Candidate("naive", make_pipeline(LogisticRegression()), {"logisticregression__C": [0.1, 1.0]}),
+    ],
+    ids=["alone", "pipeline with a grid"],
+)
+def test_a_candidate_that_takes_no_missing_values_is_named(candidate: Candidate, gaps: Frame) -> None:
+    """Whichever step of it scikit-learn complains of."""
+    with pytest.raises(UsageError, match=r"Candidate 'naive' takes no missing values.*; put an imputer before it"):
+        select(gaps, [Candidate("boosted", BOOSTED), candidate])
+
+
+def test_candidates_that_cope_with_missing_values_are_compared(gaps: Frame) -> None:
+    """By themselves, or behind an imputer that learns inside the fold."""
+    imputed = make_pipeline(SimpleImputer(), GaussianNB())
+    stumps = AveragedStumps(n_estimators=5, n_jobs=1)
+    listed = [Candidate("boosted", BOOSTED), Candidate("imputed", imputed), Candidate("stumps", stumps)]
+    outcomes = select(gaps, listed).outcomes
+    assert all(np.isfinite(outcome.probability).all() for outcome in outcomes.values())
+
+
+def test_another_mistake_of_a_candidate_is_told_in_xgboosts_words(gaps: Frame) -> None:
+    """In one sentence with its name; nothing is called a missing value that is none."""
+    with pytest.raises(UsageError, match=r"^XGBoost cannot fit candidate 'wrong': Invalid Parameter .* max_depth .*$"):
+        select(gaps, [Candidate("wrong", xgb.XGBClassifier(max_depth="deep"))])
+
+
+def test_a_model_that_flags_nobody_can_be_saved(tmp_path: Path, model: artifact.Model) -> None:
+    """Where a false positive costs so much that the best threshold is above probability 1."""
+    target, probability = np.array([1, 0], dtype=np.int8), np.array([0.5, 1.0])
+    threshold = choose(target, probability, Costs(false_positive=1000, false_negative=1))
+    assert threshold > 1
+    golden = np.zeros((1, len(model.problem.features)), dtype=np.float32)
+    saved = artifact.save(tmp_path / "model", replace(model, threshold=threshold), golden, "A card.\n")
+    assert saved.threshold == threshold
+
+
+def test_golden_rows_with_missing_values_are_json_and_scored_again(
+    tmp_path: Path, gaps: Frame, model: artifact.Model
+) -> None:
+    """A missing value is null there, as JSON has no NaN."""
+    width = len(model.problem.features)
+    golden = gaps.features[:8, :width]
+    assert np.isnan(golden).any()
+    artifact.save(tmp_path / "model", model, golden, "A card.\n")
+
+    def refused(constant: str) -> None:
+        pytest.fail(f"{constant} is not JSON")
+
+    document = json.loads((tmp_path / "model/golden.json").read_text(), parse_constant=refused)
+    assert np.array_equal(np.array(document["features"], dtype=np.float32), golden, equal_nan=True)
+    assert document["probability"] == pytest.approx(model.score(golden).probability.tolist())

@@ -1,0 +1,140 @@
+"""`make run`: one word from nothing to a served model that answered, and nothing left when it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tabserve.client.local_server import free_ports
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["ROWS=1000", "CANDIDATES=dummy,xgboost-defaults-weighted", "JOBS=1"]
+
+
+@contextmanager
+def make_run(folder: Path, *variables: str, clone: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
+    """Start `make run` in a process group of its own, as a terminal would, and let nothing of it survive."""
+    names = ("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT")
+    ports = [f"{name}={port}" for name, port in zip(names, free_ports(3), strict=True)]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    with (folder / "output").open("w") as output:
+        running = subprocess.Popen(
+            ["make", "-o", ".venv/.ready", "run", f"OUT={folder}/model", *QUICK, *ports, *variables],
+            cwd=clone,
+            env=inherited,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield running
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGTERM)
+                running.wait(timeout=30)
+
+
+def wait_for(sentence: str, folder: Path, running: subprocess.Popen[str], seconds: float = 120) -> str:
+    """The output, once the sentence stands in it."""
+    deadline = time.monotonic() + seconds
+    while sentence not in (output := (folder / "output").read_text()):
+        assert running.poll() is None, f"ended with {running.returncode} before {sentence!r}:\n{output}"
+        assert time.monotonic() < deadline, f"no {sentence!r} within {seconds} s:\n{output}"
+        time.sleep(0.1)
+    return output
+
+
+def test_once_ends_after_the_answers(clone: Path, tmp_path: Path) -> None:
+    """With ONCE=1 the answers are the last words, the server is stopped and the exit status is 0, in any folder."""
+    with make_run(tmp_path, "ONCE=1", clone=clone) as running:
+        assert running.wait(timeout=180) == 0, (tmp_path / "output").read_text()
+    told, answers = (tmp_path / "output").read_text().split("none of which the model was trained on:\n")
+    assert [line.split()[0] for line in answers.splitlines()] == ["ID_code", *(f"synthetic_{row}" for row in range(10))]
+    assert f"{tmp_path}/model.log" in told
+    assert "Loaded model" in (tmp_path / "model.log").read_text()
+    assert (tmp_path / "model/manifest.json").is_file()
+
+
+@pytest.mark.parametrize(("send", "ending"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
+def test_the_server_stays_until_it_is_told_to_end(
+    tmp_path: Path, send: Callable[[int, int], None], ending: signal.Signals
+) -> None:
+    """After Ctrl-C, which all processes get, or SIGTERM to make alone, the port is closed before `make run` ends."""
+    with make_run(tmp_path) as running:
+        output = wait_for("Ctrl-C stops it", tmp_path, running)
+        port = int(output.split("at http://127.0.0.1:")[1].split()[0])
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        send(running.pid, ending)
+        assert running.wait(timeout=60) != 0
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_a_failed_training_is_told_and_nothing_is_served(tmp_path: Path) -> None:
+    """The trainer's sentence is the last word, and the exit status says that it failed."""
+    with make_run(tmp_path, f"DATA={tmp_path}/missing.csv") as running:
+        assert running.wait(timeout=120) != 0
+    output = (tmp_path / "output").read_text()
+    assert "missing.csv" in output
+    assert "Traceback" not in output
+    assert "Serving" not in output
+
+
+def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the script itself."""
+    return subprocess.run(
+        ["scripts/run.sh", *words],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MLSERVER_HTTP_PORT": str(free_ports(1)[0]),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_explains_and_trains_nothing(word: str) -> None:
+    """On stdout, with exit code 0."""
+    helped = run(word)
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert helped.stdout.startswith("usage: scripts/run.sh MODEL_FOLDER")
+
+
+@pytest.mark.parametrize("words", [(), ("",), ("--rows", "10")])
+def test_without_a_folder_the_usage_is_shown(words: tuple[str, ...]) -> None:
+    """On stderr, with exit code 2: an option is no folder."""
+    refused = run(*words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == run("--help").stdout
+
+
+def test_another_python_is_told_what_to_do(tmp_path: Path) -> None:
+    """One sentence instead of a traceback; without any `python` as well."""
+    refused = run(str(tmp_path / "model"), PATH="/usr/bin:/bin")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("This Python has no tabserve: use 'make run'")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
+    """Its own sentence comes out of its log, and its exit status is that of the script."""
+    words = ("--rows", "1000", "--candidates", "dummy,xgboost-defaults-weighted", "--jobs", "1")
+    ended = run(str(tmp_path / "model"), *words, MLSERVER_HOST="192.0.2.1", ONCE="1")
+    assert ended.returncode == 5
+    assert f"{tmp_path}/model.log" in ended.stderr
+    assert "of host '192.0.2.1' cannot be opened" in ended.stderr
+    assert "Traceback" not in ended.stderr

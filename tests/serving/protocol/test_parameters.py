@@ -1,0 +1,124 @@
+"""A parameter that asks for what the server does not do is refused by its name; what changes nothing is ignored."""
+
+import json
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import requests
+from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
+from tests.serving.wire import DEPLOY, INFER, SECONDS
+
+from tabserve.client.local_server import Server
+from tabserve.errors import InvalidRequest
+from tabserve.serving.protocol import parameters
+
+WHERE = ("the request", "an input", "an output")
+
+ASKS: dict[str, Any] = {
+    "classification": 2,
+    "sequence_id": 7,
+    "sequence_start": True,
+    "sequence_end": True,
+    "shared_memory_region": "here",
+    "shared_memory_byte_size": 800,
+    "shared_memory_offset": 8,
+    "content_type": "base64",
+}
+"""Parameters of Triton's and MLServer's clients that would change the answer."""
+
+CHANGES_NOTHING: dict[str, Any] = {
+    "priority": 1,
+    "timeout": 1_000,
+    "sequence_id": 0,
+    "sequence_start": False,
+    "content_type": "np",
+    "triton_enable_empty_final_response": True,
+    "of my own": "x",
+}
+
+DOCUMENT = (DEPLOY.parent / "docs" / "serving.md").read_text()
+
+
+def document(where: str, found: dict[str, Any]) -> dict[str, Any]:
+    """A request that is valid but for these parameters."""
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.0] * 200}
+    request: dict[str, Any] = {"inputs": [tensor], "outputs": [{"name": "predict"}]}
+    {"the request": request, "an input": tensor, "an output": request["outputs"][0]}[where]["parameters"] = found
+    return request
+
+
+def message(where: str, found: dict[str, Any]) -> dataplane_pb2.ModelInferRequest:
+    """The same for gRPC."""
+    request = dataplane_pb2.ModelInferRequest(model_name="xgboost-model", raw_input_contents=[bytes(800)])
+    tensor = request.inputs.add(name="x", datatype="FP32", shape=[1, 200])
+    output = request.outputs.add(name="predict")
+    kinds = {bool: "bool_param", int: "int64_param", str: "string_param"}
+    for name, value in found.items():
+        at = {"the request": request, "an input": tensor, "an output": output}[where]
+        setattr(at.parameters[name], kinds[type(value)], value)
+    return request
+
+
+def called(server: Server, request: dataplane_pb2.ModelInferRequest) -> Any:  # noqa: ANN401  protobuf's type
+    """What gRPC answers."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
+        return stub.ModelInfer(request, timeout=SECONDS)
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("name", ASKS)
+def test_a_parameter_that_would_change_the_answer_is_refused_by_its_name(server: Server, name: str, where: str) -> None:
+    """Over both transports, under plain MLServer too."""
+    found = {name: ASKS[name]}
+    answer = requests.post(server.url + INFER, json=document(where, found), timeout=SECONDS)
+    assert answer.status_code == 400, answer.text
+    assert name in answer.json()["error"]
+    with pytest.raises(grpc.RpcError) as raised:
+        called(server, message(where, found))
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert name in raised.value.details()
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_parameter_that_changes_nothing_is_ignored(server: Server, where: str) -> None:
+    """Over both transports."""
+    plain = requests.post(server.url + INFER, json=document(where, {}), timeout=SECONDS).json()
+    answer = requests.post(
+        server.url + INFER, json=document(where, {**CHANGES_NOTHING, "headers": {}}), timeout=SECONDS
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["outputs"] == plain["outputs"]
+    assert called(server, message(where, CHANGES_NOTHING)).outputs == called(server, message(where, {})).outputs
+
+
+def test_the_codec_of_an_output_fits_its_datatype() -> None:
+    """Labels that are numbers do not come as texts; texts do."""
+    item = {"name": "predict", "parameters": {"content_type": "str"}}
+    parameters.check(item, "Output 'predict'")
+    with pytest.raises(
+        InvalidRequest, match=r"Output 'predict' has the content_type 'str'; expected 'np', 'pd', or none"
+    ):
+        parameters.check(item, "Output 'predict'", "INT64")
+
+
+def test_the_document_lists_what_is_refused_and_what_is_ignored() -> None:
+    """By name."""
+    assert all(f"`{name}`" in DOCUMENT for name in [*parameters.REFUSED, parameters.CONTENT_TYPE, *parameters.CODECS])
+    assert all(f"`{name}`" in DOCUMENT for name in ["headers", *CHANGES_NOTHING] if name != "of my own")
+
+
+def test_a_binary_request_is_held_to_the_same(edge: Server) -> None:
+    """Beside the size of its bytes."""
+    values = np.zeros((1, 200), np.float32).tobytes()
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 200]}
+    cases: list[tuple[dict[str, str], int]] = [({}, 200), ({"content_type": "base64"}, 400)]
+    for more, status in cases:
+        sized = {**tensor, "parameters": dict[str, Any](binary_data_size=len(values), **more)}
+        head = json.dumps({"inputs": [sized]}).encode()
+        length = {"Inference-Header-Content-Length": str(len(head))}
+        assert (
+            requests.post(edge.url + INFER, data=head + values, headers=length, timeout=SECONDS).status_code == status
+        )

@@ -1,0 +1,575 @@
+"""Over real sockets, whatever is wrong with a request is said in one sentence, and the next one is answered."""
+
+import gzip
+import json
+import re
+import shutil
+import signal
+import socket
+import struct
+import time
+import zlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import grpc
+import numpy as np
+import pytest
+import requests
+import tritonclient.http
+from bench import memory
+from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
+from tests.serving.wire import DEPLOY, INFER, SECONDS, connected, head
+from urllib3.exceptions import NewConnectionError
+
+from santander.problem import PROBLEM
+from tabserve.client.local_server import Server, running
+from tabserve.model.artifact import Model
+from tabserve.table.frame import Frame
+from tabserve.wording import shown
+
+MODEL = "/v2/models/xgboost-model"
+CLOSING_SECONDS = 10
+"""That it may take to end a connection on which nothing more comes; it is set to 2."""
+MIB = 2**20
+LIMIT = 1_000_000
+"""Bytes of a body, on the server that takes only small ones; set in conftest.py."""
+
+
+class Sent(NamedTuple):
+    """What a client sends."""
+
+    body: bytes
+    headers: Mapping[str, str] = MappingProxyType({})
+    method: str = "POST"
+    path: str = INFER
+
+
+class Case(NamedTuple):
+    """A wrong request, and what its refusal must be."""
+
+    sent: Sent
+    status: int
+    sentence: str
+
+
+def request(data: object, shape: object = (1, 200), **others: object) -> dict[str, Any]:
+    """A request of one tensor."""
+    return {"inputs": [{"name": "x", "datatype": "FP32", "shape": shape, "data": data}], **others}
+
+
+def encoded(*arguments: Any, **members: object) -> bytes:  # noqa: ANN401  any JSON
+    """The same as JSON."""
+    return json.dumps(request(*arguments, **members)).encode()
+
+
+def literal(cells: str, shape: str = "[1, 200]") -> bytes:
+    """The same with data that no JSON writer would write."""
+    return f'{{"inputs":[{{"name":"x","datatype":"FP32","shape":{shape},"data":{cells}}}]}}'.encode()
+
+
+def binary(size: object = 800, tail: bytes = bytes(800), length: str | None = None, **members: object) -> Sent:
+    """A request whose values follow the JSON."""
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 200], "parameters": {"binary_data_size": size}, **members}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    return Sent(head + tail, {"Inference-Header-Content-Length": str(len(head)) if length is None else length})
+
+
+def flagged(name: str, value: object) -> Sent:
+    """A request that says how it wants its outputs."""
+    if name == "binary_data_output":
+        return Sent(encoded(ROW, parameters={name: value}))
+    return Sent(encoded(ROW, outputs=[{"name": "predict", "parameters": {name: value}}]))
+
+
+def packed(body: bytes, encoding: str = "gzip") -> Sent:
+    """A compressed body, or one that claims to be."""
+    return Sent(body, {"Content-Encoding": encoding})
+
+
+ROW = [0.0] * 200
+VALUES: list[object] = [1, "true", None, []]
+VALID = encoded(ROW)
+ZEROS = ",".join(["0"] * 199)
+HIDDEN = b'{"outputs":null,' + literal(f"[0,[0],{ZEROS[2:]}]")[1:]
+LENGTH = "Inference-Header-Content-Length is"
+
+REFUSED: dict[str, Case] = {
+    "empty": Case(Sent(b""), 400, "The body is not JSON"),
+    "not JSON": Case(Sent(b"hello"), 400, "The body is not JSON"),
+    "truncated": Case(Sent(VALID[:-9]), 400, "The body is not JSON"),
+    "more behind it": Case(Sent(VALID + b"}"), 400, "The body is not JSON"),
+    "a byte order mark": Case(Sent(b"\xef\xbb\xbf" + VALID), 400, "The body is not JSON .*byte order mark"),
+    "UTF-16": Case(Sent(VALID.decode().encode("utf-16")), 400, "The body is not JSON"),
+    "no UTF-8": Case(Sent(VALID.replace(b'"x"', b'"\xff"')), 400, "The body is not JSON"),
+    "half a surrogate": Case(Sent(VALID.replace(b'"x"', b'"\\ud800"')), 400, "The body is not JSON"),
+    "nested deeply": Case(Sent(b"[" * 100_000), 400, "The body is not JSON"),
+    "data nested deeply": Case(Sent(literal("[" * 500 + "]" * 500)), 400, "Input 'x' has shape"),
+    **{
+        f"not an object: {text}": Case(
+            Sent(text.encode()), 400, f"The request is {re.escape(text)}; expected an object"
+        )
+        for text in ("[]", "1", "null", "true", "1.5")
+    },
+    "no inputs": Case(Sent(b"{}"), 400, "The request has no 'inputs'"),
+    "inputs an object": Case(Sent(b'{"inputs": {}}'), 400, "as its 'inputs'; expected a list"),
+    "inputs empty": Case(Sent(b'{"inputs": []}'), 400, "The request has no inputs"),
+    "data a number": Case(Sent(encoded(1)), 400, "as its 'data'; expected a list"),
+    "data an object": Case(Sent(encoded({})), 400, "as its 'data'; expected a list"),
+    **{
+        f"cell {cell[:9]} of {len(cell)}": Case(
+            Sent(literal(f"[{cell},{ZEROS}]")), 400, "The body is not JSON|Row 0, column 'var_0', is"
+        )
+        for cell in (
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "1e400",
+            "1e39",
+            "9" * 400,
+            "9" * 5_000,
+            "null",
+            "[0]",
+            "01",
+            "+1",
+            "0x1",
+            '"0"',
+            "{}",
+        )
+    },
+    "a list among numbers": Case(Sent(literal(f"[[1,[2],{ZEROS[2:]}]]")), 400, "Row 0, column 'var_1', is"),
+    "a list in flat data": Case(Sent(literal(f"[0,[0],{ZEROS[2:]}]")), 400, "Row 0, column 'var_1', is"),
+    "a list beside null outputs": Case(Sent(HIDDEN), 400, "Row 0, column 'var_1', is"),
+    "an empty list beside null outputs": Case(
+        Sent(HIDDEN.replace(b"[0]", b"[],0")), 400, "has shape|column 'var_1', is"
+    ),
+    "a list for two numbers": Case(Sent(literal(f"[[1,2],{ZEROS[2:]}]")), 400, "found 199"),
+    "an empty list more": Case(
+        Sent(literal(f"[[[],{ZEROS},0]]")), 400, "Row 0|expected row 0 of length 200, found 201"
+    ),
+    "ragged": Case(Sent(encoded([ROW[:199], [*ROW, 0.0]], [2, 200])), 400, "row 0 of length 200, found 199"),
+    "rows missing": Case(Sent(encoded([ROW], [2, 200])), 400, "expected data of length 400, or 2 if nested, found 1"),
+    "rows too many": Case(Sent(encoded([ROW, ROW], [1, 200])), 400, "length 200, or 1 if nested, found 2"),
+    "rows of half the width": Case(Sent(encoded([ROW[:100], ROW[:100]])), 400, "or 1 if nested, found 2"),
+    "a row no list": Case(Sent(encoded([ROW, 0.0], [2, 200])), 400, "expected row 1 as a list"),
+    "shape negative": Case(Sent(encoded(ROW, [-1, 200])), 400, "a shape is a list of whole numbers"),
+    **{
+        f"shape {shape}": Case(Sent(encoded(ROW, shape)), 400, "Input 'x' has shape")
+        for shape in ([1, 2**63], [1, 2**64], [1, 10**30], [True, 200], [1, 200, 1], [[1], 200], [])
+    },
+    **{
+        name: Case(Sent(encoded(ROW, shape)), 400, "a shape is a list of whole numbers|expected .rows, 200.")
+        for name, shape in {
+            "shape of a word": ["a", 10**15],
+            "shape of a list": [[0], 10**14],
+            "shape of immense numbers": [1, *[2**63 - 1] * 60_000],
+        }.items()
+    },
+    "another encoding": Case(packed(VALID, "br"), 400, "has the Content-Encoding 'br'; expected gzip"),
+    "two encodings": Case(packed(gzip.compress(VALID), "gzip, gzip"), 400, "has the Content-Encoding"),
+    "not gzip": Case(packed(VALID), 400, "cannot be unpacked as gzip"),
+    "gzip damaged": Case(packed(gzip.compress(VALID)[:-8] + bytes(8)), 400, "cannot be unpacked as gzip"),
+    "gzip truncated": Case(packed(gzip.compress(VALID)[:-5]), 400, "not one whole gzip stream"),
+    "gzip empty": Case(packed(b""), 400, "not one whole gzip stream"),
+    "gzip twice": Case(packed(gzip.compress(VALID) * 2), 400, "not one whole gzip stream"),
+    "deflate truncated": Case(packed(zlib.compress(VALID)[:-5], "deflate"), 400, "not one whole deflate stream"),
+    "too many rows": Case(Sent(encoded([0] * 200 * 10_001, [10_001, 200])), 413, "has 10001 rows; send at most 10000"),
+    "announced too large": Case(Sent(bytes(64 * MIB + 1)), 413, "larger than 67108864 bytes"),
+    "GET": Case(Sent(b"", method="GET"), 405, "Inference takes POST, not GET"),
+    "PUT": Case(Sent(VALID, method="PUT"), 405, "Inference takes POST, not PUT"),
+    "DELETE": Case(Sent(b"", method="DELETE"), 405, "Inference takes POST, not DELETE"),
+    "unknown model": Case(Sent(VALID, path="/v2/models/nobody/infer"), 404, "Model 'nobody' is not found"),
+    "odd model": Case(Sent(VALID, path="/v2/models/%ff%00%0a/infer"), 404, "is not found"),
+    "unknown version": Case(Sent(VALID, path=f"{MODEL}/versions/v9/infer"), 404, "of version 'v9' is not found"),
+    "unknown path": Case(Sent(VALID, path="/v3/nothing"), 404, "Not Found"),
+    **{
+        f"a line feed behind {word}": Case(Sent(VALID, path=f"{MODEL}/{word}%0A"), 404, "Not Found")
+        for word in ("infer", "generate", "infer_stream", "ready", "config")
+    },
+    "models are not listed": Case(Sent(b"{}", path="/v2/repository/index"), 403, "is closed; an operator opens it"),
+    **{
+        f"a model is not {verb}ed": Case(
+            Sent(b"", path=f"/v2/repository/models/xgboost-model/{verb}"), 403, "is closed"
+        )
+        for verb in ("load", "unload")
+    },
+    "head length negative": Case(binary(length="-1"), 400, f"{LENGTH} '-1'"),
+    "head length a word": Case(binary(length="many"), 400, f"{LENGTH} 'many'"),
+    "head length too large": Case(binary(length="999999"), 400, f"{LENGTH} '999999'"),
+    "head length immense": Case(binary(length="9" * 5_000), 400, LENGTH),
+    "head length zero": Case(binary(length="0"), 400, "The body is not JSON"),
+    "head length empty": Case(binary(length=""), 400, LENGTH),
+    "head length short": Case(binary(length="20"), 400, "The body is not JSON"),
+    "bytes left over": Case(binary(796), 400, "has 800 bytes behind its JSON, and .* add up to 796"),
+    "bytes of no tensor": Case(binary(None, data=ROW), 400, "add up to 0"),
+    "bytes too few": Case(binary(804), 400, "has 804 as its binary_data_size"),
+    "bytes of a fifth": Case(binary(799, bytes(799)), 400, "FP32 needs multiples of 4"),
+    "bytes of fewer cells": Case(binary(796, bytes(796)), 400, "expected data of length 200.* found 199"),
+    "size negative": Case(binary(-4), 400, "has -4 as its binary_data_size"),
+    "size immense": Case(binary(10**30), 400, "as its binary_data_size"),
+    "size a word": Case(binary("800"), 400, "has '800' as its binary_data_size"),
+    "size a fraction": Case(binary(800.0), 400, "has 800.0 as its binary_data_size"),
+    "size a truth": Case(binary(True), 400, "has true as its binary_data_size"),
+    "size and data": Case(binary(data=ROW), 400, "has both data and binary_data_size"),
+    "bytes of NaN": Case(binary(tail=b"\xff" * 800), 400, "Row 0, column 'var_0', is NaN"),
+    "bytes of strings": Case(binary(datatype="BYTES"), 400, "has datatype 'BYTES'|add up to"),
+    "size without bytes": Case(Sent(binary().body[:-800]), 400, "inputs.0. has no 'data'"),
+    **{
+        f"{name} {value!r}": Case(flagged(name, value), 400, f"as its {name!r}; expected true or false")
+        for name in ("binary_data_output", "binary_data")
+        for value in VALUES
+    },
+    **{
+        f"{of} {found!r}": Case(sent, 400, f"has {re.escape(shown(found))} as its 'parameters'; expected an object")
+        for found in ([], [1], "", "a", 0, 1.5, False)
+        for of, sent in {
+            "parameters": Sent(encoded(ROW, parameters=found)),
+            "an input's parameters": Sent(VALID.replace(b'"x"', b'"x", "parameters": ' + json.dumps(found).encode())),
+            "a binary input's parameters": binary(parameters=found),
+            "an output's parameters": Sent(encoded(ROW, outputs=[{"name": "predict", "parameters": found}])),
+        }.items()
+    },
+    "id a number": Case(Sent(encoded(ROW, id=7)), 400, "has 7 as its 'id'; expected a string"),
+    "id immense": Case(Sent(encoded(ROW, id=10**30)), 400, "as its 'id'; expected a string"),
+    "id a list": Case(Sent(encoded(ROW, id=["a"])), 400, "as its 'id'; expected a string"),
+    "id nested deeply": Case(Sent(encoded(ROW, id=None).replace(b"null", b"[" * 400 + b"]" * 400)), 400, "as its 'id'"),
+    "id half a surrogate": Case(Sent(encoded(ROW, id="\ud800")), 400, "The body is not JSON"),
+}
+
+
+def asked(server: Server, sent: Sent) -> requests.Response:
+    """What the server answers."""
+    url = server.url + sent.path
+    return requests.request(sent.method, url, data=sent.body, headers=sent.headers, timeout=SECONDS)
+
+
+def is_well(server: Server) -> bool:
+    """Whether a valid request is answered."""
+    return asked(server, Sent(VALID)).status_code == 200
+
+
+def has_closed(connection: socket.socket) -> bool:
+    """Whether the server ends the connection before the deadline."""
+    connection.settimeout(CLOSING_SECONDS)
+    with suppress(ConnectionResetError):
+        while connection.recv(65_536):
+            pass
+    return True
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=list(REFUSED))
+def test_a_wrong_request_gets_a_sentence_and_harms_no_other(edge: Server, case: Case) -> None:
+    """As JSON, with its status; the next request is answered."""
+    answer = asked(edge, case.sent)
+    assert answer.status_code == case.status, answer.text
+    assert re.search(case.sentence, answer.json()["error"])
+    assert answer.headers.get("Allow") == ("OPTIONS, POST" if case.status == 405 else None)
+    assert is_well(edge)
+
+
+@pytest.mark.parametrize("opening", [b"{", b'{"inputs": [{'], ids=["the request", "a tensor"])
+def test_a_crowd_of_members_keeps_nobody_waiting(edge: Server, opening: bytes) -> None:
+    """Reading takes time in proportion to them, not to their square."""
+    crowd = json.dumps({f"member {number}": 0 for number in range(200_000)})[1:-1].encode()
+    assert asked(edge, Sent(opening + crowd + b"," + VALID.removeprefix(opening))).status_code == 200
+
+
+@pytest.mark.parametrize("digits", [19, 20, 30, 38])
+def test_a_long_integer_is_the_number_it_is(edge: Server, digits: int) -> None:
+    """As far as a 32-bit float reaches."""
+    answers = [asked(edge, Sent(literal(f"[{one},{ZEROS}]"))) for one in ("1" + "0" * (digits - 1), f"1e{digits - 1}")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json()["outputs"] == answers[1].json()["outputs"]
+
+
+TWICE = {
+    "inputs": b'{"inputs": [], ' + VALID[1:],
+    "data": VALID.replace(b'"data"', b'"data": [1], "data"'),
+    "shape": VALID.replace(b'"shape"', b'"shape": [7, 200], "shape"'),
+    "id": b'{"id": "first", "id": "last", ' + VALID[1:],
+}
+
+
+@pytest.mark.parametrize("body", TWICE.values(), ids=list(TWICE))
+def test_of_a_member_named_twice_the_last_counts(edge: Server, body: bytes) -> None:
+    """As Python's own parser has it."""
+    answer = asked(edge, Sent(body))
+    assert answer.status_code == 200
+    assert answer.json()["outputs"] == asked(edge, Sent(VALID)).json()["outputs"]
+    assert answer.json()["id"] == json.loads(body).get("id", answer.json()["id"])
+
+
+@pytest.mark.parametrize("identity", ["plain", "Grüße", "日本語", "שלום", "🎈", '\x00\n"\\', "a" * 10_000])
+def test_an_id_comes_back_as_it_was(edge: Server, identity: str) -> None:
+    """Of any script."""
+    assert asked(edge, Sent(encoded(ROW, id=identity))).json()["id"] == identity
+
+
+def test_a_request_without_an_id_gets_one(edge: Server) -> None:
+    """Another for each."""
+    first, second = (asked(edge, Sent(VALID)).json()["id"] for _ in range(2))
+    assert first
+    assert second
+    assert first != second
+
+
+def test_values_land_by_name(edge: Server, model: Model, sample_frame: Frame) -> None:
+    """Whatever the order of 200 columns."""
+    features = sample_frame.features[:3]
+    inputs = [
+        {"name": PROBLEM.features[place], "datatype": "FP32", "shape": [3, 1], "data": features[:, place].tolist()}
+        for place in np.random.default_rng(1).permutation(200)
+    ]
+    answer = asked(edge, Sent(json.dumps({"inputs": inputs, "outputs": [{"name": "predict_proba"}]}).encode()))
+    found = np.array(answer.json()["outputs"][0]["data"], np.float32).reshape(3, 2)[:, 1]
+    assert found.tobytes() == model.score(features).probability.tobytes()
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
+@pytest.mark.parametrize("rows", [1, 700])
+def test_binary_tensors_in_and_out_are_the_models(
+    edge: Server, model: Model, sample_frame: Frame, compression: str | None, rows: int
+) -> None:
+    """Triton's client with its defaults, to the bit."""
+    features = sample_frame.features[:rows]
+    tensor = tritonclient.http.InferInput("any", features.shape, "FP32").set_data_from_numpy(features)
+    with tritonclient.http.InferenceServerClient(edge.url.removeprefix("http://"), network_timeout=SECONDS) as client:
+        result = client.infer("xgboost-model", [tensor], request_compression_algorithm=compression)
+    expected = model.score(features)
+    assert all("binary_data_size" in output["parameters"] for output in result.get_response()["outputs"])
+    assert result.as_numpy("predict").ravel().tolist() == expected.label.tolist()
+    negative_and_positive = np.column_stack([1 - expected.probability, expected.probability])
+    assert result.as_numpy("predict_proba").tobytes() == negative_and_positive.tobytes()
+
+
+CHUNKED = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+HALF = {
+    "nothing": b"",
+    "half a line": b"POST /v2/mod",
+    "half a head": head(9)[:-6],
+    "half a body": head(len(VALID)) + VALID[:500],
+    "a head alone": head(9),
+    "half a chunk": CHUNKED + b"ff\r\n{",
+}
+
+
+def test_who_sends_half_a_request_is_not_waited_for(edge: Server) -> None:
+    """The connection ends, whichever half it was."""
+    with ExitStack() as opened:
+        connections = {name: opened.enter_context(connected(edge.url)) for name in HALF}
+        for name, connection in connections.items():
+            connection.sendall(HALF[name])
+        assert is_well(edge)
+        for connection in connections.values():
+            assert has_closed(connection)
+
+
+def test_who_drips_a_request_is_not_waited_for_either(edge: Server) -> None:
+    """A byte now and then does not keep a connection."""
+    deadline = time.monotonic() + CLOSING_SECONDS
+    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(head(9)[:-2] + b"X: ")
+        while time.monotonic() < deadline:
+            connection.sendall(b"a")
+            time.sleep(0.1)
+    assert time.monotonic() < deadline
+
+
+def test_an_immense_head_is_refused(edge: Server) -> None:
+    """With 400, or by the end of the connection."""
+    with connected(edge.url) as connection:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(head(0)[:-2] + b"X: " + b"a" * 200_000)
+        connection.settimeout(CLOSING_SECONDS)
+        with suppress(ConnectionResetError):
+            assert connection.recv(65_536)[:12] in {b"", b"HTTP/1.1 400"}
+    assert is_well(edge)
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/health/live", "/v2/models/nobody/infer"])
+@pytest.mark.parametrize("trailer", [b"a:\r\n" * 16_384, b"a" * 65_536], ids=["many", "one"])
+def test_immense_trailers_are_not_read(edge: Server, path: str, trailer: bytes) -> None:
+    """The connection ends, whatever was asked for, and whether it was answered before."""
+    memory.forget_peak(edge.process.pid)
+    before = memory.resident(edge.process.pid)
+    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(CHUNKED.replace(INFER.encode(), path.encode()) + b"2\r\n{}\r\n0\r\na:")
+        for _ in range(500):
+            connection.sendall(trailer)
+    assert is_well(edge)
+    assert memory.peak(edge.process.pid) - before < 16 * MIB
+
+
+def test_a_body_of_many_small_chunks_is_read(edge: Server) -> None:
+    """However much of it is no body, and with a few trailers."""
+    chunks = b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in VALID + b" " * 30_000)
+    with connected(edge.url) as connection:
+        connection.sendall(CHUNKED + chunks + b"0\r\na: b\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_length_of_thousands_of_digits_is_refused(edge: Server) -> None:
+    """Though they be zeros."""
+    with connected(edge.url) as connection:
+        connection.sendall(head(len(VALID)).replace(b"Length: ", b"Length: " + b"0" * 5_000) + VALID)
+        found = connection.recv(65_536)
+    assert found.startswith(b"HTTP/1.1 400 ")
+    assert b"The Content-Length has too many digits" in found
+
+
+def test_idle_connections_keep_nobody_from_an_answer(edge: Server) -> None:
+    """Three hundred of them."""
+    with ExitStack() as opened:
+        for _ in range(300):
+            opened.enter_context(connected(edge.url))
+        assert is_well(edge)
+
+
+@pytest.mark.parametrize("part", [0.5, 1.0])
+def test_a_client_that_leaves_does_no_harm(edge: Server, part: float) -> None:
+    """In the middle of 10,000 rows, or before their answer."""
+    body, before = encoded([0] * 2_000_000, [10_000, 200]), edge.log.stat().st_size
+    with connected(edge.url) as connection:
+        connection.sendall(head(len(body)) + body[: int(part * len(body))])
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # end by a reset
+    assert is_well(edge)
+    assert b"Traceback" not in edge.log.read_bytes()[before:]
+
+
+@pytest.mark.parametrize("member", ["inputs", "outputs"])
+def test_a_crowd_of_tensors_is_refused_before_it_is_looked_at(edge: Server, member: str) -> None:
+    """Over both transports: two bytes over gRPC would take half a kilobyte here."""
+    sentence = f"The request has 100001 {member}; expected at most 100000."
+    crowd: dict[str, Any] = {member: [{}] * 100_001}
+    answer = asked(edge, Sent(json.dumps({**request(ROW), **crowd}).encode()))
+    assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+    message = dataplane_pb2.ModelInferRequest(model_name="xgboost-model", **crowd)
+    with grpc.insecure_channel(edge.grpc) as channel, pytest.raises(grpc.RpcError) as raised:
+        dataplane_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=SECONDS)  # type: ignore[no-untyped-call]
+    assert (raised.value.code(), raised.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, sentence)
+
+
+def test_metrics_count_answers_and_refusals(edge: Server) -> None:
+    """Refusals by protocol and status."""
+    assert asked(edge, Sent(b"")).status_code == 400
+    assert is_well(edge)
+    text = requests.get(f"{edge.metrics}/metrics", timeout=SECONDS).text
+    assert re.search(r'^tabserve_rejected_total{.*"400".*} [1-9]', text, re.MULTILINE)
+    assert re.search(r'^model_infer_request_success_total{model="xgboost-model".*} [1-9]', text, re.MULTILINE)
+
+
+def test_an_operator_may_open_the_repository(small: Server) -> None:
+    """By the setting `admin`."""
+    answer = asked(small, Sent(b"{}", path="/v2/repository/index"))
+    assert (answer.status_code, [found["name"] for found in answer.json()]) == (200, ["xgboost-model"])
+
+
+OVERSIZED = {
+    "a bomb": head(len(bomb := gzip.compress(bytes(50 * MIB))))[:-2] + b"Content-Encoding: gzip\r\n\r\n" + bomb,
+    "announced": head(LIMIT + 1) + bytes(LIMIT + 1),
+    "in chunks": CHUNKED + b"10000\r\n%b\r\n" % bytes(65_536) * 16 + b"0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", OVERSIZED.values(), ids=list(OVERSIZED))
+def test_a_body_over_the_limit_is_refused(small: Server, sent: bytes) -> None:
+    """Announced or not, before or after it is unpacked."""
+    with connected(small.url) as connection:
+        connection.sendall(sent)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+    assert is_well(small)
+
+
+def test_a_broken_model_does_not_replace_the_one_that_answers(model_folder: Path, tmp_path: Path) -> None:
+    """SIGHUP under load: each request is answered, and the log says why nothing changed."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    with running(DEPLOY, {"TABSERVE_MODEL": str(folder)}) as server:
+        (folder / "model.ubj").write_bytes(b"broken")
+        server.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + SECONDS
+        while "was not reloaded" not in server.log.read_text():
+            assert is_well(server)
+            assert time.monotonic() < deadline, server.log.read_text()
+        assert all(is_well(server) for _ in range(20))
+        assert "Model xgboost-model was not reloaded, and goes on as before: " in server.log.read_text()
+
+
+def test_no_request_is_lost_when_the_server_ends(model_folder: Path) -> None:
+    """SIGTERM under load: answers until the port is closed, then exit code 0."""
+    variables = {"TABSERVE_MODEL": str(model_folder), "TABSERVE_DRAIN_SECONDS": "1"}
+    with running(DEPLOY, variables) as server, ThreadPoolExecutor(8) as pool:
+
+        def until_refused() -> list[int]:
+            statuses = []
+            with requests.Session() as session:
+                while True:
+                    try:
+                        statuses.append(session.post(server.url + INFER, data=VALID, timeout=SECONDS).status_code)
+                    except requests.ConnectionError as error:
+                        if isinstance(getattr(error.args[0], "reason", None), NewConnectionError):
+                            return statuses
+                        raise
+
+        clients = [pool.submit(until_refused) for _ in range(8)]
+        time.sleep(1)
+        server.process.send_signal(signal.SIGTERM)
+        lost = [repr(error) for client in clients if (error := client.exception(SECONDS))]
+        assert not lost, f"{lost}; the server's log: {server.log.read_text()}"
+        assert {status for client in clients for status in client.result()} <= {200, 503}, server.log.read_text()
+        assert server.process.wait(SECONDS) == 0, server.log.read_text()
+
+
+def test_head_and_options_are_answered_wherever_get_is(edge: Server) -> None:
+    """HEAD like GET without a body, OPTIONS by the methods that there are."""
+    model = "/v2/models/xgboost-model"
+    for path in ("/v2/health/live", "/v2/health/ready", f"{model}/ready", model, f"{model}/config", "/v2", "/v2/docs"):
+        url = edge.url + path
+        got, head, options = (requests.request(each, url, timeout=SECONDS) for each in ("GET", "HEAD", "OPTIONS"))
+        assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
+        assert head.headers["Content-Length"] == got.headers["Content-Length"] == str(len(got.content))
+        assert (options.status_code, options.headers["Allow"], options.content) == (200, "GET, HEAD, OPTIONS", b"")
+        refused = requests.delete(url, timeout=SECONDS)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert list(refused.json()) == ["error"]
+
+
+def test_head_and_options_of_what_is_not_there_are_not_found(edge: Server) -> None:
+    """As GET is."""
+    for path in ("/nobody", "/v2/models/nobody", "/v2/models/nobody/ready", "/v2/models/xgboost-model/nobody"):
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert requests.request(method, edge.url + path, timeout=SECONDS).status_code == 404, (method, path)
+
+
+def test_inference_takes_post_alone(edge: Server) -> None:
+    """OPTIONS says so."""
+    answer = requests.options(f"{edge.url}/v2/models/xgboost-model/infer", timeout=SECONDS)
+    assert (answer.status_code, answer.headers["Allow"], answer.content) == (200, "OPTIONS, POST", b"")
+
+
+def test_health_is_json(edge: Server) -> None:
+    """As the protocol has it; of an unknown model nothing is told."""
+    told = {
+        "/v2/health/live": {"live": True},
+        "/v2/health/ready": {"ready": True},
+        "/v2/models/xgboost-model/ready": {"name": "xgboost-model", "ready": True},
+        "/v2/models/xgboost-model/versions/v0.1.0/ready": {"name": "xgboost-model", "ready": True},
+    }
+    for path, expected in told.items():
+        answer = requests.get(edge.url + path, timeout=SECONDS)
+        assert (answer.json(), answer.headers["Content-Type"]) == (expected, "application/json")
+    assert requests.get(f"{edge.url}/v2/models/xgboost-model/versions/v9/ready", timeout=SECONDS).status_code == 404
+
+
+def test_the_server_tells_its_own_version(edge: Server) -> None:
+    """Not MLServer's: over REST, in the document of its routes, and over gRPC."""
+    ours = metadata.version("tabserve")
+    assert requests.get(f"{edge.url}/v2", timeout=SECONDS).json()["version"] == ours
+    assert requests.get(f"{edge.url}/v2/docs/dataplane.json", timeout=SECONDS).json()["info"]["version"] == ours
+    with grpc.insecure_channel(edge.grpc) as channel:
+        stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
+        assert stub.ServerMetadata(dataplane_pb2.ServerMetadataRequest(), timeout=SECONDS).version == ours

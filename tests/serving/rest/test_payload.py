@@ -1,0 +1,252 @@
+"""A REST body becomes plain data, and an answer becomes a body; whichever parser read it."""
+
+import gzip
+import json
+import zlib
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+
+from tabserve.encoding.numbers import DATATYPES
+from tabserve.errors import InvalidRequest, TooLarge
+from tabserve.serving.protocol import json_numbers
+from tabserve.serving.protocol.request import Output
+from tabserve.serving.rest import payload
+
+numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**64 - 1)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def request(data: object, shape: object, **members: object) -> dict[str, Any]:
+    """A request of one tensor."""
+    return {"inputs": [{"name": "predict", "datatype": "FP32", "shape": shape, "data": data}], **members}
+
+
+def listed(found: Any) -> Any:  # noqa: ANN401  any document
+    """The document with lists in the place of arrays."""
+    if isinstance(found, dict):
+        return {name: listed(value) for name, value in found.items()}
+    return (
+        found.tolist()
+        if isinstance(found, np.ndarray)
+        else [listed(i) for i in found]
+        if type(found) is list
+        else found
+    )
+
+
+@given(st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=1, max_size=4), st.booleans(), st.booleans())
+def test_the_numbers_of_a_lone_tensor_come_as_an_array(rows: list[list[float]], nested: bool, asks: bool) -> None:
+    """Flat, in row-major order, and the very floats that Python reads; all else stays as it is."""
+    flat = [cell for row in rows for cell in row]
+    others: dict[str, Any] = {"outputs": [{"name": "predict"}], "id": "x"} if asks else {}
+    found = payload.read(orjson.dumps(request(rows if nested else flat, [len(rows), 3], **others)))
+    data = found["inputs"][0].pop("data")
+    assert isinstance(data, np.ndarray)
+    assert data.tolist() == [float(cell) for cell in flat]
+    assert found == {"inputs": [{"name": "predict", "datatype": "FP32", "shape": [len(rows), 3]}], **others}
+
+
+@given(json_values)
+def test_any_json_is_read_as_it_is(document: object) -> None:
+    """Whatever it is, if it is no request."""
+    assert listed(payload.read(orjson.dumps(document))) == document
+
+
+@given(json_values, json_values)
+@example([[], 0.0, []], None)
+def test_data_of_any_kind_is_read_as_it_is(data: object, shape: object) -> None:
+    """Lists are only an array where they are nothing but numbers, nested as the shape says."""
+    found = payload.read(orjson.dumps(request(data, shape)))["inputs"][0]["data"]
+    if isinstance(found, np.ndarray):
+        assert found.tolist() == np.array(data, dtype=np.float64).ravel().tolist()
+    else:
+        assert found == data
+
+
+HIDDEN = {
+    "a list among numbers": [1, [2], 3],
+    "a list in a row": [[1, [2], 3]],
+    "rows of other lengths": [[1, 2], [3]],
+    "an empty list": [1, 2, 3, []],
+    "a boolean": [1, True, 3],
+    "a string": [1, "2", 3],
+    "null": [1, None, 3],
+}
+
+
+@pytest.mark.parametrize("data", HIDDEN.values(), ids=list(HIDDEN))
+def test_nothing_is_hidden_among_numbers(data: list[Any]) -> None:
+    """It reaches the validation as a list, which names it."""
+    assert payload.read(orjson.dumps(request(data, [1, 3])))["inputs"][0]["data"] == data
+
+
+tokens = st.lists(st.sampled_from(["1", "-2.5e3", ",", ", ", "[", "]", "],[", '"a"', "{", "}", "1,2,3"]), max_size=15)
+lists = st.lists(st.sampled_from(["[1,2,3]", "[-4.5, 0, 1e2]", "[1,2]", "[[1],2,3]"]), min_size=1, max_size=9).map(
+    ",".join
+)
+
+
+@given(tokens.map("".join) | lists, st.integers(1, 30), st.integers(1, 9))
+def test_any_text_cut_into_pieces_is_what_it_is_as_a_whole(inner: str, size: int, rows: int) -> None:
+    """Refused where it is no JSON, and otherwise the same numbers, wherever it is cut."""
+    text = f'{{"inputs": [{{"name": "x", "shape": [{rows}, 3], "data": [{inner}]}}], "id": "[1]"}}'
+    with patch.object(json_numbers, "PIECE", size):
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError:
+            with pytest.raises(InvalidRequest, match="The body is not JSON"):
+                payload.read(text.encode())
+            return
+        found = payload.read(text.encode())
+    expected = document["inputs"][0]["data"]
+    if isinstance(found["inputs"][0]["data"], np.ndarray) and isinstance(expected[0], list):
+        assert [len(row) for row in expected] == [3] * rows
+        expected = [cell for row in expected for cell in row]
+    document["inputs"][0]["data"] = expected
+    assert listed(found) == document
+
+
+@pytest.mark.parametrize("between", ["],[", "] , [", "]\n,\n["])
+def test_rows_of_a_long_text_are_parsed_piece_by_piece(between: str) -> None:
+    """However they are spaced."""
+    rows, row = 3_000, ",".join(["0.125"] * 200)
+    text = f'{{"inputs": [{{"name": "x", "shape": [{rows}, 200], "data": [[{between.join([row] * rows)}]]}}]}}'
+    found = payload.read(text.encode())["inputs"][0]["data"]
+    assert isinstance(found, json_numbers.Numbers)
+    pieces = list(found.pieces())
+    assert sum(map(len, pieces)) == rows * 200
+    assert max(map(len, pieces)) < 2 * json_numbers.PIECE / 6
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"\xef\xbb\xbf{}", b"nonsense", b"\xff", b"[NaN]", b"[1e400", b'{"a": 1} 2', b"[" * 100_000]
+)
+def test_what_is_no_json_is_refused(text: bytes) -> None:
+    """In one sentence."""
+    with pytest.raises(InvalidRequest, match=r"^The body is not JSON \(.*\); expected a V2 inference request\.$"):
+        payload.read(text)
+
+
+def test_a_member_named_twice_is_what_came_last() -> None:
+    """As JSON's usual readers have it."""
+    text = b'{"inputs": [], "inputs": [{"name": "x", "shape": [1, 1], "data": [1], "data": [2]}]}'
+    assert payload.read(text)["inputs"][0]["data"] == [2]
+
+
+@given(npst.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(3)), elements=st.floats(width=32)))
+def test_binary_tensors_are_found_behind_the_json(values: NDArray[np.float32]) -> None:
+    """Bit by bit."""
+    head = request(None, list(values.shape))
+    del head["inputs"][0]["data"]
+    head["inputs"][0]["parameters"] = {"binary_data_size": values.nbytes}
+    text = orjson.dumps(head)
+    found = payload.read(text + values.tobytes(), str(len(text)).encode())
+    assert found["inputs"][0]["data"].tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("datatype", DATATYPES)
+def test_binary_tensors_of_every_datatype_are_found(datatype: str) -> None:
+    """As many bytes for a value as its datatype has."""
+    values = np.array([1, 0, 1], DATATYPES[datatype])
+    head = {"name": "x", "datatype": datatype, "shape": [1, 3], "parameters": {"binary_data_size": values.nbytes}}
+    text = orjson.dumps({"inputs": [head]})
+    found = payload.read(text + values.tobytes(), str(len(text)).encode())["inputs"][0]["data"]
+    assert (found.dtype, found.tolist()) == (values.dtype, values.tolist())
+
+
+def binary(size: object, tail: bytes = b"\0" * 12, **members: object) -> tuple[bytes, bytes]:
+    """A body with a tail of its own, and the length of its JSON."""
+    item = {"name": "x", "datatype": "FP32", "shape": [1, 3], "parameters": {"binary_data_size": size}, **members}
+    text = orjson.dumps({"inputs": [item]})
+    return text + tail, str(len(text)).encode()
+
+
+LIES = {
+    "too small": (binary(8), "The body has 12 bytes behind its JSON, and .* add up to 8; expected the same"),
+    "too large": (binary(16), "has 16 as its binary_data_size; expected the number of its bytes, 12 at most"),
+    "negative": (binary(-4), "has -4 as its binary_data_size"),
+    "text": (binary("12"), "has '12' as its binary_data_size"),
+    "true": (binary(True), "has true as its binary_data_size"),
+    "no multiple": (binary(11, b"\0" * 11), "inputs.0. has 11 bytes; FP32 needs multiples of 4"),
+    "data too": (binary(12, data=[1, 2, 3]), "has both data and binary_data_size; send its values once"),
+    "no multiple of two": (binary(11, b"\0" * 11, datatype="FP16"), "has 11 bytes; FP16 needs multiples of 2"),
+    "nobody's bytes": (binary(None), "add up to 0; expected the same"),
+    "parameters no object": (binary(12, parameters=[1]), r"has \[1\] as its 'parameters'; expected an object"),
+    "length beyond": ((b"{}", b"3"), "Inference-Header-Content-Length is '3'; .* which has 2 bytes"),
+    "length negative": ((b"{}", b"-1"), "Inference-Header-Content-Length is '-1'"),
+    "length no number": ((b"{}", b"\xb2"), "Inference-Header-Content-Length is "),
+    "length zero": ((b"{}", b"0"), "The body is not JSON"),
+}
+
+
+@pytest.mark.parametrize(("body", "sentence"), LIES.values(), ids=list(LIES))
+def test_bytes_that_are_not_where_they_should_be_are_refused(body: tuple[bytes, bytes], sentence: str) -> None:
+    """Each lie gets its sentence."""
+    with pytest.raises(InvalidRequest, match=sentence):
+        payload.read(*body)
+
+
+OUTPUTS = [
+    Output("predict", "INT64", np.array([[1], [0]])),
+    Output("predict_proba", "FP32", np.array([[0.25, 0.75], [0.1, 0.9]], dtype=np.float32)),
+]
+
+
+@given(st.sets(st.sampled_from(["predict", "predict_proba"])))
+def test_an_answer_is_json_with_the_wanted_tensors_behind(wanted: set[str]) -> None:
+    """Both forms hold the same values, to the bit."""
+    body, head_length = payload.write({"id": "x"}, OUTPUTS, frozenset(wanted))
+    assert (head_length is None) == (not wanted)
+    document, tail = json.loads(body[:head_length]), body[head_length or len(body) :]
+    for output, found in zip(OUTPUTS, document["outputs"], strict=True):
+        kind = DATATYPES[output.datatype]
+        if output.name in wanted:
+            size = found["parameters"]["binary_data_size"]
+            values, tail = np.frombuffer(tail[:size], kind), tail[size:]
+        else:
+            values = np.array(found["data"]).astype(kind)
+        assert values.reshape(found["shape"]).tobytes() == output.values.tobytes()
+    assert not tail
+
+
+def test_outputs_are_binary_where_the_request_says_so() -> None:
+    """For all of them, or for each."""
+    names = ("predict", "predict_proba")
+    assert payload.wanted_binary({}, names) == frozenset()
+    assert payload.wanted_binary({"parameters": {"binary_data_output": True}}, names) == set(names)
+    one = {"outputs": [{"name": "predict", "parameters": {"binary_data": True}}, {"name": "predict_proba"}]}
+    assert payload.wanted_binary(one, names) == {"predict"}
+    with pytest.raises(InvalidRequest, match="has 1 as its 'binary_data_output'; expected true or false"):
+        payload.wanted_binary({"parameters": {"binary_data_output": 1}}, names)
+
+
+@pytest.mark.parametrize(("encoding", "packed"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_packed_body_is_unpacked(encoding: str, packed: Any) -> None:  # noqa: ANN401  the standard library's functions
+    """Up to the limit, and not beyond; cut, damaged or doubled it is refused."""
+    body = packed(b"x" * 1000)
+    assert payload.inflated(body, encoding, 1000) == b"x" * 1000
+    with pytest.raises(TooLarge, match="unpacks to more than 999 bytes"):
+        payload.inflated(body, encoding, 999)
+    for bad in (body[:-1], body + body, body + b"x"):
+        with pytest.raises(InvalidRequest, match=f"is not one whole {encoding} stream"):
+            payload.inflated(bad, encoding, 1000)
+    with pytest.raises(InvalidRequest, match=f"cannot be unpacked as {encoding}"):
+        payload.inflated(b"nonsense", encoding, 1000)
+
+
+def test_an_unknown_encoding_is_refused() -> None:
+    """With those that are known."""
+    with pytest.raises(InvalidRequest, match="has the Content-Encoding 'br'; expected gzip, deflate or none"):
+        payload.inflated(b"", "br", 10)

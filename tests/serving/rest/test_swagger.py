@@ -1,0 +1,119 @@
+"""The pages under `/v2/docs` show the documents in a closed network, and let nobody else's code into a browser."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+from tests.browser import Browser
+from tests.pages import check_nothing_beside, check_page, check_quiet, shown, tried
+from tests.serving.wire import INFER, SECONDS, settings_in
+
+from tabserve.client.local_server import Server, running
+
+MODEL = "/v2/models/xgboost-model"
+PAGES = ["/v2/docs", f"{MODEL}/docs", f"{MODEL}/versions/v0.1.0/docs"]
+HOSTILE = """"><img src=x onerror=alert(1)>'&{{7*7}}"""
+ROW = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}]}
+
+
+@pytest.fixture(scope="module")
+def hostile(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a model whose name is a trap for pages that write it down as it stands."""
+    folder = settings_in(tmp_path_factory.mktemp("hostile"), name=HOSTILE)
+    path = f"/v2/models/{quote(HOSTILE)}"
+    with running(folder, {"TABSERVE_MODEL": str(model_folder)}, ready=f"{path}/ready") as server:
+        yield server.url + path
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_all_that_a_page_loads_is_served_here_under_a_strict_policy(edge: Server, path: str) -> None:
+    """With its head alone, and with a tag by which a browser keeps it."""
+    check_page(edge.url + path, "docs/dataplane.json")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_else_of_the_package_can_be_had(edge: Server, path: str) -> None:
+    """By whatever path."""
+    check_nothing_beside(edge.url + path)
+
+
+@pytest.mark.parametrize("file", ["", "/start.js", "/swagger-ui.css"])
+@pytest.mark.parametrize("model", ["nobody", "xgboost-model/versions/nothing"])
+def test_a_model_that_does_not_exist_has_no_page(edge: Server, model: str, file: str) -> None:
+    """As its other routes, it is refused in JSON."""
+    answer = requests.get(f"{edge.url}/v2/models/{model}/docs{file}", timeout=SECONDS)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")
+    assert "is not found" in answer.json()["error"]
+
+
+def test_a_page_holds_no_name_of_a_model(hostile: str) -> None:
+    """So that none can be code there; all its links still lead somewhere."""
+    check_page(f"{hostile}/docs", "docs/dataplane.json")
+    assert "onerror" not in requests.get(f"{hostile}/docs", timeout=SECONDS).text
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/docs/oauth2-redirect", "/v2/docs/oauth2-redirect"])
+def test_fastapis_own_pages_are_off(edge: Server, path: str) -> None:
+    """They would load scripts from a public server, on the port of the metrics too."""
+    for address in (edge.url, edge.metrics):
+        assert requests.get(address + path, timeout=SECONDS).status_code == 404
+    assert requests.get(f"{edge.metrics}/openapi.json", timeout=SECONDS).status_code == 404
+    assert requests.get(f"{edge.metrics}/metrics", timeout=SECONDS).status_code == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_browser_without_a_network_shows_every_operation(browser: Browser, edge: Server, path: str) -> None:
+    """And has nothing to complain about."""
+    document = requests.get(f"{edge.url}{path}/dataplane.json", timeout=SECONDS).json()
+    with browser.page(edge.url + path) as page:
+        assert shown(page) == list(document["paths"])
+        check_quiet(page, edge.url)
+
+
+def test_a_browser_asks_for_inference_from_the_page(browser: Browser, edge: Server) -> None:
+    """By `Try it out`, and shows the answer."""
+    with browser.page(f"{edge.url}{MODEL}/docs") as page:
+        answer = tried(page, INFER, json.dumps(ROW))
+        assert answer.startswith("200")
+        assert "predict_proba" in answer
+        check_quiet(page, edge.url)
+
+
+def test_a_browser_shows_a_hostile_name_as_text(browser: Browser, hostile: str) -> None:
+    """It becomes neither an element nor a script."""
+    with browser.page(f"{hostile}/docs") as page:
+        assert f"/v2/models/{HOSTILE}/infer" in shown(page)
+        assert page.evaluate("document.querySelectorAll('img[onerror]').length") == 0
+        check_quiet(page, hostile[: hostile.index("/v2")])
+
+
+def test_a_browser_ignores_another_document_that_a_link_names(browser: Browser, edge: Server) -> None:
+    """A link that was sent to an operator cannot choose what the page shows or loads."""
+    with browser.page(f"{edge.url}/v2/docs?url=http://127.0.0.1:1/x.json&configUrl=http://127.0.0.1:1/y.json") as page:
+        assert INFER.replace("xgboost-model", "{model_name}") in shown(page)
+        check_quiet(page, edge.url)
+
+
+BREACHES = {
+    "script": "let it = document.createElement('script'); it.text = 'window.it = 1'; document.body.append(it)",
+    "handler": "document.body.insertAdjacentHTML('beforeend', '<img src=docs/favicon-32x32.png onload=it()>')",
+    "style": "document.body.setAttribute('style', 'color: red')",
+    "image": "new Image().src = 'http://127.0.0.1:1/x.png'",
+    "connection": "fetch('http://127.0.0.1:1/').catch(() => {})",
+    "base": "let it = document.createElement('base'); it.href = 'http://127.0.0.1:1/'; document.head.append(it)",
+    "form": "document.body.insertAdjacentHTML('beforeend', '<form action=/v2></form>'); document.forms[0].submit()",
+    "frame": "let it = document.createElement('iframe'); it.src = '/v2/docs'; document.body.append(it)",
+}
+
+
+@pytest.mark.parametrize("breach", BREACHES.values(), ids=list(BREACHES))
+def test_a_browser_stops_what_the_policy_forbids(browser: Browser, edge: Server, breach: str) -> None:
+    """Code that came in nevertheless could load, send and draw nothing; and these tests would hear of it."""
+    with browser.page(f"{edge.url}/v2/docs") as page:
+        shown(page)
+        assert page.complaints == []
+        page.evaluate(f"{{ {breach} }}")
+        assert "Content Security Policy" in page.complaint()

@@ -1,0 +1,191 @@
+"""What a worker makes of the lines of a csv: the rows that one machine reads of it, and each bad one by itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabserve.errors import DataError
+from tabserve.problem.problem import Problem
+from tabserve.spark.rows import Cells, CsvReader, Lines, Piece
+from tabserve.spark.worker import Rejected, sifted
+from tabserve.table.frame import rows, stream, to_score
+
+PROBLEM = Problem("small", ("a", "b"), id="ID_code")
+SCHEMA = to_score(PROBLEM).schema()
+NAMES = ("ID_code", "a", "b")
+
+Row = tuple[str, list[float]]
+
+
+def lines(*texts: str | bytes, file: str = "file:/x.csv", start: int = 0) -> pa.RecordBatch:
+    """What Spark hands over of a csv."""
+    cells = [text.encode() if isinstance(text, str) else text for text in texts]
+    columns = [pa.array(cells, pa.binary()), pa.array([file] * len(cells)), pa.array([start] * len(cells))]
+    return pa.record_batch(columns, ["value", "file_path", "file_block_start"])
+
+
+def read(*batches: pa.RecordBatch, other: Sequence[str] = NAMES) -> list[Row | Rejected]:
+    """Id and features of each good row, and what is said of each bad one; `other` are the names of y.csv."""
+    found: list[Row | Rejected] = []
+    for piece in CsvReader({"/x.csv": NAMES, "/y.csv": other})(iter(batches)):
+        for part in sifted(piece, "ID_code", lambda part: rows(PROBLEM, part.batch(SCHEMA))):
+            found += [part] if isinstance(part, Rejected) else zip(part.ids, part.features.tolist(), strict=True)
+    return found
+
+
+def test_the_header_is_the_first_line_of_a_files_first_block() -> None:
+    """Of each file that a worker is given; a block further down begins with a row."""
+    first, below = lines("ID_code,a,b", "r1,1,2"), lines("r2,3,4", start=100)
+    other = lines("b,ID_code,a", "6,r3,5", file="file:/y.csv")
+    found = read(pa.Table.from_batches([first, below, other]).combine_chunks().to_batches()[0], other=("b", *NAMES[:2]))
+    assert found == [("r1", [1, 2]), ("r2", [3, 4]), ("r3", [5, 6])]
+    assert read(below, lines("r3,5,6", start=100)) == [("r2", [3, 4]), ("r3", [5, 6])]
+
+
+def test_a_header_is_skipped_once_however_the_lines_are_batched() -> None:
+    """Empty lines above it and between rows are no rows."""
+    batches = [lines("", ""), lines("", "ID_code,a,b"), lines("r1,1,2", ""), lines("r2,3,4")]
+    assert read(*batches) == [("r1", [1, 2]), ("r2", [3, 4])]
+
+
+@pytest.mark.parametrize("line", ["ID_code,b,a", "r1,1,2", '"', b"\xff"], ids=["order", "none", "quote", "ill"])
+def test_a_header_that_is_another_by_now_ends_the_job(line: str | bytes) -> None:
+    """As of a file that was replaced meanwhile: its cells would be taken for others."""
+    with pytest.raises(DataError, match=r"^/x\.csv was changed after its header had been read"):
+        read(lines(line, "r1,1,2"))
+
+
+def test_a_header_further_down_is_a_bad_row() -> None:
+    """As where two files were joined into one."""
+    (bad,) = read(lines("ID_code,a,b", "ID_code,a,b"))
+    assert bad == Rejected("/x.csv", "ID_code", "column 'a': expected a number, found 'a'")
+
+
+BAD: dict[str, tuple[str | bytes, str, str]] = {
+    "text": ("x,1,two", "x", "column 'b': expected a number, found 'two'"),
+    "nothing": ("x,,2", "x", "column 'a': expected a number, found an empty cell"),
+    "null": ("x,1,NULL", "x", "column 'b': expected a number, found an empty cell"),
+    "infinite": ("x,1,inf", "x", "column 'b': expected a number, found inf, which is no finite 32-bit float"),
+    "beyond float32": ("x,1e39,2", "x", "column 'a': expected a number, found 1e+39, which is no finite 32-bit float"),
+    "no id": (",1,2", "", "column 'ID_code': expected an id, found an empty cell"),
+    "too short": ("x,1", "x", "expected 3 columns, found 2"),
+    "too long": ("x,1,2,3", "x", "expected 3 columns, found 4"),
+    "a byte order mark": ("\ufeff", "\ufeff", "expected 3 columns, found 1"),
+    "blanks": ("  ", "  ", "expected 3 columns, found 1"),
+    "open quote": (
+        '"x,1,2',
+        "x,1,2",
+        "a quote is opened in it and not closed; to Spark a row ends where its line does",
+    ),
+    "not UTF-8": (b"x\xff,1,2", "x�", "it is not UTF-8 text; save the file as UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("line", "name", "reason"), BAD.values(), ids=BAD)
+def test_a_bad_row_is_told_by_file_and_id_and_harms_no_other(line: str | bytes, name: str, reason: str) -> None:
+    """Wherever it stands among good ones."""
+    bad, good = Rejected("/x.csv", name, reason), [(f"r{number}", [number, 0.5]) for number in range(6)]
+    for place in range(7):
+        around: list[str | bytes] = [f"r{number},{number},0.5" for number in range(6)]
+        around.insert(place, line)
+        expected: list[Row | Rejected] = [*good[:place], bad, *good[place:]]
+        assert read(lines("ID_code,a,b", *around)) == expected
+
+
+def test_a_bad_row_ends_a_job_by_a_sentence_of_file_id_and_column() -> None:
+    """The one that the user reads."""
+    (bad,) = read(lines("x,1,two", start=9))
+    assert isinstance(bad, Rejected)
+    assert isinstance(bad.error("ID_code"), DataError)
+    assert str(bad.error("ID_code")) == "/x.csv, ID_code 'x', column 'b': expected a number, found 'two'."
+
+
+ILL = pa.array([b"r\xff"]).view(pa.string())
+"""A text that is no UTF-8, which parquet may hold all the same."""
+
+
+@pytest.mark.parametrize(
+    ("ids", "name"),
+    [(pa.array([0]), "0"), (pa.array([7.0]), "7"), (pa.array([None], pa.string()), ""), (ILL, "r\ufffd")],
+    ids=["whole", "float", "none", "ill"],
+)
+def test_an_id_of_any_type_is_told_as_one_machine_spells_it(ids: pa.Array, name: str) -> None:
+    """As far as it can be read."""
+    assert Cells("/x.parquet", pa.record_batch([ids], ["ID_code"])).named("ID_code") == name
+
+
+@pytest.mark.parametrize("column", NAMES)
+def test_a_text_that_is_no_utf_8_is_a_bad_row(column: str) -> None:
+    """In an id, or where a number should be."""
+    columns = {"ID_code": pa.array(["r1"]), "a": pa.array([1.0]), "b": pa.array([2.0])}
+    cells = Cells("/x.parquet", pa.record_batch(columns | {column: ILL}))
+    (found,) = sifted(cells, "ID_code", lambda part: rows(PROBLEM, part.batch(SCHEMA)))
+    assert isinstance(found, Rejected)
+    assert found.reason == "it is not UTF-8 text; save its texts as UTF-8"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["lines", "cells"])
+@pytest.mark.parametrize(
+    "wrong", [["x"], ["inf"], [""], ['"'], [b"\xff"], ["x", "inf", "", "1,2"]], ids=lambda wrong: str(wrong[0])
+)
+def test_bad_rows_cost_a_conversion_each_and_one_of_what_is_between_them(
+    wrong: list[str | bytes], *, packed: bool
+) -> None:
+    """However many they are; to halve the piece until each is alone would take far longer."""
+    count, tried = 400, 0
+    cells = [wrong[number // 8 % len(wrong)] if number % 8 == 3 else "1" for number in range(count)]
+    rest = [cell if isinstance(cell, bytes) else cell.encode() for cell in cells]
+    piece: Cells | Lines = Lines("/x.csv", NAMES, pa.array([b"r,%b,2" % cell for cell in rest], pa.binary()))
+    if packed:
+        texts = pa.array(rest, pa.binary()).view(pa.string())
+        piece = Cells("/x.parquet", pa.record_batch([pa.array(["r"] * count), texts, pa.array([2.0] * count)], NAMES))
+
+    def convert(part: Piece) -> int:
+        nonlocal tried
+        tried += 1
+        return len(rows(PROBLEM, part.batch(SCHEMA)))
+
+    found = [*sifted(piece, "ID_code", convert)]
+    bad = sum(isinstance(each, Rejected) for each in found)
+    assert (bad, len(found)) == (count // 8, 2 * count // 8 + 1)
+    assert tried < 1.5 * len(found)
+
+
+CELLS = st.one_of(
+    st.floats().map(repr),
+    st.integers(-(10**40), 10**40).map(str),
+    st.sampled_from(
+        ["", " 1", "1 ", '"3"', '"a,b"', '"a""b"', '"', 'a"', "NaN", "1e400", "0x1", "+1", "1_0", "\t", "é", "\ufeff"]
+    ),
+    st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=3),
+)
+
+LINES = st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join).filter(bool), min_size=1, max_size=8)
+
+
+@given(LINES)
+def test_a_line_is_judged_alone_as_among_others(texts: list[str]) -> None:
+    """Whatever the lines beside it hold, good or bad."""
+    alone = [found for text in texts for found in read(lines(text, start=9))]
+    assert repr(read(lines(*texts, start=9))) == repr(alone)  # nan is no nan
+
+
+@given(LINES)
+def test_good_lines_are_the_rows_that_one_machine_reads(texts: list[str]) -> None:
+    """To the bit; and of a bad line it makes no row either."""
+    with TemporaryDirectory() as folder:
+        for text in texts:
+            (found,) = read(lines(text, start=9))
+            path = Path(folder, "x.csv")
+            path.write_text(f"ID_code,a,b\n{text}\n", encoding="utf-8")
+            if isinstance(found, Rejected):
+                with pytest.raises(DataError):
+                    [*stream(path, PROBLEM)]
+            else:
+                (expected,) = stream(path, PROBLEM)
+                assert found == (expected.ids[0], expected.features[0].tolist())

@@ -1,0 +1,446 @@
+"""Scoring on Spark: the answers of one machine to the bit, whole or not at all, whatever is lost on the way."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark import TaskContext
+from pyspark.sql import SparkSession
+from tests import needs
+
+from tabserve.errors import DataError, JobError, UsageError
+from tabserve.model import artifact, golden
+from tabserve.score import score_file
+from tabserve.spark import score as spark_score
+from tabserve.spark.paths import check_apart
+from tabserve.spark.score import Scored, score_table
+from tabserve.spark.source import Source, files, table
+from tabserve.spark.worker import Scorer, model, packed
+from tabserve.table.columns import Columns
+from tabserve.table.frame import Frame
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "score.py"
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+Score = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def score(script: Score) -> Score:
+    """Run scripts/score.py on Spark, in the session of all tests."""
+    return partial(script, SCRIPT, "--engine", "spark")
+
+
+@pytest.fixture(scope="module")
+def frame(sample_frame: Frame) -> pd.DataFrame:
+    """Rows to score, some of them with numbers of many digits."""
+    features = pd.DataFrame(sample_frame.features.astype(np.float64) / 3, columns=[*sample_frame.problem.features])
+    return pd.concat([pd.Series(sample_frame.ids, name="ID_code"), features], axis=1).head(1_000)
+
+
+@pytest.fixture(scope="module")
+def rows(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as two files in a folder, one of them packed, with their columns in different orders."""
+    folder = tmp_path_factory.mktemp("rows")
+    frame[:600].to_csv(folder / "a.csv", index=False)
+    frame[600:].iloc[:, ::-1].to_csv(folder / "b.csv.gz", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(frame: pd.DataFrame, model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """What the scorer of one machine writes."""
+    folder = tmp_path_factory.mktemp("expected")
+    frame.to_csv(folder / "rows.csv", index=False)
+    score_file(artifact.load(model_folder), folder / "rows.csv", folder / "scores.csv")
+    return pd.read_csv(folder / "scores.csv", dtype={"label": "int8", "probability": "float32"})
+
+
+def broken(folder: Path, frame: pd.DataFrame) -> Path:
+    """A csv whose second and third row are bad."""
+    few = frame.head(5).astype({"var_7": object})
+    few.loc[1, "var_7"], few.loc[2, "var_9"] = "seven", np.inf
+    few.to_csv(folder / "broken.csv", index=False)
+    return folder / "broken.csv"
+
+
+def scores_in(folder: Path) -> pd.DataFrame:
+    """The scores in a folder, in the order of one machine's."""
+    found = pd.read_parquet(folder)
+    return found.sort_values("ID_code", key=lambda ids: ids.str.split("_").str[-1].astype(int), ignore_index=True)
+
+
+def test_files_get_the_answers_of_one_machine_to_the_bit(
+    model_folder: Path, rows: Path, expected: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Every row once, with the types of the answers."""
+    out = tmp_path / "scores"
+    assert score_table(model_folder, files(str(rows)), str(out)) == Scored(1_000, 0)
+    pd.testing.assert_frame_equal(scores_in(out), expected, check_exact=True)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_parquet_and_a_table_get_the_answers_of_one_machine_to_the_bit(
+    dtype: str, spark: SparkSession, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Whatever the width of their floats."""
+    cells = frame.head(200).astype(dict.fromkeys(frame.columns[1:], dtype))
+    cells.to_parquet(tmp_path / "rows.parquet")
+    score_file(artifact.load(model_folder), tmp_path / "rows.parquet", tmp_path / "scores.csv")
+    expected = pd.read_csv(tmp_path / "scores.csv", dtype={"label": "int8", "probability": "float32"})
+    spark.read.parquet(f"{tmp_path}/rows.parquet").createOrReplaceGlobalTempView("customers")
+    for place, source in enumerate((files(f"{tmp_path}/rows.parquet"), table("global_temp.customers"))):
+        assert score_table(model_folder, source, f"{tmp_path}/{place}") == Scored(200, 0)
+        pd.testing.assert_frame_equal(scores_in(tmp_path / str(place)), expected, check_exact=True)
+
+
+def test_a_worker_loads_the_model_once(spark: SparkSession, model_folder: Path) -> None:
+    """For all the tasks that it is given."""
+    files = packed(model_folder)
+
+    def load(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            model(files)
+            found = [batch.column(0)[:1], pa.array([os.getpid()]), pa.array([model.cache_info().misses])]
+            yield pa.record_batch(found, ["id", "process", "loads"])
+
+    found = spark.range(0, 8, 1, 8).mapInArrow(load, "id long, process long, loads long").toPandas()
+    assert len(found) == 8
+    assert found.groupby("process")["loads"].nunique().max() == 1
+
+
+def test_a_lost_worker_is_survived(
+    monkeypatch: pytest.MonkeyPatch, model_folder: Path, rows: Path, expected: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Each task's first worker is killed after it gave some rows; every row is written once all the same."""
+
+    def mortal(*arguments: object) -> Scorer:
+        scorer = Scorer(*arguments)  # type: ignore[arg-type]
+
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            context = TaskContext.get()
+            assert context is not None
+            for scored in scorer(batches):
+                yield scored
+                if context.attemptNumber() == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        work.name = scorer.name  # type: ignore[attr-defined]
+        return work  # type: ignore[return-value]
+
+    monkeypatch.setattr(spark_score, "Scorer", mortal)
+    assert score_table(model_folder, files(str(rows)), f"{tmp_path}/scores") == Scored(1_000, 0)
+    pd.testing.assert_frame_equal(scores_in(tmp_path / "scores"), expected, check_exact=True)
+
+
+def test_a_bad_row_ends_the_job_and_leaves_nothing(
+    score: Score, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """In one sentence that names file, id and column."""
+    path = broken(tmp_path, frame)
+    ended = score("--model", model_folder, "--data", path, "--out", tmp_path / "scores")
+    said = f"{path}, ID_code {frame['ID_code'][1]!r}, column 'var_7': expected a number, found 'seven'.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (DataError.exit_code, "", said)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bad_rows_go_to_a_folder_where_one_is_named(
+    score: Score, model_folder: Path, frame: pd.DataFrame, expected: pd.DataFrame, tmp_path: Path
+) -> None:
+    """With file, id and reason; the others get their answers."""
+    path, out, rejects = broken(tmp_path, frame), tmp_path / "scores", tmp_path / "rejects"
+    ended = score("--model", model_folder, "--data", path, "--out", out, "--rejects", rejects)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"Scored 3 rows into {out}. 2 bad rows are told of in {rejects}.\n"
+    pd.testing.assert_frame_equal(scores_in(out), expected.take([0, 3, 4]).reset_index(drop=True), check_exact=True)
+    told = pd.concat([pd.read_csv(each) for each in rejects.glob("part-*.csv")])
+    ids, infinite = list(frame["ID_code"][1:3]), "found inf, which is no finite 32-bit float"
+    assert told.to_numpy().tolist() == [
+        [str(path), ids[0], "column 'var_7': expected a number, found 'seven'"],
+        [str(path), ids[1], f"column 'var_9': expected a number, {infinite}"],
+    ]
+
+
+def test_the_ids_of_bad_rows_can_be_read_again_as_they_are(
+    score: Score, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Whatever they hold."""
+    ids = [" left", "right ", "\t", 'a"b', "a,b", "a\nb", "#", "\\"]
+    frame.head(len(ids)).assign(ID_code=ids, var_3=np.inf).to_parquet(tmp_path / "rows.parquet")
+    words = ("--data", tmp_path / "rows.parquet", "--out", tmp_path / "scores", "--rejects", tmp_path / "rejects")
+    assert score("--model", model_folder, *words).returncode == 0
+    told = pd.concat([pd.read_csv(each, keep_default_na=False) for each in (tmp_path / "rejects").glob("part-*.csv")])
+    assert told["ID_code"].tolist() == ids
+
+
+def test_rows_that_came_in_the_place_of_others_are_read_anew(
+    model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """By the same session, which remembers none of the earlier ones."""
+    for count in (2, 5):
+        frame.head(count).to_csv(tmp_path / "rows.csv", index=False)
+        outputs = f"{tmp_path}/scores", f"{tmp_path}/rejects"
+        read = files(f"{tmp_path}/rows.csv")
+        assert score_table(model_folder, read, *outputs, overwrite=True) == Scored(count, 0)
+
+
+@pytest.mark.parametrize("name", ["customer.id", "a`b", "file", "reason"])
+def test_the_column_of_ids_may_have_any_name(
+    name: str, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Also one that is used here besides."""
+    loaded = artifact.load(model_folder)
+    renamed = replace(loaded, problem=replace(loaded.problem, id=name))
+    artifact.save(tmp_path / "model", renamed, golden.drawn(frame.iloc[:, 1:].to_numpy(np.float32)), "# A card\n")
+    few = frame.head(3).rename(columns={"ID_code": name})
+    few.loc[1, "var_3"] = np.inf
+    few.to_csv(tmp_path / "rows.csv", index=False)
+    outputs = f"{tmp_path}/scores", f"{tmp_path}/rejects"
+    assert score_table(tmp_path / "model", files(f"{tmp_path}/rows.csv"), *outputs) == Scored(2, 1)
+    assert sorted(pd.read_parquet(tmp_path / "scores")[name]) == [few[name][0], few[name][2]]
+
+
+def test_a_header_alone_is_refused(model_folder: Path, frame: pd.DataFrame, tmp_path: Path) -> None:
+    """Nothing was scored, and nothing is written."""
+    frame.head(0).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(DataError, match="a table needs at least one row below its header"):
+        score_table(model_folder, files(f"{tmp_path}/rows.csv"), f"{tmp_path}/scores")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+@pytest.mark.parametrize("which", ["out", "rejects"])
+def test_an_output_that_exists_is_refused_before_any_work(
+    which: str, monkeypatch: pytest.MonkeyPatch, score: Score, model_folder: Path, tmp_path: Path
+) -> None:
+    """It stays as it is."""
+    monkeypatch.setattr(spark_score, "session", None)  # whoever asked for one would fail
+    (tmp_path / which).mkdir()
+    (tmp_path / which / "mine").touch()
+    options = ("--out", tmp_path / "out", "--rejects", tmp_path / "rejects")
+    for overwrite, said in (((), "exists; name another place"), (("--overwrite",), "something other than an earlier")):
+        ended = score("--model", model_folder, "--table", "rows", *options, *overwrite)
+        assert ended.returncode == DataError.exit_code
+        assert ended.stderr.startswith(f"{tmp_path / which} ")
+        assert said in ended.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == [which, "mine"]
+
+
+def test_rows_that_are_not_there_are_told_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, score: Score, model_folder: Path, tmp_path: Path
+) -> None:
+    """Nobody waits for Spark to learn of a slip of the keyboard."""
+    monkeypatch.setattr(spark_score, "session", None)
+    ended = score("--model", model_folder, "--data", tmp_path / "no.csv", "--out", tmp_path / "scores")
+    assert ended.returncode == DataError.exit_code
+    assert "no.csv cannot be read as a table: there is no such file or folder" in ended.stderr
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_came_to_the_place_of_an_output_meanwhile_stays(model_folder: Path, rows: Path, tmp_path: Path) -> None:
+    """And no other output is left beside it."""
+
+    def read(spark: SparkSession, columns: Columns) -> Source:
+        (tmp_path / "scores").mkdir()
+        (tmp_path / "scores" / "mine").touch()
+        return files(str(rows))(spark, columns)
+
+    with pytest.raises(DataError, match=f"^{tmp_path}/scores exists; name another place"):
+        score_table(model_folder, read, f"{tmp_path}/scores", f"{tmp_path}/rejects")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "scores"]
+
+
+def test_a_model_that_is_replaced_meanwhile_changes_no_answer(
+    model_folder: Path, rows: Path, expected: pd.DataFrame, tmp_path: Path
+) -> None:
+    """What was loaded first answers."""
+    shutil.copytree(model_folder, tmp_path / "model")
+
+    def read(spark: SparkSession, columns: Columns) -> Source:
+        shutil.rmtree(tmp_path / "model")
+        return files(str(rows))(spark, columns)
+
+    assert score_table(tmp_path / "model", read, f"{tmp_path}/scores") == Scored(1_000, 0)
+    pd.testing.assert_frame_equal(scores_in(tmp_path / "scores"), expected, check_exact=True)
+
+
+def test_an_earlier_output_is_replaced_where_that_is_asked_for(
+    score: Score, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """By the new one alone."""
+    out = tmp_path / "scores"
+    for count in (2, 5):
+        frame.head(count).to_parquet(tmp_path / "rows.parquet")
+        ended = score("--model", model_folder, "--data", tmp_path / "rows.parquet", "--out", out, "--overwrite")
+        assert ended.returncode == 0, ended.stderr
+        assert len(scores_in(out)) == count
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.parquet", "scores"]
+
+
+@pytest.mark.parametrize(("out", "rejects"), [("a", "a"), ("a", "a/bad"), ("a/good", "a"), ("a", "b/../a/bad")])
+def test_outputs_in_each_other_are_refused(out: str, rejects: str, model_folder: Path, tmp_path: Path) -> None:
+    """One would replace the other."""
+    with pytest.raises(DataError, match="holds what is read or written besides; name another place"):
+        score_table(model_folder, table("rows"), f"{tmp_path}/{out}", f"{tmp_path}/{rejects}")
+
+
+@pytest.mark.parametrize(
+    ("place", "file", "apart"),
+    [
+        ("s3a://bucket/rows", "s3a://bucket/rows/a.csv", False),
+        ("s3a://bucket/rows/", "s3a://bucket/rows/a.csv", False),
+        ("s3a://bucket/row", "s3a://bucket/rows/a.csv", True),
+        ("s3a://other/rows", "s3a://bucket/rows/a.csv", True),
+        ("/bucket/rows", "s3a://bucket/rows/a.csv", True),
+        ("file:///rows", "/rows/a.csv", False),
+    ],
+)
+def test_an_output_elsewhere_is_held_apart_from_rows_as_well(place: str, file: str, apart: bool) -> None:
+    """Spark would remove them before it reads them."""
+    with nullcontext() if apart else pytest.raises(DataError, match="holds what is read or written besides"):
+        check_apart(place, [file])
+
+
+def test_rows_are_never_replaced_by_their_scores(
+    spark: SparkSession, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Though Spark wrote both."""
+    spark.createDataFrame(frame.head(2)).write.parquet(f"{tmp_path}/rows")
+    held = sorted((tmp_path / "rows").iterdir())
+    with pytest.raises(DataError, match="rows holds what is read or written besides"):
+        score_table(model_folder, files(f"{tmp_path}/rows"), f"{tmp_path}/rows", overwrite=True)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == held
+
+
+def test_a_tables_files_are_never_replaced_by_their_scores(
+    spark: SparkSession, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Which are looked for, as only its name was given."""
+    spark.createDataFrame(frame.head(2)).write.parquet(f"{tmp_path}/rows")
+    spark.read.parquet(f"{tmp_path}/rows").createOrReplaceGlobalTempView("rows")
+    with pytest.raises(DataError, match="rows holds what is read or written besides"):
+        score_table(model_folder, table("global_temp.rows"), f"{tmp_path}/rows", overwrite=True)
+    assert sorted(pd.read_parquet(tmp_path / "rows").columns) == sorted(frame.columns)
+
+
+def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_folder: Path) -> None:
+    """Spark keeps no order in which they could be numbered."""
+    loaded = artifact.load(model_folder)
+    nameless = replace(loaded, problem=replace(loaded.problem, id=None))
+    monkeypatch.setattr(artifact, "load", lambda _folder: nameless)
+    with pytest.raises(UsageError, match="is of rows without ids, which Spark keeps no order of"):
+        score_table(model_folder, table("rows"), "scores")
+
+
+def begun(
+    rows: Path, model_folder: Path, out: Path, master: str = "local[2,4]", within: Sequence[str] = ()
+) -> "subprocess.Popen[str]":
+    """The command in a process of its own, started by other words where there are some."""
+    words = [*within, sys.executable, SCRIPT, "--engine", "spark", "--master", master, "--model", model_folder]
+    words += ["--data", rows, "--out", out]
+    return subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_command_is_quiet(model_folder: Path, rows: Path, tmp_path: Path) -> None:
+    """One sentence, nothing of Spark's, and no progress bar where nobody watches."""
+    with begun(rows, model_folder, tmp_path / "scores") as child:
+        said = child.communicate(timeout=240)
+    assert (child.returncode, *said) == (0, f"Scored 1,000 rows into {tmp_path / 'scores'}.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("master", "said"),
+    [
+        (
+            "nonsense",
+            "Spark's Java ended before it was up: Master must either be yarn or start with spark, k8s, or local;",
+        ),
+        ("local[0]", "Spark does not start: Asked to run locally with 0 threads."),
+    ],
+)
+def test_a_master_that_cannot_be_is_one_sentence(
+    master: str, said: str, rows: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    """It says why, and nothing is left."""
+    with begun(rows, model_folder, tmp_path / "scores", master) as child:
+        told = child.communicate(timeout=120)
+    assert (child.returncode, told[0]) == (JobError.exit_code, "")
+    assert told[1].startswith(said)
+    assert told[1].count("\n") == 1
+    for log in re.findall(r"(\S+\.log) says more", told[1]):
+        Path(log).unlink()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_too_small_for_the_output_is_one_sentence(
+    model_folder: Path, rows: Path, tmp_path: Path
+) -> None:
+    """It names the output, and of what was written nothing stays."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    own = ["unshare", "--map-root-user", "--mount"]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)]
+    if not needs.answers([*own, *mount]):
+        pytest.skip("no disk of one's own can be mounted here")
+    script = f'{shlex.join(mount)}; "$@"; code=$?; ls -A {disk}; exit $code'
+    with begun(rows, model_folder, disk / "scores", within=[*own, "sh", "-c", script, "sh"]) as child:
+        told = child.communicate(timeout=240)
+    sentence = f"{disk}/scores cannot be written: No space left on device; nothing was changed there.\n"
+    assert (child.returncode, *told) == (DataError.exit_code, "", sentence)
+
+
+@pytest.fixture
+def working(model_folder: Path, rows: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """The command in a process of its own, whose job has begun to write."""
+    header, body = (rows / "a.csv").read_text().split("\n", 1)
+    (tmp_path / "rows.csv").write_text(f"{header}\n{body * 40}")
+    with begun(tmp_path / "rows.csv", model_folder, tmp_path / "below" / "scores") as child:
+        deadline = time.monotonic() + 200
+        while not [*tmp_path.glob("below/.scores-*/fresh/_temporary")]:
+            assert time.monotonic() < deadline, "The job did not begin to write within 200 s."
+            assert child.poll() is None, child.communicate()
+            time.sleep(0.02)
+        yield child
+        child.kill()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_an_interrupted_job_leaves_nothing(
+    number: int, code: int, said: str, working: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    """Not a file of what was written by then, nor a process that goes on writing."""
+    working.send_signal(number)
+    told = working.communicate(timeout=60)
+    assert (working.returncode, *told) == (code, "", f"{said}; nothing was left behind.\n")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["rows.csv"]
+
+
+def test_a_java_that_dies_is_one_sentence_and_leaves_nothing(working: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    """As where the system has no memory left for it."""
+    (java,) = Path(f"/proc/{working.pid}/task/{working.pid}/children").read_text().split()
+    os.kill(int(java), signal.SIGKILL)
+    told = working.communicate(timeout=60)
+    assert (working.returncode, told[0]) == (JobError.exit_code, "")
+    sentence = re.fullmatch(r"Spark failed: its Java was killed, or has ended; (\S+\.log) says more\.\n", told[1])
+    assert sentence, told[1]
+    Path(sentence[1]).unlink()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["rows.csv"]

@@ -1,0 +1,315 @@
+"""A table on disk becomes validated arrays, or one sentence that says which cell is wrong."""
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+
+from tabserve.errors import DataError
+from tabserve.problem.problem import Problem
+from tabserve.table import csv_blocks
+from tabserve.table.frame import Frame, Rows, has_target, read, stream
+
+PROBLEM = Problem("loans", ("income", "age"), target="default", id="customer")
+HEADER = "customer,default,income,age"
+GOOD = ["ana,0,1.5,20", "bia,1,2.5,30", "caio,0,3.5,40"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test writes its table."""
+    return tmp_path / "loans.csv"
+
+
+def write(path: Path, *rows: str, header: str = HEADER) -> Path:
+    """Write a csv."""
+    path.write_text("\n".join([header, *rows, ""]))
+    return path
+
+
+def refused(path: Path, problem: Problem = PROBLEM) -> str:
+    """The sentence that refuses a table, without the file's name."""
+    with pytest.raises(DataError) as error:
+        read(path, problem)
+    name, said = str(error.value).split(path.name)
+    assert name == f"{path.parent}/"
+    return said
+
+
+def test_a_table_becomes_arrays(path: Path) -> None:
+    """Ids as text, features as float32 in the problem's order, labels as 0 and 1."""
+    frame = read(write(path, *GOOD), PROBLEM)
+    assert frame.ids.tolist() == ["ana", "bia", "caio"]
+    assert frame.features.tolist() == [[1.5, 20], [2.5, 30], [3.5, 40]]
+    assert frame.target.tolist() == [0, 1, 0]
+    assert [str(array.dtype) for array in (frame.features, frame.target)] == ["float32", "int8"]
+    assert (len(frame), frame.problem) == (3, PROBLEM)
+
+
+def test_a_table_is_read_without_pandas(path: Path) -> None:
+    """Many of Arrow's conversions import it, which takes a sixth of the time of reading Santander's table."""
+    write(path, *GOOD)
+    code = (
+        "import sys; from pathlib import Path; from tabserve.table.frame import read;"
+        "from tabserve.problem.problem import Problem;"
+        f"read(Path({str(path)!r}), Problem('loans', ('income', 'age'), target='default', id='customer'));"
+        "sys.exit('pandas' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_reordered_columns_land_by_name(path: Path) -> None:
+    """The file's order of columns means nothing."""
+    frame = read(write(path, "20,0,1.5,ana", "30,1,2.5,bia", header="age,default,income,customer"), PROBLEM)
+    assert frame.features.tolist() == [[1.5, 20], [2.5, 30]]
+
+
+@given(
+    npst.arrays(np.float32, st.tuples(st.integers(2, 40), st.just(2)), elements=st.floats(-1e6, 1e6, width=32)),
+    st.randoms(use_true_random=False),
+)
+def test_any_table_survives_the_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, features: NDArray[np.float32], random: Random
+) -> None:
+    """Every float32 comes back to the bit, over any number of batches."""
+    target = [0, 1, *(random.randint(0, 1) for _ in features[2:])]
+    rows = [f"c{row},{target[row]},{income!r},{age!r}" for row, (income, age) in enumerate(features.tolist())]
+    path = write(tmp_path_factory.getbasetemp() / "any.csv", *rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_blocks, "BLOCK_BYTES", 256)
+        frame = read(path, PROBLEM)
+    assert np.array_equal(frame.features, features)
+    assert frame.target.tolist() == target
+    assert frame.ids.tolist() == [f"c{row}" for row in range(len(features))]
+
+
+def test_taking_rows_keeps_what_belongs_together(path: Path) -> None:
+    """Ids, features and target move as one."""
+    taken = read(write(path, *GOOD), PROBLEM).take(np.array([2, 1]))
+    assert taken.ids.tolist() == ["caio", "bia"]
+    assert (taken.features.tolist(), taken.target.tolist()) == ([[3.5, 40], [2.5, 30]], [0, 1])
+
+
+def test_labels_are_spelled_as_the_problem_says(path: Path) -> None:
+    """Text targets work, with the second label as the positive one."""
+    write(path, "ana,paid,1,2", "bia,defaulted,1,2")
+    assert read(path, replace(PROBLEM, labels=("paid", "defaulted"))).target.tolist() == [0, 1]
+
+
+def test_rows_without_an_id_column_are_numbered(path: Path) -> None:
+    """From 0, over all batches."""
+    write(path, *(f"{row % 2},1,2" for row in range(100)), header="default,income,age")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_blocks, "BLOCK_BYTES", 64)
+        frame = read(path, replace(PROBLEM, id=None))
+    assert frame.ids.tolist() == [str(row) for row in range(100)]
+
+
+def test_an_allowed_empty_cell_is_nan(path: Path) -> None:
+    """Where the problem says that missing values are data."""
+    frame = read(write(path, "ana,0,,20", "bia,1,2.5,NA"), replace(PROBLEM, allow_missing=True))
+    assert np.isnan(frame.features).tolist() == [[True, False], [False, True]]
+
+
+@pytest.mark.parametrize("allow_missing", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        pytest.param("x", "'x'", id="text"),
+        pytest.param("3;5", "'3;5'", id="text that begins with a number"),
+        pytest.param('"3,5"', "'3,5'", id="decimal comma"),
+        pytest.param("inf", "inf, which is no finite 32-bit float", id="infinity"),
+        pytest.param("-Inf", "-inf, which is no finite 32-bit float", id="minus infinity"),
+        pytest.param("1e39", "1e+39, which is no finite 32-bit float", id="too large for 32 bits"),
+    ],
+)
+def test_what_is_no_finite_number_is_named_with_its_cell(
+    path: Path, cell: str, found: str, allow_missing: bool
+) -> None:
+    """Row and column, also where cells may be empty."""
+    said = refused(write(path, *GOOD, f"duda,1,2,{cell}"), replace(PROBLEM, allow_missing=allow_missing))
+    assert said == f", row 4, column 'age': expected a number, found {found}."
+
+
+def test_an_empty_cell_is_named(path: Path) -> None:
+    """Where the problem does not allow it."""
+    said = refused(write(path, *GOOD, "duda,1,,2"))
+    assert said == ", row 4, column 'income': expected a number, found an empty cell."
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        pytest.param([], " has a header and no rows; a table needs at least one row below its header.", id="no rows"),
+        pytest.param(
+            ["ana,1,1,2", "bia,1,1,2"],
+            " has only '1' in column 'default'; a classifier needs rows of both classes.",
+            id="one class",
+        ),
+        pytest.param(
+            [*GOOD, "duda,2,1,2"],
+            ", row 4, column 'default': expected '0' or '1', found '2'; the column holds '0', '1', '2'.",
+            id="three classes",
+        ),
+        pytest.param(
+            ["ana,no,1,2", "bia,yes,1,2"],
+            ", row 1, column 'default': expected '0' or '1', found 'no'; the column holds 'no', 'yes'.",
+            id="text target",
+        ),
+        pytest.param(
+            [*GOOD, "duda,,1,2"],
+            ", row 4, column 'default': expected '0' or '1', found an empty cell; the column holds '', '0', '1'.",
+            id="empty target",
+        ),
+        pytest.param(
+            [*GOOD, GOOD[0]], " has the id 'ana' 2 times; every row needs an id of its own.", id="duplicate id"
+        ),
+    ],
+)
+def test_a_table_that_teaches_nothing_is_refused(path: Path, rows: list[str], said: str) -> None:
+    """The sentence says what the table holds instead."""
+    assert refused(write(path, *rows)) == said
+
+
+def as_parquet(path: Path, **columns: list[str | None]) -> Path:
+    """Write these texts beside good numbers."""
+    rows = pa.table({"customer": ["ana", "bia"], "default": ["0", "1"], "income": [1.5, 2.5], "age": [20, 30]})
+    for name, texts in columns.items():
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(texts, pa.string()))
+    pa.parquet.write_table(rows, path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
+@pytest.mark.parametrize("reader", [read, lambda path, problem: list(stream(path, problem))], ids=["read", "stream"])
+@pytest.mark.parametrize("name", ["", None], ids=["empty", "null"])
+def test_a_row_without_an_id_is_refused(
+    name: str | None, reader: Callable[[Path, Problem], object], path: Path
+) -> None:
+    """With the place where it is missing, before training and before scoring."""
+    for table in (as_parquet(path, customer=["ana", name]), write(path, GOOD[0], ",1,2.5,30")):
+        with pytest.raises(DataError) as error:
+            reader(table, PROBLEM)
+        assert str(error.value) == f"{table}, row 2, column 'customer': expected an id, found an empty cell."
+
+
+@pytest.mark.parametrize("row", [0, 70])
+def test_an_id_is_missed_in_any_batch(row: int, path: Path) -> None:
+    """Rows are counted over all batches."""
+    rows = [f"c{number},1,2" for number in range(100)]
+    rows[row] = ",1,2"
+    with pytest.raises(DataError, match=f"row {row + 1}, column 'customer': expected an id, found an empty cell"):
+        list(scored_rows(write(path, *rows, header="customer,income,age")))
+
+
+def test_a_null_target_is_an_empty_cell(path: Path) -> None:
+    """As in a csv."""
+    with pytest.raises(DataError) as error:
+        read(as_parquet(path, default=["0", None]), PROBLEM)
+    said = "row 2, column 'default': expected '0' or '1', found an empty cell; the column holds '', '0'."
+    assert str(error.value).endswith(said)
+
+
+FAULTS = {
+    "label": ("x{},2,1,2", "column 'default': expected '0' or '1'"),
+    "id": (",1,1,2", "column 'customer': expected an id"),
+    "text": ("x{},1,one,2", "column 'income': expected a number, found 'one'"),
+    "text on the right": ("x{},1,1,two", "column 'age': expected a number, found 'two'"),
+    "empty": ("x{},1,,2", "column 'income': expected a number, found an empty cell"),
+    "infinite": ("x{},1,1,inf", "column 'age': expected a number, found inf"),
+    "short": ("x{},1,1", "expected 4 columns, found 3"),
+}
+
+
+@given(faults=st.lists(st.sampled_from(["", "", *FAULTS]), min_size=1).filter(any))
+def test_of_many_bad_rows_the_first_is_named(faults: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever is wrong with it, and with those below."""
+    rows = [FAULTS[fault][0].format(row) if fault else f"x{row},1,1,2" for row, fault in enumerate(faults)]
+    first = next(row for row, fault in enumerate(faults) if fault)
+    said = refused(write(tmp_path_factory.getbasetemp() / "faults.csv", *rows))
+    assert said.startswith(f", row {first + 1}")
+    assert FAULTS[faults[first]][1] in said
+
+
+def test_an_id_may_be_any_text(path: Path) -> None:
+    """To its last character; and a long one costs its neighbours nothing."""
+    ids = ["a\0", "b ", "x" * 1_000_000, "ção"]
+    frame = read(write(path, *(f'"{name}",{row % 2},1,2' for row, name in enumerate(ids))), PROBLEM)
+    assert frame.ids.tolist() == ids
+    assert frame.ids.nbytes < 1000
+
+
+def scored_rows(path: Path, problem: Problem = PROBLEM) -> Iterator[Rows]:
+    """Rows to score, a few at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_blocks, "BLOCK_BYTES", 64)
+        yield from stream(path, problem)
+
+
+def test_rows_to_score_come_in_batches(path: Path) -> None:
+    """Together they are the table."""
+    rows = [f"c{row},{row},{-row}" for row in range(100)]
+    parts = list(scored_rows(write(path, *rows, header="customer,income,age")))
+    assert max(map(len, parts)) < 20
+    assert [name for part in parts for name in part.ids] == [f"c{row}" for row in range(100)]
+    assert np.concatenate([part.features for part in parts]).tolist() == [[row, -row] for row in range(100)]
+
+
+def test_the_target_of_rows_to_score_is_not_looked_at(path: Path) -> None:
+    """It may be missing or there, and hold whatever it likes."""
+    write(path, "ana,who knows,1.5,20")
+    assert [part.features.tolist() for part in stream(path, PROBLEM)] == [[[1.5, 20]]]
+    assert not isinstance(next(stream(path, PROBLEM)), Frame)
+
+
+def test_rows_to_score_without_an_id_are_numbered_over_all_batches(path: Path) -> None:
+    """From 0."""
+    write(path, *(f"{row},2" for row in range(100)), header="income,age")
+    parts = scored_rows(path, replace(PROBLEM, id=None))
+    assert [name for part in parts for name in part.ids] == [str(row) for row in range(100)]
+
+
+def test_a_bad_cell_is_found_in_any_batch_of_rows_to_score(path: Path) -> None:
+    """Rows are counted over all batches."""
+    write(path, *(f"c{row},1,2" for row in range(99)), "c99,1,", header="customer,income,age")
+    with pytest.raises(DataError, match="row 100, column 'age': expected a number, found an empty cell"):
+        list(scored_rows(path))
+
+
+def test_no_rows_to_score_are_refused(path: Path) -> None:
+    """A header alone asks for nothing."""
+    with pytest.raises(DataError, match="has a header and no rows"):
+        list(stream(write(path, header="customer,income,age"), PROBLEM))
+
+
+def test_a_target_is_told_by_the_header_alone(path: Path) -> None:
+    """Of csv, parquet and Kaggle's zip, wherever the column stands; rows are not looked at."""
+    with_target, without = write(path, "not,a,row"), path.with_name("unlabelled.csv")
+    write(without, "ana,1.5,20", header="customer,income,age")
+    parquet, archive = path.with_suffix(".parquet"), path.with_suffix(".zip")
+    pyarrow.parquet.write_table(pa.table({"default": ["0"], "age": [1.0]}), parquet)
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.write(without, "test.csv")
+        zipped.write(with_target, "train.csv")
+    found = [has_target(each, PROBLEM) for each in (with_target, without, parquet, archive)]
+    assert found == [True, False, True, True]
+
+
+@pytest.mark.parametrize(("name", "text"), [("none.csv", None), ("rows.parquet", "text"), ("quoted.csv", '"a\n')])
+def test_a_file_without_a_readable_header_is_refused(name: str, text: str | None, tmp_path: Path) -> None:
+    """In the sentence of every other reading."""
+    if text:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=name):
+        has_target(tmp_path / name, PROBLEM)

@@ -1,0 +1,397 @@
+"""Selection is honest: no candidate, scaling, encoding, grid or threshold sees the rows it is scored on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+import pytest
+import xgboost as xgb
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, TargetEncoder
+
+from tabserve.encoding.ngrams import word_grams
+from tabserve.errors import DataError, UsageError
+from tabserve.model.scoring import probabilities
+from tabserve.problem.criterion import Costs
+from tabserve.table.frame import Frame
+from tabserve.training import evaluation
+from tabserve.training.evaluation import Interval, bootstrap, measures
+from tabserve.training.measures import by_class
+from tabserve.training.selection import Candidate, Selection, select
+from tabserve.training.split import fold_numbers, hold_out
+from tabserve.training.stumps import AveragedStumps
+from tabserve.training.text_classifier import TextClassifier
+from tabserve.training.threshold import choose
+
+Features = NDArray[np.float32]
+Target = NDArray[np.int8]
+
+STUMPS = Candidate("stumps", AveragedStumps(n_estimators=60, colsample_bytree=0.2, n_jobs=1))
+SCALED = Candidate("scaled", make_pipeline(StandardScaler(), LogisticRegression()))
+BAYES = Candidate("bayes", GaussianNB(), {"var_smoothing": [1e-9, 1e-2]})
+
+
+@dataclass
+class Log:
+    """What an estimator was shown: the numbers of the rows of each call, in order."""
+
+    calls: list[tuple[str, frozenset[int]]] = field(default_factory=list)
+
+    def note(self, what: str, features: Features) -> None:
+        """Rows carry their number in the first column."""
+        self.calls.append((what, frozenset(features[:, 0].astype(int).tolist())))
+
+    def __deepcopy__(self, _memo: Mapping[int, object]) -> "Log":
+        """A clone writes into the same log."""
+        return self
+
+
+class Recorder(TransformerMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Notes which rows it sees; as a classifier it answers `level`, as a transformer it changes nothing."""
+
+    def __init__(self, log: Log | None = None, level: float = 0.5) -> None:
+        self.log = log
+        self.level = level
+
+    def fit(self, X: Features, y: Target | None = None) -> Self:  # noqa: ARG002, N803 (scikit-learn's names)
+        """Note the rows that teach."""
+        self.classes_ = np.array([0, 1])
+        self._note("fit", X)
+        return self
+
+    def transform(self, X: Features) -> Features:  # noqa: N803 (scikit-learn's name)
+        """Note the rows that are transformed."""
+        self._note("use", X)
+        return X
+
+    def predict_proba(self, X: Features) -> NDArray[np.float64]:  # noqa: N803 (scikit-learn's name)
+        """Note the rows that are answered."""
+        self._note("use", X)
+        return np.tile([1 - self.level, self.level], (len(X), 1))
+
+    def _note(self, what: str, features: Features) -> None:
+        assert self.log is not None
+        self.log.note(what, features)
+
+
+@pytest.fixture
+def numbered(sample_frame: Frame) -> Frame:
+    """Some rows with their number in the first column."""
+    frame = sample_frame.take(np.arange(1_000))
+    features = np.column_stack([np.arange(len(frame)), frame.features[:, :3]]).astype(np.float32)
+    return replace(frame, features=features)
+
+
+@pytest.fixture
+def log() -> Log:
+    """An empty log."""
+    return Log()
+
+
+def rows_of(fold: NDArray[np.int64], number: int) -> tuple[frozenset[int], frozenset[int]]:
+    """The rows that a fold trains on, and those it holds out."""
+    inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+    return frozenset(inside.tolist()), frozenset(outside.tolist())
+
+
+def test_every_fit_sees_exactly_the_other_folds(numbered: Frame, log: Log) -> None:
+    """And answers exactly the rows of its own."""
+    selection = select(numbered, [Candidate("recorder", Recorder(log))])
+    expected = [rows_of(selection.fold, number) for number in range(5)]
+    assert log.calls == [call for inside, outside in expected for call in (("fit", inside), ("use", outside))]
+
+
+def test_preparation_learns_from_the_training_rows_alone(numbered: Frame, log: Log) -> None:
+    """What scales or encodes is fitted inside the fold."""
+    selection = select(numbered, [Candidate("prepared", make_pipeline(Recorder(log), LogisticRegression()))])
+    taught = [rows for what, rows in log.calls if what == "fit"]
+    assert taught == [rows_of(selection.fold, number)[0] for number in range(5)]
+
+
+def test_a_grid_is_chosen_inside_the_training_rows(numbered: Frame, log: Log) -> None:
+    """Every row that a grid is tried on is a training row, and the rows that compare its values taught none of them."""
+    selection = select(numbered, [Candidate("grid", Recorder(log), {"level": [0.2, 0.4]})])
+    calls = iter(log.calls)
+    for number in range(5):
+        inside, outside = rows_of(selection.fold, number)
+        tried = [(next(calls), next(calls)) for _ in range(2)]
+        for (_, taught), (_, compared) in tried:
+            assert taught | compared <= inside
+            assert not taught & compared
+        assert [next(calls), next(calls)] == [("fit", inside), ("use", outside)]
+    assert next(calls, None) is None
+
+
+def test_the_folds_are_the_same_for_every_candidate(numbered: Frame) -> None:
+    """Whatever came before it, and however often its random state was used."""
+    logs = [Log(), Log()]
+    first, second = (Candidate(f"recorder {n}", Recorder(log)) for n, log in enumerate(logs))
+    selection = select(numbered, [first, BAYES, second])
+    assert logs[0].calls == logs[1].calls
+    assert np.array_equal(selection.fold, fold_numbers(numbered))
+
+
+@pytest.mark.parametrize("candidate", [STUMPS, SCALED, BAYES], ids=lambda candidate: candidate.name)
+def test_other_rows_of_a_fold_do_not_move_an_answer(candidate: Candidate, sample_frame: Frame) -> None:
+    """Held-out rows can be replaced by nonsense, and the one that is left gets the same probability to the bit."""
+    frame = sample_frame.take(np.arange(800))
+    fold = fold_numbers(frame)
+    kept = int(np.flatnonzero(fold == 2)[0])
+    nonsense = (fold == 2) & (np.arange(len(frame)) != kept)
+    changed = replace(frame, features=np.where(nonsense[:, np.newaxis], frame.features * -1000, frame.features))
+    before, after = (select(rows, [candidate]).outcomes[candidate.name] for rows in (frame, changed))
+    assert after.probability[kept] == before.probability[kept]
+    assert (after.probability[nonsense] != before.probability[nonsense]).any()
+    assert (after.probability[fold != 2] != before.probability[fold != 2]).any(), "other folds do learn from these rows"
+
+
+def test_measures_use_a_threshold_from_the_other_folds(sample_frame: Frame) -> None:
+    """Each fold's F1 is that of the threshold chosen on all rows outside of it."""
+    selection = select(sample_frame.take(np.arange(2_000)), [BAYES])
+    (outcome,), frame, fold = selection.outcomes.values(), selection.frame, selection.fold
+    for number in range(5):
+        inside = fold == number
+        threshold = choose(frame.target[~inside], outcome.probability[~inside])
+        expected = measures(frame.target[inside], outcome.probability[inside], threshold, frame.problem.criterion)
+        assert outcome.measures.loc[number].to_dict() == pytest.approx(expected)
+
+
+def test_two_candidates_of_one_name_are_refused(numbered: Frame) -> None:
+    """One would hide the other."""
+    with pytest.raises(UsageError, match="More than one candidate is named 'bayes'"):
+        select(numbered, [BAYES, STUMPS, BAYES])
+
+
+def test_a_candidate_that_takes_no_missing_values_is_named(numbered: Frame) -> None:
+    """Where the table has some."""
+    features = np.where(numbered.features == numbered.features[3, 2], np.nan, numbered.features)
+    with pytest.raises(UsageError, match="Candidate 'scaled' takes no missing values"):
+        select(replace(numbered, features=features), [SCALED])
+
+
+def test_a_candidate_that_finds_no_n_gram_is_named(numbered: Frame) -> None:
+    """Where no two texts have one in common."""
+    texts = np.array([f"ŵ{row}" for row in range(len(numbered))], np.object_)
+    unlike = Candidate("words", TextClassifier(LogisticRegression(), word_grams))
+    with pytest.raises(DataError, match="Candidate 'words' finds no n-gram in enough of the texts; leave it out"):
+        select(replace(numbered, features=texts), [unlike], by_class)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Candidate("impossible", LogisticRegression(C=-1)),
+        Candidate("impossible", LogisticRegression(), {"C": [-1]}),
+        Candidate("impossible", LogisticRegression(), {"C": [1, -1]}),
+        Candidate("impossible", GridSearchCV(LogisticRegression(), {"C": [-1]}, cv=2)),
+    ],
+    ids=["alone", "in a grid", "beside another in a grid", "in a grid search"],
+)
+def test_another_mistake_in_a_candidate_is_named_in_its_own_words(wrong: Candidate, numbered: Frame) -> None:
+    """In one sentence, without a traceback; it is not taken for missing values, nor is a bad value skipped."""
+    with pytest.raises(
+        UsageError, match=r"Candidate 'impossible' cannot be fitted: .*The 'C' parameter.* Got -1"
+    ) as error:
+        select(numbered, [wrong])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        xgb.XGBClassifier(n_estimators=2.5),
+        xgb.XGBClassifier(n_estimators="5"),
+        AveragedStumps(seeds=0),
+    ],
+    ids=["a part of a tree", "a text for a number", "no seeds"],
+)
+def test_a_parameter_of_another_type_is_named_without_a_traceback(wrong: ClassifierMixin, numbered: Frame) -> None:
+    """Whatever error the library takes it for."""
+    with pytest.raises(UsageError, match=r"^Candidate 'impossible' cannot be fitted: .+"):
+        select(numbered, [Candidate("impossible", wrong)])
+
+
+def test_a_selection_without_an_xgboost_model_has_no_winner(numbered: Frame) -> None:
+    """The best of all is known all the same."""
+    found = select(numbered, [BAYES, SCALED])
+    assert found.best.candidate.name in {"bayes", "scaled"}
+    with pytest.raises(UsageError, match="None of bayes, scaled ends as a model that a folder can hold"):
+        found.refit()
+
+
+# A planted leak. Shuffled labels cannot be learnt: whoever ranks them has seen the rows it is scored on.
+
+
+def shuffled(frame: Frame) -> Frame:
+    """The same rows, with labels that say nothing."""
+    return replace(frame, target=np.random.default_rng(5).permutation(frame.target))
+
+
+def in_shops(frame: Frame) -> Frame:
+    """Rows with the number of the shop they come from, of three rows each, in the first column."""
+    shop = np.random.default_rng(6).permutation(len(frame)) // 3
+    features = np.column_stack([shop, frame.features[:, :5]]).astype(np.float32)
+    problem = replace(frame.problem, features=("shop", *frame.problem.features[:5]))
+    return replace(frame, features=features, problem=problem)
+
+
+def encoded_before_the_folds(frame: Frame) -> Frame:
+    """The leak: each shop becomes the share of positives among all of its rows, those to be held out included."""
+    shop = frame.features[:, 0].astype(int)
+    share = np.bincount(shop, frame.target) / np.bincount(shop)
+    return replace(frame, features=np.column_stack([share[shop], frame.features[:, 1:]]).astype(np.float32))
+
+
+def ranks(selection: Selection) -> bool:
+    """Whether some fold is ranked better than chance allows: 4 standard errors of the AUC under the null hypothesis.
+
+    Source of the standard error: Mann & Whitney, Annals of Mathematical Statistics 18 (1947).
+    """
+    (outcome,) = selection.outcomes.values()
+    positives = np.bincount(selection.fold, selection.frame.target)
+    negatives = np.bincount(selection.fold) - positives
+    error = np.sqrt((positives + negatives + 1) / (12 * positives * negatives))
+    return bool((outcome.measures["roc_auc"] - 0.5 > 4 * error).any())
+
+
+ENCODED = Candidate(
+    "encoded inside the fold",
+    make_pipeline(
+        make_column_transformer((TargetEncoder(cv=StratifiedKFold(5)), [0]), remainder="passthrough"), GaussianNB()
+    ),
+)
+
+
+@pytest.mark.parametrize("candidate", [STUMPS, SCALED, BAYES, ENCODED], ids=lambda candidate: candidate.name)
+def test_shuffled_labels_cannot_be_ranked(candidate: Candidate, sample_frame: Frame) -> None:
+    """An honest candidate has AUC 0.5 within chance on every fold."""
+    assert not ranks(select(in_shops(shuffled(sample_frame)), [candidate]))
+
+
+def test_an_encoding_before_the_folds_is_caught(sample_frame: Frame) -> None:
+    """The same classifier on the same shuffled labels ranks what nobody can know."""
+    leaking = encoded_before_the_folds(in_shops(shuffled(sample_frame)))
+    assert ranks(select(leaking, [Candidate("encoded before the folds", GaussianNB())]))
+
+
+class Memory(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Remembers the label of every row it is taught or told of, by the number in its first column."""
+
+    def __init__(self, told: Mapping[int, int] | None = None) -> None:
+        self.told = told
+
+    def fit(self, X: Features, y: Target) -> Self:  # noqa: N803 (scikit-learn's name)
+        """Remember."""
+        self.classes_ = np.array([0, 1])
+        self.known_ = dict(zip(X[:, 0].astype(int).tolist(), y.tolist(), strict=True)) | dict(self.told or {})
+        return self
+
+    def predict_proba(self, X: Features) -> NDArray[np.float64]:  # noqa: N803 (scikit-learn's name)
+        """What it remembers, and one half for strangers."""
+        positive = np.array([self.known_.get(row, 0.5) for row in X[:, 0].astype(int).tolist()])
+        return np.column_stack([1 - positive, positive])
+
+
+def test_a_memory_helps_only_when_it_was_told_of_the_held_out_rows(numbered: Frame) -> None:
+    """Memorising the training rows is worth nothing on held-out ones; memorising all rows is caught."""
+    frame = shuffled(numbered)
+    told = dict(enumerate(frame.target.tolist()))
+    assert not ranks(select(frame, [Candidate("remembers", Memory())]))
+    assert ranks(select(frame, [Candidate("was told", Memory(told))]))
+
+
+def test_the_hold_out_tells_knowledge_chance_and_leak_apart(
+    sample_frame: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refitted winner's AUC there has 0.5 in its interval for shuffled labels, unless their encoding leaks."""
+    monkeypatch.setattr(evaluation, "RESAMPLES", 100)
+    honest = in_shops(shuffled(sample_frame))
+    frames = {"true": sample_frame, "shuffled": honest, "leaking": encoded_before_the_folds(honest)}
+    auc = {name: auc_on_hold_out(frame) for name, frame in frames.items()}
+    assert auc["shuffled"].low < 0.5 < auc["shuffled"].high
+    assert min(auc["true"].low, auc["leaking"].low) > 0.5
+
+
+def auc_on_hold_out(frame: Frame) -> Interval:
+    """Select, refit and evaluate as every case does."""
+    development, holdout = hold_out(frame)
+    selection = select(development, [STUMPS])
+    probability = probabilities(selection.refit(), holdout.features)
+    return bootstrap(holdout.target, probability, selection.threshold, frame.problem.criterion)["roc_auc"]
+
+
+# What a selection says.
+
+
+@pytest.fixture(scope="module")
+def selection(sample_frame: Frame) -> Selection:
+    """Three candidates over the folds of some rows."""
+    booster = xgb.XGBClassifier(n_estimators=7, max_depth=2, n_jobs=1)
+    return select(sample_frame.take(np.arange(2_000)), [BAYES, STUMPS, Candidate("boosted", booster)])
+
+
+def test_the_best_is_who_has_the_largest_mean(selection: Selection) -> None:
+    """Of all candidates, and of those that can be served."""
+    means = {name: outcome.measures["f1"].mean() for name, outcome in selection.outcomes.items()}
+    assert selection.best.candidate.name == max(means, key=lambda name: means[name])
+    assert selection.winner.candidate.name == max(["stumps", "boosted"], key=lambda name: means[name])
+    assert list(selection.outcomes) == ["bayes", "stumps", "boosted"], "in the order they were given"
+
+
+def test_the_criterion_decides_who_is_best(sample_frame: Frame) -> None:
+    """The problem's own, not F1."""
+    costs = replace(sample_frame.problem, criterion=Costs(1, 5))
+    frame = replace(sample_frame, problem=costs).take(np.arange(1_000))
+    found = select(frame, [BAYES, Candidate("hopeless", Recorder(Log()))])
+    assert found.best.candidate.name == "bayes"
+    assert found.best.measures.columns[0] == "minus_cost"
+
+
+def test_the_threshold_is_the_best_of_all_out_of_fold_rows(selection: Selection) -> None:
+    """Of the winner's."""
+    expected = choose(selection.frame.target, selection.winner.probability, selection.frame.problem.criterion)
+    assert selection.threshold == expected
+
+
+def test_the_winner_is_refitted_on_every_development_row(selection: Selection) -> None:
+    """It answers as the candidate fitted to the whole frame does, to the bit, and knows the features by name."""
+    booster, features = selection.refit(), selection.frame.features
+    expected = selection.winner.candidate.fit(selection.frame).predict_proba(features)[:, 1]
+    assert np.array_equal(booster.inplace_predict(features, validate_features=False), expected)
+    assert booster.feature_names == list(selection.frame.problem.features)
+
+
+def test_an_outcome_tells_what_was_chosen_and_what_it_cost(selection: Selection) -> None:
+    """One entry for each fold."""
+    bayes, stumps, boosted = selection.outcomes.values()
+    assert all(choice["var_smoothing"] in BAYES.grid["var_smoothing"] for choice in bayes.chosen)
+    assert [len(outcome.chosen) for outcome in (bayes, stumps)] == [5, 5]
+    assert boosted.trees == [7] * 5
+    assert all(1 < trees <= 201 for trees in stumps.trees)
+    assert bayes.trees == []
+    assert all(seconds > 0 for outcome in (bayes, stumps, boosted) for seconds in outcome.seconds)
+
+
+def test_a_selection_can_be_repeated_to_the_bit(sample_frame: Frame) -> None:
+    """The same rows and candidates give the same measures and probabilities, on several threads too."""
+    forest = Candidate("forest", RandomForestClassifier(50, max_depth=5, random_state=0, n_jobs=2))
+    frame = sample_frame.take(np.arange(1_000))
+    first, again = (select(frame, [BAYES, SCALED, STUMPS, forest]).outcomes for _ in range(2))
+    for name, outcome in first.items():
+        assert np.array_equal(again[name].probability, outcome.probability), name
+        assert again[name].measures.equals(outcome.measures), name
+
+
+def test_an_estimator_that_was_given_stays_unfitted(sample_frame: Frame) -> None:
+    """Candidates can be used again: every fit is of a clone."""
+    candidate = Candidate("bayes", GaussianNB())
+    select(sample_frame.take(np.arange(500)), [candidate])
+    assert not hasattr(candidate.estimator, "classes_")

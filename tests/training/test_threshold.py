@@ -1,0 +1,158 @@
+"""The threshold: the best there is on the rows that choose it, and blind to the rows it is scored on."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+
+from tabserve.errors import UsageError
+from tabserve.problem.criterion import Costs, Counts, Criterion, f1
+from tabserve.training.threshold import choose, cross_fitted, curve
+
+
+class Scored(NamedTuple):
+    """Rows with their target and probability."""
+
+    target: NDArray[np.int8]
+    probability: NDArray[np.float64]
+
+
+NEIGHBOURS = [float(np.nextafter(0.5, 0)), 0.5, float(np.nextafter(0.5, 1))]
+PROBABILITIES = st.floats(0, 1) | st.sampled_from([0.0, *NEIGHBOURS, 1.0])
+CRITERIA = st.just(f1) | st.builds(Costs, st.integers(1, 9), st.integers(1, 9))
+
+
+@st.composite
+def scored(draw: st.DrawFn, values: st.SearchStrategy[float] = PROBABILITIES) -> Scored:
+    """A few rows of both classes, ties and neighbouring floats included."""
+    target = draw(npst.arrays(np.int8, st.integers(2, 25), elements=st.integers(0, 1)))
+    assume(0 < target.sum() < len(target))
+    return Scored(target, draw(npst.arrays(np.float64, len(target), elements=values)))
+
+
+def thresholds(rows: Scored) -> list[float]:
+    """One threshold for every decision that these probabilities allow."""
+    return [*rows.probability.tolist(), 1.1]
+
+
+def value(criterion: Criterion, threshold: float, rows: Scored) -> float:
+    """What the criterion says of a threshold on these rows."""
+    return float(criterion(Counts.at(threshold, *rows)))
+
+
+@given(scored(), CRITERIA)
+def test_no_threshold_is_better_than_the_chosen_one(rows: Scored, criterion: Criterion) -> None:
+    """Brute force over all decisions finds nothing better."""
+    best = max(value(criterion, threshold, rows) for threshold in thresholds(rows))
+    assert value(criterion, choose(*rows, criterion), rows) == best
+
+
+@given(scored(), CRITERIA)
+def test_the_curve_counts_what_each_threshold_does(rows: Scored, criterion: Criterion) -> None:
+    """Each entry equals the counts at that threshold, and together they are all decisions."""
+    found = curve(*rows)
+    assert list(zip(*found.counts, strict=True)) == [Counts.at(threshold, *rows) for threshold in found.thresholds]
+    assert (np.diff(found.thresholds) > 0).all()
+    assert len(found.thresholds) == len(np.unique(rows.probability)) + 1
+    assert float(criterion(found.counts).max()) == value(criterion, choose(*rows, criterion), rows)
+
+
+@given(scored(st.integers(0, 10).map(lambda tenths: tenths / 10)), CRITERIA)
+def test_a_monotone_transform_changes_no_decision(rows: Scored, criterion: Criterion) -> None:
+    """Only the order of the probabilities matters for what the threshold does."""
+    bent = Scored(rows.target, 0.1 + rows.probability**3 / 2)
+    assert list(map(int, Counts.at(choose(*rows, criterion), *rows))) == list(
+        map(int, Counts.at(choose(*bent, criterion), *bent))
+    )
+
+
+@given(scored(st.integers(0, 1000).map(lambda thousandths: thousandths / 1000)), CRITERIA)
+def test_the_last_bit_of_a_probability_changes_no_decision(rows: Scored, criterion: Criterion) -> None:
+    """The threshold lies away from every probability, so that another machine's rounding gives the same labels."""
+    threshold = choose(*rows, criterion)
+    above_zero = rows.probability > 0
+    for direction in (0.0, 1.0):
+        moved = np.where(
+            above_zero & (rows.probability < 1), np.nextafter(rows.probability, direction), rows.probability
+        )
+        assert ((moved >= threshold) == (rows.probability >= threshold)).all()
+
+
+@given(scored(), PROBABILITIES)
+def test_f1_is_the_one_that_everybody_means(rows: Scored, threshold: float) -> None:
+    """It equals scikit-learn's."""
+    expected = f1_score(rows.target, rows.probability >= threshold, zero_division=0)
+    assert value(f1, threshold, rows) == pytest.approx(expected)
+
+
+def test_costs_prefer_what_they_say() -> None:
+    """Dear misses flag everybody, dear false alarms nobody, and the sum of both decides between."""
+    target = np.array([0, 1, 0, 0, 1, 0], dtype=np.int8)
+    probability = np.array([0.1, 0.2, 0.3, 0.4, 0.8, 0.9])
+    rows = Scored(target, probability)
+
+    def flagged(costs: Costs) -> int:
+        return int((probability >= choose(*rows, costs)).sum())
+
+    assert flagged(Costs(false_positive=1, false_negative=100)) == 5, (
+        "all positives, at the price of three false alarms"
+    )
+    assert flagged(Costs(false_positive=100, false_negative=1)) == 0, "nobody, as the largest probability is a negative"
+    assert flagged(Costs(false_positive=1, false_negative=1.5)) == 2, "one of both mistakes"
+    assert value(Costs(2, 3), 0.5, rows) == pytest.approx(-(2 + 3) / 6), "minus the mean cost per row"
+
+
+@pytest.mark.parametrize("largest", [0.3, 0.999, 1.0])
+def test_nobody_is_positive_when_that_is_cheapest(largest: float) -> None:
+    """Also next to the largest probability, and above a certain one."""
+    target, probability = np.array([1, 0], dtype=np.int8), np.array([0.1, largest])
+    assert not (probability >= choose(target, probability, Costs(100, 1))).any()
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("inf"), float("nan")])
+def test_costs_that_no_threshold_can_answer_are_refused(wrong: float) -> None:
+    """A mistake costs something, and not everything."""
+    for costs in ((wrong, 1), (1, wrong)):
+        with pytest.raises(UsageError, match="Both costs must be numbers above 0"):
+            Costs(*costs)
+
+
+def test_the_criteria_are_told_apart_by_name() -> None:
+    """Tables and manifests show which one chose the threshold."""
+    assert (f1.name, Costs(1, 1).name) == ("f1", "minus_cost")
+
+
+@st.composite
+def folded(draw: st.DrawFn) -> tuple[Scored, NDArray[np.int64]]:
+    """Rows in three folds."""
+    rows = draw(scored())
+    fold = draw(npst.arrays(np.int64, len(rows.target), elements=st.integers(0, 2)))
+    assume(set(fold) == {0, 1, 2})
+    return rows, fold
+
+
+@given(folded(), CRITERIA)
+def test_a_threshold_never_sees_the_rows_it_is_scored_on(
+    drawn: tuple[Scored, NDArray[np.int64]], criterion: Criterion
+) -> None:
+    """Flipping every label and probability of a fold leaves that fold's threshold as it was."""
+    (target, probability), fold = drawn
+    before = cross_fitted(target, probability, fold, criterion)
+    for number in range(3):
+        scored_on = fold == number
+        flipped = np.where(scored_on, 1 - target, target).astype(np.int8)
+        after = cross_fitted(flipped, np.where(scored_on, 1 - probability, probability), fold, criterion)
+        assert after[number] == before[number]
+
+
+@given(folded())
+def test_a_threshold_is_the_best_of_all_other_folds(drawn: tuple[Scored, NDArray[np.int64]]) -> None:
+    """Cross-fitting is choosing on the rest."""
+    (target, probability), fold = drawn
+    found = cross_fitted(target, probability, fold)
+    assert found.tolist() == [choose(target[fold != number], probability[fold != number]) for number in range(3)]
