@@ -1,6 +1,7 @@
 """The rules of who may import whom, read from the source and seen in fresh interpreters."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,29 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "src", *(case / "src" for case in (ROOT / "cases").glob("*"))]
 
-TRAINING = {
-    "frame",
-    "table",
-    "columns",
-    "blocks",
-    "split",
-    "candidate",
-    "proof",
-    "selection",
-    "evaluation",
-    "additive",
-    "report",
-    "card",
-    "figures",
-    "comparison",
-    "operating_point",
-    "reference",
-    "drift",
-}
-"""Modules of tabserve that only training needs."""
-
-ASKED_FOR = {f"tabserve.{name}" for name in ("comparison", "operating_point", "drift", "figures", "frame")}
-"""What the command line imports only once it is asked for what needs a table; the image goes without."""
+ROW = re.compile(r"^\| `([\w./]+)` \|.*\|([^|]*)\|$", re.MULTILINE)
+"""A room of the map in ARCHITECTURE.md, and those that it may import from."""
 
 TRAINING_LIBRARIES = ["sklearn", "pyarrow", "matplotlib", "mlserver_xgboost"]
 """Libraries that only training needs; the image goes without them. MLServer itself imports pandas."""
@@ -52,6 +32,11 @@ def module_name(path: Path, source: Path) -> str:
 MODULES = {module_name(path, source): path for source in SOURCES for path in sorted(source.rglob("*.py"))}
 CASES = {name.split(".")[0] for name in MODULES} - {"tabserve"}
 
+MAP = {
+    room: set(re.findall(r"`([\w./]+)`", others))
+    for room, others in ROW.findall((ROOT / "ARCHITECTURE.md").read_text())
+}
+
 
 def imported(module: str) -> Iterator[str]:
     """Every module that a module names in an import, anywhere in it; of ours, the packages around it too."""
@@ -67,7 +52,6 @@ def imported(module: str) -> Iterator[str]:
 
 
 IMPORTS = {module: set(imported(module)) for module in MODULES}
-IMPORTS["tabserve.cli.rollout"] -= ASKED_FOR
 
 
 def packages(modules: set[str]) -> set[str]:
@@ -85,7 +69,21 @@ def reached(*starts: str) -> set[str]:
     return found
 
 
-SERVING = reached(*(module for module in MODULES if module.startswith("tabserve.serving")), "tabserve.cli.main")
+def room(module: str) -> str:
+    """The room of the map that a module is in."""
+    path = module.split(".")[1:]
+    return next((name for end in range(len(path), 0, -1) if (name := "/".join(path[:end])) in MAP), ".")
+
+
+def below(*rooms: str) -> set[str]:
+    """Rooms, and all that they may import from."""
+    return {*rooms}.union(*(below(*MAP[name]) for name in rooms if MAP[name]))
+
+
+CORE = [name for name, path in MODULES.items() if name.startswith("tabserve.") and not path.stem.startswith("__")]
+SERVING = reached(*(module for module in CORE if room(module).startswith("serving")))
+TRAINING = [module for module in CORE if room(module) in below("operations") - below("serving/mlserver")]
+"""Modules that the server has no need of."""
 
 
 def test_the_reading_of_imports_sees_what_there_is() -> None:
@@ -98,7 +96,20 @@ def test_the_reading_of_imports_sees_what_there_is() -> None:
     assert "santander" in CASES
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("tabserve")])
+@pytest.mark.parametrize("module", CORE)
+def test_a_module_imports_from_the_rooms_below_its_own(module: str) -> None:
+    """As the map in ARCHITECTURE.md says."""
+    allowed = below(room(module))
+    assert not {name for name in IMPORTS[module] & {*CORE} if room(name) not in allowed}
+
+
+def test_the_map_has_every_room() -> None:
+    """Each folder of the package that has modules, and no other."""
+    folders = {path.parent.relative_to(ROOT / "src/tabserve") for path in (ROOT / "src/tabserve").rglob("*.py")}
+    assert {str(folder) for folder in folders} == MAP.keys() - {"score"}
+
+
+@pytest.mark.parametrize("module", CORE)
 def test_the_core_imports_no_case(module: str) -> None:
     """What serves one problem serves another."""
     assert packages(IMPORTS[module]) & CASES == set()
@@ -113,7 +124,7 @@ def test_a_case_imports_no_other_case(module: str) -> None:
 @pytest.mark.parametrize("module", sorted(SERVING))
 def test_serving_imports_no_training(module: str) -> None:
     """Neither its modules, nor its libraries, nor the stock runtime, at whatever distance."""
-    assert not TRAINING & {name.removeprefix("tabserve.") for name in IMPORTS[module]}
+    assert not {*TRAINING} & IMPORTS[module]
     assert packages(IMPORTS[module]) & {*TRAINING_LIBRARIES, "pandas"} == set()
 
 
@@ -129,12 +140,9 @@ def test_spark_is_known_to_its_own_package_alone(module: str) -> None:
 
 
 def test_imports_point_one_way() -> None:
-    """No module is reached by what it imports; the core's order can be told."""
-    order = list(TopologicalSorter({module: IMPORTS[module] & MODULES.keys() for module in MODULES}).static_order())
-    stations = ["problem", "frame", "split", "selection"]
-    assert [name for name in order if name in {f"tabserve.{station}" for station in stations}] == [
-        f"tabserve.{station}" for station in stations
-    ]
+    """No module is reached by what it imports, nor a room by those that it may import from."""
+    for graph in ({module: IMPORTS[module] & MODULES.keys() for module in MODULES}, MAP):
+        TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -163,7 +171,7 @@ assert len(model.score(numpy.array(rows, numpy.float32)).label) == len(rows)
 
 def run_without(libraries: list[str], action: str) -> None:
     """Run Python code in a fresh interpreter that has not got these libraries, and has not loaded training modules."""
-    watched = [*CASES, *(f"tabserve.{name}" for name in TRAINING)]
+    watched = [*CASES, *TRAINING]
     script = WITHOUT.format(blocked=libraries, action=action, watched=watched)
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert (child.returncode, child.stderr) == (0, "")
@@ -182,7 +190,7 @@ def test_the_command_line_starts_without_training_libraries() -> None:
 def test_a_command_that_needs_a_missing_library_names_it(words: list[str], model_folder: Path) -> None:
     """In one sentence, with the exit code of wrong usage, and the model stays as it is."""
     typed = ["tabserve", *(word.format(model_folder) for word in words)]
-    action = f"import sys; sys.argv = {typed}; from tabserve import cli; cli.main()"
+    action = f"import sys; sys.argv = {typed}; from tabserve.cli.main import main; main()"
     script = f"import sys\nfor name in {TRAINING_LIBRARIES}:\n    sys.modules[name] = None\n{action}"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")

@@ -5,7 +5,9 @@ import socket
 from typing import Any
 
 from tabserve.errors import ServerError
-from tabserve.serving.rest.listener import BACKLOG
+
+BACKLOG = 2048
+"""Connections that the kernel holds until they are accepted."""
 
 EVERY = "0.0.0.0"  # noqa: S104
 """What an empty host stands for: every address of IPv4."""

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
+from tabserve.predictors.linear import softmax
 from tabserve.table.frame import Frame
 from tabserve.training import evaluation, multiclass, temperature, threshold
 
@@ -55,7 +56,7 @@ class ByClass:
         """Of each class, shape (rows, classes); where an estimator gives margins alone, their softmax."""
         if hasattr(estimator, "predict_proba"):
             return np.asarray(estimator.predict_proba(features), dtype=np.float64)
-        return temperature.softmax(estimator.decision_function(features))
+        return softmax(estimator.decision_function(features))
 
     def measures(self, frame: Frame, probability: Probability, fold: NDArray[np.int64]) -> pd.DataFrame:
         """Those of `classes`, each fold's probabilities tempered as the other folds chose."""

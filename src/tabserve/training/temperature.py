@@ -11,8 +11,6 @@ from sklearn.metrics import log_loss
 
 from tabserve.predictors.linear import softmax
 
-__all__ = ["choose", "cross_fitted", "softmax", "tempered"]
-
 BOUNDS = (-4.0, 4.0)
 """Natural logarithms of the smallest and the largest temperature."""
 

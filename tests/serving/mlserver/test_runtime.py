@@ -58,9 +58,8 @@ def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN4
 
 def test_encodings_are_imported_before_any_model_loads() -> None:
     """MLServer encodes its host's name while a thread reads an archive's names; two imports just then ended starts."""
-    code = "import sys, tabserve.serving.mlserver.runtime" + (
-        "; sys.exit(not {'encodings.idna', 'encodings.cp437'} <= {*sys.modules})"
-    )
+    known = "{'encodings.idna', 'encodings.cp437'} <= {*sys.modules}"
+    code = f"import sys, tabserve.serving.mlserver.runtime; sys.exit(not {known})"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

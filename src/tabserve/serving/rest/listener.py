@@ -18,15 +18,13 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tabserve.serving.limits import Limits
+from tabserve.serving.ports import BACKLOG
 from tabserve.serving.rest import departure, responses
 from tabserve.serving.rest.exchange import Door, Exchange, written
 from tabserve.serving.rest.lingering_close import Farewell
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a request's head, of a chunk's line, and of what follows the last chunk; beyond, the connection ends."""
-
-BACKLOG = 2048
-"""Connections that the kernel holds until they are accepted."""
 
 HOST = re.compile(rb"(\[(?P<address>[0-9A-Fa-f:.]+)\]|[-\w.~!$&'()*+,;=%]*)(:\d*)?", re.ASCII)
 """A name or an address, and a port (RFC 9110, 7.2)."""
