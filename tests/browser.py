@@ -127,7 +127,7 @@ class Page:
     def _wait(self, look: Callable[[], Any], what: str) -> Any:  # noqa: ANN401  any JSON
         deadline = time.monotonic() + SECONDS
         while not (found := look()):
-            shown = self.evaluate("document.body.innerText")
+            shown = self.evaluate("document.body?.innerText")
             assert time.monotonic() < deadline, f"{what} did not come within {SECONDS} s; the page shows:\n{shown}"
             time.sleep(0.05)
         return found

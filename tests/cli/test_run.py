@@ -136,7 +136,7 @@ def test_an_ignored_ctrl_c_stays_ignored() -> None:
         signal.signal(signal.SIGINT, earlier)
 
 
-PRINT = "from tabserve import command; run.run(lambda: print(*range(100_000), sep='\\n'))"
+PRINT = "from tabserve.cli import run; run.run(lambda: print(*range(100_000), sep='\\n'))"
 
 
 def test_an_output_that_takes_nothing_is_told() -> None:
@@ -152,16 +152,14 @@ def test_an_output_that_takes_nothing_is_told() -> None:
 def test_a_closed_error_output_changes_no_exit_code() -> None:
     """`2>&-` wants to see no progress and no sentence, and still what became of it."""
     error = "raise DataError('The table is empty.')"
-    code = (
-        f"from tabserve import command\nfrom tabserve.errors import DataError\ndef main(): {error}\ncommand.run(main)"
-    )
+    code = f"from tabserve.cli import run\nfrom tabserve.errors import DataError\ndef main(): {error}\nrun.run(main)"
     closed = ["bash", "-c", '"$@" 2>&-', "bash", sys.executable, "-c", code]
     assert subprocess.run(closed, stdout=subprocess.PIPE, timeout=60, check=False).returncode == DataError.exit_code
 
 
 def test_letters_that_the_output_does_not_have_are_escaped() -> None:
     """What was done is not undone by saying so."""
-    code = "from tabserve import command; run.run(lambda: print('ção'))"
+    code = "from tabserve.cli import run; run.run(lambda: print('ção'))"
     ended = subprocess.run(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
@@ -202,10 +200,10 @@ def test_ctrl_c_during_imports_is_quiet(moment: str) -> None:
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)
-def test_each_script_imports_command_first(script: Path) -> None:
+def test_each_script_imports_run_first(script: Path) -> None:
     """Nothing that takes seconds comes before."""
     first = next(line for line in script.read_text().splitlines() if line.startswith(("import ", "from ")))
-    assert first.startswith("from tabserve import command ")
+    assert first.startswith("from tabserve.cli import run ")
 
 
 @pytest.mark.parametrize(

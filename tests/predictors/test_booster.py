@@ -300,7 +300,7 @@ def test_what_xgboost_trains_is_read(options: dict[str, Any]) -> None:
 
 MUTATE = """
 import contextlib, hashlib, io, json, pathlib, random, sys
-from tests.test_booster import MODEL, mutated
+from tests.predictors.test_booster import MODEL, mutated
 from tabserve.cli import main
 
 folder = pathlib.Path(sys.argv[1])

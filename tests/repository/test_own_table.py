@@ -211,7 +211,7 @@ def costs(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the page's example was run with a threshold by costs, on a table without ids."""
     folder = tmp_path_factory.mktemp("costs")
     code = changed(shown("mine.py"), ID, line("criterion"))
-    code = changed(code, "import Problem\n", "import Problem\nfrom tabserve.training.threshold import Costs\n")
+    code = changed(code, "import Problem\n", "import Problem\nfrom tabserve.problem.criterion import Costs\n")
     trained(folder, code, pd.read_csv(example / "mine.csv").drop(columns="sample"))
     return folder
 

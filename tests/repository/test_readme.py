@@ -23,16 +23,16 @@ FOUND = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("cases/*/*.md")
 DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in FOUND)
 
 RUN_ELSEWHERE = {
-    "make run": "test_run.py::test_once_ends_after_the_answers",
+    "make run": "scripts/test_run_script.py::test_once_ends_after_the_answers",
     "make run CASE=categories": "../cases/categories/tests/test_categories_readme.py",
-    "make test": "test_makefile.py",
-    "make train": "test_makefile.py",
-    ".venv/bin/tabserve serve deploy": "serving/test_server.py",
-    ".venv/bin/python scripts/fetch_data.py": "test_fetch_data.py",
+    "make test": "repository/test_makefile.py",
+    "make train": "repository/test_makefile.py",
+    ".venv/bin/tabserve serve deploy": "serving/mlserver/test_server.py",
+    ".venv/bin/python scripts/fetch_data.py": "scripts/test_fetch_data.py",
     "docker build -t tabserve -f deploy/Dockerfile .": "container/test_image.py",
     "docker run -p 8080:8080 tabserve": "container/test_container.py",
-    "conda env create -f environment.yml && conda activate tabserve": "test_environment.py",
-    "pip install --no-deps -e .": "test_environment.py",
+    "conda env create -f environment.yml && conda activate tabserve": "repository/test_environment.py",
+    "pip install --no-deps -e .": "repository/test_environment.py",
 }
 """Commands that are too slow or need what is not here, beside the tests that run them, or what can be run of them."""
 

@@ -77,8 +77,8 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _own_settings() -> Path:
     """The settings and the model that the wheel holds; where there is no wheel, those of the repository."""
-    packed = Path(__file__).with_name("deploy")
-    return packed if packed.is_dir() else Path(__file__).parents[2] / "deploy"
+    packed = Path(__file__).parents[1] / "deploy"
+    return packed if packed.is_dir() else Path(__file__).parents[3] / "deploy"
 
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
