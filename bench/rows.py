@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.work import MODEL
 from santander.sample import sample
-from tabserve.model import artifact
+from tabserve.model.model import load
 from tabserve.model.scoring import probabilities
 from tabserve.training.stumps import fold
 
@@ -25,7 +25,7 @@ def table() -> str:
     frame = sample(2_000, 0)
     stumps = [_stumps(seed, frame.features, frame.target) for seed in range(SEEDS)]
     found = {
-        "committed model": _milliseconds([artifact.load(MODEL).booster], frame.features),
+        "committed model": _milliseconds([load(MODEL).booster], frame.features),
         f"{SEEDS * ROUNDS:,} stumps": _milliseconds(stumps, frame.features),
         "the same, folded": _milliseconds([fold(stumps, frame.features)], frame.features),
     }

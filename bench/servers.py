@@ -15,7 +15,8 @@ from bench.work import MODEL
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve.client.local_server import SERVE, Server, running
-from tabserve.model import artifact, golden
+from tabserve.model import golden
+from tabserve.model.model import Model, save, versions
 
 ROWS, TREES, DEPTH = 20_000, 500, 3
 
@@ -52,7 +53,7 @@ def fastapi(model: Path) -> Contender:
 
 def stock(model: Path) -> Contender:
     """MLServer with its own runtime, batching off; the variables stand for the two files of settings."""
-    return Contender(MLSERVER_START, model, {**STOCK, "MLSERVER_MODEL_URI": str(model / artifact.MODEL)}, model)
+    return Contender(MLSERVER_START, model, {**STOCK, "MLSERVER_MODEL_URI": str(model / Booster.FILE)}, model)
 
 
 def stock_batching(model: Path) -> Contender:
@@ -98,6 +99,6 @@ def train(folder: Path) -> Path:
     """Save a model folder of an ordinary classifier, trained on the synthetic sample."""
     frame = sample(ROWS, 0)
     classifier = xgb.XGBClassifier(n_estimators=TREES, max_depth=DEPTH).fit(frame.features, frame.target)
-    model = artifact.Model(classifier.get_booster(), PROBLEM, 0.5, {}, {}, artifact.versions())
-    artifact.save(folder, model, golden.drawn(frame.features), "For the benchmark alone.\n")
+    model = Model(classifier.get_booster(), PROBLEM, 0.5, {}, {}, versions())
+    save(folder, model, golden.drawn(frame.features), "For the benchmark alone.\n")
     return folder

@@ -26,7 +26,7 @@ from santander.sample import sample
 from tabserve.cli import options
 from tabserve.client.local_server import Server, running
 from tabserve.errors import ServerError
-from tabserve.model import artifact
+from tabserve.model.model import load
 
 CLIENTS = 4
 
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
 def soaked(server: Server, model: Path, seconds: float) -> tuple[list[Sample], Counter[str], BaseException | None]:
     """Samples, how often each sort of request was sent, and what went wrong, which ends the soak."""
     features = sample(max(traffic.SIZES), 1).features
-    positive = artifact.load(model).score(features).probability
+    positive = load(model).score(features).probability
     good = traffic.good(features, np.column_stack([1 - positive, positive]))
     bad = traffic.bad(features)
     for send in [*good.values(), *bad.values()]:

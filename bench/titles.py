@@ -19,8 +19,7 @@ from categories.problem import PROBLEM
 from categories.sample import products
 from tabserve.cli import options
 from tabserve.client.local_server import free_ports, running, started
-from tabserve.model import text_artifact
-from tabserve.model.text_artifact import TextModel
+from tabserve.model.model import Model, save, versions
 
 CASE = Path(__file__).parents[1] / "cases/categories"
 
@@ -81,8 +80,8 @@ def _trained(folder: Path) -> Path:
     """A model of the synthetic sample, in a folder."""
     data = dataset().products
     fitted = candidates(PROBLEM.seed, 1)["linear-svm-words-and-parts"].fit(data)
-    model = TextModel(fitted.get_linear(), PROBLEM, {}, {"synthetic": True}, text_artifact.versions())
-    text_artifact.save(folder, model, "# Synthetic\n")
+    model = Model(fitted.get_linear(), PROBLEM, {}, {"synthetic": True}, versions())
+    save(folder, model, "# Synthetic\n")
     return folder
 
 

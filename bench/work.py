@@ -8,7 +8,7 @@ import pandas as pd
 
 from santander.problem import PROBLEM
 from santander.sample import sample
-from tabserve.model import artifact
+from tabserve.model.model import load
 from tabserve.model.scoring import probabilities
 from tabserve.score import score_file
 from tabserve.table.frame import read, stream
@@ -33,13 +33,13 @@ def read_by_pandas(_: int, csv: Path) -> None:
 
 def score_bulk(_: int, csv: Path) -> None:
     """Score the csv into another, as `scripts/score.py` does."""
-    score_file(artifact.load(MODEL), csv, csv.with_suffix(".scores"))
+    score_file(load(MODEL), csv, csv.with_suffix(".scores"))
 
 
 def score_at_once(_: int, csv: Path) -> None:
     """Read the csv's features and predict them as one big array on all cores; nothing is written."""
     features = np.concatenate([rows.features for rows in stream(csv, PROBLEM)])
-    probabilities(artifact.load(MODEL).booster, features)
+    probabilities(load(MODEL).booster, features)
 
 
 WORK: dict[str, Callable[[int, Path], None]] = {

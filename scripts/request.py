@@ -15,10 +15,9 @@ from tqdm import tqdm
 
 from santander.problem import PROBLEM
 from tabserve.cli import options
-from tabserve.client.client import Answer, Client, wait
+from tabserve.client.client import OUTPUTS, Answer, Client, wait
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.rest import RestClient
-from tabserve.serving.protocol.features import OUTPUTS
 from tabserve.table.frame import Rows, stream
 
 CHUNK = 1_000

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from tabserve.cli import options
-from tabserve.model import artifact
+from tabserve.model.model import load_binary
 from tabserve.score import score_file
 
 EPILOG = """examples:
@@ -35,7 +35,7 @@ def main() -> None:
 
 def on_this_machine(arguments: argparse.Namespace) -> str:
     """Score a file, and say how many rows it had."""
-    rows = score_file(artifact.load(arguments.model), Path(arguments.data), Path(arguments.out))
+    rows = score_file(load_binary(arguments.model), Path(arguments.data), Path(arguments.out))
     return f"Scored {rows:,} rows into {arguments.out}."
 
 

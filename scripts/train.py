@@ -16,9 +16,9 @@ from santander.candidates import WINNER, candidates, check_device, chosen
 from santander.engine import Ground, local, spark
 from santander.problem import PROBLEM
 from tabserve.cli import options
-from tabserve.model import artifact, golden
+from tabserve.model.decision import threshold_of
+from tabserve.model.model import CARD, Model, check_place, save
 from tabserve.model.reference import Reference
-from tabserve.model.scoring import probabilities
 from tabserve.reports import card, tables
 from tabserve.training.evaluation import bootstrap, curve
 from tabserve.training.selection import Candidate, select
@@ -53,29 +53,30 @@ def main() -> None:
     known = candidates(arguments.seed, arguments.jobs or os.cpu_count() or 1, arguments.device)
     competing = chosen(known, arguments.candidates or FITTED[arguments.engine])
     check_device(arguments.device)
-    artifact.check_place(arguments.out)
+    check_place(arguments.out)
     with ENGINES[arguments.engine](arguments, competing) as (development, holdout, fitting, cells, data, versions):
         names = ", ".join(candidate.name for candidate in competing)
         print(f"Training on {data['rows']:,} rows ({data['source']}); candidates: {names}.\n", flush=True)
         selection = select(development, fitting)
         print(tables.selection_table(selection)[SHOWN].to_string(), "\n")
-        booster, threshold = selection.refit(), selection.threshold
+        predictor, decision = selection.refit(), selection.decision
 
-    probability, problem = probabilities(booster, holdout.features), holdout.problem
+    probability, problem = decision.scores(predictor.raw(holdout.features)).probability, holdout.problem
+    threshold = threshold_of(decision)
     evaluation = bootstrap(holdout.target, probability, threshold, problem.criterion, problem.seed)
     print(tables.evaluation_table(evaluation).to_string(), "\n")
 
-    model = artifact.Model(
-        booster,
+    model = Model(
         problem,
-        threshold,
+        predictor,
+        decision,
         metrics=tables.metrics(selection, evaluation) | curve(holdout.target, probability),
         data={**data, **Reference.of(holdout.problem.features, holdout.features, probability).described()},
         versions=versions,
     )
-    artifact.save(arguments.out, model, golden.drawn(cells), card.written(model))
+    save(arguments.out, model, predictor.examples(cells), card.written(model))
     winner = selection.winner.candidate.name
-    print(f"Every measure of every candidate stands in {arguments.out / artifact.CARD}.")
+    print(f"Every measure of every candidate stands in {arguments.out / CARD}.")
     print(f"Saved {winner}, the best that can be served, at threshold {threshold:.4f} in {arguments.out}.")
 
 

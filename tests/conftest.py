@@ -19,10 +19,10 @@ from hypothesis import settings
 from santander.sample import sample
 from tabserve.client.local_server import Server, running
 from tabserve.encoding.ngrams import grams
-from tabserve.model import artifact, golden, text_artifact
+from tabserve.model import golden
+from tabserve.model.model import Model, save, versions
 from tabserve.model.reference import Reference
 from tabserve.model.scoring import probabilities
-from tabserve.model.text_artifact import TextModel
 from tabserve.predictors.linear import Linear
 from tabserve.problem.problem import Problem
 from tabserve.reports import card, tables
@@ -57,17 +57,17 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "RESAMPLES", 50)
         measured = evaluation.bootstrap(holdout.target, probability, threshold, frame.problem.criterion)
-    model = artifact.Model(
+    model = Model(
         booster,
         frame.problem,
         threshold,
         metrics=tables.metrics(selection, measured) | evaluation.curve(holdout.target, probability),
         data=tables.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
         | Reference.of(holdout.problem.features, holdout.features, probability).described(),
-        versions=artifact.versions(),
+        versions=versions(),
     )
     folder = tmp_path_factory.mktemp("stations") / "model"
-    artifact.save(folder, model, golden.drawn(development.features), card.written(model))
+    save(folder, model, golden.drawn(development.features), card.written(model))
     return folder
 
 
@@ -83,9 +83,9 @@ def texts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     known, drawn = tuple(dict.fromkeys(grams(KNOWN))), np.random.default_rng(3)
     weights, squares = drawn.normal(0, 2, (len(known), 3)), drawn.uniform(1, 9, len(known))
     linear = Linear(known, weights.astype(np.float32), squares.astype(np.float32), drawn.normal(size=3), 0.7)
-    model = TextModel(linear, GOODS, metrics={}, data={}, versions=text_artifact.versions())
+    model = Model(linear, GOODS, metrics={}, data={}, versions=versions())
     folder = tmp_path_factory.mktemp("texts") / "model"
-    text_artifact.save(folder, model, "# A small model over texts\n")
+    save(folder, model, "# A small model over texts\n")
     return folder
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tabserve.errors import ArtifactError, DataError
-from tabserve.model import artifact
+from tabserve.model.model import load
 from tabserve.score import score_file
 from tabserve.table.frame import Frame
 
@@ -50,7 +50,7 @@ def test_a_file_gets_the_answers_of_its_rows_to_the_bit(
     model_folder: Path, sample_frame: Frame, rows: Path, tmp_path: Path
 ) -> None:
     """Ids, labels and probabilities stand in the file's order."""
-    model, out = artifact.load(model_folder), tmp_path / "scores.csv"
+    model, out = load(model_folder), tmp_path / "scores.csv"
     assert score_file(model, rows, out) == len(sample_frame)
     found, expected = pd.read_csv(out), model.score(sample_frame.features)
     assert list(found.columns) == ["ID_code", "label", "probability"]
@@ -69,7 +69,7 @@ def test_a_model_over_texts_scores_no_table(texts_folder: Path, rows: Path, tmp_
 
 def test_every_format_gets_the_same_answers(model_folder: Path, table: pd.DataFrame, tmp_path: Path) -> None:
     """Csv, csv.gz, zip and parquet."""
-    model, few = artifact.load(model_folder), table.head(500)
+    model, few = load(model_folder), table.head(500)
     few.to_csv(tmp_path / "rows.csv", index=False)
     few.to_csv(tmp_path / "rows.csv.gz", index=False)
     few.to_csv(tmp_path / "rows.zip", index=False, compression={"method": "zip", "archive_name": "test.csv"})
@@ -87,7 +87,7 @@ def test_a_bad_row_at_the_end_leaves_no_file(model_folder: Path, rows: Path, tmp
     out.parent.mkdir()
     broken.write_text(rows.read_text().rsplit(",", 1)[0] + ",abc\n")
     with pytest.raises(DataError, match=r"row 4000, column 'var_199': expected a number, found 'abc'"):
-        score_file(artifact.load(model_folder), broken, out)
+        score_file(load(model_folder), broken, out)
     assert not list(out.parent.iterdir())
 
 

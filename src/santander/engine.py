@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from santander.dataset import dataset, sample_file, source
 from santander.problem import PROBLEM
-from tabserve.model import artifact
+from tabserve.model import model
 from tabserve.reports import tables
 from tabserve.table.frame import Frame
 from tabserve.training.selection import Candidate
@@ -47,7 +47,7 @@ def local(path: Path | None, rows: int | None, seed: int, candidates: Sequence[C
     frame, described, synthetic = dataset(path, rows, seed)
     development, holdout = hold_out(frame)
     data = tables.provenance(frame, described, synthetic=synthetic)
-    yield Ground(development, holdout, candidates, development.features, data, artifact.versions())
+    yield Ground(development, holdout, candidates, development.features, data, model.versions("xgboost"))
 
 
 @contextmanager
@@ -101,5 +101,5 @@ def spark(
         data = tables.provenance(kept, source(given, kept, len(found.frame)), synthetic=given is None)
         data |= {"sha256": found.checksum(kept.features), "engine": f"Spark, {parts} workers"}
         fitting = [estimator.distributed(candidate, found) for candidate in candidates]
-        versions = artifact.versions() | {"pyspark": running.version}
+        versions = model.versions("xgboost") | {"pyspark": running.version}
         yield Ground(development, measured, fitting, measured.features, data, versions)

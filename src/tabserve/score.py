@@ -9,8 +9,8 @@ import pyarrow.csv
 from tqdm import tqdm
 
 from tabserve.files import whole
-from tabserve.model.artifact import Model
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Scores
+from tabserve.model.model import Model
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Rows, stream
 

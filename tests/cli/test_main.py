@@ -13,7 +13,7 @@ import pytest
 from santander.problem import PROBLEM as SANTANDER
 from tabserve.cli import main
 from tabserve.errors import ArtifactError, DataError, UsageError
-from tabserve.model import artifact
+from tabserve.model.model import load
 from tabserve.table.frame import Frame, read
 from tabserve.training import evaluation
 
@@ -32,7 +32,7 @@ def test_check_says_what_is_right(
     """What was verified, and what the folder holds."""
     assert tabserve(monkeypatch, "check", str(model_folder)) == 0
     printed, complaint = capsys.readouterr()
-    model = artifact.load(model_folder)
+    model = load(model_folder)
     assert complaint == ""
     for fact in (str(model_folder), "golden rows", "santander: 200 features", str(model.threshold), "xgboost "):
         assert fact in printed
@@ -192,7 +192,7 @@ def test_a_moved_threshold_is_measured_told_and_compared(
 ) -> None:
     """With rows and without, by `check`, and against the folder that it was."""
     monkeypatch.setattr(evaluation, "RESAMPLES", 20)
-    folder, old = shutil.copytree(model_folder, tmp_path / "model"), artifact.load(model_folder).threshold
+    folder, old = shutil.copytree(model_folder, tmp_path / "model"), load(model_folder).threshold
     assert tabserve(monkeypatch, "threshold", str(folder), "0.9") == 0
     printed = capsys.readouterr().out
     for fact in (f"{folder} is 0.9 now; it was {old}.", "at 0.9000", "--data FILE"):
@@ -206,7 +206,7 @@ def test_a_moved_threshold_is_measured_told_and_compared(
     words = ["compare", str(model_folder), str(folder), "--data", str(labelled), "--out", str(tmp_path / "changed.csv")]
     assert tabserve(monkeypatch, *words) == 0
     printed, complaint = capsys.readouterr()
-    flagged = int(artifact.load(model_folder).score(read(labelled, SANTANDER).features).label.sum())
+    flagged = int(load(model_folder).score(read(labelled, SANTANDER).features).label.sum())
     for fact in (f"{flagged} of 300 rows", "1 becomes 0   0\n", "F1 ", "ROC AUC", str(tmp_path / "changed.csv")):
         assert fact in printed
     assert complaint == ""
@@ -222,7 +222,7 @@ def test_a_bad_table_moves_no_threshold(
     assert tabserve(monkeypatch, *words) == DataError.exit_code
     printed, complaint = capsys.readouterr()
     assert (printed, complaint.count("\n")) == ("", 1)
-    assert artifact.load(folder).threshold == artifact.load(model_folder).threshold
+    assert load(folder).threshold == load(model_folder).threshold
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from santander.sample import sample
 from tabserve.client.client import Answer
 from tabserve.client.local_server import free_ports
 from tabserve.client.rest import RestClient
-from tabserve.model import artifact
+from tabserve.model.model import load
 from tabserve.table.frame import Frame
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +102,7 @@ def steps(blocks: list[str]) -> Iterator[tuple[str, str]]:
 
 def until_reloaded(place: Place, features: NDArray[np.float32]) -> None:
     """Wait until the model behind the link answers; until then every request is answered by the one before."""
-    expected = artifact.load(place.folder / "build/served").score(features).probability
+    expected = load(place.folder / "build/served").score(features).probability
     deadline = time.monotonic() + SECONDS
     while not np.allclose(place.ask(features).outputs["predict_proba"][:, 1], expected, rtol=0, atol=1e-7):
         assert time.monotonic() < deadline, (place.folder / "log").read_text()
@@ -127,7 +127,7 @@ def test_a_model_is_rolled_out_and_back_as_the_page_says(place: Place, sample_fr
         for process in processes:
             process.terminate()
             process.wait(SECONDS)
-    old, new = (artifact.load(place.folder / "build" / name) for name in ("model-1", "model-2"))
+    old, new = (load(place.folder / "build" / name) for name in ("model-1", "model-2"))
     assert new.threshold == 0.3 != new.measured_at
     assert (place.folder / "build/served").resolve().name == "model-1"
     assert (place.folder / "build/changed.csv").is_file()
@@ -135,7 +135,7 @@ def test_a_model_is_rolled_out_and_back_as_the_page_says(place: Place, sample_fr
     said = "\n".join(printed)
     for fact in ("400 rows", "ROC AUC", "threshold of build/model-2 is 0.3", 'threshold="0.3"'):
         assert fact in said
-    assert old.threshold == artifact.load(ROOT / "deploy/model").threshold
+    assert old.threshold == load(ROOT / "deploy/model").threshold
 
 
 def test_the_image_is_built_as_the_readme_builds_it() -> None:

@@ -33,7 +33,7 @@ from tabserve.client.grpc import GrpcClient
 from tabserve.client.local_server import SERVE, Server, free_ports
 from tabserve.client.rest import RestClient
 from tabserve.errors import InvalidRequest, ServerError, UsageError
-from tabserve.model import artifact
+from tabserve.model.model import Model, load
 from tabserve.table import frame
 from tabserve.table.frame import Frame
 
@@ -50,9 +50,9 @@ def server(served: Server) -> Server:
 
 
 @pytest.fixture(scope="module")
-def model(model_folder: Path) -> artifact.Model:
+def model(model_folder: Path) -> Model:
     """What it serves, at hand."""
-    return artifact.load(model_folder)
+    return load(model_folder)
 
 
 @pytest.fixture(params=["rest", "grpc"])
@@ -73,7 +73,7 @@ def client_for(server: Server, protocol: str, **options: Any) -> Client:  # noqa
     return client_of(protocol, server.grpc if protocol == "grpc" else server.url.removeprefix("http://"), **options)
 
 
-def test_answers_are_the_models(server: Server, model: artifact.Model, sample_frame: Frame, protocol: str) -> None:
+def test_answers_are_the_models(server: Server, model: Model, sample_frame: Frame, protocol: str) -> None:
     """To the bit, with the threshold, for the outputs asked for."""
     features = sample_frame.features[:70]
     answer, expected = client_for(server, protocol).ask(features, BOTH), model.score(features)
@@ -402,7 +402,7 @@ def test_the_default_rows_are_the_samples() -> None:
     assert ROWS.read_text().startswith("ID_code,var_0,var_1,")
 
 
-def test_a_table_is_printed(server: Server, model: artifact.Model) -> None:
+def test_a_table_is_printed(server: Server, model: Model) -> None:
     """Aligned: id, label, probability of the positive class; by a process of its own."""
     environment = os.environ | ports(server)
     command = [sys.executable, str(SCRIPT)]
@@ -416,7 +416,7 @@ def test_a_table_is_printed(server: Server, model: artifact.Model) -> None:
     assert [line.split() for line in lines] == [[name, str(label), f"{p:.6f}"] for name, label, p in expected]
 
 
-def test_json_is_one_document(ask: Asking, server: Server, model: artifact.Model, protocol: str) -> None:
+def test_json_is_one_document(ask: Asking, server: Server, model: Model, protocol: str) -> None:
     """With the model, its threshold and the first rows asked for, to the bit over either protocol."""
     ended = ask("--json", "--rows", "3", "--protocol", protocol, server=server)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -457,7 +457,7 @@ def as_parquet(table: pd.DataFrame, folder: Path) -> Path:
 
 
 def test_many_rows_of_any_format_are_answered_in_order(
-    ask: Asking, server: Server, model: artifact.Model, sample_frame: Frame, tmp_path: Path
+    ask: Asking, server: Server, model: Model, sample_frame: Frame, tmp_path: Path
 ) -> None:
     """In several requests; a target column is not looked at."""
     table = pd.DataFrame(sample_frame.features[:2300], columns=PROBLEM.features)

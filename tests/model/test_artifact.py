@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from tabserve import files
 from tabserve.cli import main
 from tabserve.errors import ArtifactError
-from tabserve.model import artifact, golden, manifest
 from tabserve.model import folder as folders
-from tabserve.model.artifact import CARD, GOLDEN, MANIFEST, MODEL, Model, load, save
+from tabserve.model import golden, manifest
 from tabserve.model.golden import TOLERANCE
+from tabserve.model.model import CARD, GOLDEN, MANIFEST, MODEL, Model, check_place, load, save, versions
 from tabserve.problem.criterion import Costs, Counts
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
@@ -149,7 +149,7 @@ def test_golden_rows_are_nobodys(sample_frame: Frame) -> None:
 
 def test_the_versions_are_those_installed() -> None:
     """Of Python and of the libraries that make a model."""
-    found = artifact.versions()
+    found = versions()
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert (found["xgboost"], found["numpy"]) == (xgb.__version__, np.__version__)
 
@@ -217,7 +217,7 @@ def test_what_is_not_ours_is_left_alone(occupy: Callable[[Path], Path], said: st
     """The place is refused before any work, and by the save itself; nothing changes there."""
     place = occupy(tmp_path / "mine")
     before = content(tmp_path)
-    for attempt in (artifact.check_place, saved):
+    for attempt in (check_place, saved):
         with pytest.raises(ArtifactError) as error:
             attempt(place)
         assert str(error.value).startswith(str(place))
@@ -291,7 +291,7 @@ import json, resource, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from tabserve.model.artifact import load, save
+from tabserve.model.model import load, save
 from tabserve.errors import ArtifactError
 
 folder, model, said = Path(sys.argv[1]), load(Path(sys.argv[1])), {}
@@ -678,7 +678,7 @@ def test_a_link_is_followed(there: str, tmp_path: Path) -> None:
     if there == "a model":
         saved(target, small(seed=1))
     link.symlink_to(target)
-    artifact.check_place(link)
+    check_place(link)
     expected = saved(link)
     assert link.is_symlink()
     assert np.array_equal(load(target).score(FEATURES), expected.score(FEATURES))
@@ -689,7 +689,7 @@ def test_a_link_in_a_circle_is_refused(tmp_path: Path) -> None:
     """Before any work, and by the save itself."""
     link = tmp_path / "link"
     link.symlink_to(link)
-    for attempt in (artifact.check_place, saved):
+    for attempt in (check_place, saved):
         with pytest.raises(ArtifactError, match="its links lead in a circle"):
             attempt(link)
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from tabserve.model import artifact
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model, load
 from tabserve.model.scoring import label, probabilities, score
 from tabserve.table.frame import Frame
 
@@ -19,7 +18,7 @@ from tabserve.table.frame import Frame
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> Model:
     """The shared model."""
-    return artifact.load(model_folder)
+    return load(model_folder)
 
 
 @pytest.fixture(scope="module")

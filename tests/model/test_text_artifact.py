@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 
 from tabserve.errors import ArtifactError
-from tabserve.model import artifact, text_artifact
 from tabserve.model.folder import _sha256
-from tabserve.model.text_artifact import CARD, GOLDEN, MANIFEST, MODEL, TextModel
+from tabserve.model.model import check_place, load, save, versions
+from tabserve.model.text_artifact import CARD, GOLDEN, MANIFEST, MODEL, Model
 from tabserve.predictors.linear import Linear
 from tabserve.problem.problem import Problem
 
 PROBLEM = Problem("things", ("title",), "kind", "number", "seller", ("colar", "caixa", "manta"))
 
 
-def small(shift: float = 0.0) -> TextModel:
+def small(shift: float = 0.0) -> Model:
     """A model of three words for three classes."""
     weights = np.eye(3, dtype=np.float32) * np.float32(1 + shift)
     model = Linear(("=caixa", "=colar", "=manta"), weights, np.ones(3, np.float32), np.zeros(3), 0.5)
-    return TextModel(model, PROBLEM, {"winner": "small"}, {"synthetic": True}, text_artifact.versions())
+    return Model(model, PROBLEM, {"winner": "small"}, {"synthetic": True}, versions())
 
 
-def saved(folder: Path) -> TextModel:
+def saved(folder: Path) -> Model:
     """The small model in a folder."""
-    return text_artifact.save(folder, small(), "# Card\n")
+    return save(folder, small(), "# Card\n")
 
 
 def test_a_folder_gives_back_what_was_saved(tmp_path: Path) -> None:
@@ -52,13 +52,13 @@ def test_a_folder_of_the_other_kind_is_no_place_and_no_model(tmp_path: Path) -> 
     """Each kind's words refuse the other's folder, and leave it as it is."""
     saved(tmp_path / "texts")
     with pytest.raises(ArtifactError, match="expected a model over numbers"):
-        artifact.load(tmp_path / "texts")
+        load(tmp_path / "texts")
     with pytest.raises(ArtifactError, match="holds something other than a model"):
-        artifact.check_place(tmp_path / "texts")
+        check_place(tmp_path / "texts")
     with pytest.raises(ArtifactError, match=r"names no model\.npz; expected a model over texts"):
-        text_artifact.load(Path(__file__).parents[2] / "deploy/model")
+        load(Path(__file__).parents[2] / "deploy/model")
     with pytest.raises(ArtifactError, match="holds something other than a model"):
-        text_artifact.check_place(Path(__file__).parents[2] / "deploy/model")
+        check_place(Path(__file__).parents[2] / "deploy/model")
 
 
 def signed(folder: Path, name: str, content: bytes) -> None:
@@ -109,7 +109,7 @@ def test_a_damaged_folder_is_refused(damage: str, tmp_path: Path) -> None:
     done, said = DAMAGES[damage]
     done(tmp_path / "model")
     with pytest.raises(ArtifactError) as refused:
-        text_artifact.load(tmp_path / "model")
+        load(tmp_path / "model")
     assert said in str(refused.value)
     assert str(tmp_path / "model") in str(refused.value)
 
@@ -118,7 +118,7 @@ def test_a_changed_card_only_warns(tmp_path: Path, caplog: pytest.LogCaptureFixt
     """The model serves without it."""
     saved(tmp_path / "model")
     (tmp_path / "model" / CARD).write_text("other")
-    text_artifact.load(tmp_path / "model")
+    load(tmp_path / "model")
     assert "was changed after the model was saved" in caplog.text
 
 
@@ -133,7 +133,7 @@ def test_golden_texts_are_nobodys(tmp_path: Path) -> None:
 def test_a_model_that_knows_parts_alone_has_golden_texts_of_them(tmp_path: Path) -> None:
     """As of a table in which no word occurs twice."""
     linear = Linear((" man", "ola"), np.eye(2, 3, dtype=np.float32), np.ones(2, np.float32), np.zeros(3))
-    text_artifact.save(tmp_path / "model", replace(small(), linear=linear), "# Card\n")
+    save(tmp_path / "model", replace(small(), linear=linear), "# Card\n")
     texts = json.loads((tmp_path / "model" / GOLDEN).read_text())["texts"]
     assert {word for text in texts for word in text.split()} == {"man", "ola"}
 
@@ -141,5 +141,5 @@ def test_a_model_that_knows_parts_alone_has_golden_texts_of_them(tmp_path: Path)
 def test_an_earlier_folder_is_replaced(tmp_path: Path) -> None:
     """As a whole."""
     saved(tmp_path / "model")
-    text_artifact.save(tmp_path / "model", small(0.5), "# Other\n")
-    assert (text_artifact.load(tmp_path / "model").linear.weights == small(0.5).linear.weights).all()
+    save(tmp_path / "model", small(0.5), "# Other\n")
+    assert (load(tmp_path / "model").linear.weights == small(0.5).linear.weights).all()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tabserve.errors import DataError, UsageError
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model
 from tabserve.operations import compare as comparison
 from tabserve.operations.compare import SHOWN, Comparison, Difference, compare, lines
 from tabserve.problem.criterion import Costs

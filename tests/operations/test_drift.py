@@ -17,7 +17,7 @@ from scipy.stats import binom, ks_2samp
 import tabserve
 from santander.sample import sample
 from tabserve.errors import ArtifactError, Drifted
-from tabserve.model import artifact
+from tabserve.model.model import Model, load
 from tabserve.model.reference import STEPS, Distribution, Reference
 from tabserve.operations import drift
 from tabserve.operations.drift import SCORE
@@ -39,9 +39,9 @@ columns = npst.arrays(
 
 
 @pytest.fixture(scope="session")
-def model(model_folder: Path) -> artifact.Model:
+def model(model_folder: Path) -> Model:
     """A model whose folder keeps a reference."""
-    return artifact.load(model_folder)
+    return load(model_folder)
 
 
 def written(folder: Path, frame: Frame, features: NDArray[np.float32]) -> Path:
@@ -205,7 +205,7 @@ def test_a_column_whose_values_hardly_repeat_has_quantiles_alone() -> None:
 
 
 @pytest.mark.parametrize("rows", [10, 100, 3_000])
-def test_rows_of_the_same_kind_are_quiet(model: artifact.Model, tmp_path: Path, rows: int) -> None:
+def test_rows_of_the_same_kind_are_quiet(model: Model, tmp_path: Path, rows: int) -> None:
     """However few: what chance alone does is no drift."""
     frame = sample(rows, seed=7)
     found = drift.drift(model, written(tmp_path, frame, frame.features))
@@ -213,7 +213,7 @@ def test_rows_of_the_same_kind_are_quiet(model: artifact.Model, tmp_path: Path, 
     assert len(found.shifts) == len(model.problem.features) + 1
 
 
-def test_shifted_columns_are_named(model: artifact.Model, tmp_path: Path) -> None:
+def test_shifted_columns_are_named(model: Model, tmp_path: Path) -> None:
     """And no other; the scores are looked at as well."""
     frame = sample(3_000, seed=8)
     features, names = frame.features.copy(), model.problem.features
@@ -244,7 +244,7 @@ def test_a_column_of_missing_values_alone_is_compared() -> None:
     assert drift.shift("any", found, 500, found.counts(np.zeros(500, np.float32))).matters
 
 
-def test_the_folder_keeps_the_reference(model: artifact.Model, sample_frame: Frame) -> None:
+def test_the_folder_keeps_the_reference(model: Model, sample_frame: Frame) -> None:
     """Written and read back, it is the one of the hold-out."""
     kept = Reference.parsed(model.data)
     again = Reference.parsed(kept.described())
@@ -281,7 +281,7 @@ def test_a_column_may_be_called_like_the_scores(sample_frame: Frame) -> None:
     ],
 )
 def test_a_folder_without_a_whole_reference_is_refused(
-    model: artifact.Model, tmp_path: Path, damage: Callable[[dict[str, Any]], object]
+    model: Model, tmp_path: Path, damage: Callable[[dict[str, Any]], object]
 ) -> None:
     """In one sentence that says what to do."""
     frame = sample(5, seed=1)
@@ -308,7 +308,7 @@ def test_the_command_says_it_and_ends_with_an_exit_code(
 
 def test_the_committed_reference_is_that_of_its_hold_out() -> None:
     """As the same rows, drawn again, give it."""
-    model = artifact.load(Path(__file__).parents[2] / "deploy" / "model")
+    model = load(Path(__file__).parents[2] / "deploy" / "model")
     _, holdout = hold_out(replace(sample(200_000, seed=42), problem=model.problem))
     again = Reference.of(
         holdout.problem.features, holdout.features, model.score(holdout.features).probability
@@ -321,7 +321,7 @@ def test_the_committed_reference_is_that_of_its_hold_out() -> None:
 
 def test_real_rows_are_quiet_against_the_committed_model(shared: Path, tmp_path: Path) -> None:
     """Its reference is synthetic, and they lie as it says; where they are moved, they do not."""
-    model, path = artifact.load(Path(__file__).parents[2] / "deploy" / "model"), shared / REAL
+    model, path = load(Path(__file__).parents[2] / "deploy" / "model"), shared / REAL
     assert drift.drift(model, path).found == []
     frame = read(path, model.problem)
     moved = frame.features + np.float32(0.5) * frame.features.std(axis=0) * (np.arange(200) == 7)

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabserve.errors import ArtifactError
-from tabserve.model import artifact
-from tabserve.model.artifact import CARD, GOLDEN, MANIFEST, MODEL, Model
 from tabserve.model.manifest import MEASURED_AT
+from tabserve.model.model import CARD, GOLDEN, MANIFEST, MODEL, Model, amend, load
 from tabserve.operations.move_threshold import MEASURES, known, measured, move, moved
 from tabserve.reports import card
 from tabserve.reports.tables import TITLES
@@ -32,7 +31,7 @@ def folder(model_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> Model:
     """The shared model."""
-    return artifact.load(model_folder)
+    return load(model_folder)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -50,7 +49,7 @@ def test_only_what_the_folder_says_changes(folder: Path, model: Model) -> None:
     after = content(folder)
     assert {name for name in before if before[name] != after[name]} == {MANIFEST, CARD}
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
-    loaded = artifact.load(folder)
+    loaded = load(folder)
     assert (found.threshold, loaded.threshold, loaded.measured_at) == (0.3, 0.3, model.threshold)
     assert loaded.metrics == {**model.metrics, MEASURED_AT: model.threshold}
     assert (loaded.problem, loaded.data, loaded.versions) == (model.problem, model.data, model.versions)
@@ -75,7 +74,7 @@ def test_the_card_says_first_that_the_threshold_was_moved(folder: Path, model: M
     note = text.removesuffix(original)
     assert f"from {model.threshold} to 0.3" in " ".join(note.split())
     assert "0.7" not in note
-    assert card.written(artifact.load(folder)) == text
+    assert card.written(load(folder)) == text
 
 
 def test_a_card_by_hand_is_kept(folder: Path) -> None:
@@ -91,7 +90,7 @@ def test_a_link_to_a_folder_stays_one(folder: Path) -> None:
     link.symlink_to("model")
     move(link, 0.3)
     assert link.is_symlink()
-    assert artifact.load(folder).threshold == 0.3
+    assert load(folder).threshold == 0.3
 
 
 def test_a_folder_that_is_not_whole_is_left_as_it_is(folder: Path) -> None:
@@ -126,7 +125,7 @@ def test_a_senseless_earlier_threshold_is_refused(folder: Path, wrong: object, m
     """A manifest by hand says where its metrics were measured, or is told that it does not."""
     changed = replace(model, metrics={**model.metrics, MEASURED_AT: wrong})
     with pytest.raises(ArtifactError, match=f"{MEASURED_AT} .*, expected a number from 0 to 1"):
-        artifact.amend(folder, changed, "A card.\n")
+        amend(folder, changed, "A card.\n")
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4))

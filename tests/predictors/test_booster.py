@@ -13,7 +13,7 @@ import pytest
 import xgboost as xgb
 
 from tabserve.errors import ArtifactError
-from tabserve.model import artifact
+from tabserve.model.model import Model, save
 from tabserve.predictors import booster, ubjson
 from tabserve.problem.problem import Problem
 
@@ -356,8 +356,8 @@ def mutated(model: bytes, dice: random.Random) -> bytes:
 
 def test_no_mutation_of_a_model_ends_the_process(tmp_path: Path) -> None:
     """`tabserve check` says 0 or 4 to each of hundreds, in one child that must outlive them all."""
-    model = artifact.Model(trained(), Problem("small", NAMES), 0.5, {}, {}, {})
-    artifact.save(tmp_path / "model", model, FEATURES[:4], "# A model\n")
+    model = Model(trained(), Problem("small", NAMES), 0.5, {}, {}, {})
+    save(tmp_path / "model", model, FEATURES[:4], "# A model\n")
     command = [sys.executable, "-c", MUTATE, str(tmp_path / "model")]
     child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
     assert child.returncode == 0, (child.stdout[-20:], child.stderr)

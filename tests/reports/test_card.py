@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tabserve.model import artifact
-from tabserve.model.artifact import Model
+from tabserve.model.model import CARD, Model, load
 from tabserve.problem.criterion import Costs
 from tabserve.reports import card
 from tabserve.reports.tables import TITLES
@@ -15,12 +14,12 @@ from tabserve.reports.tables import TITLES
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> Model:
     """The shared model; its data is synthetic."""
-    return artifact.load(model_folder)
+    return load(model_folder)
 
 
 def test_the_card_in_a_folder_is_the_one_its_model_gives(model: Model, model_folder: Path) -> None:
     """So that anyone can write it again from the manifest."""
-    assert card.written(model) == (model_folder / artifact.CARD).read_text()
+    assert card.written(model) == (model_folder / CARD).read_text()
 
 
 def test_synthetic_origin_stands_in_the_first_lines(model: Model) -> None:
@@ -71,7 +70,7 @@ def test_it_says_what_the_model_is_for_and_what_not(model: Model) -> None:
     assert "20% held out and opened once, 2 folds on the" in written
     fewer = card.written(replace(model, metrics={**model.metrics, "fold_rows": [1_200, 2_200]}))
     assert "15% held out and opened once, 2 folds (of 35% to 65% each, as groups are whole) on" in fewer
-    assert f"{model.booster.num_boosted_rounds():,} trees" in written
+    assert f"{model.predictor.trees.num_boosted_rounds():,} trees" in written
     assert model.data["sha256"] in written
     assert all(f"{name} {number}" in written for name, number in model.versions.items())
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from tabserve.model import artifact
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model, load
 from tabserve.problem.criterion import Costs, f1
 from tabserve.reports import figures
 from tabserve.table.frame import Frame
@@ -43,14 +42,14 @@ DRAWN: dict[str, Draw] = {
 def test_a_figure_draws_ink(name: str, model_folder: Path, sample_frame: Frame) -> None:
     """It renders without a warning, and is not blank."""
     drawn = BytesIO()
-    DRAWN[name](artifact.load(model_folder), sample_frame).savefig(drawn, format="png")
+    DRAWN[name](load(model_folder), sample_frame).savefig(drawn, format="png")
     pixels = matplotlib.image.imread(BytesIO(drawn.getvalue()), format="png")
     assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 10
 
 
 def test_the_operating_point_lies_on_the_curve(model_folder: Path, sample_frame: Frame) -> None:
     """The marked precision and recall are those of the threshold that is served."""
-    model = artifact.load(model_folder)
+    model = load(model_folder)
     probability = model.score(sample_frame.features).probability
     figure = figures.precision_recall(sample_frame.target, probability, model.threshold)
     line, point = figure.axes[0].lines[:2]
@@ -61,7 +60,7 @@ def test_the_operating_point_lies_on_the_curve(model_folder: Path, sample_frame:
 
 def test_the_confusion_matrix_counts_every_row_once(model_folder: Path, sample_frame: Frame) -> None:
     """Its four numbers add up to the rows."""
-    model = artifact.load(model_folder)
+    model = load(model_folder)
     probability = model.score(sample_frame.features).probability
     figure = figures.confusion(sample_frame.target, probability, model.threshold, ("no", "yes"))
     counts = [int(text.get_text().replace(",", "")) for text in figure.axes[0].texts]
@@ -70,7 +69,7 @@ def test_the_confusion_matrix_counts_every_row_once(model_folder: Path, sample_f
 
 def test_the_axis_of_trees_ends_where_the_candidates_do() -> None:
     """The committed model's have 100 to 600 trees; no further than twice beyond these."""
-    figure = figures.trees(artifact.load(Path(__file__).parents[2] / "deploy/model").metrics)
+    figure = figures.trees(load(Path(__file__).parents[2] / "deploy/model").metrics)
     low, high = figure.axes[0].get_xlim()
     assert 50 < low < 100
     assert 600 < high < 1200

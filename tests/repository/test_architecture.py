@@ -161,10 +161,10 @@ sys.exit(" ".join(name for name in {watched} if name in sys.modules) or 0)
 
 SCORE = """
 import json, pathlib
-from tabserve.model import artifact
-model = artifact.load(pathlib.Path({folder!r}))
+from tabserve.model.model import GOLDEN, load
+model = load(pathlib.Path({folder!r}))
 import numpy
-rows = json.loads(pathlib.Path({folder!r}, artifact.GOLDEN).read_text())["features"]
+rows = json.loads(pathlib.Path({folder!r}, GOLDEN).read_text())["features"]
 assert len(model.score(numpy.array(rows, numpy.float32)).label) == len(rows)
 """
 

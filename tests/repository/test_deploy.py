@@ -10,8 +10,7 @@ from sklearn.metrics import roc_auc_score
 from santander.candidates import candidates
 from santander.problem import PROBLEM
 from santander.sample import log_odds, sample
-from tabserve.model import artifact
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model, load
 from tabserve.problem.criterion import Counts, f1
 from tabserve.reports import card
 from tabserve.table.frame import read
@@ -22,7 +21,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 @pytest.fixture(scope="module")
 def model() -> Model:
     """The committed model, verified."""
-    return artifact.load(DEPLOY / "model")
+    return load(DEPLOY / "model")
 
 
 def test_the_committed_model_was_selected_on_the_full_synthetic_sample(model: Model) -> None:
@@ -57,7 +56,7 @@ def test_the_committed_model_comes_close_to_the_samples_optimum(model: Model) ->
 
 def test_the_committed_model_is_small(model: Model) -> None:
     """At most one tree for each feature and one leaf: what a row costs is features times the depth of one tree."""
-    assert model.booster.num_boosted_rounds() <= len(model.problem.features) + 1
+    assert model.predictor.trees.num_boosted_rounds() <= len(model.problem.features) + 1
     assert max(tree.count("\t") for tree in "\n".join(model.booster.get_dump()).splitlines()) <= 8
 
 

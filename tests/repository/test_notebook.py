@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from tabserve.model import artifact
+from tabserve.model.model import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +60,7 @@ def run(data: Path | None, rows: int, out: Path) -> NotebookNode:
 def test_it_runs_from_a_clean_kernel_and_ends_with_a_served_answer(tmp_path: Path) -> None:
     """On 2,000 synthetic rows: the folder it saves verifies, and the last table comes from a real server."""
     executed = run(None, 2_000, tmp_path / "model")
-    assert artifact.load(tmp_path / "model").data["rows"] == 2_000
+    assert load(tmp_path / "model").data["rows"] == 2_000
     assert "synthetic_" in executed.cells[-2].outputs[-1].data["text/plain"]
 
 
@@ -68,7 +68,7 @@ def test_it_runs_from_a_clean_kernel_and_ends_with_a_served_answer(tmp_path: Pat
 def test_it_runs_on_the_real_format(shared: Path, tmp_path: Path) -> None:
     """On the real rows at hand, and says whose they are."""
     executed = run(shared / "data" / "santander" / "real_rows_2500.csv", 2_000, tmp_path / "model")
-    assert not artifact.load(tmp_path / "model").data["synthetic"]
+    assert not load(tmp_path / "model").data["synthetic"]
     assert "train_" in executed.cells[-2].outputs[-1].data["text/plain"]
 
 

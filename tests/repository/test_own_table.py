@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.local_server import free_ports, running
 from tabserve.errors import UsageError
-from tabserve.model import artifact
+from tabserve.model.model import Model, load, save
 from tabserve.problem.criterion import Costs
 from tabserve.score import score_file
 from tabserve.table.frame import Frame, Rows, read, stream
@@ -89,10 +89,10 @@ def ended(folder: Path, code: str, table: pd.DataFrame) -> tuple[object, str]:
     return left.value.code, complaint.getvalue()
 
 
-def trained(folder: Path, code: str, table: pd.DataFrame) -> artifact.Model:
+def trained(folder: Path, code: str, table: pd.DataFrame) -> Model:
     """Run this mine.py on this table; the model that it saved."""
     assert ended(folder, code, table) == (0, "")
-    return artifact.load(folder / "build/mine")
+    return load(folder / "build/mine")
 
 
 def asked(folder: Path, url: str, ask: str) -> dict[str, list[float]]:
@@ -104,7 +104,7 @@ def asked(folder: Path, url: str, ask: str) -> dict[str, list[float]]:
     return {name: list(chain.from_iterable(ast.literal_eval(values))) for name, values in printed}
 
 
-def rows(model: artifact.Model, path: Path) -> Rows:
+def rows(model: Model, path: Path) -> Rows:
     """All rows of a small table."""
     (batch,) = stream(path, model.problem)
     return batch
@@ -125,9 +125,9 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(example: Path) -> artifact.Model:
+def model(example: Path) -> Model:
     """The example's model."""
-    return artifact.load(example / "build/mine")
+    return load(example / "build/mine")
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def table(example: Path) -> pd.DataFrame:
     return pd.read_csv(example / "mine.csv")
 
 
-def test_the_example_selects_and_saves_a_good_model(example: Path, model: artifact.Model) -> None:
+def test_the_example_selects_and_saves_a_good_model(example: Path, model: Model) -> None:
     """From a text target and a real table to a whole folder, and nothing beside it."""
     assert [path.name for path in (example / "build").iterdir()] == ["mine"]
     assert model.problem.labels == ("benign", "malignant")
@@ -148,7 +148,7 @@ def test_the_example_selects_and_saves_a_good_model(example: Path, model: artifa
     assert all(word in printed for word in ("logistic-regression", "95 % interval", f"{model.threshold:.4f}"))
 
 
-def test_the_example_is_checked_and_served(example: Path, model: artifact.Model) -> None:
+def test_the_example_is_checked_and_served(example: Path, model: Model) -> None:
     """The page's client gets what the folder answers by itself: 1 and the second probability mean malignant."""
     check = ran(example, "-m", "tabserve", "check", "build/mine")
     assert check.returncode == 0, check.stderr
@@ -216,9 +216,9 @@ def costs(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_costs_move_the_threshold(costs: Path, model: artifact.Model) -> None:
+def test_costs_move_the_threshold(costs: Path, model: Model) -> None:
     """Where a missed positive is dear, more rows are flagged; the figures carry the criterion's name."""
-    found = artifact.load(costs / "build/mine")
+    found = load(costs / "build/mine")
     assert found.problem.criterion == Costs(false_positive=1, false_negative=10)
     assert found.threshold < model.threshold
     flagged, before = (each.metrics["holdout"]["flagged"]["value"] for each in (found, model))
@@ -230,7 +230,7 @@ def test_costs_move_the_threshold(costs: Path, model: artifact.Model) -> None:
 
 def test_rows_without_ids_are_numbered(costs: Path, tmp_path: Path) -> None:
     """From 0, in a column `row`."""
-    found = artifact.load(costs / "build/mine")
+    found = load(costs / "build/mine")
     score_file(found, costs / "mine.csv", tmp_path / "scores.csv")
     scores, diagnosis = pd.read_csv(tmp_path / "scores.csv"), pd.read_csv(costs / "mine.csv")["diagnosis"]
     assert found.problem.id is None
@@ -298,24 +298,22 @@ def test_another_mistake_of_a_candidate_is_told_in_xgboosts_words(gaps: Frame) -
         select(gaps, [Candidate("wrong", xgb.XGBClassifier(max_depth="deep"))])
 
 
-def test_a_model_that_flags_nobody_can_be_saved(tmp_path: Path, model: artifact.Model) -> None:
+def test_a_model_that_flags_nobody_can_be_saved(tmp_path: Path, model: Model) -> None:
     """Where a false positive costs so much that the best threshold is above probability 1."""
     target, probability = np.array([1, 0], dtype=np.int8), np.array([0.5, 1.0])
     threshold = choose(target, probability, Costs(false_positive=1000, false_negative=1))
     assert threshold > 1
     golden = np.zeros((1, len(model.problem.features)), dtype=np.float32)
-    saved = artifact.save(tmp_path / "model", replace(model, threshold=threshold), golden, "A card.\n")
+    saved = save(tmp_path / "model", replace(model, threshold=threshold), golden, "A card.\n")
     assert saved.threshold == threshold
 
 
-def test_golden_rows_with_missing_values_are_json_and_scored_again(
-    tmp_path: Path, gaps: Frame, model: artifact.Model
-) -> None:
+def test_golden_rows_with_missing_values_are_json_and_scored_again(tmp_path: Path, gaps: Frame, model: Model) -> None:
     """A missing value is null there, as JSON has no NaN."""
     width = len(model.problem.features)
     golden = gaps.features[:8, :width]
     assert np.isnan(golden).any()
-    artifact.save(tmp_path / "model", model, golden, "A card.\n")
+    save(tmp_path / "model", model, golden, "A card.\n")
 
     def refused(constant: str) -> None:
         pytest.fail(f"{constant} is not JSON")

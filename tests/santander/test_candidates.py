@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # i
 
 from santander.candidates import WINNER, candidates, check_device, chosen
 from tabserve.errors import UsageError
-from tabserve.model import artifact
+from tabserve.model.model import load
 from tabserve.table.frame import Frame
 from tabserve.training.selection import Candidate
 
@@ -67,7 +67,7 @@ def test_what_ends_as_a_booster_can_be_served() -> None:
 
 def test_the_winner_is_that_of_the_committed_model() -> None:
     """Whose comparison found it."""
-    committed = artifact.load(Path(__file__).parents[2] / "deploy" / "model")
+    committed = load(Path(__file__).parents[2] / "deploy" / "model")
     assert committed.metrics["winner"] == WINNER
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabserve.model import artifact
+from tabserve.model.model import CARD, GOLDEN, MANIFEST, load
 from tabserve.table.frame import Frame
 from tabserve.training import evaluation
 
@@ -84,7 +84,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def test_a_run_ends_with_a_model_folder(trained: Trained) -> None:
     """Its tables come to standard output, nothing else to anywhere; the default place is build/model."""
     assert (trained.ended.code, trained.ended.error) == (0, "")
-    model = artifact.load(trained.folder)
+    model = load(trained.folder)
     lines = trained.ended.output.splitlines()
     winner = "xgboost-defaults-weighted, the best that can be served,"
     assert lines[-1] == f"Saved {winner} at threshold {model.threshold:.4f} in build/model."
@@ -101,13 +101,13 @@ def test_a_run_ends_with_a_model_folder(trained: Trained) -> None:
 def test_the_same_data_seed_and_jobs_give_the_same_bytes(trained: Trained, tmp_path: Path) -> None:
     """In another process and folder: metrics, model, golden rows and card."""
     assert process(*VARIED, "--out", "other", cwd=tmp_path, PYTHONHASHSEED="2").code == 0
-    for name in (artifact.MANIFEST, artifact.MODEL, artifact.GOLDEN, artifact.CARD):
+    for name in (MANIFEST, Booster.FILE, GOLDEN, CARD):
         assert (tmp_path / "other" / name).read_bytes() == (trained.folder / name).read_bytes(), name
 
 
 def test_the_folder_names_no_place_of_this_machine(trained: Trained) -> None:
     """It may be given to anyone."""
-    for name in (artifact.MANIFEST, artifact.GOLDEN, artifact.CARD):
+    for name in (MANIFEST, GOLDEN, CARD):
         text = (trained.folder / name).read_text()
         assert str(trained.folder.parents[1]) not in text
         assert str(SCRIPT.parents[1]) not in text
@@ -151,7 +151,7 @@ def test_reordered_columns_train_the_same_model(
         (tmp_path / name).mkdir()
         data = written(ordered, tmp_path / name / "train.csv")
         assert train("--data", data, *QUICK, "--out", tmp_path / name / "model").code == 0
-    for file in (artifact.MANIFEST, artifact.MODEL, artifact.GOLDEN, artifact.CARD):
+    for file in (MANIFEST, Booster.FILE, GOLDEN, CARD):
         assert (tmp_path / "one/model" / file).read_bytes() == (tmp_path / "other/model" / file).read_bytes()
 
 
@@ -159,17 +159,17 @@ def test_rows_of_a_table_are_drawn_and_named(table: pd.DataFrame, train: Callabl
     """The manifest and the card say how many of which file; nothing there is synthetic."""
     data = written(table, tmp_path / "mine.csv")
     assert train("--data", data, "--rows", "100", *QUICK, "--out", tmp_path / "model").code == 0
-    model = artifact.load(tmp_path / "model")
+    model = load(tmp_path / "model")
     assert (model.data["rows"], model.data["synthetic"]) == (100, False)
     assert "mine.csv" in model.data["source"]
-    assert "synthetic" not in (tmp_path / "model" / artifact.CARD).read_text()
+    assert "synthetic" not in (tmp_path / "model" / CARD).read_text()
 
 
 def test_real_rows_train_a_model(shared: Path, train: Callable[..., Ended], tmp_path: Path) -> None:
     """Kaggle's own format, from the first row to a folder that loads."""
     data = shared / "data/santander/real_rows_2500.csv"
     assert train("--data", data, *QUICK, "--out", tmp_path / "model").code == 0
-    model = artifact.load(tmp_path / "model")
+    model = load(tmp_path / "model")
     assert (model.data["rows"], model.data["positives"]) == (2500, 255)
     assert model.metrics["holdout"]["roc_auc"]["low"] > 0.5
 

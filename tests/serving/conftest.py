@@ -10,9 +10,7 @@ from tests.browser import browser
 from tests.serving.wire import DEPLOY, GOODS, both_in
 
 from tabserve.client.local_server import Server, running
-from tabserve.model import artifact, text_artifact
-from tabserve.model.artifact import Model
-from tabserve.model.text_artifact import TextModel
+from tabserve.model.model import Model, load
 
 __all__ = ["browser"]
 
@@ -22,7 +20,7 @@ MLSERVER_START = (str(Path(sys.executable).with_name("mlserver")), "start")
 @pytest.fixture(scope="session")
 def model(model_folder: Path) -> Model:
     """What the servers serve, at hand."""
-    return artifact.load(model_folder)
+    return load(model_folder)
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +53,9 @@ def small(model_folder: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def goods(texts_folder: Path) -> TextModel:
+def goods(texts_folder: Path) -> Model:
     """The small model over texts, at hand."""
-    return text_artifact.load(texts_folder)
+    return load(texts_folder)
 
 
 @pytest.fixture(scope="session")

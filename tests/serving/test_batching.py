@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, Overloaded
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Scores
 from tabserve.serving.batching import MAX_THREADS, Batcher
 from tabserve.serving.protocol.signature import Features
 

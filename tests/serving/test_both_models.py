@@ -29,8 +29,7 @@ from tests.serving.wire import GOODS, SECONDS, both_in
 from tabserve.client.local_server import Server, running
 from tabserve.encoding.ngrams import says_something
 from tabserve.errors import ArtifactError, UsageError
-from tabserve.model.artifact import Model
-from tabserve.model.text_artifact import TextModel
+from tabserve.model.model import Model
 from tabserve.serving.mlserver.server import serve
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # MLServer's converters
@@ -53,7 +52,7 @@ class Answer(NamedTuple):
     probability: bytes
 
 
-def expected(model: TextModel, texts: list[str]) -> Answer:
+def expected(model: Model, texts: list[str]) -> Answer:
     """What the model says of each text alone."""
     scores = [model.score([text]) for text in texts]
     probability = b"".join(each.probability.tobytes() for each in scores)
@@ -168,14 +167,14 @@ def either(request: pytest.FixtureRequest) -> Server:
 @pytest.mark.parametrize("rows", [1, 4, 150])
 @pytest.mark.parametrize("ask", [*PLAIN, pytest.param(by_curl, marks=pytest.mark.needs("curl"))])
 def test_every_client_gets_the_models_answers(
-    either: Server, goods: TextModel, ask: Callable[[Server, list[str]], Answer], rows: int
+    either: Server, goods: Model, ask: Callable[[Server, list[str]], Answer], rows: int
 ) -> None:
     """To the bit, whichever command started the server, and though many are scored in slices."""
     texts = (TEXTS * rows)[:rows]
     assert ask(either, texts) == expected(goods, texts)
 
 
-def test_tritons_client_gets_them_in_binary(both: Server, goods: TextModel) -> None:
+def test_tritons_client_gets_them_in_binary(both: Server, goods: Model) -> None:
     """In and out, as is its default over REST."""
     assert by_triton(both, TEXTS) == expected(goods, TEXTS)
 
@@ -252,7 +251,7 @@ def by_binary(server: Server, texts: list[str]) -> Answer:
     return of_outputs(apart(label), np.frombuffer(proba, np.float32))
 
 
-def test_any_texts_get_the_same_answer_however_they_come(both: Server, channel: grpc.Channel, goods: TextModel) -> None:
+def test_any_texts_get_the_same_answer_however_they_come(both: Server, channel: grpc.Channel, goods: Model) -> None:
     """As JSON, in binary, typed and raw; alone, and among neighbours that are scored with them."""
     call = channel.unary_unary(
         f"/{SERVICE}/ModelInfer", response_deserializer=dataplane_pb2.ModelInferResponse.FromString
@@ -275,7 +274,7 @@ def test_any_texts_get_the_same_answer_however_they_come(both: Server, channel: 
     ask()
 
 
-def test_any_body_is_answered(both: Server, goods: TextModel) -> None:
+def test_any_body_is_answered(both: Server, goods: Model) -> None:
     """Bytes that were a good request once, in JSON or in binary, get an answer or a sentence."""
     body, headers = binary([text.encode() for text in TEXTS])
 
@@ -292,7 +291,7 @@ def test_any_body_is_answered(both: Server, goods: TextModel) -> None:
     assert by_json(both, TEXTS) == expected(goods, TEXTS)
 
 
-def test_all_columns_of_a_row_count(both: Server, goods: TextModel) -> None:
+def test_all_columns_of_a_row_count(both: Server, goods: Model) -> None:
     """In the problem's order, whatever their own; the id is not looked at."""
     columns = {"product_id": ["1", "2"], "tags": ["azul", ""], "title": ["quadro", "papel"]}
     inputs = [
@@ -364,7 +363,7 @@ BAD: dict[str, tuple[bytes | dict[str, Any], int, str]] = {
 
 @pytest.mark.parametrize(("body", "status", "sentence"), BAD.values(), ids=list(BAD))
 def test_a_wrong_request_gets_a_sentence_and_harms_no_other(
-    both: Server, goods: TextModel, body: bytes | dict[str, Any], status: int, sentence: str
+    both: Server, goods: Model, body: bytes | dict[str, Any], status: int, sentence: str
 ) -> None:
     """With its status; the next one is answered."""
     answer = post(both, body)
@@ -412,7 +411,7 @@ def told(server: Server, line: str) -> float:
     return sum(map(float, re.findall(rf"^{line} (\S+)$", text, re.MULTILINE)))
 
 
-def test_metrics_tell_both_models(both: Server, goods: TextModel) -> None:
+def test_metrics_tell_both_models(both: Server, goods: Model) -> None:
     """How many rows got each label, with which probability; and which models they are."""
 
     def labels(model: str) -> dict[str, float]:

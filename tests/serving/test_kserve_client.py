@@ -10,7 +10,7 @@ import pytest
 from tests.needs import KSERVE
 
 from tabserve.client.local_server import Server
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model
 from tabserve.table.frame import Frame
 
 pytestmark = pytest.mark.needs("kserve")

@@ -38,7 +38,7 @@ def both_in(folder: Path, numbers: Path, texts: Path) -> Path:
         (folder / name).mkdir()
     settings_in(folder, parameters={"uri": str(numbers), "version": "v0.1.0"})
     (folder / "model-settings.json").rename(folder / "numbers" / "model-settings.json")
-    runtime = "tabserve.serving.mlserver.runtime.TextsModel"
+    runtime = "tabserve.serving.mlserver.runtime.FolderModel"
     settings = {"name": "goods", "implementation": runtime, "parameters": {"uri": str(texts), "version": "v1"}}
     (folder / "texts" / "model-settings.json").write_text(json.dumps(settings))
     return folder

@@ -20,8 +20,7 @@ from pyspark.sql import SparkSession
 
 from santander.sample import sample
 from tabserve.client.local_server import running
-from tabserve.model import artifact
-from tabserve.model.artifact import Model
+from tabserve.model.model import CARD, Model, load
 from tabserve.training import evaluation
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +55,7 @@ def trained(train: Run, folder: Path, *options: object) -> Pair:
     for engine in ("spark", "local"):
         ended = train(*options, *CANDIDATE, "--engine", engine, "--out", folder / engine)
         assert (ended.returncode, ended.stderr) == (0, "")
-    return Pair(*(artifact.load(folder / engine) for engine in ("spark", "local")))
+    return Pair(*(load(folder / engine) for engine in ("spark", "local")))
 
 
 def numbers(metrics: Mapping[str, Any], above: str = "") -> dict[str, float]:
@@ -93,7 +92,7 @@ def test_few_rows_of_a_table_make_the_same_model_as_on_one_machine(train: Run, t
     assert spark.data["reference"]["columns"] == local.data["reference"]["columns"]
     assert {**spark.data, **OWN} == {**local.data, **OWN}
     assert (spark.data["source"], spark.data["engine"]) == ("mine.csv, 2,500 of its 3,000 rows", "Spark, 2 workers")
-    assert f"pyspark {spark.versions['pyspark']}" in (tmp_path / "spark" / artifact.CARD).read_text()
+    assert f"pyspark {spark.versions['pyspark']}" in (tmp_path / "spark" / CARD).read_text()
     alone = [sys.executable, "-c", ALONE.format(folder=str(tmp_path / "spark"))]
     checked = subprocess.run(alone, capture_output=True, text=True, timeout=60, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
@@ -115,8 +114,8 @@ def test_a_table_by_name_makes_the_model_of_its_file(spark: SparkSession, train:
     for option, place in (("--data", f"{tmp_path}/f.parquet"), ("--table", "global_temp.customers")):
         ended = train(option, place, *CANDIDATE, "--engine", "spark", "--out", tmp_path / option)
         assert (ended.returncode, ended.stderr) == (0, "")
-    file, table = (artifact.load(tmp_path / option) for option in ("--data", "--table"))
-    assert (tmp_path / "--data" / artifact.MODEL).read_bytes() == (tmp_path / "--table" / artifact.MODEL).read_bytes()
+    file, table = (load(tmp_path / option) for option in ("--data", "--table"))
+    assert (tmp_path / "--data" / Booster.FILE).read_bytes() == (tmp_path / "--table" / Booster.FILE).read_bytes()
     assert table.data["source"] == "global_temp.customers, 2,000 of its 2,000 rows"
     assert {**file.data, "source": None} == {**table.data, "source": None}
 
@@ -135,7 +134,7 @@ def test_a_model_of_spark_is_served_as_any_other(train: Run, tmp_path: Path) -> 
     ):
         (answered,) = json.load(response)["outputs"]
     positive = np.array(answered["data"], np.float32).reshape(-1, 2)[:, 1]
-    assert positive.tolist() == artifact.load(folder).score(features).probability.tolist()
+    assert positive.tolist() == load(folder).score(features).probability.tolist()
 
 
 # What is refused before any work.

@@ -23,7 +23,8 @@ from pyspark.sql import SparkSession
 from tests import needs
 
 from tabserve.errors import DataError, JobError, UsageError
-from tabserve.model import artifact, golden
+from tabserve.model import golden
+from tabserve.model.model import load, save
 from tabserve.score import score_file
 from tabserve.spark import score as spark_score
 from tabserve.spark.paths import check_apart
@@ -67,7 +68,7 @@ def expected(frame: pd.DataFrame, model_folder: Path, tmp_path_factory: pytest.T
     """What the scorer of one machine writes."""
     folder = tmp_path_factory.mktemp("expected")
     frame.to_csv(folder / "rows.csv", index=False)
-    score_file(artifact.load(model_folder), folder / "rows.csv", folder / "scores.csv")
+    score_file(load(model_folder), folder / "rows.csv", folder / "scores.csv")
     return pd.read_csv(folder / "scores.csv", dtype={"label": "int8", "probability": "float32"})
 
 
@@ -102,7 +103,7 @@ def test_parquet_and_a_table_get_the_answers_of_one_machine_to_the_bit(
     """Whatever the width of their floats."""
     cells = frame.head(200).astype(dict.fromkeys(frame.columns[1:], dtype))
     cells.to_parquet(tmp_path / "rows.parquet")
-    score_file(artifact.load(model_folder), tmp_path / "rows.parquet", tmp_path / "scores.csv")
+    score_file(load(model_folder), tmp_path / "rows.parquet", tmp_path / "scores.csv")
     expected = pd.read_csv(tmp_path / "scores.csv", dtype={"label": "int8", "probability": "float32"})
     spark.read.parquet(f"{tmp_path}/rows.parquet").createOrReplaceGlobalTempView("customers")
     for place, source in enumerate((files(f"{tmp_path}/rows.parquet"), table("global_temp.customers"))):
@@ -205,9 +206,9 @@ def test_the_column_of_ids_may_have_any_name(
     name: str, model_folder: Path, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     """Also one that is used here besides."""
-    loaded = artifact.load(model_folder)
+    loaded = load(model_folder)
     renamed = replace(loaded, problem=replace(loaded.problem, id=name))
-    artifact.save(tmp_path / "model", renamed, golden.drawn(frame.iloc[:, 1:].to_numpy(np.float32)), "# A card\n")
+    save(tmp_path / "model", renamed, golden.drawn(frame.iloc[:, 1:].to_numpy(np.float32)), "# A card\n")
     few = frame.head(3).rename(columns={"ID_code": name})
     few.loc[1, "var_3"] = np.inf
     few.to_csv(tmp_path / "rows.csv", index=False)
@@ -340,7 +341,7 @@ def test_a_tables_files_are_never_replaced_by_their_scores(
 
 def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_folder: Path) -> None:
     """Spark keeps no order in which they could be numbered."""
-    loaded = artifact.load(model_folder)
+    loaded = load(model_folder)
     nameless = replace(loaded, problem=replace(loaded.problem, id=None))
     monkeypatch.setattr(artifact, "load", lambda _folder: nameless)
     with pytest.raises(UsageError, match="is of rows without ids, which Spark keeps no order of"):

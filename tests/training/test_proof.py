@@ -15,7 +15,8 @@ from sklearn.svm import SVC, LinearSVC
 
 from tabserve.encoding.ngrams import word_grams, words
 from tabserve.errors import UsageError
-from tabserve.model import artifact, golden
+from tabserve.model import golden
+from tabserve.model.model import Model, save, versions
 from tabserve.table.frame import Frame
 from tabserve.training import proof
 from tabserve.training.measures import by_class
@@ -66,11 +67,11 @@ class Wrapped(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         return features[:, :3] if self.around == "fewer columns" else features
 
 
-def saved(folder: Path, selection: Selection) -> artifact.Model:
+def saved(folder: Path, selection: Selection) -> Model:
     """The winner in a folder, as every case saves it."""
     problem, rows = selection.frame.problem, golden.drawn(selection.frame.features)
-    model = artifact.Model(selection.refit(), problem, selection.threshold, {}, {}, artifact.versions())
-    return artifact.save(folder, model, rows, "# A card\n")
+    model = Model(selection.refit(), problem, selection.threshold, {}, {}, versions())
+    return save(folder, model, rows, "# A card\n")
 
 
 @pytest.mark.parametrize("around", ["a sentinel", "calibration"])

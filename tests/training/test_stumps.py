@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from tabserve.model import artifact
+from tabserve.model.model import Model, save
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
 from tabserve.training.stumps import AveragedStumps, fold
@@ -133,9 +133,9 @@ def test_a_saved_fold_answers_the_same_to_the_bit(table: Trained, tmp_path_facto
     """Through a model folder and back."""
     columns = table.features.shape[1]
     folded = table.folded()
-    model = artifact.Model(folded, Problem("any", tuple(f"x{n}" for n in range(columns))), 0.5, {}, {}, {})
+    model = Model(folded, Problem("any", tuple(f"x{n}" for n in range(columns))), 0.5, {}, {}, {})
     before = model.score(table.probes)
-    saved = artifact.save(tmp_path_factory.getbasetemp() / "folded", model, table.features[:3], "")
+    saved = save(tmp_path_factory.getbasetemp() / "folded", model, table.features[:3], "")
     assert np.array_equal(saved.score(table.probes), before)
 
 

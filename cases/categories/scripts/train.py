@@ -21,7 +21,7 @@ from categories.problem import PROBLEM, TAGS
 from tabserve.cli import options
 from tabserve.errors import UsageError
 from tabserve.files import whole
-from tabserve.model import text_artifact
+from tabserve.model.model import CARD, Model, check_place, save, versions
 from tabserve.reports import tables
 from tabserve.training import multiclass
 from tabserve.training.measures import by_class
@@ -42,7 +42,7 @@ def main() -> None:
     """Train as the command line asks."""
     arguments = parsed()
     competing = chosen(arguments.candidates, arguments.seed, arguments.jobs)
-    text_artifact.check_place(arguments.out)
+    check_place(arguments.out)
     features = (*PROBLEM.features, TAGS) if arguments.tags else PROBLEM.features
     data = dataset(arguments.data, arguments.rows, replace(PROBLEM, seed=arguments.seed, features=features))
     pd.set_option("display.width", 120)
@@ -54,19 +54,17 @@ def main() -> None:
     found = training.splits(data, selection)
     print(training.splits_table(found).to_string(), "\n")
 
-    linear = selection.refit_linear()
-    probability = linear.probability(holdout.features)
+    predictor, decision = selection.refit(), selection.decision
+    probability = decision.scores(predictor.raw(holdout.features)).probability
     metrics = training.metrics(selection, found, holdout, probability)
     print(multiclass.by_class(holdout.target, probability, holdout.problem.labels).round(4).to_string(), "\n")
 
-    model = text_artifact.TextModel(
-        linear, holdout.problem, metrics, training.provenance(data), text_artifact.versions()
-    )
-    text_artifact.save(arguments.out, model, card.written(model))
+    model = Model(holdout.problem, predictor, decision, metrics, training.provenance(data), versions())
+    save(arguments.out, model, predictor.examples(holdout.features), card.written(model))
     if arguments.metrics:
         with whole(arguments.metrics) as path:
             path.write_text(json.dumps(metrics["classes"], indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"Saved {metrics['winner']} in {arguments.out}; its card is {arguments.out / text_artifact.CARD}.")
+    print(f"Saved {metrics['winner']} in {arguments.out}; its card is {arguments.out / CARD}.")
 
 
 def chosen(names: list[str], seed: int, jobs: int) -> list[Candidate]:

@@ -9,8 +9,7 @@ from cases.categories.tests.weighed import weighed
 from tests.browser import browser
 from tests.conftest import clone, script, shared
 
-from tabserve.model import text_artifact
-from tabserve.model.text_artifact import TextModel
+from tabserve.model.model import Model, load, save
 
 __all__ = ["browser", "clone", "script", "shared"]
 
@@ -27,15 +26,15 @@ def by_tags(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _saved(weighed("title", "concatenated_tags"), tmp_path_factory.mktemp("tags"))
 
 
-def _saved(model: TextModel, folder: Path) -> Path:
-    text_artifact.save(folder / "model", model, "# A few words by hand\n")
+def _saved(model: Model, folder: Path) -> Path:
+    save(folder / "model", model, "# A few words by hand\n")
     return folder / "model"
 
 
 @pytest.fixture(scope="session")
-def model(by_title: Path) -> TextModel:
+def model(by_title: Path) -> Model:
     """What is served, at hand."""
-    return text_artifact.load(by_title)
+    return load(by_title)
 
 
 @pytest.fixture(scope="session")

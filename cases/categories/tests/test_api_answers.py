@@ -9,7 +9,7 @@ import pytest
 from cases.categories.tests.served import Api, api
 from cases.categories.tests.weighed import WORDS
 
-from tabserve.model.text_artifact import TextModel
+from tabserve.model.model import Model
 
 
 def titles(count: int, seed: int = 0) -> list[str]:
@@ -49,7 +49,7 @@ def test_tags_are_used_by_a_model_that_was_trained_with_them(tagged: Api, titled
     assert tagged.post([{"title": "Quadro", "concatenated_tags": None}]).document == {"categories": ["Decoração"]}
 
 
-def test_ten_thousand_products_are_answered_in_their_order(titled: Api, model: TextModel) -> None:
+def test_ten_thousand_products_are_answered_in_their_order(titled: Api, model: Model) -> None:
     """In one request; one more is too many."""
     many = titles(10_000)
     expected = [model.problem.labels[place] for place in model.score(many).label]
@@ -57,7 +57,7 @@ def test_ten_thousand_products_are_answered_in_their_order(titled: Api, model: T
     assert titled.post([{"title": "Quadro"}] * 10_001).status == 413
 
 
-def test_probabilities_are_the_models_to_the_last_digit(titled: Api, model: TextModel) -> None:
+def test_probabilities_are_the_models_to_the_last_digit(titled: Api, model: Model) -> None:
     """Of each category by its name."""
     some = titles(5)
     rows = titled.post([{"title": title} for title in some], "/v1/probabilities").document["probabilities"]
@@ -67,7 +67,7 @@ def test_probabilities_are_the_models_to_the_last_digit(titled: Api, model: Text
     ]
 
 
-def test_answers_at_any_concurrency_are_those_given_alone(titled: Api, model: TextModel) -> None:
+def test_answers_at_any_concurrency_are_those_given_alone(titled: Api, model: Model) -> None:
     """Large requests and bad ones beside them included."""
 
     def ask(number: int) -> None:

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from categories import candidates, sample
 from categories.dataset import Dataset, by_product, by_row, dataset
 from categories.problem import PROBLEM
-from tabserve.model import text_artifact
+from tabserve.model.model import load
 from tabserve.table import texts
 from tabserve.training.measures import by_class
 from tabserve.training.selection import select
@@ -64,7 +64,7 @@ def test_a_model_is_trained_saved_and_measured(tmp_path: Path) -> None:
     names = {"MODEL_PATH": str(tmp_path / "model"), "METRICS_PATH": str(tmp_path / "metrics.json")}
     ended = train("--rows", "2000", "--candidates", "majority,naive-bayes-words,linear-svm-words", **names)
     assert (ended.returncode, "Saved linear-svm-words in" in ended.stdout) == (0, True), ended.stderr
-    model = text_artifact.load(tmp_path / "model")
+    model = load(tmp_path / "model")
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics == model.metrics["classes"]
     assert tuple(metrics) == PROBLEM.labels
@@ -103,7 +103,7 @@ def test_a_small_table_is_enough(tmp_path: Path) -> None:
     words = ("--data", str(tmp_path / "few.csv"), "--out", str(tmp_path / "model"), "--candidates")
     ended = train(*words, "boosted-words,linear-svm-words-and-parts")
     assert ended.returncode == 0, ended.stderr
-    assert "boosted-words" in text_artifact.load(tmp_path / "model").metrics["folds"]
+    assert "boosted-words" in load(tmp_path / "model").metrics["folds"]
 
 
 def sold(folder: Path, share: float) -> Path:
@@ -138,7 +138,7 @@ def test_a_seller_of_most_products_is_refused(tmp_path: Path) -> None:
 
 def test_the_committed_model_is_synthetic_and_says_so() -> None:
     """In its manifest and on its card; it knows the challenge's categories."""
-    model = text_artifact.load(CASE / "deploy/model")
+    model = load(CASE / "deploy/model")
     assert model.data["synthetic"]
     assert model.problem == PROBLEM
     assert "Trained on synthetic titles" in (CASE / "deploy/model/MODEL_CARD.md").read_text()
@@ -160,7 +160,7 @@ def test_the_notebook_is_stored_executed_in_portuguese_and_whole() -> None:
 
 def test_the_notebook_says_what_the_committed_card_says() -> None:
     """Of the winner by folds, by other splits, and on the hold-out: the same command made both."""
-    metrics = text_artifact.load(CASE / "deploy/model").metrics
+    metrics = load(CASE / "deploy/model").metrics
     spread = [*metrics["splits"].values(), metrics["folds"][metrics["winner"]]]
     over_folds = [f"{found['mean']:.4f} ± {found['sd']:.4f}" for each in spread for found in each.values()]
     held_out = [f"<td>{value:.4f}</td>" for found in metrics["holdout"].values() for value in found.values()]

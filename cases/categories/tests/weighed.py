@@ -4,8 +4,7 @@ import numpy as np
 
 from categories.problem import PROBLEM
 from tabserve.encoding.ngrams import WHOLE
-from tabserve.model import text_artifact
-from tabserve.model.text_artifact import TextModel
+from tabserve.model.model import Model, versions
 from tabserve.predictors.linear import Linear
 from tabserve.problem.problem import Problem
 
@@ -20,7 +19,7 @@ WORDS = {
 """Each word's category; a title without any of them is one of Outros."""
 
 
-def weighed(*columns: str) -> TextModel:
+def weighed(*columns: str) -> Model:
     """A model trained with these columns."""
     weights = np.array([[label == WORDS[word] for label in PROBLEM.labels] for word in WORDS], np.float32)
     intercept = np.array([0.1 * (label == "Outros") for label in PROBLEM.labels])
@@ -28,4 +27,4 @@ def weighed(*columns: str) -> TextModel:
         tuple(WHOLE + word for word in WORDS), 4 * weights, np.ones(len(WORDS), np.float32), intercept, temperature=0.5
     )
     problem = Problem("categories", columns, PROBLEM.target, labels=PROBLEM.labels)
-    return TextModel(linear, problem, {}, {}, text_artifact.versions())
+    return Model(linear, problem, {}, {}, versions())

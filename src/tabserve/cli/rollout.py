@@ -96,10 +96,10 @@ def _add_threshold(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from tabserve.model import artifact  # noqa: PLC0415  needs what only training needs
+    from tabserve.model.model import load_binary  # noqa: PLC0415  needs what only training needs
     from tabserve.operations import compare  # noqa: PLC0415  needs what only training needs
 
-    old, new = artifact.load(arguments.old), artifact.load(arguments.new)
+    old, new = load_binary(arguments.old), load_binary(arguments.new)
     found = compare.compare(old, new, arguments.data, arguments.out)
     print(f"{arguments.new} (new) against {arguments.old} (old), on {arguments.data}:")
     print(*compare.lines(found), sep="\n")
@@ -108,10 +108,10 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _drift(arguments: argparse.Namespace) -> None:
-    from tabserve.model import artifact  # noqa: PLC0415  needs what only training needs
+    from tabserve.model.model import load_binary  # noqa: PLC0415  needs what only training needs
     from tabserve.operations import drift  # noqa: PLC0415  needs what only training needs
 
-    found = drift.drift(artifact.load(arguments.folder), arguments.data)
+    found = drift.drift(load_binary(arguments.folder), arguments.data)
     print(f"{found.rows:,} rows of {arguments.data} against the reference of {arguments.folder}:")
     print(*drift.lines(found), sep="\n")
     if arguments.out:
@@ -125,20 +125,22 @@ def _drift(arguments: argparse.Namespace) -> None:
 
 
 def _threshold(arguments: argparse.Namespace) -> None:
-    from tabserve.model import artifact  # noqa: PLC0415  needs what only training needs
+    from tabserve.model.decision import threshold_of  # noqa: PLC0415  needs what only training needs
+    from tabserve.model.model import check_place, load_binary  # noqa: PLC0415  needs what only training needs
     from tabserve.operations import move_threshold  # noqa: PLC0415  needs what only training needs
     from tabserve.table import frame  # noqa: PLC0415  needs what only training needs
 
     folder, value = arguments.folder, arguments.value
-    model = artifact.load(folder)
+    model = load_binary(folder)
     if arguments.data:
-        artifact.check_place(folder)
+        check_place(folder)
         labelled = frame.read(arguments.data, model.problem)
         said = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
         said += move_threshold.measured(model, value, labelled)
     else:
         said = ["On the hold-out, by the figures that the folder keeps:", *move_threshold.known(model, value)]
         said.append("Intervals, and figures of other rows, need labelled ones: --data FILE.")
+    was = threshold_of(model.decision)
     move_threshold.move(folder, value)
-    print(f"The threshold of {folder} is {value} now; it was {model.threshold}.")
+    print(f"The threshold of {folder} is {value} now; it was {was}.")
     print(*said, sep="\n")

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import ServerError
-from tabserve.serving.protocol.features import OUTPUTS
+
+OUTPUTS = {"predict": ("INT64", 1), "predict_proba": ("FP32", 2)}
+"""The V2 datatype and the columns of what can be asked for: the label, and the probability of both classes."""
 
 DTYPES = {"FP32": "<f4", "INT64": "<i8"}
 """How gRPC's raw bytes hold the values of each V2 datatype in `OUTPUTS`."""
@@ -92,18 +94,18 @@ def _values(tensors: Mapping[str, Tensor], name: str, rows: int) -> NDArray[Any]
     """An output's values, shape (rows, columns), if it is what was asked for; a ValueError says what it is not."""
     if name not in tensors:
         raise ValueError(f"its answer lacks the output {name!r}.")
-    (datatype, shape, values), expected = tensors[name], OUTPUTS[name]
-    wanted = (rows, expected.columns)
-    if datatype != expected.datatype or shape != [*wanted]:
+    (datatype, shape, values), (expected, columns) = tensors[name], OUTPUTS[name]
+    wanted = (rows, columns)
+    if datatype != expected or shape != [*wanted]:
         raise ValueError(
             f"its output {name!r} is {reprlib.repr(datatype)} of shape {reprlib.repr(shape)},"
-            f" expected {expected.datatype!r} of shape {[*wanted]}."
+            f" expected {expected!r} of shape {[*wanted]}."
         )
-    dtype = DTYPES[expected.datatype]
-    if values.shape not in {wanted, (values.size,)} or values.size != rows * expected.columns:
+    dtype = DTYPES[expected]
+    if values.shape not in {wanted, (values.size,)} or values.size != rows * columns:
         raise ValueError(f"its output {name!r} does not hold the values that its shape {shape} promises.")
     if not np.can_cast(values.dtype, dtype, "same_kind") or not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(f"its output {name!r} holds something other than {expected.datatype} from 0 to 1.")
+        raise ValueError(f"its output {name!r} holds something other than {expected} from 0 to 1.")
     return values.astype(dtype).reshape(wanted)
 
 

@@ -21,12 +21,12 @@ Loaded = TypeVar("Loaded")
 log = logging.getLogger(__name__)
 
 
-def placed(folder: Path, model: str, write: Callable[[Path], None], load: Callable[[Path], Loaded]) -> Loaded:
+def placed(folder: Path, models: set[str], write: Callable[[Path], None], load: Callable[[Path], Loaded]) -> Loaded:
     """Write a model folder beside its place, load it there, then move it in.
 
     Args:
         folder: where it goes, or a link to there; an earlier model folder is replaced, anything else is left alone.
-        model: the name of its model file.
+        models: the names that its model file may have.
         write: makes the folder it is given, and writes all files into it.
         load: reads and verifies what was written.
 
@@ -36,7 +36,7 @@ def placed(folder: Path, model: str, write: Callable[[Path], None], load: Callab
     Raises:
         ArtifactError: the folder cannot be written or loaded again, or holds something that is not a model folder.
     """
-    check_place(folder, model)
+    check_place(folder, models)
     place = _followed(folder)
     try:
         with replaced(place) as fresh:
@@ -49,12 +49,12 @@ def placed(folder: Path, model: str, write: Callable[[Path], None], load: Callab
     return saved
 
 
-def check_place(folder: Path, model: str) -> None:
+def check_place(folder: Path, models: set[str]) -> None:
     """Refuse a place where a model folder could not be moved in, before any work is done for it.
 
     Args:
         folder: the place.
-        model: the name of the model file in a folder that may be replaced.
+        models: the names that the model file in a folder that may be replaced may have.
 
     Raises:
         ArtifactError: something that is not a model folder is there, or the nearest existing parent is no folder that
@@ -66,7 +66,7 @@ def check_place(folder: Path, model: str) -> None:
         parent = next(parent for parent in place.parents if parent.exists())
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}.") from error
-    if found and not {MANIFEST} <= found <= {model, GOLDEN, MANIFEST, CARD}:
+    if found and not {MANIFEST} <= found <= {*models, GOLDEN, MANIFEST, CARD}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
     try:
         beside(place, parent).cleanup()
@@ -108,7 +108,15 @@ def check_card(folder: Path, manifest: Manifest) -> None:
 
 def versions(*libraries: str) -> dict[str, str]:
     """Versions of Python, this package and the libraries that make a model."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in ("tabserve", *libraries)}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in ("tabserve", *libraries)}}
+
+
+def _version(library: str) -> str:
+    """Of a library, or of its package for processors alone."""
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return metadata.version(f"{library}-cpu")
 
 
 def _followed(folder: Path) -> Path:

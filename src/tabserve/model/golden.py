@@ -1,59 +1,55 @@
-"""Golden rows: what a model must answer, at every load, as it did when it was saved."""
+"""Golden rows: what a predictor must answer, at every load, as it did when it was saved."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import ArtifactError
 from tabserve.model.manifest import parsed
-from tabserve.model.scoring import probabilities
-
-if TYPE_CHECKING:
-    import xgboost as xgb
+from tabserve.predictors.predictor import Predictor
 
 TOLERANCE = 1e-6
 """How far an answer may be from the saved one."""
 
 
-def drawn(features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
-    """Golden rows for a table: each cell is drawn on its own, so that no row of the table leaves it."""
-    places = np.random.default_rng(seed).integers(len(features), size=(rows, features.shape[1]))
-    return np.take_along_axis(features, places, axis=0)
+def to_json(rows: NDArray[Any], predictor: Predictor) -> str:
+    """The rows with their raw outputs; a missing value is null."""
+    cells = rows if rows.dtype == np.object_ else np.where(np.isnan(rows), None, rows)  # type: ignore[call-overload]
+    document = {"features": cells.tolist(), "outputs": predictor.raw(rows).tolist()}
+    return json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def written(rows: NDArray[np.float32], booster: "xgb.Booster") -> str:
-    """The rows with their probabilities, as JSON; a missing value is null."""
-    cells = np.where(np.isnan(rows), None, rows)  # type: ignore[call-overload]
-    return json.dumps({"features": cells.tolist(), "probability": probabilities(booster, rows).tolist()}) + "\n"
-
-
-def check(path: Path, text: bytes, booster: "xgb.Booster") -> None:
-    """Score the rows of a file again.
+def check(path: Path, text: bytes, predictor: Predictor) -> None:
+    """Answer the rows of a file again.
 
     Raises:
-        ArtifactError: it does not hold rows for this booster, or they are answered differently.
+        ArtifactError: it does not hold rows for this predictor, or they are answered differently.
     """
-    rows, expected = _read(path, parsed(path, text), booster.num_features())
-    worst = float(np.max(np.abs(probabilities(booster, rows) - expected)))
+    features, expected = _read(path, parsed(path, text))
+    try:
+        difference = predictor.raw(predictor.from_json(features)) - expected
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ArtifactError(f"{path} does not hold rows for this model, with their raw outputs.") from error
+    if difference.shape != expected.shape:
+        raise ArtifactError(f"{path} holds {expected.shape[1]} raw outputs a row, and the model has others.")
+    worst = float(np.max(np.abs(difference)))
     if not worst <= TOLERANCE:
         raise ArtifactError(
             f"The model answers {path} differently than when it was saved: off by {worst:.3g},"
-            f" at most {TOLERANCE:g} expected; its files do not belong together, or XGBoost changed."
+            f" at most {TOLERANCE:g} expected; its files do not belong together, or a library changed."
         )
 
 
-def _read(path: Path, document: Mapping[str, Any], width: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """The rows, shape (rows, width), NaN where a value is missing; and their probabilities, shape (rows,)."""
+def _read(path: Path, document: Mapping[str, Any]) -> tuple[list[Any], NDArray[np.float64]]:
+    """The rows as JSON has them, and their raw outputs, shape (rows, outputs)."""
     try:
-        with np.errstate(over="ignore"):
-            rows = np.array(document["features"], dtype=np.float32)
-        expected = np.array(document["probability"], dtype=np.float64)
+        expected = np.array(document["outputs"], dtype=np.float64)
+        if expected.ndim == 2 and expected.size and len(document["features"]) == len(expected):
+            return document["features"], expected
     except (KeyError, OverflowError, TypeError, ValueError):
-        rows, expected = np.empty(0, dtype=np.float32), np.empty(0)
-    if rows.shape != (expected.size, width) or expected.ndim != 1 or not expected.size or np.isinf(rows).any():
-        raise ArtifactError(f"{path} does not hold rows of {width} features with their probabilities.")
-    return rows, expected
+        pass
+    raise ArtifactError(f"{path} does not hold rows for this model, with their raw outputs.")

@@ -1,7 +1,6 @@
 """What a model folder says about itself: `manifest.json`, written and read back."""
 
 import json
-import math
 import re
 import stat
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tabserve.errors import ArtifactError, UsageError
+from tabserve.model.decision import DECISIONS, Decision
 from tabserve.problem.criterion import F1, Costs
 from tabserve.problem.problem import Problem
 
@@ -20,15 +20,20 @@ Raise it when a reader of the old version would misread the new one; teach `load
 old version with a test that loads it.
 """
 
-MAX_THRESHOLD = math.nextafter(1.0, 2.0)
-"""Nobody is positive, not even at probability 1: what is best where a false positive costs very much."""
-
-MEASURED_AT = "measured_at"
-"""Under this key the metrics hold the threshold that they were measured at, where it is no longer the folder's."""
+MEASURED_WITH = "measured_with"
+"""Under this key the metrics hold the fields of the decision that they were measured with, where it was changed."""
 
 CRITERIA = {"F1": F1, "Costs": Costs}
 
-TYPES = {"problem": dict, "features": list, "metrics": dict, "data": dict, "versions": dict, "files": dict}
+TYPES = {
+    "problem": dict,
+    "features": list,
+    "metrics": dict,
+    "data": dict,
+    "versions": dict,
+    "files": dict,
+    "decision": dict,
+}
 
 PROBLEM_TYPES = {"labels": list, "criterion": dict}
 
@@ -45,16 +50,15 @@ class Manifest:
 
     Attributes:
         problem: with its features in the order the model sees them.
-        threshold: the label is 1 where the probability reaches it; in [0, 1], or `MAX_THRESHOLD`; none where the label
-            is the most probable of several.
-        metrics: what the evaluation found; `MEASURED_AT` in it, where the threshold was moved since.
+        decision: how raw outputs become answers.
+        metrics: what the evaluation found; `MEASURED_WITH` in it, where the decision was changed since.
         data: what the model was trained on.
         versions: of the libraries that made it.
         files: sha256 of the other files, by name.
     """
 
     problem: Problem
-    threshold: float | None
+    decision: Decision
     metrics: Mapping[str, Any]
     data: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -73,10 +77,10 @@ class Manifest:
         _check_types(path, document["problem"], PROBLEM_TYPES)
         _check_versions(path, document["versions"])
         problem = _problem(path, document)
-        threshold = _threshold(path, document, "threshold") if "threshold" in document else None
-        if MEASURED_AT in document["metrics"]:
-            _threshold(path, document["metrics"], MEASURED_AT)
-        return cls(problem, threshold, *(document[key] for key in ("metrics", "data", "versions", "files")))
+        decision = _decision(path, document["decision"])
+        if MEASURED_WITH in document["metrics"]:
+            _decision(path, document["decision"] | document["metrics"][MEASURED_WITH])
+        return cls(problem, decision, *(document[key] for key in ("metrics", "data", "versions", "files")))
 
     def write(self, path: Path) -> None:
         """Write it, the format version first.
@@ -88,7 +92,7 @@ class Manifest:
             "format_version": FORMAT_VERSION,
             "problem": _described(self.problem),
             "features": self.problem.features,
-            **({} if self.threshold is None else {"threshold": self.threshold}),
+            "decision": {"kind": self.decision.KIND, **asdict(self.decision)},
             "metrics": self.metrics,
             "data": self.data,
             "versions": self.versions,
@@ -185,8 +189,14 @@ def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
         ) from error
 
 
-def _threshold(path: Path, document: Mapping[str, Any], key: str) -> float:
-    threshold = document.get(key)
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= MAX_THRESHOLD:
-        raise ArtifactError(f"{path} has {key} {threshold!r:.60}, expected a number from 0 to 1.")
-    return float(threshold)
+def _decision(path: Path, found: Mapping[str, Any]) -> Decision:
+    fields = dict(found)
+    kind = fields.pop("kind", None)
+    if kind not in DECISIONS:
+        raise ArtifactError(f"{path} has a decision of kind {kind!r:.60}, expected {' or '.join(DECISIONS)}.")
+    try:
+        return DECISIONS[kind](**fields)
+    except UsageError as error:
+        raise ArtifactError(f"{path} does not describe a decision: {error}") from error
+    except TypeError as error:
+        raise ArtifactError(f"{path} does not describe a decision: {str(error)!r:.200}; train again.") from error

@@ -1,12 +1,11 @@
 """What `tabserve check` says of a model folder, of whichever kind its model is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from tabserve.errors import ArtifactError
-from tabserve.model import artifact, text_artifact
-from tabserve.model.folder import MANIFEST
-from tabserve.model.manifest import Manifest
+from tabserve.model.decision import Decision
+from tabserve.model.model import load
 from tabserve.wording import one_line
 
 
@@ -16,43 +15,25 @@ def lines(folder: Path) -> list[str]:
     Raises:
         ArtifactError: naming the file that is missing, damaged or foreign.
     """
-    files = Manifest.read(folder / MANIFEST).files
-    if kind := next((name for name in KINDS if name in files), None):
-        return KINDS[kind](folder)
-    raise ArtifactError(f"{folder / MANIFEST} names no model file; expected {' or '.join(KINDS)}.")
-
-
-def _of_numbers(folder: Path) -> list[str]:
-    model = artifact.load(folder)
-    missing = "values may be missing" if model.problem.allow_missing else "no value may be missing"
-    moved = "" if model.threshold == model.measured_at else f", moved from {model.measured_at}"
+    model = load(folder)
+    problem, measured_with = model.problem, model.measured_with
+    missing = "values may be missing" if problem.allow_missing else "no value may be missing"
+    decision = _fields(model.decision)
+    if measured_with != model.decision:
+        decision += f", moved from {_fields(measured_with)}"
     return [
-        f"{folder} is a whole model folder: format, checksums, features and golden rows are as saved.",
-        f"  problem    {model.problem.name}: {len(model.problem.features)} features, {missing}",
-        f"  model      {model.booster.num_boosted_rounds()} boosting rounds",
-        f"  threshold  {model.threshold}{moved}",
-        f"  versions   {_listed(model.versions)}",
+        f"{folder} is a whole model folder: format, checksums, weights and golden rows are as saved.",
+        f"  problem    {one_line(problem.name)}: {len(problem.features)} features, {missing}",
+        f"  labels     {_named(problem.labels)}",
+        f"  model      {', '.join(f'{value} {name}' for name, value in model.predictor.facts.items())}",
+        f"  decision   {decision}",
+        f"  versions   {', '.join(f'{name} {number}' for name, number in sorted(model.versions.items()))}",
     ]
 
 
-def _of_texts(folder: Path) -> list[str]:
-    model = text_artifact.load(folder)
-    return [
-        f"{folder} is a whole model folder: format, checksums, weights and golden texts are as saved.",
-        f"  problem    {model.problem.name}: texts of {_named(model.problem.features)}",
-        f"  model      {len(model.linear.grams)} n-grams",
-        f"  labels     {_named(model.problem.labels)}",
-        f"  versions   {_listed(model.versions)}",
-    ]
+def _fields(decision: Decision) -> str:
+    return ", ".join(f"{name} {value}" for name, value in asdict(decision).items())
 
 
 def _named(names: Sequence[str]) -> str:
     return ", ".join(map(one_line, names))
-
-
-def _listed(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
-
-
-KINDS: dict[str, Callable[[Path], list[str]]] = {artifact.MODEL: _of_numbers, text_artifact.MODEL: _of_texts}
-"""What describes a folder, by the model file that its manifest names."""

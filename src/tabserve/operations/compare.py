@@ -14,8 +14,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tabserve.errors import UsageError
 from tabserve.files import whole
-from tabserve.model.artifact import Model
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Scores
+from tabserve.model.model import Model
 from tabserve.problem.criterion import Counts, Criterion
 from tabserve.problem.problem import Problem
 from tabserve.reports.tables import TITLES

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, kstwobign
 
 from tabserve.errors import ArtifactError
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model
 from tabserve.model.reference import Distribution, Reference
 from tabserve.table.frame import stream
 

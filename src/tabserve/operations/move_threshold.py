@@ -1,7 +1,7 @@
 """A model folder's threshold moved without training, and what that does to precision, recall and flagged share."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.model import artifact
-from tabserve.model.artifact import Model
-from tabserve.model.manifest import MEASURED_AT, content
+from tabserve.model.decision import Threshold, threshold_of
+from tabserve.model.manifest import MEASURED_WITH, content
+from tabserve.model.model import CARD, Model, amend, load
 from tabserve.reports import card
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame
@@ -21,11 +21,17 @@ MEASURES = ("precision", "recall", "flagged")
 
 
 def moved(model: Model, threshold: float) -> Model:
-    """The model with another threshold, in [0, 1]; its metrics then say at which one they were measured."""
-    metrics = {key: value for key, value in model.metrics.items() if key != MEASURED_AT}
-    if threshold != model.measured_at:
-        metrics[MEASURED_AT] = model.measured_at
-    return replace(model, threshold=threshold, metrics=metrics)
+    """The model with another threshold, in [0, 1]; its metrics then say at which one they were measured.
+
+    Raises:
+        UsageError: it has none.
+    """
+    threshold_of(model.decision)
+    decision = Threshold(threshold)
+    metrics = {key: value for key, value in model.metrics.items() if key != MEASURED_WITH}
+    if decision != model.measured_with:
+        metrics[MEASURED_WITH] = asdict(model.measured_with)
+    return replace(model, decision=decision, metrics=metrics)
 
 
 def move(folder: Path, threshold: float) -> Model:
@@ -33,25 +39,27 @@ def move(folder: Path, threshold: float) -> Model:
 
     Raises:
         ArtifactError: the folder is not whole, or cannot be written.
+        UsageError: the model has no threshold.
     """
-    model = moved(artifact.load(folder), threshold)
-    text = content(folder / artifact.CARD).decode(errors="replace")
-    return artifact.amend(folder, model, card.noted(text, model))
+    model = moved(load(folder), threshold)
+    text = content(folder / CARD).decode(errors="replace")
+    return amend(folder, model, card.noted(text, model))
 
 
 def measured(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
     """Lines: what labelled rows say at both thresholds, and of the change, each with its 95 % bootstrap interval."""
+    now = threshold_of(model.decision)
     probability = model.score(frame.features).probability.astype(np.float64)
 
     def at(cut: float, rows: NDArray[np.int64]) -> dict[str, float]:
         return decisions(frame.target[rows], probability[rows], cut)
 
     def change(rows: NDArray[np.int64]) -> dict[str, float]:
-        before, after = at(model.threshold, rows), at(threshold, rows)
+        before, after = at(now, rows), at(threshold, rows)
         return {name: after[name] - before[name] for name in MEASURES}
 
-    sides = [intervals(frame.target, each) for each in (partial(at, model.threshold), partial(at, threshold), change)]
-    yield _line("", f"at {model.threshold:.4f}", f"at {threshold:.4f}", "change")
+    sides = [intervals(frame.target, each) for each in (partial(at, now), partial(at, threshold), change)]
+    yield _line("", f"at {now:.4f}", f"at {threshold:.4f}", "change")
     for name in MEASURES:
         before, after, difference = (side[name] for side in sides)
         yield _line(TITLES[name], _spread(before), _spread(after), _spread(difference, "+"))
@@ -59,10 +67,11 @@ def measured(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
 
 def known(model: Model, threshold: float) -> Iterator[str]:
     """Lines: what the folder alone can say, which keeps the hold-out's figures, also at each hundredth."""
+    measured_at = threshold_of(model.measured_with)
     near, curve = _nearest(model.metrics, threshold)
-    if threshold == model.measured_at:
+    if threshold == measured_at:
         near, curve = threshold, {name: _holdout(model.metrics, name) for name in MEASURES}
-    yield _line("", f"at {model.measured_at:.4f}", f"at {near:.4f}")
+    yield _line("", f"at {measured_at:.4f}", f"at {near:.4f}")
     for name in MEASURES:
         yield _line(TITLES[name], _shown(_holdout(model.metrics, name)), _shown(curve.get(name)))
 

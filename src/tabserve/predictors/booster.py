@@ -1,11 +1,12 @@
-"""A model file's bytes in, a booster out; what would crash XGBoost, and the process with it, is refused before.
+"""Trees of XGBoost, whose file is checked before it is loaded: what would crash XGBoost, and the process, is refused.
 
 XGBoost follows a model's node numbers and offsets unchecked, some as soon as it loads them.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import xgboost as xgb
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from tabserve.errors import ArtifactError
 from tabserve.predictors import ubjson
+from tabserve.predictors.xgboost_call import predict
+from tabserve.problem.problem import Problem
 
 OBJECTIVE = "binary:logistic"
 
@@ -32,29 +35,89 @@ NODES = ("left_children", "right_children", "parents", "split_indices", "split_t
 CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 
 
-def read(path: Path, model: bytes, features: Sequence[str]) -> xgb.Booster:
-    """The booster that a model file holds.
+@dataclass(frozen=True, eq=False)
+class Booster:
+    """Boosted trees, which know the features by name; see `Predictor`.
 
-    Args:
-        path: what a refusal calls the file.
-        model: its bytes, UBJSON as XGBoost writes it.
-        features: the names it must know its features by, in this order.
-
-    Raises:
-        ArtifactError: it is no such file, its objective is another than `OBJECTIVE`, it is made of something else than
-            trees (`KIND`), its features are others, or XGBoost could not use it without crashing.
+    Attributes:
+        trees: give the probability of the positive class; objective `binary:logistic`.
     """
-    try:
-        learner = ubjson.loads(model)["learner"]
-        _check_kind(path, learner)
-        _check_features(path, learner, features)
-        if fault := _fault(learner, len(features)):
-            raise ArtifactError(f"{path} holds a model that XGBoost cannot use, as {fault}; train the model again.")
-        booster = xgb.Booster(model_file=bytearray(model))
-        booster.save_config()  # a parameter is read at its first use; let that be here
-    except (AttributeError, LookupError, OverflowError, TypeError, ValueError, xgb.core.XGBoostError) as error:
-        raise ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.") from error
-    return booster
+
+    FILE: ClassVar[str] = "model.ubj"
+    BATCH_ROWS: ClassVar[int] = 256
+    PARALLEL: ClassVar[bool] = True
+
+    trees: xgb.Booster
+
+    @classmethod
+    def read(cls, path: Path, file: bytes, problem: Problem) -> "Booster":
+        """The booster that a file holds.
+
+        Args:
+            path: what a refusal calls the file.
+            file: its bytes, UBJSON as XGBoost writes it.
+            problem: whose features it must know by name, in this order.
+
+        Raises:
+            ArtifactError: it is no such file, its objective is another than `OBJECTIVE`, it is made of something else
+                than trees (`KIND`), its features are others, or XGBoost could not use it without crashing.
+        """
+        features = problem.features
+        try:
+            learner = ubjson.loads(file)["learner"]
+            _check_kind(path, learner)
+            _check_features(path, learner, features)
+            if fault := _fault(learner, len(features)):
+                raise ArtifactError(f"{path} holds a model that XGBoost cannot use, as {fault}; train the model again.")
+            booster = xgb.Booster(model_file=bytearray(file))
+            booster.save_config()  # a parameter is read at its first use; let that be here
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError, xgb.core.XGBoostError) as error:
+            raise ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.") from error
+        return cls(booster)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """How many trees there are."""
+        return {"trees": str(self.trees.num_boosted_rounds())}
+
+    def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probability of the positive class, shape (rows, 1), for float32 features of shape (rows, features)."""
+        return predict(self.trees, features)[:, np.newaxis]
+
+    def from_json(self, rows: list[Any]) -> NDArray[np.float32]:
+        """Features from lists of numbers, one for each row; None where one is missing.
+
+        Raises:
+            ValueError: they are none of this model.
+        """
+        with np.errstate(over="ignore"):
+            features = np.array(rows, dtype=np.float32)
+        if features.ndim != 2 or features.shape[1] != self.trees.num_features() or np.isinf(features).any():
+            raise ValueError(f"rows of {self.trees.num_features()} numbers are expected")
+        return features
+
+    def examples(self, features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
+        """Rows of which each cell is drawn on its own, so that no row of the table leaves it."""
+        index = np.random.default_rng(seed).integers(len(features), size=(rows, features.shape[1]))
+        return np.take_along_axis(features, index, axis=0)
+
+    def save(self, path: Path) -> None:
+        """Write the file, which scikit-learn's wrapper of XGBoost reads as well.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        classifier = xgb.XGBClassifier()
+        classifier.load_model(self.trees.save_raw("ubj"))
+        try:
+            classifier.save_model(path)
+        except xgb.core.XGBoostError as error:
+            raise OSError(None, f"XGBoost could not write {path.name}, as on a full disk") from error
+
+    def on_one_thread(self) -> None:
+        """Use one thread in each call, and set that up: the first call takes longer."""
+        self.trees.set_param({"nthread": 1})
+        self.raw(np.zeros((1, self.trees.num_features()), np.float32))
 
 
 def _check_kind(path: Path, learner: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A linear model over a text's n-grams: texts in, the probability of each class out.
+"""A linear model over a text's n-grams: texts in, the margin of each class out.
 
 What scikit-learn's `TfidfVectorizer` (binary) and a linear classifier answer, without importing either, and many times
 as fast for few texts.
@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.encoding.ngrams import LONGEST, parts, wholes, words
+from tabserve.encoding.ngrams import LONGEST, WHOLE, parts, wholes, words
 from tabserve.errors import ArtifactError
 from tabserve.predictors import npz
+from tabserve.problem.problem import Problem
 
 KNOWN_WORDS = 1 << 14
 """Words whose parts are remembered: most texts are made of few."""
@@ -24,19 +26,23 @@ KNOWN_WORDS = 1 << 14
 COLUMN = np.dtype(np.intc)
 """Of an n-gram's number, wherever many of them are kept."""
 
+MAX_MARGIN = 1e300
+"""Between two classes; a temperature above 1e-6 divides it without an overflow."""
+
+EXAMPLE_WORDS = 4
+
 ARRAYS = {
     "grams": (np.uint8, 1),
     "weights": (np.float32, 2),
     "squares": (np.float32, 1),
     "intercept": (np.float64, 1),
-    "temperature": (np.float64, 0),
 }
 """What a model file holds: each array's type and number of dimensions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A linear model over n-grams.
+    """A linear model over n-grams; see `Predictor`.
 
     A text is the set of its known n-grams, each weighted by its inverse document frequency, as a vector of length 1.
 
@@ -45,16 +51,50 @@ class Linear:
         weights: of each gram for each class, times its inverse document frequency; float32, shape (grams, classes).
         squares: of the inverse document frequencies, float32, shape (grams,).
         intercept: float64, shape (classes,).
-        temperature: what margins are divided by before they become probabilities (Guo et al., ICML 2017).
     """
+
+    FILE: ClassVar[str] = "model.npz"
+    BATCH_ROWS: ClassVar[int] = 64  # a text takes longer than a row of numbers
+    PARALLEL: ClassVar[bool] = False
 
     grams: tuple[str, ...]
     weights: NDArray[np.float32]
     squares: NDArray[np.float32]
     intercept: NDArray[np.float64]
-    temperature: float = 1.0
     _columns: "_Columns" = field(init=False, repr=False)
     _table: NDArray[np.float64] = field(init=False, repr=False)
+
+    @classmethod
+    def read(cls, path: Path, file: bytes, problem: Problem) -> "Linear":
+        """The model that a file holds.
+
+        Args:
+            path: what a refusal calls the file.
+            file: its bytes.
+            problem: whose classes it must know.
+
+        Raises:
+            ArtifactError: it is no such file, or its arrays do not belong together.
+        """
+        classes = len(problem.labels)
+        try:
+            found = npz.unpacked(file, ARRAYS)
+            grams = tuple(found["grams"].tobytes().decode().split("\n"))
+        except ValueError as error:
+            raise ArtifactError(
+                f"{path} is not a model of n-grams ({error}); copy or train the model again."
+            ) from error
+        shapes = [found[name].shape for name in ("weights", "squares", "intercept")]
+        if shapes != [(len(grams), classes), (len(grams),), (classes,)] or len(set(grams)) < len(grams):
+            raise ArtifactError(
+                f"{path} does not hold weights of {len(grams)} different n-grams for {classes} classes."
+            )
+        if not all(np.isfinite(array).all() for array in found.values()) or (found["squares"] < 0).any():
+            raise ArtifactError(f"{path} holds weights that are not finite, or a negative square.")
+        model = cls(grams, found["weights"], found["squares"], found["intercept"])
+        if not model._farthest() < MAX_MARGIN:
+            raise ArtifactError(f"{path} holds weights so large that probabilities overflow.")
+        return model
 
     def __post_init__(self) -> None:
         """Put weights and squares side by side, below them a row of zeros that stands in every text."""
@@ -63,74 +103,56 @@ class Linear:
         object.__setattr__(self, "_table", table)
         object.__setattr__(self, "_columns", _Columns(self.grams))
 
-    def margins(self, texts: Iterable[str]) -> NDArray[np.float64]:
-        """How far each text is on each class's side, shape (texts, classes); the intercept alone for unknown words."""
+    @property
+    def facts(self) -> dict[str, str]:
+        """How many n-grams it knows."""
+        return {"grams": str(len(self.grams))}
+
+    def raw(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """The margin of each class, shape (texts, classes); the intercept alone for unknown words."""
         columns, starts = self._columns.of(texts)
         sums = np.add.reduceat(self._table.take(columns, axis=0), starts)
         length = np.sqrt(sums[:, -1:])
         return sums[:, :-1] / np.where(length > 0, length, 1) + self.intercept
 
-    def probability(self, texts: Iterable[str]) -> NDArray[np.float64]:
-        """Of each class, shape (texts, classes)."""
-        return softmax(self.margins(texts) / self.temperature)
+    def from_json(self, rows: list[Any]) -> NDArray[np.object_]:
+        """Features from a list of texts.
 
-    def written(self) -> bytes:
-        """A model file: numpy's format, of plain arrays alone."""
+        Raises:
+            ValueError: something of it is no text.
+        """
+        if not all(isinstance(text, str) for text in rows):
+            raise ValueError("texts are expected")
+        return np.array(rows, np.object_)
+
+    def examples(self, _texts: object = None, rows: int = 8, seed: int = 0) -> NDArray[np.object_]:
+        """Texts of which each word is drawn on its own, so that no text of the table leaves it.
+
+        Where the model knows no whole word, they are made of parts of words.
+        """
+        whole = [gram.removeprefix(WHOLE) for gram in self.grams if gram.startswith(WHOLE)]
+        known = whole or [gram.strip() for gram in self.grams]
+        drawn = np.random.default_rng(seed).choice(known, (rows, EXAMPLE_WORDS))
+        return np.array([" ".join(words) for words in drawn.tolist()], np.object_)
+
+    def save(self, path: Path) -> None:
+        """Write the file: numpy's format, of plain arrays alone.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         file, grams = io.BytesIO(), np.frombuffer("\n".join(self.grams).encode(), np.uint8)
-        np.savez_compressed(
-            file,
-            grams=grams,
-            weights=self.weights,
-            squares=self.squares,
-            intercept=self.intercept,
-            temperature=np.float64(self.temperature),
-        )
-        return file.getvalue()
+        np.savez_compressed(file, grams=grams, weights=self.weights, squares=self.squares, intercept=self.intercept)
+        path.write_bytes(file.getvalue())
 
+    def on_one_thread(self) -> None:
+        """It never uses more."""
 
-def softmax(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities that rise with the margins, each row's sum 1."""
-    powers = np.exp(margins - margins.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def read(path: Path, model: bytes, classes: int) -> Linear:
-    """The model that a model file holds.
-
-    Args:
-        path: what a refusal calls the file.
-        model: its bytes.
-        classes: how many it must know.
-
-    Raises:
-        ArtifactError: it is no such file, or its arrays do not belong together.
-    """
-    try:
-        found = npz.unpacked(model, ARRAYS)
-        grams = tuple(found["grams"].tobytes().decode().split("\n"))
-    except ValueError as error:
-        raise ArtifactError(f"{path} is not a model of n-grams ({error}); copy or train the model again.") from error
-    temperature = float(found["temperature"])
-    shapes = [found[name].shape for name in ("weights", "squares", "intercept")]
-    if shapes != [(len(grams), classes), (len(grams),), (classes,)] or len(set(grams)) < len(grams):
-        raise ArtifactError(f"{path} does not hold weights of {len(grams)} different n-grams for {classes} classes.")
-    finite = all(np.isfinite(array).all() for array in found.values())
-    if not finite or not temperature > 0 or (found["squares"] < 0).any():
-        raise ArtifactError(
-            f"{path} holds weights that are not finite, a negative square, or a temperature that is not above 0."
-        )
-    answering = Linear(grams, found["weights"], found["squares"], found["intercept"], temperature)
-    if not np.isfinite(_farthest(answering)):
-        raise ArtifactError(f"{path} holds weights so large, or a temperature so small, that margins overflow.")
-    return answering
-
-
-def _farthest(model: Linear) -> float:
-    """A bound of how far two margins of any text are from each other, once they are divided by the temperature."""
-    shortest = np.sqrt(model.squares[model.squares > 0].min(initial=1), dtype=np.float64)
-    largest = np.abs(model.weights).sum(axis=0, dtype=np.float64).max() / shortest + np.abs(model.intercept).max()
-    with np.errstate(over="ignore"):
-        return float(2 * largest / model.temperature)
+    def _farthest(self) -> float:
+        """A bound of how far two margins of any text are from each other."""
+        shortest = np.sqrt(self.squares[self.squares > 0].min(initial=1), dtype=np.float64)
+        largest = np.abs(self.weights).sum(axis=0, dtype=np.float64).max() / shortest + np.abs(self.intercept).max()
+        return float(2 * largest)
 
 
 class _Columns:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tabserve.model.artifact import Model
+from tabserve.model.decision import threshold_of
+from tabserve.model.model import Model
 from tabserve.reports.tables import TITLES
 from tabserve.training.split import described
 
@@ -17,9 +18,9 @@ about people with it."""
 
 OBSERVED = "Trained on the table named below."
 
-NOTE = """> **The threshold was moved** after the evaluation, from {model.measured_at} to {model.threshold}: a row is
-> now called positive when its probability is at least {model.threshold}. What is said below about the threshold, and
-> every figure that needs one (F1 or cost, precision, recall, flagged share), was true at {model.measured_at}.
+NOTE = """> **The threshold was moved** after the evaluation, from {measured} to {chosen}: a row is
+> now called positive when its probability is at least {chosen}. What is said below about the threshold, and
+> every figure that needs one (F1 or cost, precision, recall, flagged share), was true at {measured}.
 
 """
 
@@ -29,7 +30,7 @@ TEMPLATE = """# Model card: {problem.name}
 
 - Data: {data[source]}; {data[rows]:,} rows, {data[positives]:,} of them positive, {features} features; sha256
   `{data[sha256]}`.
-- Kind: XGBoost `binary:logistic`, {trees:,} trees; the candidate `{winner}`.
+- Kind: XGBoost `binary:logistic`, {trees} trees; the candidate `{winner}`.
 - Split: stratified, seed {problem.seed}; {split.held_out} held out and opened once, {split.folds} on the
   rest.
 
@@ -84,12 +85,12 @@ def written(model: Model) -> str:
         data=model.data,
         split=described(model.problem, model.data["rows"], model.metrics["fold_rows"]),
         features=len(model.problem.features),
-        trees=model.booster.num_boosted_rounds(),
+        trees=f"{int(model.predictor.facts['trees']):,}",
         winner=winner,
         best=best,
         gap=means[best] - means[winner],
         measure=TITLES[measure],
-        threshold=model.measured_at,
+        threshold=threshold_of(model.measured_with),
         holdout=_holdout(model),
         bars=_bars(means),
         candidates=_candidates(model, list(means)),
@@ -101,9 +102,9 @@ def written(model: Model) -> str:
 def noted(card: str, model: Model) -> str:
     """A card that says first whether the model's threshold was moved, in the place of what it said of that before."""
     unmoved = re.sub(r"\A> \*\*The threshold was moved\*\*(?:.*\n)*?\n", "", card)
-    if model.threshold == model.measured_at:
+    if model.decision == model.measured_with:
         return unmoved
-    return NOTE.format(model=model) + unmoved
+    return NOTE.format(measured=threshold_of(model.measured_with), chosen=threshold_of(model.decision)) + unmoved
 
 
 def _holdout(model: Model) -> str:

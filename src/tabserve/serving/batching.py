@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import Overloaded
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Scores
 from tabserve.serving.protocol.signature import Features
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,11 @@ As https://github.com/triton-inference-server/server/blob/main/docs/protocol/ext
 from typing import Any
 
 from tabserve.errors import UnknownModel
+from tabserve.model.decision import OutputKind
 from tabserve.serving.metrics import METRICS, Duration
 from tabserve.serving.models import Every, Find, is_ours
 from tabserve.serving.protocol.datatypes import BYTES
-from tabserve.serving.protocol.signature import InputKind, OutputKind
+from tabserve.serving.protocol.signature import InputKind
 from tabserve.wording import shown
 
 NAMES = ["binary_tensor_data", "model_configuration", "statistics"]

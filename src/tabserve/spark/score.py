@@ -12,7 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from tabserve.errors import DataError, UsageError
-from tabserve.model import artifact
+from tabserve.model.model import load_binary
 from tabserve.spark import job
 from tabserve.spark.paths import check_apart, check_output, literal, written
 from tabserve.spark.session import session
@@ -56,7 +56,7 @@ def score_table(
         DataError: a row cannot be used, or an output cannot be written.
         JobError: Spark failed.
     """
-    problem, model = artifact.load(folder).problem, packed(folder)
+    problem, model = load_binary(folder).problem, packed(folder)
     if not problem.id:
         raise UsageError(f"{folder} is of rows without ids, which Spark keeps no order of; leave out --engine spark.")
     outputs = [out, *([rejects] if rejects else [])]

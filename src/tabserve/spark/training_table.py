@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (what everybody calls it)
 
 from tabserve.errors import DataError
-from tabserve.model.scoring import probabilities
+from tabserve.predictors.xgboost_call import predict
 from tabserve.problem.problem import Problem
 from tabserve.spark import job
 from tabserve.spark.rows import Piece
@@ -171,7 +171,7 @@ def _wanted(bits: Broadcast[NDArray[np.uint8]], batches: Batches) -> Iterator[pa
 def _scored(booster: xgb.Booster, batches: Batches) -> Iterator[pa.RecordBatch]:
     booster.set_param({"nthread": 1})
     for batch in filter(len, batches):
-        probability = probabilities(booster, _features(batch))
+        probability = predict(booster, _features(batch))
         yield pa.record_batch({NUMBER: batch[NUMBER], "probability": probability})
 
 

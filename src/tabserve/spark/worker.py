@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeVar
 import pyarrow as pa
 
 from tabserve.errors import DataError
-from tabserve.model import artifact
-from tabserve.model.artifact import Model
+from tabserve.model.manifest import Manifest
+from tabserve.model.model import MANIFEST, Model, load_binary
 from tabserve.score import answers, schema_of
 from tabserve.spark.rows import Piece
 from tabserve.table.csv_blocks import BadRow
@@ -44,7 +44,7 @@ class Rejected(NamedTuple):
 
 def packed(folder: Path) -> Packed:
     """A model folder's files."""
-    names = (artifact.MODEL, artifact.GOLDEN, artifact.MANIFEST, artifact.CARD)
+    names = (MANIFEST, *Manifest.read(folder / MANIFEST).files)
     return tuple((name, (folder / name).read_bytes()) for name in names if (folder / name).exists())
 
 
@@ -58,7 +58,7 @@ def model(files: Packed) -> Model:
     with tempfile.TemporaryDirectory(prefix="tabserve-") as folder:
         for name, content in files:
             Path(folder, name).write_bytes(content)
-        return artifact.load(Path(folder))
+        return load_binary(Path(folder))
 
 
 @dataclass(frozen=True)

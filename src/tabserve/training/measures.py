@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
-from tabserve.predictors.linear import softmax
+from tabserve.model.decision import Decision, MostProbable, Threshold, softmax
 from tabserve.table.frame import Frame
 from tabserve.training import evaluation, multiclass, temperature, threshold
 
@@ -20,6 +20,12 @@ class Judge(Protocol):
 
     def probability(self, estimator: ClassifierMixin, features: NDArray[Any]) -> Probability:
         """What a fitted estimator says of rows."""
+
+    def served(self, raw: NDArray[Any]) -> Probability:
+        """What a predictor's raw outputs say of rows, before any decision."""
+
+    def decision(self, frame: Frame, probability: Probability) -> Decision:
+        """The decision that is best on rows, given their out-of-fold probabilities."""
 
     def measures(self, frame: Frame, probability: Probability, fold: NDArray[np.int64]) -> pd.DataFrame:
         """One row per fold, one column per measure, the criterion first.
@@ -38,6 +44,14 @@ class ByThreshold:
         """Of the positive class, shape (rows,)."""
         positive: Probability = estimator.predict_proba(features)[:, 1]
         return positive
+
+    def served(self, raw: NDArray[Any]) -> Probability:
+        """Of the positive class, shape (rows,)."""
+        return np.asarray(raw[:, 0], dtype=np.float64)
+
+    def decision(self, frame: Frame, probability: Probability) -> Threshold:
+        """The threshold with the largest criterion."""
+        return Threshold(threshold.choose(frame.target, probability, frame.problem.criterion))
 
     def measures(self, frame: Frame, probability: Probability, fold: NDArray[np.int64]) -> pd.DataFrame:
         """Those of `evaluation`."""
@@ -58,8 +72,16 @@ class ByClass:
             return np.asarray(estimator.predict_proba(features), dtype=np.float64)
         return softmax(estimator.decision_function(features))
 
+    def served(self, raw: NDArray[Any]) -> Probability:
+        """Of each class, shape (rows, classes)."""
+        return softmax(raw)
+
+    def decision(self, frame: Frame, probability: Probability) -> MostProbable:
+        """The most probable class, at the temperature with the smallest log loss."""
+        return MostProbable(temperature.choose(frame.target, probability))
+
     def measures(self, frame: Frame, probability: Probability, fold: NDArray[np.int64]) -> pd.DataFrame:
-        """Those of `classes`, each fold's probabilities tempered as the other folds chose."""
+        """Those of `multiclass`, each fold's probabilities tempered as the other folds chose."""
         criterion = frame.problem.criterion
         chosen = temperature.cross_fitted(frame.target, probability, fold)
         return pd.DataFrame(

@@ -1,6 +1,7 @@
 """How good the most probable class is, among several, and the probabilities beside it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from tabserve.problem.criterion import Counts, Criterion
 from tabserve.training.evaluation import Interval, intervals
 
 
-def counts(target: NDArray[np.int8], probability: NDArray[np.float64]) -> Counts:
+def counts(target: NDArray[np.int8], probability: NDArray[np.floating[Any]]) -> Counts:
     """What is right and wrong when each row gets its most probable class; one entry per class, against all others."""
     matrix = confusion(target, probability)
     right = np.diag(matrix)
@@ -19,13 +20,15 @@ def counts(target: NDArray[np.int8], probability: NDArray[np.float64]) -> Counts
     return Counts(right, false_positive, false_negative, len(target) - right - false_positive - false_negative)
 
 
-def confusion(target: NDArray[np.int8], probability: NDArray[np.float64]) -> NDArray[np.int64]:
+def confusion(target: NDArray[np.int8], probability: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """Rows of each class that get each class, shape (true, predicted)."""
     classes = range(probability.shape[1])
     return np.asarray(confusion_matrix(target, probability.argmax(axis=1), labels=list(classes)))
 
 
-def measures(target: NDArray[np.int8], probability: NDArray[np.float64], criterion: Criterion) -> dict[str, float]:
+def measures(
+    target: NDArray[np.int8], probability: NDArray[np.floating[Any]], criterion: Criterion
+) -> dict[str, float]:
     """Every measure of one set of rows, by name.
 
     Args:
@@ -42,13 +45,13 @@ def measures(target: NDArray[np.int8], probability: NDArray[np.float64], criteri
 
 
 def bootstrap(
-    target: NDArray[np.int8], probability: NDArray[np.float64], criterion: Criterion, seed: int = 0
+    target: NDArray[np.int8], probability: NDArray[np.floating[Any]], criterion: Criterion, seed: int = 0
 ) -> dict[str, Interval]:
     """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
     return intervals(target, lambda rows: measures(target[rows], probability[rows], criterion), seed)
 
 
-def by_class(target: NDArray[np.int8], probability: NDArray[np.float64], labels: Sequence[str]) -> pd.DataFrame:
+def by_class(target: NDArray[np.int8], probability: NDArray[np.floating[Any]], labels: Sequence[str]) -> pd.DataFrame:
     """Precision, recall, F1 and number of rows of each class, by its label."""
     found = counts(target, probability)
     flagged, positive = found.true_positive + found.false_positive, found.true_positive + found.false_negative

@@ -16,13 +16,13 @@ from sklearn.base import ClassifierMixin
 from tqdm import tqdm
 
 from tabserve.errors import DataError, TabserveError, UsageError
-from tabserve.predictors.linear import Linear
+from tabserve.model.decision import Decision
+from tabserve.predictors.predictor import Predictor
 from tabserve.table.frame import Frame
-from tabserve.training import proof, temperature
+from tabserve.training import proof
 from tabserve.training.candidate import Candidate, servable
 from tabserve.training.measures import Judge, by_threshold
 from tabserve.training.split import fold_numbers, subset
-from tabserve.training.threshold import choose
 
 __all__ = ["Candidate", "Outcome", "Selection", "select", "servable"]
 
@@ -71,11 +71,13 @@ class Selection:
         frame: the development rows.
         fold: number of the fold that holds each row out, shape (rows,).
         outcomes: by candidate name, in the order they were given.
+        judge: told them apart.
     """
 
     frame: Frame
     fold: NDArray[np.int64]
     outcomes: Mapping[str, Outcome]
+    judge: Judge
 
     @property
     def best(self) -> Outcome:
@@ -93,33 +95,20 @@ class Selection:
         return max((self.outcomes[candidate.name] for candidate in candidates), key=self._mean)
 
     @property
-    def threshold(self) -> float:
-        """The winner's threshold, chosen on all its out-of-fold probabilities."""
-        return choose(self.frame.target, self.winner.probability, self.frame.problem.criterion)
+    def decision(self) -> Decision:
+        """The best one for the winner, chosen on all its out-of-fold probabilities."""
+        return self.judge.decision(self.frame, self.winner.probability)
 
-    @property
-    def temperature(self) -> float:
-        """The winner's temperature, chosen on all its out-of-fold probabilities."""
-        return temperature.choose(self.frame.target, self.winner.probability)
-
-    def refit(self) -> xgb.Booster:
-        """The winner fitted on all development rows; it knows the features by name.
+    def refit(self) -> Predictor:
+        """What is served of the winner, fitted on all development rows.
 
         Raises:
-            UsageError: it answers otherwise than what would be saved of it.
+            UsageError: it answers otherwise than the estimator does.
         """
-        return proof.named(self._refitted().get_booster(), self.frame)
-
-    def refit_linear(self) -> Linear:
-        """The same of a winner over texts, at its temperature."""
-        fitted: Linear = self._refitted().get_linear(self.temperature)
-        return fitted
-
-    def _refitted(self) -> ClassifierMixin:
         winner = self.winner.candidate
         fitted = winner.fit(self.frame)
-        proof.check(winner.name, fitted, subset(self.frame, proof.ROWS))
-        return fitted
+        proof.check(winner.name, fitted, subset(self.frame, proof.ROWS), self.judge)
+        return proof.predictor(fitted, self.frame.problem)
 
     def _mean(self, outcome: Outcome) -> float:
         return float(outcome.measures.iloc[:, 0].mean())
@@ -147,7 +136,7 @@ def select(frame: Frame, candidates: Sequence[Candidate], judge: Judge = by_thre
     fold = fold_numbers(frame)
     with tqdm(total=len(candidates) * frame.problem.folds, unit="fit", disable=None) as progress:
         outcomes = {candidate.name: _outcome(candidate, frame, fold, judge, progress) for candidate in candidates}
-    return Selection(frame, fold, outcomes)
+    return Selection(frame, fold, outcomes, judge)
 
 
 def _outcome(
@@ -163,7 +152,7 @@ def _outcome(
             answers.append(judge.probability(_on_one_thread(fitted[-1]), frame.features[held_out]))
         _check_probability(candidate, answers[-1])
         if number == 0 and candidate.servable:  # so that nobody waits for all folds to be told
-            proof.check(candidate.name, fitted[-1], frame.take(np.flatnonzero(held_out)[: proof.ROWS]))
+            proof.check(candidate.name, fitted[-1], frame.take(np.flatnonzero(held_out)[: proof.ROWS]), judge)
         progress.update()
     chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
     trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if hasattr(estimator, "get_booster")]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
-from tabserve.predictors.linear import softmax
+from tabserve.model.decision import softmax
 
 BOUNDS = (-4.0, 4.0)
 """Natural logarithms of the smallest and the largest temperature."""

@@ -56,11 +56,11 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             "has an analyzer of its own, and n-grams of `text.grams` alone are served; use that, or `text.word_grams`"
         )
 
-    def get_linear(self, temperature: float = 1.0) -> Linear:
+    def get_linear(self) -> Linear:
         """The same model, to be saved and served."""
         weights, intercept, idf = self.estimator_.coef_, self.estimator_.intercept_, self.vectoriser_.idf_
         if len(self.classes_) == 2:
             weights, intercept = np.vstack([-weights, weights]), np.concatenate([-intercept, intercept])
         known = tuple(self.vectoriser_.get_feature_names_out())
         scaled, squares = ((weights * idf).T.astype(np.float32), (idf**2).astype(np.float32))
-        return Linear(known, scaled, squares, intercept, temperature)
+        return Linear(known, scaled, squares, intercept)

@@ -18,7 +18,7 @@ from mlserver.grpc import dataplane_pb2
 from tests.serving.wire import DEPLOY, SECONDS
 
 from tabserve.client.local_server import Server, running
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model
 from tabserve.serving.mlserver.transports import STREAM_MESSAGES
 from tabserve.table.frame import Frame
 

@@ -16,7 +16,7 @@ from mlserver.grpc import dataplane_pb2, model_repository_pb2
 
 from santander.problem import PROBLEM
 from tabserve.client.local_server import Server
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model
 from tabserve.table.frame import Frame
 
 SECONDS = 20

@@ -18,14 +18,14 @@ from mlserver.types import InferenceRequest
 from numpy.typing import NDArray
 
 from tabserve.errors import ArtifactError, ServerError
-from tabserve.model.artifact import Model
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Scores
+from tabserve.model.model import Model
 from tabserve.serving.batching import MAX_THREADS
 from tabserve.serving.mlserver.runtime import TabularModel
 from tabserve.serving.mlserver.settings import batch_limits, model_folder
 from tabserve.table.frame import Frame
 
-RUNTIME = "tabserve.serving.mlserver.runtime.TabularModel"
+RUNTIME = "tabserve.serving.mlserver.runtime.FolderModel"
 
 
 def settings(folder: Path, **limits: float) -> ModelSettings:

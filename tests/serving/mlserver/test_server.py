@@ -36,7 +36,7 @@ from tritonclient.utils import np_to_triton_dtype
 from santander.problem import PROBLEM
 from tabserve.client.local_server import SERVE, Server, free_ports, running
 from tabserve.errors import ArtifactError, ServerError, UsageError
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model
 from tabserve.serving.mlserver import server as serving
 from tabserve.table import frame
 from tabserve.table.frame import Frame
@@ -370,7 +370,7 @@ WRONG_SETTINGS = {
     "no runtime": ("model-settings.json", "{}", r"is wrong: implementation: Field required"),
     "text as a number": (
         "model-settings.json",
-        json.dumps({"implementation": "tabserve.serving.mlserver.runtime.TabularModel", "max_batch_size": "many"}),
+        json.dumps({"implementation": "tabserve.serving.mlserver.runtime.FolderModel", "max_batch_size": "many"}),
         "is wrong: max_batch_size: Input should be a valid integer.* found 'many'",
     ),
     "unknown runtime": (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.numbers import DATATYPES
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Scores
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import json_numbers, request
 from tabserve.serving.protocol.features import OUTPUTS, signature

@@ -16,7 +16,7 @@ from tests.conftest import GOODS
 
 from tabserve.encoding.ngrams import says_something
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Scores
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import request
 from tabserve.serving.protocol.datatypes import Packed, packed, unpacked

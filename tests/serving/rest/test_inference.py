@@ -29,7 +29,7 @@ from urllib3.exceptions import NewConnectionError
 
 from santander.problem import PROBLEM
 from tabserve.client.local_server import Server, running
-from tabserve.model.artifact import Model
+from tabserve.model.model import Model
 from tabserve.table.frame import Frame
 from tabserve.wording import shown
 

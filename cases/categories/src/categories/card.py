@@ -1,9 +1,10 @@
 """The model card that the case's model folder carries, in Markdown; headings after Mitchell et al., FAT* 2019."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from tabserve.model.text_artifact import TextModel
+from tabserve.model.model import Model
 from tabserve.reports.tables import TITLES
 from tabserve.training.split import described
 
@@ -59,7 +60,7 @@ then is the product and the seller.
 """
 
 
-def written(model: TextModel) -> str:
+def written(model: Model) -> str:
     """The card, written from the model alone."""
     metrics = model.metrics
     return TEMPLATE.format(
@@ -68,8 +69,8 @@ def written(model: TextModel) -> str:
         data=model.data,
         split=described(model.problem, model.data["products"], metrics["fold_rows"]),
         columns=", ".join(f"`{name}`" for name in model.problem.features),
-        grams=len(model.linear.grams),
-        temperature=model.linear.temperature,
+        grams=int(model.predictor.facts["grams"]),
+        temperature=asdict(model.decision)["temperature"],
         winner=metrics["winner"],
         best=metrics["best"],
         holdout=_holdout(metrics["holdout"]),

@@ -11,17 +11,14 @@ from categories.app import made
 from categories.metrics import Metrics
 from categories.openapi import document
 from tabserve.errors import TabserveError
-from tabserve.model.scoring import Scores
-from tabserve.model.text_artifact import TextModel
+from tabserve.model.decision import Scores
+from tabserve.model.model import Model
 from tabserve.serving.batching import Batcher
 from tabserve.serving.limits import Limits
 from tabserve.serving.protocol.status import FAILED, status
 from tabserve.serving.rest.bodies import Bodies
 from tabserve.serving.rest.responses import JSON, OPTIONS, Reply, refusal
 from tabserve.serving.rest.safe_methods import Message, Receive, Send, with_safe_methods
-
-BATCH, THREADS = 64, 1
-"""Products that are scored in one call, and the threads that do so beside the loop's: Python's lock is held anyway."""
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +30,17 @@ class Facade:
         draining: whether it is about to end; it still answers, and says so at `/ready`.
     """
 
-    def __init__(self, model: TextModel, limits: Limits) -> None:
+    def __init__(self, model: Model, limits: Limits) -> None:
         """Answer by a model that is loaded."""
         problem = model.problem
         self._columns, self._limits, self._categories = problem.features, limits, problem.labels
         self._names = [orjson.dumps(category) for category in problem.labels]
         self._batcher = Batcher(
             model.score,
-            BATCH,
+            model.predictor.BATCH_ROWS,
             max_queue_rows=limits.max_queue_rows,
             large_share=limits.large_share,
-            threads=THREADS,
+            threads=1,
         )
         self._bodies = Bodies(limits)
         self._written = {"/v1/categorize": self._chosen, "/v1/probabilities": self._probabilities}

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from categories.facade import Facade
 from tabserve.errors import ServerError, UsageError
-from tabserve.model import text_artifact
+from tabserve.model.model import load
 from tabserve.serving import memory, ports
 from tabserve.serving.limits import MIB, Limits, reason
 from tabserve.serving.rest.listener import Listener, configured
@@ -32,7 +32,7 @@ def run() -> None:
         ArtifactError: the model folder is not whole.
     """
     port, limits = _port(os.environ.get("PORT") or "5000"), _limits()
-    model = text_artifact.load(Path(os.environ.get("MODEL_PATH") or MODEL))
+    model = load(Path(os.environ.get("MODEL_PATH") or MODEL))
     facade = Facade(model, limits)
     memory.settle()
     host = os.environ.get("HOST") or "127.0.0.1"

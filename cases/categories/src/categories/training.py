@@ -30,7 +30,7 @@ def _outcome(frame: Frame, selection: Selection) -> Outcome:
 
 
 def metrics(
-    selection: Selection, found: Mapping[str, Outcome], holdout: Frame, probability: NDArray[np.float64]
+    selection: Selection, found: Mapping[str, Outcome], holdout: Frame, probability: NDArray[np.floating[Any]]
 ) -> dict[str, Any]:
     """What the manifest keeps.
 

@@ -1,23 +1,20 @@
-"""The MLServer runtimes that `model-settings.json` names: each loads a model folder and answers V2 requests with it."""
+"""The MLServer runtime that `model-settings.json` names: it loads a model folder and answers V2 requests with it."""
 
 import asyncio
 import encodings.cp437  # zipfile would import it on the thread that loads a model, and MLServer the next at that time,
 import encodings.idna  # noqa: F401  which has ended starts in Python's own KeyError: 'encodings.idna'
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
-import numpy as np
 from mlserver import MLModel, ModelSettings
 from mlserver.errors import InferenceError, MLServerError
 from mlserver.types import InferenceRequest, InferenceResponse, Parameters
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, Overloaded
-from tabserve.model import artifact, text_artifact
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Scores
+from tabserve.model.model import Model, load
 from tabserve.serving import memory
 from tabserve.serving.batching import MAX_THREADS, Batcher
 from tabserve.serving.limits import Limits
@@ -26,53 +23,19 @@ from tabserve.serving.mlserver import types
 from tabserve.serving.mlserver.settings import batch_limits, model_folder
 from tabserve.serving.protocol import features, texts
 from tabserve.serving.protocol.request import Output, Request, answer, read
-from tabserve.serving.protocol.signature import Signature
 from tabserve.serving.protocol.status import FAILED, status
 
-
-class Served(NamedTuple):
-    """A model that is loaded, whatever it is over.
-
-    Attributes:
-        signature: what it takes and gives.
-        score: the scores of a part of its features; called on several threads.
-        labels: what a label is the place of, in their order.
-        probability: of a batch of scores, the one of each row that is watched, float32 of shape (rows,).
-        facts: what tells it from others.
-    """
-
-    signature: Signature
-    score: Callable[[NDArray[Any]], Scores]
-    labels: tuple[str, ...]
-    probability: Callable[[Scores], NDArray[np.float32]]
-    facts: Mapping[str, str]
+SIGNATURES = {"model.ubj": features.signature, "model.npz": texts.signature}
+"""Of models, by the file of their predictor."""
 
 
-class FolderModel(MLModel, ABC):
-    """A model folder that is served; a subclass knows what kind of model it holds.
-
-    Attributes:
-        default_batch_size: rows in a batch where the settings name no `max_batch_size`: more gain little speed and make
-            others wait longer.
-        threads: that score slices of large requests at the same time.
-    """
-
-    default_batch_size: ClassVar[int]
-    threads: ClassVar[int]
+class FolderModel(MLModel):
+    """A model folder that is served."""
 
     def __init__(self, settings: ModelSettings) -> None:
         """Take the batch limits for ourselves: seeing no `max_batch_time`, MLServer leaves its own batching off."""
         super().__init__(settings.model_copy(update={"max_batch_time": 0.0}))
-        self.max_batch_size, self.max_batch_time = batch_limits(settings, self.default_batch_size)
-
-    @staticmethod
-    @abstractmethod
-    def served(folder: Path) -> Served:
-        """Load and verify a model folder.
-
-        Raises:
-            ArtifactError: it is not whole, or holds a model of another kind.
-        """
+        self._given = settings
 
     @classmethod
     def check(cls, settings: ModelSettings) -> None:
@@ -82,8 +45,7 @@ class FolderModel(MLModel, ABC):
             ServerError: a setting is wrong.
             ArtifactError: the model folder is.
         """
-        batch_limits(settings, cls.default_batch_size)
-        cls.served(model_folder(settings))
+        batch_limits(settings, load(model_folder(settings)).predictor.BATCH_ROWS)
 
     async def load(self) -> bool:
         """Load and verify the model folder.
@@ -92,8 +54,10 @@ class FolderModel(MLModel, ABC):
             ArtifactError: the folder is not whole.
         """
         memory.reuse()
-        self._served = await asyncio.to_thread(self.served, model_folder(self.settings))
-        self.signature = self._served.signature
+        self._model = model = await asyncio.to_thread(_loaded, model_folder(self.settings))
+        predictor = model.predictor
+        self.max_batch_size, self.max_batch_time = batch_limits(self._given, predictor.BATCH_ROWS)
+        self.signature = SIGNATURES[predictor.FILE](model.problem, model.decision)
         limits = Limits()
         self._max_rows = limits.max_rows
         self._batcher = Batcher(
@@ -102,7 +66,7 @@ class FolderModel(MLModel, ABC):
             self.max_batch_time,
             max_queue_rows=limits.max_queue_rows,
             large_share=limits.large_share,
-            threads=self.threads,
+            threads=MAX_THREADS if predictor.PARALLEL else 1,
         )
         self._tell()
         self.settings.versions = [self.version] if self.version else []
@@ -150,56 +114,27 @@ class FolderModel(MLModel, ABC):
         )
 
     def _score(self, part: NDArray[Any]) -> Scores:
-        start = perf_counter()
-        scores = self._served.score(part)
+        model, start = self._model, perf_counter()
+        scores = model.score(part)
         seconds = perf_counter() - start
-        self._metrics.count(self._served.labels, scores.label, self._served.probability(scores), seconds)
+        self._metrics.count(model.problem.labels, scores.label, model.decision.watched(scores), seconds)
         return scores
 
     def _tell(self) -> None:
         """Say which model this is; after a reload, in the place of the one before."""
+        model = self._model
         self._metrics = METRICS.model(self.name)
         self._metrics.queue = lambda: self._batcher.rows
-        self._metrics.info = {"version": self.version or "", **self._served.facts}
-        self._metrics.labels.update(dict.fromkeys(self._served.labels, 0))  # told before the first row gets one
-
-
-class TabularModel(FolderModel):
-    """A binary classifier over a table of numbers."""
-
-    default_batch_size = 256
-    threads = MAX_THREADS
-
-    @staticmethod
-    def served(folder: Path) -> Served:
-        """See `FolderModel.served`."""
-        model = artifact.load(folder)
-        # One thread a call: on shared cores, threads that wait for each other cost a small batch more than they save.
-        model.booster.set_param({"nthread": 1})
-        model.score(np.zeros((1, len(model.problem.features)), np.float32))  # it is set up by the first
-        facts = {
+        self._metrics.info = {
+            "version": self.version or "",
             "problem": model.problem.name,
-            "threshold": repr(model.threshold),
-            "trees": str(model.booster.num_boosted_rounds()),
+            **model.predictor.facts,
+            **model.decision.parameters,
         }
-        signature = features.signature(model.problem, model.threshold)
-        return Served(signature, model.score, model.problem.labels, lambda scores: scores.probability, facts)
+        self._metrics.labels.update(dict.fromkeys(model.problem.labels, 0))  # told before the first row gets one
 
 
-class TextsModel(FolderModel):
-    """A classifier over texts."""
-
-    default_batch_size = 64  # a text takes longer than a row of numbers, and Python's lock all the while
-    threads = 1  # for the same reason
-
-    @staticmethod
-    def served(folder: Path) -> Served:
-        """See `FolderModel.served`."""
-        model = text_artifact.load(folder)
-        problem = model.problem
-        facts = {"problem": problem.name, "labels": str(len(problem.labels)), "grams": str(len(model.linear.grams))}
-        return Served(texts.signature(problem), model.score, problem.labels, _of_the_label, facts)
-
-
-def _of_the_label(scores: Scores) -> NDArray[np.float32]:
-    return np.take_along_axis(scores.probability, scores.label[:, np.newaxis], axis=1)[:, 0]
+def _loaded(folder: Path) -> Model:
+    model = load(folder)
+    model.predictor.on_one_thread()
+    return model

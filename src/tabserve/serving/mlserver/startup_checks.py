@@ -12,12 +12,10 @@ from mlserver.repository import DEFAULT_MODEL_SETTINGS_FILENAME
 from tabserve.errors import ServerError, UsageError
 from tabserve.serving import ports
 from tabserve.serving.limits import Limits, reason
-from tabserve.serving.mlserver.runtime import FolderModel, TabularModel, TextsModel
+from tabserve.serving.mlserver.runtime import FolderModel
 
-RUNTIMES: dict[str, type[FolderModel]] = {
-    f"{kind.__module__}.{kind.__name__}": kind for kind in (TabularModel, TextsModel)
-}
-"""Ours, as `model-settings.json` names them."""
+RUNTIME = f"{FolderModel.__module__}.{FolderModel.__name__}"
+"""Ours, as `model-settings.json` names it."""
 
 
 def read_limits(folder: Path) -> Limits:
@@ -59,8 +57,8 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 def check_model(settings: ModelSettings) -> None:
     """Refuse a model that cannot be loaded; of another runtime than ours, see only whether it is installed."""
-    if ours := RUNTIMES.get(settings.implementation_):
-        ours.check(settings)
+    if settings.implementation_ == RUNTIME:
+        FolderModel.check(settings)
         return
     try:
         _ = settings.implementation

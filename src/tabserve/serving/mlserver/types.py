@@ -14,9 +14,10 @@ from mlserver.types import (
     TensorData,
 )
 
+from tabserve.model.decision import OutputKind
 from tabserve.serving.protocol.datatypes import plain
 from tabserve.serving.protocol.request import Output
-from tabserve.serving.protocol.signature import InputKind, OutputKind
+from tabserve.serving.protocol.signature import InputKind
 
 
 def input_tensor(name: str, kind: InputKind) -> MetadataTensor:

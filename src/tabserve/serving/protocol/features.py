@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.numbers import DATATYPES, RECAST, Values, check_held, numbers, read
 from tabserve.errors import InvalidRequest
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Decision
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol.json_numbers import UNUSUAL, Numbers
-from tabserve.serving.protocol.signature import Features, InputKind, OutputKind, Signature
+from tabserve.serving.protocol.signature import Features, InputKind, Signature
 from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column, is_column, named
 from tabserve.wording import listed, shown
 
@@ -22,29 +22,14 @@ INPUT = "predict"
 """What the metadata calls the one input tensor; any other name does as well."""
 
 
-def _both_classes(scores: Scores) -> NDArray[np.float32]:
-    """As `np.column_stack` would, in half the time for one row."""
-    probability = scores.probability
-    both = np.empty((len(probability), 2), np.float32)
-    both[:, 0], both[:, 1] = 1 - probability, probability
-    return both
-
-
-OUTPUTS = {
-    "predict": OutputKind("INT64", 1, lambda scores: scores.label[:, np.newaxis]),
-    "predict_proba": OutputKind("FP32", 2, _both_classes),
-}
-"""The label, and the probability of the negative and of the positive class."""
-
-
-def signature(problem: Problem, threshold: float) -> Signature:
-    """What a model takes and gives whose label is 1 where the probability reaches the threshold."""
+def signature(problem: Problem, decision: Decision) -> Signature:
+    """What a model over a table of numbers takes, and gives by its decision."""
     return Signature(
         {INPUT: InputKind("FP32", len(problem.features))},
         (*DATATYPES,),
-        OUTPUTS,
+        decision.outputs(problem),
         partial(features, problem=problem),
-        {"threshold": repr(threshold)},
+        decision.parameters,
     )
 
 

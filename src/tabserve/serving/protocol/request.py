@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import OutputKind, Scores
 from tabserve.serving.protocol import parameters
 from tabserve.serving.protocol.datatypes import Packed
 from tabserve.serving.protocol.json_numbers import Numbers
-from tabserve.serving.protocol.signature import Features, OutputKind, Signature
+from tabserve.serving.protocol.signature import Features, Signature
 from tabserve.serving.protocol.tensors import Input, named
 from tabserve.wording import listed, shown
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import OutputKind
 from tabserve.serving.protocol.tensors import Input
 
 
@@ -29,22 +29,6 @@ class InputKind(NamedTuple):
     datatype: str
     columns: int
     optional: bool = False
-
-
-class OutputKind(NamedTuple):
-    """What the model can be asked for.
-
-    Attributes:
-        datatype: of V2.
-        columns: how many.
-        values: of a batch of scores, shape (rows, columns).
-        labels: what the columns are called, where they are the probabilities of labels of these names.
-    """
-
-    datatype: str
-    columns: int
-    values: Callable[[Scores], NDArray[Any]]
-    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

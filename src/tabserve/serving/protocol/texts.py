@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from tabserve.encoding.ngrams import says_something
 from tabserve.encoding.numbers import Place
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.model.scoring import Scores
+from tabserve.model.decision import Decision
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol.datatypes import BYTES, Packed
-from tabserve.serving.protocol.signature import Features, InputKind, OutputKind, Signature
+from tabserve.serving.protocol.signature import Features, InputKind, Signature
 from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column, is_column, named
 from tabserve.wording import listed, shown
 
@@ -23,21 +23,14 @@ PART_ROWS, PART_CHARACTERS = 256, 1 << 14
 """Rows, and about so many characters, that are read at a time: as much as takes a few milliseconds to score."""
 
 
-def signature(problem: Problem) -> Signature:
-    """What a model takes and gives whose label is the most probable of the problem's."""
-    names = np.array(problem.labels, np.object_)
-
-    def chosen(scores: Scores) -> NDArray[np.object_]:
-        return names[scores.label][:, np.newaxis]
-
+def signature(problem: Problem, decision: Decision) -> Signature:
+    """What a model over texts takes, and gives by its decision."""
     return Signature(
-        {name: InputKind(BYTES, 1, optional=place > 0) for place, name in enumerate(problem.features)},
+        {name: InputKind(BYTES, 1, optional=index > 0) for index, name in enumerate(problem.features)},
         (BYTES,),
-        {
-            "predict": OutputKind(BYTES, 1, chosen),
-            "predict_proba": OutputKind("FP32", len(names), lambda scores: scores.probability, problem.labels),
-        },
+        decision.outputs(problem),
         partial(features, problem=problem),
+        decision.parameters,
     )
 
 

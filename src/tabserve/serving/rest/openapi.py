@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from importlib import metadata
 
-from tabserve.serving.protocol.signature import OutputKind, Signature
+from tabserve.model.decision import OutputKind
+from tabserve.serving.protocol.signature import Signature
 from tabserve.serving.rest.schema import (
     FLAG,
     OBJECT,

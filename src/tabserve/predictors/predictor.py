@@ -1,0 +1,48 @@
+"""What all weights that answer have in common."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from numpy.typing import NDArray
+
+
+class Predictor(Protocol):
+    """Features in, raw outputs out; a decision makes answers of these.
+
+    Attributes:
+        FILE: name of the file that holds it in a model folder.
+        BATCH_ROWS: rows in one call of a server: more gain little speed and make others wait longer.
+        PARALLEL: whether several threads gain anything; not where Python's lock is held all the while.
+    """
+
+    FILE: ClassVar[str]
+    BATCH_ROWS: ClassVar[int]
+    PARALLEL: ClassVar[bool]
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What tells it from others: its size."""
+
+    def raw(self, features: Any, /) -> NDArray[Any]:  # noqa: ANN401  an array of what the predictor takes
+        """Raw outputs, shape (rows, outputs)."""
+
+    def from_json(self, rows: list[Any], /) -> NDArray[Any]:
+        """The features of rows that were written as JSON.
+
+        Raises:
+            ValueError: they are none of this model.
+        """
+
+    def examples(self, features: NDArray[Any], /) -> NDArray[Any]:
+        """Rows that belong to nobody, for `from_json` to read at each load; `features` are those of training rows."""
+
+    def save(self, path: Path, /) -> None:
+        """Write the file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+
+    def on_one_thread(self) -> None:
+        """Use one thread in each call from now on: on shared cores, waiting for more costs more than they save."""
