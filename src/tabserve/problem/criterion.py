@@ -1,4 +1,4 @@
-"""What is maximised: one number from the four counts of a confusion matrix."""
+"""What is maximised: a number from the four counts of a confusion matrix, or minus a distance from amounts."""
 
 import sys
 from dataclasses import dataclass
@@ -86,3 +86,48 @@ class Costs:
 
 
 f1 = F1()
+
+
+class Loss(Protocol):
+    """How good predicted amounts are: one number, larger is better."""
+
+    @property
+    def name(self) -> str:
+        """What tables and manifests call it."""
+
+    def __call__(self, target: FloatArray, prediction: FloatArray, /) -> float:
+        """One number for amounts of shape (rows,)."""
+
+
+@dataclass(frozen=True)
+class RMSE:
+    """Minus the root of the mean squared error: large mistakes weigh most."""
+
+    @property
+    def name(self) -> str:
+        """What tables and manifests call it."""
+        return "minus_rmse"
+
+    def __call__(self, target: FloatArray, prediction: FloatArray) -> float:
+        """In the unit of the amounts."""
+        return -float(np.sqrt(np.mean((target - prediction) ** 2)))
+
+
+@dataclass(frozen=True)
+class MAE:
+    """Minus the mean absolute error."""
+
+    @property
+    def name(self) -> str:
+        """What tables and manifests call it."""
+        return "minus_mae"
+
+    def __call__(self, target: FloatArray, prediction: FloatArray) -> float:
+        """In the unit of the amounts."""
+        return -float(np.mean(np.abs(target - prediction)))
+
+
+rmse = RMSE()
+
+CRITERIA: dict[str, type[F1 | Costs | RMSE | MAE]] = {kind.__name__: kind for kind in (F1, Costs, RMSE, MAE)}
+"""By the names that a manifest has for them."""

@@ -1,27 +1,25 @@
 """What is to be learned from which columns: one frozen value that every station reads."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from types import UnionType
 
 from tabserve.errors import UsageError
-from tabserve.problem.criterion import Criterion, f1
+from tabserve.problem.columns import Column
+from tabserve.problem.task import Binary, Task
 
-KINDS: dict[str, tuple[type | UnionType, str]] = {
+TYPES: dict[str, tuple[type | UnionType, str]] = {
     "name": (str, "text"),
-    "features": (tuple, "a tuple of names, each written as text,"),
+    "columns": (tuple, "a tuple of columns"),
     "target": (str, "text"),
+    "task": (Task, "a task, such as Binary()"),
     "id": (str | None, "text or None"),
     "group": (str | None, "text or None"),
-    "labels": (tuple, "at least two different labels, each written as text,"),
-    "allow_missing": (bool, "True or False"),
     "holdout": (float, "a number between 0 and 1"),
     "folds": (int, "a whole number"),
     "seed": (int, "a whole number"),
 }
 """What the fields must be, in Python and in words; True and False are no whole numbers here."""
-
-MAX_LABELS = 127
-"""What a target of one byte can tell apart."""
 
 LIMIT = 2**32
 """What folds and seed lie below: no generator takes a larger seed."""
@@ -29,32 +27,27 @@ LIMIT = 2**32
 
 @dataclass(frozen=True)
 class Problem:
-    """A classification problem over one table, of numbers or of texts.
+    """What is to be learned from a table.
 
     Attributes:
         name: short name, written into the model folder.
-        features: names of the numeric columns, in the order the model sees them; or of those that hold text, joined in
-            this order, of which the first is never empty.
-        target: name of the column that holds the label.
+        columns: what the model sees, in this order. Columns of text stand alone: they are joined in this order, and the
+            first is never empty.
+        target: name of the column that holds what is predicted.
+        task: what that is, and what is maximised.
         id: name of the column that names each row, or None when rows are named by their number.
         group: name of the column whose rows of one value belong together, such as a seller; no split parts them.
-        labels: how the target column spells each class; of two, the negative and then the positive.
-        allow_missing: whether an empty cell in a feature is data (NaN) instead of an error.
-        criterion: what is maximised, from the four counts of a confusion matrix; of more than two classes, its mean
-            over them.
         holdout: share of the rows kept aside until the very end, in (0, 1).
-        folds: number of stratified cross-validation folds.
+        folds: number of cross-validation folds.
         seed: the only source of randomness in splits and models.
     """
 
     name: str
-    features: tuple[str, ...]
+    columns: tuple[Column, ...]
     target: str = "target"
+    task: Task = Binary()  # noqa: RUF009  frozen
     id: str | None = None
     group: str | None = None
-    labels: tuple[str, ...] = ("0", "1")
-    allow_missing: bool = False
-    criterion: Criterion = f1
     holdout: float = 0.2
     folds: int = 5
     seed: int = 42
@@ -63,11 +56,6 @@ class Problem:
         """Refuse a problem that contradicts itself, or whose fields are of other types."""
         self._check_types()
         self._check_columns()
-        if not 2 <= len(self.labels) <= MAX_LABELS or len(set(self.labels)) != len(self.labels):
-            raise UsageError(
-                f"A problem needs at least two different labels, and at most {MAX_LABELS}, not {self.labels!r:.60},"
-                " each written as text."
-            )
         if not 0 < self.holdout < 1 or not 2 <= self.folds < LIMIT:
             raise UsageError(
                 "A problem needs a hold-out share between 0 and 1 and at least 2 folds,"
@@ -76,22 +64,24 @@ class Problem:
         if not 0 <= self.seed < LIMIT:
             raise UsageError(f"A problem needs a seed from 0 to {LIMIT - 1}, not {self.seed!r:.60}.")
 
-    def check_binary(self) -> None:
-        """Refuse more than two labels, where a threshold is to part the one from the other.
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(column.name for column in self.columns)
 
-        Raises:
-            UsageError: there are more.
-        """
-        if len(self.labels) != 2:
-            raise UsageError(f"A table of numbers is learned with two labels, and this problem has {len(self.labels)}.")
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of the task."""
+        return self.task.labels
 
     def _check_types(self) -> None:
-        for field, (kind, expected) in KINDS.items():
+        for field, (kind, expected) in TYPES.items():
             value = getattr(self, field)
-            texts = value if isinstance(value, tuple) else ()
-            fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
-            if not fits or not all(isinstance(text, str) for text in texts):
+            if not isinstance(value, kind) or isinstance(value, bool):
                 raise UsageError(f"A problem needs {expected} as its {field}, not {value!r:.60}.")
+        columns: tuple[object, ...] = self.columns
+        if other := [column for column in columns if not isinstance(column, Column)]:
+            raise UsageError(f"A problem needs a tuple of columns, such as Column('age'), not {other[0]!r:.60} in it.")
         try:
             "".join((self.name, *self.features, *self.labels, self.target, self.id or "", self.group or "")).encode()
         except UnicodeEncodeError as error:
@@ -104,7 +94,13 @@ class Problem:
     def _check_columns(self) -> None:
         columns = [*self.features, self.target, *filter(None, [self.id, self.group])]
         if not self.features or len(set(columns)) != len(columns):
-            raise UsageError("A problem needs at least one feature, and no column may be named twice.")
+            raise UsageError("A problem needs at least one column, and no column may be named twice.")
         for name in self.features:
             if not set("[]<").isdisjoint(name):
-                raise UsageError(f"A feature cannot be named {name!r:.60}; XGBoost takes no name with [, ] or <.")
+                raise UsageError(f"A column cannot be named {name!r:.60}; XGBoost takes no name with [, ] or <.")
+        alone = [column.name for column in self.columns if column.stands_alone]
+        if 0 < len(alone) < len(self.columns):
+            raise UsageError(
+                f"A problem has columns of text alone, or none, and {alone[0]!r} is one of them among"
+                f" {len(self.columns)} columns; make it a category, or leave it out."
+            )

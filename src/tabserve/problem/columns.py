@@ -1,0 +1,48 @@
+"""The columns that a model learns from, and what their cells hold."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from tabserve.errors import UsageError
+
+Kind = Literal["number", "category", "date", "text"]
+
+Unseen = Literal["missing", "refused"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a model learns from.
+
+    Attributes:
+        name: what the table, requests and the manifest call it.
+        kind: what its cells hold: a `number`, a `category` (one of a few levels), a `date`, or a `text`.
+        missing: whether a cell may be empty, which is then something to learn from; if not, it is refused.
+        unseen: what a level is that training did not see, in a column of categories: `missing`, or `refused`.
+    """
+
+    name: str
+    kind: Kind = "number"
+    missing: bool = False
+    unseen: Unseen = "missing"
+
+    def __post_init__(self) -> None:
+        """Refuse a column that cannot be."""
+        name: object = self.name
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"A column needs a name, written as text, not {self.name!r:.60}.")
+        for field, values in (("kind", get_args(Kind)), ("missing", (False, True)), ("unseen", get_args(Unseen))):
+            value: object = getattr(self, field)
+            if not any(value is each or (isinstance(value, str) and value == each) for each in values):
+                expected = " or ".join(map(repr, values))
+                raise UsageError(f"Column {self.name!r} needs {expected} as its {field}, not {value!r:.60}.")
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it can stand beside columns of its own kind alone."""
+        return self.kind == "text"
+
+
+def numbers(*names: str, missing: bool = False) -> tuple[Column, ...]:
+    """Columns of numbers with these names."""
+    return tuple(Column(name, missing=missing) for name in names)

@@ -1,0 +1,127 @@
+"""What is predicted: one of two labels, one of several, or an amount."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.errors import UsageError
+from tabserve.problem.criterion import Criterion, Loss, f1, rmse
+
+MAX_LABELS = 127
+"""What a target of one byte can tell apart."""
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One of two labels, by a threshold.
+
+    Attributes:
+        labels: how the target column spells the negative and then the positive class.
+        criterion: what the threshold maximises, from the four counts of a confusion matrix.
+    """
+
+    KIND: ClassVar[str] = "binary"
+    AMOUNT: ClassVar[bool] = False
+
+    labels: tuple[str, ...] = ("0", "1")
+    criterion: Criterion = f1
+
+    def __post_init__(self) -> None:
+        """Refuse labels that are not two."""
+        _check_labels(self.labels, "exactly two different labels", 2)
+
+    @property
+    def expected(self) -> str:
+        """What a cell of the target must be, in words."""
+        return " or ".join(map(repr, self.labels))
+
+    def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """The index of each cell's label, and the rows whose cell is no label."""
+        return _codes(self.labels, cells)
+
+
+@dataclass(frozen=True)
+class Multiclass:
+    """One of several labels, the most probable.
+
+    Attributes:
+        labels: how the target column spells each class.
+        criterion: from the counts of each class against all others; its mean over the classes is maximised.
+    """
+
+    KIND: ClassVar[str] = "multiclass"
+    AMOUNT: ClassVar[bool] = False
+
+    labels: tuple[str, ...]
+    criterion: Criterion = f1
+
+    def __post_init__(self) -> None:
+        """Refuse fewer than two labels, or too many."""
+        _check_labels(self.labels, f"at least two different labels, and at most {MAX_LABELS}", MAX_LABELS)
+
+    @property
+    def expected(self) -> str:
+        """What a cell of the target must be, in words."""
+        return " or ".join(map(repr, self.labels))
+
+    def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """The index of each cell's label, and the rows whose cell is no label."""
+        return _codes(self.labels, cells)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """An amount, with an interval around it.
+
+    Attributes:
+        unit: of the amount, such as `USD`; empty where it has none.
+        criterion: what is smallest for the best candidate.
+    """
+
+    KIND: ClassVar[str] = "regression"
+    AMOUNT: ClassVar[bool] = True
+
+    unit: str = ""
+    criterion: Loss = rmse
+
+    def __post_init__(self) -> None:
+        """Refuse a unit that is no text of one line."""
+        unit: object = self.unit
+        if not isinstance(unit, str) or not unit.isprintable():
+            raise UsageError(f"A regression needs a text of one line as its unit, not {self.unit!r:.60}.")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """None: an amount has no labels."""
+        return ()
+
+    @property
+    def expected(self) -> str:
+        """What a cell of the target must be, in words."""
+        return "a finite number"
+
+    def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Each cell as a float64, and the rows whose cell is no finite number."""
+        values = np.array(cells, dtype=np.float64)
+        return values, np.flatnonzero(~np.isfinite(values))
+
+
+Task = Binary | Multiclass | Regression
+
+TASKS: dict[str, type[Task]] = {task.KIND: task for task in (Binary, Multiclass, Regression)}
+"""By the names that a manifest has for them."""
+
+
+def _codes(labels: tuple[str, ...], cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    index = {label: code for code, label in enumerate(labels)}
+    codes = np.array([index.get(cell, -1) for cell in cells], np.int8)
+    return codes, np.flatnonzero(codes < 0)
+
+
+def _check_labels(labels: object, expected: str, most: int) -> None:
+    texts = isinstance(labels, tuple) and all(isinstance(label, str) for label in labels)
+    if not isinstance(labels, tuple) or not texts or not 2 <= len(labels) <= most or len({*labels}) < len(labels):
+        raise UsageError(f"A task needs {expected}, each written as text, not {labels!r:.60}.")
