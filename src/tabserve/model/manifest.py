@@ -3,42 +3,39 @@
 import json
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError, UsageError
 from tabserve.model.decision import DECISIONS, Decision
-from tabserve.problem.criterion import F1, Costs
+from tabserve.problem.columns import Column
+from tabserve.problem.criterion import CRITERIA
 from tabserve.problem.problem import Problem
+from tabserve.problem.task import TASKS, Task
 
 FORMAT_VERSION = 1
-"""Version of the folder's layout.
-
-Raise it when a reader of the old version would misread the new one; teach `load` both, and keep a stored folder of the
-old version with a test that loads it.
-"""
+"""Version of the folder's layout: raise it when a reader of the old version would misread the new one."""
 
 MEASURED_WITH = "measured_with"
 """Under this key the metrics hold the fields of the decision that they were measured with, where it was changed."""
 
-CRITERIA = {"F1": F1, "Costs": Costs}
-
 TYPES = {
     "problem": dict,
-    "features": list,
+    "task": dict,
+    "columns": list,
+    "encodings": dict,
+    "decision": dict,
     "metrics": dict,
     "data": dict,
     "versions": dict,
     "files": dict,
-    "decision": dict,
 }
 
-PROBLEM_TYPES = {"labels": list, "criterion": dict}
-
-LIST = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]")
-"""A list of numbers, each on a line of its own."""
+SHORT = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]|\{\n\s*([^{}\[\]]{1,100}?)\n\s*\}")
+"""A list of numbers, or an object of few plain members, each on a line of its own."""
 
 MAX_BYTES = {".ubj": 1 << 30, ".npz": 1 << 30, ".json": 1 << 26, ".md": 1 << 26}
 """How large each kind of file may be, many times what any model needs; larger ones are not read to be refused."""
@@ -49,7 +46,8 @@ class Manifest:
     """The parts of a manifest that are not derived from others.
 
     Attributes:
-        problem: with its features in the order the model sees them.
+        problem: with its columns in the order the model sees them.
+        encoder: makes features of their cells.
         decision: how raw outputs become answers.
         metrics: what the evaluation found; `MEASURED_WITH` in it, where the decision was changed since.
         data: what the model was trained on.
@@ -58,6 +56,7 @@ class Manifest:
     """
 
     problem: Problem
+    encoder: Encoder
     decision: Decision
     metrics: Mapping[str, Any]
     data: Mapping[str, Any]
@@ -74,13 +73,13 @@ class Manifest:
         document = parsed(path, content(path))
         _check_version(path, document)
         _check_types(path, document, TYPES)
-        _check_types(path, document["problem"], PROBLEM_TYPES)
         _check_versions(path, document["versions"])
         problem = _problem(path, document)
-        decision = _decision(path, document["decision"])
-        if MEASURED_WITH in document["metrics"]:
-            _decision(path, document["decision"] | document["metrics"][MEASURED_WITH])
-        return cls(problem, decision, *(document[key] for key in ("metrics", "data", "versions", "files")))
+        decision = _made(path, "decision", document["decision"], DECISIONS)
+        if MEASURED_WITH in (metrics := document["metrics"]):
+            _made(path, "decision", document["decision"] | metrics[MEASURED_WITH], DECISIONS)
+        encoder = _encoder(path, problem, document["encodings"])
+        return cls(problem, encoder, decision, *(document[key] for key in ("metrics", "data", "versions", "files")))
 
     def write(self, path: Path) -> None:
         """Write it, the format version first.
@@ -90,19 +89,21 @@ class Manifest:
         """
         document = {
             "format_version": FORMAT_VERSION,
-            "problem": _described(self.problem),
-            "features": self.problem.features,
+            "problem": _facts(self.problem),
+            "task": _task(self.problem.task),
+            "columns": [_column(column) for column in self.problem.columns],
+            "encodings": self.encoder.to_json(),
             "decision": {"kind": self.decision.KIND, **asdict(self.decision)},
             "metrics": self.metrics,
             "data": self.data,
             "versions": self.versions,
             "files": self.files,
         }
-        path.write_text(LIST.sub(_one_line, json.dumps(document, indent=2)) + "\n", encoding="utf-8")
+        path.write_text(SHORT.sub(_one_line, json.dumps(document, indent=2)) + "\n", encoding="utf-8")
 
 
 def _one_line(found: "re.Match[str]") -> str:
-    return f"[{' '.join(found[1].split())}]"
+    return found[0][0] + re.sub(r"\n\s*", " ", found[1] or found[2] or "") + found[0][-1]
 
 
 def content(path: Path) -> bytes:
@@ -164,39 +165,61 @@ def _check_versions(path: Path, versions: Mapping[str, Any]) -> None:
             raise ArtifactError(f"{path} has version {version!r:.60} of {name!r:.60}, expected a text of one line.")
 
 
-def _described(problem: Problem) -> dict[str, Any]:
-    name = type(problem.criterion).__name__
-    if name not in CRITERIA:
-        raise ArtifactError(f"A model folder cannot hold the criterion {name}; expected {' or '.join(CRITERIA)}.")
-    fields = asdict(problem)
-    del fields["features"]
-    if problem.group is None:
-        del fields["group"]
-    return fields | {"criterion": {"name": name, **fields["criterion"]}}
+def _facts(problem: Problem) -> dict[str, Any]:
+    """The problem's own fields, without those that others hold."""
+    fields = ("name", "target", "id", "group", "holdout", "folds", "seed")
+    return {name: getattr(problem, name) for name in fields}
+
+
+def _task(task: Task) -> dict[str, Any]:
+    kind = type(task.criterion).__name__
+    if kind not in CRITERIA:
+        raise ArtifactError(f"A model folder cannot hold the criterion {kind}; expected {' or '.join(CRITERIA)}.")
+    fields = asdict(task)
+    return {"kind": task.KIND, **fields, "criterion": {"kind": kind, **fields["criterion"]}}
+
+
+def _column(column: Column) -> dict[str, Any]:
+    """A column, without what is as it is when nobody says so."""
+    usual = asdict(Column(column.name))
+    return {name: value for name, value in asdict(column).items() if name in ("name", "kind") or value != usual[name]}
 
 
 def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
-    fields, criterion = dict(document["problem"]), dict(document["problem"]["criterion"])
+    task = dict(document["task"])
+    task["criterion"] = _made(path, "criterion", task.get("criterion"), CRITERIA)
     try:
-        fields["criterion"] = CRITERIA[criterion.pop("name")](**criterion)
-        fields["labels"] = tuple(fields["labels"])
-        return Problem(features=tuple(document["features"]), **fields)
+        columns = tuple(Column(**column) for column in document["columns"])
+        return Problem(columns=columns, task=_made(path, "task", task, TASKS), **document["problem"])
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a problem: {error}") from error
-    except (KeyError, TypeError) as error:
+    except TypeError as error:
         raise ArtifactError(
             f"{path} does not describe a problem: {str(error)!r:.200}; train the model again."
         ) from error
 
 
-def _decision(path: Path, found: Mapping[str, Any]) -> Decision:
-    fields = dict(found)
-    kind = fields.pop("kind", None)
-    if kind not in DECISIONS:
-        raise ArtifactError(f"{path} has a decision of kind {kind!r:.60}, expected {' or '.join(DECISIONS)}.")
+def _encoder(path: Path, problem: Problem, encodings: Mapping[str, Any]) -> Encoder:
     try:
-        return DECISIONS[kind](**fields)
+        return Encoder.from_json(problem, encodings)
     except UsageError as error:
-        raise ArtifactError(f"{path} does not describe a decision: {error}") from error
+        raise ArtifactError(f"{path} does not fit its columns: {error}") from error
+
+
+def _made(path: Path, what: str, found: object, kinds: Mapping[str, Any]) -> Any:  # noqa: ANN401  one of the kinds
+    """What an object describes by its member `kind` and its fields."""
+    fields = dict(found) if isinstance(found, Mapping) else {}
+    kind = fields.pop("kind", None)
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ArtifactError(f"{path} has a {what} of kind {kind!r:.60}, expected {' or '.join(kinds)}.")
+    try:
+        return kinds[kind](
+            **{
+                name: tuple(v) if isinstance(v, Sequence) and not isinstance(v, str) else v
+                for name, v in fields.items()
+            }
+        )
+    except UsageError as error:
+        raise ArtifactError(f"{path} does not describe a {what}: {error}") from error
     except TypeError as error:
-        raise ArtifactError(f"{path} does not describe a decision: {str(error)!r:.200}; train again.") from error
+        raise ArtifactError(f"{path} does not describe a {what}: {str(error)!r:.200}; train again.") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
 from tabserve.model import folder as folders
 from tabserve.model import golden
@@ -28,7 +29,8 @@ class Model:
     """A model and all that its folder says about it.
 
     Attributes:
-        problem: the problem it answers, its features in the order the predictor sees them.
+        problem: the problem it answers.
+        encoder: makes features of the cells of its columns.
         predictor: features in, raw outputs out.
         decision: makes answers of these.
         metrics: what the evaluation found; no times, so that the same run gives the same bytes.
@@ -37,6 +39,7 @@ class Model:
     """
 
     problem: Problem
+    encoder: Encoder
     predictor: Predictor
     decision: Decision
     metrics: Mapping[str, Any]
@@ -110,7 +113,15 @@ def load(folder: Path) -> Model:
     predictor = _read(name)(folder / name, file, manifest.problem)
     golden.check(folder / GOLDEN, rows, predictor)
     check_card(folder, manifest)
-    return Model(manifest.problem, predictor, manifest.decision, manifest.metrics, manifest.data, manifest.versions)
+    return Model(
+        manifest.problem,
+        manifest.encoder,
+        predictor,
+        manifest.decision,
+        manifest.metrics,
+        manifest.data,
+        manifest.versions,
+    )
 
 
 def load_binary(folder: Path) -> Model:
@@ -153,5 +164,5 @@ def _rewrite(folder: Path, fresh: Path, model: Model, card: str) -> None:
 
 
 def _seal(folder: Path, model: Model, card: str) -> None:
-    manifest = Manifest(model.problem, model.decision, model.metrics, model.data, model.versions)
+    manifest = Manifest(model.problem, model.encoder, model.decision, model.metrics, model.data, model.versions)
     seal(folder, model.predictor.FILE, manifest, card)

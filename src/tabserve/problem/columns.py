@@ -43,6 +43,12 @@ class Column:
         return self.kind == "text"
 
 
+    @property
+    def as_text(self) -> bool:
+        """Whether a table's cells are read as text, not as numbers."""
+        return self.kind != "number"
+
+
 def numbers(*names: str, missing: bool = False) -> tuple[Column, ...]:
     """Columns of numbers with these names."""
     return tuple(Column(name, missing=missing) for name in names)

@@ -69,6 +69,11 @@ class Problem:
         """The names of the columns."""
         return tuple(column.name for column in self.columns)
 
+    @cached_property
+    def missing(self) -> tuple[bool, ...]:
+        """Whether each column may have empty cells."""
+        return tuple(column.missing for column in self.columns)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Those of the task."""

@@ -38,6 +38,10 @@ class Binary:
         """What a cell of the target must be, in words."""
         return " or ".join(map(repr, self.labels))
 
+    def spelled(self, target: int) -> str:
+        """A target as the table has it."""
+        return repr(self.labels[target])
+
     def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """The index of each cell's label, and the rows whose cell is no label."""
         return _codes(self.labels, cells)
@@ -66,6 +70,10 @@ class Multiclass:
     def expected(self) -> str:
         """What a cell of the target must be, in words."""
         return " or ".join(map(repr, self.labels))
+
+    def spelled(self, target: int) -> str:
+        """A target as the table has it."""
+        return repr(self.labels[target])
 
     def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """The index of each cell's label, and the rows whose cell is no label."""
@@ -102,6 +110,10 @@ class Regression:
     def expected(self) -> str:
         """What a cell of the target must be, in words."""
         return "a finite number"
+
+    def spelled(self, target: float) -> str:
+        """A target as the table has it."""
+        return f"{target:g}"
 
     def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Each cell as a float64, and the rows whose cell is no finite number."""

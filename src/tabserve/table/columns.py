@@ -1,7 +1,7 @@
 """Which columns a table must have, and each batch's cells in their types."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
@@ -29,6 +29,12 @@ class Columns(NamedTuple):
     numbers: Sequence[str]
     texts: Sequence[str]
     ignored: Sequence[str] = ()
+
+    def only(self, names: Collection[str]) -> "Columns":
+        """These of the columns; the others may be there and are not read."""
+        numbers, texts = ([name for name in some if name in names] for some in (self.numbers, self.texts))
+        others = [name for name in (*self.numbers, *self.texts) if name not in names]
+        return Columns(numbers, texts, [*self.ignored, *others])
 
     def schema(self) -> pa.Schema:
         """The Arrow schema of what is read."""

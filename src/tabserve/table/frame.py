@@ -1,7 +1,7 @@
 """A table on disk in, validated arrays out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tabserve.encoding.cells import BadCell
+from tabserve.encoding.encoder import Encoder, Encoding
 from tabserve.errors import DataError
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, bad_cell, listed
@@ -33,63 +35,112 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Frame(Rows):
-    """Rows with their target and the problem they belong to.
+    """Rows with their target.
 
     Attributes:
-        target: int8, the place of each row's label among the problem's, shape (rows,).
-        problem: names the labels.
+        target: what the problem's task makes of each cell: int8, the index of its label, or float64, an amount; (rows,).
+        problem: names the columns and the labels.
+        encoder: made the features.
         group: of each row, where the problem has groups; shape (rows,).
     """
 
-    target: NDArray[np.int8]
+    target: NDArray[Any]
     problem: Problem
+    encoder: Encoder
     group: NDArray[np.object_] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "Frame":
         """The rows at these positions, in this order."""
         group = None if self.group is None else self.group[rows]
-        return Frame(self.ids[rows], self.features[rows], self.target[rows], self.problem, group)
+        return replace(
+            self, ids=self.ids[rows], features=self.features[rows], target=self.target[rows], group=group
+        )
+
+    def encoded_by(self, encoder: Encoder) -> "Frame":
+        """The same rows; a level that the other encoder does not know is a missing one."""
+        return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)
 
 
-def read(path: Path, problem: Problem) -> Frame:
-    """Read a labelled table whole.
+def read(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
+    """Read a labelled table whole, whose rows are each called by another id.
 
     Args:
         path: .csv, .csv.gz, .zip with a `train.csv`, or .parquet; columns are found by name, in any order.
         problem: says which columns, and how labels are spelled.
+        ignored: columns that may be there and are not read.
 
     Raises:
         DataError: naming the file and, where there is one, the row and column.
-        UsageError: the problem has more than two labels.
     """
-    problem.check_binary()
-    frame = _joined(parts(path, problem, to_train(problem), "train.csv", partial(labelled, problem)), problem)
+    frame = read_repeated(path, problem, ignored)
     _refuse_repeated(path, frame.ids)
-    refuse_one_class(path, frame)
     return frame
 
 
-def stream(path: Path, problem: Problem) -> Iterator[Rows]:
+def read_repeated(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
+    """Read as `read` does a table in which several rows may have the same id."""
+    columns, member = to_train(problem, ignored), "train.csv"
+    encoder = learn(path, problem, columns, member)
+    parts = _parts(path, problem, columns, member, partial(labelled, problem, encoder))
+    frame = _joined(parts, problem, encoder)
+    refuse_one_target(path, frame)
+    return frame
+
+
+def stream(path: Path, problem: Problem, encoder: Encoder) -> Iterator[Rows]:
     """Read rows to score, a batch at a time in constant memory; a target column may be there and is not looked at.
 
     Args:
         path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet; columns are found by name, in any order.
         problem: says which columns.
+        encoder: makes their features.
 
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
-    yield from parts(path, problem, to_score(problem), "test.csv", partial(rows, problem))
+    yield from _parts(path, problem, to_score(problem), "test.csv", partial(rows, problem, encoder))
 
 
-def to_train(problem: Problem) -> Columns:
+def learn(path: Path, problem: Problem, columns: Columns, member: str) -> Encoder:
+    """Learn from all rows, in constant memory, what the encoder must know; of numbers and texts it knows all already.
+
+    Args:
+        path: as for `read`.
+        problem: says which columns.
+        columns: what to read of the table.
+        member: the csv inside a zip.
+
+    Raises:
+        DataError: a column has too many levels, or none.
+    """
+    learning = Encoder.learning(problem)
+    if names := learning.columns:
+        few = columns.only(names)
+        for batch in batches(path, few, member, lambda batch: [_distinct(batch[name])[0] for name in names]):
+            learning.add(batch)
+    return learning.encoder()
+
+
+def to_train(problem: Problem, ignored: Collection[str] = ()) -> Columns:
     """The columns of a labelled table."""
-    return Columns(problem.features, [*_id(problem), problem.target])
+    numbers, texts = _by_type(problem)
+    texts += filter(None, (problem.id, problem.group))
+    (numbers if problem.task.AMOUNT else texts).append(problem.target)
+    return Columns(numbers, texts, [name for name in ignored if name not in {*numbers, *texts}])
 
 
 def to_score(problem: Problem) -> Columns:
     """The columns of a table whose rows are to be scored."""
-    return Columns(problem.features, _id(problem), [problem.target])
+    numbers, texts = _by_type(problem)
+    return Columns(numbers, [*texts, *filter(None, [problem.id])], [*filter(None, (problem.target, problem.group))])
+
+
+def _by_type(problem: Problem) -> tuple[list[str], list[str]]:
+    """The names of the columns that are read as numbers, and of those that are read as text."""
+    return (
+        [column.name for column in problem.columns if not column.as_text],
+        [column.name for column in problem.columns if column.as_text],
+    )
 
 
 def has_target(path: Path, problem: Problem) -> bool:
@@ -101,11 +152,7 @@ def has_target(path: Path, problem: Problem) -> bool:
     return problem.target in names(path, "train.csv")
 
 
-def _id(problem: Problem) -> list[str]:
-    return [problem.id] if problem.id else []
-
-
-def parts(
+def _parts(
     path: Path, problem: Problem, columns: Columns, member: str, convert: Callable[[pa.RecordBatch], Part]
 ) -> Iterator[Part]:
     """A table, a batch at a time; rows without an id are numbered over all of them.
@@ -125,46 +172,40 @@ def _numbers(start: int, rows: int) -> NDArray[np.object_]:
     return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
 
 
-def _joined(found: Iterator[Frame], problem: Problem) -> Frame:
+def _joined(parts: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
     """One frame of many, in memory that holds their features once: the array grows where it is."""
-    features, names, target = np.empty((0, len(problem.features)), np.float32), [], []
-    for part in found:
+    first = next(parts)
+    features, ids, target, group = first.features.copy(), [first.ids], [first.target], [first.group]
+    for part in parts:
         above = len(features)
-        features.resize((above + len(part), features.shape[1]), refcheck=False)
+        features.resize((above + len(part), *features.shape[1:]), refcheck=False)
         features[above:] = part.features
-        names.append(part.ids)
+        ids.append(part.ids)
         target.append(part.target)
-    return Frame(np.concatenate(names), features, np.concatenate(target), problem)
+        group.append(part.group)
+    groups = np.concatenate(group) if problem.group else None  # type: ignore[arg-type]
+    return Frame(np.concatenate(ids), features, np.concatenate(target), problem, encoder, groups)
 
 
-def labelled(problem: Problem, batch: pa.RecordBatch) -> Frame:
+def labelled(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame:
     """The rows of a batch whose columns have the types of `to_train`.
 
     Raises:
-        BadRow: naming the first row without an id or a label, or the first cell that is no number.
+        BadRow: naming the first row without an id or a label, or the first cell that its column does not take.
     """
-    found = rows(problem, batch)
-    return Frame(found.ids, found.features, targets(problem, batch), problem)
+    found = rows(problem, encoder, batch)
+    group = filled(batch, problem.group, "a group") if problem.group else None
+    return Frame(found.ids, found.features, targets(problem, batch), problem, encoder, group)
 
 
-def rows(problem: Problem, batch: pa.RecordBatch) -> Rows:
+def rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Rows:
     """The rows of a batch whose columns have the types of `to_score`.
 
     Raises:
-        BadRow: naming the first row without an id, or the first cell that is no number.
+        BadRow: naming the first row without an id, or the first cell that its column does not take.
     """
-    return Rows(ids(problem, batch), _features(problem, batch))
-
-
-def ids(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
-    """What the rows are called, shape (rows,).
-
-    Raises:
-        BadRow: naming the first row without an id.
-    """
-    if not problem.id:
-        return np.empty(len(batch), np.object_)  # `parts` knows their numbers
-    return filled(batch, problem.id, "an id")
+    ids = filled(batch, problem.id, "an id") if problem.id else np.empty(len(batch), np.object_)
+    return Rows(ids, _features(problem, encoder, batch))
 
 
 def filled(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object_]:
@@ -179,12 +220,41 @@ def filled(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object
     return texts
 
 
-def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
-    """The features, all finite, or missing where they may be."""
+def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDArray[Any]:
+    if encoder.numeric:
+        return _numeric(problem, batch)
+    try:
+        return encoder.joined([_encoded(encoding, batch[encoding.name]) for encoding in encoder.encodings])
+    except BadCell as error:
+        raise bad_cell(error.rows, error.column, error.expected, error.found) from error
+
+
+def _encoded(encoding: Encoding, column: pa.Array) -> NDArray[Any]:
+    """The features of a column: each cell that differs from others is encoded once."""
+    cells, index = _distinct(column)
+    try:
+        return encoding.encode(cells)[index]
+    except BadCell as error:
+        rows = np.flatnonzero(np.isin(index, error.rows))
+        raise BadCell(rows.tolist(), error.expected, error.found, error.column) from error
+
+
+def _distinct(column: pa.Array) -> tuple[Any, NDArray[np.int64] | slice]:
+    """The cells that differ from each other, and which of them each row has; all of them where they are numbers."""
+    if pa.types.is_floating(column.type):
+        return column.to_numpy(zero_copy_only=False), slice(None)
+    found = column.dictionary_encode(null_encoding="encode")
+    return found.dictionary.to_pylist(), found.indices.to_numpy(zero_copy_only=False)
+
+
+def _numeric(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
+    """The features of columns of numbers alone, all finite, or missing where they may be."""
     numbers = batch.select(problem.features).to_tensor(null_to_nan=True, row_major=True).to_numpy()
     with np.errstate(over="ignore"):
         features: NDArray[np.float32] = numbers.astype(np.float32)
-    bad = np.isinf(features) if problem.allow_missing else ~np.isfinite(features)
+    bad = ~np.isfinite(features)
+    if bad.any():
+        bad &= ~(np.isnan(features) & [column.missing for column in problem.columns])
     if bad.any():
         rows = np.flatnonzero(bad.any(axis=1))
         name = problem.features[np.argmax(bad[rows[0]])]
@@ -194,21 +264,19 @@ def _features(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
     return features
 
 
-def targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.int8]:
-    """Labels as their places among the problem's, shape (rows,).
+def targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
+    """What the task makes of the target's cells, shape (rows,).
 
     Raises:
-        BadRow: naming the first label that is none of them.
+        BadRow: naming the first cell that is no target.
     """
-    spelled = [label or "" for label in batch[problem.target].to_pylist()]
-    codes = {label: place for place, label in enumerate(problem.labels)}
-    target = np.array([codes.get(label, -1) for label in spelled], np.int8)
-    if len(rows := np.flatnonzero(target < 0)):
-        expected = " or ".join(map(repr, problem.labels))
-        found = repr(spelled[rows[0]]) if spelled[rows[0]] else "an empty cell"
-        if len(held := set(spelled)) > 1:  # a row that is alone says nothing of its column
+    cells = [cell if cell is not None else "" for cell in batch[problem.target].to_pylist()]
+    target, bad = problem.task.target(cells)
+    if len(bad):
+        found = repr(cells[bad[0]]) if cells[bad[0]] != "" else "an empty cell"
+        if len(held := {str(cell) for cell in cells}) > 1 and problem.labels:  # a row alone says nothing of its column
             found += f"; the column holds {listed(sorted(held))}"
-        raise bad_cell(rows, problem.target, expected, found)
+        raise bad_cell(bad, problem.target, problem.task.expected, found)
     return target
 
 
@@ -218,12 +286,12 @@ def _refuse_repeated(path: Path, ids: NDArray[np.object_]) -> None:
         raise DataError(f"{path} has the id {first!r} {times} times; every row needs an id of its own.")
 
 
-def refuse_one_class(path: Path | str, frame: Frame) -> None:
-    """Refuse rows that are all of one class.
+def refuse_one_target(path: Path | str, frame: Frame) -> None:
+    """Refuse rows that all have the same target.
 
     Raises:
         DataError: naming it.
     """
     if len(found := np.unique(frame.target)) == 1:
-        only, name = frame.problem.labels[found[0]], frame.problem.target
-        raise DataError(f"{path} has only {only!r} in column {name!r}; a classifier needs rows of both classes.")
+        only, name = frame.problem.task.spelled(found[0]), frame.problem.target
+        raise DataError(f"{path} has only {only} in column {name!r}; a model needs rows of different targets.")

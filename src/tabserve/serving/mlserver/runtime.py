@@ -21,13 +21,9 @@ from tabserve.serving.limits import Limits
 from tabserve.serving.metrics import METRICS
 from tabserve.serving.mlserver import types
 from tabserve.serving.mlserver.settings import batch_limits, model_folder
-from tabserve.serving.protocol import features, texts
+from tabserve.serving.protocol.columns import signature
 from tabserve.serving.protocol.request import Output, Request, answer, read
 from tabserve.serving.protocol.status import FAILED, status
-
-SIGNATURES = {"model.ubj": features.signature, "model.npz": texts.signature}
-"""Of models, by the file of their predictor."""
-
 
 class FolderModel(MLModel):
     """A model folder that is served."""
@@ -57,7 +53,7 @@ class FolderModel(MLModel):
         self._model = model = await asyncio.to_thread(_loaded, model_folder(self.settings))
         predictor = model.predictor
         self.max_batch_size, self.max_batch_time = batch_limits(self._given, predictor.BATCH_ROWS)
-        self.signature = SIGNATURES[predictor.FILE](model.problem, model.decision)
+        self.signature = signature(model.problem, model.encoder, model.decision)
         limits = Limits()
         self._max_rows = limits.max_rows
         self._batcher = Batcher(

@@ -24,11 +24,19 @@ class Features(NamedTuple):
 
 
 class InputKind(NamedTuple):
-    """A tensor that the model is asked with: its V2 datatype, its columns, and whether it may be left out."""
+    """A tensor that the model is asked with.
+
+    Attributes:
+        datatype: of V2.
+        columns: how many.
+        optional: whether it may be left out.
+        names: of the columns, where they are several.
+    """
 
     datatype: str
     columns: int
     optional: bool = False
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The signature of a model over a table of numbers: one tensor of all columns, or one tensor for each."""
+"""Inputs of a model over numbers alone, into features: one tensor of all columns, or one tensor for each."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.numbers import DATATYPES, RECAST, Values, check_held, numbers, read
 from tabserve.errors import InvalidRequest
-from tabserve.model.decision import Decision
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol.json_numbers import UNUSUAL, Numbers
-from tabserve.serving.protocol.signature import Features, InputKind, Signature
+from tabserve.serving.protocol.signature import Features, InputKind
 from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column, is_column, named
 from tabserve.wording import listed, shown
 
@@ -22,29 +21,23 @@ INPUT = "predict"
 """What the metadata calls the one input tensor; any other name does as well."""
 
 
-def signature(problem: Problem, decision: Decision) -> Signature:
-    """What a model over a table of numbers takes, and gives by its decision."""
-    return Signature(
-        {INPUT: InputKind("FP32", len(problem.features))},
-        (*DATATYPES,),
-        decision.outputs(problem),
-        partial(features, problem=problem),
-        decision.parameters,
-    )
+def inputs(problem: Problem) -> dict[str, InputKind]:
+    """What a model is asked with: one tensor, whose columns have names."""
+    return {INPUT: InputKind("FP32", len(problem.columns), names=problem.features)}
 
 
-def features(inputs: list[Input], problem: Problem) -> Features:
+def features(given: list[Input], problem: Problem) -> Features:
     """The features in one tensor of any name and of shape [rows, features], or in one for each feature.
 
-    A value that the problem allows to be missing may be null or NaN. The problem's id column may stand beside the
+    A value of a column that may be missing may be null or NaN. The problem's id column may stand beside the
     columns.
 
     Raises:
         InvalidRequest: their names, shapes, datatypes or values are not those of the problem's features.
     """
-    if len(inputs) > 1 or _is_column(inputs[0], problem):
-        return _at_once(_columns(inputs, problem))
-    (tensor,) = inputs
+    if len(given) > 1 or _is_column(given[0], problem):
+        return _at_once(_columns(given, problem))
+    (tensor,) = given
     _check_matrix(tensor, problem)
     if isinstance(tensor.data, Numbers):
         return Features(tensor.shape[0], _parsed(tensor, tensor.data, problem))
@@ -71,7 +64,7 @@ def _check_matrix(tensor: Input, problem: Problem) -> None:
 
 def _matrix(tensor: Input, problem: Problem) -> NDArray[Any]:
     """The values of the one tensor of shape [rows, features]."""
-    return _checked(_cells(tensor), 0, tensor, problem).reshape(tensor.shape)
+    return _complete(_checked(_cells(tensor), 0, tensor, problem).reshape(tensor.shape), 0, problem)
 
 
 def _parsed(tensor: Input, text: Numbers, problem: Problem) -> Iterator[NDArray[np.float32]]:
@@ -82,7 +75,7 @@ def _parsed(tensor: Input, text: Numbers, problem: Problem) -> Iterator[NDArray[
         for piece in text.cells():
             values[found : found + len(piece)] = _checked(piece, found, tensor, problem)
             found += len(piece)
-            yield values[given * width : found - found % width].reshape(-1, width)
+            yield _complete(values[given * width : found - found % width].reshape(-1, width), given, problem)
             given = found // width
         if found == len(values):
             return
@@ -96,13 +89,23 @@ def _checked(values: Values, start: int, tensor: Input, problem: Problem) -> NDA
         row, column = divmod(start + cell, len(problem.features))
         return _place(problem.features[column], row)
 
-    return read(values, tensor.datatype, place, allow_missing=problem.allow_missing)
+    return read(values, tensor.datatype, place, allow_missing=any(problem.missing))
 
 
-def _columns(inputs: list[Input], problem: Problem) -> NDArray[np.float64]:
+def _complete(values: NDArray[Any], start: int, problem: Problem) -> NDArray[Any]:
+    """Rows, from the one at `start` on, unless a value is missing in a column that has none while others have some."""
+    if any(problem.missing) and not all(problem.missing):
+        bad = np.isnan(values) & ~np.array(problem.missing)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise InvalidRequest(f"{_place(problem.features[column], start + row)} is null or NaN; expected a number.")
+    return values
+
+
+def _columns(given: list[Input], problem: Problem) -> NDArray[np.float64]:
     """The values of one tensor for each feature, put in the features' order by name."""
     expected = f"expected one tensor, or one for each of the {len(problem.features)} features"
-    found = by_name(inputs, problem, problem.features, expected)
+    found = by_name(given, problem, problem.features, expected)
     columns = [found[name] for name in problem.features]
     rows = columns[0].shape[0]
     for column in columns:
@@ -113,10 +116,10 @@ def _columns(inputs: list[Input], problem: Problem) -> NDArray[np.float64]:
 
     parts = [_column(column, problem) for column in columns]
     flat = list(chain.from_iterable(part.tolist() if isinstance(part, np.ndarray) else part for part in parts))
-    values = numbers(flat, place, allow_missing=problem.allow_missing)
+    values = numbers(flat, place, allow_missing=any(problem.missing))
     for start, column in zip(range(0, len(flat), rows), columns, strict=True):
         check_held(column.datatype, values[start : start + rows], start, place)
-    return values.reshape(len(columns), rows).T
+    return _complete(values.reshape(len(columns), rows).T, 0, problem)
 
 
 def _column(column: Input, problem: Problem) -> Values:
@@ -124,7 +127,7 @@ def _column(column: Input, problem: Problem) -> Values:
     values = _cells(column)
     if column.datatype not in RECAST:
         return values
-    return read(values, column.datatype, partial(_place, column.name), allow_missing=problem.allow_missing)
+    return read(values, column.datatype, partial(_place, column.name), allow_missing=any(problem.missing))
 
 
 def _place(column: str, row: int) -> str:
