@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tabserve.encoding.ngrams import says_something
+from tabserve.encoding.texts import join_row
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, bad_cell
 from tabserve.table.frame import Frame, filled, ids, parts, targets
@@ -68,4 +69,4 @@ def _texts(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.object_]:
         found = repr(needed[silent[0]] or "")
         raise bad_cell(silent, problem.features[0], "a text with letters or digits", found)
     rows = zip(needed, *others, strict=True)
-    return np.array([" ".join(filter(None, row)) for row in rows], np.object_)
+    return np.array([*map(join_row, rows)], np.object_)

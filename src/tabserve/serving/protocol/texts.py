@@ -6,18 +6,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.encoding.ngrams import says_something
 from tabserve.encoding.numbers import Place
-from tabserve.errors import InvalidRequest, TooLarge
+from tabserve.encoding.texts import check_length, check_text, join_row
+from tabserve.errors import InvalidRequest
 from tabserve.model.decision import Decision
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol.datatypes import BYTES, Packed
 from tabserve.serving.protocol.signature import Features, InputKind, Signature
 from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column, is_column, named
 from tabserve.wording import listed, shown
-
-MAX_CHARACTERS = 1_000
-"""Characters that a text may hold: the work that it makes is in proportion."""
 
 PART_ROWS, PART_CHARACTERS = 256, 1 << 14
 """Rows, and about so many characters, that are read at a time: as much as takes a few milliseconds to score."""
@@ -50,8 +47,8 @@ def features(inputs: list[Input], problem: Problem) -> Features:
     for name, column in others:
         check_column(column, first)
         texts.append(_texts(column, name, check_length))
-    rows = (" ".join(filter(None, row)) for row in zip(*texts, strict=True))
-    return Features(first.shape[0], parts(rows))
+    rows = zip(*texts, strict=True)
+    return Features(first.shape[0], parts(map(join_row, rows)))
 
 
 def _columns(inputs: list[Input], problem: Problem) -> list[tuple[str, Input]]:
@@ -101,37 +98,3 @@ def parts(texts: Iterable[str]) -> Iterator[NDArray[np.object_]]:
             part, characters = [], 0
     if part:
         yield np.array(part, np.object_)
-
-
-def check_text(value: object, place: str) -> str:
-    """The value, if it is a text that says something.
-
-    Args:
-        value: whatever the request holds; bytes are a text in UTF-8.
-        place: what the sentence calls it, such as `products[3] has a title that`.
-
-    Raises:
-        InvalidRequest: it is no text, or has neither a letter nor a digit.
-        TooLarge: it has more than `MAX_CHARACTERS`.
-    """
-    text = check_length(value, place)
-    if not says_something(text):
-        raise InvalidRequest(f"{place} is {shown(text)}; expected a text with letters or digits.")
-    return text
-
-
-def check_length(value: object, place: str) -> str:
-    """The value, if it is a text, which may be empty; `check_text` says the rest."""
-    text = _decoded(value, place) if isinstance(value, bytes) else value
-    if not isinstance(text, str):
-        raise InvalidRequest(f"{place} is {shown(text)}; expected a text.")
-    if len(text) > MAX_CHARACTERS:
-        raise TooLarge(f"{place} has {len(text)} characters; send at most {MAX_CHARACTERS}.")
-    return text
-
-
-def _decoded(value: bytes, place: str) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{place} is {shown(value)}; expected UTF-8.") from error
