@@ -16,6 +16,7 @@ from bench.clients import GRPC_METHOD
 from bench.messages import FORMATS, connected, post
 from tabserve.client.local_server import Server
 from tabserve.encoding.ngrams import LONGEST
+from tabserve.encoding.texts import MAX_CHARACTERS
 from tabserve.errors import InvalidRequest
 from tabserve.predictors.linear import KNOWN_WORDS
 from tabserve.serving.grpc.health import MAX_WATCHERS
@@ -23,7 +24,6 @@ from tabserve.serving.grpc.methods import MAX_LASTING
 from tabserve.serving.limits import MIB
 from tabserve.serving.mlserver.transports import OTHER_MESSAGES, STREAM_MESSAGES
 from tabserve.serving.protocol.request import MAX_TENSORS
-from tabserve.serving.protocol.texts import MAX_CHARACTERS
 
 CONNECTIONS = 1_000
 

@@ -1,7 +1,7 @@
 """How the words of others are shown: in the sentence that refuses them, and on a terminal."""
 
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 MAX_SHOWN = 300
 """Characters of a value that are shown."""
@@ -15,9 +15,9 @@ def shown(value: object) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
-    each: Sequence[str] = [shown(name) for name in names]
+    each = [*names]
     more = f" and {len(each) - 12} more" if len(each) > 12 else ""
-    return ", ".join(each[:12]) + more
+    return ", ".join(map(shown, each[:12])) + more
 
 
 def one_line(text: str) -> str:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from categories import contract
 from tabserve.encoding.ngrams import says_something
+from tabserve.encoding.texts import MAX_CHARACTERS
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.serving.protocol.texts import MAX_CHARACTERS
 
 TITLE, TAGS = ("title",), ("title", "concatenated_tags")
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve.encoding.cells import Cells, Encoding, is_missing, plain, refused
 from tabserve.errors import InvalidRequest
+from tabserve.problem.columns import Column
 from tabserve.wording import shown
 
 Number = TypeVar("Number", bound=np.generic)
@@ -51,6 +54,61 @@ Values = list[Any] | NDArray[Any]
 
 Place = Callable[[int], str]
 """Names the row and column of a value, for a sentence."""
+
+
+@dataclass(frozen=True)
+class Numbers(Encoding):
+    """A column of numbers, each of which 32 bits can hold.
+
+    Attributes:
+        missing: whether a cell may be empty.
+    """
+
+    missing: bool = False
+
+    @classmethod
+    def learn(cls, column: Column, _cells: Cells) -> "Numbers":
+        """A number is what it is: only the column says whether it may be missing."""
+        return cls(column.missing)
+
+    @classmethod
+    def from_json(cls, column: Column, _document: Any) -> "Numbers":  # noqa: ANN401  any JSON
+        """Likewise: the manifest keeps nothing."""
+        return cls(column.missing)
+
+    def encode(self, cells: Cells) -> NDArray[np.float32]:
+        """The numbers, NaN where they are missing; shape (rows, 1).
+
+        Raises:
+            BadCell: a cell is no number (true and text are none), is missing where that is refused, or is too large.
+        """
+        array = cells if isinstance(cells, np.ndarray) and cells.dtype.kind in "iuf" else self._array(cells)
+        if array.dtype == DATATYPES[HALF]:
+            array = array.astype(np.float32)  # its squares are beyond 16 bits
+        if len(array) and not _fits(array, allow_missing=self.missing):
+            self._refuse(plain(array))
+        return array.astype(np.float32, copy=False)[:, np.newaxis]
+
+    raw = encode
+
+    def _array(self, cells: Cells) -> NDArray[np.float64]:
+        if type(cells) is list and (array := _array(cells, allow_missing=True)) is not None:
+            return array
+        values = [None if is_missing(cell) else cell for cell in plain(cells)]
+        self._refuse(values)
+        return np.array(values, np.float64)
+
+    def _refuse(self, values: list[Any]) -> None:
+        if bad := refused(values, self._expected):
+            raise bad
+
+    def _expected(self, cell: object) -> str:
+        """What a cell should have been, or nothing."""
+        if is_missing(cell):
+            return "" if self.missing else "a number"
+        if isinstance(cell, bool) or not isinstance(cell, int | float):
+            return "a number"
+        return "" if abs(cell) <= FLOAT32_MAX else f"a number that 32 bits can hold, up to {FLOAT32_MAX:.4g}"
 
 
 def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:

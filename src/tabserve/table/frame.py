@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tabserve.encoding.cells import BadCell
-from tabserve.encoding.encoder import Encoder, Encoding
+from tabserve.encoding.categories import MAX_LEVELS
+from tabserve.encoding.cells import BadCell, Cells
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, bad_cell, listed
@@ -113,12 +114,23 @@ def learn(path: Path, problem: Problem, columns: Columns, member: str) -> Encode
     Raises:
         DataError: a column has too many levels, or none.
     """
-    learning = Encoder.learning(problem)
-    if names := learning.columns:
-        few = columns.only(names)
-        for batch in batches(path, few, member, lambda batch: [_distinct(batch[name])[0] for name in names]):
-            learning.add(batch)
-    return learning.encoder()
+    names = Encoder.learned(problem)
+    seen: dict[str, dict[str, None]] = {name: {} for name in names}
+    if names:
+        for batch in batches(path, columns.only(names), member, partial(_distinct, names)):
+            for name, cells in batch.items():
+                if len(seen[name]) <= MAX_LEVELS:
+                    seen[name].update(dict.fromkeys(cells))
+    try:
+        return Encoder.learn(problem, {name: [*cells] for name, cells in seen.items()})
+    except BadCell as error:
+        raise DataError(f"{path}, column {error.column!r}: {error}.") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
+    return {name: batch[name].unique().to_pylist() for name in names}
 
 
 def to_train(problem: Problem, ignored: Collection[str] = ()) -> Columns:
@@ -224,27 +236,17 @@ def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDAr
     if encoder.numeric:
         return _numeric(problem, batch)
     try:
-        return encoder.joined([_encoded(encoding, batch[encoding.name]) for encoding in encoder.encodings])
+        return encoder.encode([_cells(batch[name]) for name in problem.features]).features
     except BadCell as error:
+        assert error.column is not None
         raise bad_cell(error.rows, error.column, error.expected, error.found) from error
 
 
-def _encoded(encoding: Encoding, column: pa.Array) -> NDArray[Any]:
-    """The features of a column: each cell that differs from others is encoded once."""
-    cells, index = _distinct(column)
-    try:
-        return encoding.encode(cells)[index]
-    except BadCell as error:
-        rows = np.flatnonzero(np.isin(index, error.rows))
-        raise BadCell(rows.tolist(), error.expected, error.found, error.column) from error
-
-
-def _distinct(column: pa.Array) -> tuple[Any, NDArray[np.int64] | slice]:
-    """The cells that differ from each other, and which of them each row has; all of them where they are numbers."""
+def _cells(column: pa.Array) -> Cells:
+    """The cells of a column, as an encoder takes them."""
     if pa.types.is_floating(column.type):
-        return column.to_numpy(zero_copy_only=False), slice(None)
-    found = column.dictionary_encode(null_encoding="encode")
-    return found.dictionary.to_pylist(), found.indices.to_numpy(zero_copy_only=False)
+        return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return column.to_pylist()  # type: ignore[no-any-return]
 
 
 def _numeric(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
@@ -270,12 +272,13 @@ def targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
     Raises:
         BadRow: naming the first cell that is no target.
     """
-    cells = [cell if cell is not None else "" for cell in batch[problem.target].to_pylist()]
+    cells = batch[problem.target].to_pylist()
     target, bad = problem.task.target(cells)
     if len(bad):
-        found = repr(cells[bad[0]]) if cells[bad[0]] != "" else "an empty cell"
-        if len(held := {str(cell) for cell in cells}) > 1 and problem.labels:  # a row alone says nothing of its column
-            found += f"; the column holds {listed(sorted(held))}"
+        first = cells[bad[0]]
+        found = "an empty cell" if first in (None, "") else repr(first)
+        if len(held := {*cells}) > 1:  # a row that is alone says nothing of its column
+            found += f"; the column holds {listed([str(cell or '') for cell in sorted(held, key=str)])}"
         raise bad_cell(bad, problem.target, problem.task.expected, found)
     return target
 

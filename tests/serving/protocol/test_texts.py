@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from tests.conftest import GOODS
 
 from tabserve.encoding.ngrams import says_something
+from tabserve.encoding.texts import MAX_CHARACTERS
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.model.decision import Scores
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import request
 from tabserve.serving.protocol.datatypes import Packed, packed, unpacked
-from tabserve.serving.protocol.texts import MAX_CHARACTERS, PART_CHARACTERS, PART_ROWS, signature
+from tabserve.serving.protocol.texts import PART_CHARACTERS, PART_ROWS, signature
 from tabserve.serving.rest import payload
 
 TAKES = signature(GOODS)

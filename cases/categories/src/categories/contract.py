@@ -5,10 +5,11 @@ from typing import Any
 
 import orjson
 
+from tabserve.encoding.texts import check_length, check_text, join_row
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.serving.protocol.json_numbers import Bytes
 from tabserve.serving.protocol.signature import Features
-from tabserve.serving.protocol.texts import check_length, check_text, parts
+from tabserve.serving.protocol.texts import parts
 from tabserve.wording import shown
 
 
@@ -64,4 +65,4 @@ def _text(product: object, place: str, columns: Sequence[str]) -> str:
     if not others:
         return text
     given = (check_length(product[name], f"{place}.{name}") for name in others if product.get(name) is not None)
-    return " ".join([text, *filter(str.strip, given)])
+    return join_row([text, *filter(str.strip, given)])

@@ -4,9 +4,9 @@ import json
 from importlib import resources
 from typing import Any
 
+from tabserve.encoding.texts import MAX_CHARACTERS
 from tabserve.problem.problem import Problem
 from tabserve.serving.limits import Limits
-from tabserve.serving.protocol.texts import MAX_CHARACTERS
 
 
 def document(problem: Problem, limits: Limits) -> dict[str, Any]:

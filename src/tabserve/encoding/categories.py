@@ -1,0 +1,246 @@
+"""A cell becomes the code of its level: one of a few texts that training saw.
+
+How a cell is spelled as a text (`spelled`): a text stays as it is; the empty text, None and NaN are missing; true is
+"true" and false is "false"; a number is the shortest decimal that is the same number, a whole one without a point: 1.0
+is "1", and 0.5 is "0.5".
+
+Two texts are one level if they are the same decimal but for zeros at its end: "1.0" and "-3.00" are the levels "1" and
+"-3". There is no other likeness: "007" is not "7", "1e3" is not "1000", and "True" is not "true".
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.encoding.cells import BadCell, Cells, Encoding, described, is_missing, plain, refused
+from tabserve.errors import DataError, UsageError
+from tabserve.problem.columns import Column, Unseen
+from tabserve.wording import listed, shown
+
+MAX_LEVELS = 10_000
+"""Levels that a column may have: training takes minutes for millions."""
+
+MAX_CHARACTERS = 1_000
+"""Characters of a cell."""
+
+MISSING, UNSEEN = -1, -2
+"""Codes of an empty cell, and of a level that training did not see."""
+
+DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+
+FAMILIES: dict[str, set[type]] = {"a text": {str}, "true or false": {bool}, "a number": {int, float}}
+"""Types of cells that may stand together in a column, in words; None may stand beside each."""
+
+FAMILY = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
+
+
+def spelled(cell: str | bool | float | None) -> str:
+    """The text of a cell; empty if it is missing. A number must be finite."""
+    if cell is None or isinstance(cell, str):
+        return cell or ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if cell != cell:  # noqa: PLR0124  only NaN differs from itself
+        return ""
+    return str(int(cell)) if cell == int(cell) else np.format_float_positional(cell, trim="-")
+
+
+def key(text: str) -> str:
+    """What two texts of one level have in common: a decimal without the zeros at its end, any other text itself."""
+    if not DECIMAL.fullmatch(text):
+        return text
+    short = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if short == "-0" else short
+
+
+@dataclass(frozen=True)
+class Categories(Encoding):
+    """The levels of a column.
+
+    Attributes:
+        levels: as training spelled them, in the order of their codes.
+        missing: whether a cell may be empty.
+        unseen: what a level is that training did not see: `missing`, or `refused`.
+    """
+
+    TYPE: ClassVar[str] = "c"
+    LEARNED: ClassVar[bool] = True
+
+    levels: tuple[str, ...]
+    missing: bool = False
+    unseen: Unseen = "missing"
+
+    def __post_init__(self) -> None:
+        """Refuse levels that cannot be."""
+        levels: object = self.levels
+        if not isinstance(levels, tuple) or not all(isinstance(level, str) for level in levels):
+            raise UsageError(f"A category needs a tuple of texts as its levels, not {shown(levels)}.")
+        if complaint := _complaint(self.levels):
+            raise UsageError(f"A category {complaint}.")
+
+    @classmethod
+    def learn(cls, column: Column, cells: Cells | Iterable[str | None]) -> "Categories":
+        """The distinct levels of a training table: numbers by their size if all are numbers, else by their text."""
+        found = uniform(cells if isinstance(cells, np.ndarray) else [*cells])
+        distinct = {*found}
+        _check_sizes(distinct, found)
+        texts = {*map(spelled, distinct)} - {""}
+        if not texts:
+            raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
+        ordered = sorted(texts)
+        if all(map(DECIMAL.fullmatch, ordered)):
+            ordered.sort(key=Decimal)
+        if complaint := _complaint(levels := tuple(ordered)):
+            raise DataError(f"Column {column.name!r} {complaint}.")
+        return cls(levels, column.missing, column.unseen)
+
+    @classmethod
+    def from_json(cls, column: Column, document: Any) -> "Categories":  # noqa: ANN401  any JSON
+        """The levels that the manifest keeps."""
+        if not isinstance(document, dict) or document.keys() != {"levels"} or not isinstance(document["levels"], list):
+            raise UsageError(f'A category needs {{"levels": […]}}, not {shown(document)}.')
+        return cls(tuple(document["levels"]), column.missing, column.unseen)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its levels, in the order of their codes."""
+        return {"levels": [*self.levels]}
+
+    @property
+    def level_count(self) -> int:
+        """How many levels there are."""
+        return len(self.levels)
+
+    def codes(self, cells: Cells) -> NDArray[np.int32]:
+        """The code of each cell's level, or `MISSING` or `UNSEEN`; shape (rows,).
+
+        Raises:
+            BadCell: a cell is no text, truth or number, stands beside cells of another of these, is longer than
+                `MAX_CHARACTERS`, or is empty or unseen where that is refused.
+        """
+        found = uniform(cells)
+        codes = [*map(self._index.get, found)]
+        if None in codes:
+            codes = self._all_codes(found, codes)
+        if not self.missing and MISSING in codes:
+            raise self._refused(codes, MISSING, found)
+        if self.unseen == "refused" and UNSEEN in codes:
+            raise self._refused(codes, UNSEEN, found)
+        return np.array(codes, np.int32)
+
+    def raw(self, cells: Cells) -> NDArray[np.int32]:
+        """The codes, shape (rows, 1)."""
+        return self.codes(cells)[:, np.newaxis]
+
+    def encode(self, cells: Cells) -> NDArray[np.float32]:
+        """The code of each cell's level, NaN where it is missing or unseen; shape (rows, 1)."""
+        codes = self.raw(cells)
+        return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
+
+    def narrowed(self, features: NDArray[Any]) -> "Categories":
+        """The levels whose codes occur, in the same order."""
+        found = np.unique(features[features >= 0])
+        return Categories(tuple(self.levels[int(code)] for code in found), self.missing, self.unseen)
+
+    def recode(self, features: NDArray[np.float32], narrowed: Encoding) -> NDArray[np.float32]:
+        """Codes, or NaN, as those of the narrowed levels; NaN where they lack the level."""
+        assert isinstance(narrowed, Categories)
+        codes = {level: code for code, level in enumerate(narrowed.levels)}
+        table = np.array([*(codes.get(level, np.nan) for level in self.levels), np.nan], np.float32)
+        return table[np.where(np.isnan(features), -1, features).astype(np.int32)]
+
+    @cached_property
+    def _index(self) -> dict[object, int]:
+        """The code of each way to bring a level: as its own text, as its key, and as a number."""
+        index: dict[object, int] = {"": MISSING, None: MISSING}
+        for code, level in enumerate(self.levels):
+            index[level] = index[short := key(level)] = code
+            if (number := _number(short)) is not None:
+                index[number] = code
+        return index
+
+    def _all_codes(self, cells: list[Any], codes: list[int | None]) -> list[int | None]:
+        """The codes, also of cells that the index does not have as they are."""
+        others = {cell for cell, code in zip(cells, codes, strict=True) if code is None}
+        _check_sizes(others, cells)
+        found = {cell: self._index.get(key(spelled(cell)), UNSEEN) for cell in others}
+        return [found[cell] if code is None else code for cell, code in zip(cells, codes, strict=True)]
+
+    def _refused(self, codes: list[int | None], refused_code: int, cells: list[Any]) -> BadCell:
+        rows = [row for row, code in enumerate(codes) if code == refused_code]
+        return BadCell(rows, f"one of {listed(self.levels)}", described(cells[rows[0]]))
+
+
+def _number(text: str) -> float | None:
+    """The number that is spelled so, if there is one."""
+    if not DECIMAL.fullmatch(text):
+        return None
+    number = float(text) if "." in text else int(text)
+    return number if not _excess(number) and spelled(number) == text else None
+
+
+def uniform(cells: Cells) -> list[Any]:
+    """The cells as texts alone or as numbers alone, true and false as texts; a missing one stays what it is or is None.
+
+    Raises:
+        BadCell: about the first cell that is none of these, or stands beside cells of another family.
+    """
+    values: list[Any] = cells if type(cells) is list else plain(cells)
+    kinds = {*map(type, values)} - {type(None)}
+    if kinds == FAMILIES["a text"] or kinds <= FAMILIES["a number"]:
+        return values
+    values = [None if is_missing(cell) else cell for cell in plain(values)]
+    return [*map(spelled, values)] if _family(values) == "true or false" else values
+
+
+def _family(values: list[Any]) -> str:
+    """What all cells are that are not None, in words."""
+    expected = "a text, a number, true or false"
+    if bad := refused(values, lambda cell: "" if cell is None or type(cell) in FAMILY else expected):
+        raise bad
+    families = [FAMILY[type(cell)] for cell in values if cell is not None]
+    first = families[0] if families else ""
+    others = f"{first}, as in the rows before"
+    if bad := refused(values, lambda cell: "" if cell is None or FAMILY[type(cell)] == first else others):
+        raise bad
+    return first
+
+
+def _check_sizes(distinct: Iterable[str | float | None], cells: list[Any]) -> None:
+    """Refuse texts that are too long, and numbers that have no decimal; NaN is none of these."""
+    if any(map(_excess, distinct)) and (bad := refused(cells, _excess)):
+        raise bad
+
+
+def _excess(cell: str | float | None) -> str:
+    if isinstance(cell, str):
+        return f"a text of at most {MAX_CHARACTERS} characters" if len(cell) > MAX_CHARACTERS else ""
+    return "a finite number" if cell is not None and abs(cell) > sys.float_info.max else ""
+
+
+def _complaint(levels: tuple[str, ...]) -> str:
+    """What is wrong with levels, or nothing."""
+    if len(levels) > MAX_LEVELS:
+        return f"has {len(levels)} levels, more than {MAX_LEVELS}; leave the column out, or group its values"
+    keys: dict[str, str] = {}
+    for level in levels:
+        if not 0 < len(level) <= MAX_CHARACTERS:
+            return f"has the level {shown(level)} of {len(level)} characters; expected 1 to {MAX_CHARACTERS}"
+        if (short := key(level)) in keys:
+            return f"has one level twice, as {shown(keys[short])} and as {shown(level)}; spell it in one way"
+        keys[short] = level
+    return _unwritable("".join(levels))
+
+
+def _unwritable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"has a level with {text[error.start]!r}, which UTF-8 cannot write"
+    return ""

@@ -1,0 +1,155 @@
+"""A cell becomes the parts of a date: the day, the month, the weekday, and the hour where the column has times."""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.encoding.cells import Cells, Encoding, is_missing, plain, refused
+from tabserve.errors import DataError, UsageError
+from tabserve.problem.columns import Column
+from tabserve.wording import shown
+
+DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+TIME = r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
+
+FORMATS = {False: DAY, True: DAY + TIME}
+"""How ISO 8601 writes a date in a column without, and with, times."""
+
+ONE = {hours: re.compile(text) for hours, text in FORMATS.items()}
+MANY = {hours: re.compile(f"(?:(?:{text})?\n)*") for hours, text in FORMATS.items()}
+"""A cell, and many cells: each ends its line, and may be empty."""
+
+EXAMPLE = {False: "a date such as 2020-12-31", True: "a date with a time, such as 2020-12-31 08:30"}
+OTHER_FORMAT = {False: "a date without a time, such as 2020-12-31", True: EXAMPLE[True]}
+CALENDAR = "a day that the calendar has"
+
+MISWRITTEN = {
+    re.compile(rf"{DAY}[T ][0-9:.]+ ?(?:Z|[+-][0-9:]+)"): "a time without a zone, such as 2020-12-31 08:30",
+    re.compile(r"(?:[+-].*|0000|[0-9]{1,3}|[0-9]{5,})-[0-9]+-[0-9]+(?:[T ].*)?"): "a year from 0001 to 9999",
+    re.compile(rf"{DAY}[T ][0-9]{{2}}:[0-9]{{2}}.*"): "a time from 00:00 to 23:59:59",
+    re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:{TIME})?"): CALENDAR,
+}
+"""What is nearly a date, in this order, and what it should have been."""
+
+MAX_CHARACTERS = 40
+"""Characters of a cell that are looked at to say what is wrong with it; no date has more than 29."""
+
+DATE_UNITS = {"Y", "M", "W", "D"}
+"""Of numpy's datetime64, those that hold no time."""
+
+
+@dataclass(frozen=True)
+class Dates(Encoding):
+    """A column of dates.
+
+    Attributes:
+        missing: whether a cell may be empty.
+        hours: whether each cell has a time; if not, none has.
+    """
+
+    LEARNED: ClassVar[bool] = True
+
+    missing: bool
+    hours: bool
+
+    @classmethod
+    def learn(cls, column: Column, cells: Cells) -> "Dates":
+        """With hours where the first cell that is not empty has a time; the others are looked at when they are encoded."""
+        texts = _texts(cells, hours=_has_times(cells))
+        first = next(filter(None, texts), None)
+        if first is None:
+            raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
+        return cls(column.missing, isinstance(first, str) and bool(ONE[True].fullmatch(first)))
+
+    @classmethod
+    def from_json(cls, column: Column, document: Any) -> "Dates":  # noqa: ANN401  any JSON
+        """With or without hours, as the manifest keeps it."""
+        if not isinstance(document, dict) or document.keys() != {"hours"} or type(document["hours"]) is not bool:
+            raise UsageError(f'A date needs {{"hours": true}} or {{"hours": false}}, not {shown(document)}.')
+        return cls(column.missing, document["hours"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Whether it has hours."""
+        return {"hours": self.hours}
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Of each date."""
+        return (".day", ".month", ".weekday", *([".hour"] if self.hours else []))
+
+    def encode(self, cells: Cells) -> NDArray[np.float32]:
+        """Days since 1970-01-01, month 1-12, weekday 0 (Monday) - 6 and, with `hours`, the hour 0-23.
+
+        Returns:
+            Shape (rows, 3) or (rows, 4); NaN throughout where a cell is missing.
+
+        Raises:
+            BadCell: a cell is no date, or one of another format.
+        """
+        moments = self._moments(_texts(cells, hours=self.hours or _has_times(cells)))
+        days = moments.astype("M8[D]").astype(np.int64)
+        features = np.empty((len(days), len(self.parts)), np.float32)
+        features[:, 0], features[:, 2] = days, (days + 3) % 7  # 1970-01-01 was a Thursday
+        features[:, 1] = moments.astype("M8[M]").astype(np.int64) % 12 + 1
+        if self.hours:
+            features[:, 3] = moments.astype(np.int64) // 3600 % 24
+        features[np.isnat(moments)] = np.nan
+        return features
+
+    raw = encode
+
+    def _moments(self, texts: list[Any]) -> NDArray[np.datetime64]:
+        """Dates as datetime64[s]; checked together first, and each by itself if one is wrong."""
+        if {*map(type, texts)} <= {str, type(None)} and (self.missing or all(texts)):
+            lines = "".join([f"{text or ''}\n" for text in texts])
+            if MANY[self.hours].fullmatch(lines) and lines.count("\n") == len(texts):
+                with suppress(ValueError):  # 30 February
+                    return np.array([text[:19] if text else "" for text in texts], "M8[s]")
+        bad = refused(texts, self._expected)
+        assert bad
+        raise bad
+
+    def _expected(self, cell: object) -> str:
+        """What a cell should have been, or nothing."""
+        if is_missing(cell):
+            return "" if self.missing else EXAMPLE[self.hours]
+        if not isinstance(cell, str) or len(cell) > MAX_CHARACTERS:
+            return EXAMPLE[self.hours]
+        if any(format_.fullmatch(cell) for format_ in ONE.values()):
+            return self._expected_format(cell)
+        return next((words for near, words in MISWRITTEN.items() if near.fullmatch(cell)), EXAMPLE[self.hours])
+
+    def _expected_format(self, cell: str) -> str:
+        """The same of a cell that is a date, of either format, unless the calendar lacks it."""
+        try:
+            date.fromisoformat(cell[:10])
+        except ValueError:
+            return CALENDAR
+        return "" if ONE[self.hours].fullmatch(cell) else OTHER_FORMAT[self.hours]
+
+
+def _has_times(cells: Cells) -> bool:
+    """Whether an array of datetime64 holds times, not all of them midnight."""
+    if not isinstance(cells, np.ndarray) or cells.dtype.kind != "M" or np.datetime_data(cells.dtype)[0] in DATE_UNITS:
+        return False
+    there = cells[~np.isnat(cells)]
+    return bool((there.astype("M8[D]") != there).any())
+
+
+def _texts(cells: Cells, *, hours: bool) -> list[Any]:
+    """The cells as ISO 8601 writes them; None where they are missing; what is no date stays as it is.
+
+    A time is written for datetime64 only with `hours`, and if the unit has times.
+    """
+    if type(cells) is list and {*map(type, cells)} <= {str, type(None)}:
+        return cells
+    if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
+        unit = "s" if hours and np.datetime_data(cells.dtype)[0] not in DATE_UNITS else "D"
+        cells = np.datetime_as_string(cells.astype(f"M8[{unit}]"))
+        return [None if text == "NaT" else text for text in cells.tolist()]
+    return [None if is_missing(cell) else cell for cell in plain(cells)]

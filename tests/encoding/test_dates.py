@@ -1,0 +1,200 @@
+"""A date becomes its parts, as Python's own calendar has them, or is refused in words of its own."""
+
+import math
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabserve.encoding.cells import BadCell
+from tabserve.encoding.dates import Dates
+from tabserve.errors import DataError, UsageError
+from tabserve.problem.columns import Column
+
+WHEN = Column("when", "date", missing=True)
+DAYS, TIMES = Dates(missing=True, hours=False), Dates(missing=True, hours=True)
+EPOCH = date(1970, 1, 1).toordinal()
+
+moments = st.datetimes()
+
+
+def parts(day: date) -> list[int]:
+    """What Python says of a day."""
+    return [day.toordinal() - EPOCH, day.month, day.weekday()]
+
+
+def test_every_day_is_as_python_has_it() -> None:
+    """From the year 1 to the year 9999, in text and in numpy's own type."""
+    days = [date.fromordinal(number) for number in range(1, date.max.toordinal() + 1)]
+    features = DAYS.encode([day.isoformat() for day in days])
+    expected = np.array([parts(day) for day in days], np.float32)
+    np.testing.assert_array_equal(features, expected)
+    np.testing.assert_array_equal(DAYS.encode(np.array(days, "M8[D]")), expected)
+
+
+@given(
+    st.lists(moments | st.none(), min_size=1), st.sampled_from("T "), st.sampled_from(["minutes", "seconds", "auto"])
+)
+def test_a_time_adds_its_hour(found: list[datetime | None], separator: str, precision: str) -> None:
+    """Whatever stands between, and however exact it is; NaN throughout where it is missing."""
+    texts = [each and each.isoformat(separator, precision) for each in found]
+    features = TIMES.encode(texts)
+    expected = [[*parts(each), each.hour] if each else [math.nan] * 4 for each in found]
+    np.testing.assert_array_equal(features, np.array(expected, np.float32))
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(TIMES.encode(np.array(found, "M8[us]")), features)
+
+
+@given(st.lists(st.dates() | st.none(), min_size=1))
+def test_a_row_alone_is_as_among_others(found: list[date | None]) -> None:
+    """And an empty text, None, NaN and NaT are one."""
+    texts = [each and each.isoformat() for each in found]
+    features = DAYS.encode(texts)
+    np.testing.assert_array_equal(np.concatenate([DAYS.encode([text]) for text in texts]), features)
+    np.testing.assert_array_equal(DAYS.encode([text or "" for text in texts]), features)
+    np.testing.assert_array_equal(DAYS.encode([text or math.nan for text in texts]), features)
+    np.testing.assert_array_equal(DAYS.encode(np.array(texts, np.object_)), features)
+    np.testing.assert_array_equal(DAYS.encode(np.array(found, "M8[D]")), features)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("2023-02-30", "a day that the calendar has"),
+        ("2023-02-29", "a day that the calendar has"),
+        ("2023-13-01", "a day that the calendar has"),
+        ("2023-00-10", "a day that the calendar has"),
+        ("2023-01-32", "a day that the calendar has"),
+        ("2023-02-30 10:00", "a day that the calendar has"),
+        ("2023-01-01 10:00", "a date without a time, such as 2020-12-31"),
+        ("2023-01-01T24:00", "a time from 00:00 to 23:59:59"),
+        ("2023-01-01 10:60", "a time from 00:00 to 23:59:59"),
+        ("2023-01-01 10:00:60", "a time from 00:00 to 23:59:59"),
+        ("2023-01-01T10:00Z", "a time without a zone, such as 2020-12-31 08:30"),
+        ("2023-01-01T10:00:00.5+01:00", "a time without a zone, such as 2020-12-31 08:30"),
+        ("12023-01-01", "a year from 0001 to 9999"),
+        ("+2023-01-01", "a year from 0001 to 9999"),
+        ("-2023-01-01", "a year from 0001 to 9999"),
+        ("0000-01-01", "a year from 0001 to 9999"),
+        ("823-01-01", "a year from 0001 to 9999"),
+        ("31/12/2020", "a date such as 2020-12-31"),
+        ("20201231", "a date such as 2020-12-31"),
+        ("2020-W01-1", "a date such as 2020-12-31"),
+        ("2020-12", "a date such as 2020-12-31"),
+        ("2020-1-1", "a date such as 2020-12-31"),
+        ("2020-12-31 ", "a date such as 2020-12-31"),
+        (" 2020-12-31", "a date such as 2020-12-31"),
+        ("2020-12-31\n", "a date such as 2020-12-31"),
+        ("2020-12-31\n2020-12-31", "a date such as 2020-12-31"),
+        ("2020-12-31\x00", "a date such as 2020-12-31"),
+        ("٢٠٢٠-12-31", "a date such as 2020-12-31"),
+        ("\n", "a date such as 2020-12-31"),
+        ("NaT", "a date such as 2020-12-31"),
+        ("today", "a date such as 2020-12-31"),
+        ("\ud800", "a date such as 2020-12-31"),
+        ("1" * 2**20, "a date such as 2020-12-31"),
+        (20201231, "a date such as 2020-12-31"),
+        (1.5, "a date such as 2020-12-31"),
+        (True, "a date such as 2020-12-31"),
+        (b"2020-12-31", "a date such as 2020-12-31"),
+        (["2020-12-31"], "a date such as 2020-12-31"),
+        ({}, "a date such as 2020-12-31"),
+        (10**5000, "a date such as 2020-12-31"),
+    ],
+    ids=lambda each: ascii(each)[:30] if isinstance(each, str | bytes | list) else str(type(each)),
+)
+def test_what_is_no_date_is_refused(cell: object, expected: str) -> None:
+    """Alone, and in every row where it stands among dates."""
+    for cells, rows in (([cell], [0]), (["2020-02-29", cell, None, cell], [1, 3])):
+        with pytest.raises(BadCell) as refused:
+            DAYS.encode(cells)
+        assert (refused.value.expected, [*refused.value.rows]) == (expected, rows)
+        assert len(refused.value.found) <= 100
+        assert refused.value.found.isprintable()
+
+
+def test_a_date_without_a_time_is_of_another_format() -> None:
+    """Where training saw times: nobody says that midnight is meant."""
+    with pytest.raises(BadCell, match="a date with a time, such as 2020-12-31 08:30, found '2020-01-02'") as refused:
+        TIMES.encode(["2020-01-01 00:00", "2020-01-02"])
+    assert [*refused.value.rows] == [1]
+    with pytest.raises(BadCell):
+        TIMES.encode(np.array(["2020-01-02"], "M8[D]"))
+    with pytest.raises(BadCell, match="without a time"):
+        DAYS.encode(np.array(["2020-01-02T00:00", "2020-01-02T10:00"], "M8[s]"))
+
+
+@pytest.mark.parametrize("empty", [None, "", math.nan, np.datetime64("NaT")])
+def test_an_empty_cell_is_refused_where_none_may_be(empty: object) -> None:
+    """Its row is told."""
+    array = isinstance(empty, np.datetime64)
+    cells = np.array(["2020-01-01", empty], "M8[D]") if array else ["2020-01-01", empty]
+    with pytest.raises(BadCell) as refused:
+        Dates(missing=False, hours=False).encode(cells)
+    assert (refused.value.found, [*refused.value.rows]) == ("an empty cell", [1])
+
+
+@pytest.mark.parametrize("cells", [["-300-01-01"], ["10000-01-01", None]])
+def test_years_beyond_four_digits_are_refused_in_arrays_too(cells: list[str | None]) -> None:
+    """Numpy has them, Python and the manifest's words do not."""
+    with pytest.raises(BadCell, match="a year from 0001 to 9999"):
+        DAYS.encode(np.array(cells, "M8[D]"))
+
+
+@given(st.lists(st.text(max_size=30) | st.integers() | st.floats() | st.none() | st.binary() | st.dates().map(str)))
+def test_whatever_comes_is_encoded_or_refused(cells: list[Any]) -> None:
+    """With no other exception."""
+    for encoding in (DAYS, TIMES, Dates(missing=False, hours=False)):
+        try:
+            assert encoding.encode(cells).shape == (len(cells), len(encoding.parts))
+        except BadCell as bad:
+            assert 0 <= bad.rows[0] <= bad.rows[-1] < len(cells)  # noqa: PT017  of either outcome
+
+
+@pytest.mark.parametrize(
+    ("cells", "hours"),
+    [
+        (["", "2020-01-01"], False),
+        ([None, "2020-01-01T00:00"], True),
+        (np.array(["2020-01-01"], "M8[D]"), False),
+        (np.array(["2020-01-01", "NaT"], "M8[ns]"), False),
+        (np.array(["2020-01-01", "2020-01-01T05:00", "NaT"], "M8[ns]"), True),
+    ],
+)
+def test_hours_are_learned(cells: Any, hours: bool) -> None:  # noqa: ANN401  a list or an array
+    """From text as it is written, from an array if not all times are midnight."""
+    learned = Dates.learn(WHEN, cells)
+    assert learned == Dates(missing=True, hours=hours)
+    assert learned.encode(cells).shape == (len(cells), 3 + hours)
+    assert Dates.from_json(WHEN, learned.to_json()) == learned
+
+
+def test_two_formats_cannot_be_learned_in_one_column() -> None:
+    """Whichever comes first."""
+    for cells in (["2020-01-01", "2020-01-01 10:00"], ["2020-01-01 10:00", "2020-01-01"]):
+        with pytest.raises(BadCell) as refused:
+            Dates.learn(WHEN, cells)
+        assert [*refused.value.rows] == [1]
+
+
+@pytest.mark.parametrize("cells", [[], ["", None], np.array(["NaT"], "M8[s]")])
+def test_an_empty_column_cannot_be_learned(cells: Any) -> None:  # noqa: ANN401  a list or an array
+    """It says nothing of its format."""
+    with pytest.raises(DataError, match="'when' is empty throughout"):
+        Dates.learn(WHEN, cells)
+
+
+@pytest.mark.parametrize("document", [None, {}, {"hours": 1}, {"hours": True, "zone": "Z"}, [True]])
+def test_another_document_is_refused(document: object) -> None:
+    """With what was expected."""
+    with pytest.raises(UsageError, match="A date needs"):
+        Dates.from_json(WHEN, document)
+
+
+def test_many_days_take_one_pass() -> None:
+    """A long column comes whole, and its features in the rows' order."""
+    days = [(date(2000, 1, 1) + timedelta(number)).isoformat() for number in range(10_000)]
+    assert np.diff(DAYS.encode(days)[:, 0]).tolist() == [1] * 9_999

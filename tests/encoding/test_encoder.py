@@ -1,0 +1,207 @@
+"""The columns of a problem become features, the same from a file, a request and the manifest."""
+
+import json
+import math
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabserve.encoding.cells import BadCell
+from tabserve.encoding.encoder import ENCODINGS, Encoder
+from tabserve.encoding.ngrams import says_something
+from tabserve.errors import DataError, UsageError
+from tabserve.problem.columns import Column, Kind, numbers
+from tabserve.problem.problem import Problem
+
+COLUMNS = (
+    Column("age", missing=True),
+    Column("city", "category", missing=True),
+    Column("when", "date", missing=True),
+    Column("floor", "category"),
+)
+HOUSES = Problem("houses", COLUMNS)
+TRAINING: list[list[Any]] = [
+    [30, 41.5, None],
+    ["Rio", "São Paulo", ""],
+    ["2020-01-01 10:00", "2021-12-31 23:59:59", None],
+    ["1.0", "2", "10"],
+]
+ENCODER = Encoder.learn(HOUSES, TRAINING)
+DOCUMENT = {"city": {"levels": ["Rio", "São Paulo"]}, "when": {"hours": True}, "floor": {"levels": ["1.0", "2", "10"]}}
+
+rows = st.lists(
+    st.tuples(
+        st.floats(-1e6, 1e6) | st.none(),
+        st.sampled_from(["Rio", "São Paulo", "Recife", ""]) | st.none(),
+        st.datetimes().map(str) | st.none(),
+        st.sampled_from(["1", "2.0", "10", "11"]),
+    ),
+    min_size=1,
+)
+
+
+def columns(found: list[tuple[Any, ...]]) -> list[list[Any]]:
+    """The cells of each column."""
+    return [*map(list, zip(*found, strict=True))]
+
+
+def test_features_are_named_and_typed() -> None:
+    """As XGBoost needs them; a date has four."""
+    assert ENCODER.names == ("age", "city", "when.day", "when.month", "when.weekday", "when.hour", "floor")
+    assert ENCODER.types == ("q", "c", "q", "q", "q", "q", "c")
+    assert ENCODER.levels == (0, 2, 0, 0, 0, 0, 3)
+    assert not ENCODER.numeric
+    assert Encoder.learn(Problem("x", numbers("a", "b")), [[1], [2]]).numeric
+
+
+def test_cells_become_features() -> None:
+    """Float32, row by row; a level that training did not see is NaN, and is counted."""
+    features, unseen = ENCODER.encode([[1.5, None], ["Recife", "Rio"], ["2020-02-29T08:30", ""], ["10", "1"]])
+    day = date(2020, 2, 29).toordinal() - date(1970, 1, 1).toordinal()
+    expected = [[1.5, math.nan, day, 2, 5, 8, 2], [math.nan, 0, *[math.nan] * 4, 0]]
+    np.testing.assert_array_equal(features, np.array(expected, np.float32))
+    assert features.dtype == np.float32
+    assert features.flags.c_contiguous
+    assert unseen == {"city": 1}
+
+
+@given(rows)
+def test_rows_are_encoded_alone_as_together(found: list[tuple[Any, ...]]) -> None:
+    """By the learned encoder and by the one that the manifest gives back; from arrays too."""
+    together = ENCODER.encode(columns(found))
+    alone = [ENCODER.encode(columns([row])) for row in found]
+    np.testing.assert_array_equal(np.concatenate([each.features for each in alone]), together.features)
+    for name in ("city", "floor"):
+        assert together.unseen.get(name, 0) == sum(each.unseen.get(name, 0) for each in alone)
+    again = Encoder.from_json(HOUSES, json.loads(json.dumps(ENCODER.to_json())))
+    arrays = [np.array(cells, np.object_) for cells in columns(found)]
+    np.testing.assert_array_equal(again.encode(arrays).features, together.features)
+
+
+@given(st.lists(st.sampled_from([1, 2, 10, 11]), min_size=1))
+def test_a_number_of_a_request_is_the_text_of_a_file(floors: list[int]) -> None:
+    """As whole numbers, floats, text, and arrays of each."""
+    others: list[list[Any]] = [[None] * len(floors)] * 3
+    expected = ENCODER.encode([*others, [str(floor) for floor in floors]])
+    for cells in (floors, [*map(float, floors)], [f"{floor}.0" for floor in floors], np.array(floors)):
+        found = ENCODER.encode([*others, cells])
+        np.testing.assert_array_equal(found.features, expected.features)
+        assert found.unseen == expected.unseen
+
+
+@given(rows, rows)
+def test_recoding_is_encoding_by_the_narrowed_encoder(
+    kept: list[tuple[Any, ...]], found: list[tuple[Any, ...]]
+) -> None:
+    """Over all columns at once; quantities stay as they are."""
+    narrowed = ENCODER.narrowed(ENCODER.encode(columns(kept)).features)
+    recoded = ENCODER.recode(ENCODER.encode(columns(found)).features, narrowed)
+    np.testing.assert_array_equal(recoded, narrowed.encode(columns(found)).features)
+    assert recoded.flags.c_contiguous
+    assert all(
+        level < size for level, size in zip(np.nanmax(np.nan_to_num(recoded[:, [1, 6]]), axis=0), (2, 3), strict=True)
+    )
+    assert narrowed.types == ENCODER.types
+
+
+def test_without_categories_nothing_is_recoded() -> None:
+    """The same array comes back, of numbers as of texts."""
+    for problem, cells in (
+        (Problem("x", numbers("a", "b")), [[1.0], [2.0]]),
+        (Problem("x", (Column("title", "text"),)), [["a"]]),
+    ):
+        encoder = Encoder.learn(problem, cells)
+        features = encoder.encode(cells).features
+        narrowed = encoder.narrowed(features)
+        assert narrowed == encoder
+        assert encoder.recode(features, narrowed) is features
+
+
+@pytest.mark.parametrize(
+    ("index", "cell"), [(0, "a"), (0, 1e39), (1, b"Rio"), (1, ["Rio"]), (2, "2020-01-01"), (2, 5), (3, None), (3, {})]
+)
+def test_a_bad_cell_names_its_column(index: int, cell: object) -> None:
+    """And its row."""
+    cells: list[list[Any]] = [[1, 1], ["Rio", "Rio"], [None, None], ["1", "1"]]
+    cells[index][1] = cell
+    with pytest.raises(BadCell) as refused:
+        ENCODER.encode(cells)
+    assert (refused.value.column, [*refused.value.rows]) == (COLUMNS[index].name, [1])
+
+
+def test_a_column_that_cannot_be_learned_is_named() -> None:
+    """Be it a cell or the whole column."""
+    with pytest.raises(BadCell) as refused:
+        Encoder.learn(HOUSES, [*TRAINING[:2], ["yesterday"], ["1"]])
+    assert refused.value.column == "when"
+    with pytest.raises(DataError, match="'floor' is empty throughout"):
+        Encoder.learn(HOUSES, [*TRAINING[:3], [""]])
+
+
+def test_the_manifest_keeps_what_was_learned() -> None:
+    """Nothing of numbers."""
+    assert ENCODER.to_json() == DOCUMENT
+    assert Encoder.from_json(HOUSES, DOCUMENT) == ENCODER
+    assert Encoder.from_json(Problem("x", numbers("a")), {}).to_json() == {}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ([], "Expected the encoding of the columns 'city', 'when', 'floor', found []"),
+        (None, "found null"),
+        ({}, "found {}"),
+        ({**DOCUMENT, "age": {}}, "found 'city', 'when', 'floor', 'age'"),
+        ({"city": DOCUMENT["city"], "when": {"hours": True}}, "found 'city', 'when'."),
+        ({**DOCUMENT, "city": ["a"]}, "column 'city' cannot be used: A category needs {\"levels\": […]}, not ['a']"),
+        ({**DOCUMENT, "city": {"levels": "ab"}}, "column 'city' cannot be used"),
+        ({**DOCUMENT, "city": {"levels": ["a", 1]}}, "column 'city' cannot be used: A category needs a tuple of texts"),
+        ({**DOCUMENT, "city": {"levels": ["a", "a"]}}, "has one level twice, as 'a' and as 'a'"),
+        ({**DOCUMENT, "city": {"levels": ["1", "1.0"]}}, "has one level twice, as '1' and as '1.0'"),
+        ({**DOCUMENT, "city": {"levels": ["a"], "more": 1}}, "column 'city' cannot be used"),
+        ({**DOCUMENT, "when": {"hours": "yes"}}, "column 'when' cannot be used: A date needs"),
+    ],
+)
+def test_a_document_of_another_encoder_is_refused(document: object, said: str) -> None:
+    """In a sentence that says which column."""
+    with pytest.raises(UsageError) as refused:
+        Encoder.from_json(HOUSES, document)
+    assert said in str(refused.value)
+
+
+def test_two_features_of_one_name_are_refused() -> None:
+    """XGBoost would not take them."""
+    problem = Problem("x", (Column("when", "date"), Column("when.day")))
+    with pytest.raises(UsageError, match=r"'when\.day'; rename"):
+        Encoder.learn(problem, [["2020-01-01"], [1]])
+
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(st.lists(st.tuples(any_text.filter(says_something), any_text | st.none()), min_size=1))
+def test_columns_of_text_become_one_text_for_each_row(found: list[tuple[str, str | None]]) -> None:
+    """So that callers treat both kinds alike; columns at the end may be left out."""
+    encoder = Encoder.learn(Problem("goods", (Column("title", "text"), Column("tags", "text"))), columns(found))
+    assert (encoder.names, encoder.levels, encoder.types, encoder.numeric) == ((), (), (), False)
+    assert encoder.to_json() == {}
+    features, unseen = encoder.encode(columns(found))
+    assert features.shape == (len(found),)
+    assert not unseen
+    assert features.tolist() == [f"{title} {tags}" if tags else title for title, tags in found]
+    assert encoder.encode(columns(found)[:1]).features.tolist() == [title for title, _ in found]
+    with pytest.raises(BadCell) as refused:
+        encoder.encode([["a", " "], ["b", "c"]])
+    assert (refused.value.column, [*refused.value.rows]) == ("title", [1])
+
+
+@pytest.mark.parametrize("kind", ENCODINGS)
+def test_no_rows_have_no_features(kind: Kind) -> None:
+    """But as many columns."""
+    cells: dict[str, list[Any]] = {"number": [1], "category": ["a"], "date": ["2020-01-01"]}
+    encoder = Encoder.learn(Problem("x", (Column("x", kind),)), [cells[kind]])
+    assert encoder.encode([[]]).features.shape == (0, len(encoder.names))
