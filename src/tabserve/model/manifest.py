@@ -4,7 +4,7 @@ import json
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,10 +76,10 @@ class Manifest:
         _check_types(path, document, TYPES)
         _check_types(path, document["problem"], PROBLEM_TYPES)
         _check_versions(path, document["versions"])
-        problem = _problem(path, document)
-        decision = _decision(path, document["decision"])
+        problem, decision = _problem(path, document), _decision(path, document["decision"])
         if MEASURED_WITH in document["metrics"]:
-            _decision(path, document["decision"] | document["metrics"][MEASURED_WITH])
+            _check_types(path, document["metrics"], {MEASURED_WITH: dict})
+            _made(path, type(decision), asdict(decision) | document["metrics"][MEASURED_WITH])
         return cls(problem, decision, *(document[key] for key in ("metrics", "data", "versions", "files")))
 
     def write(self, path: Path) -> None:
@@ -168,19 +168,19 @@ def _described(problem: Problem) -> dict[str, Any]:
     name = type(problem.criterion).__name__
     if name not in CRITERIA:
         raise ArtifactError(f"A model folder cannot hold the criterion {name}; expected {' or '.join(CRITERIA)}.")
-    fields = asdict(problem)
-    del fields["features"]
+    described = asdict(problem)
+    del described["features"]
     if problem.group is None:
-        del fields["group"]
-    return fields | {"criterion": {"name": name, **fields["criterion"]}}
+        del described["group"]
+    return described | {"criterion": {"name": name, **described["criterion"]}}
 
 
 def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
-    fields, criterion = dict(document["problem"]), dict(document["problem"]["criterion"])
+    found, criterion = dict(document["problem"]), dict(document["problem"]["criterion"])
     try:
-        fields["criterion"] = CRITERIA[criterion.pop("name")](**criterion)
-        fields["labels"] = tuple(fields["labels"])
-        return Problem(features=tuple(document["features"]), **fields)
+        found["criterion"] = CRITERIA[criterion.pop("name")](**criterion)
+        found["labels"] = tuple(found["labels"])
+        return Problem(features=tuple(document["features"]), **found)
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a problem: {error}") from error
     except (KeyError, TypeError) as error:
@@ -190,13 +190,17 @@ def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
 
 
 def _decision(path: Path, found: Mapping[str, Any]) -> Decision:
-    fields = dict(found)
-    kind = fields.pop("kind", None)
-    if kind not in DECISIONS:
+    kind = found.get("kind")
+    if not isinstance(kind, str) or kind not in DECISIONS:
         raise ArtifactError(f"{path} has a decision of kind {kind!r:.60}, expected {' or '.join(DECISIONS)}.")
+    return _made(path, DECISIONS[kind], {name: value for name, value in found.items() if name != "kind"})
+
+
+def _made(path: Path, kind: type[Decision], found: Mapping[str, Any]) -> Decision:
+    expected = sorted(field.name for field in fields(kind))
+    if sorted(found) != expected:
+        raise ArtifactError(f"{path} has a {kind.KIND} of the fields {sorted(found)!r:.200}, expected {expected}.")
     try:
-        return DECISIONS[kind](**fields)
+        return kind(**found)
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a decision: {error}") from error
-    except TypeError as error:
-        raise ArtifactError(f"{path} does not describe a decision: {str(error)!r:.200}; train again.") from error
