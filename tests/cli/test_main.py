@@ -13,6 +13,7 @@ import pytest
 from santander.problem import PROBLEM as SANTANDER
 from tabserve.cli import main
 from tabserve.errors import ArtifactError, DataError, UsageError
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import load
 from tabserve.table.frame import Frame, read
 from tabserve.training import evaluation
@@ -34,7 +35,8 @@ def test_check_says_what_is_right(
     printed, complaint = capsys.readouterr()
     model = load(model_folder)
     assert complaint == ""
-    for fact in (str(model_folder), "golden rows", "santander: 200 features", str(model.threshold), "xgboost "):
+    facts = ("golden rows", "santander: 200 features", f"threshold {threshold_of(model.decision)}", "xgboost ")
+    for fact in (str(model_folder), *facts):
         assert fact in printed
 
 
@@ -192,7 +194,7 @@ def test_a_moved_threshold_is_measured_told_and_compared(
 ) -> None:
     """With rows and without, by `check`, and against the folder that it was."""
     monkeypatch.setattr(evaluation, "RESAMPLES", 20)
-    folder, old = shutil.copytree(model_folder, tmp_path / "model"), load(model_folder).threshold
+    folder, old = shutil.copytree(model_folder, tmp_path / "model"), threshold_of(load(model_folder).decision)
     assert tabserve(monkeypatch, "threshold", str(folder), "0.9") == 0
     printed = capsys.readouterr().out
     for fact in (f"{folder} is 0.9 now; it was {old}.", "at 0.9000", "--data FILE"):
@@ -222,7 +224,7 @@ def test_a_bad_table_moves_no_threshold(
     assert tabserve(monkeypatch, *words) == DataError.exit_code
     printed, complaint = capsys.readouterr()
     assert (printed, complaint.count("\n")) == ("", 1)
-    assert load(folder).threshold == load(model_folder).threshold
+    assert load(folder).decision == load(model_folder).decision
 
 
 @pytest.mark.parametrize(

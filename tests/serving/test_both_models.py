@@ -29,6 +29,7 @@ from tests.serving.wire import GOODS, SECONDS, both_in
 from tabserve.client.local_server import Server, running
 from tabserve.encoding.ngrams import says_something
 from tabserve.errors import ArtifactError, UsageError
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.serving.mlserver.server import serve
 
@@ -54,7 +55,7 @@ class Answer(NamedTuple):
 
 def expected(model: Model, texts: list[str]) -> Answer:
     """What the model says of each text alone."""
-    scores = [model.score([text]) for text in texts]
+    scores = [model.score(np.array([text], np.object_)) for text in texts]
     probability = b"".join(each.probability.tobytes() for each in scores)
     return Answer([LABELS[int(each.label[0])] for each in scores], probability)
 
@@ -315,7 +316,7 @@ def test_no_threshold_is_told_where_there_is_none(both: Server, channel: grpc.Ch
     assert dict(infer(channel, message([b"azul"])).parameters) == {}
     rows = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}]}
     answer = post(both, rows, "/v2/models/xgboost-model/infer").json()
-    assert answer["parameters"] == {"threshold": repr(model.threshold)}
+    assert answer["parameters"] == {"threshold": repr(threshold_of(model.decision))}
     scores = model.score(np.full((1, 200), 0.5, np.float32))
     assert answer["outputs"][1]["data"][1] == scores.probability[0]
 
@@ -423,7 +424,7 @@ def test_metrics_tell_both_models(both: Server, goods: Model) -> None:
     assert (set(before), set(other)) == (set(LABELS), {"0", "1"})
     counted = told(both, 'tabserve_probability_sum{model="goods"}')
     by_json(both, TEXTS * 50)
-    scores = goods.score(TEXTS * 50)
+    scores = goods.score(np.array(TEXTS * 50, np.object_))
     grown = {name: count - before[name] for name, count in labels("goods").items()}
     assert grown == {name: float((scores.label == place).sum()) for place, name in enumerate(LABELS)}
     assert labels("xgboost-model") == other

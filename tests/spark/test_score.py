@@ -23,7 +23,6 @@ from pyspark.sql import SparkSession
 from tests import needs
 
 from tabserve.errors import DataError, JobError, UsageError
-from tabserve.model import golden
 from tabserve.model.model import load, save
 from tabserve.score import score_file
 from tabserve.spark import score as spark_score
@@ -208,7 +207,7 @@ def test_the_column_of_ids_may_have_any_name(
     """Also one that is used here besides."""
     loaded = load(model_folder)
     renamed = replace(loaded, problem=replace(loaded.problem, id=name))
-    save(tmp_path / "model", renamed, golden.drawn(frame.iloc[:, 1:].to_numpy(np.float32)), "# A card\n")
+    save(tmp_path / "model", renamed, loaded.predictor.examples(frame.iloc[:, 1:].to_numpy(np.float32)), "# A card\n")
     few = frame.head(3).rename(columns={"ID_code": name})
     few.loc[1, "var_3"] = np.inf
     few.to_csv(tmp_path / "rows.csv", index=False)
@@ -343,7 +342,7 @@ def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_fol
     """Spark keeps no order in which they could be numbered."""
     loaded = load(model_folder)
     nameless = replace(loaded, problem=replace(loaded.problem, id=None))
-    monkeypatch.setattr(artifact, "load", lambda _folder: nameless)
+    monkeypatch.setattr(spark_score, "load_binary", lambda _folder: nameless)
     with pytest.raises(UsageError, match="is of rows without ids, which Spark keeps no order of"):
         score_table(model_folder, table("rows"), "scores")
 
