@@ -140,7 +140,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "a type that is a tuple": (lambda: shaped("(4, 3)", "('<f4',)"), "its weights are not as numpy writes them"),
     "packed by lzma": (lambda: headed("", zipfile.ZIP_LZMA), "is packed otherwise than by deflate"),
     "a member that is no array": (lambda: FILE.replace(b"squares.npy", b"squares.txt"), "squares.npy"),
-    "intercepts too far apart": (lambda: packed(intercept=np.array([1e300, -1e300, 0])), "probabilities overflow"),
+    "intercepts too far apart": (lambda: packed(intercept=np.array([1.7e308, -1.7e308, 0])), "probabilities overflow"),
     "a negative square": (lambda: packed(squares=np.full(4, -1, np.float32)), "negative"),
 }
 

@@ -94,7 +94,7 @@ TRAINING = [module for module in CORE if room(module) in below("operations") - b
 def test_the_reading_of_imports_sees_what_there_is() -> None:
     """It knows the modules of both packages, and that some import others."""
     assert {"tabserve.training.selection", "tabserve.serving.mlserver.runtime", "santander.sample"} <= MODULES.keys()
-    assert {"tabserve.training.split", "tabserve.training.threshold", "sklearn.base"} <= IMPORTS[
+    assert {"tabserve.training.split", "tabserve.training.measures", "sklearn.base"} <= IMPORTS[
         "tabserve.training.selection"
     ]
     assert {"tabserve.model.model", "tabserve.predictors.booster", "tabserve.predictors.linear"} <= SERVING

@@ -495,13 +495,17 @@ def test_one_chosen_folder_is_not_served_as_two_models(both_folder: Path, texts_
 def test_a_bad_folder_of_texts_is_refused_before_the_start(
     texts_folder: Path, model_folder: Path, tmp_path: Path
 ) -> None:
-    """Whether it is damaged, or one of the other kind."""
-    damaged = shutil.copytree(texts_folder, tmp_path / "model")
+    """Whether its model is damaged, or its decision is one of another model."""
+    damaged, undecided = (shutil.copytree(texts_folder, tmp_path / name) for name in ("model", "other"))
     (damaged / "model.npz").write_bytes(b"")
-    for name, texts, sentence in (
-        ("damaged", damaged, r"model\.npz does not have the checksum"),
-        ("other", model_folder, r"names no model\.npz; expected a model over texts"),
+    manifest = json.loads((undecided / "manifest.json").read_text())
+    decision = json.loads((model_folder / "manifest.json").read_text())["decision"]
+    (undecided / "manifest.json").write_text(json.dumps(manifest | {"decision": decision}))
+    for texts, sentence in (
+        (damaged, r"model\.npz does not have the checksum"),
+        (undecided, r"has a decision of kind 'threshold', which makes no answers between 3 labels"),
     ):
+        name = f"served {texts.name}"
         (tmp_path / name).mkdir()
         with pytest.raises(ArtifactError, match=sentence):
             serve(both_in(tmp_path / name, model_folder, texts))

@@ -1,5 +1,6 @@
 """Scoring on Spark: the answers of one machine to the bit, whole or not at all, whatever is lost on the way."""
 
+import json
 import os
 import re
 import shlex
@@ -23,7 +24,7 @@ from pyspark.sql import SparkSession
 from tests import needs
 
 from tabserve.errors import DataError, JobError, UsageError
-from tabserve.model.model import load, save
+from tabserve.model.model import MANIFEST, load, save
 from tabserve.score import score_file
 from tabserve.spark import score as spark_score
 from tabserve.spark.paths import check_apart
@@ -123,6 +124,17 @@ def test_a_worker_loads_the_model_once(spark: SparkSession, model_folder: Path) 
     found = spark.range(0, 8, 1, 8).mapInArrow(load, "id long, process long, loads long").toPandas()
     assert len(found) == 8
     assert found.groupby("process")["loads"].nunique().max() == 1
+
+
+def test_a_worker_is_given_the_files_of_a_model_and_no_others(model_folder: Path, tmp_path: Path) -> None:
+    """Whatever the manifest names beside them, and wherever that leads."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (tmp_path / "secret").write_text("secret")
+    (folder / "notes").write_text("notes")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    strangers = {"../secret": "", str(tmp_path / "secret"): "", "notes": ""}
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"files": manifest["files"] | strangers}))
+    assert {name for name, _ in packed(folder)} == {path.name for path in model_folder.iterdir()}
 
 
 def test_a_lost_worker_is_survived(

@@ -157,7 +157,8 @@ class Linear:
         """A bound of how far two margins of any text are from each other."""
         shortest = np.sqrt(self.squares[self.squares > 0].min(initial=1), dtype=np.float64)
         largest = np.abs(self.weights).sum(axis=0, dtype=np.float64).max() / shortest + np.abs(self.intercept).max()
-        return float(2 * largest)
+        with np.errstate(over="ignore"):
+            return float(2 * largest)
 
 
 class _Columns:
