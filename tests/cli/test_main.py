@@ -35,7 +35,15 @@ def test_check_says_what_is_right(
     printed, complaint = capsys.readouterr()
     model = load(model_folder)
     assert complaint == ""
-    facts = ("golden rows", "santander: 200 features", f"threshold {threshold_of(model.decision)}", "xgboost ")
+    number = threshold_of(model.decision)
+    facts = (
+        "golden rows",
+        "santander\n",
+        "200: var_0, var_1, var_2, …\n",
+        f"threshold {number}\n",
+        "xgboost ",
+        " trees",
+    )
     for fact in (str(model_folder), *facts):
         assert fact in printed
 
@@ -47,7 +55,8 @@ def test_check_says_what_a_model_over_texts_is(
     assert tabserve(monkeypatch, "check", str(texts_folder)) == 0
     printed, complaint = capsys.readouterr()
     assert complaint == ""
-    for fact in (str(texts_folder), "golden texts", "goods: texts of title, tags", "Bebê, Decoração", "scikit-learn "):
+    facts = ("golden rows", "goods\n", "2: title, tags\n", "Bebê, Decoração", "temperature 0.7\n", "scikit-learn ")
+    for fact in (str(texts_folder), *facts):
         assert fact in printed
 
 
@@ -62,7 +71,7 @@ def test_check_keeps_to_its_lines(
     (folder / "manifest.json").write_text(text)
     assert tabserve(monkeypatch, "check", str(folder)) == 0
     printed = capsys.readouterr().out
-    assert printed.count("\n") == len(printed.splitlines()) == 5
+    assert printed.count("\n") == len(printed.splitlines()) == 7
     assert r"Bebê, Decoração, a\nb\x00\x1b[31m" in printed
 
 
@@ -94,7 +103,7 @@ def test_check_says_that_a_folder_names_no_model(
     text = (folder / "manifest.json").read_text().replace("model.npz", "model.bin")
     (folder / "manifest.json").write_text(text)
     assert tabserve(monkeypatch, "check", str(folder)) == ArtifactError.exit_code
-    assert capsys.readouterr().err.endswith("names no model file; expected model.ubj or model.npz.\n")
+    assert capsys.readouterr().err.endswith("names 0 model files, expected model.ubj or model.npz.\n")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +122,7 @@ def test_what_is_for_tables_refuses_a_model_over_texts(
     assert tabserve(monkeypatch, *(word.format(texts_folder) for word in words)) == ArtifactError.exit_code
     printed, complaint = capsys.readouterr()
     assert (printed, complaint.count("\n")) == ("", 1)
-    assert complaint.endswith("names no threshold between two labels; expected a model over numbers.\n")
+    assert complaint.endswith("holds a model without a threshold between two labels, which this needs.\n")
 
 
 def test_check_says_what_is_wrong(

@@ -322,4 +322,4 @@ def test_golden_rows_with_missing_values_are_json_and_scored_again(tmp_path: Pat
 
     document = json.loads((tmp_path / "model/golden.json").read_text(), parse_constant=refused)
     assert np.array_equal(np.array(document["features"], dtype=np.float32), golden, equal_nan=True)
-    assert document["probability"] == pytest.approx(model.score(golden).probability.tolist())
+    assert document["outputs"] == model.predictor.raw(golden).tolist()

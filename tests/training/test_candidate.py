@@ -16,10 +16,12 @@ from sklearn.pipeline import make_pipeline
 
 from tabserve.encoding.ngrams import parts, word_grams, words
 from tabserve.errors import UsageError
+from tabserve.model.decision import MostProbable
 from tabserve.table.frame import Frame
 from tabserve.training.measures import by_class
 from tabserve.training.selection import Candidate, select
 from tabserve.training.stumps import AveragedStumps
+from tabserve.training.temperature import choose
 from tabserve.training.text_classifier import TextClassifier
 
 
@@ -234,8 +236,9 @@ def test_an_analyzer_of_ones_own_is_refused_before_the_first_fit(texts: Frame) -
 
 @pytest.mark.parametrize("analyzer", [word_grams, parts_alone])
 def test_some_of_the_n_grams_are_served_as_they_were_judged(analyzer: Any, texts: Frame) -> None:  # noqa: ANN401
-    """Margin by margin."""
+    """Margin by margin; what makes answers of them is chosen out of fold."""
     found = select(texts, [Candidate("words", TextClassifier(LogisticRegression(), analyzer))], by_class)
+    assert found.decision == MostProbable(choose(texts.target, found.winner.probability))
     margins = found.winner.candidate.fit(texts).decision_function(texts.features)
     np.testing.assert_allclose(found.refit().raw(texts.features), margins, atol=1e-5)
 
