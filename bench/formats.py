@@ -62,7 +62,7 @@ def measured(name: str, fitted: TextClassifier, titles: list[str]) -> tuple[int,
 
 def npz(fitted: TextClassifier, path: Path) -> None:
     """As a model folder holds it."""
-    path.write_bytes(fitted.get_linear().written())
+    fitted.get_linear().save(path)
 
 
 def skops(fitted: TextClassifier, path: Path) -> None:

@@ -18,10 +18,11 @@ BATCH = 64
 
 def npz(path: Path) -> Predict:
     """Our own file."""
-    from tabserve.predictors import linear  # noqa: PLC0415
+    from categories.problem import PROBLEM  # noqa: PLC0415
+    from tabserve.predictors.linear import Linear  # noqa: PLC0415
 
-    model = linear.read(path, path.read_bytes(), 6)
-    return lambda texts: model.probability(texts).argmax(axis=1).tolist()
+    model = Linear.read(path, path.read_bytes(), PROBLEM)
+    return lambda texts: model.raw(texts).argmax(axis=1).tolist()
 
 
 def skops(path: Path) -> Predict:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from bench.work import MODEL
 from santander.sample import sample
 from tabserve.model.model import load
-from tabserve.model.scoring import probabilities
+from tabserve.predictors.booster import Booster
+from tabserve.predictors.predictor import Predictor
 from tabserve.training.stumps import fold
 
 SEEDS, ROUNDS = 2, 3_000
@@ -25,9 +26,9 @@ def table() -> str:
     frame = sample(2_000, 0)
     stumps = [_stumps(seed, frame.features, frame.target) for seed in range(SEEDS)]
     found = {
-        "committed model": _milliseconds([load(MODEL).booster], frame.features),
-        f"{SEEDS * ROUNDS:,} stumps": _milliseconds(stumps, frame.features),
-        "the same, folded": _milliseconds([fold(stumps, frame.features)], frame.features),
+        "committed model": _milliseconds([load(MODEL).predictor], frame.features),
+        f"{SEEDS * ROUNDS:,} stumps": _milliseconds([*map(Booster, stumps)], frame.features),
+        "the same, folded": _milliseconds([Booster(fold(stumps, frame.features))], frame.features),
     }
     lines = [f"{'ms a call, one thread':<28}{'1 row':>9}{'1,000 rows':>12}"]
     lines += [f"{name:<28}{one:>9.3f}{thousand:>12.2f}" for name, (one, thousand) in found.items()]
@@ -43,17 +44,17 @@ def _stumps(seed: int, features: NDArray[np.float32], target: NDArray[np.int8]) 
     return booster
 
 
-def _milliseconds(boosters: Sequence[xgb.Booster], features: NDArray[np.float32]) -> tuple[float, float]:
-    for booster in boosters:
-        booster.set_param({"nthread": 1})
-    return _median(boosters, features[:1]), _median(boosters, features[:1_000])
+def _milliseconds(predictors: Sequence[Predictor], features: NDArray[np.float32]) -> tuple[float, float]:
+    for predictor in predictors:
+        predictor.on_one_thread()
+    return _median(predictors, features[:1]), _median(predictors, features[:1_000])
 
 
-def _median(boosters: Sequence[xgb.Booster], rows: NDArray[np.float32]) -> float:
+def _median(predictors: Sequence[Predictor], rows: NDArray[np.float32]) -> float:
     seconds = []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        for booster in boosters:
-            probabilities(booster, rows)
+        for predictor in predictors:
+            predictor.raw(rows)
         seconds.append(time.perf_counter() - start)
     return 1_000 * statistics.median(seconds)

@@ -15,8 +15,10 @@ from bench.work import MODEL
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve.client.local_server import SERVE, Server, running
-from tabserve.model import golden
+from tabserve.model.decision import Threshold
 from tabserve.model.model import Model, save, versions
+from tabserve.predictors.booster import Booster
+from tabserve.training.proof import predictor
 
 ROWS, TREES, DEPTH = 20_000, 500, 3
 
@@ -99,6 +101,7 @@ def train(folder: Path) -> Path:
     """Save a model folder of an ordinary classifier, trained on the synthetic sample."""
     frame = sample(ROWS, 0)
     classifier = xgb.XGBClassifier(n_estimators=TREES, max_depth=DEPTH).fit(frame.features, frame.target)
-    model = Model(classifier.get_booster(), PROBLEM, 0.5, {}, {}, versions())
-    save(folder, model, golden.drawn(frame.features), "For the benchmark alone.\n")
+    served = predictor(classifier, PROBLEM)
+    model = Model(PROBLEM, served, Threshold(0.5), {}, {}, versions("xgboost"))
+    save(folder, model, served.examples(frame.features), "For the benchmark alone.\n")
     return folder

@@ -19,6 +19,7 @@ from categories.problem import PROBLEM
 from categories.sample import products
 from tabserve.cli import options
 from tabserve.client.local_server import free_ports, running, started
+from tabserve.model.decision import MostProbable
 from tabserve.model.model import Model, save, versions
 
 CASE = Path(__file__).parents[1] / "cases/categories"
@@ -80,8 +81,9 @@ def _trained(folder: Path) -> Path:
     """A model of the synthetic sample, in a folder."""
     data = dataset().products
     fitted = candidates(PROBLEM.seed, 1)["linear-svm-words-and-parts"].fit(data)
-    model = Model(fitted.get_linear(), PROBLEM, {}, {"synthetic": True}, versions())
-    save(folder, model, "# Synthetic\n")
+    linear = fitted.get_linear()
+    model = Model(PROBLEM, linear, MostProbable(), {}, {"synthetic": True}, versions())
+    save(folder, model, linear.examples(), "# Synthetic\n")
     return folder
 
 

@@ -18,8 +18,8 @@ from bench.servers import Contender
 from bench.timing import Tally, Timing
 from tabserve.client.local_server import running
 from tabserve.errors import InvalidRequest, ServerError
-from tabserve.model.model import load
-from tabserve.model.scoring import probabilities
+from tabserve.model import model as models
+from tabserve.predictors.booster import Booster
 
 OURS = "ours"
 
@@ -72,7 +72,7 @@ def served(contender: Contender, loads: Iterable[Load], features: NDArray[np.flo
     Raises:
         ServerError: it does not start, does not answer, or answers other probabilities than its model's.
     """
-    positive = probabilities(load(contender.model).booster, features)
+    positive = models.load(contender.model).score(features).probability
     expected = np.column_stack([1 - positive, positive])
     start = time.perf_counter()
     with running(contender.folder, contender.environment, contender.command) as server:
@@ -89,7 +89,9 @@ def served(contender: Contender, loads: Iterable[Load], features: NDArray[np.flo
 
 def alone(model: Path, loads: Iterable[Load], features: NDArray[np.float32], seconds: float, threads: int) -> Turn:
     """Time `inplace_predict` on rows that other turns send as binary tensors; 0 threads are all."""
-    booster = load(model).booster
+    predictor = models.load(model).predictor
+    assert isinstance(predictor, Booster)
+    booster = predictor.trees
     booster.set_param({"nthread": threads})
     sizes = [load for load in loads if load.format == "binary" and load.clients == 1]
     return Turn(timings={load.name: _calls(booster, features[: load.rows], seconds) for load in sizes})

@@ -9,7 +9,6 @@ import pandas as pd
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve.model.model import load
-from tabserve.model.scoring import probabilities
 from tabserve.score import score_file
 from tabserve.table.frame import read, stream
 
@@ -39,7 +38,7 @@ def score_bulk(_: int, csv: Path) -> None:
 def score_at_once(_: int, csv: Path) -> None:
     """Read the csv's features and predict them as one big array on all cores; nothing is written."""
     features = np.concatenate([rows.features for rows in stream(csv, PROBLEM)])
-    probabilities(load(MODEL).booster, features)
+    load(MODEL).predictor.raw(features)
 
 
 WORK: dict[str, Callable[[int, Path], None]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 from tabserve.files import whole
-from tabserve.model.model import load
+from tabserve.model.model import load_binary
 from tabserve.reports import figures
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     mpl.rcParams["svg.hashsalt"] = "tabserve"
-    model = load(arguments.model)
+    model = load_binary(arguments.model)
     figure = figures.candidates(model.metrics, model.problem.criterion.name)
     with whole(arguments.out) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None}, facecolor="white")

@@ -19,10 +19,9 @@ from hypothesis import settings
 from santander.sample import sample
 from tabserve.client.local_server import Server, running
 from tabserve.encoding.ngrams import grams
-from tabserve.model import golden
+from tabserve.model.decision import MostProbable, threshold_of
 from tabserve.model.model import Model, save, versions
 from tabserve.model.reference import Reference
-from tabserve.model.scoring import probabilities
 from tabserve.predictors.linear import Linear
 from tabserve.problem.problem import Problem
 from tabserve.reports import card, tables
@@ -52,22 +51,23 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
     frame = replace(sample_frame, problem=replace(sample_frame.problem, folds=2))
     development, holdout = hold_out(frame)
     selection = select(development, [Candidate("stumps", AveragedStumps(n_estimators=100, n_jobs=1))])
-    booster, threshold = selection.refit(), selection.threshold
-    probability = probabilities(booster, holdout.features)
+    predictor, decision = selection.refit(), selection.decision
+    probability = decision.scores(predictor.raw(holdout.features)).probability
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "RESAMPLES", 50)
-        measured = evaluation.bootstrap(holdout.target, probability, threshold, frame.problem.criterion)
+        threshold, criterion = threshold_of(decision), frame.problem.criterion
+        measured = evaluation.bootstrap(holdout.target, probability, threshold, criterion)
     model = Model(
-        booster,
         frame.problem,
-        threshold,
+        predictor,
+        decision,
         metrics=tables.metrics(selection, measured) | evaluation.curve(holdout.target, probability),
         data=tables.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
         | Reference.of(holdout.problem.features, holdout.features, probability).described(),
-        versions=versions(),
+        versions=versions("xgboost"),
     )
     folder = tmp_path_factory.mktemp("stations") / "model"
-    save(folder, model, golden.drawn(development.features), card.written(model))
+    save(folder, model, predictor.examples(development.features), card.written(model))
     return folder
 
 
@@ -82,10 +82,10 @@ def texts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a small model over texts, its weights drawn; copy it before changing it."""
     known, drawn = tuple(dict.fromkeys(grams(KNOWN))), np.random.default_rng(3)
     weights, squares = drawn.normal(0, 2, (len(known), 3)), drawn.uniform(1, 9, len(known))
-    linear = Linear(known, weights.astype(np.float32), squares.astype(np.float32), drawn.normal(size=3), 0.7)
-    model = Model(linear, GOODS, metrics={}, data={}, versions=versions())
+    linear = Linear(known, weights.astype(np.float32), squares.astype(np.float32), drawn.normal(size=3))
+    model = Model(GOODS, linear, MostProbable(0.7), metrics={}, data={}, versions=versions())
     folder = tmp_path_factory.mktemp("texts") / "model"
-    save(folder, model, "# A small model over texts\n")
+    save(folder, model, linear.examples(), "# A small model over texts\n")
     return folder
 
 

@@ -13,6 +13,7 @@ import pytest
 from santander.problem import PROBLEM as SANTANDER
 from tabserve.cli import main
 from tabserve.errors import ArtifactError, DataError, UsageError
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import load
 from tabserve.table.frame import Frame, read
 from tabserve.training import evaluation
@@ -34,7 +35,16 @@ def test_check_says_what_is_right(
     printed, complaint = capsys.readouterr()
     model = load(model_folder)
     assert complaint == ""
-    for fact in (str(model_folder), "golden rows", "santander: 200 features", str(model.threshold), "xgboost "):
+    number = threshold_of(model.decision)
+    facts = (
+        "golden rows",
+        "santander\n",
+        "200: var_0, var_1, var_2, …\n",
+        f"threshold {number}\n",
+        "xgboost ",
+        " trees",
+    )
+    for fact in (str(model_folder), *facts):
         assert fact in printed
 
 
@@ -45,7 +55,8 @@ def test_check_says_what_a_model_over_texts_is(
     assert tabserve(monkeypatch, "check", str(texts_folder)) == 0
     printed, complaint = capsys.readouterr()
     assert complaint == ""
-    for fact in (str(texts_folder), "golden texts", "goods: texts of title, tags", "Bebê, Decoração", "scikit-learn "):
+    facts = ("golden rows", "goods\n", "2: title, tags\n", "Bebê, Decoração", "temperature 0.7\n", "scikit-learn ")
+    for fact in (str(texts_folder), *facts):
         assert fact in printed
 
 
@@ -60,7 +71,7 @@ def test_check_keeps_to_its_lines(
     (folder / "manifest.json").write_text(text)
     assert tabserve(monkeypatch, "check", str(folder)) == 0
     printed = capsys.readouterr().out
-    assert printed.count("\n") == len(printed.splitlines()) == 5
+    assert printed.count("\n") == len(printed.splitlines()) == 7
     assert r"Bebê, Decoração, a\nb\x00\x1b[31m" in printed
 
 
@@ -92,7 +103,7 @@ def test_check_says_that_a_folder_names_no_model(
     text = (folder / "manifest.json").read_text().replace("model.npz", "model.bin")
     (folder / "manifest.json").write_text(text)
     assert tabserve(monkeypatch, "check", str(folder)) == ArtifactError.exit_code
-    assert capsys.readouterr().err.endswith("names no model file; expected model.ubj or model.npz.\n")
+    assert capsys.readouterr().err.endswith("names 0 model files, expected model.ubj or model.npz.\n")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +122,7 @@ def test_what_is_for_tables_refuses_a_model_over_texts(
     assert tabserve(monkeypatch, *(word.format(texts_folder) for word in words)) == ArtifactError.exit_code
     printed, complaint = capsys.readouterr()
     assert (printed, complaint.count("\n")) == ("", 1)
-    assert complaint.endswith("names no threshold between two labels; expected a model over numbers.\n")
+    assert complaint.endswith("holds a model without a threshold between two labels, which this needs.\n")
 
 
 def test_check_says_what_is_wrong(
@@ -192,7 +203,7 @@ def test_a_moved_threshold_is_measured_told_and_compared(
 ) -> None:
     """With rows and without, by `check`, and against the folder that it was."""
     monkeypatch.setattr(evaluation, "RESAMPLES", 20)
-    folder, old = shutil.copytree(model_folder, tmp_path / "model"), load(model_folder).threshold
+    folder, old = shutil.copytree(model_folder, tmp_path / "model"), threshold_of(load(model_folder).decision)
     assert tabserve(monkeypatch, "threshold", str(folder), "0.9") == 0
     printed = capsys.readouterr().out
     for fact in (f"{folder} is 0.9 now; it was {old}.", "at 0.9000", "--data FILE"):
@@ -222,7 +233,7 @@ def test_a_bad_table_moves_no_threshold(
     assert tabserve(monkeypatch, *words) == DataError.exit_code
     printed, complaint = capsys.readouterr()
     assert (printed, complaint.count("\n")) == ("", 1)
-    assert load(folder).threshold == load(model_folder).threshold
+    assert load(folder).decision == load(model_folder).decision
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from santander.sample import sample
 from tabserve.client.client import Answer
 from tabserve.client.local_server import free_ports
 from tabserve.client.rest import RestClient
+from tabserve.model.decision import Threshold
 from tabserve.model.model import load
 from tabserve.table.frame import Frame
 
@@ -128,14 +129,14 @@ def test_a_model_is_rolled_out_and_back_as_the_page_says(place: Place, sample_fr
             process.terminate()
             process.wait(SECONDS)
     old, new = (load(place.folder / "build" / name) for name in ("model-1", "model-2"))
-    assert new.threshold == 0.3 != new.measured_at
+    assert new.decision == Threshold(0.3) != new.measured_with
     assert (place.folder / "build/served").resolve().name == "model-1"
     assert (place.folder / "build/changed.csv").is_file()
     assert (place.folder / "build/drift.svg").is_file()
     said = "\n".join(printed)
     for fact in ("400 rows", "ROC AUC", "threshold of build/model-2 is 0.3", 'threshold="0.3"'):
         assert fact in said
-    assert old.threshold == load(ROOT / "deploy/model").threshold
+    assert old.decision == load(ROOT / "deploy/model").decision
 
 
 def test_the_image_is_built_as_the_readme_builds_it() -> None:

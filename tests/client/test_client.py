@@ -33,6 +33,7 @@ from tabserve.client.grpc import GrpcClient
 from tabserve.client.local_server import SERVE, Server, free_ports
 from tabserve.client.rest import RestClient
 from tabserve.errors import InvalidRequest, ServerError, UsageError
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model, load
 from tabserve.table import frame
 from tabserve.table.frame import Frame
@@ -80,7 +81,7 @@ def test_answers_are_the_models(server: Server, model: Model, sample_frame: Fram
     assert list(answer.outputs) == BOTH
     assert np.array_equal(answer.outputs["predict"][:, 0], expected.label)
     assert np.array_equal(answer.outputs["predict_proba"][:, 1].astype(np.float32), expected.probability)
-    assert answer.threshold == model.threshold
+    assert answer.threshold == threshold_of(model.decision)
     assert list(client_for(server, protocol).ask(features, BOTH[:1]).outputs) == BOTH[:1]
 
 
@@ -423,7 +424,7 @@ def test_json_is_one_document(ask: Asking, server: Server, model: Model, protoco
     document = json.loads(ended.stdout)
     (rows,) = frame.stream(ROWS, PROBLEM)
     scores = model.score(rows.features[:3])
-    assert (document["model"], document["threshold"]) == (MODEL, model.threshold)
+    assert (document["model"], document["threshold"]) == (MODEL, threshold_of(model.decision))
     assert [row["ID_code"] for row in document["rows"]] == rows.ids[:3].tolist()
     assert [row["label"] for row in document["rows"]] == scores.label.tolist()
     assert [np.float32(row["probability"]) for row in document["rows"]] == scores.probability.tolist()

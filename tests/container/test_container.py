@@ -95,7 +95,8 @@ def test_serves_without_a_way_out(image: str) -> None:
 def test_serves_the_model_mounted_at_its_place(image: str, golden: dict[str, Any], tmp_path: Path) -> None:
     """A folder mounted at /model is served instead of the image's own: here one that labels every row 1."""
     manifest = shutil.copytree(ROOT / "deploy/model", tmp_path / "model") / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"threshold": 0.0}))
+    everybody = {"kind": "threshold", "threshold": 0.0}
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"decision": everybody}))
     with running(image, *HARDENED, "--volume", f"{tmp_path}/model:/model:ro") as container:
         assert set(infer(container, golden["features"])["predict"]) == {1}
 

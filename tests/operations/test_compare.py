@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tabserve.errors import DataError, UsageError
+from tabserve.model.decision import Threshold, threshold_of
 from tabserve.model.model import Model
 from tabserve.operations import compare as comparison
 from tabserve.operations.compare import SHOWN, Comparison, Difference, compare, lines
+from tabserve.predictors.booster import Booster
 from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Rows, stream
@@ -33,7 +35,7 @@ def trained(seed: int, threshold: float = 0.3) -> Model:
     classifier = xgb.XGBClassifier(n_estimators=8, max_depth=2, subsample=0.5, n_jobs=1, random_state=seed)
     booster = classifier.fit(FEATURES[::2], TARGET[::2]).get_booster()
     booster.feature_names = list(PROBLEM.features)
-    return Model(booster, PROBLEM, threshold, {}, {}, {})
+    return Model(PROBLEM, Booster(booster), Threshold(threshold), {}, {}, {})
 
 
 OLD, NEW = trained(0), trained(1)
@@ -78,7 +80,7 @@ def mirrored(found: Comparison) -> Comparison:
 @given(thresholds)
 def test_a_model_compared_with_itself_changes_nothing(unlabelled: Path, threshold: float) -> None:
     """Every label agrees, and no probability moves."""
-    model = replace(OLD, threshold=threshold)
+    model = replace(OLD, decision=Threshold(threshold))
     found = compare(model, model, unlabelled)
     assert found == Comparison(rows=len(IDS))
     assert found.agreement == 1
@@ -87,7 +89,7 @@ def test_a_model_compared_with_itself_changes_nothing(unlabelled: Path, threshol
 @given(thresholds, thresholds)
 def test_a_moved_threshold_changes_exactly_the_rows_between_both(unlabelled: Path, old: float, new: float) -> None:
     """A row changes where its probability reaches the lower of them and not the higher."""
-    found = compare(replace(OLD, threshold=old), replace(OLD, threshold=new), unlabelled)
+    found = compare(replace(OLD, decision=Threshold(old)), replace(OLD, decision=Threshold(new)), unlabelled)
     probability = OLD.score(FEATURES).probability.astype(np.float64)
     between = (probability >= min(old, new)) & (probability < max(old, new))
     ids = [name for name, changes in zip(IDS, between, strict=True) if changes]
@@ -98,7 +100,7 @@ def test_a_moved_threshold_changes_exactly_the_rows_between_both(unlabelled: Pat
 @given(thresholds, thresholds)
 def test_swapping_the_models_mirrors_the_comparison(unlabelled: Path, one: float, other: float) -> None:
     """Directions are exchanged, distances stay."""
-    old, new = replace(OLD, threshold=one), replace(NEW, threshold=other)
+    old, new = replace(OLD, decision=Threshold(one)), replace(NEW, decision=Threshold(other))
     found = compare(old, new, unlabelled)
     assert found.largest > 0
     assert compare(new, old, unlabelled) == mirrored(found)
@@ -120,7 +122,8 @@ def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
     found = compare(OLD, costly, labelled).measures
     assert list(found) == ["minus_cost", "roc_auc", "average_precision"]
     sides = [
-        measures(TARGET, model.score(FEATURES).probability, model.threshold, Costs(1, 5)) for model in (OLD, costly)
+        measures(TARGET, model.score(FEATURES).probability, threshold_of(model.decision), Costs(1, 5))
+        for model in (OLD, costly)
     ]
     for name, (old, new, change) in found.items():
         assert [old, new] == pytest.approx([side[name] for side in sides])
@@ -131,7 +134,7 @@ def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
 @pytest.mark.usefixtures("few_resamples")
 def test_an_interval_is_that_of_the_difference_and_not_of_both_models(labelled: Path) -> None:
     """Both models meet the same rows in each draw: what is the same for both leaves no spread."""
-    measured = compare(OLD, replace(OLD, threshold=0.9), labelled).measures
+    measured = compare(OLD, replace(OLD, decision=Threshold(0.9)), labelled).measures
     assert [*measured["roc_auc"].change] == [0, 0, 0]
     assert measured["f1"].change.high < 0
 

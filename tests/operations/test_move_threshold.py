@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabserve.errors import ArtifactError
-from tabserve.model.manifest import MEASURED_AT
-from tabserve.model.model import CARD, GOLDEN, MANIFEST, MODEL, Model, amend, load
+from tabserve.errors import ArtifactError, UsageError
+from tabserve.model import model as models
+from tabserve.model.decision import MostProbable, Threshold, threshold_of
+from tabserve.model.manifest import MEASURED_WITH
+from tabserve.model.model import CARD, GOLDEN, MANIFEST, Model, amend, load
 from tabserve.operations.move_threshold import MEASURES, known, measured, move, moved
 from tabserve.reports import card
 from tabserve.reports.tables import TITLES
@@ -50,15 +52,15 @@ def test_only_what_the_folder_says_changes(folder: Path, model: Model) -> None:
     assert {name for name in before if before[name] != after[name]} == {MANIFEST, CARD}
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
     loaded = load(folder)
-    assert (found.threshold, loaded.threshold, loaded.measured_at) == (0.3, 0.3, model.threshold)
-    assert loaded.metrics == {**model.metrics, MEASURED_AT: model.threshold}
+    assert (found.decision, loaded.decision, loaded.measured_with) == (Threshold(0.3), Threshold(0.3), model.decision)
+    assert loaded.metrics == {**model.metrics, MEASURED_WITH: {"threshold": threshold_of(model.decision)}}
     assert (loaded.problem, loaded.data, loaded.versions) == (model.problem, model.data, model.versions)
 
 
 def test_moving_back_gives_the_same_bytes(folder: Path, model: Model) -> None:
     """After however many moves."""
     before = content(folder)
-    for value in (0.0, 0.7, 1.0, model.threshold):
+    for value in (0.0, 0.7, 1.0, threshold_of(model.decision)):
         move(folder, value)
     assert content(folder) == before
 
@@ -72,7 +74,7 @@ def test_the_card_says_first_that_the_threshold_was_moved(folder: Path, model: M
     assert text.startswith("> **The threshold was moved**")
     assert text.endswith(original)
     note = text.removesuffix(original)
-    assert f"from {model.threshold} to 0.3" in " ".join(note.split())
+    assert f"from {threshold_of(model.decision)} to 0.3" in " ".join(note.split())
     assert "0.7" not in note
     assert card.written(load(folder)) == text
 
@@ -90,7 +92,7 @@ def test_a_link_to_a_folder_stays_one(folder: Path) -> None:
     link.symlink_to("model")
     move(link, 0.3)
     assert link.is_symlink()
-    assert load(folder).threshold == 0.3
+    assert load(folder).decision == Threshold(0.3)
 
 
 def test_a_folder_that_is_not_whole_is_left_as_it_is(folder: Path) -> None:
@@ -107,13 +109,13 @@ def test_a_folder_that_is_not_whole_is_left_as_it_is(folder: Path) -> None:
 
 def test_a_move_that_cannot_be_loaded_again_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder is verified beside its place before it takes it."""
-    before, write = content(folder), artifact._rewrite
+    before, write = content(folder), models._rewrite
 
     def damaged(folder: Path, fresh: Path, model: Model, text: str) -> None:
         write(folder, fresh, model, text)
-        (fresh / MODEL).write_bytes(b"damaged")
+        (fresh / model.predictor.FILE).write_bytes(b"damaged")
 
-    monkeypatch.setattr(artifact, "_rewrite", damaged)
+    monkeypatch.setattr(models, "_rewrite", damaged)
     with pytest.raises(ArtifactError, match="was not written"):
         move(folder, 0.3)
     assert content(folder) == before
@@ -123,9 +125,29 @@ def test_a_move_that_cannot_be_loaded_again_changes_nothing(folder: Path, monkey
 @pytest.mark.parametrize("wrong", ["high", None, True, -0.1, 1.5])
 def test_a_senseless_earlier_threshold_is_refused(folder: Path, wrong: object, model: Model) -> None:
     """A manifest by hand says where its metrics were measured, or is told that it does not."""
-    changed = replace(model, metrics={**model.metrics, MEASURED_AT: wrong})
-    with pytest.raises(ArtifactError, match=f"{MEASURED_AT} .*, expected a number from 0 to 1"):
+    changed = replace(model, metrics={**model.metrics, MEASURED_WITH: {"threshold": wrong}})
+    with pytest.raises(ArtifactError, match=r"The threshold is .*, expected a number from 0 to 1"):
         amend(folder, changed, "A card.\n")
+
+
+@pytest.mark.parametrize("wrong", [None, 0.5, [0.5], {"temperature": 1}, {"kind": "threshold"}, {"kind": None}])
+def test_an_earlier_decision_of_another_kind_is_refused(folder: Path, wrong: object, model: Model) -> None:
+    """Its fields are those of the folder's own."""
+    changed = replace(model, metrics={**model.metrics, MEASURED_WITH: wrong})
+    with pytest.raises(
+        ArtifactError, match=rf"{MANIFEST} (needs '{MEASURED_WITH}' as a dict|has a threshold of the f)"
+    ):
+        amend(folder, changed, "A card.\n")
+
+
+def test_a_model_without_a_threshold_has_none_to_move(texts_folder: Path, tmp_path: Path) -> None:
+    """It is refused in one sentence, and nothing changes."""
+    folder = shutil.copytree(texts_folder, tmp_path / "model")
+    before = content(folder)
+    assert isinstance(load(folder).decision, MostProbable)
+    with pytest.raises(UsageError, match=r"^The model gives each row its most probable label, and has no threshold\.$"):
+        move(folder, 0.3)
+    assert content(folder) == before
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4))
@@ -134,9 +156,9 @@ def test_only_the_last_move_counts(model: Model, values: list[float]) -> None:
     found = model
     for value in values:
         found = moved(found, value)
-    assert (found.threshold, found.metrics) == (values[-1], moved(model, values[-1]).metrics)
-    assert found.measured_at == model.threshold
-    assert moved(found, model.threshold).metrics == model.metrics
+    assert (found.decision, found.metrics) == (Threshold(values[-1]), moved(model, values[-1]).metrics)
+    assert found.measured_with == model.decision
+    assert moved(found, threshold_of(model.decision)).metrics == model.metrics
 
 
 # What it does.
@@ -157,7 +179,8 @@ def test_labelled_rows_say_what_a_move_does(model: Model, sample_frame: Frame, m
     frame = sample_frame.take(np.arange(500))
     shown = cells([*measured(model, 0.2, frame)])
     probability = model.score(frame.features).probability
-    old, new = (measures(frame.target, probability, cut, frame.problem.criterion) for cut in (model.threshold, 0.2))
+    cuts, criterion = (threshold_of(model.decision), 0.2), frame.problem.criterion
+    old, new = (measures(frame.target, probability, cut, criterion) for cut in cuts)
     for name in MEASURES:
         before, after, change = shown[TITLES[name]]
         assert [before[:6], after[:6]] == [f"{old[name]:.4f}", f"{new[name]:.4f}"]
@@ -171,10 +194,10 @@ def test_labelled_rows_say_what_a_move_does(model: Model, sample_frame: Frame, m
 def test_without_rows_the_hold_outs_curve_answers(model: Model, sample_frame: Frame, value: float, near: float) -> None:
     """With its figures at the nearest hundredth."""
     lines = [*known(model, value)]
-    assert lines[0].split() == ["at", f"{model.threshold:.4f}", "at", f"{near:.4f}"]
+    assert lines[0].split() == ["at", f"{threshold_of(model.decision):.4f}", "at", f"{near:.4f}"]
     _, holdout = hold_out(sample_frame)
     probability = model.score(holdout.features).probability
-    for row, cut in enumerate((model.threshold, near)):
+    for row, cut in enumerate((threshold_of(model.decision), near)):
         expected = measures(holdout.target, probability, cut, model.problem.criterion)
         for name, shown in cells(lines).items():
             measure = next(key for key, title in TITLES.items() if title == name)
@@ -183,7 +206,7 @@ def test_without_rows_the_hold_outs_curve_answers(model: Model, sample_frame: Fr
 
 def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
     """They were measured there, whatever the threshold was in between."""
-    for row in cells([*known(moved(model, 0.9), model.threshold)]).values():
+    for row in cells([*known(moved(model, 0.9), threshold_of(model.decision))]).values():
         assert row[0] == row[1]
 
 

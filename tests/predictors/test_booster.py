@@ -13,14 +13,16 @@ import pytest
 import xgboost as xgb
 
 from tabserve.errors import ArtifactError
+from tabserve.model.decision import Threshold
 from tabserve.model.model import Model, save
 from tabserve.predictors import booster, ubjson
+from tabserve.predictors.booster import Booster
 from tabserve.problem.problem import Problem
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.standard_normal((200, 3)).astype(np.float32)
 TARGET = (FEATURES[:, 0] + FEATURES[:, 1] * FEATURES[:, 2] + RNG.standard_normal(200) > 0).astype(np.int8)
-NAMES = ("a", "b", "c")
+PROBLEM = Problem("small", ("a", "b", "c"))
 ROOT = Path(__file__).parents[2]
 
 
@@ -28,7 +30,7 @@ def trained(**options: Any) -> xgb.Booster:  # noqa: ANN401  XGBoost's own
     """A small model; its first tree has seven nodes and the splits 0, 1 and 2."""
     options = {"n_estimators": 3, "max_depth": 2, "n_jobs": 1} | options
     found = xgb.XGBClassifier(**options).fit(FEATURES, TARGET).get_booster()
-    found.feature_names = list(NAMES)
+    found.feature_names = list(PROBLEM.features)
     return found
 
 
@@ -188,7 +190,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
 def refused(model: bytes) -> str:
     """The sentence that refuses a model file."""
     with pytest.raises(ArtifactError) as error:
-        booster.read(Path("model.ubj"), model, NAMES)
+        Booster.read(Path("model.ubj"), model, PROBLEM)
     return str(error.value)
 
 
@@ -213,8 +215,8 @@ def test_a_tree_may_be_deep() -> None:
     """As deep as the limit says."""
     model = document()
     chain(booster.MAX_DEPTH)(forest(model), forest(model)["trees"][0])
-    found = booster.read(Path("model.ubj"), written(model), NAMES)
-    assert found.inplace_predict(FEATURES).shape == (200,)
+    found = Booster.read(Path("model.ubj"), written(model), PROBLEM)
+    assert found.raw(FEATURES).shape == (200, 1)
 
 
 @pytest.mark.parametrize("name", ["num_class", "num_target"])
@@ -294,8 +296,8 @@ def test_the_reader_loses_nothing() -> None:
 def test_what_xgboost_trains_is_read(options: dict[str, Any]) -> None:
     """Pruned nodes, forests and lone roots included; the answers are the same to the bit."""
     expected = trained(**options)
-    found = booster.read(Path("model.ubj"), bytes(expected.save_raw("ubj")), NAMES)
-    assert np.array_equal(found.inplace_predict(FEATURES), expected.inplace_predict(FEATURES))
+    found = Booster.read(Path("model.ubj"), bytes(expected.save_raw("ubj")), PROBLEM)
+    assert np.array_equal(found.raw(FEATURES)[:, 0], expected.inplace_predict(FEATURES))
 
 
 MUTATE = """
@@ -356,7 +358,7 @@ def mutated(model: bytes, dice: random.Random) -> bytes:
 
 def test_no_mutation_of_a_model_ends_the_process(tmp_path: Path) -> None:
     """`tabserve check` says 0 or 4 to each of hundreds, in one child that must outlive them all."""
-    model = Model(trained(), Problem("small", NAMES), 0.5, {}, {}, {})
+    model = Model(PROBLEM, Booster(trained()), Threshold(0.5), {}, {}, {})
     save(tmp_path / "model", model, FEATURES[:4], "# A model\n")
     command = [sys.executable, "-c", MUTATE, str(tmp_path / "model")]
     child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)

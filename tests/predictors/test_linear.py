@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 from tabserve.errors import ArtifactError
 from tabserve.predictors import npz
-from tabserve.predictors.linear import Linear, read, softmax
+from tabserve.predictors.linear import Linear
+from tabserve.problem.problem import Problem
 
 GRAMS = ("=colar", "=caixa de", "cai", "ola")
 RNG = np.random.default_rng(0)
@@ -25,8 +27,25 @@ MODEL = Linear(
     RNG.normal(size=(4, 3)).astype(np.float32),
     RNG.uniform(1, 3, 4).astype(np.float32),
     np.array([0.5, 0.0, -0.5]),
-    0.7,
 )
+PROBLEM = Problem("things", ("title",), labels=("colar", "caixa", "manta"))
+
+
+def written(model: Linear = MODEL) -> bytes:
+    """The bytes of its file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model.npz")
+        model.save(path)
+        return path.read_bytes()
+
+
+FILE = written()
+
+
+def read(file: bytes) -> Linear:
+    """The model that a file holds."""
+    return Linear.read(Path("model.npz"), file, PROBLEM)
+
 
 TITLES = st.lists(st.sampled_from(["colar", "caixa", "de", "CAIXÃO", "x", "cola", "?"]), max_size=6).map(" ".join)
 
@@ -34,7 +53,7 @@ TITLES = st.lists(st.sampled_from(["colar", "caixa", "de", "CAIXÃO", "x", "cola
 @given(st.lists(TITLES, min_size=1, max_size=20))
 def test_a_text_is_answered_the_same_among_others(texts: list[str]) -> None:
     """To the bit, whatever stands beside it."""
-    together, alone = MODEL.probability(texts), [MODEL.probability([text]) for text in texts]
+    together, alone = MODEL.raw(texts), [MODEL.raw([text]) for text in texts]
     assert (together == np.concatenate(alone)).all()
 
 
@@ -46,27 +65,25 @@ def test_the_margins_are_the_weighted_mean_of_the_known_n_grams(text: str) -> No
     known = [GRAMS.index(gram) for gram, there in spelled.items() if there]
     length = np.sqrt(MODEL.squares[known].astype(np.float64).sum()) if known else 1.0
     expected = MODEL.weights[known].astype(np.float64).sum(axis=0) / length + MODEL.intercept
-    np.testing.assert_allclose(MODEL.margins([text])[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(MODEL.raw([text])[0], expected, rtol=1e-12)
 
 
 def test_an_unknown_text_gets_what_is_said_without_one() -> None:
-    """The intercept's most probable class."""
-    assert MODEL.probability(["???"]).argmax() == 0
-    np.testing.assert_allclose(MODEL.probability(["???"]), softmax(MODEL.intercept[np.newaxis] / 0.7))
+    """The intercept."""
+    assert (MODEL.raw(["???", ""]) == MODEL.intercept).all()
 
 
 def test_a_model_survives_its_file_to_the_bit() -> None:
     """And the same model gives the same bytes."""
-    found = read(Path("model.npz"), MODEL.written(), 3)
-    texts = ["caixa de colar", "caixão", ""]
-    assert (found.margins(texts) == MODEL.margins(texts)).all()
-    assert (found.grams, found.temperature) == (MODEL.grams, MODEL.temperature)
-    assert found.written() == MODEL.written()
+    found, texts = read(FILE), ["caixa de colar", "caixão", ""]
+    assert (found.raw(texts) == MODEL.raw(texts)).all()
+    assert found.grams == MODEL.grams
+    assert written(found) == FILE
 
 
 def packed(**arrays: Any) -> bytes:  # noqa: ANN401  whatever a file may hold
     """A model file with some arrays changed, or left out where they are None."""
-    with np.load(io.BytesIO(MODEL.written())) as file:
+    with np.load(io.BytesIO(FILE)) as file:
         whole = {**file, **arrays}
     file = io.BytesIO()
     np.savez(file, **{name: array for name, array in whole.items() if array is not None})
@@ -85,7 +102,7 @@ def bomb() -> bytes:
 def headed(header: str, packing: int = zipfile.ZIP_STORED) -> bytes:
     """The model's file with another header above its weights."""
     file, values = io.BytesIO(), bytes(48)
-    with zipfile.ZipFile(io.BytesIO(MODEL.written())) as whole, zipfile.ZipFile(file, "w", packing) as archive:
+    with zipfile.ZipFile(io.BytesIO(FILE)) as whole, zipfile.ZipFile(file, "w", packing) as archive:
         for name in whole.namelist():
             archive.writestr(name, whole.read(name))
         with warnings.catch_warnings(action="ignore"):  # of a name that stands there twice: the last one counts
@@ -102,7 +119,7 @@ def shaped(shape: str, kind: str = "'<f4'") -> bytes:
 BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "is not a model of n-grams"),
     "no zip": (lambda: b"PK\x03\x04 nothing", "is not a model of n-grams"),
-    "cut short": (lambda: MODEL.written()[:-30], "is not a model of n-grams"),
+    "cut short": (lambda: FILE[:-30], "is not a model of n-grams"),
     "an array missing": (lambda: packed(weights=None), "is not a model of n-grams"),
     "a pickled array": (lambda: packed(intercept=np.array([{}, 1, 2], object)), "is not a model of n-grams"),
     "weights of float64": (lambda: packed(weights=np.zeros((4, 3))), "its weights are <f8"),
@@ -112,7 +129,6 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "an n-gram twice": (lambda: packed(grams=np.frombuffer(b"a\nb\nc\na", np.uint8)), "4 different n-grams"),
     "n-grams in no UTF-8": (lambda: packed(grams=np.frombuffer(b"\xff\n", np.uint8)), "is not a model of n-grams"),
     "a weight that is NaN": (lambda: packed(squares=np.full(4, np.nan, np.float32)), "not finite"),
-    "a temperature of 0": (lambda: packed(temperature=np.float64(0)), "a temperature that is not above 0"),
     **{
         f"weights of shape {shape}": (partial(shaped, shape), "is not a model of n-grams")
         for shape in ("(1,6", "(4L, 3L)", f"({'9' * 20}, 6)", f"(0, {'9' * 20})", f"({2**32}, {2**32})")
@@ -123,17 +139,8 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     },
     "a type that is a tuple": (lambda: shaped("(4, 3)", "('<f4',)"), "its weights are not as numpy writes them"),
     "packed by lzma": (lambda: headed("", zipfile.ZIP_LZMA), "is packed otherwise than by deflate"),
-    "a member that is no array": (lambda: MODEL.written().replace(b"squares.npy", b"squares.txt"), "squares.npy"),
-    "a temperature of almost 0": (lambda: packed(temperature=np.float64(5e-324)), "margins overflow"),
-    "weights too large for its temperature": (
-        lambda: packed(
-            weights=np.full((4, 3), 3e38, np.float32),
-            squares=np.full(4, 1e-45, np.float32),
-            temperature=np.float64(1e-280),
-        ),
-        "margins overflow",
-    ),
-    "intercepts too far apart": (lambda: packed(intercept=np.array([1.7e308, -1.7e308, 0])), "margins overflow"),
+    "a member that is no array": (lambda: FILE.replace(b"squares.npy", b"squares.txt"), "squares.npy"),
+    "intercepts too far apart": (lambda: packed(intercept=np.array([1.7e308, -1.7e308, 0])), "probabilities overflow"),
     "a negative square": (lambda: packed(squares=np.full(4, -1, np.float32)), "negative"),
 }
 
@@ -143,7 +150,7 @@ def test_a_file_that_is_no_model_is_refused(model: str) -> None:
     """In one sentence that names the file; nothing is unpickled."""
     made, said = BROKEN[model]
     with pytest.raises(ArtifactError) as refused:
-        read(Path("model.npz"), made(), 3)
+        read(made())
     assert str(refused.value).startswith("model.npz ")
     assert said in str(refused.value)
 
@@ -151,16 +158,16 @@ def test_a_file_that_is_no_model_is_refused(model: str) -> None:
 @given(st.data())
 def test_a_damaged_file_is_refused_or_is_a_model(data: st.DataObject) -> None:
     """Wherever its bytes are others, nothing else is raised."""
-    model = bytearray(MODEL.written())
+    model = bytearray(FILE)
     for place in data.draw(st.lists(st.integers(0, len(model) - 1), min_size=1, max_size=3)):
         model[place] = data.draw(st.integers(0, 255))
     with suppress(ArtifactError):
-        read(Path("model.npz"), bytes(model), 3)
+        read(bytes(model))
 
 
 def test_weights_in_fortrans_order_are_the_same_model() -> None:
     """As they come where scikit-learn's are turned around."""
-    model = read(Path("model.npz"), packed(weights=np.asfortranarray(MODEL.weights)), 3)
+    model = read(packed(weights=np.asfortranarray(MODEL.weights)))
     assert (model.weights == MODEL.weights).all()
 
 
@@ -168,4 +175,19 @@ def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPa
     """Before it is unpacked."""
     monkeypatch.setattr(npz, "MAX_BYTES", 2**20)
     with pytest.raises(ArtifactError, match=r"unpacks to 3145728 bytes"):
-        read(Path("model.npz"), bomb(), 3)
+        read(bomb())
+
+
+def test_examples_are_nobodys() -> None:
+    """They are drawn word by word from what the model knows; the seed decides."""
+    drawn = MODEL.examples()
+    assert len(drawn) == 8
+    assert {word for text in drawn for word in text.split()} <= {"colar", "caixa", "de"}
+    assert np.array_equal(drawn, MODEL.examples(np.array(["a text of the table"], np.object_)))
+    assert not np.array_equal(drawn, MODEL.examples(seed=1))
+
+
+def test_a_model_that_knows_parts_alone_has_examples_of_them() -> None:
+    """As of a table in which no word occurs twice."""
+    linear = Linear((" man", "ola"), np.eye(2, 3, dtype=np.float32), np.ones(2, np.float32), np.zeros(3))
+    assert {word for text in linear.examples() for word in text.split()} == {"man", "ola"}

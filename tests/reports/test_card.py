@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import CARD, Model, load
 from tabserve.problem.criterion import Costs
 from tabserve.reports import card
@@ -66,11 +67,11 @@ def test_it_says_what_the_model_is_for_and_what_not(model: Model) -> None:
     written = card.written(model)
     for heading in ("What it is for", "What it must not be used for", "Figures on the hold-out", "The threshold"):
         assert f"\n## {heading}\n" in written
-    assert f"**{model.threshold:.4f}**" in written
+    assert f"**{threshold_of(model.decision):.4f}**" in written
     assert "20% held out and opened once, 2 folds on the" in written
     fewer = card.written(replace(model, metrics={**model.metrics, "fold_rows": [1_200, 2_200]}))
     assert "15% held out and opened once, 2 folds (of 35% to 65% each, as groups are whole) on" in fewer
-    assert f"{model.predictor.trees.num_boosted_rounds():,} trees" in written
+    assert f"{int(model.predictor.facts['trees']):,} trees" in written
     assert model.data["sha256"] in written
     assert all(f"{name} {number}" in written for name, number in model.versions.items())
 

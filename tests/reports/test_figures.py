@@ -7,14 +7,24 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+import xgboost as xgb
 from matplotlib.figure import Figure
 
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model, load
+from tabserve.predictors.booster import Booster
 from tabserve.problem.criterion import Costs, f1
 from tabserve.reports import figures
 from tabserve.table.frame import Frame
 
 Draw = Callable[[Model, Frame], Figure]
+
+
+def trees(model: Model) -> xgb.Booster:
+    """What its predictor is made of."""
+    assert isinstance(model.predictor, Booster)
+    return model.predictor.trees
+
 
 DRAWN: dict[str, Draw] = {
     "class balance": lambda _, frame: figures.class_balance(frame),
@@ -22,8 +32,8 @@ DRAWN: dict[str, Draw] = {
     "correlations": lambda _, frame: figures.correlations(frame),
     "candidates": lambda model, _: figures.candidates(model.metrics),
     "trees": lambda model, _: figures.trees(model.metrics),
-    "importance": lambda model, _: figures.importance(model.booster),
-    "contributions": lambda model, frame: figures.contributions(model.booster, frame.take(np.arange(50))),
+    "importance": lambda model, _: figures.importance(trees(model)),
+    "contributions": lambda model, frame: figures.contributions(trees(model), frame.take(np.arange(50))),
     "threshold": lambda model, frame: figures.threshold(frame.target, model.score(frame.features).probability, 0.2, f1),
     "costs": lambda model, frame: figures.threshold(
         frame.target, model.score(frame.features).probability, 0.2, Costs(1, 10)
@@ -51,7 +61,7 @@ def test_the_operating_point_lies_on_the_curve(model_folder: Path, sample_frame:
     """The marked precision and recall are those of the threshold that is served."""
     model = load(model_folder)
     probability = model.score(sample_frame.features).probability
-    figure = figures.precision_recall(sample_frame.target, probability, model.threshold)
+    figure = figures.precision_recall(sample_frame.target, probability, threshold_of(model.decision))
     line, point = figure.axes[0].lines[:2]
     x, y = (float(np.asarray(values)[0]) for values in point.get_data())
     distances = np.hypot(np.asarray(line.get_xdata()) - x, np.asarray(line.get_ydata()) - y)
@@ -62,7 +72,7 @@ def test_the_confusion_matrix_counts_every_row_once(model_folder: Path, sample_f
     """Its four numbers add up to the rows."""
     model = load(model_folder)
     probability = model.score(sample_frame.features).probability
-    figure = figures.confusion(sample_frame.target, probability, model.threshold, ("no", "yes"))
+    figure = figures.confusion(sample_frame.target, probability, threshold_of(model.decision), ("no", "yes"))
     counts = [int(text.get_text().replace(",", "")) for text in figure.axes[0].texts]
     assert sum(counts) == len(sample_frame)
 

@@ -12,6 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tabserve.model.decision import threshold_of
 from tabserve.problem.criterion import Costs
 from tabserve.reports import tables
 from tabserve.table.frame import Frame
@@ -37,7 +38,9 @@ def evaluated(selection: Selection, monkeypatch: pytest.MonkeyPatch) -> dict[str
     """The winner's measures, with intervals."""
     monkeypatch.setattr(evaluation, "RESAMPLES", 20)
     frame = selection.frame
-    return bootstrap(frame.target, selection.winner.probability, selection.threshold, frame.problem.criterion)
+    return bootstrap(
+        frame.target, selection.winner.probability, threshold_of(selection.decision), frame.problem.criterion
+    )
 
 
 def test_every_measure_has_a_title(selection: Selection) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tabserve.model.model import PREDICTORS
+
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "src", *(case / "src" for case in (ROOT / "cases").glob("*"))]
 
@@ -81,7 +83,10 @@ def below(*rooms: str) -> set[str]:
 
 
 CORE = [name for name, path in MODULES.items() if name.startswith("tabserve.") and not path.stem.startswith("__")]
-SERVING = reached(*(module for module in CORE if room(module).startswith("serving")))
+READING = [name.rpartition(".")[0] for name in PREDICTORS.values()]
+"""Modules that read model files, imported once a folder holds one."""
+
+SERVING = reached(*(module for module in CORE if room(module).startswith("serving")), *READING)
 TRAINING = [module for module in CORE if room(module) in below("operations") - below("serving/mlserver")]
 """Modules that the server has no need of."""
 
@@ -89,10 +94,10 @@ TRAINING = [module for module in CORE if room(module) in below("operations") - b
 def test_the_reading_of_imports_sees_what_there_is() -> None:
     """It knows the modules of both packages, and that some import others."""
     assert {"tabserve.training.selection", "tabserve.serving.mlserver.runtime", "santander.sample"} <= MODULES.keys()
-    assert {"tabserve.training.split", "tabserve.training.threshold", "sklearn.base"} <= IMPORTS[
+    assert {"tabserve.training.split", "tabserve.training.measures", "sklearn.base"} <= IMPORTS[
         "tabserve.training.selection"
     ]
-    assert "tabserve.model.artifact" in SERVING
+    assert {"tabserve.model.model", "tabserve.predictors.booster", "tabserve.predictors.linear"} <= SERVING
     assert "santander" in CASES
 
 
@@ -201,6 +206,18 @@ def test_a_command_that_needs_a_missing_library_names_it(words: list[str], model
 def test_a_model_is_verified_and_scored_without_training_libraries(model_folder: Path) -> None:
     """With numpy and XGBoost alone."""
     run_without([*TRAINING_LIBRARIES, "pandas"], SCORE.format(folder=str(model_folder)))
+
+
+def test_a_model_over_texts_is_verified_and_scored_without_xgboost(texts_folder: Path) -> None:
+    """Nor does the runtime that serves it need XGBoost, which takes seconds to import."""
+    action = f"""
+import pathlib
+import tabserve.serving.mlserver.runtime
+from tabserve.model.model import GOLDEN, load
+model = load(pathlib.Path({str(texts_folder)!r}))
+assert model.score(model.predictor.examples(None)).label.shape == (8,)
+"""
+    run_without([*TRAINING_LIBRARIES, "xgboost"], action)
 
 
 def test_the_server_is_loaded_without_training_libraries_and_clients() -> None:

@@ -10,7 +10,9 @@ from sklearn.metrics import roc_auc_score
 from santander.candidates import candidates
 from santander.problem import PROBLEM
 from santander.sample import log_odds, sample
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model, load
+from tabserve.predictors.booster import Booster
 from tabserve.problem.criterion import Counts, f1
 from tabserve.reports import card
 from tabserve.table.frame import read
@@ -42,7 +44,7 @@ def test_the_committed_model_ranks_and_flags_real_rows(model: Model, shared: Pat
     rows = read(shared / "data" / "santander" / "real_rows_2500.csv", PROBLEM)
     probability = model.score(rows.features).probability
     assert roc_auc_score(rows.target, probability) >= 0.88
-    assert f1(Counts.at(model.threshold, rows.target, probability.astype(np.float64))) >= 0.50
+    assert f1(Counts.at(threshold_of(model.decision), rows.target, probability.astype(np.float64))) >= 0.50
 
 
 def test_the_committed_model_comes_close_to_the_samples_optimum(model: Model) -> None:
@@ -56,8 +58,10 @@ def test_the_committed_model_comes_close_to_the_samples_optimum(model: Model) ->
 
 def test_the_committed_model_is_small(model: Model) -> None:
     """At most one tree for each feature and one leaf: what a row costs is features times the depth of one tree."""
-    assert model.predictor.trees.num_boosted_rounds() <= len(model.problem.features) + 1
-    assert max(tree.count("\t") for tree in "\n".join(model.booster.get_dump()).splitlines()) <= 8
+    assert isinstance(model.predictor, Booster)
+    trees = model.predictor.trees
+    assert trees.num_boosted_rounds() <= len(model.problem.features) + 1
+    assert max(tree.count("\t") for tree in "\n".join(trees.get_dump()).splitlines()) <= 8
 
 
 def test_the_settings_leave_host_and_ports_to_the_environment() -> None:

@@ -28,6 +28,7 @@ from sklearn.pipeline import make_pipeline
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.local_server import free_ports, running
 from tabserve.errors import UsageError
+from tabserve.model.decision import Threshold, threshold_of
 from tabserve.model.model import Model, load, save
 from tabserve.problem.criterion import Costs
 from tabserve.score import score_file
@@ -145,7 +146,8 @@ def test_the_example_selects_and_saves_a_good_model(example: Path, model: Model)
     assert model.metrics["folds"]["dummy"]["roc_auc"]["mean"] == 0.5
     assert model.metrics["holdout"]["roc_auc"]["low"] > 0.9
     printed = (example / "printed").read_text()
-    assert all(word in printed for word in ("logistic-regression", "95 % interval", f"{model.threshold:.4f}"))
+    threshold = f"{threshold_of(model.decision):.4f}"
+    assert all(word in printed for word in ("logistic-regression", "95 % interval", threshold))
 
 
 def test_the_example_is_checked_and_served(example: Path, model: Model) -> None:
@@ -220,7 +222,7 @@ def test_costs_move_the_threshold(costs: Path, model: Model) -> None:
     """Where a missed positive is dear, more rows are flagged; the figures carry the criterion's name."""
     found = load(costs / "build/mine")
     assert found.problem.criterion == Costs(false_positive=1, false_negative=10)
-    assert found.threshold < model.threshold
+    assert threshold_of(found.decision) < threshold_of(model.decision)
     flagged, before = (each.metrics["holdout"]["flagged"]["value"] for each in (found, model))
     assert flagged > before
     assert "f1" not in found.metrics["holdout"]
@@ -304,8 +306,8 @@ def test_a_model_that_flags_nobody_can_be_saved(tmp_path: Path, model: Model) ->
     threshold = choose(target, probability, Costs(false_positive=1000, false_negative=1))
     assert threshold > 1
     golden = np.zeros((1, len(model.problem.features)), dtype=np.float32)
-    saved = save(tmp_path / "model", replace(model, threshold=threshold), golden, "A card.\n")
-    assert saved.threshold == threshold
+    saved = save(tmp_path / "model", replace(model, decision=Threshold(threshold)), golden, "A card.\n")
+    assert saved.decision == Threshold(threshold)
 
 
 def test_golden_rows_with_missing_values_are_json_and_scored_again(tmp_path: Path, gaps: Frame, model: Model) -> None:
@@ -320,4 +322,4 @@ def test_golden_rows_with_missing_values_are_json_and_scored_again(tmp_path: Pat
 
     document = json.loads((tmp_path / "model/golden.json").read_text(), parse_constant=refused)
     assert np.array_equal(np.array(document["features"], dtype=np.float32), golden, equal_nan=True)
-    assert document["probability"] == pytest.approx(model.score(golden).probability.tolist())
+    assert document["outputs"] == model.predictor.raw(golden).tolist()

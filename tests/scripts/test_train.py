@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import CARD, GOLDEN, MANIFEST, load
+from tabserve.predictors.booster import Booster
 from tabserve.table.frame import Frame
 from tabserve.training import evaluation
 
@@ -87,7 +89,7 @@ def test_a_run_ends_with_a_model_folder(trained: Trained) -> None:
     model = load(trained.folder)
     lines = trained.ended.output.splitlines()
     winner = "xgboost-defaults-weighted, the best that can be served,"
-    assert lines[-1] == f"Saved {winner} at threshold {model.threshold:.4f} in build/model."
+    assert lines[-1] == f"Saved {winner} at threshold {threshold_of(model.decision):.4f} in build/model."
     candidates = [line for line in lines if " ± " in line]
     assert (len(candidates), max(map(len, candidates)) < 115) == (5, True)
     assert lines[0].startswith("Training on 600 rows (synthetic: santander.sample(600, seed=5)); candidates: dummy, ")

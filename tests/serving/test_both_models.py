@@ -29,6 +29,7 @@ from tests.serving.wire import GOODS, SECONDS, both_in
 from tabserve.client.local_server import Server, running
 from tabserve.encoding.ngrams import says_something
 from tabserve.errors import ArtifactError, UsageError
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.serving.mlserver.server import serve
 
@@ -54,7 +55,7 @@ class Answer(NamedTuple):
 
 def expected(model: Model, texts: list[str]) -> Answer:
     """What the model says of each text alone."""
-    scores = [model.score([text]) for text in texts]
+    scores = [model.score(np.array([text], np.object_)) for text in texts]
     probability = b"".join(each.probability.tobytes() for each in scores)
     return Answer([LABELS[int(each.label[0])] for each in scores], probability)
 
@@ -315,7 +316,7 @@ def test_no_threshold_is_told_where_there_is_none(both: Server, channel: grpc.Ch
     assert dict(infer(channel, message([b"azul"])).parameters) == {}
     rows = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}]}
     answer = post(both, rows, "/v2/models/xgboost-model/infer").json()
-    assert answer["parameters"] == {"threshold": repr(model.threshold)}
+    assert answer["parameters"] == {"threshold": repr(threshold_of(model.decision))}
     scores = model.score(np.full((1, 200), 0.5, np.float32))
     assert answer["outputs"][1]["data"][1] == scores.probability[0]
 
@@ -423,7 +424,7 @@ def test_metrics_tell_both_models(both: Server, goods: Model) -> None:
     assert (set(before), set(other)) == (set(LABELS), {"0", "1"})
     counted = told(both, 'tabserve_probability_sum{model="goods"}')
     by_json(both, TEXTS * 50)
-    scores = goods.score(TEXTS * 50)
+    scores = goods.score(np.array(TEXTS * 50, np.object_))
     grown = {name: count - before[name] for name, count in labels("goods").items()}
     assert grown == {name: float((scores.label == place).sum()) for place, name in enumerate(LABELS)}
     assert labels("xgboost-model") == other
@@ -494,13 +495,17 @@ def test_one_chosen_folder_is_not_served_as_two_models(both_folder: Path, texts_
 def test_a_bad_folder_of_texts_is_refused_before_the_start(
     texts_folder: Path, model_folder: Path, tmp_path: Path
 ) -> None:
-    """Whether it is damaged, or one of the other kind."""
-    damaged = shutil.copytree(texts_folder, tmp_path / "model")
+    """Whether its model is damaged, or its decision is one of another model."""
+    damaged, undecided = (shutil.copytree(texts_folder, tmp_path / name) for name in ("model", "other"))
     (damaged / "model.npz").write_bytes(b"")
-    for name, texts, sentence in (
-        ("damaged", damaged, r"model\.npz does not have the checksum"),
-        ("other", model_folder, r"names no model\.npz; expected a model over texts"),
+    manifest = json.loads((undecided / "manifest.json").read_text())
+    decision = json.loads((model_folder / "manifest.json").read_text())["decision"]
+    (undecided / "manifest.json").write_text(json.dumps(manifest | {"decision": decision}))
+    for texts, sentence in (
+        (damaged, r"model\.npz does not have the checksum"),
+        (undecided, r"has a decision of kind 'threshold', which makes no answers between 3 labels"),
     ):
+        name = f"served {texts.name}"
         (tmp_path / name).mkdir()
         with pytest.raises(ArtifactError, match=sentence):
             serve(both_in(tmp_path / name, model_folder, texts))

@@ -20,7 +20,9 @@ from pyspark.sql import SparkSession
 
 from santander.sample import sample
 from tabserve.client.local_server import running
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import CARD, Model, load
+from tabserve.predictors.booster import Booster
 from tabserve.training import evaluation
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +89,7 @@ def test_few_rows_of_a_table_make_the_same_model_as_on_one_machine(train: Run, t
     spark, local = trained(train, tmp_path, "--data", tmp_path / "mine.csv", "--rows", 2_500)
     for part in ("folds", "holdout"):
         assert numbers(spark.metrics[part]) == pytest.approx(numbers(local.metrics[part]), abs=5e-3)
-    assert spark.threshold == pytest.approx(local.threshold, abs=5e-3)
+    assert threshold_of(spark.decision) == pytest.approx(threshold_of(local.decision), abs=5e-3)
     assert spark.problem == local.problem
     assert spark.data["reference"]["columns"] == local.data["reference"]["columns"]
     assert {**spark.data, **OWN} == {**local.data, **OWN}

@@ -20,13 +20,14 @@ from sklearn.linear_model import LogisticRegression
 
 from santander.candidates import candidates
 from tabserve.errors import JobError, UsageError
-from tabserve.model.scoring import probabilities
+from tabserve.predictors.xgboost_call import predict
 from tabserve.spark import estimator
 from tabserve.spark.estimator import Distributed, check, distributed, workers
 from tabserve.spark.source import files
 from tabserve.spark.training_table import Labelled, labelled
 from tabserve.table.frame import Frame
 from tabserve.training import proof
+from tabserve.training.measures import by_threshold
 from tabserve.training.selection import Candidate
 
 KNOWN = {name: each for name, each in candidates(seed=3, jobs=1).items() if name.startswith("xgboost")}
@@ -87,7 +88,7 @@ def test_stumps_are_folded_into_one_tree_for_each_feature(table: Labelled, frame
     model = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
     assert len({tree["split_indices"][0] for tree in model["trees"][:-1]}) == len(model["trees"]) - 1
     assert {tree["sum_hessian"][0] for tree in model["trees"]} == {1_500.0}
-    probability = probabilities(booster, frame.features)
+    probability = predict(booster, frame.features)
     assert np.median(probability[frame.target == 1]) > np.median(probability[frame.target == 0])
     assert clone(stumps).fit(rows, frame.target).get_booster().save_raw() == booster.save_raw()
 
@@ -108,11 +109,11 @@ def test_the_workers_answers_are_those_of_the_model_that_is_saved(
     """Seen on rows whose features come here; where they come apart, the candidate is named."""
     rows = table.frame.take(np.arange(0, 1_500, 3))
     fitted = Distributed(short("xgboost-averaged-stumps"), table).fit(table.frame.features, table.frame.target)
-    proof.check("stumps", fitted, rows)
+    proof.check("stumps", fitted, rows, by_threshold)
     honest = Distributed.predict_proba
     monkeypatch.setattr(Distributed, "predict_proba", lambda self, numbers: 0.9 * honest(self, numbers))
     with pytest.raises(UsageError, match=r"^Candidate 'stumps' answers 500 of 500 rows otherwise"):
-        proof.check("stumps", fitted, rows)
+        proof.check("stumps", fitted, rows, by_threshold)
 
 
 # A worker that is lost.

@@ -1,5 +1,6 @@
 """Scoring on Spark: the answers of one machine to the bit, whole or not at all, whatever is lost on the way."""
 
+import json
 import os
 import re
 import shlex
@@ -23,8 +24,7 @@ from pyspark.sql import SparkSession
 from tests import needs
 
 from tabserve.errors import DataError, JobError, UsageError
-from tabserve.model import golden
-from tabserve.model.model import load, save
+from tabserve.model.model import MANIFEST, load, save
 from tabserve.score import score_file
 from tabserve.spark import score as spark_score
 from tabserve.spark.paths import check_apart
@@ -126,6 +126,17 @@ def test_a_worker_loads_the_model_once(spark: SparkSession, model_folder: Path) 
     assert found.groupby("process")["loads"].nunique().max() == 1
 
 
+def test_a_worker_is_given_the_files_of_a_model_and_no_others(model_folder: Path, tmp_path: Path) -> None:
+    """Whatever the manifest names beside them, and wherever that leads."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (tmp_path / "secret").write_text("secret")
+    (folder / "notes").write_text("notes")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    strangers = {"../secret": "", str(tmp_path / "secret"): "", "notes": ""}
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"files": manifest["files"] | strangers}))
+    assert {name for name, _ in packed(folder)} == {path.name for path in model_folder.iterdir()}
+
+
 def test_a_lost_worker_is_survived(
     monkeypatch: pytest.MonkeyPatch, model_folder: Path, rows: Path, expected: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -208,7 +219,7 @@ def test_the_column_of_ids_may_have_any_name(
     """Also one that is used here besides."""
     loaded = load(model_folder)
     renamed = replace(loaded, problem=replace(loaded.problem, id=name))
-    save(tmp_path / "model", renamed, golden.drawn(frame.iloc[:, 1:].to_numpy(np.float32)), "# A card\n")
+    save(tmp_path / "model", renamed, loaded.predictor.examples(frame.iloc[:, 1:].to_numpy(np.float32)), "# A card\n")
     few = frame.head(3).rename(columns={"ID_code": name})
     few.loc[1, "var_3"] = np.inf
     few.to_csv(tmp_path / "rows.csv", index=False)
@@ -343,7 +354,7 @@ def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_fol
     """Spark keeps no order in which they could be numbered."""
     loaded = load(model_folder)
     nameless = replace(loaded, problem=replace(loaded.problem, id=None))
-    monkeypatch.setattr(artifact, "load", lambda _folder: nameless)
+    monkeypatch.setattr(spark_score, "load_binary", lambda _folder: nameless)
     with pytest.raises(UsageError, match="is of rows without ids, which Spark keeps no order of"):
         score_table(model_folder, table("rows"), "scores")
 

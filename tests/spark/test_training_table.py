@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tabserve.errors import DataError
-from tabserve.model.scoring import probabilities
+from tabserve.predictors.xgboost_call import predict
 from tabserve.problem.problem import Problem
 from tabserve.spark.source import files
 from tabserve.spark.training_table import Labelled, labelled
@@ -87,7 +87,7 @@ def test_each_worker_gets_a_part_of_them(table: Labelled, numbers: np.ndarray) -
 def test_scores_come_in_the_order_of_the_numbers(table: Labelled, frame: Frame, numbers: np.ndarray) -> None:
     """To the bit what the booster answers here."""
     booster = AveragedStumps(n_estimators=30, n_jobs=1).fit(frame.features, frame.target).get_booster()
-    assert np.array_equal(table.score(booster, numbers), probabilities(booster, frame.features[numbers]))
+    assert np.array_equal(table.score(booster, numbers), predict(booster, frame.features[numbers]))
 
 
 def test_rows_behind_a_step_are_counted_by_all_workers(table: Labelled, frame: Frame, numbers: np.ndarray) -> None:

@@ -16,10 +16,12 @@ from sklearn.pipeline import make_pipeline
 
 from tabserve.encoding.ngrams import parts, word_grams, words
 from tabserve.errors import UsageError
+from tabserve.model.decision import MostProbable
 from tabserve.table.frame import Frame
 from tabserve.training.measures import by_class
 from tabserve.training.selection import Candidate, select
 from tabserve.training.stumps import AveragedStumps
+from tabserve.training.temperature import choose
 from tabserve.training.text_classifier import TextClassifier
 
 
@@ -147,7 +149,7 @@ def test_whatever_else_xgboost_takes_is_served_as_it_was_judged(options: dict[st
     """To the bit."""
     found = select(frame, [Candidate("mine", boosted(**options))])
     expected = found.winner.candidate.fit(frame).predict_proba(frame.features)[:, 1]
-    assert np.array_equal(found.refit().inplace_predict(frame.features, validate_features=False), expected)
+    assert np.array_equal(found.refit().raw(frame.features)[:, 0], expected)
 
 
 def test_a_grid_of_what_is_no_parameter_is_refused(frame: Frame) -> None:
@@ -234,12 +236,11 @@ def test_an_analyzer_of_ones_own_is_refused_before_the_first_fit(texts: Frame) -
 
 @pytest.mark.parametrize("analyzer", [word_grams, parts_alone])
 def test_some_of_the_n_grams_are_served_as_they_were_judged(analyzer: Any, texts: Frame) -> None:  # noqa: ANN401
-    """At the temperature that the folds chose."""
+    """Margin by margin; what makes answers of them is chosen out of fold."""
     found = select(texts, [Candidate("words", TextClassifier(LogisticRegression(), analyzer))], by_class)
-    model = found.refit_linear()
+    assert found.decision == MostProbable(choose(texts.target, found.winner.probability))
     margins = found.winner.candidate.fit(texts).decision_function(texts.features)
-    assert model.temperature == found.temperature
-    np.testing.assert_allclose(model.margins(texts.features), margins, atol=1e-5)
+    np.testing.assert_allclose(found.refit().raw(texts.features), margins, atol=1e-5)
 
 
 def test_every_parameter_that_is_looked_at_is_one_of_xgboosts() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall_fscore_support
 
-from tabserve.predictors.linear import softmax
+from tabserve.model.decision import softmax
 from tabserve.problem.criterion import Costs, f1
 from tabserve.training.multiclass import bootstrap, by_class, confusion, measures
 

@@ -15,11 +15,11 @@ from sklearn.svm import SVC, LinearSVC
 
 from tabserve.encoding.ngrams import word_grams, words
 from tabserve.errors import UsageError
-from tabserve.model import golden
+from tabserve.model.golden import TOLERANCE
 from tabserve.model.model import Model, save, versions
 from tabserve.table.frame import Frame
 from tabserve.training import proof
-from tabserve.training.measures import by_class
+from tabserve.training.measures import by_class, by_threshold
 from tabserve.training.selection import Candidate, Selection, select
 from tabserve.training.stumps import AveragedStumps
 from tabserve.training.text_classifier import TextClassifier
@@ -69,9 +69,9 @@ class Wrapped(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
 def saved(folder: Path, selection: Selection) -> Model:
     """The winner in a folder, as every case saves it."""
-    problem, rows = selection.frame.problem, golden.drawn(selection.frame.features)
-    model = Model(selection.refit(), problem, selection.threshold, {}, {}, versions())
-    return save(folder, model, rows, "# A card\n")
+    predictor = selection.refit()
+    model = Model(selection.frame.problem, predictor, selection.decision, {}, {}, versions())
+    return save(folder, model, predictor.examples(selection.frame.features), "# A card\n")
 
 
 @pytest.mark.parametrize("around", ["a sentinel", "calibration"])
@@ -108,7 +108,7 @@ def test_answers_that_are_no_numbers_are_not_taken_for_the_same(frame: Frame) ->
     """Whatever is not seen to agree is refused."""
     fitted = Wrapped("no answer").fit(frame.features, frame.target)
     with pytest.raises(UsageError, match="answers 800 of 800 rows otherwise"):
-        proof.check("mine", fitted, frame)
+        proof.check("mine", fitted, frame, by_threshold)
 
 
 @pytest.mark.parametrize(
@@ -123,14 +123,14 @@ def test_what_is_saved_is_what_was_proven(estimator: ClassifierMixin, frame: Fra
     selection = select(rows, [Candidate("mine", estimator)])
     model = saved(tmp_path / "model", selection)
     own = selection.winner.candidate.fit(rows).predict_proba(gappy)[:, 1]
-    assert model.score(gappy).probability == pytest.approx(own, abs=golden.TOLERANCE)
+    assert model.score(gappy).probability == pytest.approx(own, abs=TOLERANCE)
 
 
 def test_few_rows_are_answered_twice(sample_frame: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are."""
     answered = []
     monkeypatch.setattr(proof, "ROWS", 100)
-    monkeypatch.setattr(proof, "check", lambda _name, _fitted, frame: answered.append(len(frame)))
+    monkeypatch.setattr(proof, "check", lambda _name, _fitted, frame, _judge: answered.append(len(frame)))
     stumps = Candidate("stumps", AveragedStumps(n_estimators=5, n_jobs=1))
     select(sample_frame, [stumps, Candidate("compared", DummyClassifier())]).refit()
     assert answered == [100, 100]
@@ -171,9 +171,9 @@ def test_an_estimator_that_is_not_linear_in_each_class_is_told_after_one_fit(inn
 def test_texts_are_refitted_and_proven(texts: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     """By rows that are answered twice, as numbers are."""
     selection = select(texts, [Candidate("words", TextClassifier(LinearSVC(), word_grams))], by_class)
-    expected = selection.winner.candidate.fit(texts).get_linear(selection.temperature)
-    assert np.array_equal(selection.refit_linear().weights, expected.weights)
+    expected = selection.winner.candidate.fit(texts).get_linear()
+    assert np.array_equal(selection.refit().raw(texts.features), expected.raw(texts.features))
     honest = TextClassifier.decision_function
     monkeypatch.setattr(TextClassifier, "decision_function", lambda self, rows: honest(self, rows) * 1.01)
     with pytest.raises(UsageError, match=r"^Candidate 'words' answers 800 of 800 rows otherwise"):
-        selection.refit_linear()
+        selection.refit()

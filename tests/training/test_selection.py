@@ -19,7 +19,8 @@ from sklearn.preprocessing import StandardScaler, TargetEncoder
 
 from tabserve.encoding.ngrams import word_grams
 from tabserve.errors import DataError, UsageError
-from tabserve.model.scoring import probabilities
+from tabserve.model.decision import threshold_of
+from tabserve.predictors.booster import Booster
 from tabserve.problem.criterion import Costs
 from tabserve.table.frame import Frame
 from tabserve.training import evaluation
@@ -324,8 +325,8 @@ def auc_on_hold_out(frame: Frame) -> Interval:
     """Select, refit and evaluate as every case does."""
     development, holdout = hold_out(frame)
     selection = select(development, [STUMPS])
-    probability = probabilities(selection.refit(), holdout.features)
-    return bootstrap(holdout.target, probability, selection.threshold, frame.problem.criterion)["roc_auc"]
+    probability = selection.refit().raw(holdout.features)[:, 0]
+    return bootstrap(holdout.target, probability, threshold_of(selection.decision), frame.problem.criterion)["roc_auc"]
 
 
 # What a selection says.
@@ -358,15 +359,16 @@ def test_the_criterion_decides_who_is_best(sample_frame: Frame) -> None:
 def test_the_threshold_is_the_best_of_all_out_of_fold_rows(selection: Selection) -> None:
     """Of the winner's."""
     expected = choose(selection.frame.target, selection.winner.probability, selection.frame.problem.criterion)
-    assert selection.threshold == expected
+    assert threshold_of(selection.decision) == expected
 
 
 def test_the_winner_is_refitted_on_every_development_row(selection: Selection) -> None:
     """It answers as the candidate fitted to the whole frame does, to the bit, and knows the features by name."""
-    booster, features = selection.refit(), selection.frame.features
+    predictor, features = selection.refit(), selection.frame.features
     expected = selection.winner.candidate.fit(selection.frame).predict_proba(features)[:, 1]
-    assert np.array_equal(booster.inplace_predict(features, validate_features=False), expected)
-    assert booster.feature_names == list(selection.frame.problem.features)
+    assert np.array_equal(predictor.raw(features)[:, 0], expected)
+    assert isinstance(predictor, Booster)
+    assert predictor.trees.feature_names == list(selection.frame.problem.features)
 
 
 def test_an_outcome_tells_what_was_chosen_and_what_it_cost(selection: Selection) -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from tabserve.model.decision import Threshold
 from tabserve.model.model import Model, save
+from tabserve.predictors.booster import Booster
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
 from tabserve.training.stumps import AveragedStumps, fold
@@ -131,9 +133,9 @@ def test_there_is_one_balanced_tree_for_each_feature_that_matters(table: Trained
 @given(table=trained())
 def test_a_saved_fold_answers_the_same_to_the_bit(table: Trained, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Through a model folder and back."""
-    columns = table.features.shape[1]
-    folded = table.folded()
-    model = Model(folded, Problem("any", tuple(f"x{n}" for n in range(columns))), 0.5, {}, {}, {})
+    folded, names = table.folded(), [f"x{number}" for number in range(table.features.shape[1])]
+    folded.feature_names = names
+    model = Model(Problem("any", tuple(names)), Booster(folded), Threshold(0.5), {}, {}, {})
     before = model.score(table.probes)
     saved = save(tmp_path_factory.getbasetemp() / "folded", model, table.features[:3], "")
     assert np.array_equal(saved.score(table.probes), before)

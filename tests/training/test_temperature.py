@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from tabserve.predictors.linear import softmax
+from tabserve.model.decision import softmax
 from tabserve.training.temperature import choose, cross_fitted, tempered
 
 RNG = np.random.default_rng(0)

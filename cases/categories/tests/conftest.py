@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cases.categories.tests.served import Api, api
-from cases.categories.tests.weighed import weighed
+from cases.categories.tests.weighed import WORDS, weighed
 from tests.browser import browser
 from tests.conftest import clone, script, shared
 
@@ -27,7 +28,7 @@ def by_tags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _saved(model: Model, folder: Path) -> Path:
-    save(folder / "model", model, "# A few words by hand\n")
+    save(folder / "model", model, np.array([*WORDS], np.object_), "# A few words by hand\n")
     return folder / "model"
 
 

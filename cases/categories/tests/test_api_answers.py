@@ -5,6 +5,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cases.categories.tests.served import Api, api
 from cases.categories.tests.weighed import WORDS
@@ -52,7 +53,7 @@ def test_tags_are_used_by_a_model_that_was_trained_with_them(tagged: Api, titled
 def test_ten_thousand_products_are_answered_in_their_order(titled: Api, model: Model) -> None:
     """In one request; one more is too many."""
     many = titles(10_000)
-    expected = [model.problem.labels[place] for place in model.score(many).label]
+    expected = [model.problem.labels[place] for place in model.score(np.array(many, np.object_)).label]
     assert titled.categories(many) == expected
     assert titled.post([{"title": "Quadro"}] * 10_001).status == 413
 
@@ -63,7 +64,7 @@ def test_probabilities_are_the_models_to_the_last_digit(titled: Api, model: Mode
     rows = titled.post([{"title": title} for title in some], "/v1/probabilities").document["probabilities"]
     assert [[*row] for row in rows] == [[*model.problem.labels]] * 5
     assert [[*row.values()] for row in rows] == [
-        [float(str(number)) for number in row] for row in model.score(some).probability
+        [float(str(number)) for number in row] for row in model.score(np.array(some, np.object_)).probability
     ]
 
 
@@ -77,7 +78,7 @@ def test_answers_at_any_concurrency_are_those_given_alone(titled: Api, model: Mo
             answer = titled.post([*products, {"title": number}])
             assert answer.document == {"error": f"products[{len(some)}].title is {number}; expected a text."}
         else:
-            expected = [model.problem.labels[place] for place in model.score(some).label]
+            expected = [model.problem.labels[place] for place in model.score(np.array(some, np.object_)).label]
             assert titled.post(products).document == {"categories": expected}
 
     with ThreadPoolExecutor(32) as threads:

@@ -15,6 +15,9 @@ import pytest
 from cases.categories.tests.served import API, SECONDS, Api, api, environ
 from tests.endings import ended_at_start
 
+NUMBERS = str(Path(__file__).parents[3] / "deploy/model")
+"""The folder of a model of another kind."""
+
 
 def ended(model: Path | None, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """What becomes of an API that is started so."""
@@ -38,6 +41,7 @@ def test_help_says_what_can_be_set() -> None:
         ({"PORT": "65536"}, 2, "PORT is '65536'; expected a whole number from 1 to 65535."),
         ({"HOST": "203.0.113.1", "PORT": "5999"}, 5, "Port 5999 of host '203.0.113.1' cannot be opened"),
         ({"MODEL_PATH": "/nowhere"}, 4, "/nowhere/manifest.json cannot be read"),
+        ({"MODEL_PATH": NUMBERS}, 4, f"{NUMBERS} holds no model over texts; name the folder of one in MODEL_PATH."),
         ({"TABSERVE_MAX_ROWS": "many"}, 5, "A TABSERVE_* variable is wrong: max_rows"),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 
 from categories.problem import PROBLEM
 from tabserve.encoding.ngrams import WHOLE
+from tabserve.model.decision import MostProbable
 from tabserve.model.model import Model, versions
 from tabserve.predictors.linear import Linear
 from tabserve.problem.problem import Problem
@@ -23,8 +24,6 @@ def weighed(*columns: str) -> Model:
     """A model trained with these columns."""
     weights = np.array([[label == WORDS[word] for label in PROBLEM.labels] for word in WORDS], np.float32)
     intercept = np.array([0.1 * (label == "Outros") for label in PROBLEM.labels])
-    linear = Linear(
-        tuple(WHOLE + word for word in WORDS), 4 * weights, np.ones(len(WORDS), np.float32), intercept, temperature=0.5
-    )
+    grams, squares = tuple(WHOLE + word for word in WORDS), np.ones(len(WORDS), np.float32)
     problem = Problem("categories", columns, PROBLEM.target, labels=PROBLEM.labels)
-    return Model(linear, problem, {}, {}, versions())
+    return Model(problem, Linear(grams, 4 * weights, squares, intercept), MostProbable(0.5), {}, {}, versions())

@@ -60,12 +60,17 @@ class Threshold:
 
     def __post_init__(self) -> None:
         """Refuse what is no threshold."""
-        _check_number("threshold", self.threshold, 0, MAX_THRESHOLD, "a number from 0 to 1")
+        found = _number("threshold", self.threshold, (0, MAX_THRESHOLD), "0 to 1")
+        object.__setattr__(self, "threshold", found)
 
     @property
     def parameters(self) -> dict[str, str]:
         """What each answer says of it; a text, as gRPC's parameters know no fractions."""
         return {"threshold": repr(self.threshold)}
+
+    def fits(self, problem: Problem, outputs: int) -> bool:
+        """Whether it can decide by so many raw outputs of a row."""
+        return (len(problem.labels), outputs) == (2, 1)
 
     def scores(self, raw: NDArray[np.float32]) -> Scores:
         """Probabilities and labels, given the probability of the positive class, shape (rows, 1).
@@ -101,12 +106,17 @@ class MostProbable:
 
     def __post_init__(self) -> None:
         """Refuse what is no temperature."""
-        _check_number("temperature", self.temperature, *TEMPERATURES, "a number from {} to {}".format(*TEMPERATURES))
+        found = _number("temperature", self.temperature, TEMPERATURES, "{} to {}".format(*TEMPERATURES))
+        object.__setattr__(self, "temperature", found)
 
     @property
     def parameters(self) -> dict[str, str]:
         """What each answer says of it: nothing."""
         return {}
+
+    def fits(self, problem: Problem, outputs: int) -> bool:
+        """Whether it can decide by so many raw outputs of a row."""
+        return len(problem.labels) == outputs
 
     def scores(self, raw: NDArray[np.float64]) -> Scores:
         """Probabilities and labels, given the margin of each class, shape (rows, classes)."""
@@ -157,6 +167,8 @@ def _both_classes(scores: Scores) -> NDArray[np.float32]:
     return both
 
 
-def _check_number(name: str, value: object, low: float, high: float, expected: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise UsageError(f"The {name} is {value!r:.60}, expected {expected}.")
+def _number(name: str, value: object, bounds: tuple[float, float], said: str) -> float:
+    """The value as a plain float, if it is a number within bounds; JSON and numpy have others."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not bounds[0] <= value <= bounds[1]:
+        raise UsageError(f"The {name} is {value!r:.60}, expected a number from {said}.")
+    return float(value)

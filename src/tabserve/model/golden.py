@@ -29,14 +29,11 @@ def check(path: Path, text: bytes, predictor: Predictor) -> None:
     Raises:
         ArtifactError: it does not hold rows for this predictor, or they are answered differently.
     """
-    features, expected = _read(path, parsed(path, text))
     try:
-        difference = predictor.raw(predictor.from_json(features)) - expected
-    except (TypeError, ValueError, OverflowError) as error:
+        features, expected = _read(parsed(path, text), predictor)
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path} does not hold rows for this model, with their raw outputs.") from error
-    if difference.shape != expected.shape:
-        raise ArtifactError(f"{path} holds {expected.shape[1]} raw outputs a row, and the model has others.")
-    worst = float(np.max(np.abs(difference)))
+    worst = float(np.max(np.abs(predictor.raw(features) - expected)))
     if not worst <= TOLERANCE:
         raise ArtifactError(
             f"The model answers {path} differently than when it was saved: off by {worst:.3g},"
@@ -44,12 +41,9 @@ def check(path: Path, text: bytes, predictor: Predictor) -> None:
         )
 
 
-def _read(path: Path, document: Mapping[str, Any]) -> tuple[list[Any], NDArray[np.float64]]:
-    """The rows as JSON has them, and their raw outputs, shape (rows, outputs)."""
-    try:
-        expected = np.array(document["outputs"], dtype=np.float64)
-        if expected.ndim == 2 and expected.size and len(document["features"]) == len(expected):
-            return document["features"], expected
-    except (KeyError, OverflowError, TypeError, ValueError):
-        pass
-    raise ArtifactError(f"{path} does not hold rows for this model, with their raw outputs.")
+def _read(document: Mapping[str, Any], predictor: Predictor) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """The features of the rows, and their raw outputs, shape (rows, outputs)."""
+    rows, expected = document["features"], np.array(document["outputs"], dtype=np.float64)
+    if not isinstance(rows, list) or not rows or expected.shape != (len(rows), predictor.outputs):
+        raise ValueError(f"{predictor.outputs} raw outputs of each row are expected")
+    return predictor.from_json(rows), expected

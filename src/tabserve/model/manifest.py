@@ -3,8 +3,8 @@
 import json
 import re
 import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,6 +77,7 @@ class Manifest:
         problem = _problem(path, document)
         decision = _made(path, "decision", document["decision"], DECISIONS)
         if MEASURED_WITH in (metrics := document["metrics"]):
+            _check_types(path, metrics, {MEASURED_WITH: dict})
             _made(path, "decision", document["decision"] | metrics[MEASURED_WITH], DECISIONS)
         encoder = _encoder(path, problem, document["encodings"])
         return cls(problem, encoder, decision, *(document[key] for key in ("metrics", "data", "versions", "files")))
@@ -208,18 +209,14 @@ def _encoder(path: Path, problem: Problem, encodings: Mapping[str, Any]) -> Enco
 
 def _made(path: Path, what: str, found: object, kinds: Mapping[str, Any]) -> Any:  # noqa: ANN401  one of the kinds
     """What an object describes by its member `kind` and its fields."""
-    fields = dict(found) if isinstance(found, Mapping) else {}
-    kind = fields.pop("kind", None)
-    if not isinstance(kind, str) or kind not in kinds:
-        raise ArtifactError(f"{path} has a {what} of kind {kind!r:.60}, expected {' or '.join(kinds)}.")
+    members = dict(found) if isinstance(found, Mapping) else {}
+    name = members.pop("kind", None)
+    if not isinstance(name, str) or name not in kinds:
+        raise ArtifactError(f"{path} has a {what} of kind {name!r:.60}, expected {' or '.join(kinds)}.")
+    expected = sorted(each.name for each in fields(kinds[name]))
+    if sorted(members) != expected:
+        raise ArtifactError(f"{path} has a {what} of the fields {sorted(members)!r:.200}, expected {expected}.")
     try:
-        return kinds[kind](
-            **{
-                name: tuple(v) if isinstance(v, Sequence) and not isinstance(v, str) else v
-                for name, v in fields.items()
-            }
-        )
+        return kinds[name](**{key: tuple(value) if isinstance(value, list) else value for key, value in members.items()})
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a {what}: {error}") from error
-    except TypeError as error:
-        raise ArtifactError(f"{path} does not describe a {what}: {str(error)!r:.200}; train again.") from error

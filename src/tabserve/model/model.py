@@ -1,6 +1,6 @@
 """The model folder: saved whole or not at all, and verified whenever it is loaded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,7 @@ from tabserve.model.manifest import MEASURED_WITH, Manifest, content
 from tabserve.predictors.predictor import Predictor
 from tabserve.problem.problem import Problem
 
-__all__ = ["CARD", "GOLDEN", "MANIFEST", "Model", "amend", "check_place", "load", "save", "versions"]
+__all__ = ["CARD", "GOLDEN", "MANIFEST", "PREDICTORS", "Model", "amend", "check_place", "load", "save", "versions"]
 
 PREDICTORS = {"model.ubj": "tabserve.predictors.booster.Booster", "model.npz": "tabserve.predictors.linear.Linear"}
 """What reads each kind of model file; imported once it is needed, as XGBoost takes seconds."""
@@ -110,7 +110,8 @@ def load(folder: Path) -> Model:
     manifest = Manifest.read(folder / MANIFEST)
     name = _model_file(folder, manifest)
     file, rows = (opened(folder, manifest, each) for each in (name, GOLDEN))
-    predictor = _read(name)(folder / name, file, manifest.problem)
+    predictor = _kind(name).read(folder / name, file, manifest.problem)
+    _check_decision(folder / MANIFEST, manifest, predictor)
     golden.check(folder / GOLDEN, rows, predictor)
     check_card(folder, manifest)
     return Model(
@@ -143,10 +144,19 @@ def _model_file(folder: Path, manifest: Manifest) -> str:
     return found[0]
 
 
-def _read(name: str) -> Callable[[Path, bytes, Problem], Predictor]:
+def _kind(name: str) -> type[Predictor]:
     module, _, kind = PREDICTORS[name].rpartition(".")
-    read: Callable[[Path, bytes, Problem], Predictor] = getattr(import_module(module), kind).read
-    return read
+    found: type[Predictor] = getattr(import_module(module), kind)
+    return found
+
+
+def _check_decision(path: Path, manifest: Manifest, predictor: Predictor) -> None:
+    labels, outputs, decision = len(manifest.problem.labels), predictor.outputs, manifest.decision
+    if not decision.fits(manifest.problem, outputs):
+        raise ArtifactError(
+            f"{path} has a decision of kind {decision.KIND!r}, which makes no answers between {labels} labels of a"
+            f" model with {outputs} raw outputs."
+        )
 
 
 def _write(folder: Path, model: Model, rows: NDArray[Any], card: str) -> None:

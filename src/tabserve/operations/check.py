@@ -6,7 +6,11 @@ from pathlib import Path
 
 from tabserve.model.decision import Decision
 from tabserve.model.model import load
+from tabserve.problem.problem import Problem
 from tabserve.wording import one_line
+
+SHOWN = 3
+"""Names of features, of many."""
 
 
 def lines(folder: Path) -> list[str]:
@@ -17,13 +21,13 @@ def lines(folder: Path) -> list[str]:
     """
     model = load(folder)
     problem, measured_with = model.problem, model.measured_with
-    missing = "values may be missing" if problem.allow_missing else "no value may be missing"
     decision = _fields(model.decision)
     if measured_with != model.decision:
         decision += f", moved from {_fields(measured_with)}"
     return [
         f"{folder} is a whole model folder: format, checksums, weights and golden rows are as saved.",
-        f"  problem    {one_line(problem.name)}: {len(problem.features)} features, {missing}",
+        f"  problem    {one_line(problem.name)}",
+        f"  features   {_features(problem)}",
         f"  labels     {_named(problem.labels)}",
         f"  model      {', '.join(f'{value} {name}' for name, value in model.predictor.facts.items())}",
         f"  decision   {decision}",
@@ -33,6 +37,13 @@ def lines(folder: Path) -> list[str]:
 
 def _fields(decision: Decision) -> str:
     return ", ".join(f"{name} {value}" for name, value in asdict(decision).items())
+
+
+def _features(problem: Problem) -> str:
+    """How many, and the first of them."""
+    more = ", …" if len(problem.features) > SHOWN else ""
+    missing = "; values may be missing" if problem.allow_missing else ""
+    return f"{len(problem.features)}: {_named(problem.features[:SHOWN])}{more}{missing}"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ XGBoost follows a model's node numbers and offsets unchecked, some as soon as it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import xgboost as xgb
@@ -50,7 +50,7 @@ class Booster:
     trees: xgb.Booster
 
     @classmethod
-    def read(cls, path: Path, file: bytes, problem: Problem) -> "Booster":
+    def read(cls, path: Path, file: bytes, problem: Problem) -> Self:
         """The booster that a file holds.
 
         Args:
@@ -74,6 +74,11 @@ class Booster:
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError, xgb.core.XGBoostError) as error:
             raise ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.") from error
         return cls(booster)
+
+    @property
+    def outputs(self) -> int:
+        """The probability of the positive class alone."""
+        return 1
 
     @property
     def facts(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class Linear:
     _table: NDArray[np.float64] = field(init=False, repr=False)
 
     @classmethod
-    def read(cls, path: Path, file: bytes, problem: Problem) -> "Linear":
+    def read(cls, path: Path, file: bytes, problem: Problem) -> Self:
         """The model that a file holds.
 
         Args:
@@ -102,6 +102,11 @@ class Linear:
         table[:-1, :-1], table[:-1, -1] = self.weights, self.squares
         object.__setattr__(self, "_table", table)
         object.__setattr__(self, "_columns", _Columns(self.grams))
+
+    @property
+    def outputs(self) -> int:
+        """As many as there are classes."""
+        return len(self.intercept)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -152,7 +157,8 @@ class Linear:
         """A bound of how far two margins of any text are from each other."""
         shortest = np.sqrt(self.squares[self.squares > 0].min(initial=1), dtype=np.float64)
         largest = np.abs(self.weights).sum(axis=0, dtype=np.float64).max() / shortest + np.abs(self.intercept).max()
-        return float(2 * largest)
+        with np.errstate(over="ignore"):
+            return float(2 * largest)
 
 
 class _Columns:

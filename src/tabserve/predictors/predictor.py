@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from numpy.typing import NDArray
+
+from tabserve.problem.problem import Problem
 
 
 class Predictor(Protocol):
@@ -19,6 +21,23 @@ class Predictor(Protocol):
     FILE: ClassVar[str]
     BATCH_ROWS: ClassVar[int]
     PARALLEL: ClassVar[bool]
+
+    @classmethod
+    def read(cls, path: Path, file: bytes, problem: Problem, /) -> Self:
+        """What a file holds.
+
+        Args:
+            path: what a refusal calls the file.
+            file: its bytes, which are not trusted.
+            problem: what it must be for.
+
+        Raises:
+            ArtifactError: it is no such file, or for another problem.
+        """
+
+    @property
+    def outputs(self) -> int:
+        """How many raw outputs a row has."""
 
     @property
     def facts(self) -> Mapping[str, str]:

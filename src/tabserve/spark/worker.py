@@ -11,8 +11,7 @@ from typing import NamedTuple, TypeVar
 import pyarrow as pa
 
 from tabserve.errors import DataError
-from tabserve.model.manifest import Manifest
-from tabserve.model.model import MANIFEST, Model, load_binary
+from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, Model, load_binary
 from tabserve.score import answers, schema_of
 from tabserve.spark.rows import Piece
 from tabserve.table.csv_blocks import BadRow
@@ -44,7 +43,7 @@ class Rejected(NamedTuple):
 
 def packed(folder: Path) -> Packed:
     """A model folder's files."""
-    names = (MANIFEST, *Manifest.read(folder / MANIFEST).files)
+    names = (*PREDICTORS, GOLDEN, MANIFEST, CARD)  # not those of the manifest, which may lead anywhere
     return tuple((name, (folder / name).read_bytes()) for name in names if (folder / name).exists())
 
 

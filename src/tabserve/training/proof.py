@@ -55,7 +55,7 @@ def _read_again(found: Predictor, problem: Problem) -> Predictor:
     with tempfile.TemporaryDirectory(prefix="tabserve-") as folder:
         path = Path(folder, found.FILE)
         found.save(path)
-        return type(found).read(Path(found.FILE), path.read_bytes(), problem)  # type: ignore[attr-defined,no-any-return]
+        return type(found).read(Path(found.FILE), path.read_bytes(), problem)
 
 
 def _compare(name: str, own: Probability, served: NDArray[Any]) -> None:

@@ -33,9 +33,9 @@ SLOW = """
 import asyncio
 from functools import partial
 from pathlib import Path
-from tabserve.serving.mlserver.runtime import TabularModel
+from tabserve.serving.mlserver.runtime import FolderModel
 
-class Slow(TabularModel):
+class Slow(FolderModel):
     async def load(self):
         while not Path(__file__).with_name("go").exists():
             await asyncio.sleep(0.01)

@@ -21,10 +21,10 @@ SLOW = """
 import asyncio
 from pathlib import Path
 
-from tabserve.serving.mlserver.runtime import TabularModel
+from tabserve.serving.mlserver.runtime import FolderModel
 
 
-class SlowModel(TabularModel):
+class SlowModel(FolderModel):
     async def load(self):
         while not Path({gate!r}).exists():
             await asyncio.sleep(0.01)

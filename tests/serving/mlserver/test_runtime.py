@@ -18,10 +18,10 @@ from mlserver.types import InferenceRequest
 from numpy.typing import NDArray
 
 from tabserve.errors import ArtifactError, ServerError
-from tabserve.model.decision import Scores
-from tabserve.model.model import Model
+from tabserve.model.decision import Scores, threshold_of
+from tabserve.model.model import Model, load
 from tabserve.serving.batching import MAX_THREADS
-from tabserve.serving.mlserver.runtime import TabularModel
+from tabserve.serving.mlserver.runtime import FolderModel
 from tabserve.serving.mlserver.settings import batch_limits, model_folder
 from tabserve.table.frame import Frame
 
@@ -36,9 +36,9 @@ def settings(folder: Path, **limits: float) -> ModelSettings:
     )
 
 
-async def loaded(folder: Path, **limits: float) -> TabularModel:
+async def loaded(folder: Path, **limits: float) -> FolderModel:
     """The runtime after all that MLServer does to it at the start."""
-    runtime = TabularModel(settings(folder, **limits))
+    runtime = FolderModel(settings(folder, **limits))
     await load_batching(runtime)
     runtime.ready = await runtime.load()
     return runtime
@@ -76,7 +76,23 @@ def test_it_answers_as_the_model_does(model_folder: Path, model: Model, sample_f
     assert predict.data.root == expected.label.tolist()
     assert np.array_equal(np.array(proba.data.root, np.float32).reshape(proba.shape)[:, 1], expected.probability)
     assert (response.model_name, response.model_version) == ("a-model", "v7")
-    assert float(response.parameters.threshold) == model.threshold
+    assert float(response.parameters.threshold) == threshold_of(model.decision)
+
+
+def test_it_answers_as_a_model_over_texts_does_too(texts_folder: Path) -> None:
+    """One runtime: the folder alone says what is taken, and what is given."""
+    model, texts = load(texts_folder), ["azul de bebê", "convite", "?a"]
+    tensor = {"name": "title", "datatype": "BYTES", "shape": [3], "data": texts}
+
+    async def answer() -> Any:  # noqa: ANN401  an InferenceResponse
+        return await (await loaded(texts_folder)).predict(InferenceRequest.model_validate({"inputs": [tensor]}))
+
+    response = within(30, answer())
+    predict, proba = response.outputs
+    expected = model.score(np.array(texts, np.object_))
+    assert [*predict.data.root] == [model.problem.labels[place].encode() for place in expected.label]
+    assert np.array_equal(np.array(proba.data.root, np.float32).reshape(proba.shape), expected.probability)
+    assert dict(response.parameters) == {"content_type": None, "headers": None}
 
 
 def test_metadata_lists_one_input_and_two_outputs(model_folder: Path) -> None:
@@ -97,7 +113,7 @@ def test_metadata_lists_one_input_and_two_outputs(model_folder: Path) -> None:
 def test_mlservers_own_batching_stays_off(model_folder: Path) -> None:
     """Its hook finds nothing to do, though the settings name both of its limits; ours has taken them."""
 
-    async def load() -> TabularModel:
+    async def load() -> FolderModel:
         return await loaded(model_folder, max_batch_size=32, max_batch_time=3600)
 
     runtime = within(30, load())

@@ -36,6 +36,7 @@ from tritonclient.utils import np_to_triton_dtype
 from santander.problem import PROBLEM
 from tabserve.client.local_server import SERVE, Server, free_ports, running
 from tabserve.errors import ArtifactError, ServerError, UsageError
+from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.serving.mlserver import server as serving
 from tabserve.table import frame
@@ -245,9 +246,12 @@ def test_the_answer_names_model_version_and_threshold(server: Server, model: Mod
     rows = np.zeros((1, 200), np.float32)
     answer = post(server, plain(NumpyRequestCodec.encode_request(rows))).json()
     assert (answer["model_name"], answer["model_version"]) == ("xgboost-model", "v0.1.0")
-    assert answer["parameters"] == {"threshold": repr(model.threshold)}
+    assert answer["parameters"] == {"threshold": repr(threshold_of(model.decision))}
     response = call(server, "ModelInfer", message_of(rows))
-    assert (response.model_version, response.parameters["threshold"].string_param) == ("v0.1.0", repr(model.threshold))
+    assert (response.model_version, response.parameters["threshold"].string_param) == (
+        "v0.1.0",
+        repr(threshold_of(model.decision)),
+    )
 
 
 def test_metadata_is_the_same_over_both_transports(server: Server) -> None:

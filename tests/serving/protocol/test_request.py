@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.numbers import DATATYPES
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.model.decision import Scores
+from tabserve.model.decision import Scores, Threshold
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import json_numbers, request
-from tabserve.serving.protocol.features import OUTPUTS, signature
+from tabserve.serving.protocol.features import signature
 from tabserve.serving.protocol.request import MAX_ROWS, Request, answer
 from tabserve.serving.rest import payload
 
 PROBLEM = Problem("three", ("a", "b", "c"), id="id")
 GAPPY = replace(PROBLEM, allow_missing=True)
 NAN, INFINITY = float("nan"), float("inf")
+TAKES = signature(PROBLEM, Threshold(0.5))
 
 float32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 matrices = npst.arrays(np.float32, st.tuples(st.integers(1, 5), st.just(3)), elements=float32)
@@ -44,7 +45,7 @@ def tensor(
 
 def read(document: object, problem: Problem) -> Request:
     """The request, as a model reads it whose problem this is."""
-    return request.read(document, signature(problem, 0.5))
+    return request.read(document, signature(problem, Threshold(0.5)))
 
 
 def whole(document: object, problem: Problem) -> NDArray[np.float32]:
@@ -170,12 +171,12 @@ def test_a_long_text_of_true_and_false_is_read_too() -> None:
     """Though none of its pieces holds numbers; one that does is refused."""
     cells, head = ["true", "false", "false"] * 30_000, '"name": "x", "datatype": "BOOL", "shape": [30000, 3]'
     text = f'{{"inputs": [{{{head}, "data": [{", ".join(cells)}]}}]}}'
-    long = request.read(payload.read(text.encode()), signature(PROBLEM, 0.5), 30_000)
+    long = request.read(payload.read(text.encode()), TAKES, 30_000)
     assert isinstance(payload.read(text.encode())["inputs"][0]["data"], json_numbers.Numbers)
     assert np.concatenate(list(long.features.parts)).tolist() == [[1.0, 0.0, 0.0]] * 30_000
     wrong = text.replace("false]", "0]").encode()
     with pytest.raises(InvalidRequest, match="Row 29999, column 'c', is 0; a BOOL is true or false"):
-        list(request.read(payload.read(wrong), signature(PROBLEM, 0.5), 30_000).features.parts)
+        list(request.read(payload.read(wrong), TAKES, 30_000).features.parts)
 
 
 def test_an_array_of_columns_is_taken_by_name() -> None:
@@ -273,7 +274,7 @@ def test_a_missing_value_is_nan_where_the_problem_allows_it(cell: object, dataty
     assert np.array_equal(features, [[1, np.nan, 3]], equal_nan=True)
 
 
-@given(st.lists(st.sampled_from(sorted(OUTPUTS)), unique=True))
+@given(st.lists(st.sampled_from(sorted(TAKES.outputs)), unique=True))
 def test_outputs_come_as_named(names: list[str]) -> None:
     """In the request's order; all of them when none is named."""
     asked = read(tensor([1, 2, 3], outputs=[{"name": name} for name in names]), PROBLEM).outputs
@@ -290,13 +291,13 @@ def test_outputs_may_be_left_out_or_carry_parameters() -> None:
 def test_an_answer_holds_labels_and_both_probabilities() -> None:
     """In float32, as XGBoost's own predict_proba computes them."""
     scores = Scores(np.array([0.1, 0.7], dtype=np.float32), np.array([0, 1]))
-    proba, label = answer(scores, ("predict_proba", "predict"), signature(PROBLEM, 0.5))
+    proba, label = answer(scores, ("predict_proba", "predict"), TAKES)
     assert (label.name, label.datatype, label.values.tolist()) == ("predict", "INT64", [[0], [1]])
     assert (proba.name, proba.datatype) == ("predict_proba", "FP32")
     assert proba.values.dtype == np.float32
     assert np.array_equal(proba.values, np.column_stack([1 - scores.probability, scores.probability]))
     for name, output in {"predict": label, "predict_proba": proba}.items():
-        assert output.values.shape[1] == OUTPUTS[name].columns
+        assert output.values.shape[1] == TAKES.outputs[name].columns
 
 
 def test_the_row_limit_is_reached_and_not_passed() -> None:

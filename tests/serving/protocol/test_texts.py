@@ -17,14 +17,14 @@ from tests.conftest import GOODS
 from tabserve.encoding.ngrams import says_something
 from tabserve.encoding.texts import MAX_CHARACTERS
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.model.decision import Scores
+from tabserve.model.decision import MostProbable, Scores
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import request
 from tabserve.serving.protocol.datatypes import Packed, packed, unpacked
 from tabserve.serving.protocol.texts import PART_CHARACTERS, PART_ROWS, signature
 from tabserve.serving.rest import payload
 
-TAKES = signature(GOODS)
+TAKES = signature(GOODS, MostProbable())
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 titles = any_text.filter(says_something)
@@ -138,7 +138,7 @@ def test_an_answer_holds_names_and_every_probability() -> None:
 def test_a_label_may_be_any_text() -> None:
     """Also one that ends where C would end it."""
     labels = ("a\x00", "a", "")
-    takes = signature(Problem("odd", ("x",), labels=labels))
+    takes = signature(Problem("odd", ("x",), labels=labels), MostProbable())
     scores = Scores(np.eye(3, dtype=np.float32), np.arange(3))
     (label,) = request.answer(scores, ("predict",), takes)
     assert label.values.ravel().tolist() == list(labels)

@@ -12,6 +12,7 @@ from tests.conftest import GOODS
 
 from santander.problem import PROBLEM
 from tabserve.client.local_server import Server
+from tabserve.model.decision import MostProbable, Threshold
 from tabserve.serving.protocol import features, texts
 from tabserve.serving.rest.openapi import document
 
@@ -20,7 +21,7 @@ INFER = f"{MODEL}/infer"
 SECONDS = 20
 """That a server may take to answer."""
 
-NUMBERS, TEXTS = features.signature(PROBLEM, 0.5), texts.signature(GOODS)
+NUMBERS, TEXTS = features.signature(PROBLEM, Threshold(0.5)), texts.signature(GOODS, MostProbable())
 SIGNATURES = [NUMBERS]
 DOCUMENTS = {
     "closed": document(SIGNATURES, admin=False),

@@ -13,8 +13,9 @@ import uvloop
 from pydantic import ValidationError
 
 from categories.facade import Facade
-from tabserve.errors import ServerError, UsageError
-from tabserve.model.model import load
+from tabserve.errors import ArtifactError, ServerError, UsageError
+from tabserve.model.model import Model, load
+from tabserve.predictors.linear import Linear
 from tabserve.serving import memory, ports
 from tabserve.serving.limits import MIB, Limits, reason
 from tabserve.serving.rest.listener import Listener, configured
@@ -29,10 +30,10 @@ def run() -> None:
     Raises:
         UsageError: PORT is no port.
         ServerError: a limit is wrong, or the port cannot be opened.
-        ArtifactError: the model folder is not whole.
+        ArtifactError: the model folder is not whole, or of a model over something else than texts.
     """
     port, limits = _port(os.environ.get("PORT") or "5000"), _limits()
-    model = load(Path(os.environ.get("MODEL_PATH") or MODEL))
+    model = _model(Path(os.environ.get("MODEL_PATH") or MODEL))
     facade = Facade(model, limits)
     memory.settle()
     host = os.environ.get("HOST") or "127.0.0.1"
@@ -42,6 +43,13 @@ def run() -> None:
     ):
         print(f"Listening on http://{ports.authority(host, port)}; /docs shows what can be asked.", flush=True)
         runner.run(serve(facade, limits, listening))
+
+
+def _model(folder: Path) -> Model:
+    model = load(folder)
+    if not isinstance(model.predictor, Linear):
+        raise ArtifactError(f"{folder} holds no model over texts; name the folder of one in MODEL_PATH.")
+    return model
 
 
 def _port(text: str) -> int:

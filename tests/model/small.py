@@ -1,0 +1,166 @@
+"""Small models, one of each kind of predictor, their folders, and ways of damaging these."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost as xgb
+from numpy.typing import NDArray
+
+from tabserve.errors import ArtifactError
+from tabserve.model.decision import MostProbable, Threshold
+from tabserve.model.model import MANIFEST, Model, load, save
+from tabserve.predictors.booster import Booster
+from tabserve.predictors.linear import Linear
+from tabserve.problem.criterion import Costs
+from tabserve.problem.problem import Problem
+from tabserve.training.proof import predictor
+
+PROBLEM = Problem("small", ("a", "b", "c"), id="name", labels=("no", "yes"), criterion=Costs(1, 5), folds=3, seed=7)
+RNG = np.random.default_rng(0)
+FEATURES: NDArray[np.float32] = RNG.standard_normal((200, 3)).astype(np.float32)
+TARGET = (FEATURES[:, 0] + FEATURES[:, 1] * FEATURES[:, 2] > 0).astype(np.int8)
+
+THINGS = Problem("things", ("title",), "kind", "number", "seller", ("colar", "caixa", "manta"))
+TEXTS = np.array(["?", "colar de caixa", "manta", "", "colar colar"], np.object_)
+
+CARD_TEXT = "# A small model\n"
+MODEL = "model.*"
+"""The model file of either kind."""
+
+
+def trees(seed: int = 0, **options: Any) -> Model:  # noqa: ANN401  XGBoost's own
+    """A model that trains in milliseconds; another seed gives another model."""
+    options = {"n_estimators": 5, "max_depth": 2, "subsample": 0.5, "n_jobs": 1} | options
+    classifier = xgb.XGBClassifier(random_state=seed, **options).fit(FEATURES, TARGET)
+    return Model(PROBLEM, predictor(classifier, PROBLEM), Threshold(0.25), {"f1": 0.5}, {"rows": 200}, {"python": "3"})
+
+
+def words(seed: int = 0) -> Model:
+    """A model of three words for three classes; another seed gives another model."""
+    weights, squares = np.eye(3, dtype=np.float32) * np.float32(1 + seed / 2), np.ones(3, np.float32)
+    linear = Linear(("=caixa", "=colar", "=manta"), weights, squares, np.zeros(3))
+    return Model(THINGS, linear, MostProbable(0.5), {"winner": "small"}, {"rows": 3}, {"python": "3"})
+
+
+Made = Callable[[int], Model]
+
+MADE: dict[str, Made] = {Booster.FILE: trees, Linear.FILE: words}
+"""By the names of their model files."""
+
+ROWS: dict[str, NDArray[Any]] = {Booster.FILE: FEATURES, Linear.FILE: TEXTS}
+"""What each can be asked about."""
+
+
+def rows(model: Model) -> NDArray[Any]:
+    """Some that a model can be asked about."""
+    return ROWS[model.predictor.FILE]
+
+
+def saved(folder: Path, model: Model | None = None) -> Model:
+    """Save a small model."""
+    model = model or trees()
+    return save(folder, model, rows(model)[:4], CARD_TEXT)
+
+
+def same(one: Model, other: Model) -> bool:
+    """Whether both give the same answers, to the bit."""
+    found, expected = one.score(rows(one)), other.score(rows(one))
+    return np.array_equal(found.probability, expected.probability) and np.array_equal(found.label, expected.label)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def place(folder: Path, name: str) -> Path:
+    """A file of a folder, which may be called `MODEL`."""
+    return next(folder.glob(name))
+
+
+def refused(folder: Path) -> str:
+    """The sentence that refuses a folder; it names what is wrong in it."""
+    with pytest.raises(ArtifactError) as error:
+        load(folder)
+    sentence = str(error.value)
+    assert str(folder) in sentence
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+Damage = Callable[[Path], object]
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """What the manifest holds."""
+    document: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    return document
+
+
+def changed(**values: object) -> Damage:
+    """Set top-level values of the manifest."""
+    return lambda folder: (folder / MANIFEST).write_text(json.dumps(manifest(folder) | values))
+
+
+def without(key: str) -> Damage:
+    """Drop a top-level key of the manifest."""
+
+    def damage(folder: Path) -> None:
+        kept = {name: value for name, value in manifest(folder).items() if name != key}
+        (folder / MANIFEST).write_text(json.dumps(kept))
+
+    return damage
+
+
+def within(key: str, **values: object) -> Damage:
+    """Set values of an object in the manifest; `...` drops one."""
+
+    def damage(folder: Path) -> None:
+        found = manifest(folder)[key] | values
+        changed(**{key: {name: value for name, value in found.items() if value is not ...}})(folder)
+
+    return damage
+
+
+def missing(name: str) -> Damage:
+    """Remove a file."""
+    return lambda folder: place(folder, name).unlink()
+
+
+def truncated(name: str) -> Damage:
+    """Cut a file's end off."""
+    return lambda folder: place(folder, name).write_bytes(place(folder, name).read_bytes()[:-5])
+
+
+def swapped(name: str) -> Damage:
+    """Take a file from the folder of another model of the same kind."""
+
+    def damage(folder: Path) -> None:
+        saved(folder.parent / "other", MADE[place(folder, MODEL).name](1))
+        shutil.copy(place(folder.parent / "other", name), place(folder, name))
+
+    return damage
+
+
+def signed(damage: Damage) -> Damage:
+    """Damage a folder and then mend its checksums, so that only what they protect can tell."""
+
+    def damage_and_sign(folder: Path) -> None:
+        damage(folder)
+        names = manifest(folder)["files"]
+        changed(files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})(folder)
+
+    return damage_and_sign
+
+
+def holding(name: str, document: object) -> Damage:
+    """Put other content into a file: bytes as they are, anything else as JSON, and sign it."""
+    written = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return signed(lambda folder: place(folder, name).write_bytes(written))
