@@ -15,8 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from tabserve.problem.criterion import Costs
 from tabserve.reports import tables
 from tabserve.table.frame import Frame
-from tabserve.training import evaluation, multiclass
-from tabserve.training.evaluation import Interval, bootstrap, measures
+from tabserve.training import bootstrap, multiclass
+from tabserve.training.binary import evaluate, measures
+from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Selection, select
 
 CANDIDATES = [
@@ -35,9 +36,9 @@ def selection(sample_frame: Frame) -> Selection:
 @pytest.fixture
 def evaluated(selection: Selection, monkeypatch: pytest.MonkeyPatch) -> dict[str, Interval]:
     """The winner's measures, with intervals."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
     frame = selection.frame
-    return bootstrap(frame.target, selection.winner.probability, selection.threshold, frame.problem.criterion)
+    return evaluate(frame.target, selection.winner.probability, selection.threshold, frame.problem.criterion)
 
 
 def test_every_measure_has_a_title(selection: Selection) -> None:

@@ -32,7 +32,7 @@ from tabserve.model.model import Model, load, save
 from tabserve.problem.criterion import Costs
 from tabserve.score import score_file
 from tabserve.table.frame import Frame, Rows, read, stream
-from tabserve.training import evaluation
+from tabserve.training import bootstrap
 from tabserve.training.selection import Candidate, select
 from tabserve.training.stumps import AveragedStumps
 from tabserve.training.threshold import choose
@@ -83,7 +83,7 @@ def ended(folder: Path, code: str, table: pd.DataFrame) -> tuple[object, str]:
     (folder / "mine.py").write_text(code)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()), redirect_stderr(StringIO()) as complaint:
         patch.chdir(folder)
-        patch.setattr(evaluation, "RESAMPLES", 20)
+        patch.setattr(bootstrap, "RESAMPLES", 20)
         with pytest.raises(SystemExit) as left:
             runpy.run_path("mine.py", run_name="__main__")
     return left.value.code, complaint.getvalue()

@@ -22,8 +22,9 @@ from tabserve.errors import DataError, UsageError
 from tabserve.model.scoring import probabilities
 from tabserve.problem.criterion import Costs
 from tabserve.table.frame import Frame
-from tabserve.training import evaluation
-from tabserve.training.evaluation import Interval, bootstrap, measures
+from tabserve.training import bootstrap
+from tabserve.training.binary import evaluate, measures
+from tabserve.training.bootstrap import Interval
 from tabserve.training.measures import by_class
 from tabserve.training.selection import Candidate, Selection, select
 from tabserve.training.split import fold_numbers, hold_out
@@ -312,7 +313,7 @@ def test_the_hold_out_tells_knowledge_chance_and_leak_apart(
     sample_frame: Frame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The refitted winner's AUC there has 0.5 in its interval for shuffled labels, unless their encoding leaks."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 100)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
     honest = in_shops(shuffled(sample_frame))
     frames = {"true": sample_frame, "shuffled": honest, "leaking": encoded_before_the_folds(honest)}
     auc = {name: auc_on_hold_out(frame) for name, frame in frames.items()}
@@ -325,7 +326,7 @@ def auc_on_hold_out(frame: Frame) -> Interval:
     development, holdout = hold_out(frame)
     selection = select(development, [STUMPS])
     probability = probabilities(selection.refit(), holdout.features)
-    return bootstrap(holdout.target, probability, selection.threshold, frame.problem.criterion)["roc_auc"]
+    return evaluate(holdout.target, probability, selection.threshold, frame.problem.criterion)["roc_auc"]
 
 
 # What a selection says.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tabserve.table.frame import Frame
-from tabserve.training.evaluation import Interval
+from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Outcome, Selection
 
 TITLES = {

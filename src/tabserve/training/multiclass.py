@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, log_loss
 
 from tabserve.problem.criterion import Counts, Criterion
-from tabserve.training.evaluation import Interval, intervals
+from tabserve.training.bootstrap import Interval, every_class, intervals
 
 
 def counts(target: NDArray[np.int8], probability: NDArray[np.floating[Any]]) -> Counts:
@@ -44,11 +44,13 @@ def measures(
     }
 
 
-def bootstrap(
+def evaluate(
     target: NDArray[np.int8], probability: NDArray[np.floating[Any]], criterion: Criterion, seed: int = 0
 ) -> dict[str, Interval]:
     """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
-    return intervals(target, lambda rows: measures(target[rows], probability[rows], criterion), seed)
+    return intervals(
+        len(target), lambda rows: measures(target[rows], probability[rows], criterion), seed, usable=every_class(target)
+    )
 
 
 def by_class(target: NDArray[np.int8], probability: NDArray[np.floating[Any]], labels: Sequence[str]) -> pd.DataFrame:

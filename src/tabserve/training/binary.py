@@ -1,25 +1,11 @@
-"""How good probabilities and a threshold are, on rows that had no part in either."""
-
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+"""How good the probabilities of two classes and a threshold are, on rows that had no part in either."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from tabserve.problem.criterion import F1, Counts, Criterion
-
-CONFIDENCE = 0.95
-
-RESAMPLES = 300
-
-
-class Interval(NamedTuple):
-    """A measure with its bootstrap interval (percentiles, 95 %; Efron & Tibshirani 1993)."""
-
-    value: float
-    low: float
-    high: float
+from tabserve.training.bootstrap import Interval, every_class, intervals
 
 
 def decisions(target: NDArray[np.int8], probability: NDArray[np.float64], threshold: float) -> dict[str, float]:
@@ -63,35 +49,14 @@ def measures(
     }
 
 
-def bootstrap(
+def evaluate(
     target: NDArray[np.int8], probability: ArrayLike, threshold: float, criterion: Criterion, seed: int = 0
 ) -> dict[str, Interval]:
     """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
     values = np.asarray(probability, dtype=np.float64)
-    return intervals(target, lambda rows: measures(target[rows], values[rows], threshold, criterion), seed)
-
-
-def intervals(
-    target: NDArray[np.int8], measured: Callable[[NDArray[np.int64]], Mapping[str, float]], seed: int = 0
-) -> dict[str, Interval]:
-    """What is measured on all rows, by name, with its interval over rows drawn again with replacement.
-
-    A difference that is measured within a draw is a paired one: both of its sides see the same rows.
-
-    Args:
-        target: the place of each row's class, shape (rows,); draws without one of the classes are drawn again.
-        measured: from the positions of rows to what is measured on these.
-        seed: of the draws; the same seed and target give the same draws, whatever is measured.
-    """
-    rng, drawn, classes = np.random.default_rng(seed), list[list[float]](), int(target.max()) + 1
-    while len(drawn) < RESAMPLES:
-        rows = rng.integers(len(target), size=len(target))
-        if np.bincount(target[rows], minlength=classes).all():
-            drawn.append(list(measured(rows).values()))
-    tail = (1 - CONFIDENCE) / 2
-    bounds = np.quantile(drawn, [tail, 1 - tail], axis=0)
-    found = measured(np.arange(len(target)))
-    return {
-        name: Interval(value, float(low), float(high))
-        for (name, value), low, high in zip(found.items(), *bounds, strict=True)
-    }
+    return intervals(
+        len(target),
+        lambda rows: measures(target[rows], values[rows], threshold, criterion),
+        seed,
+        usable=every_class(target),
+    )
