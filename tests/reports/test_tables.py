@@ -38,12 +38,12 @@ def evaluated(selection: Selection, monkeypatch: pytest.MonkeyPatch) -> dict[str
     """The winner's measures, with intervals."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
     frame = selection.frame
-    return evaluate(frame.target, selection.winner.probability, selection.threshold, frame.problem.criterion)
+    return evaluate(frame.target, selection.winner.prediction, selection.threshold, frame.problem.criterion)
 
 
 def test_every_measure_has_a_title(selection: Selection) -> None:
     """Whatever the criterion is."""
-    frame, probability = selection.frame, selection.best.probability
+    frame, probability = selection.frame, selection.best.prediction
     criteria, both = (Costs(1, 1), frame.problem.criterion), np.stack([1 - probability, probability], axis=1)
     named = {name for criterion in criteria for name in measures(frame.target, probability, 0.1, criterion)}
     named |= {name for criterion in criteria for name in multiclass.measures(frame.target, both, criterion)}

@@ -289,7 +289,7 @@ def test_candidates_that_cope_with_missing_values_are_compared(gaps: Frame) -> N
     stumps = AveragedStumps(n_estimators=5, n_jobs=1)
     listed = [Candidate("boosted", BOOSTED), Candidate("imputed", imputed), Candidate("stumps", stumps)]
     outcomes = select(gaps, listed).outcomes
-    assert all(np.isfinite(outcome.probability).all() for outcome in outcomes.values())
+    assert all(np.isfinite(outcome.prediction).all() for outcome in outcomes.values())
 
 
 def test_another_mistake_of_a_candidate_is_told_in_xgboosts_words(gaps: Frame) -> None:

@@ -25,7 +25,6 @@ from tabserve.table.frame import Frame
 from tabserve.training import bootstrap
 from tabserve.training.binary import evaluate, measures
 from tabserve.training.bootstrap import Interval
-from tabserve.training.measures import by_class
 from tabserve.training.selection import Candidate, Selection, select
 from tabserve.training.split import fold_numbers, hold_out
 from tabserve.training.stumps import AveragedStumps
@@ -149,9 +148,9 @@ def test_other_rows_of_a_fold_do_not_move_an_answer(candidate: Candidate, sample
     nonsense = (fold == 2) & (np.arange(len(frame)) != kept)
     changed = replace(frame, features=np.where(nonsense[:, np.newaxis], frame.features * -1000, frame.features))
     before, after = (select(rows, [candidate]).outcomes[candidate.name] for rows in (frame, changed))
-    assert after.probability[kept] == before.probability[kept]
-    assert (after.probability[nonsense] != before.probability[nonsense]).any()
-    assert (after.probability[fold != 2] != before.probability[fold != 2]).any(), "other folds do learn from these rows"
+    assert after.prediction[kept] == before.prediction[kept]
+    assert (after.prediction[nonsense] != before.prediction[nonsense]).any()
+    assert (after.prediction[fold != 2] != before.prediction[fold != 2]).any(), "other folds do learn from these rows"
 
 
 def test_measures_use_a_threshold_from_the_other_folds(sample_frame: Frame) -> None:
@@ -160,8 +159,8 @@ def test_measures_use_a_threshold_from_the_other_folds(sample_frame: Frame) -> N
     (outcome,), frame, fold = selection.outcomes.values(), selection.frame, selection.fold
     for number in range(5):
         inside = fold == number
-        threshold = choose(frame.target[~inside], outcome.probability[~inside])
-        expected = measures(frame.target[inside], outcome.probability[inside], threshold, frame.problem.criterion)
+        threshold = choose(frame.target[~inside], outcome.prediction[~inside])
+        expected = measures(frame.target[inside], outcome.prediction[inside], threshold, frame.problem.criterion)
         assert outcome.measures.loc[number].to_dict() == pytest.approx(expected)
 
 
@@ -183,7 +182,7 @@ def test_a_candidate_that_finds_no_n_gram_is_named(numbered: Frame) -> None:
     texts = np.array([f"ŵ{row}" for row in range(len(numbered))], np.object_)
     unlike = Candidate("words", TextClassifier(LogisticRegression(), word_grams))
     with pytest.raises(DataError, match="Candidate 'words' finds no n-gram in enough of the texts; leave it out"):
-        select(replace(numbered, features=texts), [unlike], by_class)
+        select(replace(numbered, features=texts), [unlike])
 
 
 @pytest.mark.parametrize(
@@ -358,7 +357,7 @@ def test_the_criterion_decides_who_is_best(sample_frame: Frame) -> None:
 
 def test_the_threshold_is_the_best_of_all_out_of_fold_rows(selection: Selection) -> None:
     """Of the winner's."""
-    expected = choose(selection.frame.target, selection.winner.probability, selection.frame.problem.criterion)
+    expected = choose(selection.frame.target, selection.winner.prediction, selection.frame.problem.criterion)
     assert selection.threshold == expected
 
 
@@ -387,7 +386,7 @@ def test_a_selection_can_be_repeated_to_the_bit(sample_frame: Frame) -> None:
     frame = sample_frame.take(np.arange(1_000))
     first, again = (select(frame, [BAYES, SCALED, STUMPS, forest]).outcomes for _ in range(2))
     for name, outcome in first.items():
-        assert np.array_equal(again[name].probability, outcome.probability), name
+        assert np.array_equal(again[name].prediction, outcome.prediction), name
         assert again[name].measures.equals(outcome.measures), name
 
 

@@ -25,6 +25,15 @@ TITLES = {
     "roc_auc": "ROC AUC",
     "log_loss": "log loss",
     "brier": "Brier score",
+    "minus_rmse": "minus RMSE",
+    "minus_mae": "minus mean absolute error",
+    "rmse": "RMSE",
+    "mae": "mean absolute error",
+    "median_absolute_error": "median absolute error",
+    "r2": "R²",
+    "coverage": "interval coverage",
+    "coverage_dearest_tenth": "coverage, dearest tenth",
+    "interval_width": "mean interval width",
 }
 """How each measure is written for people."""
 

@@ -1,11 +1,21 @@
 """How good the probabilities of two classes and a threshold are, on rows that had no part in either."""
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from tabserve.problem.criterion import F1, Counts, Criterion
+from tabserve.model.decision import Scores, Threshold
+from tabserve.problem.criterion import F1, Counts, Criterion, FloatArray, IntArray
+from tabserve.problem.task import Binary
+from tabserve.training import folds
+from tabserve.training import threshold as thresholds
 from tabserve.training.bootstrap import Interval, every_class, intervals
+from tabserve.training.classes import ClassTraining
 
 
 def decisions(target: NDArray[np.int8], probability: NDArray[np.float64], threshold: float) -> dict[str, float]:
@@ -60,3 +70,42 @@ def evaluate(
         seed,
         usable=every_class(target),
     )
+
+
+@dataclass(frozen=True)
+class BinaryTraining(ClassTraining):
+    """Of two classes: by the criterion at a threshold that the other folds chose."""
+
+    SERVED: ClassVar[tuple[str, ...]] = ("binary:logistic",)
+    COMPARED: ClassVar[tuple[str, ...]] = ("reg:logistic", "multi:softprob")
+
+    task: Binary
+
+    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+        """The probability of the positive class, shape (rows,)."""
+        return np.asarray(estimator.predict_proba(features)[:, 1], dtype=np.float64)
+
+    def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
+        """Average precision."""
+        return float(average_precision_score(target, prediction))
+
+    def served(self, raw: NDArray[Any]) -> FloatArray:
+        """The probability of the positive class, shape (rows,)."""
+        return np.asarray(raw[:, 0], dtype=np.float64)
+
+    def decision(self, target: NDArray[Any], prediction: FloatArray) -> Threshold:
+        """The threshold with the largest criterion."""
+        return Threshold(thresholds.choose(target, prediction, self.task.criterion))
+
+    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+        """See `measures`."""
+        chosen = thresholds.cross_fitted(target, prediction, fold, self.task.criterion)
+        return folds.measured(
+            fold, chosen, lambda rows, value: measures(target[rows], prediction[rows], value, self.task.criterion)
+        )
+
+    def evaluate(
+        self, target: NDArray[Any], answers: Scores, decision: Threshold, /, seed: int = 0
+    ) -> dict[str, Interval]:
+        """See `evaluate`."""
+        return evaluate(target, answers.probability, decision.threshold, self.task.criterion, seed)
