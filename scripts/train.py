@@ -20,7 +20,7 @@ from tabserve.model.decision import threshold_of
 from tabserve.model.model import CARD, Model, check_place, save
 from tabserve.model.reference import Reference
 from tabserve.reports import card, tables
-from tabserve.training.evaluation import bootstrap, curve
+from tabserve.training.binary import curve, evaluate
 from tabserve.training.selection import Candidate, select
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
@@ -63,7 +63,7 @@ def main() -> None:
 
     probability, problem = decision.scores(predictor.raw(holdout.features)).probability, holdout.problem
     threshold = threshold_of(decision)
-    evaluation = bootstrap(holdout.target, probability, threshold, problem.criterion, problem.seed)
+    evaluation = evaluate(holdout.target, probability, threshold, problem.criterion, problem.seed)
     print(tables.evaluation_table(evaluation).to_string(), "\n")
 
     model = Model(

@@ -26,7 +26,7 @@ from tabserve.predictors.linear import Linear
 from tabserve.problem.problem import Problem
 from tabserve.reports import card, tables
 from tabserve.table.frame import Frame
-from tabserve.training import evaluation
+from tabserve.training import binary, bootstrap
 from tabserve.training.selection import Candidate, select
 from tabserve.training.split import hold_out
 from tabserve.training.stumps import AveragedStumps
@@ -54,14 +54,14 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
     predictor, decision = selection.refit(), selection.decision
     probability = decision.scores(predictor.raw(holdout.features)).probability
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "RESAMPLES", 50)
+        patch.setattr(bootstrap, "RESAMPLES", 50)
         threshold, criterion = threshold_of(decision), frame.problem.criterion
-        measured = evaluation.bootstrap(holdout.target, probability, threshold, criterion)
+        measured = binary.evaluate(holdout.target, probability, threshold, criterion)
     model = Model(
         frame.problem,
         predictor,
         decision,
-        metrics=tables.metrics(selection, measured) | evaluation.curve(holdout.target, probability),
+        metrics=tables.metrics(selection, measured) | binary.curve(holdout.target, probability),
         data=tables.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
         | Reference.of(holdout.problem.features, holdout.features, probability).described(),
         versions=versions("xgboost"),

@@ -87,8 +87,8 @@ def spark(
     )
     from tabserve.spark import source as sources  # noqa: PLC0415
 
-    estimator.check(candidates)
     problem, given = replace(PROBLEM, seed=seed), table or place
+    estimator.check(candidates, problem)
     with ExitStack() as opened:
         name = given or opened.enter_context(sample_file(rows, seed))
         read = sources.table(name) if table else sources.files(name)

@@ -16,7 +16,7 @@ from tabserve.errors import ArtifactError, DataError, UsageError
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import load
 from tabserve.table.frame import Frame, read
-from tabserve.training import evaluation
+from tabserve.training import bootstrap
 
 
 def tabserve(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -202,7 +202,7 @@ def test_a_moved_threshold_is_measured_told_and_compared(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With rows and without, by `check`, and against the folder that it was."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
     folder, old = shutil.copytree(model_folder, tmp_path / "model"), threshold_of(load(model_folder).decision)
     assert tabserve(monkeypatch, "threshold", str(folder), "0.9") == 0
     printed = capsys.readouterr().out

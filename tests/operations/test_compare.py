@@ -20,8 +20,8 @@ from tabserve.predictors.booster import Booster
 from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Rows, stream
-from tabserve.training import evaluation
-from tabserve.training.evaluation import measures
+from tabserve.training import bootstrap
+from tabserve.training.binary import measures
 
 PROBLEM = Problem("small", ("a", "b", "c"), id="name", labels=("no", "yes"))
 RNG = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def labelled(unlabelled: Path) -> Path:
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw less often, where the width of an interval is not in question."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 40)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 40)
 
 
 def mirrored(found: Comparison) -> Comparison:
@@ -216,6 +216,6 @@ def test_the_lines_say_what_was_found() -> None:
     for fact in ("992 of 1,000 rows (99.20%)", "7: a, b, …\n", "1: c\n", "0.02 apart on average, 0.5 at most"):
         assert fact in shown
     assert "interval" not in shown
-    change = Difference(0.5, 0.6, evaluation.Interval(0.1, -0.05, 0.15))
+    change = Difference(0.5, 0.6, bootstrap.Interval(0.1, -0.05, 0.15))
     last = [*lines(replace(found, measures={"roc_auc": change}))][-1]
     assert last.split() == ["ROC", "AUC", "0.5000", "0.6000", "+0.1000", "-0.0500", "to", "+0.1500"]

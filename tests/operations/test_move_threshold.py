@@ -19,8 +19,8 @@ from tabserve.operations.move_threshold import MEASURES, known, measured, move, 
 from tabserve.reports import card
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame
-from tabserve.training import evaluation
-from tabserve.training.evaluation import measures
+from tabserve.training import bootstrap
+from tabserve.training.binary import measures
 from tabserve.training.split import hold_out
 
 
@@ -175,7 +175,7 @@ def cells(lines: list[str]) -> dict[str, list[str]]:
 
 def test_labelled_rows_say_what_a_move_does(model: Model, sample_frame: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     """Precision, recall and flagged share at both thresholds, and the change, each with an interval around it."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 40)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 40)
     frame = sample_frame.take(np.arange(500))
     shown = cells([*measured(model, 0.2, frame)])
     probability = model.score(frame.features).probability

@@ -16,8 +16,9 @@ from tabserve.model.decision import threshold_of
 from tabserve.problem.criterion import Costs
 from tabserve.reports import tables
 from tabserve.table.frame import Frame
-from tabserve.training import evaluation, multiclass
-from tabserve.training.evaluation import Interval, bootstrap, measures
+from tabserve.training import bootstrap, multiclass
+from tabserve.training.binary import evaluate, measures
+from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Selection, select
 
 CANDIDATES = [
@@ -36,16 +37,16 @@ def selection(sample_frame: Frame) -> Selection:
 @pytest.fixture
 def evaluated(selection: Selection, monkeypatch: pytest.MonkeyPatch) -> dict[str, Interval]:
     """The winner's measures, with intervals."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
     frame = selection.frame
-    return bootstrap(
-        frame.target, selection.winner.probability, threshold_of(selection.decision), frame.problem.criterion
+    return evaluate(
+        frame.target, selection.winner.prediction, threshold_of(selection.decision), frame.problem.criterion
     )
 
 
 def test_every_measure_has_a_title(selection: Selection) -> None:
     """Whatever the criterion is."""
-    frame, probability = selection.frame, selection.best.probability
+    frame, probability = selection.frame, selection.best.prediction
     criteria, both = (Costs(1, 1), frame.problem.criterion), np.stack([1 - probability, probability], axis=1)
     named = {name for criterion in criteria for name in measures(frame.target, probability, 0.1, criterion)}
     named |= {name for criterion in criteria for name in multiclass.measures(frame.target, both, criterion)}

@@ -33,7 +33,7 @@ from tabserve.model.model import Model, load, save
 from tabserve.problem.criterion import Costs
 from tabserve.score import score_file
 from tabserve.table.frame import Frame, Rows, read, stream
-from tabserve.training import evaluation
+from tabserve.training import bootstrap
 from tabserve.training.selection import Candidate, select
 from tabserve.training.stumps import AveragedStumps
 from tabserve.training.threshold import choose
@@ -84,7 +84,7 @@ def ended(folder: Path, code: str, table: pd.DataFrame) -> tuple[object, str]:
     (folder / "mine.py").write_text(code)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()), redirect_stderr(StringIO()) as complaint:
         patch.chdir(folder)
-        patch.setattr(evaluation, "RESAMPLES", 20)
+        patch.setattr(bootstrap, "RESAMPLES", 20)
         with pytest.raises(SystemExit) as left:
             runpy.run_path("mine.py", run_name="__main__")
     return left.value.code, complaint.getvalue()
@@ -291,7 +291,7 @@ def test_candidates_that_cope_with_missing_values_are_compared(gaps: Frame) -> N
     stumps = AveragedStumps(n_estimators=5, n_jobs=1)
     listed = [Candidate("boosted", BOOSTED), Candidate("imputed", imputed), Candidate("stumps", stumps)]
     outcomes = select(gaps, listed).outcomes
-    assert all(np.isfinite(outcome.probability).all() for outcome in outcomes.values())
+    assert all(np.isfinite(outcome.prediction).all() for outcome in outcomes.values())
 
 
 def test_another_mistake_of_a_candidate_is_told_in_xgboosts_words(gaps: Frame) -> None:

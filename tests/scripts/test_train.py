@@ -23,7 +23,7 @@ from tabserve.model.decision import threshold_of
 from tabserve.model.model import CARD, GOLDEN, MANIFEST, load
 from tabserve.predictors.booster import Booster
 from tabserve.table.frame import Frame
-from tabserve.training import evaluation
+from tabserve.training import bootstrap
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 
@@ -53,7 +53,7 @@ def train(
     script: Callable[..., "subprocess.CompletedProcess[str]"], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Ended]:
     """Run the script in this process, with intervals of few resamples."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
 
     def run(*options: str | Path) -> Ended:
         ended = script(SCRIPT, *options)

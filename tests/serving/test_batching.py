@@ -60,7 +60,8 @@ def run(test: Callable[[Model], Coroutine[Any, Any, None]]) -> Model:
 
 async def score(batcher: Batcher, features: NDArray[np.float32]) -> Scores:
     """Ask for the scores of rows that are all here."""
-    return await batcher.score(Features(len(features), [features]))
+    scores: Scores = await batcher.score(Features(len(features), [features]))
+    return scores
 
 
 def tasks(batcher: Batcher, *requests: NDArray[np.float32]) -> list[asyncio.Task[Scores]]:

@@ -23,7 +23,7 @@ from tabserve.client.local_server import running
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import CARD, Model, load
 from tabserve.predictors.booster import Booster
-from tabserve.training import evaluation
+from tabserve.training import bootstrap
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +41,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def train(spark: SparkSession, script: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the script in this process and its session, with intervals of few resamples."""
     assert spark.version
-    monkeypatch.setattr(evaluation, "RESAMPLES", 100)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
     return lambda *options: script(SCRIPT, *options)
 
 

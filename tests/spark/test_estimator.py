@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from santander.candidates import candidates
+from santander.problem import PROBLEM
 from tabserve.errors import JobError, UsageError
 from tabserve.predictors.xgboost_call import predict
 from tabserve.spark import estimator
@@ -177,11 +178,11 @@ def test_what_a_folder_cannot_hold_is_refused_before_spark_starts(parameter: str
         Candidate("wrong", xgb.XGBClassifier(), {parameter: [usual, value]}),
     ):
         with pytest.raises(UsageError, match="Candidate 'wrong'"):
-            check([candidate])
+            check([candidate], PROBLEM)
 
 
 def test_what_is_no_model_of_xgboost_is_refused() -> None:
     """By its name."""
-    check([*KNOWN.values()])
+    check([*KNOWN.values()], PROBLEM)
     with pytest.raises(UsageError, match="Spark cannot fit 'regression', as it is no model of XGBoost"):
-        check([KNOWN["xgboost-stumps"], Candidate("regression", LogisticRegression())])
+        check([KNOWN["xgboost-stumps"], Candidate("regression", LogisticRegression())], PROBLEM)

@@ -18,7 +18,6 @@ from tabserve.encoding.ngrams import parts, word_grams, words
 from tabserve.errors import UsageError
 from tabserve.model.decision import MostProbable
 from tabserve.table.frame import Frame
-from tabserve.training.measures import by_class
 from tabserve.training.selection import Candidate, select
 from tabserve.training.stumps import AveragedStumps
 from tabserve.training.temperature import choose
@@ -228,17 +227,17 @@ def parts_alone(text: str) -> list[str]:
 def test_an_analyzer_of_ones_own_is_refused_before_the_first_fit(texts: Frame) -> None:
     """Where it finds other n-grams than those that are served; also as a value of a grid."""
     with pytest.raises(UsageError, match="Candidate 'pairs' has an analyzer of its own"):
-        select(texts, [FIRST, Candidate("pairs", TextClassifier(Unfit(), pairs_of_letters))], by_class)
+        select(texts, [FIRST, Candidate("pairs", TextClassifier(Unfit(), pairs_of_letters))])
     grid = {"analyzer": [word_grams, pairs_of_letters]}
     with pytest.raises(UsageError, match="Candidate 'pairs' has an analyzer of its own"):
-        select(texts, [FIRST, Candidate("pairs", TextClassifier(Unfit()), grid)], by_class)
+        select(texts, [FIRST, Candidate("pairs", TextClassifier(Unfit()), grid)])
 
 
 @pytest.mark.parametrize("analyzer", [word_grams, parts_alone])
 def test_some_of_the_n_grams_are_served_as_they_were_judged(analyzer: Any, texts: Frame) -> None:  # noqa: ANN401
     """Margin by margin; what makes answers of them is chosen out of fold."""
-    found = select(texts, [Candidate("words", TextClassifier(LogisticRegression(), analyzer))], by_class)
-    assert found.decision == MostProbable(choose(texts.target, found.winner.probability))
+    found = select(texts, [Candidate("words", TextClassifier(LogisticRegression(), analyzer))])
+    assert found.decision == MostProbable(choose(texts.target, found.winner.prediction))
     margins = found.winner.candidate.fit(texts).decision_function(texts.features)
     np.testing.assert_allclose(found.refit().raw(texts.features), margins, atol=1e-5)
 

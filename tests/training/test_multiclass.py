@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall
 
 from tabserve.model.decision import softmax
 from tabserve.problem.criterion import Costs, f1
-from tabserve.training.multiclass import bootstrap, by_class, confusion, measures
+from tabserve.training.multiclass import by_class, confusion, evaluate, measures
 
 
 @st.composite
@@ -47,6 +47,6 @@ def test_an_interval_is_around_what_was_measured() -> None:
     """And the same seed gives the same interval."""
     target = np.arange(90).astype(np.int8) % 3
     probability = softmax(np.eye(3)[target] + np.random.default_rng(0).normal(size=(90, 3)))
-    found = bootstrap(target, probability, f1)
+    found = evaluate(target, probability, f1)
     assert all(interval.low < interval.value < interval.high for interval in found.values())
-    assert found == bootstrap(target, probability, f1)
+    assert found == evaluate(target, probability, f1)

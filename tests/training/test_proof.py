@@ -19,7 +19,6 @@ from tabserve.model.golden import TOLERANCE
 from tabserve.model.model import Model, save, versions
 from tabserve.table.frame import Frame
 from tabserve.training import proof
-from tabserve.training.measures import by_class, by_threshold
 from tabserve.training.selection import Candidate, Selection, select
 from tabserve.training.stumps import AveragedStumps
 from tabserve.training.text_classifier import TextClassifier
@@ -158,19 +157,19 @@ def first_word(text: str) -> list[str]:
 def test_n_grams_that_depend_on_their_place_are_told_after_one_fit(texts: Frame) -> None:
     """The served model finds them in other places as well."""
     with pytest.raises(UsageError, match=r"^Candidate 'first' answers \d+ of 400 rows otherwise"):
-        select(texts, [Candidate("first", TextClassifier(LogisticRegression(), first_word))], by_class)
+        select(texts, [Candidate("first", TextClassifier(LogisticRegression(), first_word))])
 
 
 @pytest.mark.parametrize("inner", [SVC(kernel="rbf"), SVC(kernel="linear")], ids=["no weights", "weights of pairs"])
 def test_an_estimator_that_is_not_linear_in_each_class_is_told_after_one_fit(inner: SVC, texts: Frame) -> None:
     """By the candidate's name."""
     with pytest.raises(UsageError, match=r"^Candidate 'svc' (ends as no model|answers \d+ of)"):
-        select(texts, [Candidate("svc", TextClassifier(inner))], by_class)
+        select(texts, [Candidate("svc", TextClassifier(inner))])
 
 
 def test_texts_are_refitted_and_proven(texts: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     """By rows that are answered twice, as numbers are."""
-    selection = select(texts, [Candidate("words", TextClassifier(LinearSVC(), word_grams))], by_class)
+    selection = select(texts, [Candidate("words", TextClassifier(LinearSVC(), word_grams))])
     expected = selection.winner.candidate.fit(texts).get_linear()
     assert np.array_equal(selection.refit().raw(texts.features), expected.raw(texts.features))
     honest = TextClassifier.decision_function

@@ -23,9 +23,9 @@ from tabserve.model.decision import threshold_of
 from tabserve.predictors.booster import Booster
 from tabserve.problem.criterion import Costs
 from tabserve.table.frame import Frame
-from tabserve.training import evaluation
-from tabserve.training.evaluation import Interval, bootstrap, measures
-from tabserve.training.measures import by_class
+from tabserve.training import bootstrap
+from tabserve.training.binary import evaluate, measures
+from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Selection, select
 from tabserve.training.split import fold_numbers, hold_out
 from tabserve.training.stumps import AveragedStumps
@@ -149,9 +149,9 @@ def test_other_rows_of_a_fold_do_not_move_an_answer(candidate: Candidate, sample
     nonsense = (fold == 2) & (np.arange(len(frame)) != kept)
     changed = replace(frame, features=np.where(nonsense[:, np.newaxis], frame.features * -1000, frame.features))
     before, after = (select(rows, [candidate]).outcomes[candidate.name] for rows in (frame, changed))
-    assert after.probability[kept] == before.probability[kept]
-    assert (after.probability[nonsense] != before.probability[nonsense]).any()
-    assert (after.probability[fold != 2] != before.probability[fold != 2]).any(), "other folds do learn from these rows"
+    assert after.prediction[kept] == before.prediction[kept]
+    assert (after.prediction[nonsense] != before.prediction[nonsense]).any()
+    assert (after.prediction[fold != 2] != before.prediction[fold != 2]).any(), "other folds do learn from these rows"
 
 
 def test_measures_use_a_threshold_from_the_other_folds(sample_frame: Frame) -> None:
@@ -160,8 +160,8 @@ def test_measures_use_a_threshold_from_the_other_folds(sample_frame: Frame) -> N
     (outcome,), frame, fold = selection.outcomes.values(), selection.frame, selection.fold
     for number in range(5):
         inside = fold == number
-        threshold = choose(frame.target[~inside], outcome.probability[~inside])
-        expected = measures(frame.target[inside], outcome.probability[inside], threshold, frame.problem.criterion)
+        threshold = choose(frame.target[~inside], outcome.prediction[~inside])
+        expected = measures(frame.target[inside], outcome.prediction[inside], threshold, frame.problem.criterion)
         assert outcome.measures.loc[number].to_dict() == pytest.approx(expected)
 
 
@@ -183,7 +183,7 @@ def test_a_candidate_that_finds_no_n_gram_is_named(numbered: Frame) -> None:
     texts = np.array([f"ŵ{row}" for row in range(len(numbered))], np.object_)
     unlike = Candidate("words", TextClassifier(LogisticRegression(), word_grams))
     with pytest.raises(DataError, match="Candidate 'words' finds no n-gram in enough of the texts; leave it out"):
-        select(replace(numbered, features=texts), [unlike], by_class)
+        select(replace(numbered, features=texts), [unlike])
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_the_hold_out_tells_knowledge_chance_and_leak_apart(
     sample_frame: Frame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The refitted winner's AUC there has 0.5 in its interval for shuffled labels, unless their encoding leaks."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 100)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
     honest = in_shops(shuffled(sample_frame))
     frames = {"true": sample_frame, "shuffled": honest, "leaking": encoded_before_the_folds(honest)}
     auc = {name: auc_on_hold_out(frame) for name, frame in frames.items()}
@@ -326,7 +326,7 @@ def auc_on_hold_out(frame: Frame) -> Interval:
     development, holdout = hold_out(frame)
     selection = select(development, [STUMPS])
     probability = selection.refit().raw(holdout.features)[:, 0]
-    return bootstrap(holdout.target, probability, threshold_of(selection.decision), frame.problem.criterion)["roc_auc"]
+    return evaluate(holdout.target, probability, threshold_of(selection.decision), frame.problem.criterion)["roc_auc"]
 
 
 # What a selection says.
@@ -358,7 +358,7 @@ def test_the_criterion_decides_who_is_best(sample_frame: Frame) -> None:
 
 def test_the_threshold_is_the_best_of_all_out_of_fold_rows(selection: Selection) -> None:
     """Of the winner's."""
-    expected = choose(selection.frame.target, selection.winner.probability, selection.frame.problem.criterion)
+    expected = choose(selection.frame.target, selection.winner.prediction, selection.frame.problem.criterion)
     assert threshold_of(selection.decision) == expected
 
 
@@ -388,7 +388,7 @@ def test_a_selection_can_be_repeated_to_the_bit(sample_frame: Frame) -> None:
     frame = sample_frame.take(np.arange(1_000))
     first, again = (select(frame, [BAYES, SCALED, STUMPS, forest]).outcomes for _ in range(2))
     for name, outcome in first.items():
-        assert np.array_equal(again[name].probability, outcome.probability), name
+        assert np.array_equal(again[name].prediction, outcome.prediction), name
         assert again[name].measures.equals(outcome.measures), name
 
 

@@ -24,7 +24,6 @@ from tabserve.files import whole
 from tabserve.model.model import CARD, Model, check_place, save, versions
 from tabserve.reports import tables
 from tabserve.training import multiclass
-from tabserve.training.measures import by_class
 from tabserve.training.selection import Candidate, select, servable
 from tabserve.training.split import hold_out
 
@@ -49,7 +48,7 @@ def main() -> None:
 
     development, holdout = hold_out(data.products)
     print(f"Training on {len(development):,} products ({data.source}); {len(holdout):,} are held out.\n", flush=True)
-    selection = select(development, competing, by_class)
+    selection = select(development, competing)
     print(tables.selection_table(selection).drop(columns="trees").to_string(), "\n")
     found = training.splits(data, selection)
     print(training.splits_table(found).to_string(), "\n")

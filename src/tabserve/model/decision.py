@@ -1,8 +1,10 @@
-"""Raw outputs in, answers out: the only place where a label is decided."""
+"""Raw outputs in, answers out: the only place where a label, or the interval of an amount, is decided."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -17,9 +19,15 @@ MAX_THRESHOLD = math.nextafter(1.0, 2.0)
 TEMPERATURES = (1e-6, 1e6)
 """Between these, no probability overflows."""
 
+COVERAGE = 0.9
+"""Share of rows whose interval is meant to hold the true amount."""
+
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest amount that an answer can hold."""
+
 
 class Scores(NamedTuple):
-    """Answers for a batch of rows.
+    """Labels and probabilities for a batch of rows.
 
     Attributes:
         probability: float32; of the positive class of two, shape (rows,), or of each of several, shape (rows, classes).
@@ -30,19 +38,36 @@ class Scores(NamedTuple):
     label: NDArray[np.int64]
 
 
+class Amounts(NamedTuple):
+    """Amounts with their intervals for a batch of rows, all float32 of shape (rows,).
+
+    Attributes:
+        prediction: the amount.
+        low: the lower end of the interval.
+        high: the upper end.
+    """
+
+    prediction: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+
+
+Answers = Scores | Amounts
+
+
 class OutputKind(NamedTuple):
     """What can be asked for.
 
     Attributes:
         datatype: of the V2 protocol.
         columns: how many.
-        values: of a batch of scores, shape (rows, columns).
+        values: of a batch of answers, shape (rows, columns).
         labels: what the columns are called, where they are the probabilities of labels of these names.
     """
 
     datatype: str
     columns: int
-    values: Callable[[Scores], NDArray[Any]]
+    values: Callable[[Any], NDArray[Any]]
     labels: tuple[str, ...] = ()
 
 
@@ -136,9 +161,69 @@ class MostProbable:
         return np.take_along_axis(scores.probability, scores.label[:, np.newaxis], axis=1)[:, 0]
 
 
-Decision = Threshold | MostProbable
+@dataclass(frozen=True)
+class Amount:
+    """An amount, with an interval as wide as amounts about as large are usually missed by.
 
-DECISIONS: Mapping[str, type[Decision]] = {kind.KIND: kind for kind in (Threshold, MostProbable)}
+    Attributes:
+        edges: what parts the bins of the prediction, ascending; an edge belongs to the bin above it.
+        widths: of each bin, from the prediction to either end of its interval; one more than the edges.
+    """
+
+    KIND: ClassVar[str] = "amount"
+
+    edges: tuple[float, ...]
+    widths: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Keep lists, as a manifest has them, as tuples; refuse what contradicts itself."""
+        for name in ("edges", "widths"):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
+        if len(self.widths) != len(self.edges) + 1:
+            raise UsageError(
+                f"{len(self.edges)} edges part {len(self.edges) + 1} bins, and {len(self.widths)} widths were given."
+            )
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise UsageError(f"The edges are {self.edges!r:.60}, expected each larger than the one before.")
+        if min(self.widths) < 0:
+            raise UsageError(f"A width is {min(self.widths)}, expected none below 0: the interval's ends are swapped.")
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What each answer says of it: the share of rows that the interval is meant for."""
+        return {"interval": repr(COVERAGE)}
+
+    def scores(self, raw: NDArray[np.floating[Any]]) -> Amounts:
+        """Amounts and their intervals, given the amounts, shape (rows, 1)."""
+        prediction = raw[:, 0].astype(np.float32)
+        amount = prediction.astype(np.float64)
+        width = self._widths[bins(self._edges, amount)]
+        low, high = np.maximum(amount - width, -LARGEST), np.minimum(amount + width, LARGEST)
+        return Amounts(prediction, low.astype(np.float32), high.astype(np.float32))
+
+    def outputs(self, _problem: Problem) -> dict[str, OutputKind]:
+        """The amount, and both ends of its interval."""
+        return {
+            "predict": OutputKind("FP32", 1, lambda amounts: amounts.prediction[:, np.newaxis]),
+            "predict_interval": OutputKind("FP32", 2, lambda amounts: np.stack([amounts.low, amounts.high], axis=1)),
+        }
+
+    def watched(self, amounts: Amounts) -> NDArray[np.float32]:
+        """The amount of each row, whose distribution is watched, shape (rows,)."""
+        return amounts.prediction
+
+    @cached_property
+    def _edges(self) -> NDArray[np.float64]:
+        return np.array(self.edges, np.float64)
+
+    @cached_property
+    def _widths(self) -> NDArray[np.float64]:
+        return np.array(self.widths, np.float64)
+
+
+Decision = Threshold | MostProbable | Amount
+
+DECISIONS: Mapping[str, type[Decision]] = {kind.KIND: kind for kind in (Threshold, MostProbable, Amount)}
 """By the names that a manifest has for them."""
 
 
@@ -149,7 +234,7 @@ def threshold_of(decision: Decision) -> float:
         UsageError: it has none.
     """
     if not isinstance(decision, Threshold):
-        raise UsageError("The model gives each row its most probable label, and has no threshold.")
+        raise UsageError("Only a model of two labels has a threshold, and this one answers something else.")
     return decision.threshold
 
 
@@ -157,6 +242,11 @@ def softmax(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities that rise with the margins, each row's sum 1."""
     powers = np.exp(margins - margins.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def bins(edges: NDArray[np.float64], prediction: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """The index of the bin of each predicted amount, shape (rows,)."""
+    return np.searchsorted(edges, prediction, side="right")
 
 
 def _both_classes(scores: Scores) -> NDArray[np.float32]:
@@ -172,3 +262,10 @@ def _number(name: str, value: object, bounds: tuple[float, float], said: str) ->
     if isinstance(value, bool) or not isinstance(value, int | float) or not bounds[0] <= value <= bounds[1]:
         raise UsageError(f"The {name} is {value!r:.60}, expected a number from {said}.")
     return float(value)
+
+
+def _numbers(name: str, values: object) -> tuple[float, ...]:
+    if not isinstance(values, list | tuple):
+        raise UsageError(f"The {name} are {values!r:.60}, expected a list of numbers.")
+    said = "those that 32-bit floats can hold"
+    return tuple(_number(f"number among the {name}", value, (-LARGEST, LARGEST), said) for value in values)

@@ -20,7 +20,7 @@ from tabserve.problem.criterion import Counts, Criterion
 from tabserve.problem.problem import Problem
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame, Rows, has_target, read, stream
-from tabserve.training.evaluation import Interval, intervals
+from tabserve.training.bootstrap import Interval, every_class, intervals
 
 SHOWN = 5
 """Ids that are listed in each direction."""
@@ -147,7 +147,8 @@ def _measures(target: NDArray[np.int8], old: Scores, new: Scores, criterion: Cri
         return {name: after[name] - before[name] for name in before}
 
     everything = np.arange(len(target))
-    before, after, changes = of(old, everything), of(new, everything), intervals(target, change)
+    before, after = of(old, everything), of(new, everything)
+    changes = intervals(len(target), change, usable=every_class(target))
     return {name: Difference(before[name], after[name], changes[name]) for name in changes}
 
 

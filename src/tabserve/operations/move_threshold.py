@@ -15,7 +15,8 @@ from tabserve.model.model import CARD, Model, amend, load
 from tabserve.reports import card
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame
-from tabserve.training.evaluation import Interval, decisions, intervals
+from tabserve.training.binary import decisions
+from tabserve.training.bootstrap import Interval, every_class, intervals
 
 MEASURES = ("precision", "recall", "flagged")
 
@@ -58,7 +59,8 @@ def measured(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
         before, after = at(now, rows), at(threshold, rows)
         return {name: after[name] - before[name] for name in MEASURES}
 
-    sides = [intervals(frame.target, each) for each in (partial(at, now), partial(at, threshold), change)]
+    asked, usable = (partial(at, now), partial(at, threshold), change), every_class(frame.target)
+    sides = [intervals(len(frame), each, usable=usable) for each in asked]
     yield _line("", f"at {now:.4f}", f"at {threshold:.4f}", "change")
     for name in MEASURES:
         before, after, difference = (side[name] for side in sides)

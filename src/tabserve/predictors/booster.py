@@ -1,38 +1,51 @@
-"""Trees of XGBoost, whose file is checked before it is loaded: what would crash XGBoost, and the process, is refused.
+"""Trees of XGBoost, whose file is checked before it is loaded: what would crash XGBoost, and us, is refused."""
 
-XGBoost follows a model's node numbers and offsets unchecked, some as soon as it loads them.
-"""
-
+import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
 from tabserve.errors import ArtifactError
-from tabserve.predictors import ubjson
-from tabserve.predictors.xgboost_call import predict
+from tabserve.predictors import forest, ubjson
+from tabserve.predictors.xgboost_call import Kind, predict
 from tabserve.problem.problem import Problem
-
-OBJECTIVE = "binary:logistic"
+from tabserve.problem.task import Binary, Multiclass, Regression
 
 KIND = "gbtree"
 
-ROOT_PARENT = 2**31 - 1
-"""What XGBoost's model format writes as the parent of a root."""
+OBJECTIVE = "binary:logistic"
 
-MAX_DEPTH = 1000
-"""Splits above a leaf; XGBoost walks down a tree on the stack."""
+SOFTPROB, SOFTMAX = "multi:softprob", "multi:softmax"
 
-LEAF = -1
-"""What stands in place of a leaf's children."""
+OBJECTIVES: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    Binary.KIND: {OBJECTIVE: (0, 1)},
+    Multiclass.KIND: {SOFTPROB: (-inf, inf)},
+    Regression.KIND: {
+        "reg:squarederror": (-inf, inf),
+        "reg:absoluteerror": (-inf, inf),
+        "reg:pseudohubererror": (-inf, inf),
+        "reg:squaredlogerror": (-inf, inf),
+        "reg:gamma": (0, inf),
+        "reg:tweedie": (0, inf),
+        "count:poisson": (0, inf),
+    },
+}
+"""By the task, which objectives answer it, and between what the base score of each lies; elsewhere it has no margin."""
 
-NODES = ("left_children", "right_children", "parents", "split_indices", "split_type")
+NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 
-CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
+BASE_SCORE = re.compile(rf"\[{NUMBER}(?:,{NUMBER})*\]|{NUMBER}")
+"""One number for each output, as a text; XGBoost before 3.1 wrote one for all."""
+
+QUANTITIES = {"q", "float", "int", "i"}
+"""What XGBoost calls the type of a feature that is no category."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +53,8 @@ class Booster:
     """Boosted trees, which know the features by name; see `Predictor`.
 
     Attributes:
-        trees: give the probability of the positive class; objective `binary:logistic`.
+        trees: of one of the `OBJECTIVES`.
+        outputs: one for each of several classes, or 1.
     """
 
     FILE: ClassVar[str] = "model.ubj"
@@ -48,46 +62,63 @@ class Booster:
     PARALLEL: ClassVar[bool] = True
 
     trees: xgb.Booster
+    outputs: int = field(init=False)
+    _asked: Kind = field(init=False, repr=False)
 
     @classmethod
-    def read(cls, path: Path, file: bytes, problem: Problem) -> Self:
+    def read(
+        cls,
+        path: Path,
+        file: bytes,
+        problem: Problem,
+        names: Sequence[str] | None = None,
+        levels: Sequence[int] | None = None,
+    ) -> Self:
         """The booster that a file holds.
 
         Args:
             path: what a refusal calls the file.
             file: its bytes, UBJSON as XGBoost writes it.
-            problem: whose features it must know by name, in this order.
+            problem: whose task it must answer.
+            names: of the features that it must know, in this order; those of the problem's columns unless given.
+            levels: of each feature, how many categories it has, 0 for a quantity; quantities alone unless given.
 
         Raises:
-            ArtifactError: it is no such file, its objective is another than `OBJECTIVE`, it is made of something else
-                than trees (`KIND`), its features are others, or XGBoost could not use it without crashing.
+            ArtifactError: it is no such file, its objective is none of the task's `OBJECTIVES`, it is made of something
+                else than trees (`KIND`), its features are others, or XGBoost could not use it without crashing.
         """
-        features = problem.features
+        names = problem.features if names is None else names
+        levels = [0] * len(names) if levels is None else levels
         try:
-            learner = ubjson.loads(file)["learner"]
-            _check_kind(path, learner)
-            _check_features(path, learner, features)
-            if fault := _fault(learner, len(features)):
+            document = ubjson.loads(file)
+            learner = document["learner"]
+            _check_kind(path, learner, problem)
+            _check_features(path, learner, names, levels)
+            if fault := _fault(document, problem, levels):
                 raise ArtifactError(f"{path} holds a model that XGBoost cannot use, as {fault}; train the model again.")
-            booster = xgb.Booster(model_file=bytearray(file))
-            booster.save_config()  # a parameter is read at its first use; let that be here
+            return cls(xgb.Booster(model_file=bytearray(file)))
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError, xgb.core.XGBoostError) as error:
             raise ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.") from error
-        return cls(booster)
 
-    @property
-    def outputs(self) -> int:
-        """The probability of the positive class alone."""
-        return 1
+    def __post_init__(self) -> None:
+        """Look up what the trees answer; XGBoost reads a parameter at its first use, so let that be here."""
+        parameters = json.loads(self.trees.save_config())["learner"]["learner_model_param"]
+        object.__setattr__(self, "outputs", max(1, int(parameters["num_class"])))
+        object.__setattr__(self, "_asked", "margin" if self.outputs > 1 else "value")
 
     @property
     def facts(self) -> dict[str, str]:
-        """How many trees there are."""
+        """How many trees there are; of several classes, how many of each."""
         return {"trees": str(self.trees.num_boosted_rounds())}
 
     def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probability of the positive class, shape (rows, 1), for float32 features of shape (rows, features)."""
-        return predict(self.trees, features)[:, np.newaxis]
+        """What the trees answer to float32 features of shape (rows, features).
+
+        Returns:
+            Of two classes the probability of the positive one, of several the margin of each, or an amount; shape
+            (rows, outputs).
+        """
+        return predict(self.trees, features, self._asked).reshape(len(features), self.outputs)
 
     def from_json(self, rows: list[Any]) -> NDArray[np.float32]:
         """Features from lists of numbers, one for each row; None where one is missing.
@@ -112,10 +143,8 @@ class Booster:
         Raises:
             OSError: it cannot be written.
         """
-        classifier = xgb.XGBClassifier()
-        classifier.load_model(self.trees.save_raw("ubj"))
         try:
-            classifier.save_model(path)
+            self.trees.save_model(path)
         except xgb.core.XGBoostError as error:
             raise OSError(None, f"XGBoost could not write {path.name}, as on a full disk") from error
 
@@ -125,94 +154,63 @@ class Booster:
         self.raw(np.zeros((1, self.trees.num_features()), np.float32))
 
 
-def _check_kind(path: Path, learner: Mapping[str, Any]) -> None:
+def _check_kind(path: Path, learner: Mapping[str, Any], problem: Problem) -> None:
     objective, kind = learner["objective"]["name"], learner["gradient_booster"]["name"]
-    if objective != OBJECTIVE:
-        raise ArtifactError(f"{path} holds a model of objective {objective!r:.60}, expected {OBJECTIVE!r}.")
+    expected = OBJECTIVES[problem.task.KIND]
+    if objective not in expected:
+        advice = f"; it answers no probabilities, so train with {SOFTPROB!r}" if objective == SOFTMAX else ""
+        raise ArtifactError(
+            f"{path} holds a model of objective {objective!r:.60}, expected {' or '.join(map(repr, expected))}{advice}."
+        )
     if kind != KIND:
         raise ArtifactError(f"{path} holds a booster of kind {kind!r:.60}, expected {KIND!r}.")
 
 
-def _check_features(path: Path, learner: Mapping[str, Any], features: Sequence[str]) -> None:
+def _check_features(path: Path, learner: Mapping[str, Any], names: Sequence[str], levels: Sequence[int]) -> None:
     found = int(learner["learner_model_param"]["num_feature"])
-    if found != len(features):
-        raise ArtifactError(f"{path} holds a model of {found} features, the manifest names {len(features)}.")
-    if learner["feature_names"] != list(features):
+    if found != len(names):
+        raise ArtifactError(f"{path} holds a model of {found} features, the manifest names {len(names)}.")
+    if learner["feature_names"] != list(names):
         raise ArtifactError(f"{path} and its manifest name different features, or the same in another order.")
+    if any(map(len, learner["gradient_booster"]["model"].get("cats", {}).values())):
+        raise ArtifactError(
+            f"{path} was trained from a frame whose categories it would number anew; train it from a matrix of codes."
+        )
+    types: Sequence[str] = learner["feature_types"] or ["q"] * len(names)
+    if [kind if kind == "c" else kind in QUANTITIES for kind in types] != [count == 0 or "c" for count in levels]:
+        raise ArtifactError(f"{path} takes other features for categories than its manifest.")
 
 
-def _fault(learner: Mapping[str, Any], features: int) -> str | None:
+def _fault(document: Mapping[str, Any], problem: Problem, levels: Sequence[int]) -> str | None:
     """What is wrong with a model of trees, if anything is."""
-    parameters, model = learner["learner_model_param"], learner["gradient_booster"]["model"]
-    trees, rounds = model["trees"], model["iteration_indptr"]
-    if (parameters["num_class"], parameters["num_target"]) != ("0", "1") or any(model["tree_info"]):
-        return "it answers more than one question"
-    if rounds[0] != 0 or rounds[-1] != len(trees) or (np.diff(rounds) <= 0).any():
-        return "its boosting rounds do not divide its trees"
-    if [tree["id"] for tree in trees] != list(range(len(trees))):
-        return "its trees are not numbered in their order"
-    if any(tree["tree_param"]["size_leaf_vector"] != "1" for tree in trees):
-        return "a leaf holds other than one value"
-    categories = [*model.get("cats", {}).values(), *(tree[name] for tree in trees for name in CATEGORIES)]
-    return "it has categories" if any(map(len, categories)) else _fault_of_trees(trees, features)
+    if ubjson.BYTES in _array_types(document):
+        return "an array holds bytes in place of numbers"
+    learner = document["learner"]
+    parameters, objective = learner["learner_model_param"], learner["objective"]
+    classes = len(problem.labels) if objective["name"] == SOFTPROB else 0
+    if (parameters["num_class"], parameters["num_target"]) != (str(classes), "1"):
+        return f"it tells other than {classes} classes apart" if classes else "it answers more than one question"
+    if classes and objective["softmax_multiclass_param"]["num_class"] != str(classes):
+        return "its objective tells another number of classes apart"
+    if parameters["num_feature"] != str(len(levels)):
+        return "its number of features is not written as a number"
+    low, high = OBJECTIVES[problem.task.KIND][objective["name"]]
+    scores = _base_scores(parameters["base_score"])
+    if len(scores) not in {1, classes or 1} or not (np.isfinite(scores) & (low < scores) & (scores < high)).all():
+        return "its base score is none of its objective"
+    return forest.fault(learner["gradient_booster"]["model"], levels, classes or 1)
 
 
-class _Nodes(NamedTuple):
-    """The nodes of all trees, one after another; a node's number counts from its own tree's root."""
-
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    parent: NDArray[np.int64]
-    feature: NDArray[np.int64]
-    split_type: NDArray[np.int64]
-    root: NDArray[np.int64]
-    size: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, trees: Sequence[Mapping[str, Any]]) -> "_Nodes":
-        """Put the trees' arrays together; `root` says where a node's tree starts, `size` how many nodes it has."""
-        sizes = [len(tree[NODES[0]]) for tree in trees]
-        values = (np.concatenate([tree[name] for tree in trees]).astype(np.int64) for name in NODES)
-        return cls._make([*values, np.repeat(np.cumsum(sizes) - sizes, sizes), np.repeat(sizes, sizes)])
+def _base_scores(text: str) -> NDArray[np.float32]:
+    if not BASE_SCORE.fullmatch(text):
+        raise ValueError(f"{text!r:.60} is no base score")
+    with np.errstate(over="ignore"):
+        return np.array(text.strip("[]").split(","), np.float64).astype(np.float32)
 
 
-def _fault_of_trees(trees: Sequence[Mapping[str, Any]], features: int) -> str | None:
-    """What is wrong with the trees themselves, if anything is."""
-    if any({len(tree[name]) for name in NODES} != {max(1, int(tree["tree_param"]["num_nodes"]))} for tree in trees):
-        return "the arrays of a tree differ in length"
-    nodes = _Nodes.of(trees)
-    if nodes.split_type.any():
-        return "it splits by categories"
-    if ((nodes.feature < 0) | (nodes.feature >= features))[nodes.left != LEAF].any():
-        return "it splits by a feature that it does not have"
-    if not _are_trees(nodes):
-        return "its nodes do not form trees"
-    return f"a tree is deeper than {MAX_DEPTH} splits" if _are_deep(nodes) else None
-
-
-def _are_trees(nodes: _Nodes) -> bool:
-    """Whether the children of a node are neighbours in its tree and call it their parent, so that no path is a circle.
-
-    XGBoost finds a right child beside its left one. It keeps pruned nodes, which no other node leads to.
-    """
-    number = np.arange(len(nodes.root)) - nodes.root
-    inner = np.flatnonzero(nodes.left != LEAF)
-    left = nodes.left[inner]
-    if (nodes.right != np.where(nodes.left == LEAF, LEAF, nodes.left + 1)).any():
-        return False
-    if ((left < 1) | (left + 1 >= nodes.size[inner])).any():
-        return False
-    child = nodes.root[inner] + left
-    known = np.where(number == 0, nodes.parent == ROOT_PARENT, (nodes.parent >= 0) & (nodes.parent < nodes.size))
-    return bool(known.all() and (nodes.parent[[child, child + 1]] == number[inner]).all())
-
-
-def _are_deep(nodes: _Nodes) -> bool:
-    level = np.unique(nodes.root)
-    for _ in range(MAX_DEPTH + 1):
-        level = level[nodes.left[level] != LEAF]
-        if not len(level):
-            return False
-        left = nodes.root[level] + nodes.left[level]
-        level = np.concatenate([left, left + 1])
-    return True
+def _array_types(value: Any) -> set[str]:  # noqa: ANN401  of a document
+    """The types of all arrays in a document."""
+    if isinstance(value, np.ndarray):
+        return {value.dtype.str}
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set().union(*map(_array_types, members))

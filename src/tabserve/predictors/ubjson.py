@@ -14,8 +14,11 @@ KINDS = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8", b"d": 
 
 NUMBERS = {marker: np.dtype(kind) for marker, kind in KINDS.items()}
 
-ARRAYS = {b"U", b"l", b"L", b"d"}
+ARRAYS = {b"U", b"l", b"L", b"d", b"i"}
 """What XGBoost writes arrays of; at an array of others it can end the process while it says what it expected."""
+
+BYTES = "|i1"
+"""An array of this type has a frame's categories, as texts; elsewhere it can end the process, as those of others do."""
 
 SIZE = struct.Struct(">cq")
 

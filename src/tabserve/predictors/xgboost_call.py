@@ -6,7 +6,7 @@ compiles regular expressions and reads the control group's files.
 
 import ctypes
 import threading
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xgboost as xgb
@@ -18,11 +18,14 @@ LIBRARY: Any = getattr(xgb.core, "_LIB", None)
 ARRAY = b'{"data": [%d, true], "shape": [%d, %d], "typestr": "<f4", "version": 3}'
 """Numpy's array interface (https://numpy.org/doc/stable/reference/arrays.interface.html): address, rows, columns."""
 
-DEFAULTS = (
-    b'{"type": 0, "training": false, "iteration_begin": 0, "iteration_end": 0, "missing": NaN, "strict_shape": false,'
-    b' "cache_id": 0}'
-)
-"""What `Booster.inplace_predict` asks for."""
+Kind = Literal["value", "margin"]
+
+ASKED: dict[Kind, bytes] = {
+    kind: b'{"type": %d, "training": false, "iteration_begin": 0, "iteration_end": 0, "missing": NaN,'
+    b' "strict_shape": false, "cache_id": 0}' % number
+    for number, kind in enumerate(get_args(Kind))
+}
+"""What `Booster.inplace_predict` asks for, by its `predict_type`."""
 
 
 def _check(failed: int) -> None:
@@ -35,7 +38,8 @@ class Call(threading.local):
 
     def __init__(self) -> None:
         """Make a proxy, which stands for the input, and the places that the output is written to."""
-        self.proxy, self.shape, self.dimensions = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint64()
+        self.proxy, self.dimensions = ctypes.c_void_p(), ctypes.c_uint64()
+        self.shape = ctypes.POINTER(ctypes.c_uint64)()
         self.found = ctypes.c_void_p()
         self.places = (ctypes.byref(self.shape), ctypes.byref(self.dimensions), ctypes.byref(self.found))
         _check(LIBRARY.XGProxyDMatrixCreate(ctypes.byref(self.proxy)))
@@ -44,23 +48,28 @@ class Call(threading.local):
 CALL = Call() if LIBRARY else None
 
 
-def predict(booster: xgb.Booster, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What `booster.inplace_predict(features)` gives, to the bit, where the booster has one output for each row.
+def predict(booster: xgb.Booster, features: NDArray[np.float32], kind: Kind = "value") -> NDArray[np.float32]:
+    """What `booster.inplace_predict(features, predict_type=kind)` gives, to the bit.
 
     Args:
         booster: the model.
         features: shape (rows, features), at least one row.
+        kind: what is asked for: what the objective makes of the margins, or the margins.
 
     Returns:
-        Shape (rows,).
+        Shape (rows,), or (rows, outputs) where there are several.
 
     Raises:
         XGBoostError: the booster takes another number of features.
     """
     if CALL is None:  # an XGBoost that keeps its library elsewhere: slower, and the same
-        return np.asarray(booster.inplace_predict(features, validate_features=False), dtype=np.float32)
+        found = booster.inplace_predict(features, predict_type=kind, validate_features=False)
+        return np.asarray(found, dtype=np.float32)
     features = np.require(features, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
     array = ARRAY % (features.ctypes.data, *features.shape)
-    _check(LIBRARY.XGBoosterPredictFromDense(booster.handle, array, DEFAULTS, CALL.proxy, *CALL.places))
+    _check(LIBRARY.XGBoosterPredictFromDense(booster.handle, array, ASKED[kind], CALL.proxy, *CALL.places))
     assert CALL.found.value is not None
-    return np.frombuffer(ctypes.string_at(CALL.found.value, 4 * len(features)), np.float32)  # it is written to again
+    outputs = 1 if CALL.dimensions.value == 1 else CALL.shape[1]
+    answer = ctypes.string_at(CALL.found.value, 4 * len(features) * outputs)  # it is written to again
+    answers = np.frombuffer(answer, np.float32)
+    return answers if CALL.dimensions.value == 1 else answers.reshape(len(features), outputs)

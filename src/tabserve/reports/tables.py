@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tabserve.table.frame import Frame
-from tabserve.training.evaluation import Interval
+from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Outcome, Selection
 
 TITLES = {
@@ -25,6 +25,15 @@ TITLES = {
     "roc_auc": "ROC AUC",
     "log_loss": "log loss",
     "brier": "Brier score",
+    "minus_rmse": "minus RMSE",
+    "minus_mae": "minus mean absolute error",
+    "rmse": "RMSE",
+    "mae": "mean absolute error",
+    "median_absolute_error": "median absolute error",
+    "r2": "R²",
+    "coverage": "interval coverage",
+    "coverage_dearest_tenth": "coverage, dearest tenth",
+    "interval_width": "mean interval width",
 }
 """How each measure is written for people."""
 

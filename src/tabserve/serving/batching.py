@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import Overloaded
-from tabserve.model.decision import Scores
 from tabserve.serving.protocol.signature import Features
 
 log = logging.getLogger(__name__)
@@ -29,11 +28,15 @@ MAX_THREADS = 4
 """Threads that score the slices of large requests, unless the model says otherwise."""
 
 
+Answers = Any
+"""What a model gives for rows: a NamedTuple of arrays, one entry of each for every row."""
+
+
 class Waiting(NamedTuple):
     """Rows that wait for their scores, and since when, in the event loop's time."""
 
     features: NDArray[Any]
-    scores: asyncio.Future[Scores]
+    scores: asyncio.Future[Answers]
     since: float
 
 
@@ -53,7 +56,7 @@ class Batcher:
 
     def __init__(
         self,
-        score: Callable[[NDArray[Any]], Scores],
+        score: Callable[[NDArray[Any]], Answers],
         max_batch_size: int,
         max_batch_time: float = 0.0,
         *,
@@ -95,7 +98,7 @@ class Batcher:
                 f"The server has {self.rows} rows to score, of at most {self._max_queue_rows}; try again in a second."
             )
 
-    async def score(self, features: Features) -> Scores:
+    async def score(self, features: Features) -> Answers:
         """Scores of a request's rows.
 
         Raises:
@@ -114,7 +117,7 @@ class Batcher:
         finally:
             self.rows -= features.rows
 
-    async def _large(self, rows: int, parts: Iterator[NDArray[Any]]) -> Scores:
+    async def _large(self, rows: int, parts: Iterator[NDArray[Any]]) -> Answers:
         """Score a large request, if those that wait leave room for its rows."""
         if self._large_rows + rows > self._max_large_rows and self._large_rows:
             raise Overloaded(
@@ -127,19 +130,20 @@ class Batcher:
         finally:
             self._large_rows -= rows
 
-    async def _sliced(self, parts: Iterator[NDArray[Any]]) -> Scores:
+    async def _sliced(self, parts: Iterator[NDArray[Any]]) -> Answers:
         """Score many rows slice by slice on other threads, while this one takes the next part and answers others."""
-        calls: list[asyncio.Future[Scores]] = []
+        calls: list[asyncio.Future[Answers]] = []
         try:
             async for slice_ in self._slices(parts):
                 await self._slots.acquire()  # in the order of asking, so that large requests take turns
                 calls.append(self._submitted(slice_))
-            return Scores(*map(np.concatenate, zip(*await asyncio.gather(*calls), strict=True)))
+            answers = await asyncio.gather(*calls)
+            return type(answers[0])(*map(np.concatenate, zip(*answers, strict=True)))
         finally:
             for call in calls:
                 call.cancel()
 
-    def _submitted(self, slice_: NDArray[Any]) -> asyncio.Future[Scores]:
+    def _submitted(self, slice_: NDArray[Any]) -> asyncio.Future[Answers]:
         """The scores of a slice that has a slot, which it gives back once a thread is done with it."""
         call = asyncio.get_running_loop().run_in_executor(self._threads, self._scored, slice_)
         call.add_done_callback(lambda _: self._slots.release())
@@ -164,7 +168,7 @@ class Batcher:
             await asyncio.sleep(0)
             return next(parts, None)
 
-    def _joined(self, features: NDArray[Any]) -> asyncio.Future[Scores]:
+    def _joined(self, features: NDArray[Any]) -> asyncio.Future[Answers]:
         """Join the rows that wait for the next call of the model."""
         loop = asyncio.get_running_loop()
         scores = loop.create_future()
@@ -216,14 +220,14 @@ class Batcher:
         if len(batch) == 1:
             batch[0].scores.set_result(self._scored(batch[0].features))
             return
-        probability, label = self._scored(np.concatenate([waiting.features for waiting in batch]))
+        answers = self._scored(np.concatenate([waiting.features for waiting in batch]))
         start = 0
         for waiting in batch:
             end = start + len(waiting.features)
-            waiting.scores.set_result(Scores(probability[start:end], label[start:end]))
+            waiting.scores.set_result(type(answers)(*(array[start:end] for array in answers)))
             start = end
 
-    def _scored(self, features: NDArray[Any]) -> Scores:
+    def _scored(self, features: NDArray[Any]) -> Answers:
         try:
             return self._model(features)
         except Exception:

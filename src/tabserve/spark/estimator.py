@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from xgboost.spark import SparkXGBClassifier
 
 from tabserve.errors import JobError, UsageError
+from tabserve.problem.problem import Problem
 from tabserve.spark import java, job
 from tabserve.spark.training_table import FEATURES, TARGET, Labelled
 from tabserve.training.selection import Candidate
@@ -83,14 +84,14 @@ class Distributed(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return written(boosters[0], functions, self.table.covers(functions, numbers))
 
 
-def check(candidates: Sequence[Candidate]) -> None:
+def check(candidates: Sequence[Candidate], problem: Problem) -> None:
     """Refuse what Spark cannot fit, or what no engine's folder can hold.
 
     Raises:
         UsageError: naming the first candidate that is none of XGBoost's, or may not be one.
     """
     for candidate in candidates:
-        candidate.check()
+        candidate.check(problem)
         if not isinstance(candidate.estimator, AveragedStumps | xgb.XGBClassifier):
             raise UsageError(
                 f"Spark cannot fit {candidate.name!r}, as it is no model of XGBoost; compare it on one machine, on a"

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 import xgboost as xgb
-from sklearn.base import ClassifierMixin, clone
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 
 from tabserve.errors import UsageError
-from tabserve.predictors.booster import KIND, OBJECTIVE
+from tabserve.predictors.booster import KIND
+from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
+from tabserve.training.task_training import Target, TaskTraining, training_of
 
 GRID_SHARE = 0.25
 """Share of a fold's training rows that each point of a grid is fitted on; as many others compare them."""
-
-PROBABILITIES = (OBJECTIVE, "reg:logistic", "multi:softprob")
-"""Objectives of XGBoost that answer probabilities, so that a candidate can at least be compared."""
 
 Grid = Mapping[str, Sequence[Any]]
 """Values to choose from, by the parameter that they are of."""
@@ -31,12 +31,12 @@ class Candidate:
 
     Attributes:
         name: what tables call it.
-        estimator: an unfitted scikit-learn classifier, cloned for every fold.
+        estimator: an unfitted scikit-learn classifier, or regressor for an amount, cloned for every fold.
         grid: values to choose from for some of its parameters, inside the training rows alone.
     """
 
     name: str
-    estimator: ClassifierMixin
+    estimator: BaseEstimator
     grid: Grid = field(default_factory=dict)
 
     @property
@@ -44,21 +44,27 @@ class Candidate:
         """Whether it ends as what a model folder can hold, an XGBoost booster or a linear model over n-grams."""
         return hasattr(self.estimator, "get_booster") or hasattr(self.estimator, "get_linear")
 
-    def check(self) -> None:
-        """Refuse what cannot be judged or, though it would be served, cannot be.
+    def check(self, problem: Problem) -> None:
+        """Refuse what cannot be judged on a problem or, though it would be served, cannot be.
 
         Raises:
             UsageError: naming the candidate and what of it cannot be.
         """
-        _check(self.name, self.estimator, self.grid)
+        _check(self.name, self.estimator, self.grid, training_of(problem))
 
-    def fit(self, frame: Frame) -> ClassifierMixin:
-        """Fit a fresh clone on every row of the frame, its grid chosen by average precision on a part of them."""
+    def fit(self, frame: Frame) -> BaseEstimator:
+        """Fit a fresh clone on every row of the frame, its grid chosen on a part of them, as the task scores it."""
         estimator = clone(self.estimator)
         if not self.grid:
             return estimator.fit(frame.features, frame.target)
-        inner = StratifiedShuffleSplit(1, train_size=GRID_SHARE, test_size=GRID_SHARE, random_state=frame.problem.seed)
-        search = GridSearchCV(estimator, self.grid, scoring="average_precision", cv=inner, error_score="raise")
+        training, seed = training_of(frame.problem), frame.problem.seed
+
+        def score(fitted: BaseEstimator, features: NDArray[Any], target: Target) -> float:
+            return training.score(target, training.prediction(fitted, features))
+
+        inner = StratifiedShuffleSplit(1, train_size=GRID_SHARE, test_size=GRID_SHARE, random_state=seed)
+        parts = [*inner.split(frame.features, training.strata(frame.target))]
+        search = GridSearchCV(estimator, self.grid, scoring=score, cv=parts, error_score="raise")
         return search.fit(frame.features, frame.target).best_estimator_
 
 
@@ -75,7 +81,7 @@ def servable(candidates: Sequence[Candidate]) -> list[Candidate]:
     return found
 
 
-def _check(name: str, estimator: ClassifierMixin, grid: Grid) -> None:
+def _check(name: str, estimator: BaseEstimator, grid: Grid, training: TaskTraining) -> None:
     """Refuse an estimator that cannot be fitted on the folds alone or, where it would be served, cannot be served.
 
     What is inside another estimator, such as a pipeline or a grid search, is compared and never served.
@@ -83,27 +89,27 @@ def _check(name: str, estimator: ClassifierMixin, grid: Grid) -> None:
     Raises:
         UsageError: naming the candidate and what of it cannot be, in the estimator or among the values of its grid.
     """
-    _check_form(name, estimator, grid)
+    _check_form(name, estimator, grid, training)
     is_served = hasattr(estimator, "get_booster")
     for variant in _variants(name, estimator, grid):
         for model in _models(variant):
             parameters = model.get_params()
-            if fault := _unfit(parameters) or (_unserved(parameters) if is_served else _unjudged(parameters)):
+            if fault := _unfit(parameters) or (_unserved if is_served else _unjudged)(parameters, training):
                 raise UsageError(f"Candidate {name!r} {fault}.")
         if hasattr(variant, "unserved") and (fault := variant.unserved()):
             raise UsageError(f"Candidate {name!r} {fault}.")
+    if not training.suits(estimator):
+        raise UsageError(f"Candidate {name!r} needs {training.ESTIMATOR}, not {estimator!r:.60}.")
 
 
-def _check_form(name: str, estimator: object, grid: object) -> None:
-    """Refuse what is no classifier, or no grid, whatever it holds.
+def _check_form(name: str, estimator: object, grid: object, training: TaskTraining) -> None:
+    """Refuse what is no estimator, or no grid, whatever it holds.
 
     Raises:
         UsageError: naming the candidate and what was found.
     """
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
-        raise UsageError(
-            f"Candidate {name!r} needs an unfitted classifier, such as XGBClassifier(), not {estimator!r:.60}."
-        )
+        raise UsageError(f"Candidate {name!r} needs {training.ESTIMATOR}, not {estimator!r:.60}.")
     if not isinstance(grid, Mapping):
         raise UsageError(f"Candidate {name!r} needs values by parameter as its grid, not {grid!r:.60}.")
     for parameter, values in grid.items():
@@ -113,7 +119,7 @@ def _check_form(name: str, estimator: object, grid: object) -> None:
             )
 
 
-def _variants(name: str, estimator: ClassifierMixin, grid: Grid) -> Iterator[ClassifierMixin]:
+def _variants(name: str, estimator: BaseEstimator, grid: Grid) -> Iterator[BaseEstimator]:
     """The estimator, with each value of its grid, and what the grid searches in it try."""
     yield estimator
     for parameter, values in grid.items():
@@ -131,14 +137,14 @@ def _searched(estimator: object) -> list[dict[str, Any]]:
     return [{name: each for name, each in grid.items() if isinstance(each, Sequence | np.ndarray)} for grid in grids]
 
 
-def _varied(name: str, estimator: ClassifierMixin, parameter: str, value: object) -> ClassifierMixin:
+def _varied(name: str, estimator: BaseEstimator, parameter: str, value: object) -> BaseEstimator:
     try:
         return clone(estimator).set_params(**{parameter: value})
     except (TypeError, ValueError) as error:  # a TypeError where the name is no text
         raise UsageError(f"Candidate {name!r} has a grid of {parameter!r}, which is no parameter of it.") from error
 
 
-def _models(estimator: ClassifierMixin) -> list[Any]:
+def _models(estimator: BaseEstimator) -> list[Any]:
     """What in it is boosted by XGBoost."""
     inside = [value for value in estimator.get_params().values() if isinstance(value, xgb.XGBModel)]
     return [estimator, *inside] if hasattr(estimator, "get_booster") else inside
@@ -152,19 +158,22 @@ def _unfit(parameters: Mapping[str, Any]) -> str | None:
     return "stops early, and no rows are set aside for it to stop by; choose n_estimators by a grid instead"
 
 
-def _unjudged(parameters: Mapping[str, Any]) -> str | None:
+def _unjudged(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
     """Why its answers cannot be judged, if so."""
-    objective = parameters.get("objective", OBJECTIVE)
-    if objective in PROBABILITIES:
+    default = training.SERVED[0]
+    objective = parameters.get("objective", default)
+    if objective in training.SERVED + training.COMPARED:
         return None
-    return f"has the objective {_shown(objective)}, which answers no probabilities; use {OBJECTIVE!r}, the default"
+    return f"has the objective {_shown(objective)}, which answers no {training.ANSWERS}; use {default!r}, the default"
 
 
-def _unserved(parameters: Mapping[str, Any]) -> str | None:
+def _unserved(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
     """Why a model folder cannot hold what it ends as, if so."""
-    objective, kind, missing = (parameters.get(name) for name in ("objective", "booster", "missing"))
-    if parameters.get("objective", OBJECTIVE) != OBJECTIVE:
-        return f"has the objective {_shown(objective)}, and {OBJECTIVE!r} alone is served; leave the objective out"
+    kind, missing = parameters.get("booster"), parameters.get("missing")
+    objective = parameters.get("objective", training.SERVED[0])
+    if objective not in training.SERVED:
+        served = " or ".join(map(repr, training.SERVED))
+        return f"has the objective {_shown(objective)}, and {served} alone is served; leave the objective out"
     if kind not in (None, KIND):
         return f"has the booster {_shown(kind)}, and {KIND!r} alone is served; leave the booster out"
     if missing is not None and not (isinstance(missing, Real) and math.isnan(missing)):
@@ -172,8 +181,6 @@ def _unserved(parameters: Mapping[str, Any]) -> str | None:
             f"takes {_shown(missing)} for a missing value, and what is served takes NaN alone; leave `missing` out, and"
             " make such cells of the table empty"
         )
-    if "c" in (parameters.get("feature_types") or ()):
-        return "splits by categories, and numbers alone are served; leave feature_types out"
     return None
 
 

@@ -1,15 +1,22 @@
 """How good the most probable class is, among several, and the probabilities beside it."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.metrics import confusion_matrix, log_loss
 
-from tabserve.problem.criterion import Counts, Criterion
-from tabserve.training.evaluation import Interval, intervals
+from tabserve.model.decision import MostProbable, Scores, softmax
+from tabserve.problem.criterion import Counts, Criterion, FloatArray, IntArray
+from tabserve.problem.task import Multiclass
+from tabserve.training import folds
+from tabserve.training.bootstrap import Interval, every_class, intervals
+from tabserve.training.classes import ClassTraining
+from tabserve.training.temperature import choose, cross_fitted, tempered
 
 
 def counts(target: NDArray[np.int8], probability: NDArray[np.floating[Any]]) -> Counts:
@@ -44,11 +51,13 @@ def measures(
     }
 
 
-def bootstrap(
+def evaluate(
     target: NDArray[np.int8], probability: NDArray[np.floating[Any]], criterion: Criterion, seed: int = 0
 ) -> dict[str, Interval]:
     """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
-    return intervals(target, lambda rows: measures(target[rows], probability[rows], criterion), seed)
+    return intervals(
+        len(target), lambda rows: measures(target[rows], probability[rows], criterion), seed, usable=every_class(target)
+    )
 
 
 def by_class(target: NDArray[np.int8], probability: NDArray[np.floating[Any]], labels: Sequence[str]) -> pd.DataFrame:
@@ -64,3 +73,46 @@ def by_class(target: NDArray[np.int8], probability: NDArray[np.floating[Any]], l
         },
         index=pd.Index(labels, name="class"),
     )
+
+
+@dataclass(frozen=True)
+class MulticlassTraining(ClassTraining):
+    """Of several classes, each row its most probable one: by the criterion's mean over them."""
+
+    SERVED: ClassVar[tuple[str, ...]] = ("multi:softprob", "binary:logistic")  # XGBoost makes the first of its default
+    COMPARED: ClassVar[tuple[str, ...]] = ("multi:softmax",)
+
+    task: Multiclass
+
+    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+        """Of each class, shape (rows, classes); where an estimator gives margins alone, their softmax."""
+        if hasattr(estimator, "predict_proba"):
+            return np.asarray(estimator.predict_proba(features), dtype=np.float64)
+        return softmax(estimator.decision_function(features))
+
+    def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
+        """Minus the log loss."""
+        return -float(log_loss(target, prediction, labels=range(prediction.shape[1])))
+
+    def served(self, raw: NDArray[Any]) -> FloatArray:
+        """The probability of each class, shape (rows, classes)."""
+        return softmax(raw)
+
+    def decision(self, target: NDArray[Any], prediction: FloatArray) -> MostProbable:
+        """The most probable class, at the temperature with the smallest log loss."""
+        return MostProbable(choose(target, prediction))
+
+    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+        """See `measures`; each fold's probabilities tempered as the other folds chose."""
+        chosen = cross_fitted(target, prediction, fold)
+        return folds.measured(
+            fold,
+            chosen,
+            lambda rows, value: measures(target[rows], tempered(prediction[rows], value), self.task.criterion),
+        )
+
+    def evaluate(
+        self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /, seed: int = 0
+    ) -> dict[str, Interval]:
+        """See `evaluate`."""
+        return evaluate(target, answers.probability, self.task.criterion, seed)

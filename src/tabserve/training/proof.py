@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 
 from tabserve.errors import ArtifactError, UsageError
 from tabserve.model.golden import TOLERANCE
@@ -14,34 +14,34 @@ from tabserve.predictors.booster import Booster
 from tabserve.predictors.predictor import Predictor
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
-from tabserve.training.measures import Judge, Probability
+from tabserve.training.task_training import Prediction, training_of
 
 ROWS = 4_096
 """Rows that are answered twice, at most: as many as tell two models apart, and no memory to speak of."""
 
 
-def check(name: str, fitted: ClassifierMixin, frame: Frame, judge: Judge) -> None:
+def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
     """Answer rows by a candidate's fitted estimator, and by the predictor that a folder would hold of it.
 
     Args:
         name: of the candidate.
         fitted: as `predictor` takes it.
         frame: the rows; best few of them (`ROWS`).
-        judge: tells what both say.
 
     Raises:
         UsageError: the answers differ, or a folder cannot hold such a model.
     """
+    training = training_of(frame.problem)
     try:
         served = _read_again(predictor(fitted, frame.problem), frame.problem)
         features = fitted.opened(frame.features) if hasattr(fitted, "opened") else frame.features  # of Spark's workers
-        found = judge.served(served.raw(features))
+        found = training.served(served.raw(features))
     except (ArtifactError, AttributeError, LookupError, ValueError) as error:  # XGBoost's own is a ValueError
         raise UsageError(f"Candidate {name!r} ends as no model that a folder can hold: {error}") from error
-    _compare(name, judge.probability(fitted, frame.features), found)
+    _compare(name, training.prediction(fitted, frame.features), found)
 
 
-def predictor(fitted: ClassifierMixin, problem: Problem) -> Predictor:
+def predictor(fitted: BaseEstimator, problem: Problem) -> Predictor:
     """What is served of a fitted estimator, which has `get_booster` or `get_linear`."""
     if hasattr(fitted, "get_linear"):
         return fitted.get_linear()  # type: ignore[no-any-return]
@@ -58,8 +58,8 @@ def _read_again(found: Predictor, problem: Problem) -> Predictor:
         return type(found).read(Path(found.FILE), path.read_bytes(), problem)
 
 
-def _compare(name: str, own: Probability, served: NDArray[Any]) -> None:
-    apart = np.abs(own - served)
+def _compare(name: str, own: Prediction, served: NDArray[Any]) -> None:
+    apart = np.abs(own - served) / np.maximum(1, np.abs(own))  # amounts are known to some digits
     wrong = ~(apart <= TOLERANCE).reshape(len(own), -1).all(axis=1)
     if wrong.any():
         raise UsageError(

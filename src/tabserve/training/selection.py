@@ -1,4 +1,4 @@
-"""Candidates × stratified folds in, every fold's measures and the winner out."""
+"""Candidates × folds in, every fold's measures and the winner out."""
 
 import re
 import time
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xgboost as xgb
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator
 from tqdm import tqdm
 
 from tabserve.errors import DataError, TabserveError, UsageError
@@ -21,8 +21,8 @@ from tabserve.predictors.predictor import Predictor
 from tabserve.table.frame import Frame
 from tabserve.training import proof
 from tabserve.training.candidate import Candidate, servable
-from tabserve.training.measures import Judge, by_threshold
 from tabserve.training.split import fold_numbers, subset
+from tabserve.training.task_training import TaskTraining, training_of
 
 __all__ = ["Candidate", "Outcome", "Selection", "select", "servable"]
 
@@ -47,16 +47,17 @@ class Outcome:
 
     Attributes:
         candidate: the one.
-        probability: out-of-fold, of the positive class, shape (rows,); of more than two, of each, (rows, classes).
+        prediction: out-of-fold: the probability of the positive class, or the amount, shape (rows,); of more than two
+            classes, of each, (rows, classes).
         measures: one row per fold, one column per measure, the criterion first; what was chosen for it (a threshold, a
-            temperature) is cross-fitted.
+            temperature, an interval) is cross-fitted.
         chosen: the grid's choice in each fold.
         trees: in the booster of each fold; empty for what is no booster.
         seconds: fit time of each fold.
     """
 
     candidate: Candidate
-    probability: NDArray[np.float64]
+    prediction: NDArray[np.float64]
     measures: pd.DataFrame
     chosen: Sequence[Mapping[str, Any]]
     trees: Sequence[int]
@@ -71,13 +72,11 @@ class Selection:
         frame: the development rows.
         fold: number of the fold that holds each row out, shape (rows,).
         outcomes: by candidate name, in the order they were given.
-        judge: told them apart.
     """
 
     frame: Frame
     fold: NDArray[np.int64]
     outcomes: Mapping[str, Outcome]
-    judge: Judge
 
     @property
     def best(self) -> Outcome:
@@ -96,8 +95,8 @@ class Selection:
 
     @property
     def decision(self) -> Decision:
-        """The best one for the winner, chosen on all its out-of-fold probabilities."""
-        return self.judge.decision(self.frame, self.winner.probability)
+        """The best one for the winner, chosen on all its out-of-fold predictions."""
+        return training_of(self.frame.problem).decision(self.frame.target, self.winner.prediction)
 
     def refit(self) -> Predictor:
         """What is served of the winner, fitted on all development rows.
@@ -107,40 +106,39 @@ class Selection:
         """
         winner = self.winner.candidate
         fitted = winner.fit(self.frame)
-        proof.check(winner.name, fitted, subset(self.frame, proof.ROWS), self.judge)
+        proof.check(winner.name, fitted, subset(self.frame, proof.ROWS))
         return proof.predictor(fitted, self.frame.problem)
 
     def _mean(self, outcome: Outcome) -> float:
         return float(outcome.measures.iloc[:, 0].mean())
 
 
-def select(frame: Frame, candidates: Sequence[Candidate], judge: Judge = by_threshold) -> Selection:
+def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
     """Fit every candidate on every fold's training rows and measure it on the rows held out; shows progress.
 
     Args:
         frame: the development rows.
         candidates: each with a name of its own; at least one that is `servable`, if a winner is wanted.
-        judge: how they are told apart.
 
     Raises:
         UsageError: two candidates share a name; or one cannot be judged or served (`Candidate.check`), has parameters
             that it cannot be fitted with, cannot learn from the missing values that the rows have, answers no
-            probabilities, or answers otherwise than the model that would be served of it.
+            probabilities (or amounts), or answers otherwise than the model that would be served of it.
         DataError: one finds no n-gram in enough of the rows, or groups make folds too unequal.
     """
     repeated = [name for name, times in Counter(candidate.name for candidate in candidates).items() if times > 1]
     if repeated:
         raise UsageError(f"More than one candidate is named {repeated[0]!r}; every candidate needs a name of its own.")
     for candidate in candidates:
-        candidate.check()
-    fold = fold_numbers(frame)
+        candidate.check(frame.problem)
+    training, fold = training_of(frame.problem), fold_numbers(frame)
     with tqdm(total=len(candidates) * frame.problem.folds, unit="fit", disable=None) as progress:
-        outcomes = {candidate.name: _outcome(candidate, frame, fold, judge, progress) for candidate in candidates}
-    return Selection(frame, fold, outcomes, judge)
+        outcomes = {candidate.name: _outcome(candidate, frame, fold, training, progress) for candidate in candidates}
+    return Selection(frame, fold, outcomes)
 
 
 def _outcome(
-    candidate: Candidate, frame: Frame, fold: NDArray[np.int64], judge: Judge, progress: "tqdm[Any]"
+    candidate: Candidate, frame: Frame, fold: NDArray[np.int64], training: TaskTraining, progress: "tqdm[Any]"
 ) -> Outcome:
     answers, fitted, seconds = [], [], []
     progress.set_description(candidate.name)
@@ -149,26 +147,20 @@ def _outcome(
         with _named(candidate):
             fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
             seconds.append(time.perf_counter() - start)
-            answers.append(judge.probability(_on_one_thread(fitted[-1]), frame.features[held_out]))
-        _check_probability(candidate, answers[-1])
+            answers.append(training.prediction(_on_one_thread(fitted[-1]), frame.features[held_out]))
+        if fault := training.fault(answers[-1]):
+            raise UsageError(f"Candidate {candidate.name!r} {fault}.")
         if number == 0 and candidate.servable:  # so that nobody waits for all folds to be told
-            proof.check(candidate.name, fitted[-1], frame.take(np.flatnonzero(held_out)[: proof.ROWS]), judge)
+            proof.check(candidate.name, fitted[-1], frame.take(np.flatnonzero(held_out)[: proof.ROWS]))
         progress.update()
     chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
     trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if hasattr(estimator, "get_booster")]
-    probability = np.concatenate(answers)[np.argsort(np.argsort(fold, kind="stable"))]
-    return Outcome(candidate, probability, judge.measures(frame, probability, fold), chosen, trees, seconds)
+    prediction = np.concatenate(answers)[np.argsort(np.argsort(fold, kind="stable"))]
+    measures = training.measures(frame.target, prediction, fold)
+    return Outcome(candidate, prediction, measures, chosen, trees, seconds)
 
 
-def _check_probability(candidate: Candidate, probability: NDArray[np.float64]) -> None:
-    if not ((probability >= 0) & (probability <= 1)).all():
-        found = f"{np.nanmin(probability):.4g} to {np.nanmax(probability):.4g}"
-        raise UsageError(
-            f"Candidate {candidate.name!r} answers {found}, and probabilities from 0 to 1 are expected; leave it out."
-        )
-
-
-def _on_one_thread(estimator: ClassifierMixin) -> ClassifierMixin:
+def _on_one_thread(estimator: BaseEstimator) -> BaseEstimator:
     """So that it answers the same each time: a forest's threads add up in the order in which they end."""
     return estimator.set_params(**{name: 1 for name in estimator.get_params() if name.endswith("n_jobs")})
 

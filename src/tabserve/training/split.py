@@ -1,4 +1,4 @@
-"""Stratified splits: development and hold-out rows, and folds; the same seed gives the same rows.
+"""Development and hold-out rows, and folds, stratified where there are classes; the same seed gives the same rows.
 
 Where the problem has groups, no split parts the rows of one. Large groups then make other shares than those asked for,
 which is said, or refused.
@@ -18,6 +18,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train
 from tabserve.errors import DataError
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
+from tabserve.training.task_training import training_of
 
 OFF, TOO_FAR = 0.25, 0.5
 """How far a share of the rows is from the one asked for, as a part of that, when it is said, and when it is refused."""
@@ -36,35 +37,40 @@ class Split(NamedTuple):
 
 
 def hold_out(frame: Frame) -> Split:
-    """Set the problem's hold-out share aside, stratified by target.
+    """Set the problem's hold-out share aside, stratified by class.
 
     Raises:
-        DataError: a class has too few rows, or groups, for one in every fold and one in the hold-out; or whole groups
-            make no hold-out of about this share.
+        DataError: a class, or the table, has too few rows, or groups, for one in every fold and one in the hold-out;
+            or whole groups make no hold-out of about this share.
     """
     problem = frame.problem
     found, counted = _smallest(frame)
     needed = math.ceil(max(problem.folds / (1 - problem.holdout), 1 / problem.holdout))
     if found < needed:
         raise DataError(
-            f"The smallest class has {found} {counted}; {problem.folds} folds beside a hold-out of"
+            f"{training_of(problem).SCARCE} has {found} {counted}; {problem.folds} folds beside a hold-out of"
             f" {problem.holdout:.0%} need at least {needed}; use more {counted}."
         )
     if frame.group is not None:
         return _hold_out_groups(frame, frame.group)
     positions = np.arange(len(frame))
     development, holdout = train_test_split(
-        positions, test_size=problem.holdout, stratify=frame.target, random_state=problem.seed
+        positions, test_size=problem.holdout, stratify=_strata(frame), random_state=problem.seed
     )
     return Split(frame.take(development), frame.take(holdout))
 
 
 def _smallest(frame: Frame) -> tuple[int, str]:
-    """How many rows, or groups, there are of the class that has the fewest."""
-    classes = range(len(frame.problem.labels))
-    if frame.group is None:
-        return min(int((frame.target == each).sum()) for each in classes), "rows"
-    return min(len(set(frame.group[frame.target == each])) for each in classes), "groups"
+    """How many rows, or groups, there are of the class that has the fewest; of all, where there are no classes."""
+    strata, counted = _strata(frame), "rows"
+    if frame.group is not None:
+        pairs = {*zip(frame.group.tolist(), strata.tolist(), strict=True)}
+        strata, counted = np.array([stratum for _, stratum in pairs], np.int64), "groups"
+    return int(np.bincount(strata, minlength=max(1, len(frame.problem.labels))).min()), counted
+
+
+def _strata(frame: Frame) -> NDArray[np.int64]:
+    return training_of(frame.problem).strata(frame.target)
 
 
 def _hold_out_groups(frame: Frame, group: NDArray[np.object_]) -> Split:
@@ -92,7 +98,7 @@ def _as_parts(share: float, groups: int) -> tuple[int, int]:
 
 
 def fold_numbers(frame: Frame) -> NDArray[np.int64]:
-    """The number of the fold that holds each row out, from 0; stratified by target, shape (rows,).
+    """The number of the fold that holds each row out, from 0; stratified by class, shape (rows,).
 
     Raises:
         DataError: whole groups make no folds of about the same size.
@@ -107,7 +113,7 @@ def fold_numbers(frame: Frame) -> NDArray[np.int64]:
 
 def _numbered(splitter: StratifiedKFold | StratifiedGroupKFold, frame: Frame) -> NDArray[np.int64]:
     number = np.empty(len(frame), dtype=np.int64)
-    for fold, (_, held_out) in enumerate(splitter.split(frame.features, frame.target, frame.group)):
+    for fold, (_, held_out) in enumerate(splitter.split(frame.features, _strata(frame), frame.group)):
         number[held_out] = fold
     return number
 
@@ -150,9 +156,9 @@ def described(problem: Problem, rows: int, folds: Sequence[int]) -> Described:
 
 
 def subset(frame: Frame, rows: int) -> Frame:
-    """At most `rows` rows in their order, drawn stratified by target; the whole frame when it has no more."""
+    """At most `rows` rows in their order, drawn evenly over the classes or the amounts; all when there are no more."""
     if rows >= len(frame):
         return frame
     drawn = np.random.default_rng(frame.problem.seed).permutation(len(frame))
-    by_class = drawn[np.argsort(frame.target[drawn], kind="stable")]
-    return frame.take(np.sort(by_class[(2 * np.arange(rows) + 1) * len(frame) // (2 * rows)]))
+    in_order = drawn[np.argsort(frame.target[drawn], kind="stable")]
+    return frame.take(np.sort(in_order[(2 * np.arange(rows) + 1) * len(frame) // (2 * rows)]))

@@ -10,6 +10,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
 from tabserve.model.decision import softmax
+from tabserve.training import folds
 
 BOUNDS = (-4.0, 4.0)
 """Natural logarithms of the smallest and the largest temperature."""
@@ -42,5 +43,4 @@ def cross_fitted(
     target: NDArray[np.int8], probability: NDArray[np.float64], fold: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """One temperature per fold, chosen on the out-of-fold probabilities of all other folds."""
-    others = [fold != number for number in range(int(fold.max()) + 1)]
-    return np.array([choose(target[rows], probability[rows]) for rows in others])
+    return np.array(folds.cross_fitted(fold, lambda rows: choose(target[rows], probability[rows])))

@@ -13,7 +13,6 @@ from tabserve.reports import tables
 from tabserve.table import texts
 from tabserve.table.frame import Frame
 from tabserve.training import multiclass
-from tabserve.training.measures import by_class
 from tabserve.training.selection import Outcome, Selection, select
 
 
@@ -26,7 +25,7 @@ def splits(data: Dataset, selection: Selection) -> dict[str, Outcome]:
 
 
 def _outcome(frame: Frame, selection: Selection) -> Outcome:
-    return select(frame, [selection.winner.candidate], by_class).winner
+    return select(frame, [selection.winner.candidate]).winner
 
 
 def metrics(
@@ -41,7 +40,7 @@ def metrics(
         probability: of each of their classes, shape (rows, classes).
     """
     problem = holdout.problem
-    evaluation = multiclass.bootstrap(holdout.target, probability, problem.criterion, problem.seed)
+    evaluation = multiclass.evaluate(holdout.target, probability, problem.criterion, problem.seed)
     by_label = multiclass.by_class(holdout.target, probability, problem.labels)
     kept = tables.metrics(selection, evaluation)
     del kept["trees"], kept["chosen"]

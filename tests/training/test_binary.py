@@ -10,8 +10,9 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from tabserve.problem.criterion import Costs, f1
-from tabserve.training import evaluation
-from tabserve.training.evaluation import Interval, bootstrap, measures
+from tabserve.training import bootstrap
+from tabserve.training.binary import evaluate, measures
+from tabserve.training.bootstrap import Interval
 
 
 def drawn(rows: int, separation: float, seed: int = 0) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
@@ -70,24 +71,24 @@ def test_certain_and_constant_probabilities_are_measured() -> None:
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw less often, where the width of an interval is not in question."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 50)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 50)
 
 
 @pytest.mark.usefixtures("few_resamples")
 def test_an_interval_surrounds_its_measure() -> None:
     """The same measures as without resampling, each between its bounds; the seed decides them."""
     target, probability = drawn(400, 1.5)
-    found = bootstrap(target, probability, 0.4, f1, seed=1)
+    found = evaluate(target, probability, 0.4, f1, seed=1)
     assert {name: interval.value for name, interval in found.items()} == measures(target, probability, 0.4, f1)
     assert all(interval.low < interval.value < interval.high for interval in found.values())
-    assert found == bootstrap(target, probability, 0.4, f1, seed=1)
-    assert found != bootstrap(target, probability, 0.4, f1, seed=2)
+    assert found == evaluate(target, probability, 0.4, f1, seed=1)
+    assert found != evaluate(target, probability, 0.4, f1, seed=2)
 
 
 def test_an_interval_is_as_wide_as_its_measure_scatters() -> None:
     """Its half width is about two standard deviations of the measure over fresh tables."""
     fresh = [measures(*drawn(400, 1.5, seed), 0.4, f1) for seed in range(200)]
-    for name, interval in bootstrap(*drawn(400, 1.5), 0.4, f1).items():
+    for name, interval in evaluate(*drawn(400, 1.5), 0.4, f1).items():
         scatter = np.std([values[name] for values in fresh])
         assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * scatter, rel=0.35), name
 
@@ -96,11 +97,11 @@ def test_an_interval_is_as_wide_as_its_measure_scatters() -> None:
 def test_a_perfect_ranking_leaves_nothing_open() -> None:
     """However the rows are drawn again, it stays perfect."""
     target = np.array([0] * 30 + [1] * 10, dtype=np.int8)
-    assert bootstrap(target, target * 0.8 + 0.1, 0.5, f1)["roc_auc"] == Interval(1.0, 1.0, 1.0)
+    assert evaluate(target, target * 0.8 + 0.1, 0.5, f1)["roc_auc"] == Interval(1.0, 1.0, 1.0)
 
 
 @pytest.mark.usefixtures("few_resamples")
 def test_draws_without_one_of_the_classes_are_drawn_again() -> None:
     """A single positive row is enough for an interval."""
     target, probability = np.array([0, 0, 1, 0], dtype=np.int8), np.array([0.1, 0.6, 0.5, 0.2])
-    assert np.isfinite([tuple(interval) for interval in bootstrap(target, probability, 0.5, f1).values()]).all()
+    assert np.isfinite([tuple(interval) for interval in evaluate(target, probability, 0.5, f1).values()]).all()

@@ -1,0 +1,177 @@
+"""What is wrong with the trees in a model file of XGBoost, if anything: what would crash it, or be answered wrong.
+
+XGBoost follows a model's node numbers and offsets unchecked, some as soon as it loads them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT_PARENT = 2**31 - 1
+"""What XGBoost's model format writes as the parent of a root."""
+
+MAX_DEPTH = 1000
+"""Splits above a leaf; XGBoost walks down a tree on the stack."""
+
+MAX_MARGIN = 1e37
+"""The largest sum of leaves that float32 holds, with room for what is added to it."""
+
+LEAF = -1
+"""What stands in place of a leaf's children."""
+
+NODES = (
+    "left_children",
+    "right_children",
+    "parents",
+    "split_indices",
+    "split_type",
+    "default_left",
+    "split_conditions",
+)
+
+STATISTICS = ("base_weights", "loss_changes", "sum_hessian")
+
+CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
+
+TYPES = {
+    **dict.fromkeys((*NODES, *CATEGORIES), ">i4"),
+    **dict.fromkeys(("split_conditions", *STATISTICS), ">f4"),
+    **dict.fromkeys(("split_type", "default_left"), "|u1"),
+    **dict.fromkeys(("categories_segments", "categories_sizes"), ">i8"),
+}
+"""Of a tree's arrays."""
+
+
+def fault(model: Mapping[str, Any], levels: Sequence[int], outputs: int) -> str | None:
+    """What is wrong with a forest, if anything is.
+
+    Args:
+        model: the part of a model file that holds the trees.
+        levels: of each feature, how many categories it has; 0 for a quantity.
+        outputs: how many the trees are summed up to.
+    """
+    trees, rounds = model["trees"], model["iteration_indptr"]
+    sizes = np.diff(rounds)
+    if rounds[0] != 0 or rounds[-1] != len(trees) or (sizes <= 0).any():
+        return "its boosting rounds do not divide its trees"
+    if model["tree_info"] != [output for size in sizes for output in np.repeat(range(outputs), size // outputs)]:
+        return "its trees are not divided among its outputs"
+    if [tree["id"] for tree in trees] != list(range(len(trees))):
+        return "its trees are not numbered in their order"
+    if any(tree["tree_param"]["size_leaf_vector"] != "1" for tree in trees):
+        return "a leaf holds other than one value"
+    if any(tree[name].dtype.str != kind for tree in trees for name, kind in TYPES.items()):
+        return "an array of a tree is of another type"
+    return _fault_of_trees(trees, np.array(levels, np.int64))
+
+
+class _Nodes(NamedTuple):
+    """The nodes of all trees, one after another; a node's number counts from its own tree's root."""
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    categorical: NDArray[np.int64]
+    root: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, trees: Sequence[Mapping[str, Any]]) -> "_Nodes":
+        """Put the trees' arrays together; `root` says where a node's tree starts, `size` how many nodes it has."""
+        sizes = [len(tree[NODES[0]]) for tree in trees]
+        values = (np.concatenate([tree[name] for tree in trees]).astype(np.int64) for name in NODES[:5])
+        return cls._make([*values, np.repeat(np.cumsum(sizes) - sizes, sizes), np.repeat(sizes, sizes)])
+
+
+def _fault_of_trees(trees: Sequence[Mapping[str, Any]], levels: NDArray[np.int64]) -> str | None:
+    if any({len(tree[name]) for name in (*NODES, *STATISTICS)} != {_node_count(tree)} for tree in trees):
+        return "the arrays of a tree differ in length"
+    nodes = _Nodes.of(trees)
+    if ((nodes.feature < 0) | (nodes.feature >= len(levels)))[nodes.left != LEAF].any():
+        return "it splits by a feature that it does not have"
+    if not _are_trees(nodes):
+        return "its nodes do not form trees"
+    if _are_deep(nodes):
+        return f"a tree is deeper than {MAX_DEPTH} splits"
+    if not _farthest(trees) < MAX_MARGIN:
+        return "its leaves are not finite, or sum up to more than a number holds"
+    return _fault_of_categories(trees, nodes, levels)
+
+
+def _node_count(tree: Mapping[str, Any]) -> int:
+    """As XGBoost reads it: a text of digits alone."""
+    text = tree["tree_param"]["num_nodes"]
+    return max(1, int(text)) if text == str(int(text)) else -1
+
+
+def _are_trees(nodes: _Nodes) -> bool:
+    """Whether the children of a node are neighbours in its tree and call it their parent, so that no path is a circle.
+
+    XGBoost finds a right child beside its left one. It keeps pruned nodes, which no other node leads to.
+    """
+    number = np.arange(len(nodes.root)) - nodes.root
+    inner = np.flatnonzero(nodes.left != LEAF)
+    left = nodes.left[inner]
+    if (nodes.right != np.where(nodes.left == LEAF, LEAF, nodes.left + 1)).any():
+        return False
+    if ((left < 1) | (left + 1 >= nodes.size[inner])).any():
+        return False
+    child = nodes.root[inner] + left
+    known = np.where(number == 0, nodes.parent == ROOT_PARENT, (nodes.parent >= 0) & (nodes.parent < nodes.size))
+    return bool(known.all() and (nodes.parent[[child, child + 1]] == number[inner]).all())
+
+
+def _are_deep(nodes: _Nodes) -> bool:
+    level = np.unique(nodes.root)
+    for _ in range(MAX_DEPTH + 1):
+        level = level[nodes.left[level] != LEAF]
+        if not len(level):
+            return False
+        left = nodes.root[level] + nodes.left[level]
+        level = np.concatenate([left, left + 1])
+    return True
+
+
+def _farthest(trees: Sequence[Mapping[str, Any]]) -> float:
+    """A bound of how far a sum of leaves can be from 0."""
+    leaves = (tree["split_conditions"][tree["left_children"] == LEAF] for tree in trees)
+    return sum(float(np.abs(values).max()) for values in leaves)
+
+
+def _fault_of_categories(trees: Sequence[Mapping[str, Any]], nodes: _Nodes, levels: NDArray[np.int64]) -> str | None:
+    """XGBoost writes beside the nodes which of them split by categories, and where the categories of each are."""
+    inner, splits = np.flatnonzero(nodes.left != LEAF), np.flatnonzero(nodes.categorical)
+    if (nodes.categorical > 1).any():
+        return "it splits otherwise than by quantities and categories"
+    if ((levels[nodes.feature[inner]] > 0) != nodes.categorical[inner]).any():
+        return "it splits a quantity by categories, or a category as a quantity"
+    if any({len(tree[name]) for name in CATEGORIES[1:]} != {tree["split_type"].sum(dtype=int)} for tree in trees):
+        return "its splits by categories are not all listed"
+    if not _are_segments(trees, nodes, splits):
+        return "its categories do not belong to its splits"
+    # a pruned node keeps its categories and forgets its feature
+    limits = np.where(nodes.left[splits] == LEAF, levels.max(), levels[nodes.feature[splits] % len(levels)])
+    return None if _are_sets(trees, limits) else "it splits by categories that its features do not have"
+
+
+def _are_segments(trees: Sequence[Mapping[str, Any]], nodes: _Nodes, splits: NDArray[np.int64]) -> bool:
+    """Whether the categories of each tree lie one split's after another's, and each split has some."""
+    numbers, segments, sizes = (np.concatenate([tree[name] for tree in trees]) for name in CATEGORIES[1:])
+    counts = [len(tree["categories"]) for tree in trees]
+    owner = np.repeat(np.arange(len(trees)), [len(tree["categories_nodes"]) for tree in trees])
+    if ((sizes < 1) | (sizes > sum(counts))).any() or (numbers != splits - nodes.root[splits]).any():
+        return False
+    starts = np.cumsum(sizes) - sizes - (np.cumsum(counts) - counts)[owner]
+    return bool((segments == starts).all() and (np.bincount(owner, sizes, len(trees)) == counts).all())
+
+
+def _are_sets(trees: Sequence[Mapping[str, Any]], limits: NDArray[np.int64]) -> bool:
+    """Whether the categories of each split rise, from 0 on, and stay below its limit."""
+    sizes = np.concatenate([tree["categories_sizes"] for tree in trees]).astype(np.int64)
+    split = np.repeat(np.arange(len(sizes)), sizes)
+    categories = np.concatenate([tree["categories"] for tree in trees]).astype(np.int64)
+    rising = (np.diff(categories) > 0) | (np.diff(split) > 0)
+    return bool(rising.all() and ((categories >= 0) & (categories < limits[split])).all())

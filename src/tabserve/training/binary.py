@@ -1,0 +1,111 @@
+"""How good the probabilities of two classes and a threshold are, on rows that had no part in either."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+
+from tabserve.model.decision import Scores, Threshold
+from tabserve.problem.criterion import F1, Counts, Criterion, FloatArray, IntArray
+from tabserve.problem.task import Binary
+from tabserve.training import folds
+from tabserve.training import threshold as thresholds
+from tabserve.training.bootstrap import Interval, every_class, intervals
+from tabserve.training.classes import ClassTraining
+
+
+def decisions(target: NDArray[np.int8], probability: NDArray[np.float64], threshold: float) -> dict[str, float]:
+    """What a threshold makes of rows: precision and recall (0 where nothing is flagged, or positive), flagged share."""
+    counts = Counts.at(threshold, target, probability)
+    hits, flagged = int(counts.true_positive), int(counts.true_positive + counts.false_positive)
+    return {
+        "precision": hits / max(flagged, 1),
+        "recall": hits / max(int(target.sum()), 1),
+        "flagged": flagged / len(target),
+    }
+
+
+def curve(target: NDArray[np.int8], probability: ArrayLike) -> dict[str, dict[str, list[float]]]:
+    """The decisions at every hundredth from 0 to 1, as the manifest's metrics keep them."""
+    values, cuts = np.asarray(probability, dtype=np.float64), [cut / 100 for cut in range(101)]
+    points = [decisions(target, values, cut) for cut in cuts]
+    return {"curve": {"threshold": cuts, **{name: [round(point[name], 6) for point in points] for name in points[0]}}}
+
+
+def measures(
+    target: NDArray[np.int8], probability: ArrayLike, threshold: float, criterion: Criterion
+) -> dict[str, float]:
+    """Every measure of one set of rows, by name.
+
+    Args:
+        target: 0 or 1, shape (rows,).
+        probability: of the positive class, shape (rows,).
+        threshold: chosen without these rows.
+        criterion: what the threshold was chosen for; first in the result, under its own name.
+    """
+    values = np.asarray(probability, dtype=np.float64)
+    return {
+        criterion.name: float(criterion(Counts.at(threshold, target, values))),
+        "f1_at_half": float(F1()(Counts.at(0.5, target, values))),
+        **decisions(target, values, threshold),
+        "average_precision": float(average_precision_score(target, values)),
+        "roc_auc": float(roc_auc_score(target, values)),
+        "log_loss": float(log_loss(target, values, labels=[0, 1])),
+        "brier": float(brier_score_loss(target, values)),
+    }
+
+
+def evaluate(
+    target: NDArray[np.int8], probability: ArrayLike, threshold: float, criterion: Criterion, seed: int = 0
+) -> dict[str, Interval]:
+    """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
+    values = np.asarray(probability, dtype=np.float64)
+    return intervals(
+        len(target),
+        lambda rows: measures(target[rows], values[rows], threshold, criterion),
+        seed,
+        usable=every_class(target),
+    )
+
+
+@dataclass(frozen=True)
+class BinaryTraining(ClassTraining):
+    """Of two classes: by the criterion at a threshold that the other folds chose."""
+
+    SERVED: ClassVar[tuple[str, ...]] = ("binary:logistic",)
+    COMPARED: ClassVar[tuple[str, ...]] = ("reg:logistic", "multi:softprob")
+
+    task: Binary
+
+    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+        """The probability of the positive class, shape (rows,)."""
+        return np.asarray(estimator.predict_proba(features)[:, 1], dtype=np.float64)
+
+    def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
+        """Average precision."""
+        return float(average_precision_score(target, prediction))
+
+    def served(self, raw: NDArray[Any]) -> FloatArray:
+        """The probability of the positive class, shape (rows,)."""
+        return np.asarray(raw[:, 0], dtype=np.float64)
+
+    def decision(self, target: NDArray[Any], prediction: FloatArray) -> Threshold:
+        """The threshold with the largest criterion."""
+        return Threshold(thresholds.choose(target, prediction, self.task.criterion))
+
+    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+        """See `measures`."""
+        chosen = thresholds.cross_fitted(target, prediction, fold, self.task.criterion)
+        return folds.measured(
+            fold, chosen, lambda rows, value: measures(target[rows], prediction[rows], value, self.task.criterion)
+        )
+
+    def evaluate(
+        self, target: NDArray[Any], answers: Scores, decision: Threshold, /, seed: int = 0
+    ) -> dict[str, Interval]:
+        """See `evaluate`."""
+        return evaluate(target, answers.probability, decision.threshold, self.task.criterion, seed)

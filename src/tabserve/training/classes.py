@@ -1,0 +1,38 @@
+"""What training asks of two classes and of several alike."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, is_regressor
+from sklearn.dummy import DummyClassifier
+
+from tabserve.problem.criterion import FloatArray, IntArray
+
+
+class ClassTraining:
+    """The training half of both tasks; see `TaskTraining`."""
+
+    ESTIMATOR: ClassVar[str] = "an unfitted classifier, such as XGBClassifier()"
+    ANSWERS: ClassVar[str] = "probabilities"
+    SCARCE: ClassVar[str] = "The smallest class"
+
+    def baselines(self) -> Mapping[str, BaseEstimator]:
+        """The share of each class."""
+        return {"prior": DummyClassifier(strategy="prior")}
+
+    def suits(self, estimator: BaseEstimator) -> bool:
+        """Whether it is no regressor; scikit-learn tells by its tags, and nothing of one without."""
+        return not (hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator))
+
+    def strata(self, target: NDArray[Any]) -> IntArray:
+        """Each row's class."""
+        return target.astype(np.int64)
+
+    def fault(self, prediction: FloatArray) -> str | None:
+        """That they are no probabilities."""
+        if ((prediction >= 0) & (prediction <= 1)).all():
+            return None
+        found = f"{np.nanmin(prediction):.4g} to {np.nanmax(prediction):.4g}"
+        return f"answers {found}, and probabilities from 0 to 1 are expected; leave it out"

@@ -1,0 +1,118 @@
+"""How good predicted amounts and their intervals are, on rows that had no part in either."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.dummy import DummyRegressor
+from sklearn.metrics import mean_absolute_error, median_absolute_error, r2_score, root_mean_squared_error
+
+from tabserve.model.decision import Amount, Amounts
+from tabserve.problem.criterion import FloatArray, IntArray, Loss
+from tabserve.problem.task import Regression
+from tabserve.training import folds
+from tabserve.training.bootstrap import Interval, intervals
+from tabserve.training.interval import choose, coverage, cross_fitted
+
+
+def measures(target: NDArray[np.float64], amounts: Amounts, criterion: Loss) -> dict[str, float]:
+    """Every measure of one set of rows, by name.
+
+    Args:
+        target: the true amounts, shape (rows,).
+        amounts: predicted, with intervals chosen without these rows.
+        criterion: what the candidates were told apart by, larger is better; first in the result, under its own name.
+    """
+    prediction = amounts.prediction.astype(np.float64)
+    return {
+        criterion.name: float(criterion(target, prediction)),
+        "rmse": float(root_mean_squared_error(target, prediction)),
+        "mae": float(mean_absolute_error(target, prediction)),
+        "median_absolute_error": float(median_absolute_error(target, prediction)),
+        "r2": float(r2_score(target, prediction)),
+        **coverage(target, amounts),
+    }
+
+
+def evaluate(target: NDArray[np.float64], amounts: Amounts, criterion: Loss, seed: int = 0) -> dict[str, Interval]:
+    """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
+
+    def measured(rows: NDArray[np.int64]) -> dict[str, float]:
+        return measures(target[rows], Amounts(*(values[rows] for values in amounts)), criterion)
+
+    return intervals(len(target), measured, seed)
+
+
+@dataclass(frozen=True)
+class RegressionTraining:
+    """Of an amount: by the criterion; its interval is chosen on the other folds."""
+
+    ESTIMATOR: ClassVar[str] = "an unfitted regressor, such as XGBRegressor()"
+    ANSWERS: ClassVar[str] = "amounts"
+    SERVED: ClassVar[tuple[str, ...]] = (
+        "reg:squarederror",
+        "reg:absoluteerror",
+        "reg:pseudohubererror",
+        "reg:squaredlogerror",
+        "reg:gamma",
+        "reg:tweedie",
+        "count:poisson",
+    )
+    COMPARED: ClassVar[tuple[str, ...]] = ()
+    SCARCE: ClassVar[str] = "The table"
+
+    task: Regression
+
+    def baselines(self) -> Mapping[str, BaseEstimator]:
+        """The mean and the median amount."""
+        return {strategy: DummyRegressor(strategy=strategy) for strategy in ("mean", "median")}
+
+    def suits(self, estimator: BaseEstimator) -> bool:
+        """Whether it is no classifier; scikit-learn tells by its tags, and nothing of one without."""
+        return not (hasattr(estimator, "__sklearn_tags__") and is_classifier(estimator))
+
+    def strata(self, target: NDArray[Any]) -> IntArray:
+        """One for all."""
+        return np.zeros(len(target), np.int64)
+
+    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+        """The amount, shape (rows,)."""
+        return np.asarray(estimator.predict(features), dtype=np.float64).ravel()
+
+    def fault(self, prediction: FloatArray) -> str | None:
+        """That some are no finite numbers."""
+        wrong = int((~np.isfinite(prediction)).sum())
+        return f"answers {wrong:,} of {len(prediction):,} rows by no finite amount; leave it out" if wrong else None
+
+    def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
+        """The criterion."""
+        return float(self.task.criterion(target, prediction))
+
+    def served(self, raw: NDArray[Any]) -> FloatArray:
+        """The amount, shape (rows,)."""
+        return np.asarray(raw[:, 0], dtype=np.float64)
+
+    def decision(self, target: NDArray[Any], prediction: FloatArray) -> Amount:
+        """The interval that holds so many rows in ten."""
+        return choose(target, prediction)
+
+    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+        """See `measures`."""
+        chosen = cross_fitted(target, prediction, fold)
+        return folds.measured(
+            fold,
+            chosen,
+            lambda rows, amount: measures(
+                target[rows], amount.scores(prediction[rows, np.newaxis]), self.task.criterion
+            ),
+        )
+
+    def evaluate(
+        self, target: NDArray[Any], answers: Amounts, _decision: Amount, /, seed: int = 0
+    ) -> dict[str, Interval]:
+        """See `evaluate`."""
+        return evaluate(target, answers, self.task.criterion, seed)

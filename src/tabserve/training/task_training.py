@@ -1,0 +1,94 @@
+"""What training asks of a task: how its rows are split, its estimators judged, and its decision chosen."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from tabserve.model.decision import Decision
+from tabserve.problem.problem import Problem
+from tabserve.problem.task import Binary, Multiclass, Regression
+from tabserve.training.binary import BinaryTraining
+from tabserve.training.bootstrap import Interval
+from tabserve.training.multiclass import MulticlassTraining
+from tabserve.training.regression import RegressionTraining
+
+Target = NDArray[Any]
+"""The index of each row's class, or its amount; shape (rows,)."""
+
+Prediction = NDArray[np.float64]
+"""The probability of the positive class, or the amount, shape (rows,); or of each of several, shape (rows, classes)."""
+
+Fold = NDArray[np.int64]
+"""Number of the fold that holds each row out, from 0, shape (rows,)."""
+
+
+class TaskTraining(Protocol):
+    """The training half of a task.
+
+    Attributes:
+        ESTIMATOR: what learns it, in words.
+        ANSWERS: what such an estimator answers, in words.
+        SERVED: objectives of XGBoost whose models a folder can hold.
+        COMPARED: other objectives of XGBoost whose answers can be judged.
+        SCARCE: what must have enough rows for every part of a split, in words.
+    """
+
+    ESTIMATOR: ClassVar[str]
+    ANSWERS: ClassVar[str]
+    SERVED: ClassVar[tuple[str, ...]]
+    COMPARED: ClassVar[tuple[str, ...]]
+    SCARCE: ClassVar[str]
+
+    def baselines(self) -> Mapping[str, BaseEstimator]:
+        """Unfitted estimators that know the target and no column, by name."""
+
+    def suits(self, estimator: BaseEstimator) -> bool:
+        """Whether an estimator is of the kind that learns such a task."""
+
+    def strata(self, target: Target) -> NDArray[np.int64]:
+        """What a split spreads evenly over its parts, by number: the classes; all amounts are one stratum."""
+
+    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> Prediction:
+        """What a fitted estimator says of rows."""
+
+    def fault(self, prediction: Prediction) -> str | None:
+        """What is wrong with what an estimator says, if anything is."""
+
+    def score(self, target: Target, prediction: Prediction) -> float:
+        """What the values of a grid are told apart by; larger is better."""
+
+    def served(self, raw: NDArray[Any]) -> Prediction:
+        """What a predictor's raw outputs say of rows, before any decision."""
+
+    def decision(self, target: Target, prediction: Prediction) -> Decision:
+        """The decision that is best on rows, given their out-of-fold predictions."""
+
+    def measures(self, target: Target, prediction: Prediction, fold: Fold) -> pd.DataFrame:
+        """One row per fold, one column per measure, the criterion first; each with a decision of the other folds."""
+
+    def evaluate(self, target: Target, answers: Any, decision: Any, /, seed: int = 0) -> dict[str, Interval]:  # noqa: ANN401
+        """Every measure on rows that had no part in anything, with its bootstrap interval.
+
+        Args:
+            target: of the rows.
+            answers: what the decision made of the raw outputs.
+            decision: the one.
+            seed: of the bootstrap.
+        """
+
+
+TRAINING: Mapping[str, Callable[[Any], TaskTraining]] = {
+    Binary.KIND: BinaryTraining,
+    Multiclass.KIND: MulticlassTraining,
+    Regression.KIND: RegressionTraining,
+}
+"""By the kind of a task."""
+
+
+def training_of(problem: Problem) -> TaskTraining:
+    """The training half of a problem's task."""
+    return TRAINING[problem.task.KIND](problem.task)
