@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     mpl.rcParams["svg.hashsalt"] = "tabserve"
     model = load_binary(arguments.model)
-    figure = figures.candidates(model.metrics, model.problem.criterion.name)
+    figure = figures.candidates(model.metrics, model.problem.task.criterion.name)
     with whole(arguments.out) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None}, facecolor="white")
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from santander.problem import PROBLEM
 from tabserve.cli import options
+from tabserve.encoding.encoder import Encoder
 from tabserve.client.client import OUTPUTS, Answer, Client, wait
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.rest import RestClient
@@ -36,7 +37,7 @@ exit codes: 0 answered, 1 not enough memory, 2 wrong option, 3 the file cannot b
 def main() -> None:
     """Ask as the command line says."""
     arguments = parsed()
-    rows = first(stream(arguments.data, PROBLEM), arguments.rows)
+    rows = first(stream(arguments.data, PROBLEM, Encoder.learn(PROBLEM, {})), arguments.rows)
     client = connected(arguments)
     if arguments.wait:
         wait(client, arguments.wait)

@@ -16,7 +16,7 @@ from santander.candidates import WINNER, candidates, check_device, chosen
 from santander.engine import Ground, local, spark
 from santander.problem import PROBLEM
 from tabserve.cli import options
-from tabserve.model.decision import threshold_of
+from tabserve.model.decision import class_scores, threshold_of
 from tabserve.model.model import CARD, Model, check_place, save
 from tabserve.model.reference import Reference
 from tabserve.reports import card, tables
@@ -31,7 +31,7 @@ FITTED = {"local": KNOWN, "spark": [WINNER]}
 SPARKS = ("table", "master")
 """Options that mean something on Spark alone."""
 
-SHOWN = [tables.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
+SHOWN = [tables.TITLES[name] for name in (PROBLEM.task.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
 SHOWN += ["fit s", "trees"]
 """Columns of the table of candidates that fit beside each other on a terminal."""
 
@@ -61,13 +61,14 @@ def main() -> None:
         print(tables.selection_table(selection)[SHOWN].to_string(), "\n")
         predictor, decision = selection.refit(), selection.decision
 
-    probability, problem = decision.scores(predictor.raw(holdout.features)).probability, holdout.problem
-    threshold = threshold_of(decision)
-    evaluation = evaluate(holdout.target, probability, threshold, problem.criterion, problem.seed)
+    problem, threshold = holdout.problem, threshold_of(decision)
+    probability = class_scores(decision.scores(predictor.raw(holdout.features))).probability
+    evaluation = evaluate(holdout.target, probability, threshold, problem.task.criterion, problem.seed)
     print(tables.evaluation_table(evaluation).to_string(), "\n")
 
     model = Model(
         problem,
+        holdout.encoder,
         predictor,
         decision,
         metrics=tables.metrics(selection, evaluation) | curve(holdout.target, probability),

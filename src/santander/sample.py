@@ -19,6 +19,7 @@ from scipy.optimize import fsolve
 from scipy.special import ndtri
 
 from santander.problem import PROBLEM
+from tabserve.encoding.encoder import Encoder
 from tabserve.table.frame import Frame
 
 POSITIVE_SHARE = 20_098 / 200_000
@@ -95,7 +96,7 @@ def sample(rows: int, seed: int = 0) -> Frame:
         values = shape.from_normal(rng.standard_normal(rows)) * sd[target, column] + mean[target, column]
         features[:, column] = values.clip(low[column], high[column]).round(DECIMALS)
     ids = np.array([f"synthetic_{row}" for row in range(rows)], np.object_)
-    return Frame(ids, features, target, PROBLEM)
+    return Frame(ids, features, target, PROBLEM, Encoder.learn(PROBLEM, {}))
 
 
 def log_odds(features: NDArray[np.float32]) -> NDArray[np.float64]:

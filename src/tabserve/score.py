@@ -1,25 +1,25 @@
-"""A file of rows in, a file of labels and probabilities out, in constant memory."""
+"""A file of rows in, a file of answers out, in constant memory."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 from tqdm import tqdm
 
 from tabserve.files import whole
-from tabserve.model.decision import Scores
+from tabserve.model.decision import Answers
 from tabserve.model.model import Model
-from tabserve.problem.problem import Problem
 from tabserve.table.frame import Rows, stream
 
 
 def score_file(model: Model, path: Path, out: Path) -> int:
-    """Score every row of a table and write id, label and probability as csv; shows progress.
+    """Score every row of a table and write its id beside its answer as csv; shows progress.
 
     Args:
-        model: answers with its own threshold.
+        model: answers by its own decision.
         path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet.
         out: a csv; it appears whole, when the last row is written, or not at all.
 
@@ -29,24 +29,24 @@ def score_file(model: Model, path: Path, out: Path) -> int:
     Raises:
         DataError: a row cannot be used, or `out` cannot be written.
     """
-    rows, schema, options = 0, schema_of(model.problem), pyarrow.csv.WriteOptions(quoting_style="needed")
+    rows, schema, options = 0, schema_of(model), pyarrow.csv.WriteOptions(quoting_style="needed")
     with (
         whole(out) as temporary,
         pyarrow.csv.CSVWriter(temporary, schema, write_options=options) as writer,
         tqdm(unit=" rows", unit_scale=True, disable=None) as progress,
     ):
         for batch, scores in _scored(model, path):
-            writer.write_batch(answers(batch, scores, schema))
+            writer.write_batch(answers(model, batch, scores, schema))
             progress.update(len(batch))
             rows += len(batch)
     return rows
 
 
-def _scored(model: Model, path: Path) -> Iterator[tuple[Rows, Scores]]:
+def _scored(model: Model, path: Path) -> Iterator[tuple[Rows, Answers]]:
     """Score each batch while the next one is read; whoever has enough of waiting for a slow pipe can interrupt it."""
     with ThreadPoolExecutor(1) as scorer:
-        scoring: tuple[Rows, Future[Scores]] | None = None
-        for batch in stream(path, model.problem):
+        scoring: tuple[Rows, Future[Answers]] | None = None
+        for batch in stream(path, model.problem, model.encoder):
             done, scoring = scoring, (batch, scorer.submit(model.score, batch.features))
             if done:
                 yield done[0], done[1].result()
@@ -54,12 +54,17 @@ def _scored(model: Model, path: Path) -> Iterator[tuple[Rows, Scores]]:
             yield scoring[0], scoring[1].result()
 
 
-def schema_of(problem: Problem) -> pa.Schema:
-    """The columns of what is written: id, label, probability."""
-    return pa.schema([(problem.id or "row", pa.string()), ("label", pa.int8()), ("probability", pa.float32())])
+def schema_of(model: Model) -> pa.Schema:
+    """The columns of what is written: the id, and what the decision answers."""
+    none = model.decision.scores(np.zeros((0, model.predictor.outputs), np.float32))
+    columns = model.decision.table(none, model.problem)
+    kinds = {
+        name: pa.string() if values.dtype == np.object_ else pa.array(values).type for name, values in columns.items()
+    }
+    return pa.schema([(model.problem.id or "row", pa.string()), *kinds.items()])
 
 
-def answers(rows: Rows, scores: Scores, schema: pa.Schema) -> pa.RecordBatch:
+def answers(model: Model, rows: Rows, scores: Answers, schema: pa.Schema) -> pa.RecordBatch:
     """Scored rows in the columns of `schema_of`."""
-    columns = [pa.array(rows.ids), pa.array(scores.label, pa.int8()), pa.array(scores.probability)]
-    return pa.record_batch(columns, schema=schema)
+    columns = [rows.ids, *model.decision.table(scores, model.problem).values()]
+    return pa.record_batch([pa.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)], schema)

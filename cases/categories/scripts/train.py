@@ -21,6 +21,7 @@ from categories.problem import PROBLEM, TAGS
 from tabserve.cli import options
 from tabserve.errors import UsageError
 from tabserve.files import whole
+from tabserve.model.decision import class_scores
 from tabserve.model.model import CARD, Model, check_place, save, versions
 from tabserve.reports import tables
 from tabserve.training import multiclass
@@ -42,8 +43,8 @@ def main() -> None:
     arguments = parsed()
     competing = chosen(arguments.candidates, arguments.seed, arguments.jobs)
     check_place(arguments.out)
-    features = (*PROBLEM.features, TAGS) if arguments.tags else PROBLEM.features
-    data = dataset(arguments.data, arguments.rows, replace(PROBLEM, seed=arguments.seed, features=features))
+    columns = (*PROBLEM.columns, TAGS) if arguments.tags else PROBLEM.columns
+    data = dataset(arguments.data, arguments.rows, replace(PROBLEM, seed=arguments.seed, columns=columns))
     pd.set_option("display.width", 120)
 
     development, holdout = hold_out(data.products)
@@ -54,11 +55,11 @@ def main() -> None:
     print(training.splits_table(found).to_string(), "\n")
 
     predictor, decision = selection.refit(), selection.decision
-    probability = decision.scores(predictor.raw(holdout.features)).probability
+    probability = class_scores(decision.scores(predictor.raw(holdout.features))).probability
     metrics = training.metrics(selection, found, holdout, probability)
     print(multiclass.by_class(holdout.target, probability, holdout.problem.labels).round(4).to_string(), "\n")
 
-    model = Model(holdout.problem, predictor, decision, metrics, training.provenance(data), versions())
+    model = Model(holdout.problem, holdout.encoder, predictor, decision, metrics, training.provenance(data), versions())
     save(arguments.out, model, predictor.examples(holdout.features), card.written(model))
     if arguments.metrics:
         with whole(arguments.metrics) as path:

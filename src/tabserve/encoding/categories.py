@@ -143,6 +143,12 @@ class Categories(Encoding):
         codes = self.raw(cells)
         return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
 
+    def union(self, other: Encoding) -> "Categories":
+        """The levels of both."""
+        assert isinstance(other, Categories)
+        known = {*map(key, self.levels)}
+        return Categories((*self.levels, *(level for level in other.levels if key(level) not in known)), self.missing)
+
     def narrowed(self, features: NDArray[Any]) -> "Categories":
         """The levels whose codes occur, in the same order."""
         found = np.unique(features[features >= 0])

@@ -81,6 +81,14 @@ class Encoding(ABC):
             BadCell: the column cannot hold one of the cells.
         """
 
+    def union(self, _other: "Encoding") -> "Encoding":
+        """The encoding that knows what either knows of the same column.
+
+        Raises:
+            UsageError: there is none.
+        """
+        return self
+
     def narrowed(self, _features: NDArray[Any]) -> "Encoding":
         """The encoding that knows only the levels that occur in its features."""
         return self

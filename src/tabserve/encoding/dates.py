@@ -59,7 +59,7 @@ class Dates(Encoding):
 
     @classmethod
     def learn(cls, column: Column, cells: Cells) -> "Dates":
-        """With hours where the first cell that is not empty has a time; the others are looked at when they are encoded."""
+        """With hours where the first cell that is not empty has a time; the others are checked when they are encoded."""
         texts = _texts(cells, hours=_has_times(cells))
         first = next(filter(None, texts), None)
         if first is None:
@@ -76,6 +76,12 @@ class Dates(Encoding):
     def to_json(self) -> dict[str, Any]:
         """Whether it has hours."""
         return {"hours": self.hours}
+
+    def union(self, other: Encoding) -> "Dates":
+        """The same, if both have hours or neither has."""
+        if other != self:
+            raise UsageError("A column of dates has times for one model, and none for the other.")
+        return self
 
     @property
     def parts(self) -> tuple[str, ...]:

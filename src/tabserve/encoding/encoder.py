@@ -132,6 +132,15 @@ class Encoder:
             features[:, start : (start := start + raw.shape[1])] = raw
         return Encoded(features, self._blank(features))
 
+    def union(self, other: "Encoder") -> "Encoder":
+        """The encoder of the same columns that knows what either knows.
+
+        Raises:
+            UsageError: there is none.
+        """
+        pairs = zip(self.encodings, other.encodings, strict=True)
+        return replace(self, encodings=tuple(one.union(another) for one, another in pairs))
+
     def narrowed(self, features: NDArray[Any]) -> "Encoder":
         """The encoder that knows only the levels that occur in the features, such as those of one fold."""
         parts = [encoding.narrowed(part) for encoding, part in self._split(features)]

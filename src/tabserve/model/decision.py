@@ -112,9 +112,18 @@ class Threshold:
             "predict_proba": OutputKind("FP32", 2, _both_classes),
         }
 
-    def watched(self, scores: Scores) -> NDArray[np.float32]:
+    def table(self, scores: Any, _problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
+        """The columns that a file of answers has: the label as 0 or 1, and the probability of the positive class."""
+        return {"label": scores.label.astype(np.int8), "probability": scores.probability}
+
+    def counts(self, scores: Any, problem: Problem) -> dict[str, int]:  # noqa: ANN401
+        """How many rows of a batch get each label."""
+        return _counts(scores, problem)
+
+    def watched(self, scores: Any) -> NDArray[np.float32]:  # noqa: ANN401  Scores, as a batcher gives them back
         """The probability of each row whose distribution is watched, shape (rows,): of the positive class."""
-        return scores.probability
+        probability: NDArray[np.float32] = scores.probability
+        return probability
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,17 @@ class MostProbable:
             "predict_proba": OutputKind("FP32", len(names), lambda scores: scores.probability, problem.labels),
         }
 
-    def watched(self, scores: Scores) -> NDArray[np.float32]:
+    def table(self, scores: Any, problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
+        """The columns that a file of answers has: the label as the problem spells it, and the probability of each."""
+        columns = zip(problem.labels, scores.probability.T, strict=True)
+        label = np.array(problem.labels, np.object_)[scores.label]
+        return {"label": label, **{f"probability_{name}": values for name, values in columns}}
+
+    def counts(self, scores: Any, problem: Problem) -> dict[str, int]:  # noqa: ANN401
+        """How many rows of a batch get each label."""
+        return _counts(scores, problem)
+
+    def watched(self, scores: Any) -> NDArray[np.float32]:  # noqa: ANN401  Scores, as a batcher gives them back
         """The probability of each row whose distribution is watched, shape (rows,): of its label."""
         return np.take_along_axis(scores.probability, scores.label[:, np.newaxis], axis=1)[:, 0]
 
@@ -193,6 +212,10 @@ class Amount:
         """What each answer says of it: the share of rows that the interval is meant for."""
         return {"interval": repr(COVERAGE)}
 
+    def fits(self, problem: Problem, outputs: int) -> bool:
+        """Whether it can decide by so many raw outputs of a row."""
+        return (len(problem.labels), outputs) == (0, 1)
+
     def scores(self, raw: NDArray[np.floating[Any]]) -> Amounts:
         """Amounts and their intervals, given the amounts, shape (rows, 1)."""
         prediction = raw[:, 0].astype(np.float32)
@@ -208,9 +231,18 @@ class Amount:
             "predict_interval": OutputKind("FP32", 2, lambda amounts: np.stack([amounts.low, amounts.high], axis=1)),
         }
 
-    def watched(self, amounts: Amounts) -> NDArray[np.float32]:
+    def table(self, amounts: Any, _problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
+        """The columns that a file of answers has: the amount, and both ends of its interval."""
+        return {"prediction": amounts.prediction, "low": amounts.low, "high": amounts.high}
+
+    def counts(self, _amounts: Any, _problem: Problem) -> dict[str, int]:  # noqa: ANN401
+        """Nothing: an amount has no label."""
+        return {}
+
+    def watched(self, amounts: Any) -> NDArray[np.float32]:  # noqa: ANN401  Amounts, as a batcher gives them back
         """The amount of each row, whose distribution is watched, shape (rows,)."""
-        return amounts.prediction
+        prediction: NDArray[np.float32] = amounts.prediction
+        return prediction
 
     @cached_property
     def _edges(self) -> NDArray[np.float64]:
@@ -238,6 +270,12 @@ def threshold_of(decision: Decision) -> float:
     return decision.threshold
 
 
+def class_scores(answers: Answers) -> Scores:
+    """The answers of a model of two classes or more."""
+    assert isinstance(answers, Scores)
+    return answers
+
+
 def softmax(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities that rise with the margins, each row's sum 1."""
     powers = np.exp(margins - margins.max(axis=1, keepdims=True))
@@ -247,6 +285,10 @@ def softmax(margins: NDArray[np.float64]) -> NDArray[np.float64]:
 def bins(edges: NDArray[np.float64], prediction: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """The index of the bin of each predicted amount, shape (rows,)."""
     return np.searchsorted(edges, prediction, side="right")
+
+
+def _counts(scores: Scores, problem: Problem) -> dict[str, int]:
+    return dict(zip(problem.labels, np.bincount(scores.label).tolist(), strict=False))  # of the last there may be none
 
 
 def _both_classes(scores: Scores) -> NDArray[np.float32]:

@@ -217,6 +217,8 @@ def _made(path: Path, what: str, found: object, kinds: Mapping[str, Any]) -> Any
     if sorted(members) != expected:
         raise ArtifactError(f"{path} has a {what} of the fields {sorted(members)!r:.200}, expected {expected}.")
     try:
-        return kinds[name](**{key: tuple(value) if isinstance(value, list) else value for key, value in members.items()})
+        return kinds[name](
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in members.items()}
+        )
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a {what}: {error}") from error

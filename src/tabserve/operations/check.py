@@ -27,8 +27,8 @@ def lines(folder: Path) -> list[str]:
     return [
         f"{folder} is a whole model folder: format, checksums, weights and golden rows are as saved.",
         f"  problem    {one_line(problem.name)}",
-        f"  features   {_features(problem)}",
-        f"  labels     {_named(problem.labels)}",
+        f"  columns    {_columns(problem)}",
+        f"  task       {_task(problem)}",
         f"  model      {', '.join(f'{value} {name}' for name, value in model.predictor.facts.items())}",
         f"  decision   {decision}",
         f"  versions   {', '.join(f'{name} {number}' for name, number in sorted(model.versions.items()))}",
@@ -39,11 +39,15 @@ def _fields(decision: Decision) -> str:
     return ", ".join(f"{name} {value}" for name, value in asdict(decision).items())
 
 
-def _features(problem: Problem) -> str:
+def _columns(problem: Problem) -> str:
     """How many, and the first of them."""
     more = ", …" if len(problem.features) > SHOWN else ""
-    missing = "; values may be missing" if problem.allow_missing else ""
+    missing = f"; cells may be empty in {some}" if (some := sum(problem.missing)) else ""
     return f"{len(problem.features)}: {_named(problem.features[:SHOWN])}{more}{missing}"
+
+
+def _task(problem: Problem) -> str:
+    return f"{problem.task.KIND}, of {_named(problem.labels)}" if problem.labels else problem.task.KIND
 
 
 def _named(names: Sequence[str]) -> str:

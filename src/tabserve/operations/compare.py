@@ -12,12 +12,13 @@ import pyarrow.csv
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import UsageError
 from tabserve.files import whole
-from tabserve.model.decision import Scores
+from tabserve.model.decision import Scores, class_scores
 from tabserve.model.model import Model
-from tabserve.problem.criterion import Counts, Criterion
 from tabserve.problem.problem import Problem
+from tabserve.problem.criterion import Counts, Criterion
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame, Rows, has_target, read, stream
 from tabserve.training.bootstrap import Interval, every_class, intervals
@@ -88,12 +89,14 @@ def compare(old: Model, new: Model, path: Path, out: Path | None = None) -> Comp
     """
     problem, found = _shared(old.problem, new.problem), Comparison()
     with _changes(problem, out) as write:
-        for rows in _parts(path, problem):
-            before, after = old.score(rows.features), new.score(rows.features)
+        for rows, encoder in _parts(path, problem, old.encoder.union(new.encoder)):
+            before, after = (
+                class_scores(model.score(encoder.recode(rows.features, model.encoder))) for model in (old, new)
+            )
             found.add(rows, before, after)
             write(rows, before, after)
             if isinstance(rows, Frame):
-                found.measures = _measures(rows.target, before, after, new.problem.criterion)
+                found.measures = _measures(rows.target, before, after, new.problem.task.criterion)
     return found
 
 
@@ -114,21 +117,24 @@ def lines(found: Comparison) -> Iterator[str]:
 
 def _shared(old: Problem, new: Problem) -> Problem:
     """The problem whose rows both models take."""
-    for what in ("features", "target", "labels", "id"):
+    for what in ("features", "kinds", "target", "labels", "id"):
         if getattr(old, what) != getattr(new, what):
             raise UsageError(
                 f"The models are for different problems, {old.name} and {new.name}: their {what} differ; only models"
                 " that take the same columns in the same order can be compared."
             )
-    return replace(old, allow_missing=old.allow_missing and new.allow_missing)
+    pairs = zip(old.columns, new.columns, strict=True)
+    columns = tuple(replace(one, missing=one.missing and other.missing) for one, other in pairs)
+    return replace(old, columns=columns)
 
 
-def _parts(path: Path, problem: Problem) -> Iterator[Rows]:
-    """A labelled table whole, as its measures need all rows at once; any other a batch at a time."""
+def _parts(path: Path, problem: Problem, encoder: Encoder) -> Iterator[tuple[Rows, Encoder]]:
+    """A labelled table whole, as its measures need all rows at once, or any other a batch at a time; what encoded it."""
     if has_target(path, problem):
-        yield read(path, problem)
+        frame = read(path, problem)
+        yield frame, frame.encoder
     else:
-        yield from stream(path, problem)
+        yield from ((rows, encoder) for rows in stream(path, problem, encoder))
 
 
 def _measures(target: NDArray[np.int8], old: Scores, new: Scores, criterion: Criterion) -> dict[str, Difference]:

@@ -12,6 +12,7 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
 from tabserve.predictors import forest, ubjson
 from tabserve.predictors.xgboost_call import Kind, predict
@@ -71,8 +72,7 @@ class Booster:
         path: Path,
         file: bytes,
         problem: Problem,
-        names: Sequence[str] | None = None,
-        levels: Sequence[int] | None = None,
+        encoder: Encoder,
     ) -> Self:
         """The booster that a file holds.
 
@@ -80,15 +80,13 @@ class Booster:
             path: what a refusal calls the file.
             file: its bytes, UBJSON as XGBoost writes it.
             problem: whose task it must answer.
-            names: of the features that it must know, in this order; those of the problem's columns unless given.
-            levels: of each feature, how many categories it has, 0 for a quantity; quantities alone unless given.
+            encoder: makes the features that it must know by name, in this order, and of each category so many levels.
 
         Raises:
             ArtifactError: it is no such file, its objective is none of the task's `OBJECTIVES`, it is made of something
                 else than trees (`KIND`), its features are others, or XGBoost could not use it without crashing.
         """
-        names = problem.features if names is None else names
-        levels = [0] * len(names) if levels is None else levels
+        names, levels = encoder.names, encoder.levels
         try:
             document = ubjson.loads(file)
             learner = document["learner"]

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.encoding.ngrams import LONGEST, WHOLE, parts, wholes, words
 from tabserve.errors import ArtifactError
 from tabserve.predictors import npz
@@ -65,7 +66,7 @@ class Linear:
     _table: NDArray[np.float64] = field(init=False, repr=False)
 
     @classmethod
-    def read(cls, path: Path, file: bytes, problem: Problem) -> Self:
+    def read(cls, path: Path, file: bytes, problem: Problem, _encoder: Encoder) -> Self:
         """The model that a file holds.
 
         Args:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from numpy.typing import NDArray
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.problem.problem import Problem
 
 
@@ -23,13 +24,14 @@ class Predictor(Protocol):
     PARALLEL: ClassVar[bool]
 
     @classmethod
-    def read(cls, path: Path, file: bytes, problem: Problem, /) -> Self:
+    def read(cls, path: Path, file: bytes, problem: Problem, encoder: Encoder, /) -> Self:
         """What a file holds.
 
         Args:
             path: what a refusal calls the file.
             file: its bytes, which are not trusted.
             problem: what it must be for.
+            encoder: makes its features.
 
         Raises:
             ArtifactError: it is no such file, or for another problem.

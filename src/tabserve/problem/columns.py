@@ -42,7 +42,6 @@ class Column:
         """Whether it can stand beside columns of its own kind alone."""
         return self.kind == "text"
 
-
     @property
     def as_text(self) -> bool:
         """Whether a table's cells are read as text, not as numbers."""

@@ -69,6 +69,11 @@ class Problem:
         """The names of the columns."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the cells of each column are."""
+        return tuple(column.kind for column in self.columns)
+
     @cached_property
     def missing(self) -> tuple[bool, ...]:
         """Whether each column may have empty cells."""

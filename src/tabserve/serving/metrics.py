@@ -7,7 +7,7 @@ value, on the path of every request.
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import accumulate
 from threading import Lock
@@ -99,24 +99,20 @@ class ModelMetrics:
         self.info: dict[str, str] = {}
         self._lock = Lock()
 
-    def count(
-        self, names: Sequence[str], label: NDArray[np.int64], probability: NDArray[np.float32], seconds: float
-    ) -> None:
+    def count(self, labels: Mapping[str, int], probability: NDArray[np.float32], seconds: float) -> None:
         """Count one call of the model, on whichever thread.
 
         Args:
-            names: of all labels.
-            label: of each row, its place among them, shape (rows,).
-            probability: of each row, shape (rows,).
+            labels: how many rows got each.
+            probability: of each row, or its amount, shape (rows,).
             seconds: that the call took.
         """
-        found = np.bincount(label).tolist()
         with self._lock:
             self.calls.add(seconds)
             self.last = time.time()
             self.rows.add(len(probability))
             self.probability.add_all(probability)
-            for name, count in zip(names, found, strict=False):  # of the last labels there may be none
+            for name, count in labels.items():
                 self.labels[name] += count
 
 

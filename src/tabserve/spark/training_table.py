@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 import numpy as np
@@ -14,7 +14,8 @@ from pyspark import Broadcast, StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 (what everybody calls it)
 
-from tabserve.errors import DataError
+from tabserve.encoding.encoder import Encoder
+from tabserve.errors import DataError, UsageError
 from tabserve.predictors.xgboost_call import predict
 from tabserve.problem.problem import Problem
 from tabserve.spark import job
@@ -22,7 +23,7 @@ from tabserve.spark.rows import Piece
 from tabserve.spark.source import Read
 from tabserve.spark.worker import Rejected, sifted
 from tabserve.table import frame
-from tabserve.table.frame import Frame, refuse_one_class, to_train
+from tabserve.table.frame import Frame, refuse_one_target, to_train
 from tabserve.training.stumps import Steps, covers
 
 ID, NUMBER, FEATURES, TARGET = "id", "number", "features", "target"
@@ -64,7 +65,7 @@ class Labelled:
 
     def opened(self, frame: Frame) -> Frame:
         """Some of the rows with their features, which come here: rows × features × 4 bytes."""
-        return Frame(frame.ids, self.features(frame.features), frame.target, frame.problem)
+        return replace(frame, features=self.features(frame.features))
 
     def features(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Those of the rows of these numbers, in their order."""
@@ -96,9 +97,9 @@ def labelled(spark: SparkSession, read: Read, problem: Problem, workers: int) ->
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
-    problem.check_binary()
+    encoder = _numeric(problem)
     source = read(spark, to_train(problem))
-    checked = [each.mapInArrow(partial(_checked, problem, source.read), READ) for each in source.frames]
+    checked = [each.mapInArrow(partial(_checked, problem, encoder, source.read), READ) for each in source.frames]
     numbered = reduce(DataFrame.union, checked).withColumn(NUMBER, F.monotonically_increasing_id())
     rows = numbered.repartition(workers, NUMBER).sortWithinPartitions(NUMBER)
     with job.kept(rows, StorageLevel.MEMORY_AND_DISK_DESER):
@@ -111,19 +112,30 @@ def _numbered(name: str, rows: DataFrame, problem: Problem) -> Labelled:
     if not len(found):
         raise DataError(f"{name} has a header and no rows; a table needs at least one row below its header.")
     table, skipped = _frame(found, problem)
-    refuse_one_class(name, table)
+    refuse_one_target(name, table)
     _refuse_repeated(name, rows)
     of_partition = F.element_at(F.lit(skipped.tolist()), F.shiftright(NUMBER, PARTITION).cast("int") + 1)
     return Labelled(rows.withColumn(NUMBER, F.col(NUMBER) - of_partition), table)
 
 
+def _numeric(problem: Problem) -> Encoder:
+    """The encoder of a problem over numbers of two labels, which alone Spark learns so far.
+
+    Raises:
+        UsageError: the problem is another.
+    """
+    if Encoder.learned(problem) or problem.columns[0].stands_alone or len(problem.labels) != 2 or problem.group:
+        raise UsageError("Spark learns from numbers, and of two labels, without groups; train on one machine.")
+    return Encoder.learn(problem, {})
+
+
 def _checked(
-    problem: Problem, read: Callable[[Iterator[pa.RecordBatch]], Iterator[Piece]], batches: Batches
+    problem: Problem, encoder: Encoder, read: Callable[[Iterator[pa.RecordBatch]], Iterator[Piece]], batches: Batches
 ) -> Batches:
     """The rows in the columns of `READ`."""
     name, columns = problem.id or problem.features[0], to_train(problem).schema()
     for piece in read(iter(batches)):
-        for found in sifted(piece, name, lambda part: frame.labelled(problem, part.batch(columns))):
+        for found in sifted(piece, name, lambda part: frame.labelled(problem, encoder, part.batch(columns))):
             if isinstance(found, Rejected):
                 raise found.error(name)
             ends = np.arange(len(found) + 1, dtype=np.int32) * found.features.shape[1]
@@ -137,7 +149,7 @@ def _frame(found: pa.Table, problem: Problem) -> tuple[Frame, NDArray[np.int64]]
     numbers = np.arange(len(found))
     skipped = np.zeros((spaced[-1] >> PARTITION) + 1, np.int64)
     skipped[spaced >> PARTITION] = spaced - numbers
-    return Frame(np.empty(len(found), np.object_), numbers, target, problem), skipped
+    return Frame(np.empty(len(found), np.object_), numbers, target, problem, _numeric(problem)), skipped
 
 
 def _refuse_repeated(name: str, rows: DataFrame) -> None:

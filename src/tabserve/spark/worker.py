@@ -79,14 +79,14 @@ class Scorer:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Id, label and probability of each row; of a bad one its id, its file and what is wrong with it."""
         answering = model(self.model)
-        problem, schema = answering.problem, schema_of(answering.problem)
+        problem, schema = answering.problem, schema_of(answering)
         wanted = to_score(problem).schema()
         for piece in self.read(batches):
-            for found in sifted(piece, self.name, lambda part: rows(problem, part.batch(wanted))):
+            for found in sifted(piece, self.name, lambda part: rows(problem, answering.encoder, part.batch(wanted))):
                 if isinstance(found, Rejected):
                     yield self.reject(found, self.name)
                 else:
-                    scored = answers(found, answering.score(found.features), schema)
+                    scored = answers(answering, found, answering.score(found.features), schema)
                     yield pa.RecordBatch.from_arrays([*scored.columns, *_nulls(len(scored), REJECTED)], schema=FOUND)
 
 

@@ -39,7 +39,8 @@ class Frame(Rows):
     """Rows with their target.
 
     Attributes:
-        target: what the problem's task makes of each cell: int8, the index of its label, or float64, an amount; (rows,).
+        target: what the problem's task makes of each cell: int8, the index of its label, or float64, an amount;
+            shape (rows,).
         problem: names the columns and the labels.
         encoder: made the features.
         group: of each row, where the problem has groups; shape (rows,).
@@ -53,9 +54,7 @@ class Frame(Rows):
     def take(self, rows: NDArray[np.int64]) -> "Frame":
         """The rows at these positions, in this order."""
         group = None if self.group is None else self.group[rows]
-        return replace(
-            self, ids=self.ids[rows], features=self.features[rows], target=self.target[rows], group=group
-        )
+        return replace(self, ids=self.ids[rows], features=self.features[rows], target=self.target[rows], group=group)
 
     def encoded_by(self, encoder: Encoder) -> "Frame":
         """The same rows; a level that the other encoder does not know is a missing one."""
@@ -195,8 +194,9 @@ def _joined(parts: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame
         ids.append(part.ids)
         target.append(part.target)
         group.append(part.group)
-    groups = np.concatenate(group) if problem.group else None  # type: ignore[arg-type]
-    return Frame(np.concatenate(ids), features, np.concatenate(target), problem, encoder, groups)
+    groups = [each for each in group if each is not None]
+    whole = np.concatenate(groups) if groups else None
+    return Frame(np.concatenate(ids), features, np.concatenate(target), problem, encoder, whole)
 
 
 def labelled(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame:
@@ -238,8 +238,7 @@ def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDAr
     try:
         return encoder.encode([_cells(batch[name]) for name in problem.features]).features
     except BadCell as error:
-        assert error.column is not None
-        raise bad_cell(error.rows, error.column, error.expected, error.found) from error
+        raise bad_cell(error.rows, error.column or "", error.expected, error.found) from error
 
 
 def _cells(column: pa.Array) -> Cells:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError, UsageError
 from tabserve.model.golden import TOLERANCE
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.predictor import Predictor
-from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
 from tabserve.training.task_training import Prediction, training_of
 
@@ -33,7 +33,7 @@ def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
     """
     training = training_of(frame.problem)
     try:
-        served = _read_again(predictor(fitted, frame.problem), frame.problem)
+        served = _read_again(predictor(fitted, frame.encoder), frame)
         features = fitted.opened(frame.features) if hasattr(fitted, "opened") else frame.features  # of Spark's workers
         found = training.served(served.raw(features))
     except (ArtifactError, AttributeError, LookupError, ValueError) as error:  # XGBoost's own is a ValueError
@@ -41,21 +41,21 @@ def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
     _compare(name, training.prediction(fitted, frame.features), found)
 
 
-def predictor(fitted: BaseEstimator, problem: Problem) -> Predictor:
+def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
     """What is served of a fitted estimator, which has `get_booster` or `get_linear`."""
     if hasattr(fitted, "get_linear"):
         return fitted.get_linear()  # type: ignore[no-any-return]
     trees = fitted.get_booster().copy()
-    trees.feature_names = list(problem.features)
+    trees.feature_names = list(encoder.names)
     return Booster(trees)
 
 
-def _read_again(found: Predictor, problem: Problem) -> Predictor:
+def _read_again(found: Predictor, frame: Frame) -> Predictor:
     """The same, as its file holds it."""
     with tempfile.TemporaryDirectory(prefix="tabserve-") as folder:
         path = Path(folder, found.FILE)
         found.save(path)
-        return type(found).read(Path(found.FILE), path.read_bytes(), problem)
+        return type(found).read(Path(found.FILE), path.read_bytes(), frame.problem, frame.encoder)
 
 
 def _compare(name: str, own: Prediction, served: NDArray[Any]) -> None:

@@ -107,7 +107,7 @@ class Selection:
         winner = self.winner.candidate
         fitted = winner.fit(self.frame)
         proof.check(winner.name, fitted, subset(self.frame, proof.ROWS))
-        return proof.predictor(fitted, self.frame.problem)
+        return proof.predictor(fitted, self.frame.encoder)
 
     def _mean(self, outcome: Outcome) -> float:
         return float(outcome.measures.iloc[:, 0].mean())

@@ -40,7 +40,7 @@ def metrics(
         probability: of each of their classes, shape (rows, classes).
     """
     problem = holdout.problem
-    evaluation = multiclass.evaluate(holdout.target, probability, problem.criterion, problem.seed)
+    evaluation = multiclass.evaluate(holdout.target, probability, problem.task.criterion, problem.seed)
     by_label = multiclass.by_class(holdout.target, probability, problem.labels)
     kept = tables.metrics(selection, evaluation)
     del kept["trees"], kept["chosen"]

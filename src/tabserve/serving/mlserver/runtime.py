@@ -13,7 +13,7 @@ from mlserver.types import InferenceRequest, InferenceResponse, Parameters
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, Overloaded
-from tabserve.model.decision import Scores
+from tabserve.model.decision import Answers
 from tabserve.model.model import Model, load
 from tabserve.serving import memory
 from tabserve.serving.batching import MAX_THREADS, Batcher
@@ -24,6 +24,7 @@ from tabserve.serving.mlserver.settings import batch_limits, model_folder
 from tabserve.serving.protocol.columns import signature
 from tabserve.serving.protocol.request import Output, Request, answer, read
 from tabserve.serving.protocol.status import FAILED, status
+
 
 class FolderModel(MLModel):
     """A model folder that is served."""
@@ -109,11 +110,12 @@ class FolderModel(MLModel):
             outputs=[types.response_output(output) for output in outputs],
         )
 
-    def _score(self, part: NDArray[Any]) -> Scores:
+    def _score(self, part: NDArray[Any]) -> Answers:
         model, start = self._model, perf_counter()
         scores = model.score(part)
         seconds = perf_counter() - start
-        self._metrics.count(model.problem.labels, scores.label, model.decision.watched(scores), seconds)
+        counts = model.decision.counts(scores, model.problem)
+        self._metrics.count(counts, model.decision.watched(scores), seconds)
         return scores
 
     def _tell(self) -> None:

@@ -18,7 +18,7 @@ from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import matrix
 from tabserve.serving.protocol.datatypes import BYTES, Packed
 from tabserve.serving.protocol.signature import Features, InputKind, Signature
-from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column, named
+from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column
 from tabserve.wording import listed, shown
 
 PART_ROWS, PART_CHARACTERS = 256, 1 << 14
@@ -139,7 +139,9 @@ def _texts(tensor: Input, _column: Column, place: Place) -> Take:
     """Texts, or null where a cell is missing."""
     if isinstance(tensor.data, Packed):
         texts = tensor.data.texts(tensor.shape[0], place)
-        return lambda start, stop: [_decoded(text, place(start + row)) for row, text in enumerate(islice(texts, stop - start))]
+        return lambda start, stop: [
+            _decoded(text, place(start + row)) for row, text in enumerate(islice(texts, stop - start))
+        ]
     values = cells(tensor)
     found = values.tolist() if isinstance(values, np.ndarray) else values
     for row, value in enumerate(found):
