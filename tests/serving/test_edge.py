@@ -176,7 +176,12 @@ REFUSED: dict[str, Case] = {
     "gzip damaged": Case(packed(gzip.compress(VALID)[:-8] + bytes(8)), 400, "cannot be unpacked as gzip"),
     "gzip truncated": Case(packed(gzip.compress(VALID)[:-5]), 400, "not one whole gzip stream"),
     "gzip empty": Case(packed(b""), 400, "not one whole gzip stream"),
-    "gzip twice": Case(packed(gzip.compress(VALID) * 2), 400, "not one whole gzip stream"),
+    "gzip with something behind": Case(packed(gzip.compress(VALID) + b"something"), 400, "cannot be unpacked as gzip"),
+    "gzip with half a member behind": Case(
+        packed(gzip.compress(VALID) + gzip.compress(b" ")[:-1]), 400, "not one whole gzip"
+    ),
+    "gzip of two requests": Case(packed(gzip.compress(VALID) * 2), 400, "The body is not JSON"),
+    "deflate twice": Case(packed(zlib.compress(VALID) * 2, "deflate"), 400, "goes on behind 1 whole deflate stream;"),
     "deflate truncated": Case(packed(zlib.compress(VALID)[:-5], "deflate"), 400, "not one whole deflate stream"),
     "too many rows": Case(Sent(encoded([0] * 200 * 10_001, [10_001, 200])), 413, "has 10001 rows; send at most 10000"),
     "announced too large": Case(Sent(bytes(64 * MIB + 1)), 413, "larger than 67108864 bytes"),
@@ -347,6 +352,35 @@ def test_binary_tensors_in_and_out_are_the_models(
     assert result.as_numpy("predict_proba").tobytes() == negative_and_positive.tobytes()
 
 
+@pytest.mark.parametrize("cuts", [[], [1], [40, 41], [*range(0, len(VALID), 10)]], ids=len)
+def test_gzip_of_several_members_is_read_whole(edge: Server, cuts: list[int]) -> None:
+    """As RFC 1952 has it, wherever the body was cut; empty members as well."""
+    parts = [VALID[start:end] for start, end in zip([0, *cuts], [*cuts, len(VALID)], strict=True)]
+    answer = asked(edge, packed(b"".join(gzip.compress(part) for part in [b"", *parts, b""]), "gzip"))
+    assert answer.json()["outputs"] == asked(edge, Sent(VALID)).json()["outputs"]
+
+
+TWICE_SAID = {
+    "gzip, gzip": [b"Content-Encoding: gzip", b"Content-Encoding: gzip"],
+    "gzip, identity": [b"Content-Encoding: gzip", b"X: y", b"content-encoding: identity"],
+    "identity, gzip": [b"Content-Encoding: identity", b"Content-Encoding: gzip"],
+    "gzip, deflate, gzip": [b"Content-Encoding: gzip, deflate", b"Content-Encoding: gzip"],
+    "9, 9": [b"Inference-Header-Content-Length: 9", b"Inference-Header-Content-Length: 9"],
+}
+
+
+@pytest.mark.parametrize("said", TWICE_SAID, ids=list(TWICE_SAID))
+def test_how_to_read_a_body_is_said_once(edge: Server, said: str) -> None:
+    """What is said twice is refused by all that was said, and not read by the last of it."""
+    lines = b"".join(line + b"\r\n" for line in TWICE_SAID[said])
+    for body in (VALID, gzip.compress(VALID), gzip.compress(gzip.compress(VALID))):
+        with connected(edge.url) as connection:
+            connection.sendall(head(len(body))[:-2] + lines + b"Connection: close\r\n\r\n" + body)
+            found = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert found.startswith(b"HTTP/1.1 400 ")
+        assert f"'{said}'" in json.loads(found.partition(b"\r\n\r\n")[2])["error"]
+
+
 CHUNKED = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
 HALF = {
     "nothing": b"",
@@ -470,6 +504,9 @@ def test_an_operator_may_open_the_repository(small: Server) -> None:
 
 
 OVERSIZED = {
+    "a bomb of members": head(len(members := gzip.compress(bytes(MIB // 2)) * 2))[:-2]
+    + b"Content-Encoding: gzip\r\n\r\n"
+    + members,
     "a bomb": head(len(bomb := gzip.compress(bytes(50 * MIB))))[:-2] + b"Content-Encoding: gzip\r\n\r\n" + bomb,
     "announced": head(LIMIT + 1) + bytes(LIMIT + 1),
     "in chunks": CHUNKED + b"10000\r\n%b\r\n" % bytes(65_536) * 16 + b"0\r\n\r\n",

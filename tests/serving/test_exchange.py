@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tabserve.process import Server
 from tabserve.serving.edge import Target
-from tabserve.serving.exchange import Exchange
+from tabserve.serving.exchange import Exchange, joined
 
 BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0] * 200}]}).encode()
 ASKING = head(len(BODY)) + BODY
@@ -200,6 +200,11 @@ def test_the_connection_ends_where_it_should(edge: Server, version: bytes) -> No
     """After an answer in HTTP/1.0, or where the client asks for it; a HEAD gets no body."""
     asking = b"HEAD " + INFER.encode() + b" HTTP/" + version + b"\r\nHost: x\r\n" + LAST
     assert re.fullmatch(rb"HTTP/1.1 405 .*\r\nconnection: close\r\n\r\n", answers(edge, asking), re.DOTALL)
+
+
+def test_of_a_header_that_comes_several_times_all_values_count() -> None:
+    """In their order, behind commas; of one that comes once, its own."""
+    assert joined([(b"a", b"1"), (b"b", b"x, y"), (b"a", b""), (b"a", b"2")]) == {b"a": b"1, , 2", b"b": b"x, y"}
 
 
 def test_an_exchange_has_what_uvicorns_connection_expects_of_its_own_cycle() -> None:

@@ -14,7 +14,7 @@ class Arriving(Protocol):
     """A request whose body is arriving, or is here; `exchange.Exchange` is one.
 
     Attributes:
-        headers: by their names in lower case; of those that come twice, the last.
+        headers: by their names in lower case; those that come several times as `exchange.joined` has them.
         body: what has come of it.
         more_body: whether more is to come.
     """

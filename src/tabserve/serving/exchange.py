@@ -1,6 +1,7 @@
 """One inference request on a connection, and its answer."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -20,7 +21,7 @@ class Door(Protocol):
     draining: bool
 
     def target(self, path: str) -> object:
-        """Whom a path asks past ASGI; None where it is left to the app."""
+        """Whom a path asks past ASGI, as `paths.route` has it; None where it is left to the app."""
 
     async def infer(self, asked: Any) -> Reply:  # noqa: ANN401  an Exchange, as far as the door looks at it
         """The answer to such a request, or the refusal; cancelled where the client leaves."""
@@ -39,6 +40,8 @@ class Exchange:
         self._connection = connection
         parser = connection.parser
         self.target, self.method, self.headers = target, parser.get_method(), dict(connection.headers)
+        if len(self.headers) < len(connection.headers):
+            self.headers = joined(connection.headers)
         self.body, self.more_body = bytearray(), True
         self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         self.disconnected = self.response_complete = False
@@ -87,6 +90,14 @@ class Exchange:
             connection.end()
         else:
             connection.on_response_complete()
+
+
+def joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by their names, all values of one that comes several times behind each other (RFC 9110, 5.3)."""
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        values.setdefault(name, []).append(value)
+    return {name: b", ".join(found) for name, found in values.items()}
 
 
 def written(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
