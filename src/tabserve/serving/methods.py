@@ -1,5 +1,6 @@
 """The methods of a gRPC server, which read their messages themselves."""
 
+import asyncio
 import logging
 import time
 import traceback
@@ -12,7 +13,7 @@ from google.protobuf.message import DecodeError
 from tabserve.errors import InvalidRequest, TabserveError, TooLarge
 from tabserve.serving.arrival import Arrivals
 from tabserve.serving.journal import Journal
-from tabserve.serving.status import UNANSWERED, status
+from tabserve.serving.status import CANCELLED, UNANSWERED, status
 
 INFER = "ModelInfer"
 
@@ -71,6 +72,9 @@ class Methods:
                 answering = behaviour(_message(name, method, await arrivals.read(context)), context)
             except TabserveError as error:
                 code, reason = status(error).grpc, str(error)
+            except asyncio.CancelledError:
+                self._journal.refused(grpc.StatusCode.CANCELLED.name, CANCELLED, None, None, start)
+                raise
             else:
                 return await _answered(answering, context)
             self._journal.refused(code.name, reason, None, None, start)

@@ -102,7 +102,12 @@ def _members(document: object, place: str, **members: type | tuple[type, ...]) -
 
 
 def _input(item: object, place: str) -> Input:
-    members = _members(item, place, name=str, datatype=str, shape=list, data=(list, np.ndarray, Numbers, Packed))
+    try:
+        members = _members(item, place, name=str, datatype=str, shape=list, data=(list, np.ndarray, Numbers, Packed))
+    except InvalidRequest:
+        if isinstance(item, dict):
+            parameters.check(item, place)  # which may say that its data are elsewhere
+        raise
     tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
     if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
         raise InvalidRequest(f"{named(tensor)}; a shape is a list of whole numbers, each at least 1.")
