@@ -561,20 +561,6 @@ def test_no_request_is_lost_when_the_server_ends(model_folder: Path) -> None:
         assert server.process.wait(SECONDS) == 0, server.log.read_text()
 
 
-def test_head_and_options_are_answered_wherever_get_is(edge: Server) -> None:
-    """HEAD like GET without a body, OPTIONS by the methods that there are."""
-    model = "/v2/models/xgboost-model"
-    for path in ("/v2/health/live", "/v2/health/ready", f"{model}/ready", model, f"{model}/config", "/v2", "/v2/docs"):
-        url = edge.url + path
-        got, head, options = (requests.request(each, url, timeout=SECONDS) for each in ("GET", "HEAD", "OPTIONS"))
-        assert (head.status_code, head.content) == (got.status_code, b"") == (200, b"")
-        assert head.headers["Content-Length"] == got.headers["Content-Length"] == str(len(got.content))
-        assert (options.status_code, options.headers["Allow"], options.content) == (200, "GET, HEAD, OPTIONS", b"")
-        refused = requests.delete(url, timeout=SECONDS)
-        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
-        assert list(refused.json()) == ["error"]
-
-
 def test_head_and_options_of_what_is_not_there_are_not_found(edge: Server) -> None:
     """As GET is."""
     for path in ("/nobody", "/v2/models/nobody", "/v2/models/nobody/ready", "/v2/models/xgboost-model/nobody"):
@@ -582,17 +568,11 @@ def test_head_and_options_of_what_is_not_there_are_not_found(edge: Server) -> No
             assert requests.request(method, edge.url + path, timeout=SECONDS).status_code == 404, (method, path)
 
 
-def test_inference_takes_post_alone(edge: Server) -> None:
-    """OPTIONS says so."""
-    answer = requests.options(f"{edge.url}/v2/models/xgboost-model/infer", timeout=SECONDS)
-    assert (answer.status_code, answer.headers["Allow"], answer.content) == (200, "OPTIONS, POST", b"")
-
-
 def test_health_is_json(edge: Server) -> None:
-    """As the protocol has it; of an unknown model nothing is told."""
+    """As the protocol's text has it, and as KServe's client reads it; of an unknown model nothing is told."""
     told = {
         "/v2/health/live": {"live": True},
-        "/v2/health/ready": {"ready": True},
+        "/v2/health/ready": {"live": True, "ready": True},
         "/v2/models/xgboost-model/ready": {"name": "xgboost-model", "ready": True},
         "/v2/models/xgboost-model/versions/v0.1.0/ready": {"name": "xgboost-model", "ready": True},
     }

@@ -28,9 +28,9 @@ def hostile(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield server.url + path
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, *(f"{page}/" for page in PAGES)])
 def test_all_that_a_page_loads_is_served_here_under_a_strict_policy(edge: Server, path: str) -> None:
-    """With its head alone, and with a tag by which a browser keeps it."""
+    """With its head alone, with a slash behind its path, and with a tag by which a browser keeps it."""
     check_page(edge.url + path, "docs/dataplane.json")
 
 

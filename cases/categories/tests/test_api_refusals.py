@@ -151,7 +151,7 @@ def test_a_length_that_lies_harms_nobody_else(small: Api) -> None:
     [
         ("GET", "/", 404),
         ("POST", "/v1/categorise", 404),
-        ("POST", "/v1/categorize/", 404),
+        ("POST", "/v1/categorize//", 404),
         ("GET", "/v1/categorize", 405),
         ("PUT", "/v1/probabilities", 405),
         ("DELETE", "/health", 405),

@@ -11,7 +11,6 @@ from contextlib import suppress
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any, cast
-from urllib.parse import unquote
 
 import httptools
 import uvicorn
@@ -21,6 +20,7 @@ from tabserve.serving import departure, replies
 from tabserve.serving.exchange import Door, Exchange, written
 from tabserve.serving.farewell import Farewell
 from tabserve.serving.limits import Limits
+from tabserve.serving.paths import route
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a request's head, of a chunk's line, and of what follows the last chunk; beyond, the connection ends."""
@@ -107,8 +107,7 @@ class Connection(HttpToolsProtocol):
             self._is_upgrade = True
             return
         self._check_host()
-        path = httptools.parse_url(self.url).path.decode("ascii")
-        target = cast("Door", self.config.app).target(unquote(path) if "%" in path else path)
+        target = cast("Door", self.config.app).target(route(httptools.parse_url(self.url).path))
         if target is None:
             super().on_headers_complete()
             return

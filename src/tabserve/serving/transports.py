@@ -22,8 +22,10 @@ from tabserve.serving.health import Health
 from tabserve.serving.limits import Limits
 from tabserve.serving.listener import Listener, configured
 from tabserve.serving.methods import Methods, Reading
+from tabserve.serving.paths import with_routes
 from tabserve.serving.ports import authority
 from tabserve.serving.reflection import reflection
+from tabserve.serving.safe_methods import READING, with_safe_methods
 from tabserve.serving.servicer import SERVICE, Servicer, close_repository
 
 OTHER_MESSAGES = 4
@@ -64,6 +66,8 @@ class Metrics(MetricsServer):
         self.__dict__.update(vars(theirs))
         routes = self._app.routes  # FastAPI adds pages whose script comes from a public server
         routes[:] = [route for route in routes if getattr(route, "path", "") == self._settings.metrics_endpoint]
+        self._app.router.redirect_slashes = False  # to where the client's own Host header says
+        self._app = with_safe_methods(with_routes(self._app), READING)
 
     async def start(self) -> None:
         """Serve until stopped."""
