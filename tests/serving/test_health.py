@@ -183,7 +183,10 @@ def test_a_server_that_drains_says_so_and_ends_though_it_is_watched(model_folder
         server.process.terminate()
         assert [watching[name].next() for name in NAMES] == ["NOT_SERVING"] * 3
         assert [check(channel, name) for name in (*NAMES, "nobody")] == [*["NOT_SERVING"] * 3, "NOT_FOUND"]
-        told = {"/v2/health/ready": {"live": True}, f"/v2/models/{MODEL}/ready": {"name": MODEL}}
+        told: dict[str, dict[str, object]] = {
+            "/v2/health/ready": {"live": True},
+            f"/v2/models/{MODEL}/ready": {"name": MODEL},
+        }
         for path, who in told.items():
             answer = requests.get(server.url + path, timeout=SECONDS)
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

@@ -64,10 +64,10 @@ def test_fastapis_own_pages_are_off(edge: Server, path: str) -> None:
     assert requests.get(f"{edge.metrics}/metrics", timeout=SECONDS).status_code == 200
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, "/v2/docs/"])
 def test_a_browser_without_a_network_shows_every_operation(browser: Browser, edge: Server, path: str) -> None:
     """And has nothing to complain about."""
-    document = requests.get(f"{edge.url}{path}/dataplane.json", timeout=SECONDS).json()
+    document = requests.get(f"{edge.url}{path.removesuffix('/')}/dataplane.json", timeout=SECONDS).json()
     with browser.page(edge.url + path) as page:
         assert shown(page) == list(document["paths"])
         check_quiet(page, edge.url)
