@@ -174,7 +174,7 @@ def test_a_reload_is_no_interruption(model_folder: Path, tmp_path: Path) -> None
 
 
 def test_a_server_that_drains_says_so_and_ends_though_it_is_watched(model_folder: Path, tmp_path: Path) -> None:
-    """All who watch hear it, whatever they watch, and who asks over REST; then their calls end, and the server does so cleanly."""
+    """All who watch hear it, whatever they watch, and who asks over REST; then their calls end, and the server too."""
     with serving(settings_in(tmp_path), model_folder, DRAIN_SECONDS=2) as (server, channel):
         watching = {name: Watch(channel, name) for name in (*NAMES, "nobody")}
         for name in NAMES:
