@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from tabserve.serving import replies
 from tabserve.serving.departure import CONTINUE
 from tabserve.serving.replies import CLOSE, Reply
+from tabserve.serving.safe_methods import App, Message, Receive, Send
 
 
 class Door(Protocol):
@@ -24,6 +25,27 @@ class Door(Protocol):
 
     async def infer(self, asked: Any) -> Reply:  # noqa: ANN401  an Exchange, as far as the door looks at it
         """The answer to such a request, or the refusal; cancelled where the client leaves."""
+
+
+class AppDoor:
+    """A door that leaves everything to an ASGI app."""
+
+    draining = False
+
+    def __init__(self, app: App) -> None:
+        """Take the app."""
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Let the app answer."""
+        await self._app(scope, receive, send)
+
+    def target(self, _path: str) -> None:
+        """Nobody is asked past ASGI."""
+
+    async def infer(self, asked: Any) -> Reply:  # noqa: ANN401
+        """Never asked, as no path has a target."""
+        raise NotImplementedError
 
 
 class Exchange:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ctypes
-import math
+import logging
 import re
 import socket
 import struct
@@ -44,6 +44,8 @@ NO_SYN = b"".join(
 )
 """Linux's filter of packets: load the flags of TCP; where SYN is among them, drop the packet; else take it."""
 
+log = logging.getLogger(__name__)
+
 
 class Refused(httptools.HttpParserError):
     """A request is HTTP, and yet none that is answered; the message is for the client."""
@@ -53,7 +55,7 @@ class Connection(HttpToolsProtocol):
     """One connection, on which little may come that is no body, and on which inference goes past ASGI."""
 
     _head_bytes, _is_upgrade, _is_broken = 0, False, False
-    _started: Exchange | None = None
+    _started: Exchange | RequestResponseCycle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and end the connection where it is no HTTP, or where too much of it is no body."""
@@ -186,12 +188,22 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the answer that nobody waits for."""
+        started = self._started
+        if started and not started.response_complete:
+            started.disconnected = True  # uvicorn says so to the last request alone
+            if isinstance(started, Exchange) and started.task:
+                started.task.cancel()
         super().connection_lost(exc)
-        if isinstance(self._started, Exchange) and self._started.task and not self._started.response_complete:
-            self._started.task.cancel()
+
+    def abandon(self) -> None:
+        """End the connection at once, whatever is still to be read or written."""
+        self.connection_lost(ConnectionAbortedError())  # before the transport lets who waits for it write on
+        self.transport.abort()
 
     def unfinished(self) -> bool:
-        """Whether the client has begun, or should begin, to send something that is not complete."""
+        """Whether the client has an answer to read, or begun, or should begin, to send what is not complete."""
+        if self.transport.get_write_buffer_size():
+            return True
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
             return self.timeout_keep_alive_task is None
@@ -214,8 +226,8 @@ def configured(config: uvicorn.Config, door: Door, limits: Limits) -> uvicorn.Co
     config.ws = "none"
     config.proxy_headers = False  # nothing here looks at the client's address
     config.timeout_keep_alive = limits.keep_alive_seconds
-    config.timeout_graceful_shutdown = math.ceil(limits.receive_seconds)  # for who does not read an answer
     config.log_level = "warning"
+    config.configure_logging()
     return config
 
 
@@ -250,24 +262,41 @@ class Listener(uvicorn.Server):
             await asyncio.get_running_loop().connect_accepted_socket(self._connection, each)
         for _ in range(LOOKS):  # not until a moment: a server that was kept from running has read nothing by then
             await asyncio.sleep(LOOK_SECONDS)
-            if all(each.cycle for each in self.server_state.connections):  # type: ignore[union-attr]
+            if all(each.cycle for each in self._connections()):
                 break
-        await super().shutdown(sockets)
+        giving_up = asyncio.get_running_loop().call_later(self._limits.receive_seconds, self._give_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            giving_up.cancel()
+
+    def _give_up(self) -> None:
+        """End every connection, and with it its task: uvicorn would cancel the tasks, and log each as an error."""
+        if left := [*self._connections()]:
+            said = "Ended %d connections whose clients did not send their requests, or read their answers."
+            log.warning(said, len(left))
+        for each in left:
+            each.abandon()
+
+    def _connections(self) -> set[Any]:
+        """Those that are open, of which each is a `Connection` or its `Farewell`."""
+        return cast("set[Any]", self.server_state.connections)
 
     def _connection(self) -> Connection:
         return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def _sweep(self) -> None:
-        """Close connections on which a request has been arriving for too long."""
-        since: dict[tuple[Any, Any], float] = {}
+        """End connections on which a request has been arriving, or none of an answer has been read, for too long."""
+        since: dict[tuple[Any, Any, int], float] = {}
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
-            found = {(each, each.cycle): each for each in self.server_state.connections if each.unfinished()}  # type: ignore[union-attr]
+            unfinished = [each for each in self._connections() if each.unfinished()]
+            found = {(each, each.cycle, each.transport.get_write_buffer_size()): each for each in unfinished}
             since = {key: since.get(key, now) for key in found}
             for key, connection in found.items():
                 if now - since[key] > self._limits.receive_seconds:
-                    connection.transport.close()
+                    connection.abandon()
 
 
 def _let_nobody_in(listening: socket.socket) -> None:
