@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 
 import grpc
 import numpy as np
@@ -13,20 +15,21 @@ import pytest
 import requests
 from bench import memory
 from cases.categories.tests.served import api
-from categories import contract
 from hypothesis import given
 from hypothesis import strategies as st
-from mlserver.grpc.dataplane_pb2 import ModelInferRequest
+from mlserver.grpc.dataplane_pb2 import InferTensorContents, ModelInferRequest
 from tests.serving.wire import INFER, SECONDS
 
+from categories import contract
 from tabserve.errors import TooLarge
 from tabserve.process import Server
 from tabserve.serving import cost, message_cost, parser
 from tabserve.serving.cost import MAX_COST, MIB
+from tabserve.serving.tensors import MAX_TENSORS
 
 BODY = 45 * MIB
 
-Tensor, Output = ModelInferRequest.InferInputTensor, ModelInferRequest.InferRequestedOutputTensor
+Tensor = ModelInferRequest.InferInputTensor
 
 
 def many(item: bytes, head: bytes = b'{"inputs":[', tail: bytes = b"]}") -> Callable[[int], bytes]:
@@ -74,8 +77,7 @@ def test_hostile_json_is_refused_before_it_is_read(shape: str) -> None:
     expected = r"The JSON has \d+ lists and objects, and \d+ commas between values, which may take \d+ MiB to read;"
     expected += rf" expected at most {MAX_COST // MIB} MiB: send less at a time\."
     with pytest.raises(TooLarge, match=expected):
-        found = parser.read(text)["inputs"][0]["data"]
-        list(found.cells())  # the numbers of a lone matrix are read later
+        list(parser.read(text)["inputs"][0]["data"].cells())  # the numbers of a lone matrix are read later
     with pytest.raises(TooLarge, match=expected):
         contract.features(text, ["title"], 10_000)
 
@@ -120,25 +122,22 @@ def test_hostile_messages_are_refused_before_they_are_read(shape: str) -> None:
 
 READ = """
 import pathlib, sys
-from mlserver.grpc.dataplane_pb2 import ModelInferRequest
-from tabserve.serving import parser
-text = pathlib.Path(sys.argv[2]).read_bytes()
-own = lambda name: int(pathlib.Path("/proc/self/status").read_text().split(name)[1].split()[0]) * 1024
+from {module} import {name}
+text, status = sys.stdin.buffer.read(), pathlib.Path("/proc/self/status")
+own = lambda name: int(status.read_text().split(name)[1].split()[0]) * 1024
 pathlib.Path("/proc/self/clear_refs").write_text("5")
 before = own("VmRSS:")
-found = ModelInferRequest.FromString(text) if sys.argv[1] == "message" else parser.read(text)
+found = {name}.{read}(text)
 print(own("VmHWM:") - before)
 """
-SMALL = MAX_COST // 8
+SMALL = MAX_COST // 16
 """A bound in the place of the real one, to be reached in little time."""
 
 
-def taken(kind: str, text: bytes, tmp_path: Any) -> int:  # noqa: ANN401  pytest's path
+def taken(text: bytes, module: str, name: str, read: str) -> int:
     """Bytes by which a process grows at most while it reads this."""
-    path = tmp_path / "text"
-    path.write_bytes(text)
-    child = subprocess.run([sys.executable, "-c", READ, kind, str(path)], capture_output=True, timeout=60, check=True)
-    return int(child.stdout)
+    command = [sys.executable, "-c", READ.format(module=module, name=name, read=read)]
+    return int(subprocess.run(command, input=text, stdout=subprocess.PIPE, timeout=60, check=True).stdout)
 
 
 def largest(made: Callable[[int], bytes], is_taken: Callable[[bytes], bool], most: int) -> bytes:
@@ -151,18 +150,14 @@ def largest(made: Callable[[int], bytes], is_taken: Callable[[bytes], bool], mos
 
 
 @pytest.mark.parametrize("shape", JSON)
-def test_what_is_read_of_json_takes_no_more_than_is_said(shape: str, tmp_path: Any) -> None:  # noqa: ANN401
+def test_what_is_read_of_json_takes_no_more_than_is_said(shape: str) -> None:
     """The process grows by less than the bound and the bytes of the text, twice, as it is cut."""
     text = largest(JSON[shape], lambda text: cost.of(text) <= SMALL, SMALL // 2)
-    assert taken("JSON", text, tmp_path) < SMALL + 2 * len(text) + MIB
+    assert taken(text, "tabserve.serving", "parser", "read") < SMALL + 2 * len(text) + MIB
 
 
 @pytest.mark.parametrize("shape", MESSAGES)
-def test_what_is_read_of_a_message_takes_no_more_than_is_said(
-    shape: str,
-    tmp_path: Any,  # noqa: ANN401
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_read_of_a_message_takes_no_more_than_is_said(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process grows by less than the bound and the bytes of the message."""
     for module in (cost, message_cost):
         monkeypatch.setattr(module, "MAX_COST", SMALL)
@@ -175,7 +170,7 @@ def test_what_is_read_of_a_message_takes_no_more_than_is_said(
         return True
 
     sent = largest(MESSAGES[shape], is_taken, SMALL // 2)
-    assert taken("message", sent, tmp_path) < SMALL + len(sent) + MIB
+    assert taken(sent, "mlserver.grpc.dataplane_pb2", "ModelInferRequest", "FromString") < SMALL + len(sent) + MIB
 
 
 def table(rows: int, columns: int) -> Any:  # noqa: ANN401  an array
@@ -206,7 +201,7 @@ LEGITIMATE = {
         {"inputs": [v2(name=f"var_{n}", shape=[10_000], data=np.ascontiguousarray(TABLE[:, n])) for n in range(200)]}
     ),
     "texts": lambda: plain({"inputs": [v2(datatype="BYTES", shape=[10_000], data=TEXTS)]}),
-    "as many tensors as may be": lambda: plain({"inputs": [v2(shape=[1], data=[1])] * 100_000}),
+    "as many tensors as may be": lambda: plain({"inputs": [v2(shape=[1], data=[1])] * MAX_TENSORS}),
 }
 
 
@@ -223,7 +218,7 @@ def test_many_products_are_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["fp32_contents", "fp64_contents", "int64_contents"])
-def test_large_messages_are_read(name: str) -> None:
+def test_large_messages_are_taken(name: str) -> None:
     """A tensor for each of 200 columns, with its values as numbers."""
     request = ModelInferRequest(model_name="x")
     for number in range(200):
@@ -232,10 +227,17 @@ def test_large_messages_are_read(name: str) -> None:
     message_cost.check(request.SerializeToString())
 
 
-@given(st.binary(max_size=200))
-def test_whatever_is_no_message_is_left_to_its_reader(sent: bytes) -> None:
-    """It is neither refused here, nor an error."""
-    message_cost.check(sent + b"\x0a" + b"\xff" * 11 + bytes(2 * MIB))
+def test_messages_of_many_tensors_are_taken() -> None:
+    """As many as a request may have, each with all that a tensor needs."""
+    tensor = Tensor(name="var_0", datatype="FP32", shape=[1], contents=InferTensorContents(fp32_contents=[1]))
+    message_cost.check(ModelInferRequest(model_name="x", inputs=[tensor] * MAX_TENSORS).SerializeToString())
+
+
+@given(st.binary(max_size=200), st.integers(400, 10_000))
+def test_whatever_bytes_come_are_taken_or_refused(sent: bytes, most: int) -> None:
+    """They are no error, even if they are no message."""
+    with patch.object(cost, "MAX_COST", most), patch.object(message_cost, "MAX_COST", most), suppress(TooLarge):
+        message_cost.check(sent)
 
 
 def grown(process: int, ask: Callable[[], object]) -> int:
