@@ -56,7 +56,7 @@ class Exchange:
         keep_alive, disconnected, response_complete, message_event: as uvicorn has them.
     """
 
-    def __init__(self, connection: Any, target: Any) -> None:  # noqa: ANN401  a `listener.Connection`, and the door's own
+    def __init__(self, connection: Any, target: Any) -> None:  # noqa: ANN401  a `connection.Connection`, and the door's own
         """Begin, once the head is here; the target is what the door has found."""
         self._connection = connection
         parser = connection.parser
