@@ -17,8 +17,11 @@ from bench.messages import FORMATS, connected, post
 from tabserve.errors import InvalidRequest
 from tabserve.linear import KNOWN_WORDS
 from tabserve.process import Server
+from tabserve.serving import cost
+from tabserve.serving.cost import MAX_COST
 from tabserve.serving.health import MAX_WATCHERS
 from tabserve.serving.limits import MIB
+from tabserve.serving.message_cost import FIELD
 from tabserve.serving.methods import MAX_LASTING
 from tabserve.serving.tensors import MAX_TENSORS
 from tabserve.serving.texts import MAX_CHARACTERS
@@ -27,14 +30,17 @@ from tabserve.text import LONGEST
 
 CONNECTIONS = 1_000
 
+DEPTH = 500
+"""Of lists within lists, half of what is read at most."""
+
 TIMES = 8
 """That a request is sent at once, where only one is read at a time."""
 
 CONNECTION, WATCHER, ROW, TENSOR = 4 * 1024, 32 * 1024, 16 * 1024, 1536
 """Bytes of an idle connection; of who watches health; of a row and the call that waits for it; of a small tensor."""
 
-MESSAGE, PACKED, JSON, PROTOBUF = 2, 8, 45, 55
-"""Times the most that it may hold: a message while it arrives; while they are read, a packed body, JSON, a message."""
+MESSAGE, READING = 2, 8
+"""Times the most that it may hold: a message while it arrives; a body or message, with its copies, while it is read."""
 
 TEXT, TEXT_BATCH, WORD = 4 * 1024, 25 * MIB, 1600
 """Bytes of a text that waits; of a batch of the longest while it is scored; of a word's parts that are remembered."""
@@ -125,15 +131,17 @@ def crowd(server: Server, size: Size, _: ExitStack) -> None:
 
 
 def parsed(server: Server, size: Size, _: ExitStack) -> None:
-    """JSON that takes the most memory to read."""
-    for item in (b"[]", b"[[]]"):
-        text = b'{"inputs":[' + b",".join([item] * ((size.body - 20) // (len(item) + 1))) + b"]}"
+    """As much JSON as is read of what takes the most memory."""
+    for item in (b"[]", b"[[]]", b"[" * DEPTH + b"]" * DEPTH, b'{"":0}'):
+        number = min((size.body - 20) // (len(item) + 1), MAX_COST // cost.of(item + b","))
+        text = b'{"inputs":[' + b",".join([item] * (number - 1)) + b"]}"
         asked(server, "json", post(text), TIMES)
 
 
 def decoded(server: Server, size: Size, _: ExitStack) -> None:
-    """A message that takes the most memory to read: tensors of two bytes."""
-    asked(server, "grpc", b"\x2a\x00" * (size.body // 2), TIMES)
+    """A message as large as is read of what takes the most memory: tensors without, and with, a parameter."""
+    for tensor, fields in ((b"\x2a\x00", 1), (b"\x2a\x02\x22\x00", 2)):
+        asked(server, "grpc", tensor * min(size.body // len(tensor), MAX_COST // FIELD // fields), TIMES)
 
 
 def texts(server: Server, size: Size, _: ExitStack) -> None:
@@ -170,10 +178,10 @@ HELD: Mapping[str, Limit] = {
 """What is there at a time."""
 
 READ: Mapping[str, Limit] = {
-    "packed bodies": Limit(packed, lambda size: PACKED * size.body),
+    "packed bodies": Limit(packed, lambda size: READING * size.body),
     f"{MAX_TENSORS:,} tensors": Limit(crowd, lambda _: MAX_TENSORS * TENSOR),
-    "the most hostile JSON": Limit(parsed, lambda size: JSON * size.body),
-    "the most hostile message": Limit(decoded, lambda size: PROTOBUF * size.body),
+    "the most hostile JSON": Limit(parsed, lambda size: MAX_COST + READING * size.body),
+    "the most hostile message": Limit(decoded, lambda size: MAX_COST + READING * size.body),
 }
 """What is read one at a time."""
 

@@ -11,8 +11,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from tabserve.serving import listener
+from tabserve.serving.connection import Connection
 from tabserve.serving.limits import Limits
-from tabserve.serving.listener import Connection, Listener
+from tabserve.serving.listener import Listener
 
 SECONDS = 20
 """That anything here may take."""
@@ -53,7 +54,7 @@ OF_A_SERVER = ("config", "lifespan", "server_state", "servers", "shutdown", "ser
 
 
 def test_what_is_relied_on_inside_uvicorn_is_still_there() -> None:
-    """By its name; `listener.py` and `exchange.py` read and write these without being asked to."""
+    """By its name; `connection.py`, `listener.py` and `exchange.py` read and write these without being asked to."""
 
     async def check() -> None:
         config = uvicorn.Config(App(), http=Connection)

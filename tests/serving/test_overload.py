@@ -416,7 +416,7 @@ def test_a_burst_of_calls_is_answered_or_refused(stormed: Server) -> None:
 
 
 HOSTILE = {
-    "ModelInfer": b"\x2a\x00" * MIB,  # a million tensors
+    "ModelInfer": b"\x2a\x00" * 2**18,  # more tensors than a request may have
     "ModelReady": dataplane_pb2.ModelReadyRequest(name="x" * (4 * MIB)).SerializeToString(),
     "RepositoryModelLoad": dataplane_pb2.RepositoryModelLoadRequest(model_name="x" * (4 * MIB)).SerializeToString(),
 }

@@ -39,6 +39,7 @@ class Bodies:
         self._receiving = 0  # bytes
         # A few bytes may unpack to as many as a body may have: one at a time, even where nobody waits for it any more.
         self._unpacking = ThreadPoolExecutor(1, "unpacking")
+        self._unpacked = asyncio.Lock()  # and no next one before this one is read, which begins without a pause
 
     async def read(self, asked: Arriving) -> parser.Bytes:
         """The whole body, unpacked.
@@ -60,7 +61,8 @@ class Bodies:
         if encoding == "identity":
             return body
         inflated = partial(payload.inflated, body, encoding, self._limits.max_body_bytes)
-        return await asyncio.get_running_loop().run_in_executor(self._unpacking, inflated)
+        async with self._unpacked:
+            return await asyncio.get_running_loop().run_in_executor(self._unpacking, inflated)
 
     async def _arrival(self, asked: Arriving) -> None:
         """Wait for a body that comes in several parts."""

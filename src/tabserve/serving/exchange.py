@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from tabserve.serving import replies
 from tabserve.serving.departure import CONTINUE
 from tabserve.serving.replies import CLOSE, Reply
+from tabserve.serving.safe_methods import App, Message, Receive, Send
 
 
 class Door(Protocol):
@@ -27,6 +28,27 @@ class Door(Protocol):
         """The answer to such a request, or the refusal; cancelled where the client leaves."""
 
 
+class AppDoor:
+    """A door that leaves everything to an ASGI app."""
+
+    draining = False
+
+    def __init__(self, app: App) -> None:
+        """Take the app."""
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Let the app answer."""
+        await self._app(scope, receive, send)
+
+    def target(self, _path: str) -> None:
+        """Nobody is asked past ASGI."""
+
+    async def infer(self, asked: Any) -> Reply:  # noqa: ANN401
+        """Never asked, as no path has a target."""
+        raise NotImplementedError
+
+
 class Exchange:
     """What uvicorn's `RequestResponseCycle` is to its connection, with no scope and messages of ASGI to go through.
 
@@ -35,7 +57,7 @@ class Exchange:
         keep_alive, disconnected, response_complete, message_event: as uvicorn has them.
     """
 
-    def __init__(self, connection: Any, target: Any) -> None:  # noqa: ANN401  a `listener.Connection`, and the door's own
+    def __init__(self, connection: Any, target: Any) -> None:  # noqa: ANN401  a `connection.Connection`, and the door's own
         """Begin, once the head is here; the target is what the door has found."""
         self._connection = connection
         parser = connection.parser

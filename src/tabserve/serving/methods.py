@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from tabserve.errors import InvalidRequest, TabserveError, TooLarge
+from tabserve.serving import message_cost
 from tabserve.serving.arrival import Arrivals
 from tabserve.serving.journal import Journal
 from tabserve.serving.status import CANCELLED, UNANSWERED, status
@@ -99,6 +100,8 @@ def _message(name: str, method: Any, sent: bytes) -> Any:  # noqa: ANN401  gRPC'
     """What was sent, as the method takes it."""
     if method.response_streaming and len(sent) > MAX_LASTING:
         raise TooLarge(f"The message has {len(sent)} bytes; {name} takes at most {MAX_LASTING}.")
+    if name == INFER:
+        message_cost.check(sent)
     try:
         return method.request_deserializer(sent)
     except DecodeError:

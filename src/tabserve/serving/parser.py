@@ -11,6 +11,7 @@ import simdjson
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest
+from tabserve.serving import cost
 from tabserve.serving.values import Values, joined
 
 CUT = uuid.uuid4().hex
@@ -73,7 +74,9 @@ class Numbers(NamedTuple):
             row_end = text.find(b"]", start + PIECE, end) if shape else start + PIECE
             stop = text.find(b",", row_end, end) if row_end >= 0 else end
             stop = end if stop < 0 else stop
-            piece = parse(b"".join([b"[", text[start:stop], b"]"]), shape)
+            part = b"".join([b"[", text[start:stop], b"]"])
+            cost.check(part)  # it may be all of the text, where no row ends
+            piece = parse(part, shape)
             if not len(piece):
                 raise ValueError("a comma too many")
             found += len(piece)
@@ -87,6 +90,7 @@ class Numbers(NamedTuple):
 
         Raises:
             InvalidRequest: the request is no JSON.
+            TooLarge: it would take too much memory to read.
         """
         return _plain(self.text)["inputs"][0]["data"]
 
@@ -96,6 +100,7 @@ def read(text: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
 
     Raises:
         InvalidRequest: it is no JSON.
+        TooLarge: it would take too much memory to read.
     """
     try:
         return _one_tensor(text)
@@ -106,7 +111,7 @@ def read(text: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
 
 def _plain(text: Bytes) -> Any:  # noqa: ANN401
     try:
-        return orjson.loads(text)
+        return cost.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not JSON ({error}); expected a V2 inference request.") from error
 
@@ -125,14 +130,18 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     start = text.index(b"[", text.index(b'"data"'))
     nested = text[start + 1 : start + 2] == b"["
     end = text.index(b"]]", start) + 1 if nested else text.index(b"]", start)
-    document = orjson.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
+    document: Any = cost.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
     (tensor,) = document["inputs"]
     if tensor["data"] != CUT:
         raise ValueError("what was cut out is not the tensor's data")
     if nested and not tensor["shape"]:
         raise ValueError("nested, and no shape says how")
     numbers = Numbers(text, start + 1, end, tensor["shape"] if nested else None)
-    tensor["data"] = numbers if _is_long(numbers, tensor["shape"]) else joined(numbers.pieces())
+    if _is_long(numbers, tensor["shape"]):
+        tensor["data"] = numbers
+    else:
+        cost.check(text)
+        tensor["data"] = joined(numbers.pieces())
     return cast("dict[str, Any]", document)
 
 

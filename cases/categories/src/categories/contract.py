@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from tabserve.errors import InvalidRequest, TooLarge
+from tabserve.serving import cost
 from tabserve.serving.parser import Bytes
 from tabserve.serving.signature import Features
 from tabserve.serving.texts import check_length, check_text, parts
@@ -25,7 +26,7 @@ def features(body: Bytes, columns: Sequence[str], most: int) -> Features:
 
     Raises:
         InvalidRequest: the body is something else.
-        TooLarge: it holds more products, or longer texts.
+        TooLarge: it holds more products, or longer texts, or would take too much memory to read.
     """
     products = _products(_document(body), columns[0])
     if len(products) > most:
@@ -36,7 +37,7 @@ def features(body: Bytes, columns: Sequence[str], most: int) -> Features:
 
 def _document(body: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
     try:
-        return orjson.loads(body)
+        return cost.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not JSON ({error}); expected an object with a list of products.") from error
 
