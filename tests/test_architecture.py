@@ -15,6 +15,8 @@ SOURCES = [ROOT / "src", *(case / "src" for case in (ROOT / "cases").glob("*"))]
 TRAINING = {
     "frame",
     "table",
+    "content",
+    "formats",
     "columns",
     "blocks",
     "split",

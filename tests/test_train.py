@@ -238,7 +238,7 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
     ),
     "UTF-16": (
         csv(lambda text: text.decode().encode("utf-16")),
-        "holds a NUL, as UTF-16 does; save the file as UTF-8.",
+        "it is UTF-16 text; save it as UTF-8.",
     ),
     "wrong delimiter": (csv(lambda text: text.replace(b",", b";")), "expected 202 separated by commas."),
     "truncated gz": (csv(lambda text: gzip.compress(text)[:-100], "train.csv.gz"), "ended before the end-of-stream"),
