@@ -188,7 +188,10 @@ def test_numbers_of_any_parquet_type_are_numbers(tmp_path: Path) -> None:
         pytest.param("id,a,b", "lacks 'c'; expected 4 columns, found 3.", id="missing"),
         pytest.param("id,alpha,b,gamma", "lacks 'a', 'c'; expected 4 columns, found 4.", id="several missing"),
         pytest.param("id,a,b,c,a", "has the column 'a' more than once", id="duplicate"),
-        pytest.param("id,a,b,c,day", "has unexpected columns: 'day'; remove them", id="extra"),
+        pytest.param("id,a,b,c,day", "has unexpected columns: 'day'; remove them, or train anew by", id="extra"),
+        pytest.param("id,a,b,c,", "has no name for column 5 of its header; remove it, or", id="a comma too many"),
+        pytest.param("id,a,b,,,", "has no name for column 4 of its header; remove it, or", id="several without a name"),
+        pytest.param("id,a,,b", "has no name for column 3 of its header; remove it, or", id="no name, and missing"),
         pytest.param("id;a;b;c", "has one column, named 'id;a;b;c'; expected 4 separated by commas.", id="delimiter"),
     ],
 )
@@ -197,6 +200,51 @@ def test_wrong_columns_are_named(header: str, said: str, tmp_path: Path) -> None
     path = tmp_path / "table.csv"
     path.write_text(header + "\n" + ",".join("1" for _ in header.split(",")) + "\n")
     assert refused(path).startswith(f"{path} {said}")
+
+
+NAMED = "or, where it is a column that is expected, give it that name."
+FIRST = (
+    "a first column without a name, as pandas' to_csv writes its index; save the table by to_csv(index=False), " + NAMED
+)
+INDEXED: dict[str, tuple[Callable[[pd.DataFrame, Path], None], str]] = {
+    "to_csv": (
+        lambda frame, path: frame.to_csv(path),
+        FIRST,
+    ),
+    "two levels": (
+        lambda frame, path: frame.set_index([frame["id"], frame["a"]]).rename_axis([None, None]).to_csv(path),
+        FIRST,
+    ),
+    "to_csv, twice": (
+        lambda frame, path: pd.read_csv(io.StringIO(frame.to_csv())).to_csv(path, index=False),
+        f"the column 'Unnamed: 0', an index that pandas saved; save the table with index=False, {NAMED}",
+    ),
+    "to_parquet": (
+        lambda frame, path: frame.set_index(pd.Index(["x", "y", "z"])).to_parquet(path),
+        f"the column '__index_level_0__', an index that pandas saved; save the table with index=False, {NAMED}",
+    ),
+}
+
+
+@pytest.mark.parametrize("lacking", [[], ["id"]], ids=["beside all columns", "in the place of the id"])
+@pytest.mark.parametrize(("save", "said"), INDEXED.values(), ids=INDEXED)
+def test_an_index_that_pandas_saved_is_called_so(
+    save: Callable[[pd.DataFrame, Path], None], said: str, lacking: list[str], tmp_path: Path
+) -> None:
+    """With advice that can be followed."""
+    frame = data(np.ones((3, 3)))
+    save(frame, tmp_path / "t")
+    columns = Columns(COLUMNS.numbers, [*COLUMNS.texts, *(f"{name} of mine" for name in lacking)], COLUMNS.texts)
+    assert refused(tmp_path / "t", columns) == f"{tmp_path / 't'} has {said}"
+
+
+def test_the_advice_about_an_index_can_be_followed(tmp_path: Path) -> None:
+    """Without the index the table is read; and with it, once it has the name of the id."""
+    path, frame = tmp_path / "t.csv", data(np.ones((3, 3)))
+    frame.to_csv(path, index=False)
+    assert read(path).num_rows == 3
+    path.write_text(frame.drop(columns="id").to_csv().replace(",", "id,", 1))
+    assert read(path)["id"].to_pylist() == ["0", "1", "2"]
 
 
 def test_a_near_name_is_suggested(tmp_path: Path) -> None:

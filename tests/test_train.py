@@ -258,7 +258,7 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
     ),
     "extra column": (
         lambda table, folder: written(table.assign(day="1"), folder / "train.csv"),
-        "has unexpected columns: 'day'; remove them, or name them in the problem.",
+        "has unexpected columns: 'day'; remove them, or train anew by a problem that names them.",
     ),
     "short row": (csv(lambda text: text + b"train_151,1,2\n"), ", row 151: expected 202 columns, found 3."),
     "text in a number": (
