@@ -21,6 +21,7 @@ from sklearn.datasets import fetch_openml
 
 from santander.problem import PROBLEM
 from tabserve.atomic import whole
+from tabserve.destination import ending
 from tabserve.errors import DataError
 from tabserve.frame import read
 
@@ -53,6 +54,7 @@ def main() -> None:
     if os.path.exists(out):  # noqa: PTH110  Path's own raises where a name is too long
         check(out)
     else:
+        ending(out, [".csv"])
         print(f"Fetching the table from {arguments.source} ...", flush=True)
         with whole(out) as temporary:
             SOURCES[arguments.source](temporary)

@@ -11,6 +11,7 @@ import requests
 
 from tabserve.atomic import whole
 from tabserve.columns import Columns
+from tabserve.destination import ending
 from tabserve.errors import DataError
 from tabserve.table import batches
 
@@ -62,6 +63,7 @@ def main() -> None:
     if os.path.exists(out):  # noqa: PTH110  Path's own raises where a name is too long
         check(out)
     else:
+        ending(out, [".csv"])
         print(f"Fetching the table from {arguments.address} ...", flush=True)
         with whole(out) as temporary:
             download(arguments.address, temporary)
