@@ -100,8 +100,8 @@ class Problem:
         """
         if self.allow_missing:
             raise UsageError(
-                "A table of texts is learned without allow_missing, which this problem has; leave it out, as all columns of"
-                " texts but the first may be empty anyway."
+                "A table of texts is learned without allow_missing, which this problem has; leave it out, as all"
+                " columns of texts but the first may be empty anyway."
             )
 
     def _check_types(self) -> None:

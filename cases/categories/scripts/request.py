@@ -13,11 +13,12 @@ from typing import Any
 
 import orjson
 import requests
+from urllib3.exceptions import HTTPError
 
-from tabserve import option
+from tabserve import option, proxy
 from tabserve.errors import DataError, ServerError, UsageError
 from tabserve.line import shown
-from tabserve.rest_client import NO_ADDRESS
+from tabserve.proxy import NO_ADDRESS
 
 CHUNK = 1_000
 """Products in one request."""
@@ -54,20 +55,22 @@ def ask(url: str, products: Sequence[dict[str, Any]]) -> list[str]:
         ServerError: no API answers there, or not as it should.
         UsageError: the address is none.
     """
-    to, body = f"{url}/v1/categorize", {"products": products}
+    to, body, before = f"{url}/v1/categorize", {"products": products}, proxy.before(url)
     try:
-        response = requests.post(to, json=body, timeout=SILENCE_SECONDS, allow_redirects=False)
-    except NO_ADDRESS as error:
-        raise UsageError(f"{url!r} is not an address such as http://localhost:5000.") from error
-    except requests.RequestException as error:
+        response = proxy.session(url).post(to, json=body, timeout=SILENCE_SECONDS, allow_redirects=False)
+    except (requests.RequestException, HTTPError) as error:
+        if before and proxy.failed(error, url):
+            raise proxy.failure(before, url) from error
+        if isinstance(error, NO_ADDRESS):
+            raise UsageError(f"{url!r} is not an address such as http://localhost:5000.") from error
         raise ServerError(f"No API answers at {url} ({error}); start one by `python api.py`.") from error
     said = shown(response.content[:500].decode(errors="replace"))
     if 400 <= response.status_code < 500:
         raise DataError(f"The API answers {response.status_code}: {said}")
     if (found := _categories(response.content, len(products))) is None:
         raise ServerError(
-            f"What answers at {url} is not this API; it says {response.status_code}, {said:.60}, expected"
-            f" {len(products)} categories."
+            f"What answers at {url}{proxy.way(before)} is not this API; it says {response.status_code}, {said:.60},"
+            f" expected {len(products)} categories."
         )
     return found
 
