@@ -6,7 +6,9 @@ from tabserve import command  # first: from here on Ctrl-C ends quietly what tak
 import argparse
 import csv
 import os
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ from tabserve.proxy import NO_ADDRESS
 CHUNK = 1_000
 """Products in one request."""
 
+LOOK_SECONDS = 0.2
+"""Between two looks whether the API is ready."""
+
 SILENCE_SECONDS = 60
 """How long the API may say nothing."""
 
@@ -33,9 +38,27 @@ def main() -> None:
     if not arguments.data:
         raise UsageError("No products are named: give --data FILE, or set TEST_PRODUCTS_PATH.")
     products = read(Path(arguments.data))
+    if arguments.wait:
+        wait(arguments.url, arguments.wait)
     while some := list(islice(products, CHUNK)):
         for product, category in zip(some, ask(arguments.url, some), strict=True):
             print(shown(product.get("title") or ""), shown(category), sep="\t")
+
+
+def wait(url: str, seconds: float) -> None:
+    """Return once the API is ready.
+
+    Raises:
+        ServerError: it was not, within these seconds.
+    """
+    deadline, api = time.monotonic() + seconds, proxy.session(url)
+    while True:
+        with suppress(requests.RequestException):
+            if api.get(f"{url}/ready", timeout=seconds, allow_redirects=False).ok:
+                return
+        if time.monotonic() > deadline:
+            raise ServerError(f"The API at {url} was not ready within {seconds:g} s; its log may say why.")
+        time.sleep(LOOK_SECONDS)
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -97,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         default=os.environ.get("TEST_PRODUCTS_PATH") or Path(__file__).with_name("products.csv"),
         help="(default: TEST_PRODUCTS_PATH, or 10 synthetic products)",
+    )
+    parser.add_argument(
+        "--wait", type=option.seconds, metavar="SECONDS", help="wait so long for the API to be ready (default: do not)"
     )
     return parser
 

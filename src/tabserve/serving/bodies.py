@@ -6,7 +6,8 @@ from functools import partial
 from typing import Protocol
 
 from tabserve.errors import InvalidRequest, Overloaded, TooLarge
-from tabserve.serving import parser, payload
+from tabserve.serving import payload
+from tabserve.serving.document import Bytes
 from tabserve.serving.limits import Limits
 
 
@@ -40,7 +41,7 @@ class Bodies:
         # A few bytes may unpack to as many as a body may have: one at a time, even where nobody waits for it any more.
         self._unpacking = ThreadPoolExecutor(1, "unpacking")
 
-    async def read(self, asked: Arriving) -> parser.Bytes:
+    async def read(self, asked: Arriving) -> Bytes:
         """The whole body, unpacked.
 
         Raises:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.serving import parameters, parser
+from tabserve.serving.document import Bytes
 from tabserve.serving.packing import Packed, packed, unpacked
 from tabserve.serving.tensors import Output
 from tabserve.serving.wording import shown
@@ -31,7 +32,7 @@ class Encoded(NamedTuple):
     head_length: int | None
 
 
-def inflated(body: parser.Bytes, encoding: str, max_bytes: int) -> bytes:
+def inflated(body: Bytes, encoding: str, max_bytes: int) -> bytes:
     """The body without its Content-Encoding, gzip or deflate.
 
     Raises:
@@ -52,7 +53,7 @@ def inflated(body: parser.Bytes, encoding: str, max_bytes: int) -> bytes:
     return plain
 
 
-def read(body: parser.Bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
+def read(body: Bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
     """The document of a body, its binary tensors in place.
 
     Raises:
