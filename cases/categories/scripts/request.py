@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import orjson
 import requests
 from urllib3.exceptions import HTTPError
 
-from tabserve import option, proxy
+from tabserve import formats, option, proxy
 from tabserve.errors import DataError, ServerError, UsageError
 from tabserve.line import shown
 from tabserve.proxy import NO_ADDRESS
@@ -64,8 +65,11 @@ def wait(url: str, seconds: float) -> None:
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The products of a file, one at a time."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(file)
+        with path.open("rb") as file:
+            if (found := formats.kind(file.peek(formats.FIRST_BYTES), str(path))) != formats.CSV:
+                raise DataError(f"{path} cannot be read: it is {found}; expected a csv of products in UTF-8.")
+            with TextIOWrapper(file, "utf-8-sig", newline="") as text:
+                yield from csv.DictReader(text)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}; expected a csv of products in UTF-8.") from error
 
