@@ -24,6 +24,7 @@ from bench.servers import ours
 from bench.work import MODEL
 from santander.sample import sample
 from tabserve import artifact, option
+from tabserve.destination import check_apart
 from tabserve.errors import ServerError
 from tabserve.process import Server, running
 
@@ -81,6 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
         ServerError: a good request was refused or answered wrongly, a bad one was not refused as it should be, or the
             server grew.
     """
+    check_apart([arguments.out], [arguments.model])
     contender = ours(arguments.model)
     with running(contender.folder, contender.environment, contender.command) as server:
         samples, sent, failure = soaked(server, arguments.model, 60 * arguments.minutes)

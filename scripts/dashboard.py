@@ -14,6 +14,7 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from tabserve.atomic import whole
+from tabserve.destination import ending
 
 SOURCE = DataSourceRef("prometheus", "prometheus")
 """As deploy/grafana/provisioning names it."""
@@ -139,7 +140,9 @@ def main() -> None:
         metavar="FILE",
         help="JSON to write (default: %(default)s)",
     )
-    with whole(parser.parse_args().out) as temporary:
+    out = parser.parse_args().out
+    ending(out, [".json"])
+    with whole(out) as temporary:
         temporary.write_text(json.dumps(built().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n")
 
 

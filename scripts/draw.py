@@ -10,6 +10,7 @@ import matplotlib as mpl
 
 from tabserve import artifact, figures
 from tabserve.atomic import whole
+from tabserve.destination import check_apart, ending
 
 
 def main() -> None:
@@ -28,6 +29,8 @@ def main() -> None:
         help="svg to write (default: %(default)s)",
     )
     arguments = parser.parse_args()
+    check_apart([arguments.out], [arguments.model])
+    ending(arguments.out, [".svg"])
     mpl.rcParams["svg.hashsalt"] = "tabserve"
     model = artifact.load(arguments.model)
     figure = figures.candidates(model.metrics, model.problem.criterion.name)

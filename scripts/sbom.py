@@ -15,6 +15,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from tabserve.atomic import whole
+from tabserve.destination import ending
 from tabserve.errors import UsageError
 
 LIST = """
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("image", metavar="IMAGE", help="name of an image that Docker has, such as tabserve")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="json to write")
     arguments = parser.parse_args()
+    ending(arguments.out, [".json"])
     image = Component(name=arguments.image, type=ComponentType.CONTAINER, bom_ref="image")
     bill = Bom(components=packages(arguments.image))
     bill.metadata.component = image

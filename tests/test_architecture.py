@@ -15,6 +15,9 @@ SOURCES = [ROOT / "src", *(case / "src" for case in (ROOT / "cases").glob("*"))]
 TRAINING = {
     "frame",
     "table",
+    "writer",
+    "content",
+    "formats",
     "columns",
     "blocks",
     "split",

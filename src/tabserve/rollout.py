@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from tabserve import option
+from tabserve.destination import check_apart, ending
 from tabserve.errors import Drifted
 
 
@@ -39,7 +40,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--out",
         type=Path,
         metavar="FILE",
-        help="csv to write: each row whose label changes, with both probabilities and labels",
+        help="csv, csv.gz or parquet to write: each row whose label changes, with both probabilities and labels",
     )
     parser.set_defaults(run=_compare)
 
@@ -95,6 +96,9 @@ def _add_threshold(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _compare(arguments: argparse.Namespace) -> None:
+    check_apart([arguments.out], [arguments.data, arguments.old, arguments.new])
+    if arguments.out:
+        ending(arguments.out)
     from tabserve import artifact, comparison  # noqa: PLC0415  needs what only training needs
 
     old, new = artifact.load(arguments.old), artifact.load(arguments.new)
@@ -106,6 +110,9 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _drift(arguments: argparse.Namespace) -> None:
+    check_apart([arguments.out], [arguments.data, arguments.folder])
+    if arguments.out:
+        ending(arguments.out, [".svg"])
     from tabserve import artifact, atomic, drift  # noqa: PLC0415  needs what only training needs
 
     found = drift.drift(artifact.load(arguments.folder), arguments.data)
@@ -125,6 +132,7 @@ def _threshold(arguments: argparse.Namespace) -> None:
     from tabserve import artifact, frame, operating_point  # noqa: PLC0415  needs what only training needs
 
     folder, value = arguments.folder, arguments.value
+    check_apart([folder], [arguments.data])
     model = artifact.load(folder)
     if arguments.data:
         artifact.check_place(folder)

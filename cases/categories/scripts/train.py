@@ -20,6 +20,7 @@ from categories.dataset import dataset
 from categories.problem import PROBLEM, TAGS
 from tabserve import classes, option, report, text_artifact
 from tabserve.atomic import whole
+from tabserve.destination import check_apart, ending
 from tabserve.errors import UsageError
 from tabserve.judge import by_class
 from tabserve.selection import Candidate, select, servable
@@ -38,6 +39,9 @@ exit codes: 0 saved, 2 wrong option, 3 the table cannot be used, 4 the folder ca
 def main() -> None:
     """Train as the command line asks."""
     arguments = parsed()
+    check_apart([arguments.out, arguments.metrics], [arguments.data])
+    if arguments.metrics:
+        ending(arguments.metrics, [".json", ".txt"])
     competing = chosen(arguments.candidates, arguments.seed, arguments.jobs)
     text_artifact.check_place(arguments.out)
     features = (*PROBLEM.features, TAGS) if arguments.tags else PROBLEM.features

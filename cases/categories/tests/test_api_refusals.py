@@ -22,7 +22,7 @@ BAD = {
     "lone surrogate": b'{"products": [{"title": "Quadro \\ud800"}]}',
     "deep nesting": b'{"products": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "NaN": b'{"products": [{"title": "Quadro", "price": NaN}]}',
-    "huge number": b'{"products": [{"title": "Quadro", "price": 1e999}]}',
+    "huge number": b'{"products": [{"title": 1e999}]}',
     "a list": b"[]",
     "a text": b'"products"',
     "null": b"null",

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Protocol
 
 from tabserve.errors import InvalidRequest, Overloaded, TooLarge
-from tabserve.serving import parser, payload
+from tabserve.serving import payload
+from tabserve.serving.document import Bytes
 from tabserve.serving.limits import Limits
 
 
@@ -41,7 +42,7 @@ class Bodies:
         self._unpacking = ThreadPoolExecutor(1, "unpacking")
         self._unpacked = asyncio.Lock()  # and no next one before this one is read, which begins without a pause
 
-    async def read(self, asked: Arriving) -> parser.Bytes:
+    async def read(self, asked: Arriving) -> Bytes:
         """The whole body, unpacked.
 
         Raises:

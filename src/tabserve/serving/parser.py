@@ -10,8 +10,8 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from tabserve.errors import InvalidRequest
-from tabserve.serving import cost
+from tabserve.serving import cost, document
+from tabserve.serving.document import Bytes
 from tabserve.serving.values import Values, joined
 
 CUT = uuid.uuid4().hex
@@ -30,8 +30,6 @@ DIGITS = 32
 
 UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
 """What simdjson raises at what is no JSON, and what a look at something else than expected raises."""
-
-Bytes = bytes | bytearray
 
 
 class Numbers(NamedTuple):
@@ -110,10 +108,7 @@ def read(text: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
 
 
 def _plain(text: Bytes) -> Any:  # noqa: ANN401
-    try:
-        return cost.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not JSON ({error}); expected a V2 inference request.") from error
+    return document.read(text, "a V2 inference request")
 
 
 def _one_tensor(text: Bytes) -> dict[str, Any]:
@@ -130,8 +125,8 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     start = text.index(b"[", text.index(b'"data"'))
     nested = text[start + 1 : start + 2] == b"["
     end = text.index(b"]]", start) + 1 if nested else text.index(b"]", start)
-    document: Any = cost.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
-    (tensor,) = document["inputs"]
+    found: Any = cost.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
+    (tensor,) = found["inputs"]
     if tensor["data"] != CUT:
         raise ValueError("what was cut out is not the tensor's data")
     if nested and not tensor["shape"]:
@@ -142,7 +137,7 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     else:
         cost.check(text)
         tensor["data"] = joined(numbers.pieces())
-    return cast("dict[str, Any]", document)
+    return cast("dict[str, Any]", found)
 
 
 def _is_long(numbers: Numbers, shape: Any) -> bool:  # noqa: ANN401  whatever the request holds

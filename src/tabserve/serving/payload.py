@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.serving import parameters, parser
+from tabserve.serving.document import Bytes
 from tabserve.serving.packing import Packed, packed, unpacked
 from tabserve.serving.tensors import Output
 from tabserve.serving.wording import shown
@@ -53,7 +54,7 @@ class Encoded(NamedTuple):
     head_length: int | None
 
 
-def inflated(body: parser.Bytes, encoding: str, max_bytes: int) -> bytearray:
+def inflated(body: Bytes, encoding: str, max_bytes: int) -> bytearray:
     """The body without its Content-Encoding, gzip or deflate.
 
     Raises:
@@ -73,7 +74,7 @@ def inflated(body: parser.Bytes, encoding: str, max_bytes: int) -> bytearray:
     return plain
 
 
-def _pieces(body: parser.Bytes, encoding: str) -> Iterator[bytes]:
+def _pieces(body: Bytes, encoding: str) -> Iterator[bytes]:
     """What a packed body holds, of gzip in all its members (RFC 1952, 2.2); of none, an empty body is half a stream."""
     start, streams, most = 0, 0, PACKINGS[encoding].streams
     while start < len(body) or not streams:
@@ -85,7 +86,7 @@ def _pieces(body: parser.Bytes, encoding: str) -> Iterator[bytes]:
         streams += 1
 
 
-def _stream(body: parser.Bytes, start: int, encoding: str) -> Generator[bytes, None, int]:
+def _stream(body: Bytes, start: int, encoding: str) -> Generator[bytes, None, int]:
     """What the stream holds that begins there; returns where it ends."""
     inflater = zlib.decompressobj(PACKINGS[encoding].window)
     while not inflater.eof:
@@ -98,7 +99,7 @@ def _stream(body: parser.Bytes, start: int, encoding: str) -> Generator[bytes, N
     return start
 
 
-def read(body: parser.Bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
+def read(body: Bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
     """The document of a body, its binary tensors in place.
 
     Raises:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.scoring import Scores
 from tabserve.serving import parameters
+from tabserve.serving.document import is_writable
 from tabserve.serving.inputs import Input, named
 from tabserve.serving.packing import Packed
 from tabserve.serving.parser import Numbers
@@ -117,9 +118,10 @@ def _input(item: object, place: str) -> Input:
 
 
 def _id(found: object) -> str | None:
-    if found is None or isinstance(found, str):
+    if found is None or (isinstance(found, str) and is_writable(found)):
         return found
-    raise InvalidRequest(f"The request has {shown(found)} as its 'id'; expected a string.")
+    expected = "whole characters, not half of a surrogate pair" if isinstance(found, str) else "a string"
+    raise InvalidRequest(f"The request has {shown(found)} as its 'id'; expected {expected}.")
 
 
 def _outputs(items: object, known: Mapping[str, OutputKind]) -> tuple[str, ...]:
