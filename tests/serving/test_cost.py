@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -18,11 +19,11 @@ from cases.categories.tests.served import api
 from hypothesis import given
 from hypothesis import strategies as st
 from mlserver.grpc.dataplane_pb2 import InferTensorContents, ModelInferRequest
-from tests.serving.wire import INFER, SECONDS
+from tests.serving.wire import DEPLOY, INFER, SECONDS
 
 from categories import contract
 from tabserve.errors import TooLarge
-from tabserve.process import Server
+from tabserve.process import Server, running
 from tabserve.serving import cost, message_cost, parser
 from tabserve.serving.cost import MAX_COST, MIB
 from tabserve.serving.tensors import MAX_TENSORS
@@ -240,6 +241,13 @@ def test_whatever_bytes_come_are_taken_or_refused(sent: bytes, most: int) -> Non
         message_cost.check(sent)
 
 
+@pytest.fixture(scope="module")
+def large(model_folder: Path) -> Iterator[Server]:
+    """A server of these tests' own, as they make its process larger."""
+    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder)}) as started:
+        yield started
+
+
 def grown(process: int, ask: Callable[[], object]) -> int:
     """Bytes by which a server's process grows at most meanwhile."""
     memory.forget_peak(process)
@@ -249,21 +257,21 @@ def grown(process: int, ask: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("shape", ["empty objects", "nested deeply"])
-def test_a_server_survives_hostile_json(edge: Server, shape: str) -> None:
+def test_a_server_survives_hostile_json(large: Server, shape: str) -> None:
     """It refuses, with 413, and has taken no more than the body itself and what the bound allows."""
     text = JSON[shape](BODY)
 
     def ask() -> None:
-        answer = requests.post(edge.url + INFER, data=text, timeout=SECONDS)
+        answer = requests.post(large.url + INFER, data=text, timeout=SECONDS)
         assert answer.status_code == 413
         assert "MiB to read; expected at most" in answer.json()["error"]
 
-    assert grown(edge.process.pid, ask) < MAX_COST + 3 * BODY
+    assert grown(large.process.pid, ask) < MAX_COST + 3 * BODY
 
 
-def test_a_server_survives_hostile_messages(edge: Server) -> None:
+def test_a_server_survives_hostile_messages(large: Server) -> None:
     """It refuses a million tensors before they are made."""
-    with grpc.insecure_channel(edge.grpc) as channel:
+    with grpc.insecure_channel(large.grpc) as channel:
         infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
 
         def ask() -> None:
@@ -272,7 +280,7 @@ def test_a_server_survives_hostile_messages(edge: Server) -> None:
             assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert "The message has too many fields" in raised.value.details()
 
-        assert grown(edge.process.pid, ask) < MAX_COST + 3 * BODY
+        assert grown(large.process.pid, ask) < MAX_COST + 3 * BODY
 
 
 def test_the_api_of_categories_survives_hostile_json() -> None:

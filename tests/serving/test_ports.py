@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,10 +26,14 @@ port = pytest.mark.parametrize(("name", "path"), PORTS.values(), ids=list(PORTS)
 
 @pytest.fixture(scope="module")
 def brief(model_folder: Path) -> Iterator[Server]:
-    """A server that ends unused connections after a second."""
-    variables = {"TABSERVE_MODEL": str(model_folder), "TABSERVE_KEEP_ALIVE_SECONDS": "1"}
-    with running(DEPLOY, variables) as started:
+    """A server of these tests' own that soon gives up, as what they do makes its process larger."""
+    with impatient(model_folder, TABSERVE_KEEP_ALIVE_SECONDS="1") as started:
         yield started
+
+
+def impatient(model_folder: Path, **variables: str) -> AbstractContextManager[Server]:
+    """A server that gives clients two seconds."""
+    return running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), "TABSERVE_RECEIVE_SECONDS": "2", **variables})
 
 
 def asking(path: str) -> bytes:
@@ -61,9 +65,9 @@ def is_down_to(server: Server, most: int) -> bool:
 
 @port
 @pytest.mark.parametrize("sent", [b"", b"GET /metr", b"GET /metrics HTTP/1.1\r\nHost: x\r\nX: "], ids=range(3))
-def test_half_requests_do_not_hold_descriptors(edge: Server, name: str, path: str, sent: bytes) -> None:
+def test_half_requests_do_not_hold_descriptors(brief: Server, name: str, path: str, sent: bytes) -> None:
     """Each connection ends after `receive_seconds`, set to 2, and the next request is answered."""
-    address = getattr(edge, name)
+    address = getattr(brief, name)
     with ExitStack() as opened:
         clients = [opened.enter_context(connected(address)) for _ in range(CONNECTIONS)]
         for client in clients:
@@ -73,9 +77,9 @@ def test_half_requests_do_not_hold_descriptors(edge: Server, name: str, path: st
 
 
 @port
-def test_an_immense_head_is_refused(edge: Server, name: str, path: str) -> None:
+def test_an_immense_head_is_refused(brief: Server, name: str, path: str) -> None:
     """Before it is held as a whole."""
-    with connected(getattr(edge, name)) as client, suppress(ConnectionResetError, BrokenPipeError):
+    with connected(getattr(brief, name)) as client, suppress(ConnectionResetError, BrokenPipeError):
         client.sendall(asking(path)[:-2] + b"X: " + b"a" * 200_000)
         assert client.recv(65_536).startswith(b"HTTP/1.1 400 ")
 
@@ -89,21 +93,32 @@ def test_an_unused_connection_is_ended(brief: Server, name: str, path: str) -> N
 
 
 @port
-def test_who_does_not_read_is_given_up(edge: Server, name: str, path: str) -> None:
+def test_who_does_not_read_is_given_up(model_folder: Path, name: str, path: str) -> None:
     """After `receive_seconds`, however many answers wait on the connection."""
-    before = memory.descriptors(edge.process.pid)
-    with unread(getattr(edge, name), path):
-        assert memory.descriptors(edge.process.pid) > before
-        assert is_down_to(edge, before), f"the connection lasted more than {SECONDS} s"
+    with impatient(model_folder) as server:
+        before = memory.descriptors(server.process.pid)
+        with unread(getattr(server, name), path):
+            assert memory.descriptors(server.process.pid) > before
+            assert is_down_to(server, before), f"the connection lasted more than {SECONDS} s"
 
 
 @port
 def test_who_does_not_read_cannot_hold_up_the_end(model_folder: Path, name: str, path: str) -> None:
     """The server ends as always, and says in one line at most what it gave up."""
-    with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), "TABSERVE_RECEIVE_SECONDS": "2"}) as server:
+    with impatient(model_folder) as server:
         with unread(getattr(server, name), path), unread(getattr(server, name), path):
             before = len(server.log.read_text())
             server.process.terminate()
             assert server.process.wait(SECONDS) == 0
         said = [line for line in server.log.read_text()[before:].splitlines() if "gRPC server shutdown" not in line]
         assert [line for line in said if not line.startswith("Ended 2 connections")] == []
+
+
+def test_who_reads_slowly_is_not_given_up(brief: Server) -> None:
+    """Twice as long as `receive_seconds`, while answers wait; each part that is read gives new time."""
+    address, path = brief.url, PORTS["REST"][1]
+    with connected(address) as client:
+        client.sendall(asking(path) * 40)
+        for _ in range(40):
+            time.sleep(0.1)
+            assert client.recv(2**19), "the connection was ended"
