@@ -16,6 +16,7 @@ from santander.candidates import WINNER, candidates, check_device, chosen
 from santander.engine import Ground, local, spark
 from santander.problem import PROBLEM
 from tabserve.cli import options
+from tabserve.destination import check_apart
 from tabserve.model import artifact, golden
 from tabserve.model.reference import Reference
 from tabserve.model.scoring import probabilities
@@ -50,6 +51,7 @@ exit codes: 0 saved, 1 not enough memory, 2 wrong option, 3 the table cannot be 
 def main() -> None:
     """Train as the command line asks."""
     arguments = parsed()
+    check_apart([arguments.out], [arguments.data])
     known = candidates(arguments.seed, arguments.jobs or os.cpu_count() or 1, arguments.device)
     competing = chosen(known, arguments.candidates or FITTED[arguments.engine])
     check_device(arguments.device)

@@ -19,6 +19,7 @@ from categories.candidates import candidates
 from categories.dataset import dataset
 from categories.problem import PROBLEM, TAGS
 from tabserve.cli import options
+from tabserve.destination import check_apart, ending
 from tabserve.errors import UsageError
 from tabserve.files import whole
 from tabserve.model import text_artifact
@@ -41,6 +42,9 @@ exit codes: 0 saved, 2 wrong option, 3 the table cannot be used, 4 the folder ca
 def main() -> None:
     """Train as the command line asks."""
     arguments = parsed()
+    check_apart([arguments.out, arguments.metrics], [arguments.data])
+    if arguments.metrics:
+        ending(arguments.metrics, [".json", ".txt"])
     competing = chosen(arguments.candidates, arguments.seed, arguments.jobs)
     text_artifact.check_place(arguments.out)
     features = (*PROBLEM.features, TAGS) if arguments.tags else PROBLEM.features

@@ -37,9 +37,11 @@ class Problem:
             this order, of which the first is never empty.
         target: name of the column that holds the label.
         id: name of the column that names each row, or None when rows are named by their number.
-        group: name of the column whose rows of one value belong together, such as a seller; no split parts them.
+        group: name of the column whose rows of one value belong together, such as a seller; no split parts them. Of
+            texts alone.
         labels: how the target column spells each class; of two, the negative and then the positive.
-        allow_missing: whether an empty cell in a feature is data (NaN) instead of an error.
+        allow_missing: whether an empty cell in a feature is data (NaN) instead of an error. Of
+            numbers alone.
         criterion: what is maximised, from the four counts of a confusion matrix; of more than two classes, its mean
             over them.
         holdout: share of the rows kept aside until the very end, in (0, 1).
@@ -76,22 +78,46 @@ class Problem:
         if not 0 <= self.seed < LIMIT:
             raise UsageError(f"A problem needs a seed from 0 to {LIMIT - 1}, not {self.seed!r:.60}.")
 
-    def check_binary(self) -> None:
-        """Refuse more than two labels, where a threshold is to part the one from the other.
+    def check_numbers(self) -> None:
+        """Refuse what a table of numbers has no place for.
 
         Raises:
-            UsageError: there are more.
+            UsageError: there are more than two labels for a threshold to part, or groups.
         """
         if len(self.labels) != 2:
             raise UsageError(f"A table of numbers is learned with two labels, and this problem has {len(self.labels)}.")
+        if self.group is not None:
+            raise UsageError(
+                f"A table of numbers is learned without groups, and this problem has the group {self.group!r:.60};"
+                " leave the group out of the problem, and its column out of the table."
+            )
+
+    def check_texts(self) -> None:
+        """Refuse what a table of texts has no place for.
+
+        Raises:
+            UsageError: values may be missing.
+        """
+        if self.allow_missing:
+            raise UsageError(
+                "A table of texts is learned without allow_missing, which this problem has; leave it out, as all"
+                " columns of texts but the first may be empty anyway."
+            )
 
     def _check_types(self) -> None:
         for field, (kind, expected) in KINDS.items():
             value = getattr(self, field)
             texts = value if isinstance(value, tuple) else ()
             fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+            fits = fits and (value != "" or field not in {"id", "group"})  # which would be as if there were none
             if not fits or not all(isinstance(text, str) for text in texts):
                 raise UsageError(f"A problem needs {expected} as its {field}, not {value!r:.60}.")
+        criterion: object = self.criterion
+        if not callable(criterion) or not isinstance(getattr(criterion, "name", None), str):
+            raise UsageError(
+                "A problem needs f1 or Costs(...) of tabserve.problem.criterion as its criterion,"
+                f" not {criterion!r:.60}."
+            )
         try:
             "".join((self.name, *self.features, *self.labels, self.target, self.id or "", self.group or "")).encode()
         except UnicodeEncodeError as error:

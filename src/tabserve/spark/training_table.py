@@ -96,7 +96,6 @@ def labelled(spark: SparkSession, read: Read, problem: Problem, workers: int) ->
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
-    problem.check_binary()
     source = read(spark, to_train(problem))
     checked = [each.mapInArrow(partial(_checked, problem, source.read), READ) for each in source.frames]
     numbered = reduce(DataFrame.union, checked).withColumn(NUMBER, F.monotonically_increasing_id())

@@ -60,9 +60,8 @@ def read(path: Path, problem: Problem) -> Frame:
 
     Raises:
         DataError: naming the file and, where there is one, the row and column.
-        UsageError: the problem has more than two labels.
+        UsageError: the problem has more than two labels, or groups.
     """
-    problem.check_binary()
     frame = _joined(parts(path, problem, to_train(problem), "train.csv", partial(labelled, problem)), problem)
     _refuse_repeated(path, frame.ids)
     refuse_one_class(path, frame)
@@ -83,12 +82,22 @@ def stream(path: Path, problem: Problem) -> Iterator[Rows]:
 
 
 def to_train(problem: Problem) -> Columns:
-    """The columns of a labelled table."""
+    """The columns of a labelled table.
+
+    Raises:
+        UsageError: the problem has more than two labels, or groups.
+    """
+    problem.check_numbers()
     return Columns(problem.features, [*_id(problem), problem.target])
 
 
 def to_score(problem: Problem) -> Columns:
-    """The columns of a table whose rows are to be scored."""
+    """The columns of a table whose rows are to be scored.
+
+    Raises:
+        UsageError: the problem has more than two labels, or groups.
+    """
+    problem.check_numbers()
     return Columns(problem.features, _id(problem), [problem.target])
 
 

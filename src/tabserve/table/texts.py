@@ -27,7 +27,9 @@ def read(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
 
     Raises:
         DataError: naming the file and, where there is one, the row and column.
+        UsageError: the problem says that values may be missing.
     """
+    problem.check_texts()
     wanted = [*problem.features, problem.target, *filter(None, (problem.id, problem.group))]
     columns = Columns((), wanted, [name for name in ignored if name not in wanted])
     return joined(list(parts(path, problem, columns, "train.csv", partial(labelled, problem))))

@@ -12,6 +12,7 @@ from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.model.scoring import Scores
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol.datatypes import BYTES, Packed
+from tabserve.serving.protocol.document import is_writable
 from tabserve.serving.protocol.signature import Features, InputKind, OutputKind, Signature
 from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column, is_column, named
 from tabserve.wording import listed, shown
@@ -132,6 +133,8 @@ def check_length(value: object, place: str) -> str:
     text = _decoded(value, place) if isinstance(value, bytes) else value
     if not isinstance(text, str):
         raise InvalidRequest(f"{place} is {shown(text)}; expected a text.")
+    if not is_writable(text):
+        raise InvalidRequest(f"{place} is {shown(text)}; expected whole characters, not half of a surrogate pair.")
     if len(text) > MAX_CHARACTERS:
         raise TooLarge(f"{place} has {len(text)} characters; send at most {MAX_CHARACTERS}.")
     return text
