@@ -14,18 +14,25 @@ from mlserver.grpc.dataplane_pb2 import ModelInferRequest
 
 from bench.clients import GRPC_METHOD
 from bench.messages import FORMATS, connected, post
+from tabserve.client.grpc import PROXIES
 from tabserve.client.local_server import Server
 from tabserve.encoding.ngrams import LONGEST
 from tabserve.encoding.texts import MAX_CHARACTERS
 from tabserve.errors import InvalidRequest
 from tabserve.predictors.linear import KNOWN_WORDS
 from tabserve.serving.grpc.health import MAX_WATCHERS
+from tabserve.serving.grpc.message_cost import FIELD
 from tabserve.serving.grpc.methods import MAX_LASTING
 from tabserve.serving.limits import MIB
 from tabserve.serving.mlserver.transports import OTHER_MESSAGES, STREAM_MESSAGES
+from tabserve.serving.protocol import cost
+from tabserve.serving.protocol.cost import MAX_COST
 from tabserve.serving.protocol.request import MAX_TENSORS
 
 CONNECTIONS = 1_000
+
+DEPTH = 500
+"""Of lists within lists, half of what is read at most."""
 
 TIMES = 8
 """That a request is sent at once, where only one is read at a time."""
@@ -33,8 +40,8 @@ TIMES = 8
 CONNECTION, WATCHER, ROW, TENSOR = 4 * 1024, 32 * 1024, 16 * 1024, 1536
 """Bytes of an idle connection; of who watches health; of a row and the call that waits for it; of a small tensor."""
 
-MESSAGE, PACKED, JSON, PROTOBUF = 2, 8, 45, 55
-"""Times the most that it may hold: a message while it arrives; while they are read, a packed body, JSON, a message."""
+MESSAGE, READING = 2, 8
+"""Times the most that it may hold: a message while it arrives; a body or message, with its copies, while it is read."""
 
 TEXT, TEXT_BATCH, WORD = 4 * 1024, 25 * MIB, 1600
 """Bytes of a text that waits; of a batch of the longest while it is scored; of a word's parts that are remembered."""
@@ -70,7 +77,7 @@ def idle(server: Server, _size: Size, held: ExitStack) -> None:
 
 def watching(server: Server, _size: Size, held: ExitStack) -> None:
     """As many who watch as may, each a service with the longest name."""
-    channel = held.enter_context(grpc.insecure_channel(server.grpc))
+    channel = held.enter_context(grpc.insecure_channel(server.grpc, options=[(PROXIES, 0)]))
     for number in range(MAX_WATCHERS):
         message = HealthCheckRequest(service=f"{number:0{MAX_LASTING - 3}}").SerializeToString()
         call = channel.unary_stream("/grpc.health.v1.Health/Watch")(message)
@@ -80,7 +87,7 @@ def watching(server: Server, _size: Size, held: ExitStack) -> None:
 
 def queued(server: Server, size: Size, held: ExitStack) -> None:
     """All rows but one that may wait, each from a call of its own, which keeps what a call needs."""
-    channel = held.enter_context(grpc.insecure_channel(server.grpc))
+    channel = held.enter_context(grpc.insecure_channel(server.grpc, options=[(PROXIES, 0)]))
     message = FORMATS["grpc"].encode(np.zeros((1, 200), np.float32))
     calls = []
     for number in range(size.rows - 1):
@@ -125,15 +132,17 @@ def crowd(server: Server, size: Size, _: ExitStack) -> None:
 
 
 def parsed(server: Server, size: Size, _: ExitStack) -> None:
-    """JSON that takes the most memory to read."""
-    for item in (b"[]", b"[[]]"):
-        text = b'{"inputs":[' + b",".join([item] * ((size.body - 20) // (len(item) + 1))) + b"]}"
+    """As much JSON as is read of what takes the most memory."""
+    for item in (b"[]", b"[[]]", b"[" * DEPTH + b"]" * DEPTH, b'{"":0}'):
+        number = min((size.body - 20) // (len(item) + 1), MAX_COST // cost.of(item + b","))
+        text = b'{"inputs":[' + b",".join([item] * (number - 1)) + b"]}"
         asked(server, "json", post(text), TIMES)
 
 
 def decoded(server: Server, size: Size, _: ExitStack) -> None:
-    """A message that takes the most memory to read: tensors of two bytes."""
-    asked(server, "grpc", b"\x2a\x00" * (size.body // 2), TIMES)
+    """A message as large as is read of what takes the most memory: tensors without, and with, a parameter."""
+    for tensor, fields in ((b"\x2a\x00", 1), (b"\x2a\x02\x22\x00", 2)):
+        asked(server, "grpc", tensor * min(size.body // len(tensor), MAX_COST // FIELD // fields), TIMES)
 
 
 def texts(server: Server, size: Size, _: ExitStack) -> None:
@@ -170,10 +179,10 @@ HELD: Mapping[str, Limit] = {
 """What is there at a time."""
 
 READ: Mapping[str, Limit] = {
-    "packed bodies": Limit(packed, lambda size: PACKED * size.body),
+    "packed bodies": Limit(packed, lambda size: READING * size.body),
     f"{MAX_TENSORS:,} tensors": Limit(crowd, lambda _: MAX_TENSORS * TENSOR),
-    "the most hostile JSON": Limit(parsed, lambda size: JSON * size.body),
-    "the most hostile message": Limit(decoded, lambda size: PROTOBUF * size.body),
+    "the most hostile JSON": Limit(parsed, lambda size: MAX_COST + READING * size.body),
+    "the most hostile message": Limit(decoded, lambda size: MAX_COST + READING * size.body),
 }
 """What is read one at a time."""
 

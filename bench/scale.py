@@ -76,7 +76,8 @@ def run(arguments: argparse.Namespace) -> None:
         tables = {rows: written(rows, Path(scratch, f"{rows}.csv")) for rows in arguments.rows}
         for rows, name in tqdm(turns, disable=None):
             python, options = ENGINES[name]
-            files = ["--data", str(tables[rows]), "--out", str(Path(scratch, f"out-{time.time_ns()}"))]
+            out = Path(scratch, f"out-{time.time_ns()}" + ("" if "spark" in options else ".csv"))
+            files = ["--data", str(tables[rows]), "--out", str(out)]
             runs[rows, name].append(ran([python, *WORK[arguments.work], *options, *files]))
     print(table({turn: sorted(found)[len(found) // 2] for turn, found in runs.items()}))
 

@@ -20,6 +20,7 @@ from bench.servers import CONTENDERS, train
 from bench.turn import ALONE, LOADS, Load, Turn, alone, served
 from santander.sample import sample
 from tabserve.cli import options
+from tabserve.destination import check_apart
 
 LIBRARIES = ("mlserver", "fastapi", "uvicorn", "uvloop", "httptools", "orjson", "grpcio", "xgboost", "numpy")
 
@@ -43,6 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure, print, and write `serving.json` and `serving.svg`."""
+    check_apart([arguments.out], [arguments.model])
     loads = [each for each in LOADS if each.name in arguments.loads]
     with tempfile.TemporaryDirectory() as scratch:
         model = arguments.model or train(Path(scratch, "model"))

@@ -25,6 +25,7 @@ from bench.work import MODEL
 from santander.sample import sample
 from tabserve.cli import options
 from tabserve.client.local_server import Server, running
+from tabserve.destination import check_apart
 from tabserve.errors import ServerError
 from tabserve.model.model import load
 
@@ -82,6 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
         ServerError: a good request was refused or answered wrongly, a bad one was not refused as it should be, or the
             server grew.
     """
+    check_apart([arguments.out], [arguments.model])
     contender = ours(arguments.model)
     with running(contender.folder, contender.environment, contender.command) as server:
         samples, sent, failure = soaked(server, arguments.model, 60 * arguments.minutes)

@@ -32,7 +32,7 @@ def read_by_pandas(_: int, csv: Path) -> None:
 
 def score_bulk(_: int, csv: Path) -> None:
     """Score the csv into another, as `scripts/score.py` does."""
-    score_file(load(MODEL), csv, csv.with_suffix(".scores"))
+    score_file(load(MODEL), csv, csv.with_suffix(".scores.csv"))
 
 
 def score_at_once(_: int, csv: Path) -> None:

@@ -13,6 +13,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from tabserve.destination import ending
 from tabserve.files import whole
 
 SOURCE = DataSourceRef("prometheus", "prometheus")
@@ -139,7 +140,9 @@ def main() -> None:
         metavar="FILE",
         help="JSON to write (default: %(default)s)",
     )
-    with whole(parser.parse_args().out) as temporary:
+    out = parser.parse_args().out
+    ending(out, [".json"])
+    with whole(out) as temporary:
         temporary.write_text(json.dumps(built().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n")
 
 

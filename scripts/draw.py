@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from tabserve.destination import check_apart, ending
 from tabserve.files import whole
 from tabserve.model.model import load_binary
 from tabserve.reports import figures
@@ -29,6 +30,8 @@ def main() -> None:
         help="svg to write (default: %(default)s)",
     )
     arguments = parser.parse_args()
+    check_apart([arguments.out], [arguments.model])
+    ending(arguments.out, [".svg"])
     mpl.rcParams["svg.hashsalt"] = "tabserve"
     model = load_binary(arguments.model)
     figure = figures.candidates(model.metrics, model.problem.task.criterion.name)

@@ -20,9 +20,13 @@ import pandas as pd
 from sklearn.datasets import fetch_openml
 
 from santander.problem import PROBLEM
+from tabserve.client import proxy
+from tabserve.destination import ending
 from tabserve.errors import DataError
 from tabserve.files import whole
 from tabserve.table.frame import read
+
+OPENML = "https://www.openml.org"
 
 OPENML_ID = 45566
 """Named "SantanderCustomerSatisfaction" there, which is another competition; the rows are this one's."""
@@ -53,6 +57,7 @@ def main() -> None:
     if os.path.exists(out):  # noqa: PTH110  Path's own raises where a name is too long
         check(out)
     else:
+        ending(out, [".csv"])
         print(f"Fetching the table from {arguments.source} ...", flush=True)
         with whole(out) as temporary:
             SOURCES[arguments.source](temporary)
@@ -65,8 +70,9 @@ def from_openml(out: Path) -> None:
     try:
         table: pd.DataFrame = fetch_openml(data_id=OPENML_ID, as_frame=True, parser="pandas").frame
     except (*TRANSFER_ERRORS, ValueError, KeyError) as error:
+        way = proxy.way(proxy.before(OPENML))
         raise DataError(
-            f"OpenML did not deliver data set {OPENML_ID}: {error}; try again, or --source kaggle."
+            f"OpenML{way} did not deliver data set {OPENML_ID}: {error}; try again, or --source kaggle."
         ) from error
     kaggle_format(table).to_csv(out, index=False)
 

@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from santander.problem import PROBLEM
 from tabserve.cli import options
-from tabserve.encoding.encoder import Encoder
 from tabserve.client.client import OUTPUTS, Answer, Client, wait
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.rest import RestClient
+from tabserve.encoding.encoder import Encoder
 from tabserve.table.frame import Rows, stream
 
 CHUNK = 1_000

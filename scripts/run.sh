@@ -28,6 +28,11 @@ case ${DATA:-} in '' | *.zip) ;; *)
   rows=(--data "$DATA" --rows 10) about="the first 10 rows of $DATA, some of which the model may have been trained on" ;;
 esac
 
+if [ "${DATA:-}" -ef "$log" ]; then
+  echo "$log is the table that is read, and the server's log would replace it: name another folder by OUT=." >&2
+  exit 2
+fi
+
 refuse_busy_port() { # variable port: better said now than after the training
   if (: <"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then
     echo "Port $2 is in use: stop the server that listens there, or choose another port with $1=PORT make run." >&2

@@ -14,6 +14,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from tabserve.destination import ending
 from tabserve.errors import UsageError
 from tabserve.files import whole
 
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("image", metavar="IMAGE", help="name of an image that Docker has, such as tabserve")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="json to write")
     arguments = parser.parse_args()
+    ending(arguments.out, [".json"])
     image = Component(name=arguments.image, type=ComponentType.CONTAINER, bom_ref="image")
     bill = Bom(components=packages(arguments.image))
     bill.metadata.component = image

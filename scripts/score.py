@@ -1,6 +1,6 @@
 """Score a table of any size with a model folder: label and probability of each row, in constant memory.
 
-On this machine a file becomes a csv; on Spark a file, a folder of files or a table becomes a folder of parquet.
+On this machine a file becomes a file; on Spark a file, a folder of files or a table becomes a folder of files.
 """
 
 from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
@@ -9,6 +9,7 @@ from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what tak
 import argparse
 from pathlib import Path
 
+from tabserve import destination
 from tabserve.cli import options
 from tabserve.model.model import load_binary
 from tabserve.score import score_file
@@ -30,11 +31,13 @@ SPARKS = ("table", "rejects", "overwrite", "master")
 def main() -> None:
     """Score as the command line asks."""
     arguments = parsed()
+    destination.check_apart([arguments.out, arguments.rejects], [arguments.data, arguments.model])
     print(ENGINES[arguments.engine](arguments))
 
 
 def on_this_machine(arguments: argparse.Namespace) -> str:
     """Score a file, and say how many rows it had."""
+    destination.ending(arguments.out)
     rows = score_file(load_binary(arguments.model), Path(arguments.data), Path(arguments.out))
     return f"Scored {rows:,} rows into {arguments.out}."
 
@@ -80,7 +83,7 @@ def parsed() -> argparse.Namespace:
         type=options.place,
         required=True,
         metavar="FILE",
-        help="csv to write, an earlier one is replaced; on Spark a folder",
+        help=".csv, .csv.gz or .parquet to write, an earlier one is replaced; on Spark a folder (parquet)",
     )
     add(
         "--model",
@@ -94,7 +97,7 @@ def parsed() -> argparse.Namespace:
         "--rejects",
         type=options.place,
         metavar="FOLDER",
-        help="Spark: a csv of bad rows; without it the first one ends the job",
+        help="Spark: a folder of csv, or as its ending says, of bad rows; without it the first one ends the job",
     )
     add("--overwrite", action="store_true", help="Spark: replace earlier outputs")
     options.add_master(parser)

@@ -16,11 +16,13 @@ from santander.candidates import WINNER, candidates, check_device, chosen
 from santander.engine import Ground, local, spark
 from santander.problem import PROBLEM
 from tabserve.cli import options
+from tabserve.destination import check_apart
 from tabserve.model.decision import class_scores, threshold_of
 from tabserve.model.model import CARD, Model, check_place, save
 from tabserve.model.reference import Reference
 from tabserve.reports import card, tables
-from tabserve.training.binary import curve, evaluate
+from tabserve.training.binary import curve
+from tabserve.training.task_training import training_of
 from tabserve.training.selection import Candidate, select
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
@@ -50,6 +52,7 @@ exit codes: 0 saved, 1 not enough memory, 2 wrong option, 3 the table cannot be 
 def main() -> None:
     """Train as the command line asks."""
     arguments = parsed()
+    check_apart([arguments.out], [arguments.data])
     known = candidates(arguments.seed, arguments.jobs or os.cpu_count() or 1, arguments.device)
     competing = chosen(known, arguments.candidates or FITTED[arguments.engine])
     check_device(arguments.device)
@@ -62,8 +65,9 @@ def main() -> None:
         predictor, decision = selection.refit(), selection.decision
 
     problem, threshold = holdout.problem, threshold_of(decision)
-    probability = class_scores(decision.scores(predictor.raw(holdout.features))).probability
-    evaluation = evaluate(holdout.target, probability, threshold, problem.task.criterion, problem.seed)
+    answers = class_scores(decision.scores(predictor.raw(holdout.features)))
+    probability = answers.probability
+    evaluation = training_of(problem).evaluate(holdout.target, answers, decision, seed=problem.seed)
     print(tables.evaluation_table(evaluation).to_string(), "\n")
 
     model = Model(

@@ -6,35 +6,33 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 from tqdm import tqdm
 
-from tabserve.files import whole
+from tabserve.destination import check_apart
 from tabserve.model.decision import Answers
 from tabserve.model.model import Model
 from tabserve.table.frame import Rows, stream
+from tabserve.table.writer import writing
 
 
 def score_file(model: Model, path: Path, out: Path) -> int:
-    """Score every row of a table and write its id beside its answer as csv; shows progress.
+    """Score every row of a table and write its id beside its answer; shows progress.
 
     Args:
         model: answers by its own decision.
         path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet.
-        out: a csv; it appears whole, when the last row is written, or not at all.
+        out: .csv, .csv.gz or .parquet; it appears whole, when the last row is written, or not at all.
 
     Returns:
         The number of rows.
 
     Raises:
+        UsageError: `out` has another ending.
         DataError: a row cannot be used, or `out` cannot be written.
     """
-    rows, schema, options = 0, schema_of(model), pyarrow.csv.WriteOptions(quoting_style="needed")
-    with (
-        whole(out) as temporary,
-        pyarrow.csv.CSVWriter(temporary, schema, write_options=options) as writer,
-        tqdm(unit=" rows", unit_scale=True, disable=None) as progress,
-    ):
+    check_apart([out], [path])
+    rows, schema = 0, schema_of(model)
+    with writing(out, schema) as writer, tqdm(unit=" rows", unit_scale=True, disable=None) as progress:
         for batch, scores in _scored(model, path):
             writer.write_batch(answers(model, batch, scores, schema))
             progress.update(len(batch))

@@ -1,12 +1,20 @@
 """A problem is one frozen value, and one that contradicts itself cannot be made."""
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tabserve.errors import UsageError
+from tabserve.problem.criterion import F1, Costs
 from tabserve.problem.problem import Problem
+from tabserve.table import frame as frames
+from tabserve.table import texts
+from tabserve.training.measures import by_class, by_threshold
+from tabserve.training.split import fold_numbers, hold_out
 
 PROBLEM = Problem("loans", ("income", "age"), target="default", id="customer")
 
@@ -37,6 +45,14 @@ def test_two_equal_problems_are_the_same() -> None:
         pytest.param({"holdout": 0.0}, "not 0.0 and 5", id="no-holdout"),
         pytest.param({"holdout": 1.0}, "not 1.0 and 5", id="all-held-out"),
         pytest.param({"folds": 1}, "not 0.2 and 1", id="one-fold"),
+        pytest.param({"id": ""}, "text or None as its id, not ''", id="empty-id"),
+        pytest.param({"group": ""}, "text or None as its group, not ''", id="empty-group"),
+        *[
+            pytest.param(
+                {"criterion": value}, "needs f1 or Costs(...) of tabserve.problem.criterion as its criterion", id=name
+            )
+            for name, value in {"text": "f1", "None": None, "kind": F1, "function": len}.items()
+        ],
         pytest.param({"folds": 10**400}, "not 0.2 and 1", id="too-many-folds"),
         pytest.param({"seed": -1}, "a seed from 0 to 4294967295, not -1", id="negative-seed"),
         pytest.param({"seed": 2**32}, "a seed from 0 to 4294967295, not 4294967296", id="too-large-seed"),
@@ -88,3 +104,63 @@ def test_a_problem_that_contradicts_itself_is_refused(changed: dict[str, Any], s
     with pytest.raises(UsageError) as refused:
         replace(PROBLEM, **changed)
     assert said in str(refused.value)
+
+
+CHANGED: dict[str, Any] = {
+    "name": "mine",
+    "features": ("b", "a"),
+    "target": "t",
+    "id": "key",
+    "group": "g",
+    "labels": ("x", "y"),
+    "allow_missing": True,
+    "criterion": Costs(1, 2),
+    "holdout": 0.5,
+    "folds": 2,
+    "seed": 7,
+}
+"""Each field of a problem, otherwise than usual."""
+
+UNKNOWN = {"numbers": {"group"}, "texts": {"allow_missing"}}
+"""What a table of each kind has no place for; every other field changes what is read, split or measured."""
+
+
+def observed(kind: str, problem: Problem, folder: Path) -> object:
+    """All that a problem's fields can change of a table that has every column: what is read, split, and measured."""
+    rows, rng = 240, np.random.default_rng(1)
+    table = pd.DataFrame({name: rng.normal(size=rows) for name in ("a", "b")})
+    if problem.allow_missing:
+        table.loc[0, "a"] = np.nan
+    if kind == "texts":
+        table = table.map("word {:.3f}".format)
+    table[problem.target] = np.where(rng.random(rows) < 0.4, *problem.labels)
+    for column in filter(None, (problem.id, problem.group)):
+        table[column] = [f"{column} {row // (1 if column == problem.id else 4)}" for row in range(rows)]
+    table.to_csv(folder / "t.csv", index=False)
+    frame = (frames if kind == "numbers" else texts).read(folder / "t.csv", problem)
+    development, holdout = hold_out(frame)
+    folds, probability = fold_numbers(development), rng.random((len(development), 2))
+    judge, answers = (by_threshold, probability[:, 1]) if kind == "numbers" else (by_class, probability)
+    parts = (frame.ids, frame.features, frame.group, holdout.ids, folds)
+    return [str(np.asarray(part).tolist()) for part in parts], judge.measures(development, answers, folds).to_csv()
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+@pytest.mark.parametrize("field", [field.name for field in fields(Problem)])
+def test_a_field_is_honoured_or_refused(field: str, kind: str, tmp_path: Path) -> None:
+    """By a table of numbers as by one of texts; none is taken and then forgotten."""
+    usual = Problem("usual", ("a", "b"))
+    problem = replace(usual, **{field: CHANGED[field]})
+    if field in UNKNOWN[kind]:
+        with pytest.raises(UsageError, match=rf"A table of {kind} is learned without .*{field}"):
+            observed(kind, problem, tmp_path)
+    elif field in {"name", "target", "labels"}:  # which name what is there, and change no number
+        assert observed(kind, problem, tmp_path) == observed(kind, usual, tmp_path)
+    else:
+        assert observed(kind, problem, tmp_path) != observed(kind, usual, tmp_path)
+
+
+def test_rows_to_score_are_refused_where_the_problem_is(tmp_path: Path) -> None:
+    """Before the file is looked at."""
+    with pytest.raises(UsageError, match="this problem has the group 'g'; leave the group out of the problem"):
+        next(frames.stream(tmp_path / "none.csv", replace(PROBLEM, group="g")))

@@ -65,6 +65,17 @@ def test_the_tests_of_a_clone_in_any_folder_are_run_and_their_coverage_is_counte
     assert "1 passed" in tested.stdout
 
 
+@pytest.mark.parametrize(
+    "chosen", ["-k name", "-m slow", "tests/test_one.py", "tests/test_one.py::test_of_a_process", "--lf"]
+)
+def test_chosen_tests_are_asked_for_no_coverage(chosen: str) -> None:
+    """A few of them cover less than all must; how all are run changes nothing."""
+    without = "coverage report --fail-under=0"
+    assert without in make("-n", "-o", ".venv/.ready", "test", f"ARGS={chosen}").stdout
+    for all_of_them in ("", "--skipped build/skipped.json", "-n 1 -p no:randomly", "-v"):
+        assert without not in make("-n", "-o", ".venv/.ready", "test", f"ARGS={all_of_them}").stdout
+
+
 @pytest.fixture
 def busy_port() -> Iterator[str]:
     """A port on which someone else listens."""

@@ -114,7 +114,7 @@ def test_a_client_that_fails_is_quoted(fetch: Fetch, tmp_path: Path) -> None:
         ("pass", "Kaggle's client failed: it downloaded nothing"),
         ("open(f'{place}/train.csv.zip', 'w').write('<html>')", "delivered no whole train.csv: "),
         ("import zipfile; zipfile.ZipFile(f'{place}/train.csv.zip', 'w').close()", "delivered no whole train.csv: "),
-        ("open(f'{place}/train.csv', 'w').write('<html>')", "expected 202"),
+        ("open(f'{place}/train.csv', 'w').write('<html>')", "it is a page of HTML; download the table itself"),
     ],
 )
 def test_what_the_client_does_wrong_is_one_sentence(fetch: Fetch, wrong: str, said: str, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_whatever_openml_does_wrong_is_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("place", ["x" * 300, "file/train.csv", "file/folder/train.csv"])
+@pytest.mark.parametrize("place", ["x" * 300 + ".csv", "file/train.csv", "file/folder/train.csv"])
 def test_a_place_that_cannot_be_written_is_one_sentence(fetch: Fetch, place: str, tmp_path: Path) -> None:
     """Before anything is asked for."""
     (tmp_path / "file").write_text("mine")

@@ -138,3 +138,15 @@ def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
     assert f"{tmp_path}/model.log" in ended.stderr
     assert "of host '192.0.2.1' cannot be opened" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_table_in_the_place_of_the_servers_log_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    """By whatever name; it stays as it is."""
+    (tmp_path / "model.log").write_text("mine")
+    (tmp_path / "mine.csv").symlink_to("model.log")
+    ended = run(f"{tmp_path}/model", DATA=f"{tmp_path}/mine.csv")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(
+        f"{tmp_path}/model.log is the table that is read, and the server's log would replace it"
+    )
+    assert (tmp_path / "model.log").read_text() == "mine"

@@ -241,7 +241,7 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
     ),
     "UTF-16": (
         csv(lambda text: text.decode().encode("utf-16")),
-        "holds a NUL, as UTF-16 does; save the file as UTF-8.",
+        "it is UTF-16 text; save it as UTF-8.",
     ),
     "wrong delimiter": (csv(lambda text: text.replace(b",", b";")), "expected 202 separated by commas."),
     "truncated gz": (csv(lambda text: gzip.compress(text)[:-100], "train.csv.gz"), "ended before the end-of-stream"),
@@ -261,7 +261,7 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
     ),
     "extra column": (
         lambda table, folder: written(table.assign(day="1"), folder / "train.csv"),
-        "has unexpected columns: 'day'; remove them, or name them in the problem.",
+        "has unexpected columns: 'day'; remove them, or train anew by a problem that names them.",
     ),
     "short row": (csv(lambda text: text + b"train_151,1,2\n"), ", row 151: expected 202 columns, found 3."),
     "text in a number": (

@@ -191,6 +191,7 @@ def test_rows_of_who_has_left_are_not_scored(waiting: Server) -> None:
         until(lambda: metric(waiting, "tabserve_queue_rows") == QUEUE - 1, "rows that wait")
         call.cancel()
         until(lambda: metric(waiting, "tabserve_queue_rows") == 0, "an empty queue")
+        until(lambda: '"status":"CANCELLED","id":""' in waiting.log.read_text(), "a line about the call")
     assert asked(waiting, body(QUEUE)).status_code == 200
     assert metric(waiting, "tabserve_batch_rows_sum") == before + 2 * QUEUE
 
@@ -415,7 +416,7 @@ def test_a_burst_of_calls_is_answered_or_refused(stormed: Server) -> None:
 
 
 HOSTILE = {
-    "ModelInfer": b"\x2a\x00" * MIB,  # a million tensors
+    "ModelInfer": b"\x2a\x00" * 2**18,  # more tensors than a request may have
     "ModelReady": dataplane_pb2.ModelReadyRequest(name="x" * (4 * MIB)).SerializeToString(),
     "RepositoryModelLoad": dataplane_pb2.RepositoryModelLoadRequest(model_name="x" * (4 * MIB)).SerializeToString(),
 }

@@ -23,16 +23,17 @@ from pyspark import TaskContext
 from pyspark.sql import SparkSession
 from tests import needs
 
+from tabserve.destination import TABLES, check_apart
 from tabserve.errors import DataError, JobError, UsageError
 from tabserve.model.model import MANIFEST, load, save
 from tabserve.score import score_file
 from tabserve.spark import score as spark_score
-from tabserve.spark.paths import check_apart
 from tabserve.spark.score import Scored, score_table
 from tabserve.spark.source import Source, files, table
 from tabserve.spark.worker import Scorer, model, packed
 from tabserve.table.columns import Columns
 from tabserve.table.frame import Frame
+from tabserve.table.reader import batches, names
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "score.py"
 
@@ -109,6 +110,44 @@ def test_parquet_and_a_table_get_the_answers_of_one_machine_to_the_bit(
     for place, source in enumerate((files(f"{tmp_path}/rows.parquet"), table("global_temp.customers"))):
         assert score_table(model_folder, source, f"{tmp_path}/{place}") == Scored(200, 0)
         pd.testing.assert_frame_equal(scores_in(tmp_path / str(place)), expected, check_exact=True)
+
+
+@pytest.mark.parametrize("known", TABLES)
+def test_what_is_written_under_an_ending_is_read_back(
+    known: str, model_folder: Path, frame: pd.DataFrame, expected: pd.DataFrame, tmp_path: Path
+) -> None:
+    """By the project's own reader, to the bit, whatever the ids hold; bad rows too, by theirs."""
+    ids = [" left", "right ", 'a"b', "a,b", "a\nb", "#", "\\", "NA"]
+    few = frame.head(len(ids)).assign(ID_code=ids)
+    few.loc[7, "var_3"] = np.inf
+    few.to_parquet(tmp_path / "rows.parquet")
+    out, rejects = f"{tmp_path}/scores{known}", f"{tmp_path}/rejects{known}"
+    assert score_table(model_folder, files(f"{tmp_path}/rows.parquet"), out, rejects) == Scored(7, 1)
+    parts = sorted(Path(out).glob("part-*"))
+    assert all(part.name.endswith(known) for part in parts)
+    columns = Columns(["label", "probability"], ["ID_code"])
+    found = pa.Table.from_batches([batch for part in parts for batch in batches(part, columns, "", lambda read: read)])
+    assert dict(
+        zip(found["ID_code"].to_pylist(), found["probability"].cast(pa.float32()).to_pylist(), strict=True)
+    ) == dict(zip(ids[:7], expected["probability"].astype(float)[:7], strict=True))
+    assert len(files(out)(SparkSession.builder.getOrCreate(), columns).files) == len(parts)
+    told = [part for part in Path(rejects).glob("part-*") if names(part, "")]
+    ends = [each for part in told for each in batches(part, Columns([], ["ID_code"], ["file", "reason"]), "", list)]
+    assert [cell.as_py() for (column,) in ends for cell in column] == ["NA"]
+
+
+@pytest.mark.parametrize("which", ["--out", "--rejects"])
+def test_an_ending_that_is_not_written_is_refused_before_any_work(
+    which: str, monkeypatch: pytest.MonkeyPatch, score: Score, tmp_path: Path
+) -> None:
+    """With the list of one machine."""
+    monkeypatch.setattr(score, "session", None)
+    words = {"--out": tmp_path / "scores", "--rejects": tmp_path / "rejects"} | {which: tmp_path / "new.zip"}
+    ended = score(
+        "--model", tmp_path / "model", "--table", "rows", *(word for option in words.items() for word in option)
+    )
+    said = "expected a name that ends in .csv, .csv.gz or .parquet, which says what is written.\n"
+    assert (ended.returncode, ended.stderr) == (2, f"{tmp_path}/new.zip cannot be written: {said}")
 
 
 def test_a_worker_loads_the_model_once(spark: SparkSession, model_folder: Path) -> None:
@@ -307,7 +346,7 @@ def test_an_earlier_output_is_replaced_where_that_is_asked_for(
 @pytest.mark.parametrize(("out", "rejects"), [("a", "a"), ("a", "a/bad"), ("a/good", "a"), ("a", "b/../a/bad")])
 def test_outputs_in_each_other_are_refused(out: str, rejects: str, model_folder: Path, tmp_path: Path) -> None:
     """One would replace the other."""
-    with pytest.raises(DataError, match="holds what is read or written besides; name another place"):
+    with pytest.raises(DataError, match="which is written as well; name another place"):
         score_table(model_folder, table("rows"), f"{tmp_path}/{out}", f"{tmp_path}/{rejects}")
 
 
@@ -324,8 +363,8 @@ def test_outputs_in_each_other_are_refused(out: str, rejects: str, model_folder:
 )
 def test_an_output_elsewhere_is_held_apart_from_rows_as_well(place: str, file: str, apart: bool) -> None:
     """Spark would remove them before it reads them."""
-    with nullcontext() if apart else pytest.raises(DataError, match="holds what is read or written besides"):
-        check_apart(place, [file])
+    with nullcontext() if apart else pytest.raises(DataError, match=f"it holds {file}, which is read as well"):
+        check_apart([place], [file])
 
 
 def test_rows_are_never_replaced_by_their_scores(
@@ -334,7 +373,7 @@ def test_rows_are_never_replaced_by_their_scores(
     """Though Spark wrote both."""
     spark.createDataFrame(frame.head(2)).write.parquet(f"{tmp_path}/rows")
     held = sorted((tmp_path / "rows").iterdir())
-    with pytest.raises(DataError, match="rows holds what is read or written besides"):
+    with pytest.raises(DataError, match=r"rows cannot be written: it holds .*\.parquet, which is read as well"):
         score_table(model_folder, files(f"{tmp_path}/rows"), f"{tmp_path}/rows", overwrite=True)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == held
 
@@ -345,7 +384,7 @@ def test_a_tables_files_are_never_replaced_by_their_scores(
     """Which are looked for, as only its name was given."""
     spark.createDataFrame(frame.head(2)).write.parquet(f"{tmp_path}/rows")
     spark.read.parquet(f"{tmp_path}/rows").createOrReplaceGlobalTempView("rows")
-    with pytest.raises(DataError, match="rows holds what is read or written besides"):
+    with pytest.raises(DataError, match=r"rows cannot be written: it holds .*\.parquet, which is read as well"):
         score_table(model_folder, table("global_temp.rows"), f"{tmp_path}/rows", overwrite=True)
     assert sorted(pd.read_parquet(tmp_path / "rows").columns) == sorted(frame.columns)
 

@@ -129,8 +129,19 @@ REFUSED: dict[str, tuple[dict[str, bytes | str], str]] = {
     "empty": ({"x_csv": ""}, r"/x\.csv is empty; expected a header and rows below it"),
     "blank": ({"x_csv": "\n\n"}, r"/x\.csv is empty; expected a header and rows below it"),
     "not UTF-8": ({"x_csv": b"\xff" + ROW.encode()}, r"/x\.csv cannot be read as a table: it is not UTF-8"),
-    "no gz": ({"x_csv_gz": ROW}, r"/x\.csv\.gz cannot be read as a table: not a gzip file"),
-    "no parquet": ({"x_parquet": ROW}, r"/x\.parquet cannot be read as a table: .*is not a Parquet file"),
+    "no gz": (
+        {"x_csv_gz": ROW},
+        r"/x\.csv\.gz cannot .*: it is csv, and Spark goes by the name; rename it to end in \.csv\.",
+    ),
+    "no parquet": ({"x_parquet": ROW}, r"/x\.parquet cannot be read as a table: it is csv, and Spark goes by the name"),
+    "gz by another name": ({"x_csv": gzip.compress(ROW.encode())}, r"/x\.csv .* it is gzip, .* to end in \.csv\.gz\."),
+    "zip by another name": ({"x_csv": b"PK\x05\x06" + bytes(18)}, r"/x\.csv .* it is zip, .* the name; unpack it\."),
+    "UTF-16": (
+        {"x_csv": ROW.encode("utf-16")},
+        r"/x\.csv cannot be read as a table: it is UTF-16 text; save it as UTF-8",
+    ),
+    "damaged gz": ({"x_csv_gz": b"\xff" + ROW.encode()}, r"/x\.csv\.gz cannot be read as a table: not a gzip file"),
+    "damaged parquet": ({"x_parquet": b"\xff" + ROW.encode()}, r"/x\.parquet cannot .* is not a Parquet file"),
     "zip": ({"x_zip": ROW}, r"/x\.zip is none of \.csv, \.csv\.gz, \.parquet, which Spark reads; unpack it"),
     "both kinds": ({"x_csv": ROW, "y_parquet": "PAR1"}, r"holds both csv and parquet; name a folder of one kind"),
     "no files": ({}, r"holds no files; expected csv or parquet"),
@@ -145,6 +156,16 @@ def test_files_of_no_use_are_refused_by_name(
     with pytest.raises(DataError, match=said) as found:
         job.run(own, "headers", partial(files(str(written(tmp_path, **contents))), own, COLUMNS))
     assert "\n" not in str(found.value)
+
+
+def test_a_file_elsewhere_is_known_by_its_first_line(
+    own: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot be looked into from here."""
+    monkeypatch.setattr("tabserve.spark.source.local", lambda _file: None)
+    (tmp_path / "x.csv").write_bytes(gzip.compress(ROW.encode()))
+    with pytest.raises(DataError, match=r"it is gzip, and Spark goes by the name; rename it to end in \.csv\.gz\."):
+        files(str(tmp_path / "x.csv"))(own, COLUMNS)
 
 
 @pytest.mark.parametrize("address", ["{}/no.csv", "file:{}/no.csv", "file://{}/no.csv"])

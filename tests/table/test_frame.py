@@ -306,7 +306,7 @@ def test_a_target_is_told_by_the_header_alone(path: Path) -> None:
     assert found == [True, False, True, True]
 
 
-@pytest.mark.parametrize(("name", "text"), [("none.csv", None), ("rows.parquet", "text"), ("quoted.csv", '"a\n')])
+@pytest.mark.parametrize(("name", "text"), [("none.csv", None), ("rows.parquet", "\0text"), ("quoted.csv", '"a\n')])
 def test_a_file_without_a_readable_header_is_refused(name: str, text: str | None, tmp_path: Path) -> None:
     """In the sentence of every other reading."""
     if text:

@@ -8,7 +8,10 @@ import os
 from pathlib import Path
 
 import requests
+from urllib3.exceptions import HTTPError
 
+from tabserve.client import proxy
+from tabserve.destination import ending
 from tabserve.errors import DataError
 from tabserve.files import whole
 from tabserve.table.columns import Columns
@@ -62,6 +65,7 @@ def main() -> None:
     if os.path.exists(out):  # noqa: PTH110  Path's own raises where a name is too long
         check(out)
     else:
+        ending(out, [".csv"])
         print(f"Fetching the table from {arguments.address} ...", flush=True)
         with whole(out) as temporary:
             download(arguments.address, temporary)
@@ -72,15 +76,19 @@ def main() -> None:
 def download(address: str, out: Path) -> None:
     """Write what is found at an address, all of it."""
     try:
-        with requests.get(address, stream=True, timeout=SILENCE_SECONDS) as answer, out.open("wb") as file:
+        with (
+            proxy.session(address).get(address, stream=True, timeout=SILENCE_SECONDS) as answer,
+            out.open("wb") as file,
+        ):
             answer.raise_for_status()
             for piece in answer.iter_content(PIECE_BYTES):
                 if file.tell() + len(piece) > MAX_BYTES:
                     raise DataError(f"What {address} delivers is no such table: it is larger than {MAX_BYTES:,} bytes.")
                 file.write(piece)
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, HTTPError, ValueError) as error:
+        way = proxy.way(proxy.before(address))
         raise DataError(
-            f"The table was not delivered: {error}; try again, or name another address with --address."
+            f"The table was not delivered{way}: {error}; try again, or name another address with --address."
         ) from error
 
 

@@ -6,21 +6,30 @@ from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what tak
 import argparse
 import csv
 import os
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 import requests
+from urllib3.exceptions import HTTPError
 
 from tabserve.cli import options
-from tabserve.client.rest import NO_ADDRESS
+from tabserve.client import proxy
+from tabserve.client.proxy import NO_ADDRESS
 from tabserve.errors import DataError, ServerError, UsageError
+from tabserve.table import formats
 from tabserve.wording import one_line
 
 CHUNK = 1_000
 """Products in one request."""
+
+LOOK_SECONDS = 0.2
+"""Between two looks whether the API is ready."""
 
 SILENCE_SECONDS = 60
 """How long the API may say nothing."""
@@ -32,16 +41,37 @@ def main() -> None:
     if not arguments.data:
         raise UsageError("No products are named: give --data FILE, or set TEST_PRODUCTS_PATH.")
     products = read(Path(arguments.data))
+    if arguments.wait:
+        wait(arguments.url, arguments.wait)
     while some := list(islice(products, CHUNK)):
         for product, category in zip(some, ask(arguments.url, some), strict=True):
             print(one_line(product.get("title") or ""), one_line(category), sep="\t")
 
 
+def wait(url: str, seconds: float) -> None:
+    """Return once the API is ready.
+
+    Raises:
+        ServerError: it was not, within these seconds.
+    """
+    deadline, api = time.monotonic() + seconds, proxy.session(url)
+    while True:
+        with suppress(requests.RequestException):
+            if api.get(f"{url}/ready", timeout=seconds, allow_redirects=False).ok:
+                return
+        if time.monotonic() > deadline:
+            raise ServerError(f"The API at {url} was not ready within {seconds:g} s; its log may say why.")
+        time.sleep(LOOK_SECONDS)
+
+
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The products of a file, one at a time."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(file)
+        with path.open("rb") as file:
+            if (found := formats.kind(file.peek(formats.FIRST_BYTES), str(path))) != formats.CSV:
+                raise DataError(f"{path} cannot be read: it is {found}; expected a csv of products in UTF-8.")
+            with TextIOWrapper(file, "utf-8-sig", newline="") as text:
+                yield from csv.DictReader(text)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}; expected a csv of products in UTF-8.") from error
 
@@ -54,20 +84,22 @@ def ask(url: str, products: Sequence[dict[str, Any]]) -> list[str]:
         ServerError: no API answers there, or not as it should.
         UsageError: the address is none.
     """
-    to, body = f"{url}/v1/categorize", {"products": products}
+    to, body, before = f"{url}/v1/categorize", {"products": products}, proxy.before(url)
     try:
-        response = requests.post(to, json=body, timeout=SILENCE_SECONDS, allow_redirects=False)
-    except NO_ADDRESS as error:
-        raise UsageError(f"{url!r} is not an address such as http://localhost:5000.") from error
-    except requests.RequestException as error:
+        response = proxy.session(url).post(to, json=body, timeout=SILENCE_SECONDS, allow_redirects=False)
+    except (requests.RequestException, HTTPError) as error:
+        if before and proxy.failed(error, url):
+            raise proxy.failure(before, url) from error
+        if isinstance(error, NO_ADDRESS):
+            raise UsageError(f"{url!r} is not an address such as http://localhost:5000.") from error
         raise ServerError(f"No API answers at {url} ({error}); start one by `python api.py`.") from error
     said = one_line(response.content[:500].decode(errors="replace"))
     if 400 <= response.status_code < 500:
         raise DataError(f"The API answers {response.status_code}: {said}")
     if (found := _categories(response.content, len(products))) is None:
         raise ServerError(
-            f"What answers at {url} is not this API; it says {response.status_code}, {said:.60}, expected"
-            f" {len(products)} categories."
+            f"What answers at {url}{proxy.way(before)} is not this API; it says {response.status_code}, {said:.60},"
+            f" expected {len(products)} categories."
         )
     return found
 
@@ -94,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         default=os.environ.get("TEST_PRODUCTS_PATH") or Path(__file__).with_name("products.csv"),
         help="(default: TEST_PRODUCTS_PATH, or 10 synthetic products)",
+    )
+    parser.add_argument(
+        "--wait", type=options.seconds, metavar="SECONDS", help="wait so long for the API to be ready (default: do not)"
     )
     return parser
 

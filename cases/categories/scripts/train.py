@@ -19,6 +19,7 @@ from categories.candidates import candidates
 from categories.dataset import dataset
 from categories.problem import PROBLEM, TAGS
 from tabserve.cli import options
+from tabserve.destination import check_apart, ending
 from tabserve.errors import UsageError
 from tabserve.files import whole
 from tabserve.model.decision import class_scores
@@ -41,6 +42,9 @@ exit codes: 0 saved, 2 wrong option, 3 the table cannot be used, 4 the folder ca
 def main() -> None:
     """Train as the command line asks."""
     arguments = parsed()
+    check_apart([arguments.out, arguments.metrics], [arguments.data])
+    if arguments.metrics:
+        ending(arguments.metrics, [".json", ".txt"])
     competing = chosen(arguments.candidates, arguments.seed, arguments.jobs)
     check_place(arguments.out)
     columns = (*PROBLEM.columns, TAGS) if arguments.tags else PROBLEM.columns
@@ -55,9 +59,9 @@ def main() -> None:
     print(training.splits_table(found).to_string(), "\n")
 
     predictor, decision = selection.refit(), selection.decision
-    probability = class_scores(decision.scores(predictor.raw(holdout.features))).probability
-    metrics = training.metrics(selection, found, holdout, probability)
-    print(multiclass.by_class(holdout.target, probability, holdout.problem.labels).round(4).to_string(), "\n")
+    answers = class_scores(decision.scores(predictor.raw(holdout.features)))
+    metrics = training.metrics(selection, found, holdout, answers)
+    print(multiclass.by_class(holdout.target, answers.probability, holdout.problem.labels).round(4).to_string(), "\n")
 
     model = Model(holdout.problem, holdout.encoder, predictor, decision, metrics, training.provenance(data), versions())
     save(arguments.out, model, predictor.examples(holdout.features), card.written(model))

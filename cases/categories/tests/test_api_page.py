@@ -7,7 +7,8 @@ from tests.pages import check_nothing_beside, check_page, check_quiet, shown, tr
 
 def test_all_that_the_page_loads_is_served_here_under_a_strict_policy(titled: Api) -> None:
     """And nothing else of the package that it comes from."""
-    check_page(f"{titled.url}/docs", "openapi.json")
+    for path in ("/docs", "/docs/"):
+        check_page(titled.url + path, "openapi.json")
     check_nothing_beside(f"{titled.url}/docs")
 
 

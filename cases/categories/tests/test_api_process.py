@@ -79,16 +79,6 @@ def test_it_lives_and_is_ready_as_soon_as_its_port_is_open(titled: Api) -> None:
     assert titled.ask("GET", "/ready").document == {"status": "ready"}
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/docs"])
-def test_load_balancers_may_ask_by_head_and_options(titled: Api, path: str) -> None:
-    """HEAD is GET without a body, and OPTIONS names the methods."""
-    head, options = titled.ask("HEAD", path), titled.ask("OPTIONS", path)
-    assert (head.status, head.body) == (200, b"")
-    assert (options.status, options.headers["allow"], options.body) == (200, "GET, HEAD, OPTIONS", b"")
-    predicting = titled.ask("OPTIONS", "/v1/categorize")
-    assert (predicting.status, predicting.headers["allow"]) == (200, "OPTIONS, POST")
-
-
 def test_it_says_that_it_is_about_to_end_and_still_answers(by_title: Path) -> None:
     """After SIGTERM, for as long as it is told to; then it ends as if nothing were wrong, and prints no more."""
     with api(by_title, TABSERVE_DRAIN_SECONDS="5") as ending:

@@ -22,7 +22,7 @@ BAD = {
     "lone surrogate": b'{"products": [{"title": "Quadro \\ud800"}]}',
     "deep nesting": b'{"products": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "NaN": b'{"products": [{"title": "Quadro", "price": NaN}]}',
-    "huge number": b'{"products": [{"title": "Quadro", "price": 1e999}]}',
+    "huge number": b'{"products": [{"title": 1e999}]}',
     "a list": b"[]",
     "a text": b'"products"',
     "null": b"null",
@@ -151,7 +151,7 @@ def test_a_length_that_lies_harms_nobody_else(small: Api) -> None:
     [
         ("GET", "/", 404),
         ("POST", "/v1/categorise", 404),
-        ("POST", "/v1/categorize/", 404),
+        ("POST", "/v1/categorize//", 404),
         ("GET", "/v1/categorize", 405),
         ("PUT", "/v1/probabilities", 405),
         ("DELETE", "/health", 405),

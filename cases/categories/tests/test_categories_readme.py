@@ -18,6 +18,7 @@ import pytest
 import yaml
 from cases.categories.tests.served import environ
 
+from categories.problem import PROBLEM
 from categories.sample import products
 from tabserve.client.local_server import free_ports, running
 
@@ -94,6 +95,18 @@ def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(clone: Path,
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=5)
     assert "Traceback" not in output.read_text()
+
+
+def test_make_run_once_stops_after_the_answers(clone: Path, tmp_path: Path) -> None:
+    """With 0, and the port is closed."""
+    (port,) = free_ports(1)
+    with make_run(tmp_path, f"PORT={port}", "ONCE=1", clone=clone) as (process, output):
+        assert process.wait(timeout=SECONDS) == 0, output.read_text()
+    answers = [line for line in output.read_text().splitlines() if line.endswith(PROBLEM.labels) and "\t" in line]
+    assert len(answers) == 10
+    assert "Traceback" not in output.read_text()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
 @pytest.mark.parametrize(

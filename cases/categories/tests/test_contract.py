@@ -118,3 +118,27 @@ def test_too_much_is_told_from_what_is_wrong() -> None:
     assert len(read(written([{"title": "q" * MAX_CHARACTERS}]))) == 1
     with pytest.raises(TooLarge, match=r"^products\[0\]\.title has 1001 characters"):
         read(written([{"title": "q" * (MAX_CHARACTERS + 1)}]))
+
+
+HALVES = st.sampled_from(["\ud83d", "Colar \ud83d", "\udc00 Colar"])
+
+
+@given(half=HALVES, place=st.integers(0, 3), field=st.sampled_from(TAGS))
+def test_half_of_a_surrogate_pair_is_called_by_its_product_and_its_field(half: str, place: int, field: str) -> None:
+    """It is JSON, which cannot be written again."""
+    products = [{"title": "Colar"} for _ in range(4)]
+    products[place][field] = half
+    with pytest.raises(InvalidRequest) as error:
+        read(written(products), TAGS)
+    assert str(error.value).startswith(f"products[{place}].{field} is '")
+    assert str(error.value).endswith("; expected whole characters, not half of a surrogate pair.")
+    str(error.value).encode()
+
+
+@pytest.mark.parametrize("ignored", [b'"\\ud83d"', b"1e400", b"-1e400", b"9" * 5_000, b'{"\\udc00": ["\\ud83d"]}'])
+def test_what_is_ignored_may_hold_any_json(ignored: bytes) -> None:
+    """In a product, and beside them."""
+    body = b'{"x": %b, "products": [{"title": "Colar", "price": %b}]}' % (ignored, ignored)
+    assert read(body) == ["Colar"]
+    with pytest.raises(InvalidRequest, match=r"^products\[0\]\.title is Infinity; expected a text\.$"):
+        read(b'{"products": [{"title": 1e400}]}')

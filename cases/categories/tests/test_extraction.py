@@ -132,7 +132,7 @@ def test_an_unreachable_address_is_one_sentence(fetch: Fetch, tmp_path: Path) ->
         (Reply(b"<Error>AccessDenied</Error>", status=403), "403 Client Error"),
         (Reply(b"", status=503), "503 Server Error"),
         (Reply(b"product_id,title\n1,caneca\n", missing=100), "100 more expected"),
-        (Reply(b"<html>sign in</html>"), "has one column, named '<html>sign in</html>'"),
+        (Reply(b"<html>sign in</html>"), "it is a page of HTML; download the table itself"),
         (Reply(b""), "cannot be read as a table"),
         (Reply(b"product_id,seller_id,title\n1,1,caneca\n"), "products.csv lacks 'query', 'search_page'"),
         (Reply(b"", status=302, headers=(("Location", "http://["),)), "The table was not delivered: Invalid IPv6 URL"),

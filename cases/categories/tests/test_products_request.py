@@ -1,6 +1,7 @@
 """`scripts/request.py` asks a running API about the products of a file."""
 
 import csv
+import gzip
 import json
 import subprocess
 import sys
@@ -41,6 +42,37 @@ def products(tmp_path: Path) -> Path:
 def test_each_title_is_printed_with_its_category(titled: Api, products: Path) -> None:
     """In the file's order."""
     assert asked(titled.port, products).stdout == "Quadro, azul\tDecoração\nBebê\tBebê\n"
+
+
+def test_proxies_of_the_surroundings_do_not_stand_before_this_machine(
+    titled: Api, products: Path, script: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """Before another they do, and one that fails is named."""
+    ours, others = (f"http://{host}:{titled.port}" for host in ("localhost", "api.example"))
+    proxies = {"http_proxy": "http://user:secret@127.0.0.1:1", "no_proxy": ""}
+    assert script(SCRIPT, "--data", products, "--url", ours, "--wait", 5, **proxies).stdout.count("\n") == 2
+    ended = script(SCRIPT, "--data", products, "--url", others, **proxies)
+    said = f"leads to no {others}; mend the variable, or list the host in no_proxy to go past it.\n"
+    assert (ended.returncode, ended.stderr) == (5, f"The proxy http://127.0.0.1:1 that http_proxy names {said}")
+
+
+def test_an_api_that_is_not_there_is_waited_for_no_longer_than_asked(
+    products: Path, script: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """In one sentence."""
+    ended = script(SCRIPT, "--data", products, "--url", "http://127.0.0.1:1", "--wait", "0.1")
+    said = "was not ready within 0.1 s; its log may say why.\n"
+    assert (ended.returncode, ended.stderr) == (5, f"The API at http://127.0.0.1:1 {said}")
+
+
+def test_a_file_that_is_no_csv_is_called_by_what_it_is(
+    tmp_path: Path, script: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """Whatever its name."""
+    (tmp_path / "products.csv").write_bytes(gzip.compress(b"title\nQuadro\n"))
+    ended = script(SCRIPT, "--data", tmp_path / "products.csv")
+    assert ended.returncode == 3
+    assert ended.stderr.endswith("products.csv cannot be read: it is gzip; expected a csv of products in UTF-8.\n")
 
 
 def test_without_a_file_it_asks_about_the_cases_own_products(titled: Api) -> None:

@@ -10,15 +10,17 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from categories import candidates, sample
+from categories import candidates, card, sample
 from categories.dataset import Dataset, by_product, by_row, dataset
 from categories.problem import PROBLEM
 from tabserve.model.model import load
 from tabserve.table import texts
 from tabserve.training.selection import select
-from tabserve.training.split import fold_numbers
+from tabserve.training.split import described, fold_numbers
 
 CASE = Path(__file__).parents[1]
 ROOT = CASE.parents[1]
@@ -122,8 +124,26 @@ def test_a_large_seller_is_no_hold_out_and_is_told(tmp_path: Path) -> None:
     assert re.search(rf"^Whole groups {said}\.$", ended.stderr, re.MULTILINE)
     card = " ".join((tmp_path / "model/MODEL_CARD.md").read_text().split())
     assert re.search(
-        r"about 21% held out and opened once, 5 folds \(of 1\d% to 2\d% each, as groups are whole\) on", card
+        r"sides; 21% held out and opened once, 5 folds \(of 1\d% to 2\d% each, as groups are whole\) on", card
     )
+
+
+def test_the_committed_card_is_what_its_model_says() -> None:
+    """Word for word, and with the share that was held out."""
+    folder = CASE / "deploy" / "model"
+    model = text_artifact.load(folder)
+    written = (folder / text_artifact.CARD).read_text()
+    assert written == card.written(model)
+    held_out = sum(each["rows"] for each in model.metrics["classes"].values())
+    assert held_out + sum(model.metrics["fold_rows"]) == model.data["products"]
+    assert f"; {held_out / model.data['products']:.0%} held out and opened once" in written
+
+
+@given(held_out=st.integers(1, 999), folds=st.lists(st.integers(1, 500), min_size=2, max_size=5))
+def test_a_card_states_the_share_that_was_held_out(held_out: int, folds: list[int]) -> None:
+    """However far it is from the one asked for."""
+    rows = held_out + sum(folds)
+    assert described(PROBLEM, rows, folds).held_out.startswith(f"{held_out / rows:.0%}")
 
 
 def test_a_seller_of_most_products_is_refused(tmp_path: Path) -> None:

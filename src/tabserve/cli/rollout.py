@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tabserve import files
 from tabserve.cli import options
+from tabserve.destination import check_apart, ending
 from tabserve.errors import Drifted
 
 
@@ -40,7 +41,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--out",
         type=Path,
         metavar="FILE",
-        help="csv to write: each row whose label changes, with both probabilities and labels",
+        help="csv, csv.gz or parquet to write: each row whose label changes, with both probabilities and labels",
     )
     parser.set_defaults(run=_compare)
 
@@ -96,6 +97,9 @@ def _add_threshold(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _compare(arguments: argparse.Namespace) -> None:
+    check_apart([arguments.out], [arguments.data, arguments.old, arguments.new])
+    if arguments.out:
+        ending(arguments.out)
     from tabserve.model.model import load_binary  # noqa: PLC0415  needs what only training needs
     from tabserve.operations import compare  # noqa: PLC0415  needs what only training needs
 
@@ -108,6 +112,9 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _drift(arguments: argparse.Namespace) -> None:
+    check_apart([arguments.out], [arguments.data, arguments.folder])
+    if arguments.out:
+        ending(arguments.out, [".svg"])
     from tabserve.model.model import load_binary  # noqa: PLC0415  needs what only training needs
     from tabserve.operations import drift  # noqa: PLC0415  needs what only training needs
 
@@ -131,6 +138,7 @@ def _threshold(arguments: argparse.Namespace) -> None:
     from tabserve.table import frame  # noqa: PLC0415  needs what only training needs
 
     folder, value = arguments.folder, arguments.value
+    check_apart([folder], [arguments.data])
     model = load_binary(folder)
     if arguments.data:
         check_place(folder)

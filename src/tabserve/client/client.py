@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve.client.proxy import Proxy, way, without_password
 from tabserve.errors import ServerError
 
 OUTPUTS = {"predict": ("INT64", 1), "predict_proba": ("FP32", 2)}
@@ -41,8 +42,9 @@ class Tensor(NamedTuple):
 class Client(ABC):
     """Asks one model of one server; how the question travels is a subclass's matter."""
 
-    def __init__(self, address: str, model: str, timeout: float) -> None:
-        self._address, self._model, self._timeout = address, model, timeout
+    def __init__(self, address: str, model: str, timeout: float, proxy: Proxy | None) -> None:
+        self._address, self._model, self._timeout, self._proxy = address, model, timeout, proxy
+        self._named = without_password(address) + way(proxy)
 
     @abstractmethod
     def ready(self) -> bool:
@@ -68,13 +70,13 @@ class Client(ABC):
 
     def _nobody(self) -> ServerError:
         advice = "start one with 'tabserve serve deploy', or ask at the address of another"
-        return ServerError(f"No server answers at {self._address}; {advice}.")
+        return ServerError(f"No server answers at {self._named}; {advice}.".replace(",;", ";"))
 
     def _late(self) -> ServerError:
-        return ServerError(f"The server at {self._address} did not answer within {self._timeout:g} s.")
+        return ServerError(f"The server at {self._named} did not answer within {self._timeout:g} s.")
 
     def _stranger(self, reason: str) -> ServerError:
-        return ServerError(f"What answers at {self._address} is no V2 inference server; {reason}")
+        return ServerError(f"What answers at {self._named} is no V2 inference server; {reason}")
 
 
 def wait(client: Client, seconds: float) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.client.client import DTYPES, Client, Tensor
+from tabserve.client.proxy import before_grpc, grpc_host, is_here
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 
 REFUSALS = {
@@ -17,6 +18,10 @@ REFUSALS = {
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 """What gRPC calls a request that is the client's own mistake, as HTTP's 4xx do."""
+
+
+PROXIES = "grpc.enable_http_proxy"
+"""gRPC's option that lets a channel go through proxies."""
 
 
 class GrpcClient(Client):
@@ -29,9 +34,10 @@ class GrpcClient(Client):
         """
         from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc  # noqa: PLC0415 (seconds to import)
 
-        super().__init__(_host_and_port(url), model, timeout)
+        target = _host_and_port(url)
+        super().__init__(target, model, timeout, before_grpc(target))
         self._messages = dataplane_pb2
-        channel = grpc.insecure_channel(self._address)
+        channel = grpc.insecure_channel(target, options=[(PROXIES, 0)] if is_here(grpc_host(target)) else [])
         self._service = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
 
     def ready(self) -> bool:

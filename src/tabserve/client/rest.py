@@ -8,18 +8,12 @@ import numpy as np
 import orjson
 import requests
 from numpy.typing import NDArray
-from urllib3.exceptions import LocationParseError
+from urllib3.exceptions import HTTPError
 
+from tabserve.client import proxy
 from tabserve.client.client import Client, Tensor
+from tabserve.client.proxy import NO_ADDRESS
 from tabserve.errors import InvalidRequest, ServerError, UsageError
-
-NO_ADDRESS = (
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-    LocationParseError,
-)
-"""What requests raises before it asks anyone; its other errors are about who answers."""
 
 
 class RestClient(Client):
@@ -27,8 +21,8 @@ class RestClient(Client):
 
     def __init__(self, url: str, model: str, timeout: float) -> None:
         """Prepare to ask the server at `url`, such as http://localhost:8080; the timeout is in seconds a request."""
-        super().__init__(url.rstrip("/"), model, timeout)
-        self._session = requests.Session()
+        super().__init__(url.rstrip("/"), model, timeout, proxy.before(url))
+        self._session = proxy.session(url)
 
     def ready(self) -> bool:
         """Whether the model can answer now."""
@@ -60,14 +54,22 @@ class RestClient(Client):
             return self._session.request(
                 method, url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
             )
-        except requests.Timeout as error:
-            raise self._late() from error
-        except NO_ADDRESS as error:
-            raise UsageError(f"{self._address!r} is not an address such as http://localhost:8080.") from error
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise self._nobody() from error
-        except requests.RequestException as error:
-            raise self._stranger(f"its answer cannot be read: {error}") from error
+        except (requests.RequestException, HTTPError) as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> ServerError | UsageError:
+        """What an error of requests, or one of urllib3 that it lets through, is to people."""
+        if self._proxy and proxy.failed(error, self._address):
+            return proxy.failure(self._proxy, self._address)
+        if isinstance(error, requests.Timeout):
+            return self._late()
+        if isinstance(error, NO_ADDRESS):
+            return UsageError(
+                f"{proxy.without_password(self._address)!r} is not an address such as http://localhost:8080."
+            )
+        if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+            return self._nobody()
+        return self._stranger(f"its answer cannot be read: {error}")
 
     def _refusal(self, response: requests.Response) -> InvalidRequest | ServerError:
         """The server's own sentence, as the error that fits its status."""

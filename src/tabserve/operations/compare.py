@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from tabserve.destination import check_apart
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import UsageError
-from tabserve.files import whole
 from tabserve.model.decision import Scores, class_scores
 from tabserve.model.model import Model
-from tabserve.problem.problem import Problem
 from tabserve.problem.criterion import Counts, Criterion
+from tabserve.problem.problem import Problem
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame, Rows, has_target, read, stream
+from tabserve.table.writer import writing
 from tabserve.training.bootstrap import Interval, every_class, intervals
 
 SHOWN = 5
@@ -81,12 +81,14 @@ def compare(old: Model, new: Model, path: Path, out: Path | None = None) -> Comp
         old: the one that is served.
         new: the one that may take its place; the criterion is its.
         path: .csv, .csv.gz, .zip with a `train.csv`, or .parquet; with or without the target's column.
-        out: a csv for the rows whose label differs, with both probabilities and labels; whole or not at all.
+        out: .csv, .csv.gz or .parquet for the rows whose label differs, with both probabilities and labels; whole or
+            not at all.
 
     Raises:
-        UsageError: the models are not for the same columns and labels.
+        UsageError: the models are not for the same columns and labels, or `out` has another ending.
         DataError: a row cannot be used, or `out` cannot be written.
     """
+    check_apart([out], [path])
     problem, found = _shared(old.problem, new.problem), Comparison()
     with _changes(problem, out) as write:
         for rows, encoder in _parts(path, problem, old.encoder.union(new.encoder)):
@@ -137,7 +139,7 @@ def _parts(path: Path, problem: Problem, encoder: Encoder) -> Iterator[tuple[Row
         yield from ((rows, encoder) for rows in stream(path, problem, encoder))
 
 
-def _measures(target: NDArray[np.int8], old: Scores, new: Scores, criterion: Criterion) -> dict[str, Difference]:
+def _measures(target: NDArray[np.int8], old: Scores, new: Scores, criterion: Any) -> dict[str, Difference]:
     """Measures of both models, and of their difference in each draw of rows."""
 
     def of(scores: Scores, rows: NDArray[np.int64]) -> dict[str, float]:
@@ -167,7 +169,7 @@ def _changes(problem: Problem, out: Path | None) -> Iterator[Callable[[Rows, Sco
     probabilities, labels = ("old_probability", "new_probability"), ("old_label", "new_label")
     columns = [(problem.id or "row", pa.string())]
     columns += [(name, pa.float32()) for name in probabilities] + [(name, pa.int8()) for name in labels]
-    schema, options = pa.schema(columns), pyarrow.csv.WriteOptions(quoting_style="needed")
+    schema = pa.schema(columns)
 
     def write(rows: Rows, old: Scores, new: Scores) -> None:
         differ = old.label != new.label
@@ -175,7 +177,7 @@ def _changes(problem: Problem, out: Path | None) -> Iterator[Callable[[Rows, Sco
         arrays = [pa.array(cell[differ], kind) for cell, (_, kind) in zip(cells, columns, strict=True)]
         writer.write_batch(pa.record_batch(arrays, schema=schema))
 
-    with whole(out) as temporary, pyarrow.csv.CSVWriter(temporary, schema, write_options=options) as writer:
+    with writing(out, schema) as writer:
         yield write
 
 

@@ -87,7 +87,8 @@ class Problem:
     def _check_types(self) -> None:
         for field, (kind, expected) in TYPES.items():
             value = getattr(self, field)
-            if not isinstance(value, kind) or isinstance(value, bool):
+            fits = isinstance(value, kind) and not isinstance(value, bool)
+            if not fits or (value == "" and field in {"id", "group"}):  # which would be as if there were none
                 raise UsageError(f"A problem needs {expected} as its {field}, not {value!r:.60}.")
         columns: tuple[object, ...] = self.columns
         if other := [column for column in columns if not isinstance(column, Column)]:

@@ -19,7 +19,8 @@ class Limits(BaseSettings):
         large_share: of these rows, the share that requests of more rows than a batch may hold; beyond: 503.
         max_receiving_bytes: bytes of all bodies that are being received; beyond: 503.
         max_receiving_messages: requests that may be arriving over gRPC at a time; beyond: they wait.
-        receive_seconds: how long the head and the body of a request may take to arrive; beyond: the connection ends.
+        receive_seconds: how long the head and the body of a request may take to arrive, and how long a client may read
+            nothing of its answer; beyond: the connection ends.
         keep_alive_seconds: how long an unused connection stays open.
         drain_seconds: how long new requests are still answered after SIGTERM.
         admin: whether clients may load, unload and list models.

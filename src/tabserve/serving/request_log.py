@@ -6,6 +6,7 @@ import time
 import orjson
 
 from tabserve.serving.metrics import METRICS, Outcomes
+from tabserve.serving.protocol.document import is_writable
 from tabserve.wording import shown
 
 MAX_ID = 200
@@ -43,6 +44,9 @@ class Journal:
         METRICS.reject(self._protocol, status)
         if served:
             self._outcomes.count(*served, time.perf_counter() - start, success=False)
-        name = identity[:MAX_ID] if isinstance(identity, str) else identity if identity is None else shown(identity)
+        name = identity
+        if identity is not None:
+            written = isinstance(identity, str) and is_writable(identity)
+            name = str(identity)[:MAX_ID] if written else shown(identity)
         line = {"protocol": self._protocol, "status": status, "id": name, "reason": reason}
         log.warning("refused %s", orjson.dumps(line).decode())

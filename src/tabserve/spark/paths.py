@@ -1,9 +1,9 @@
 """Where files are: on this machine, or wherever an address such as `s3a://bucket/rows` says."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote
 
 from tabserve.errors import DataError
@@ -72,17 +72,6 @@ def check_output(place: str, *, overwrite: bool) -> None:
         )
 
 
-def check_apart(place: str, files: Sequence[str]) -> None:
-    """Refuse an output that would replace what is read, or another output.
-
-    Raises:
-        DataError: one of the files is the place, or in it.
-    """
-    above = _parts(place)
-    if any(_parts(file)[: len(above)] == above for file in files):
-        raise DataError(f"{place} holds what is read or written besides; name another place.")
-
-
 @contextmanager
 def written(place: str) -> Iterator[str]:
     """The address that Spark is to write to, so that a folder on this machine appears whole or not at all.
@@ -101,12 +90,6 @@ def local(place: str) -> Path | None:
     """The path of a place on this machine."""
     found = _path(address(place))
     return None if SCHEME.match(found) else Path(found)
-
-
-def _parts(place: str) -> Sequence[str]:
-    """The folders that lead to a place, and its own name."""
-    path = local(place)
-    return (path.resolve() if path else PurePosixPath(place)).parts
 
 
 def _path(uri: str) -> str:

@@ -16,10 +16,13 @@ from tabserve.spark.job import reason
 from tabserve.spark.paths import check_input, existing, literal, local, plain
 from tabserve.spark.rows import CellsReader, CsvReader, Piece
 from tabserve.table.columns import Columns, check_names, typed
+from tabserve.table.content import reading
 from tabserve.table.csv_blocks import BadRow, header
-from tabserve.table.reader import located, reading
+from tabserve.table.formats import CSV, FIRST_BYTES, GZIP, PARQUET, kind, promised
+from tabserve.table.reader import located
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
+SUFFIXES = {".csv": CSV, ".csv.gz": GZIP, ".parquet": PARQUET}
+"""What Spark reads, and by which name it knows that."""
 
 AT_A_TIME = 8
 """Files that are looked into side by side."""
@@ -75,6 +78,7 @@ def _found(place: str, spark: SparkSession, columns: Columns) -> Source:
     kinds = {_suffix(file) == ".parquet" for file in found}
     if len(kinds) > 1:
         raise DataError(f"{place} holds both csv and parquet; name a folder of one kind.")
+    _each(found, _check_file)
     return (_parquet if kinds == {True} else _csv)(place, spark, found, columns)
 
 
@@ -114,6 +118,21 @@ def _suffix(file: str) -> str:
     return known[0]
 
 
+def _check_file(file: str) -> None:
+    """Look into a file of this machine; what is elsewhere is looked into as far as its header is read."""
+    if path := local(file):
+        with reading(file), path.open("rb") as content:
+            _check_name(file, content.peek(FIRST_BYTES), promised(file))
+
+
+def _check_name(file: str, first: bytes, expected: str) -> None:
+    """Refuse bytes that are not what the name of their file says, which Spark goes by."""
+    if (found := kind(first, file)) != expected:
+        ending = next((suffix for suffix, each in SUFFIXES.items() if each == found), None)
+        advice = f"rename it to end in {ending}" if ending else "unpack it"
+        raise DataError(f"{file} cannot be read as a table: it is {found}, and Spark goes by the name; {advice}.")
+
+
 def _csv(place: str, spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:
     headers = dict(zip(found, _each(found, lambda file: _header(spark, file)), strict=True))
     for file, names in headers.items():
@@ -129,6 +148,7 @@ def _header(spark: SparkSession, file: str) -> list[str]:
     if first is None:
         raise DataError(f"{file} is empty; expected a header and rows below it.")
     with reading(file):
+        _check_name(file, bytes(first[0])[:FIRST_BYTES], CSV)
         try:
             return header(bytes(first[0]) + b"\n")[0]
         except BadRow as error:

@@ -1,5 +1,6 @@
 """Which columns a table must have, and each batch's cells in their types."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -12,6 +13,9 @@ import pyarrow.compute as pc
 
 from tabserve.errors import DataError
 from tabserve.table.csv_blocks import MISSING, BadRow
+
+INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
+"""What pandas calls an index that was saved: read from a csv again, and in parquet."""
 
 MAX_NEAR = 1_000
 """Names that are searched for one that was meant; each takes a tenth of a millisecond."""
@@ -44,7 +48,7 @@ class Columns(NamedTuple):
 
 
 def check_names(path: Path | str, found: list[str], columns: Columns) -> None:
-    """Refuse repeated, missing and unexpected columns.
+    """Refuse nameless, repeated, missing and unexpected columns.
 
     Raises:
         DataError: naming the first of them.
@@ -54,6 +58,7 @@ def check_names(path: Path | str, found: list[str], columns: Columns) -> None:
     repeated = [name for name, count in Counter(found).items() if count > 1]
     missing = [name for name in wanted if name not in given]
     extra = [name for name in found if name not in known]
+    _check_index(path, found, extra)
     if repeated:
         raise DataError(f"{path} has the column {repeated[0]!r} more than once; every column needs a name of its own.")
     if len(found) == 1 and len(wanted) > 1:
@@ -64,7 +69,25 @@ def check_names(path: Path | str, found: list[str], columns: Columns) -> None:
         hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(found)}."
         raise DataError(f"{path} lacks {listed(missing)}; {hint}")
     if extra:
-        raise DataError(f"{path} has unexpected columns: {listed(extra)}; remove them, or name them in the problem.")
+        raise DataError(
+            f"{path} has unexpected columns: {listed(extra)}; remove them, or train anew by a problem that names them."
+        )
+
+
+def _check_index(path: Path | str, found: list[str], extra: list[str]) -> None:
+    """Refuse a column without a name, and an index that pandas saved beside the columns."""
+    named = "or, where it is a column that is expected, give it that name"
+    if "" in extra and not found.index(""):
+        raise DataError(
+            f"{path} has a first column without a name, as pandas' to_csv writes its index; save the table by"
+            f" to_csv(index=False), {named}."
+        )
+    if "" in extra:
+        raise DataError(f"{path} has no name for column {found.index('') + 1} of its header; remove it, {named}.")
+    if index := next(filter(INDEX.fullmatch, extra), None):
+        raise DataError(
+            f"{path} has the column {index!r}, an index that pandas saved; save the table with index=False, {named}."
+        )
 
 
 def listed(names: Sequence[str]) -> str:

@@ -65,7 +65,7 @@ def header(block: bytes) -> tuple[list[str], bytes]:
         raise _endless(0)
     line = first[0].rstrip(b"\r\n")
     if b"\0" in line:
-        raise BadRow([0], "holds a NUL, as UTF-16 does; save the file as UTF-8")
+        raise BadRow([0], "holds a NUL, as UTF-16 and binary files do; save the table as a csv in UTF-8")
     if b"\r" in line.replace(b"\r\n", b""):  # the first line that ends otherwise would be taken for the header
         raise BadRow([0], "ends a line with CR alone; save the file with LF or CRLF line ends")
     read = pyarrow.csv.ReadOptions(block_size=len(line) + 2)

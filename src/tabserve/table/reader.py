@@ -1,41 +1,27 @@
-"""A table's file (csv, csv.gz, Kaggle's zip, parquet) in, batches of its named columns out."""
+"""A table's file in, batches of its named columns out."""
 
-import gzip
 import os
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, TypeVar, cast
+from typing import IO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from tabserve.errors import DataError
-from tabserve.table.columns import Columns, check_names, listed, typed
+from tabserve.table.columns import Columns, check_names, typed
+from tabserve.table.content import UNREADABLE, opened
 from tabserve.table.csv_blocks import BadRow, blocks, conversion, header, parse
+from tabserve.table.formats import PARQUET
 
 BLOCKS_AHEAD = 8
 """Blocks that may be parsed before the one that is waited for."""
 
 PARQUET_ROWS = 10_000
 """Rows of parquet decoded at a time."""
-
-UNREADABLE = (
-    OSError,
-    EOFError,
-    UnicodeDecodeError,
-    zlib.error,
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    pa.ArrowException,
-)
-"""What a missing, truncated, encrypted or foreign file raises while it is read."""
 
 
 Converted = TypeVar("Converted")
@@ -47,7 +33,7 @@ def batches(
     """Read the columns, a batch at a time in constant memory.
 
     Args:
-        path: .csv, .csv.gz, .zip or .parquet.
+        path: a csv, also packed by gzip or zip, or parquet, whatever it is called.
         columns: what to read.
         member: the csv inside a zip.
         convert: what to make of each batch, several at a time; a BadRow of it counts within the batch.
@@ -66,12 +52,9 @@ def batches(
         except BadRow as error:
             raise _first(error, batch, convert_typed) from error
 
-    finished = (
-        _parquet(path, columns, finish) if path.suffix.lower() == ".parquet" else _csv(path, columns, member, finish)
-    )
-    with reading(path):
+    with opened(path, member) as (table, file):
         try:
-            for rows, converted in finished:
+            for rows, converted in (_parquet if table == PARQUET else _csv)(path, file, columns, finish):
                 yield converted
                 seen += rows
         except BadRow as error:
@@ -82,35 +65,17 @@ def names(path: Path, member: str) -> list[str]:
     """The names of a table's columns, in the file's order.
 
     Args:
-        path: .csv, .csv.gz, .zip or .parquet.
+        path: as for `batches`.
         member: the csv inside a zip.
 
     Raises:
         DataError: the file cannot be read.
     """
-    with reading(path):
-        if path.suffix.lower() == ".parquet":
-            return list(pyarrow.parquet.read_schema(path).names)
-        with _opened(path, member) as file:
-            try:
-                return _header(blocks(file))[0]
-            except BadRow as error:
-                raise located(path, error) from error
-
-
-@contextmanager
-def reading(path: Path | str) -> Iterator[None]:
-    """Say of a file that cannot be read why.
-
-    Raises:
-        DataError: naming it.
-    """
-    try:
-        yield
-    except MemoryError:  # Arrow's is among what follows
-        raise
-    except UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    with opened(path, member) as (table, file):
+        try:
+            return list(pyarrow.parquet.read_schema(path).names) if table == PARQUET else _header(blocks(file))[0]
+        except BadRow as error:
+            raise located(path, error) from error
 
 
 def located(path: Path | str, bad: BadRow, seen: int = 0) -> DataError:
@@ -133,11 +98,11 @@ def _first(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch
 
 
 def _csv(
-    path: Path, columns: Columns, member: str, finish: Callable[[pa.RecordBatch], Converted]
+    path: Path, file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[Converted]:
     """Batches of a csv, whose blocks are parsed side by side; Arrow's own streaming reader keeps to one core."""
     wanted = conversion(columns.schema())
-    with _opened(path, member) as file, ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         whole_rows = blocks(file)
         found, rows = _header(whole_rows)
         check_names(path, found, columns)
@@ -172,36 +137,11 @@ def _header(whole_rows: Iterator[bytes]) -> tuple[list[str], bytes]:
     return header(next((block for block in whole_rows if block.strip(b"\r\n")), b"\n"))
 
 
-def _parquet(path: Path, columns: Columns, finish: Callable[[pa.RecordBatch], Converted]) -> Iterator[Converted]:
-    with pyarrow.parquet.ParquetFile(path) as file:
+def _parquet(
+    path: Path, _file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
+) -> Iterator[Converted]:
+    with pyarrow.parquet.ParquetFile(path) as file:  # by its name, as Arrow reads it faster than Python's file
         check_names(path, file.schema_arrow.names, columns)
         for batch in file.iter_batches(PARQUET_ROWS, columns=[*columns.numbers, *columns.texts]):
             batch.validate(full=True)  # its texts may not be UTF-8
             yield finish(batch)
-
-
-@contextmanager
-def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
-    """The csv's bytes, unpacked."""
-    if path.suffix.lower() == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            if member not in (held := archive.namelist()):
-                reason = f"only {listed(held)}; unpack the csv you mean" if held else "it is an empty archive"
-                raise DataError(f"{path} holds no {member}, {reason}.")
-            if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise DataError(  # Python unpacks the other kinds in memory without bounds
-                    f"{path} packs {member} otherwise than by deflate, which zip programs do by default; pack it anew."
-                )
-            with archive.open(member) as file:
-                yield file
-    else:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            yield cast("IO[bytes]", file)
-
-
-def _unreadable(path: Path | str, error: Exception) -> DataError:
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    reason = said.splitlines()[0]
-    if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:
-        reason = "it is not UTF-8 text; save it as UTF-8"
-    return DataError(f"{path} cannot be read as a table: {reason.rstrip('.')}.")

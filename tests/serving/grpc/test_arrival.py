@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tabserve.errors import Overloaded
+from tabserve.errors import InvalidRequest, Overloaded
 from tabserve.serving.grpc import arrival
 from tabserve.serving.grpc.arrival import Arrivals
 
@@ -34,7 +34,7 @@ def run(check: Coroutine[Any, Any, None]) -> None:
 
 
 def test_who_finds_no_place_is_not_read_before_one_is_free() -> None:
-    """And is read then, in turn; a call without a message has an empty one."""
+    """And is read then, in turn; an empty message is one."""
 
     async def check() -> None:
         arrivals, calls = Arrivals(1, SECONDS), [Call() for _ in range(3)]
@@ -42,8 +42,27 @@ def test_who_finds_no_place_is_not_read_before_one_is_free() -> None:
         for place, call in enumerate(calls):
             await call.asked.wait()
             assert not any(later.asked.is_set() for later in calls[place + 1 :])
-            call.message.set_result(b"one" if place else grpc.aio.EOF)
+            call.message.set_result(b"one" if place else b"")
         assert await asyncio.gather(*reading) == [b"", b"one", b"one"]
+
+    run(check())
+
+
+def test_a_call_without_a_message_is_refused_unless_it_turns_out_to_be_cancelled() -> None:
+    """Meanwhile it takes no place."""
+
+    async def check() -> None:
+        arrivals, calls = Arrivals(1, SECONDS), [Call() for _ in range(3)]
+        empty, left, next_ = [asyncio.create_task(arrivals.read(call)) for call in calls]
+        for call in calls:
+            await call.asked.wait()
+            call.message.set_result(b"one" if call is calls[2] else grpc.aio.EOF)
+        assert await next_ == b"one"
+        left.cancel()
+        with pytest.raises(InvalidRequest, match="The call ended without a message"):
+            await empty
+        with pytest.raises(asyncio.CancelledError):
+            await left
 
     run(check())
 

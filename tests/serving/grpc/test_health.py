@@ -174,7 +174,7 @@ def test_a_reload_is_no_interruption(model_folder: Path, tmp_path: Path) -> None
 
 
 def test_a_server_that_drains_says_so_and_ends_though_it_is_watched(model_folder: Path, tmp_path: Path) -> None:
-    """All who watch hear it, whatever they watch; then their calls end, and the server does so cleanly."""
+    """All who watch hear it, whatever they watch, and who asks over REST; then their calls end, and the server too."""
     with serving(settings_in(tmp_path), model_folder, DRAIN_SECONDS=2) as (server, channel):
         watching = {name: Watch(channel, name) for name in (*NAMES, "nobody")}
         for name in NAMES:
@@ -183,6 +183,14 @@ def test_a_server_that_drains_says_so_and_ends_though_it_is_watched(model_folder
         server.process.terminate()
         assert [watching[name].next() for name in NAMES] == ["NOT_SERVING"] * 3
         assert [check(channel, name) for name in (*NAMES, "nobody")] == [*["NOT_SERVING"] * 3, "NOT_FOUND"]
+        told: dict[str, dict[str, object]] = {
+            "/v2/health/ready": {"live": True},
+            f"/v2/models/{MODEL}/ready": {"name": MODEL},
+        }
+        for path, who in told.items():
+            answer = requests.get(server.url + path, timeout=SECONDS)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+            assert answer.json() == {**who, "ready": False}
         assert [each.next() for each in watching.values()] == ["UNAVAILABLE"] * 4
         assert {each.call.details() for each in watching.values()} == {"The server is about to end; watch another."}
         assert server.process.wait(SECONDS) == 0

@@ -2,9 +2,11 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from threading import Event
 from typing import Any, NamedTuple
 
 import grpc
@@ -378,6 +380,54 @@ def test_a_client_that_cancels_does_no_harm(edge: Server, channel: grpc.Channel)
     assert idle(edge)
     assert infer(channel, VALID)
     assert b"Traceback" not in edge.log.read_bytes()[before:]
+
+
+def rejected(server: Server) -> Counter[str]:
+    """How many calls got no prediction, by their code."""
+    text = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
+    found = re.findall(r'^tabserve_rejected_total{protocol="grpc",status="(\w+)"} (\S+)$', text, re.MULTILINE)
+    return Counter({code: round(float(count)) for code, count in found})
+
+
+def silent(stop: Event) -> Iterator[bytes]:
+    """The messages of a call that sends none before it is told to stop."""
+    stop.wait(SECONDS)
+    yield from ()
+
+
+@pytest.mark.parametrize("leaving", ["before its message", "by its deadline", "within its message"])
+def test_a_call_that_is_cancelled_is_counted_and_logged_as_that(edge: Server, leaving: str) -> None:
+    """And not as one for a model without a name."""
+    before, start, stop = rejected(edge), edge.log.stat().st_size, Event()
+    with grpc.insecure_channel(edge.grpc, [("grpc.max_send_message_length", -1)]) as channel:
+        if leaving == "within its message":
+            call = channel.unary_unary(f"/{INFERENCE}/ModelInfer").future(bytes(200 * MIB))
+        else:
+            seconds = 0.3 if leaving == "by its deadline" else SECONDS
+            call = channel.stream_unary(f"/{INFERENCE}/ModelInfer").future(silent(stop), timeout=seconds)
+        time.sleep(0.1)
+        if leaving != "by its deadline":
+            call.cancel()
+        deadline = time.monotonic() + SECONDS
+        while not (found := rejected(edge) - before):
+            assert time.monotonic() < deadline, f"nothing was counted within {SECONDS} s"
+            time.sleep(0.05)
+        stop.set()
+    assert found == {"CANCELLED": 1}
+    told = edge.log.read_bytes()[start:]
+    assert told.count(b'"status":"CANCELLED","id":null,"reason":"The client left, or its deadline passed') == 1
+    assert b"is not found" not in told
+
+
+def test_a_call_without_a_message_is_refused(edge: Server, channel: grpc.Channel) -> None:
+    """It asks for no model at all, whatever its method."""
+    before = rejected(edge)
+    for method in (f"{INFERENCE}/ModelInfer", f"{INFERENCE}/ModelReady", "grpc.health.v1.Health/Check"):
+        with pytest.raises(grpc.RpcError) as raised:
+            channel.stream_unary(f"/{method}")(iter(()), timeout=SECONDS)
+        assert raised.value.code() is StatusCode.INVALID_ARGUMENT
+        assert raised.value.details() == "The call ended without a message; send one."
+    assert rejected(edge) - before == {"INVALID_ARGUMENT": 3}
 
 
 def infer_often(channel: grpc.Channel, message: bytes, seconds: float) -> None:

@@ -1,6 +1,8 @@
 """A parameter that asks for what the server does not do is refused by its name; what changes nothing is ignored."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import grpc
@@ -92,6 +94,39 @@ def test_a_parameter_that_changes_nothing_is_ignored(server: Server, where: str)
     assert answer.status_code == 200, answer.text
     assert answer.json()["outputs"] == plain["outputs"]
     assert called(server, message(where, CHANGES_NOTHING)).outputs == called(server, message(where, {})).outputs
+
+
+TRITON = """
+import sys, numpy, tritonclient.{kind} as triton
+from tritonclient.utils import InferenceServerException
+with triton.InferenceServerClient(sys.argv[1]) as client:
+    for asked in ("an output", "the input", "the first", "the last"):
+        here, there = (triton.InferInput(name, [1, 200], "FP32") for name in ("here", "there"))
+        here.set_data_from_numpy(numpy.zeros((1, 200), "float32"))
+        there.set_shared_memory("region", 800)
+        output = triton.InferRequestedOutput("predict")
+        inputs = {{"the input": [there], "the first": [there, here], "the last": [here, there]}}.get(asked, [here])
+        if asked == "an output":
+            output.set_shared_memory("region", 8)
+        try:
+            client.infer("xgboost-model", inputs, outputs=[output])
+        except InferenceServerException as error:
+            print(error.status(), error.message())
+"""
+
+
+@pytest.mark.parametrize(("kind", "status"), [("http", "400"), ("grpc", "StatusCode.INVALID_ARGUMENT")])
+def test_tritons_client_learns_that_tensors_are_not_taken_from_shared_memory(
+    edge: Server, kind: str, status: str
+) -> None:
+    """Nor put there; in a process of its own, as Triton's gRPC cannot be where MLServer's is."""
+    address = edge.url.removeprefix("http://") if kind == "http" else edge.grpc
+    words = [sys.executable, "-c", TRITON.format(kind=kind), address]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    assert len(told) == 4
+    for line in told:
+        assert line.startswith(f"{status} ")
+        assert "has the parameter 'shared_memory_region'; leave it out: tensors travel in the request" in line
 
 
 def test_the_codec_of_an_output_fits_its_datatype() -> None:

@@ -12,7 +12,8 @@ from uvicorn.server import ServerState
 
 from tabserve.serving.limits import Limits
 from tabserve.serving.rest import listener
-from tabserve.serving.rest.listener import Connection, Listener
+from tabserve.serving.rest.connection import Connection
+from tabserve.serving.rest.listener import Listener
 
 SECONDS = 20
 """That anything here may take."""
@@ -53,7 +54,7 @@ OF_A_SERVER = ("config", "lifespan", "server_state", "servers", "shutdown", "ser
 
 
 def test_what_is_relied_on_inside_uvicorn_is_still_there() -> None:
-    """By its name; `listener.py` and `exchange.py` read and write these without being asked to."""
+    """By its name; `connection.py`, `listener.py` and `exchange.py` read and write these without being asked to."""
 
     async def check() -> None:
         config = uvicorn.Config(App(), http=Connection)

@@ -131,7 +131,7 @@ def test_rows_of_a_long_text_are_parsed_piece_by_piece(between: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"\xef\xbb\xbf{}", b"nonsense", b"\xff", b"[NaN]", b"[1e400", b'{"a": 1} 2', b"[" * 100_000]
+    "text", [b"", b"{", b"\xef\xbb\xbf{}", b"nonsense", b"\xff", b"[NaN]", b"[1e400", b'{"a": 1} 2', b"[" * 900]
 )
 def test_what_is_no_json_is_refused(text: bytes) -> None:
     """In one sentence."""
@@ -232,18 +232,56 @@ def test_outputs_are_binary_where_the_request_says_so() -> None:
         payload.wanted_binary({"parameters": {"binary_data_output": 1}}, names)
 
 
-@pytest.mark.parametrize(("encoding", "packed"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+PACKED: dict[str, Any] = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress}
+
+
+@pytest.mark.parametrize(("encoding", "packed"), PACKED.items())
 def test_a_packed_body_is_unpacked(encoding: str, packed: Any) -> None:  # noqa: ANN401  the standard library's functions
-    """Up to the limit, and not beyond; cut, damaged or doubled it is refused."""
+    """Up to the limit, and not beyond; cut, damaged, or with something behind it, it is refused."""
     body = packed(b"x" * 1000)
     assert payload.inflated(body, encoding, 1000) == b"x" * 1000
     with pytest.raises(TooLarge, match="unpacks to more than 999 bytes"):
         payload.inflated(body, encoding, 999)
-    for bad in (body[:-1], body + body, body + b"x"):
-        with pytest.raises(InvalidRequest, match=f"is not one whole {encoding} stream"):
-            payload.inflated(bad, encoding, 1000)
-    with pytest.raises(InvalidRequest, match=f"cannot be unpacked as {encoding}"):
-        payload.inflated(b"nonsense", encoding, 1000)
+    for bad in (
+        b"",
+        body[:-1],
+        body + b"x",
+        body + body[:-1],
+        body + b"nonsense",
+        body + zlib.compress(b""),
+        b"nonsense",
+    ):
+        with pytest.raises(InvalidRequest, match=f"not one whole {encoding}|unpacked as {encoding}|behind 1 whole"):
+            payload.inflated(bad, encoding, 5000)
+
+
+def test_deflate_is_one_stream() -> None:
+    """It has no members."""
+    with pytest.raises(InvalidRequest, match=r"The body goes on behind 1 whole deflate stream; compress it as one\."):
+        payload.inflated(zlib.compress(b"x") * 2, "deflate", 1000)
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.sampled_from([1, 50]), st.data())
+def test_the_members_of_gzip_are_read_as_one(parts: list[bytes], times: int, data: st.DataObject) -> None:
+    """However many, and however large; the limit is on all of them, and half a member is none."""
+    members = [gzip.compress(part * times) for part in parts]
+    plain, body = b"".join(part * times for part in parts), b"".join(members)
+    cut = data.draw(st.integers(1, len(members[-1]) - 1))
+    with patch.object(payload, "PIECE", data.draw(st.sampled_from([1, 7, 100, payload.PIECE]))):
+        assert payload.inflated(body, "gzip", len(plain)) == plain
+        if plain:
+            with pytest.raises(TooLarge):
+                payload.inflated(body, "gzip", len(plain) - 1)
+        with pytest.raises(InvalidRequest, match="not one whole gzip stream"):
+            payload.inflated(body[:-cut], "gzip", len(plain))
+
+
+def test_a_crowd_of_members_is_refused_before_it_is_unpacked() -> None:
+    """Each takes time, however little it holds; as many as are taken are read."""
+    nothing, most = gzip.compress(b""), payload.GZIP.streams
+    assert payload.inflated(nothing * most, "gzip", 0) == b""
+    with pytest.raises(InvalidRequest, match=f"The body goes on behind {most} whole gzip streams"):
+        payload.inflated(nothing * most * 50, "gzip", 0)
 
 
 def test_an_unknown_encoding_is_refused() -> None:

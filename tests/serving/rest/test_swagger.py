@@ -28,9 +28,9 @@ def hostile(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield server.url + path
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, *(f"{page}/" for page in PAGES)])
 def test_all_that_a_page_loads_is_served_here_under_a_strict_policy(edge: Server, path: str) -> None:
-    """With its head alone, and with a tag by which a browser keeps it."""
+    """With its head alone, with a slash behind its path, and with a tag by which a browser keeps it."""
     check_page(edge.url + path, "docs/dataplane.json")
 
 
@@ -64,10 +64,10 @@ def test_fastapis_own_pages_are_off(edge: Server, path: str) -> None:
     assert requests.get(f"{edge.metrics}/metrics", timeout=SECONDS).status_code == 200
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, "/v2/docs/"])
 def test_a_browser_without_a_network_shows_every_operation(browser: Browser, edge: Server, path: str) -> None:
     """And has nothing to complain about."""
-    document = requests.get(f"{edge.url}{path}/dataplane.json", timeout=SECONDS).json()
+    document = requests.get(f"{edge.url}{path.removesuffix('/')}/dataplane.json", timeout=SECONDS).json()
     with browser.page(edge.url + path) as page:
         assert shown(page) == list(document["paths"])
         check_quiet(page, edge.url)

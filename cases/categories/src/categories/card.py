@@ -21,7 +21,7 @@ TEMPLATE = """# Model card: {problem.name}
 - Reads: {columns}.
 - Kind: linear, over {grams:,} n-grams of words and of their parts; the candidate `{winner}`, at temperature
   {temperature:.3f}.
-- Split: stratified, seed {problem.seed}, no seller on both sides; about {split.held_out} held out and opened once,
+- Split: stratified, seed {problem.seed}, no seller on both sides; {split.held_out} held out and opened once,
   {split.folds} on the rest.
 
 ## What it is for

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from tabserve.encoding.texts import check_length, check_text, join_row
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.serving.protocol.json_numbers import Bytes
+from tabserve.serving.protocol import document
+from tabserve.serving.protocol.document import Bytes
 from tabserve.serving.protocol.signature import Features
 from tabserve.serving.protocol.texts import parts
 from tabserve.wording import shown
@@ -26,29 +25,22 @@ def features(body: Bytes, columns: Sequence[str], most: int) -> Features:
 
     Raises:
         InvalidRequest: the body is something else.
-        TooLarge: it holds more products, or longer texts.
+        TooLarge: it holds more products, or longer texts, or would take too much memory to read.
     """
-    products = _products(_document(body), columns[0])
+    products = _products(document.read(body, "an object with a list of products"), columns[0])
     if len(products) > most:
         raise TooLarge(f"The request has {len(products)} products; send at most {most} at a time.")
     texts = [_text(product, f"products[{place}]", columns) for place, product in enumerate(products)]
     return Features(len(texts), parts(texts))
 
 
-def _document(body: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not JSON ({error}); expected an object with a list of products.") from error
-
-
-def _products(document: object, needed: str) -> list[Any]:
+def _products(found: object, needed: str) -> list[Any]:
     expected = f'expected {{"products": [{{"{needed}": …}}, …]}}'
-    if not isinstance(document, dict):
-        raise InvalidRequest(f"The body is {shown(document)}; {expected}.")
-    if "products" not in document:
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"The body is {shown(found)}; {expected}.")
+    if "products" not in found:
         raise InvalidRequest(f"The body has no member 'products'; {expected}.")
-    products = document["products"]
+    products = found["products"]
     if not isinstance(products, list) or not products:
         raise InvalidRequest(f"The body's 'products' is {shown(products)}; expected a list of at least one product.")
     return products

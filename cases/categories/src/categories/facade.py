@@ -17,6 +17,7 @@ from tabserve.serving.batching import Batcher
 from tabserve.serving.limits import Limits
 from tabserve.serving.protocol.status import FAILED, status
 from tabserve.serving.rest.bodies import Bodies
+from tabserve.serving.rest.paths import with_routes
 from tabserve.serving.rest.responses import JSON, OPTIONS, Reply, refusal
 from tabserve.serving.rest.safe_methods import Message, Receive, Send, with_safe_methods
 
@@ -45,7 +46,8 @@ class Facade:
         self._bodies = Bodies(limits)
         self._written = {"/v1/categorize": self._chosen, "/v1/probabilities": self._probabilities}
         self._metrics = Metrics(self._written, problem.labels)
-        self._app = with_safe_methods(made(lambda: not self.draining, self._metrics, document(problem, limits)))
+        app = made(lambda: not self.draining, self._metrics, document(problem, limits))
+        self._app = with_safe_methods(with_routes(app))
         self.draining = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

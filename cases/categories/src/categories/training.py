@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from categories.dataset import Dataset, by_product, by_row
+from tabserve.model.decision import Scores
+from tabserve.training.task_training import training_of
 from tabserve.reports import tables
 from tabserve.table import texts
 from tabserve.table.frame import Frame
@@ -29,7 +31,7 @@ def _outcome(frame: Frame, selection: Selection) -> Outcome:
 
 
 def metrics(
-    selection: Selection, found: Mapping[str, Outcome], holdout: Frame, probability: NDArray[np.floating[Any]]
+    selection: Selection, found: Mapping[str, Outcome], holdout: Frame, answers: Scores
 ) -> dict[str, Any]:
     """What the manifest keeps.
 
@@ -37,11 +39,11 @@ def metrics(
         selection: of the candidates.
         found: the winner's outcome by other splits.
         holdout: the products held out.
-        probability: of each of their classes, shape (rows, classes).
+        answers: what the selection's decision makes of them.
     """
-    problem = holdout.problem
-    evaluation = multiclass.evaluate(holdout.target, probability, problem.task.criterion, problem.seed)
-    by_label = multiclass.by_class(holdout.target, probability, problem.labels)
+    problem, decision = holdout.problem, selection.decision
+    evaluation = training_of(problem).evaluate(holdout.target, answers, decision, seed=problem.seed)
+    by_label = multiclass.by_class(holdout.target, answers.probability, problem.labels)
     kept = tables.metrics(selection, evaluation)
     del kept["trees"], kept["chosen"]
     return kept | {

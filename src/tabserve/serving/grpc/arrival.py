@@ -5,12 +5,15 @@ from typing import Any
 
 import grpc
 
-from tabserve.errors import Overloaded
+from tabserve.errors import InvalidRequest, Overloaded
 
 SWEEP_SECONDS = 1.0
 
 SHARE_SECONDS = 5.0
 """How long a message may arrive while others wait to."""
+
+CANCEL_SECONDS = 0.1
+"""How long a call without a message may turn out to be cancelled."""
 
 MAX_WAITING = 4096
 """Calls that may wait to be read. HTTP/2 lets each client send 64 KiB of a message that nobody reads."""
@@ -29,8 +32,17 @@ class Arrivals:
         self._waiting, self._ended = 0, False
 
     async def read(self, context: Any) -> bytes:  # noqa: ANN401  gRPC's type
-        """The message of a call that has one; see `following`."""
-        return await self.following(context) or b""
+        """The message of a call that has one.
+
+        Raises:
+            InvalidRequest: it has none.
+            Overloaded: as `following` has it.
+        """
+        message = await self.following(context)
+        if message is None:
+            await asyncio.sleep(CANCEL_SECONDS)  # of a client that has left, gRPC tells this first, and cancels us then
+            raise InvalidRequest("The call ended without a message; send one.")
+        return message
 
     async def following(self, context: Any) -> bytes | None:  # noqa: ANN401
         """The next message of a call; nothing where it has no more.

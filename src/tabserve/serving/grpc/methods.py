@@ -1,5 +1,6 @@
 """The methods of a gRPC server, which read their messages themselves."""
 
+import asyncio
 import logging
 import time
 import traceback
@@ -10,8 +11,9 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from tabserve.errors import InvalidRequest, TabserveError, TooLarge
+from tabserve.serving.grpc import message_cost
 from tabserve.serving.grpc.arrival import Arrivals
-from tabserve.serving.protocol.status import UNANSWERED, status
+from tabserve.serving.protocol.status import CANCELLED, UNANSWERED, status
 from tabserve.serving.request_log import Journal
 
 INFER = "ModelInfer"
@@ -71,6 +73,9 @@ class Methods:
                 answering = behaviour(_message(name, method, await arrivals.read(context)), context)
             except TabserveError as error:
                 code, reason = status(error).grpc, str(error)
+            except asyncio.CancelledError:
+                self._journal.refused(grpc.StatusCode.CANCELLED.name, CANCELLED, None, None, start)
+                raise
             else:
                 return await _answered(answering, context)
             self._journal.refused(code.name, reason, None, None, start)
@@ -95,6 +100,8 @@ def _message(name: str, method: Any, sent: bytes) -> Any:  # noqa: ANN401  gRPC'
     """What was sent, as the method takes it."""
     if method.response_streaming and len(sent) > MAX_LASTING:
         raise TooLarge(f"The message has {len(sent)} bytes; {name} takes at most {MAX_LASTING}.")
+    if name == INFER:
+        message_cost.check(sent)
     try:
         return method.request_deserializer(sent)
     except DecodeError:

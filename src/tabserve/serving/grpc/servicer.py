@@ -1,5 +1,6 @@
 """The front door of gRPC: inference is answered here, all else by MLServer's own servicer."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,9 +15,10 @@ from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 from tabserve.encoding.numbers import BOOL, HALF, Values
 from tabserve.errors import InvalidRequest, TabserveError
 from tabserve.serving.models import CLOSED, Find, Model, is_ours, is_ready, made_id
+from tabserve.serving.protocol import parameters
 from tabserve.serving.protocol.datatypes import BYTES, packed, plain, unpacked
 from tabserve.serving.protocol.request import Output, Request, check_count
-from tabserve.serving.protocol.status import FAILED, status
+from tabserve.serving.protocol.status import CANCELLED, FAILED, status
 from tabserve.serving.request_log import Journal
 from tabserve.wording import shown
 
@@ -87,6 +89,9 @@ class Servicer(InferenceServicer):
             outputs = await model.answer(valid)
         except TabserveError as error:
             code, reason = status(error).grpc, str(error)
+        except asyncio.CancelledError:
+            self.journal.refused(grpc.StatusCode.CANCELLED.name, CANCELLED, identity, served, start)
+            raise
         except Exception:
             log.exception("Answering a request failed.")
             code, reason = grpc.StatusCode.INTERNAL, FAILED
@@ -133,6 +138,10 @@ def _check_raw(request: Any) -> None:  # noqa: ANN401  protobuf's type
                 " send the values of all inputs in one of both."
             )
     if len(request.raw_input_contents) != len(request.inputs):
+        for tensor in request.inputs:
+            parameters.check(
+                {"parameters": _parameters(tensor)}, f"Input {shown(tensor.name)}"
+            )  # of where else they are
         raise InvalidRequest(
             f"The request has {len(request.inputs)} inputs and {len(request.raw_input_contents)} raw contents;"
             " expected as many."

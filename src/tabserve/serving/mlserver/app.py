@@ -32,6 +32,7 @@ def complete(app: FastAPI, find: Find, every: Every, extensions: Extensions, *, 
     """
     for kind in (HTTPException, RequestValidationError, MLServerError, TabserveError, Exception):
         app.add_exception_handler(kind, _refuse)
+    app.router.redirect_slashes = False  # to where the client's own Host header says
 
     def lookup(name: str | None = None, version: str | None = None) -> Any:  # noqa: ANN401  a model, or none
         return find(name, version) if name else None

@@ -123,7 +123,7 @@ class Server(MLServer):
         self._rest_server = Rest(self._rest_server, self._edge, self._limits)
         self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._health, self._limits)
         if self._metrics_server:
-            self._metrics_server = Metrics(self._metrics_server)
+            self._metrics_server = Metrics(self._metrics_server, self._limits)
 
     def _create_model_registry(self) -> Registry:
         self._health = Health(self._find, self._every)

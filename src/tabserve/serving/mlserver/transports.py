@@ -4,7 +4,6 @@ import asyncio
 import logging
 
 import grpc
-import uvicorn
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 from mlserver.grpc.dataplane_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
@@ -23,8 +22,11 @@ from tabserve.serving.grpc.servicer import SERVICE, Servicer, close_repository
 from tabserve.serving.limits import Limits
 from tabserve.serving.mlserver.startup_checks import opened
 from tabserve.serving.ports import authority
+from tabserve.serving.rest.exchange import AppDoor
 from tabserve.serving.rest.inference import Edge
 from tabserve.serving.rest.listener import Listener, configured
+from tabserve.serving.rest.paths import with_routes
+from tabserve.serving.rest.safe_methods import READING, with_safe_methods
 from tabserve.serving.triton import Extensions
 
 OTHER_MESSAGES = 4
@@ -49,8 +51,8 @@ class Rest(RESTServer):
 
     async def start(self) -> None:
         """Serve until stopped."""
-        theirs: uvicorn.Config = self._get_config()  # type: ignore[no-untyped-call]
-        listener = Listener(configured(theirs, self._edge, self._limits), self._limits)
+        config = self._get_config()  # type: ignore[no-untyped-call]
+        listener = Listener(configured(config, self._edge, self._limits), self._limits)
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
         with opened(self._settings, "http") as listening:
             log.info("REST server running on http://%s", authority(self._settings.host, self._settings.http_port))
@@ -58,23 +60,26 @@ class Rest(RESTServer):
 
 
 class Metrics(MetricsServer):
-    """MLServer's server of metrics, with no other route, on a socket of ours: its own would leave out IPv4 on `::`."""
+    """MLServer's server of metrics, with no other route, and with our connections below it."""
 
-    def __init__(self, theirs: MetricsServer) -> None:
+    def __init__(self, theirs: MetricsServer, limits: Limits) -> None:
         """Take over from MLServer's server."""
         self.__dict__.update(vars(theirs))
+        self._limits = limits
         routes = self._app.routes  # FastAPI adds pages whose script comes from a public server
         routes[:] = [route for route in routes if getattr(route, "path", "") == self._settings.metrics_endpoint]
+        self._app.router.redirect_slashes = False  # to where the client's own Host header says
+        self._app = with_safe_methods(with_routes(self._app), READING)
 
     async def start(self) -> None:
         """Serve until stopped."""
-        config: uvicorn.Config = self._get_config()  # type: ignore[no-untyped-call]
-        config.log_level = "warning"
-        self._server = uvicorn.Server(config)  # type: ignore[assignment]
+        config = self._get_config()  # type: ignore[no-untyped-call]
+        listener = Listener(configured(config, AppDoor(self._app), self._limits), self._limits)
+        self._server = listener  # type: ignore[assignment]  # what MLServer stops
         with opened(self._settings, "metrics") as listening:
             address = authority(self._settings.host, self._settings.metrics_port)
             log.info("Metrics are at http://%s%s", address, self._settings.metrics_endpoint)
-            await self._server.serve(sockets=[listening])
+            await listener.serve_on(listening)
 
 
 class Grpc(GRPCServer):

@@ -11,7 +11,8 @@ import simdjson
 from numpy.typing import NDArray
 
 from tabserve.encoding.numbers import Values, joined
-from tabserve.errors import InvalidRequest
+from tabserve.serving.protocol import cost, document
+from tabserve.serving.protocol.document import Bytes
 
 CUT = uuid.uuid4().hex
 """A word that stands for numbers cut out."""
@@ -29,8 +30,6 @@ DIGITS = 32
 
 UNUSUAL = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError)
 """What simdjson raises at what is no JSON, and what a look at something else than expected raises."""
-
-Bytes = bytes | bytearray
 
 
 class Numbers(NamedTuple):
@@ -73,7 +72,9 @@ class Numbers(NamedTuple):
             row_end = text.find(b"]", start + PIECE, end) if shape else start + PIECE
             stop = text.find(b",", row_end, end) if row_end >= 0 else end
             stop = end if stop < 0 else stop
-            piece = parse(b"".join([b"[", text[start:stop], b"]"]), shape)
+            part = b"".join([b"[", text[start:stop], b"]"])
+            cost.check(part)  # it may be all of the text, where no row ends
+            piece = parse(part, shape)
             if not len(piece):
                 raise ValueError("a comma too many")
             found += len(piece)
@@ -87,6 +88,7 @@ class Numbers(NamedTuple):
 
         Raises:
             InvalidRequest: the request is no JSON.
+            TooLarge: it would take too much memory to read.
         """
         return _plain(self.text)["inputs"][0]["data"]
 
@@ -96,6 +98,7 @@ def read(text: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
 
     Raises:
         InvalidRequest: it is no JSON.
+        TooLarge: it would take too much memory to read.
     """
     try:
         return _one_tensor(text)
@@ -105,10 +108,7 @@ def read(text: Bytes) -> Any:  # noqa: ANN401  whatever JSON holds
 
 
 def _plain(text: Bytes) -> Any:  # noqa: ANN401
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not JSON ({error}); expected a V2 inference request.") from error
+    return document.read(text, "a V2 inference request")
 
 
 def _one_tensor(text: Bytes) -> dict[str, Any]:
@@ -125,15 +125,19 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     start = text.index(b"[", text.index(b'"data"'))
     nested = text[start + 1 : start + 2] == b"["
     end = text.index(b"]]", start) + 1 if nested else text.index(b"]", start)
-    document = orjson.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
-    (tensor,) = document["inputs"]
+    found: Any = cost.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
+    (tensor,) = found["inputs"]
     if tensor["data"] != CUT:
         raise ValueError("what was cut out is not the tensor's data")
     if nested and not tensor["shape"]:
         raise ValueError("nested, and no shape says how")
     numbers = Numbers(text, start + 1, end, tensor["shape"] if nested else None)
-    tensor["data"] = numbers if _is_long(numbers, tensor["shape"]) else joined(numbers.pieces())
-    return cast("dict[str, Any]", document)
+    if _is_long(numbers, tensor["shape"]):
+        tensor["data"] = numbers
+    else:
+        cost.check(text)
+        tensor["data"] = joined(numbers.pieces())
+    return cast("dict[str, Any]", found)
 
 
 def _is_long(numbers: Numbers, shape: Any) -> bool:  # noqa: ANN401  whatever the request holds

@@ -15,6 +15,7 @@ from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.model.decision import OutputKind, Scores
 from tabserve.serving.protocol import parameters
 from tabserve.serving.protocol.datatypes import Packed
+from tabserve.serving.protocol.document import is_writable
 from tabserve.serving.protocol.json_numbers import Numbers
 from tabserve.serving.protocol.signature import Features, Signature
 from tabserve.serving.protocol.tensors import Input, named
@@ -102,7 +103,12 @@ def _members(document: object, place: str, **members: type | tuple[type, ...]) -
 
 
 def _input(item: object, place: str) -> Input:
-    members = _members(item, place, name=str, datatype=str, shape=list, data=(list, np.ndarray, Numbers, Packed))
+    try:
+        members = _members(item, place, name=str, datatype=str, shape=list, data=(list, np.ndarray, Numbers, Packed))
+    except InvalidRequest:
+        if isinstance(item, dict):
+            parameters.check(item, place)  # which may say that its data are elsewhere
+        raise
     tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
     if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
         raise InvalidRequest(f"{named(tensor)}; a shape is a list of whole numbers, each at least 1.")
@@ -112,9 +118,10 @@ def _input(item: object, place: str) -> Input:
 
 
 def _id(found: object) -> str | None:
-    if found is None or isinstance(found, str):
+    if found is None or (isinstance(found, str) and is_writable(found)):
         return found
-    raise InvalidRequest(f"The request has {shown(found)} as its 'id'; expected a string.")
+    expected = "whole characters, not half of a surrogate pair" if isinstance(found, str) else "a string"
+    raise InvalidRequest(f"The request has {shown(found)} as its 'id'; expected {expected}.")
 
 
 def _outputs(items: object, known: Mapping[str, OutputKind]) -> tuple[str, ...]:

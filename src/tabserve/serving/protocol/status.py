@@ -23,6 +23,8 @@ STATUS: dict[type[TabserveError], Status] = {
 }
 """The first of these that an error is."""
 
+CANCELLED = "The client left, or its deadline passed, before it was answered."
+
 FAILED = "Scoring failed; the server's log says why."
 
 UNANSWERED = "The server failed to answer; its log says why."

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tabserve.errors import InvalidRequest, Overloaded, TooLarge
 from tabserve.serving.limits import Limits
-from tabserve.serving.protocol import json_numbers
+from tabserve.serving.protocol.document import Bytes
 from tabserve.serving.rest import payload
 
 
@@ -15,7 +15,7 @@ class Arriving(Protocol):
     """A request whose body is arriving, or is here; `exchange.Exchange` is one.
 
     Attributes:
-        headers: by their names in lower case; of those that come twice, the last.
+        headers: by their names in lower case; those that come several times as `exchange.joined` has them.
         body: what has come of it.
         more_body: whether more is to come.
     """
@@ -40,8 +40,9 @@ class Bodies:
         self._receiving = 0  # bytes
         # A few bytes may unpack to as many as a body may have: one at a time, even where nobody waits for it any more.
         self._unpacking = ThreadPoolExecutor(1, "unpacking")
+        self._unpacked = asyncio.Lock()  # and no next one before this one is read, which begins without a pause
 
-    async def read(self, asked: Arriving) -> json_numbers.Bytes:
+    async def read(self, asked: Arriving) -> Bytes:
         """The whole body, unpacked.
 
         Raises:
@@ -61,7 +62,8 @@ class Bodies:
         if encoding == "identity":
             return body
         inflated = partial(payload.inflated, body, encoding, self._limits.max_body_bytes)
-        return await asyncio.get_running_loop().run_in_executor(self._unpacking, inflated)
+        async with self._unpacked:
+            return await asyncio.get_running_loop().run_in_executor(self._unpacking, inflated)
 
     async def _arrival(self, asked: Arriving) -> None:
         """Wait for a body that comes in several parts."""

@@ -1,6 +1,7 @@
 """One inference request on a connection, and its answer."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -8,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from tabserve.serving.rest import responses
 from tabserve.serving.rest.departure import CONTINUE
 from tabserve.serving.rest.responses import CLOSE, Reply
+from tabserve.serving.rest.safe_methods import App, Message, Receive, Send
 
 
 class Door(Protocol):
@@ -20,10 +22,31 @@ class Door(Protocol):
     draining: bool
 
     def target(self, path: str) -> object:
-        """Whom a path asks past ASGI; None where it is left to the app."""
+        """Whom a path asks past ASGI, as `paths.route` has it; None where it is left to the app."""
 
     async def infer(self, asked: Any) -> Reply:  # noqa: ANN401  an Exchange, as far as the door looks at it
         """The answer to such a request, or the refusal; cancelled where the client leaves."""
+
+
+class AppDoor:
+    """A door that leaves everything to an ASGI app."""
+
+    draining = False
+
+    def __init__(self, app: App) -> None:
+        """Take the app."""
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Let the app answer."""
+        await self._app(scope, receive, send)
+
+    def target(self, _path: str) -> None:
+        """Nobody is asked past ASGI."""
+
+    async def infer(self, asked: Any) -> Reply:  # noqa: ANN401
+        """Never asked, as no path has a target."""
+        raise NotImplementedError
 
 
 class Exchange:
@@ -34,11 +57,13 @@ class Exchange:
         keep_alive, disconnected, response_complete, message_event: as uvicorn has them.
     """
 
-    def __init__(self, connection: Any, target: Any) -> None:  # noqa: ANN401  a `listener.Connection`, and the door's own
+    def __init__(self, connection: Any, target: Any) -> None:  # noqa: ANN401  a `connection.Connection`, and the door's own
         """Begin, once the head is here; the target is what the door has found."""
         self._connection = connection
         parser = connection.parser
         self.target, self.method, self.headers = target, parser.get_method(), dict(connection.headers)
+        if len(self.headers) < len(connection.headers):
+            self.headers = joined(connection.headers)
         self.body, self.more_body = bytearray(), True
         self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         self.disconnected = self.response_complete = False
@@ -87,6 +112,14 @@ class Exchange:
             connection.end()
         else:
             connection.on_response_complete()
+
+
+def joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by their names, all values of one that comes several times behind each other (RFC 9110, 5.3)."""
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        values.setdefault(name, []).append(value)
+    return {name: b", ".join(found) for name, found in values.items()}
 
 
 def written(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:

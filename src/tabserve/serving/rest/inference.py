@@ -12,6 +12,7 @@ from tabserve.serving.protocol.status import FAILED, status
 from tabserve.serving.request_log import Journal
 from tabserve.serving.rest import payload, responses
 from tabserve.serving.rest.bodies import Arriving, Bodies
+from tabserve.serving.rest.paths import with_routes
 from tabserve.serving.rest.safe_methods import App, Message, Receive, Send, with_safe_methods
 
 INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/(?:infer|generate)")  # MLServer has both words
@@ -56,7 +57,7 @@ class Edge:
     def __init__(self, app: App, find: Find, every: Every, limits: Limits, journal: Journal) -> None:
         """Take MLServer's app, the way to a model, and to all of them."""
         self._mlserver, self._find, self._every, self._limits, self._journal = app, find, every, limits, journal
-        self._app = with_safe_methods(self._answer)
+        self._app = with_safe_methods(with_routes(self._answer))
         self._bodies = Bodies(limits)
         self.draining = False
 
@@ -92,15 +93,16 @@ class Edge:
         return self._refusal(name, version) if name else None
 
     async def _health(self, path: str, name: str | None, version: str | None) -> responses.Reply:
+        live = {"live": True}
         if path == LIVE:
-            return responses.document(200, {"live": True})
+            return responses.document(200, live)
         try:
             ready = is_ready(self._find, name, version) if name else await all_ready(self._every)
         except UnknownModel as error:
             return responses.refusal(404, str(error))
-        said = {"name": name, "ready": ready and not self.draining}
-        code = 503 if self.draining else 200 if ready else 400
-        return responses.document(code, said if name else {"ready": said["ready"]})
+        ready = ready and not self.draining
+        asked = {"name": name} if name else live  # the protocol's text has `live`, KServe's client reads `ready`
+        return responses.document(200 if ready else 503, {**asked, "ready": ready})
 
     def _refusal(self, name: str, version: str | None) -> responses.Reply | None:
         """The refusal of whatever is asked about a model that is unknown or not loaded; None for a loaded one."""

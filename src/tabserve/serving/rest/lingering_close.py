@@ -36,6 +36,10 @@ class Farewell(asyncio.Protocol):
         """Whether it may last only as long as a request may take to arrive: always."""
         return True
 
+    def abandon(self) -> None:
+        """End at once."""
+        self.transport.abort()
+
     def shutdown(self) -> None:
         """End with the server."""
         self.transport.close()

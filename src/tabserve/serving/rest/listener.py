@@ -2,32 +2,19 @@
 
 import asyncio
 import ctypes
-import math
-import re
+import logging
 import socket
 import struct
 import time
 from contextlib import suppress
-from functools import lru_cache
-from ipaddress import AddressValueError, IPv6Address
 from typing import Any, cast
-from urllib.parse import unquote
 
-import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tabserve.serving.limits import Limits
 from tabserve.serving.ports import BACKLOG
-from tabserve.serving.rest import departure, responses
-from tabserve.serving.rest.exchange import Door, Exchange, written
-from tabserve.serving.rest.lingering_close import Farewell
-
-MAX_HEAD_BYTES = 64 * 1024
-"""Bytes of a request's head, of a chunk's line, and of what follows the last chunk; beyond, the connection ends."""
-
-HOST = re.compile(rb"(\[(?P<address>[0-9A-Fa-f:.]+)\]|[-\w.~!$&'()*+,;=%]*)(:\d*)?", re.ASCII)
-"""A name or an address, and a port (RFC 9110, 7.2)."""
+from tabserve.serving.rest.connection import Connection
+from tabserve.serving.rest.exchange import Door
 
 SWEEP_SECONDS = 1.0
 
@@ -42,168 +29,7 @@ NO_SYN = b"".join(
 )
 """Linux's filter of packets: load the flags of TCP; where SYN is among them, drop the packet; else take it."""
 
-
-class Refused(httptools.HttpParserError):
-    """A request is HTTP, and yet none that is answered; the message is for the client."""
-
-
-class Connection(HttpToolsProtocol):
-    """One connection, on which little may come that is no body, and on which inference goes past ASGI."""
-
-    _head_bytes, _is_upgrade, _is_broken = 0, False, False
-    _started: Exchange | None = None
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came, and end the connection where it is no HTTP, or where too much of it is no body."""
-        if self._is_broken:
-            return
-        self._unset_keepalive_if_required()
-        self._head_bytes += len(data)
-        try:
-            self._parse(data)
-        except httptools.HttpParserError as error:  # what a callback raises is its context
-            is_ours = isinstance(error.__context__, Refused)
-            self.send_400_response(str(error.__context__) if is_ours else "This is no request of HTTP/1.1.")
-            return
-        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response(
-                f"The head of the request, or what follows its body, is larger than {MAX_HEAD_BYTES} bytes."
-            )
-
-    def _parse(self, data: bytes | memoryview) -> None:
-        """Parse what came; who would rather speak another protocol is answered in this one (RFC 9110, 7.8)."""
-        while True:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:  # the parser has taken the head for all of the request
-                data = memoryview(data)[upgrade.args[0] :]
-            else:
-                return
-            head = self._head_without_upgrade()
-            self._is_upgrade, self.parser = False, httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
-            self.parser.feed_data(head)
-
-    def _head_without_upgrade(self) -> bytes:
-        line = f" HTTP/{self.parser.get_http_version()}\r\n".encode()
-        headers = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
-        return b"".join([self.parser.get_method(), b" ", self.url, line, *headers, b"\r\n"])
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header as uvicorn does, but for the white space behind its value (RFC 9112, 5)."""
-        name, value = name.lower(), value.rstrip(b" \t")
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """Begin an exchange where inference is asked for; and begin to count anew what is no body."""
-        self._head_bytes = 0
-        if self.parser.get_method() == b"CONNECT":
-            raise Refused("This server is no proxy: it makes no tunnels.")
-        if self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers):
-            self._is_upgrade = True
-            return
-        self._check_host()
-        path = httptools.parse_url(self.url).path.decode("ascii")
-        target = cast("Door", self.config.app).target(unquote(path) if "%" in path else path)
-        if target is None:
-            super().on_headers_complete()
-            return
-        before: RequestResponseCycle | None = self.cycle
-        self.cycle = cast("RequestResponseCycle", Exchange(self, target))
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
-        else:  # as uvicorn has it, answers come in the order of the requests
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-
-    def _check_host(self) -> None:
-        """Refuse a request without the one Host that HTTP/1.1 asks for, or with one that is none (RFC 9112, 3.2)."""
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) == 1 and _is_host(hosts[0]):
-            return
-        if len(hosts) == 1:
-            raise Refused("The Host header is neither a name nor an address.")
-        if hosts or self.parser.get_http_version() != "1.0":
-            raise Refused(f"The request has {len(hosts)} Host headers; HTTP/1.1 takes exactly one.")
-
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401  uvicorn's types
-        self._started = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def on_body(self, body: bytes) -> None:
-        """Do not count what is a body: that is bounded where it is read."""
-        self._head_bytes -= len(body)
-        super().on_body(body)
-
-    def on_chunk_complete(self) -> None:
-        """Begin to count anew, for the next chunk's line, or for what follows the last."""
-        self._head_bytes = 0
-
-    def on_message_complete(self) -> None:
-        """Begin to count anew, for the next head."""
-        if not self._is_upgrade:
-            super().on_message_complete()
-            self._head_bytes = 0
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's is never true
-        """Stay open for the answer to who has said all, and end with it; end at once where there is none."""
-        if not self._is_asked():
-            return False
-        self.cycle.keep_alive = False
-        if isinstance(self.cycle, Exchange) and self.parser.get_http_version() != "1.0":  # it knows no interim answers
-            departure.watch(self.transport, self.cycle)
-        return True
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request; who asked something before it gets that answer instead, as the last."""
-        self._is_broken = True
-        if self._is_asked():
-            self.cycle.keep_alive = False
-            return
-        reply = responses.refusal(400, msg)
-        headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers, responses.CLOSE]
-        self.transport.write(written(400, headers, reply.body))
-        self.end()
-
-    def _is_asked(self) -> bool:
-        """Whether a request is here as a whole, and not yet answered."""
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete and not cycle.more_body
-
-    def end(self) -> None:
-        """Close the connection, its last answer written; later, where the client may still be sending."""
-        cycle: RequestResponseCycle | None = self.cycle
-        if self._is_broken or cycle is None or cycle.more_body:
-            self.flow.resume_reading()
-            Farewell(self.transport, self.connections)
-            self.connection_lost(ConnectionAbortedError())
-        else:
-            self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Give up the answer that nobody waits for."""
-        super().connection_lost(exc)
-        if isinstance(self._started, Exchange) and self._started.task and not self._started.response_complete:
-            self._started.task.cancel()
-
-    def unfinished(self) -> bool:
-        """Whether the client has begun, or should begin, to send something that is not complete."""
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:
-            return self.timeout_keep_alive_task is None
-        return cycle.more_body
-
-
-@lru_cache(maxsize=256)
-def _is_host(value: bytes) -> bool:
-    if not (found := HOST.fullmatch(value)):
-        return False
-    try:
-        return found["address"] is None or bool(IPv6Address(found["address"].decode()))
-    except AddressValueError:
-        return False
+log = logging.getLogger(__name__)
 
 
 def configured(config: uvicorn.Config, door: Door, limits: Limits) -> uvicorn.Config:
@@ -212,8 +38,8 @@ def configured(config: uvicorn.Config, door: Door, limits: Limits) -> uvicorn.Co
     config.ws = "none"
     config.proxy_headers = False  # nothing here looks at the client's address
     config.timeout_keep_alive = limits.keep_alive_seconds
-    config.timeout_graceful_shutdown = math.ceil(limits.receive_seconds)  # for who does not read an answer
     config.log_level = "warning"
+    config.configure_logging()
     return config
 
 
@@ -248,24 +74,41 @@ class Listener(uvicorn.Server):
             await asyncio.get_running_loop().connect_accepted_socket(self._connection, each)
         for _ in range(LOOKS):  # not until a moment: a server that was kept from running has read nothing by then
             await asyncio.sleep(LOOK_SECONDS)
-            if all(each.cycle for each in self.server_state.connections):  # type: ignore[union-attr]
+            if all(each.cycle for each in self._connections()):
                 break
-        await super().shutdown(sockets)
+        giving_up = asyncio.get_running_loop().call_later(self._limits.receive_seconds, self._give_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            giving_up.cancel()
+
+    def _give_up(self) -> None:
+        """End every connection, and with it its task: uvicorn would cancel the tasks, and log each as an error."""
+        if left := [*self._connections()]:
+            said = "Ended %d connections whose clients did not send their requests, or read their answers."
+            log.warning(said, len(left))
+        for each in left:
+            each.abandon()
+
+    def _connections(self) -> set[Any]:
+        """Those that are open, of which each is a `Connection` or its `Farewell`."""
+        return cast("set[Any]", self.server_state.connections)
 
     def _connection(self) -> Connection:
         return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def _sweep(self) -> None:
-        """Close connections on which a request has been arriving for too long."""
-        since: dict[tuple[Any, Any], float] = {}
+        """End connections on which a request has been arriving, or none of an answer has been read, for too long."""
+        since: dict[tuple[Any, Any, int], float] = {}
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
-            found = {(each, each.cycle): each for each in self.server_state.connections if each.unfinished()}  # type: ignore[union-attr]
+            unfinished = [each for each in self._connections() if each.unfinished()]
+            found = {(each, each.cycle, each.transport.get_write_buffer_size()): each for each in unfinished}
             since = {key: since.get(key, now) for key in found}
             for key, connection in found.items():
                 if now - since[key] > self._limits.receive_seconds:
-                    connection.transport.close()
+                    connection.abandon()
 
 
 def _let_nobody_in(listening: socket.socket) -> None:

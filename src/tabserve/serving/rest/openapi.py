@@ -90,11 +90,8 @@ def _paths(*, admin: bool) -> dict[str, Node]:
 
 def _readiness(schema: str) -> dict[int, Node]:
     said = _json(_of(schema))
-    return {
-        200: said,
-        400: {**said, "description": "A model is not loaded yet."},
-        503: {**said, "description": "The server is about to end.", "headers": HEADERS[503]},
-    }
+    not_ready = "A model is not loaded yet, or the server is about to end."
+    return {200: said, 503: {**said, "description": not_ready, "headers": HEADERS[503]}}
 
 
 def _inference() -> Node:
@@ -153,7 +150,7 @@ def _schemas(signatures: Sequence[Signature]) -> Node:
     return {
         "Error": closed_object({"error": TEXT}),
         "Live": closed_object({"live": FLAG}),
-        "Ready": closed_object({"ready": FLAG}),
+        "Ready": closed_object({"live": FLAG, "ready": FLAG}),
         "ModelReady": closed_object({"name": TEXT, "ready": FLAG}),
         "Server": closed_object({"name": TEXT, "version": TEXT, "extensions": array(TEXT)}),
         "Model": closed_object(

@@ -5,7 +5,7 @@ The binary tensors are those of Triton's extension of the protocol
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.serving.protocol import json_numbers, parameters
 from tabserve.serving.protocol.datatypes import Packed, packed, unpacked
+from tabserve.serving.protocol.document import Bytes
 from tabserve.serving.protocol.request import Output
 from tabserve.wording import shown
 
@@ -24,6 +25,28 @@ MAX_DIGITS = 18
 """Digits of a length that a body can have."""
 
 
+PIECE = 2**16
+"""Bytes that are unpacked at a time, of what is packed and of what it holds."""
+
+
+class Packing(NamedTuple):
+    """How a body may be packed.
+
+    Attributes:
+        window: zlib's number for the format.
+        streams: that may follow each other, at most; each takes time, however little it holds.
+    """
+
+    window: int
+    streams: int
+
+
+GZIP = Packing(zlib.MAX_WBITS + 16, 10_000)
+
+PACKINGS = {"gzip": GZIP, "x-gzip": GZIP, "deflate": Packing(zlib.MAX_WBITS, 1)}
+"""By what Content-Encoding calls them (RFC 9110, 8.4.1)."""
+
+
 class Encoded(NamedTuple):
     """A response's body, and the length of its JSON where binary tensors follow it."""
 
@@ -31,28 +54,52 @@ class Encoded(NamedTuple):
     head_length: int | None
 
 
-def inflated(body: json_numbers.Bytes, encoding: str, max_bytes: int) -> bytes:
+def inflated(body: Bytes, encoding: str, max_bytes: int) -> bytearray:
     """The body without its Content-Encoding, gzip or deflate.
 
     Raises:
         InvalidRequest: it is of another encoding, or damaged.
         TooLarge: it holds more bytes than that.
     """
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
+    if encoding not in PACKINGS:
         raise InvalidRequest(f"The body has the Content-Encoding {shown(encoding)}; expected gzip, deflate or none.")
+    plain = bytearray()
     try:
-        inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # a head of gzip's or of zlib's
-        plain = inflater.decompress(body, max_bytes + 1)
+        for piece in _pieces(body, encoding):
+            plain += piece
+            if len(plain) > max_bytes:
+                raise TooLarge(f"The body unpacks to more than {max_bytes} bytes; send less at a time.")
     except zlib.error as error:
         raise InvalidRequest(f"The body cannot be unpacked as {encoding} ({error}); compress it again.") from error
-    if len(plain) > max_bytes:
-        raise TooLarge(f"The body unpacks to more than {max_bytes} bytes; send less at a time.")
-    if not inflater.eof or inflater.unused_data:
-        raise InvalidRequest(f"The body is not one whole {encoding} stream; compress it again.")
     return plain
 
 
-def read(body: json_numbers.Bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
+def _pieces(body: Bytes, encoding: str) -> Iterator[bytes]:
+    """What a packed body holds, of gzip in all its members (RFC 1952, 2.2); of none, an empty body is half a stream."""
+    start, streams, most = 0, 0, PACKINGS[encoding].streams
+    while start < len(body) or not streams:
+        if streams == most:
+            raise InvalidRequest(
+                f"The body goes on behind {most} whole {encoding} stream{'s' * (most > 1)}; compress it as one."
+            )
+        start = yield from _stream(body, start, encoding)
+        streams += 1
+
+
+def _stream(body: Bytes, start: int, encoding: str) -> Generator[bytes, None, int]:
+    """What the stream holds that begins there; returns where it ends."""
+    inflater = zlib.decompressobj(PACKINGS[encoding].window)
+    while not inflater.eof:
+        packed = body[start : start + PIECE]  # little, as zlib copies all of it that is another stream's
+        plain = inflater.decompress(packed, PIECE)
+        start += len(packed) - len(inflater.unused_data or inflater.unconsumed_tail)
+        if not packed and not plain and not inflater.eof:
+            raise InvalidRequest(f"The body is not one whole {encoding} stream; compress it again.")
+        yield plain
+    return start
+
+
+def read(body: Bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
     """The document of a body, its binary tensors in place.
 
     Raises:

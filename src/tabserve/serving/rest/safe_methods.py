@@ -1,4 +1,7 @@
-"""HEAD and OPTIONS on every route that answers GET (RFC 9110, 9.3.2 and 9.3.7): load balancers ask by them."""
+"""HEAD and OPTIONS on every route that answers GET, and `OPTIONS *` (RFC 9110, 9.3.2 and 9.3.7).
+
+Load balancers ask by them.
+"""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -9,16 +12,35 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-def with_safe_methods(app: App) -> App:
-    """An ASGI app that answers HEAD as the given one answers GET, and OPTIONS by the methods of the route."""
+READING = b"GET, HEAD, OPTIONS"
+
+ALL = READING + b", POST"
+
+
+def with_safe_methods(app: App, methods: bytes = ALL) -> App:
+    """An ASGI app that answers HEAD as the given one answers GET, and OPTIONS by the methods of the route.
+
+    Args:
+        app: the given one.
+        methods: those of all its routes together, for `OPTIONS *`.
+    """
 
     async def answer(scope: Message, receive: Receive, send: Send) -> None:
         method = scope.get("method")
+        if method == "OPTIONS" and scope["path"].removeprefix(scope["root_path"]) == "*":
+            await _tell(methods, send)
+            return
         if method == "HEAD":
             scope = {**scope, "method": "GET"}  # uvicorn leaves the body out
         await app(scope, receive, _naming_methods(send, asked=method == "OPTIONS"))
 
     return answer
+
+
+async def _tell(methods: bytes, send: Send) -> None:
+    headers = [(b"allow", methods), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _naming_methods(send: Send, *, asked: bool) -> Send:

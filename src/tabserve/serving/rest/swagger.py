@@ -38,17 +38,18 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>API</title>
-<link rel="icon" href="docs/favicon-32x32.png">
-<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="icon" href="{above}docs/favicon-32x32.png">
+<link rel="stylesheet" href="{above}docs/swagger-ui.css">
 </head>
 <body>
-<div id="swagger-ui" data-document="{document}"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
+<div id="swagger-ui" data-document="{above}{document}"></div>
+<script src="{above}docs/swagger-ui-bundle.js"></script>
+<script src="{above}docs/start.js"></script>
 </body>
 </html>
 """
-"""Its links are relative, so that it holds no name that a client sent, and works behind a proxy that adds a prefix."""
+"""Its links are relative, so that it holds no name that a client sent, and works behind a proxy that adds a prefix;
+`above` leads up from a path that ends with a slash."""
 
 START = """const place = document.getElementById("swagger-ui");
 SwaggerUIBundle({domNode: place, url: place.dataset.document, deepLinking: true, validatorUrl: "none"});
@@ -86,9 +87,13 @@ def routes(page: str, document: str, check: Callable[..., object] = lambda: None
         check(**request.path_params)
         return _response(read(), request.headers.get("if-none-match", ""))
 
-    reads: dict[str, Callable[[], File]] = {page: partial(_page, document), f"{page}/start.js": _start}
-    reads |= {f"{page}/{name}": partial(_packaged, name) for name in KINDS}
-    return [Route(path, partial(answer, read)) for path, read in reads.items()]
+    async def show(request: Request) -> Response:
+        above = "../" if request.scope["raw_path"].endswith(b"/") else ""
+        return await answer(partial(_page, document, above), request)
+
+    reads: dict[str, Callable[[], File]] = {f"{page}/{name}": partial(_packaged, name) for name in KINDS}
+    reads[f"{page}/start.js"] = _start
+    return [Route(page, show), *(Route(path, partial(answer, read)) for path, read in reads.items())]
 
 
 def _response(file: File, known: str) -> Response:
@@ -100,8 +105,8 @@ def _response(file: File, known: str) -> Response:
 
 
 @cache
-def _page(document: str) -> File:
-    return _file(PAGE.format(document=document).encode(), "text/html; charset=utf-8")
+def _page(document: str, above: str) -> File:
+    return _file(PAGE.format(document=document, above=above).encode(), "text/html; charset=utf-8")
 
 
 @cache
