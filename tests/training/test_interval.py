@@ -67,8 +67,8 @@ def test_another_unit_gives_the_same_intervals_in_it(rows: Missed, factor: float
 @pytest.mark.parametrize(("rows", "rank"), [(1, 1), (8, 8), (9, 9), (19, 18), (29, 27)])
 def test_the_width_is_the_quantile_of_split_conformal_prediction(rows: int, rank: int) -> None:
     """The ⌈0.9 (n + 1)⌉th smallest residual, or the largest where there are fewer."""
-    residual = np.random.default_rng(rows).permutation(rows) + 1.0
-    assert choose(5 + residual, np.full(rows, 5.0)) == Amount((), (rank,))
+    residual = (np.random.default_rng(rows).permutation(rows) + 1).astype(np.float64)
+    assert choose(residual + np.full(rows, 5.0), np.full(rows, 5.0)) == Amount((), (rank,))
 
 
 def test_rows_enough_have_eight_bins() -> None:
