@@ -130,10 +130,26 @@ def test_every_objective_of_an_amount_is_served_as_it_was_judged(objective: str)
     assert np.array_equal(training_of(frame.problem).served(raw), raw[:, 0].astype(np.float64))
 
 
-def test_amounts_of_any_size_are_proven_by_their_digits() -> None:
+class Inexact(xgb.XGBRegressor):
+    """A regressor whose answers are off by a part of themselves."""
+
+    off = 0.0
+
+    def predict(self, *rows: Any, **options: Any) -> NDArray[np.float64]:  # noqa: ANN401  XGBoost's own
+        """Somewhat more than the booster says."""
+        return np.asarray(super().predict(*rows, **options), np.float64) * (1 + self.off)
+
+
+def test_amounts_of_any_size_are_proven_by_their_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 32-bit float of millions cannot be as near to another as one below 1."""
     frame = prices(400, folds=2)
-    select(replace(frame, target=frame.target * np.array(1e7)), [Candidate("mine", boosted(n_estimators=20))]).refit()
+    millions = replace(frame, target=frame.target * np.array(1e7))
+    candidate = Candidate("mine", Inexact(n_estimators=20, n_jobs=1))
+    monkeypatch.setattr(Inexact, "off", 1e-7)
+    select(millions, [candidate]).refit()
+    monkeypatch.setattr(Inexact, "off", 1e-5)
+    with pytest.raises(UsageError, match="Candidate 'mine' answers 200 of 200 rows otherwise than the model"):
+        select(millions, [candidate])
 
 
 def test_three_classes_are_served_by_trees() -> None:
@@ -214,10 +230,12 @@ def test_an_estimator_of_ones_own_needs_no_more_than_to_predict() -> None:
     assert (found.outcomes["mine"].prediction == 3.0).all()
 
 
-@pytest.mark.parametrize("answer", [math.nan, math.inf])
+@pytest.mark.parametrize("answer", [math.nan, math.inf, 1e39])
 def test_answers_that_are_no_finite_amounts_are_named(answer: float) -> None:
     """With how many they are."""
-    with pytest.raises(UsageError, match="Candidate 'mine' answers 20 of 20 rows by no finite amount; leave it out"):
+    with pytest.raises(
+        UsageError, match="Candidate 'mine' answers 20 of 20 rows by no finite 32-bit float, and amounts"
+    ):
         select(prices(100), [Candidate("mine", Untagged(answer))])
 
 

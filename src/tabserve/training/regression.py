@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.dummy import DummyRegressor
 from sklearn.metrics import mean_absolute_error, median_absolute_error, root_mean_squared_error
 
-from tabserve.model.decision import Amount, Amounts
+from tabserve.model.decision import LARGEST, Amount, Amounts
 from tabserve.predictors.booster import OBJECTIVES
 from tabserve.problem.criterion import FloatArray, IntArray, Loss
 from tabserve.problem.task import Regression
@@ -83,9 +83,10 @@ class RegressionTraining:
         return np.asarray(estimator.predict(features), dtype=np.float64).ravel()
 
     def fault(self, prediction: FloatArray) -> str | None:
-        """That some are no finite numbers."""
-        wrong = int((~np.isfinite(prediction)).sum())
-        return f"answers {wrong:,} of {len(prediction):,} rows by no finite amount; leave it out" if wrong else None
+        """That some are no finite numbers, or too large for an answer."""
+        wrong = int((~(np.abs(prediction) <= LARGEST)).sum())
+        found = f"answers {wrong:,} of {len(prediction):,} rows by no finite 32-bit float"
+        return f"{found}, and amounts are expected; leave it out" if wrong else None
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
         """The criterion."""
