@@ -76,7 +76,6 @@ UNSERVED: dict[str, tuple[str, Any, str]] = {
     "no objective": ("objective", None, "has the objective None"),
     "early stopping": ("early_stopping_rounds", 5, "stops early"),
     "early stopping by a callback": ("callbacks", [xgb.callback.EarlyStopping(rounds=5)], "stops early"),
-    "categories": ("feature_types", ["c", "q", "q", "q", "q"], "splits by categories"),
 }
 
 

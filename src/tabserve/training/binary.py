@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from tabserve.model.decision import Scores, Threshold
+from tabserve.predictors.booster import OBJECTIVES, SOFTPROB
 from tabserve.problem.criterion import F1, Counts, Criterion, FloatArray, IntArray
 from tabserve.problem.task import Binary
 from tabserve.training import folds
@@ -76,8 +77,8 @@ def evaluate(
 class BinaryTraining(ClassTraining):
     """Of two classes: by the criterion at a threshold that the other folds chose."""
 
-    SERVED: ClassVar[tuple[str, ...]] = ("binary:logistic",)
-    COMPARED: ClassVar[tuple[str, ...]] = ("reg:logistic", "multi:softprob")
+    SERVED: ClassVar[tuple[str, ...]] = tuple(OBJECTIVES[Binary.KIND])
+    COMPARED: ClassVar[tuple[str, ...]] = ("reg:logistic", SOFTPROB)
 
     task: Binary
 

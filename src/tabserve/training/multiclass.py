@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import confusion_matrix, log_loss
 
 from tabserve.model.decision import MostProbable, Scores, softmax
+from tabserve.predictors.booster import OBJECTIVE, OBJECTIVES, SOFTMAX
 from tabserve.problem.criterion import Counts, Criterion, FloatArray, IntArray
 from tabserve.problem.task import Multiclass
 from tabserve.training import folds
@@ -79,8 +80,9 @@ def by_class(target: NDArray[np.int8], probability: NDArray[np.floating[Any]], l
 class MulticlassTraining(ClassTraining):
     """Of several classes, each row its most probable one: by the criterion's mean over them."""
 
-    SERVED: ClassVar[tuple[str, ...]] = ("multi:softprob", "binary:logistic")  # XGBoost makes the first of its default
-    COMPARED: ClassVar[tuple[str, ...]] = ("multi:softmax",)
+    # XGBoost makes the first of its default, which is the other.
+    SERVED: ClassVar[tuple[str, ...]] = (*OBJECTIVES[Multiclass.KIND], OBJECTIVE)
+    COMPARED: ClassVar[tuple[str, ...]] = (SOFTMAX,)
 
     task: Multiclass
 

@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.dummy import DummyRegressor
-from sklearn.metrics import mean_absolute_error, median_absolute_error, r2_score, root_mean_squared_error
+from sklearn.metrics import mean_absolute_error, median_absolute_error, root_mean_squared_error
 
-from tabserve.model.decision import Amount, Amounts
+from tabserve.model.decision import LARGEST, Amount, Amounts
+from tabserve.predictors.booster import OBJECTIVES
 from tabserve.problem.criterion import FloatArray, IntArray, Loss
 from tabserve.problem.task import Regression
 from tabserve.training import folds
@@ -33,7 +34,7 @@ def measures(target: NDArray[np.float64], amounts: Amounts, criterion: Loss) -> 
         "rmse": float(root_mean_squared_error(target, prediction)),
         "mae": float(mean_absolute_error(target, prediction)),
         "median_absolute_error": float(median_absolute_error(target, prediction)),
-        "r2": float(r2_score(target, prediction)),
+        "r2": _r2(target, prediction),
         **coverage(target, amounts),
     }
 
@@ -47,21 +48,19 @@ def evaluate(target: NDArray[np.float64], amounts: Amounts, criterion: Loss, see
     return intervals(len(target), measured, seed)
 
 
+def _r2(target: NDArray[np.float64], prediction: NDArray[np.float64]) -> float:
+    """Of equal amounts 1 where all are met and else 0, as in scikit-learn, which knows none of a single amount."""
+    missed, spread = np.sum((target - prediction) ** 2), np.sum((target - target.mean()) ** 2)
+    return float(1 - missed / spread) if spread else float(missed == 0)
+
+
 @dataclass(frozen=True)
 class RegressionTraining:
     """Of an amount: by the criterion; its interval is chosen on the other folds."""
 
     ESTIMATOR: ClassVar[str] = "an unfitted regressor, such as XGBRegressor()"
     ANSWERS: ClassVar[str] = "amounts"
-    SERVED: ClassVar[tuple[str, ...]] = (
-        "reg:squarederror",
-        "reg:absoluteerror",
-        "reg:pseudohubererror",
-        "reg:squaredlogerror",
-        "reg:gamma",
-        "reg:tweedie",
-        "count:poisson",
-    )
+    SERVED: ClassVar[tuple[str, ...]] = tuple(OBJECTIVES[Regression.KIND])
     COMPARED: ClassVar[tuple[str, ...]] = ()
     SCARCE: ClassVar[str] = "The table"
 
@@ -84,9 +83,10 @@ class RegressionTraining:
         return np.asarray(estimator.predict(features), dtype=np.float64).ravel()
 
     def fault(self, prediction: FloatArray) -> str | None:
-        """That some are no finite numbers."""
-        wrong = int((~np.isfinite(prediction)).sum())
-        return f"answers {wrong:,} of {len(prediction):,} rows by no finite amount; leave it out" if wrong else None
+        """That some are no finite numbers, or too large for an answer."""
+        wrong = int((~(np.abs(prediction) <= LARGEST)).sum())
+        found = f"answers {wrong:,} of {len(prediction):,} rows by no finite 32-bit float"
+        return f"{found}, and amounts are expected; leave it out" if wrong else None
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
         """The criterion."""
