@@ -172,6 +172,14 @@ def test_a_long_text_is_refused_and_shown_shortened() -> None:
     assert learned.codes(["x" * MAX_CHARACTERS]).tolist() == [UNSEEN]
 
 
+def test_of_many_levels_a_few_are_named() -> None:
+    """The sentence is short, however many there are."""
+    with pytest.raises(BadCell) as refused:
+        Categories(tuple(f"level {number}" for number in range(MAX_LEVELS)), unseen="refused").codes(["x"])
+    assert refused.value.expected.startswith("one of 'level 0', 'level 1', ")
+    assert refused.value.expected.endswith(f"'level 11' and {MAX_LEVELS - 12} more")
+
+
 def test_a_refusal_is_on_one_line() -> None:
     """Whatever the cell holds."""
     with pytest.raises(BadCell) as refused:

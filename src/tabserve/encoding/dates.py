@@ -17,12 +17,8 @@ from tabserve.wording import shown
 DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 TIME = r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
 
-FORMATS = {False: DAY, True: DAY + TIME}
+FORMATS = {False: re.compile(DAY), True: re.compile(DAY + TIME)}
 """How ISO 8601 writes a date in a column without, and with, times."""
-
-ONE = {hours: re.compile(text) for hours, text in FORMATS.items()}
-MANY = {hours: re.compile(f"(?:(?:{text})?\n)*") for hours, text in FORMATS.items()}
-"""A cell, and many cells: each ends its line, and may be empty."""
 
 EXAMPLE = {False: "a date such as 2020-12-31", True: "a date with a time, such as 2020-12-31 08:30"}
 OTHER_FORMAT = {False: "a date without a time, such as 2020-12-31", True: EXAMPLE[True]}
@@ -61,10 +57,10 @@ class Dates(Encoding):
     def learn(cls, column: Column, cells: Cells) -> "Dates":
         """With hours where the first cell that is not empty has a time; the others are checked when they are encoded."""
         texts = _texts(cells, hours=_has_times(cells))
-        first = next(filter(None, texts), None)
+        first = next((text for text in texts if not is_missing(text)), None)
         if first is None:
             raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
-        return cls(column.missing, isinstance(first, str) and bool(ONE[True].fullmatch(first)))
+        return cls(column.missing, isinstance(first, str) and bool(FORMATS[True].fullmatch(first)))
 
     @classmethod
     def from_json(cls, column: Column, document: Any) -> "Dates":  # noqa: ANN401  any JSON
@@ -111,11 +107,10 @@ class Dates(Encoding):
 
     def _moments(self, texts: list[Any]) -> NDArray[np.datetime64]:
         """Dates as datetime64[s]; checked together first, and each by itself if one is wrong."""
-        if {*map(type, texts)} <= {str, type(None)} and (self.missing or all(texts)):
-            lines = "".join([f"{text or ''}\n" for text in texts])
-            if MANY[self.hours].fullmatch(lines) and lines.count("\n") == len(texts):
-                with suppress(ValueError):  # 30 February
-                    return np.array([text[:19] if text else "" for text in texts], "M8[s]")
+        alike = {*map(type, texts)} <= {str, type(None)} and (self.missing or all(texts))
+        if alike and all(map(FORMATS[self.hours].fullmatch, filter(None, texts))):
+            with suppress(ValueError):  # 30 February
+                return np.array([text[:19] if text else "" for text in texts], "M8[s]")
         bad = refused(texts, self._expected)
         assert bad
         raise bad
@@ -126,7 +121,7 @@ class Dates(Encoding):
             return "" if self.missing else EXAMPLE[self.hours]
         if not isinstance(cell, str) or len(cell) > MAX_CHARACTERS:
             return EXAMPLE[self.hours]
-        if any(format_.fullmatch(cell) for format_ in ONE.values()):
+        if any(each.fullmatch(cell) for each in FORMATS.values()):
             return self._expected_format(cell)
         return next((words for near, words in MISWRITTEN.items() if near.fullmatch(cell)), EXAMPLE[self.hours])
 
@@ -136,7 +131,7 @@ class Dates(Encoding):
             date.fromisoformat(cell[:10])
         except ValueError:
             return CALENDAR
-        return "" if ONE[self.hours].fullmatch(cell) else OTHER_FORMAT[self.hours]
+        return "" if FORMATS[self.hours].fullmatch(cell) else OTHER_FORMAT[self.hours]
 
 
 def _has_times(cells: Cells) -> bool:
