@@ -22,8 +22,8 @@ from tabserve.model.model import CARD, Model, check_place, save
 from tabserve.model.reference import Reference
 from tabserve.reports import card, tables
 from tabserve.training.binary import curve
-from tabserve.training.task_training import training_of
 from tabserve.training.selection import Candidate, select
+from tabserve.training.task_training import training_of
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
@@ -33,7 +33,7 @@ FITTED = {"local": KNOWN, "spark": [WINNER]}
 SPARKS = ("table", "master")
 """Options that mean something on Spark alone."""
 
-SHOWN = [tables.TITLES[name] for name in (PROBLEM.task.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
+SHOWN = [tables.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
 SHOWN += ["fit s", "trees"]
 """Columns of the table of candidates that fit beside each other on a terminal."""
 

@@ -18,12 +18,15 @@ from hypothesis import settings
 
 from santander.sample import sample
 from tabserve.client.local_server import Server, running
+from tabserve.encoding.encoder import Encoder
 from tabserve.encoding.ngrams import grams
-from tabserve.model.decision import MostProbable, threshold_of
+from tabserve.model.decision import MostProbable, class_scores, threshold_of
 from tabserve.model.model import Model, save, versions
 from tabserve.model.reference import Reference
 from tabserve.predictors.linear import Linear
+from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
+from tabserve.problem.task import Multiclass
 from tabserve.reports import card, tables
 from tabserve.table.frame import Frame
 from tabserve.training import binary, bootstrap
@@ -52,13 +55,14 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
     development, holdout = hold_out(frame)
     selection = select(development, [Candidate("stumps", AveragedStumps(n_estimators=100, n_jobs=1))])
     predictor, decision = selection.refit(), selection.decision
-    probability = decision.scores(predictor.raw(holdout.features)).probability
+    probability = class_scores(decision.scores(predictor.raw(holdout.features))).probability
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "RESAMPLES", 50)
         threshold, criterion = threshold_of(decision), frame.problem.criterion
         measured = binary.evaluate(holdout.target, probability, threshold, criterion)
     model = Model(
         frame.problem,
+        frame.encoder,
         predictor,
         decision,
         metrics=tables.metrics(selection, measured) | binary.curve(holdout.target, probability),
@@ -71,7 +75,13 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
-GOODS = Problem("goods", ("title", "tags"), "category", "product_id", labels=("Bebê", "Decoração", "Papel e Cia"))
+GOODS = Problem(
+    "goods",
+    (Column("title", "text"), Column("tags", "text", missing=True)),
+    "category",
+    Multiclass(("Bebê", "Decoração", "Papel e Cia")),
+    "product_id",
+)
 """What a small model over texts is for."""
 
 KNOWN = "carrinho de bebê azul ursinho quadro decorativo para sala convite de papel casamento"
@@ -83,7 +93,7 @@ def texts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     known, drawn = tuple(dict.fromkeys(grams(KNOWN))), np.random.default_rng(3)
     weights, squares = drawn.normal(0, 2, (len(known), 3)), drawn.uniform(1, 9, len(known))
     linear = Linear(known, weights.astype(np.float32), squares.astype(np.float32), drawn.normal(size=3))
-    model = Model(GOODS, linear, MostProbable(0.7), metrics={}, data={}, versions=versions())
+    model = Model(GOODS, Encoder.learn(GOODS, {}), linear, MostProbable(0.7), metrics={}, data={}, versions=versions())
     folder = tmp_path_factory.mktemp("texts") / "model"
     save(folder, model, linear.examples(), "# A small model over texts\n")
     return folder

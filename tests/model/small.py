@@ -17,11 +17,13 @@ from tabserve.model.decision import MostProbable, Threshold
 from tabserve.model.model import MANIFEST, Model, load, save
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.linear import Linear
+from tabserve.problem.columns import numbers
 from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
+from tabserve.problem.task import Binary
 from tabserve.training.proof import predictor
 
-PROBLEM = Problem("small", ("a", "b", "c"), id="name", labels=("no", "yes"), criterion=Costs(1, 5), folds=3, seed=7)
+PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes"), Costs(1, 5)), id="name", folds=3, seed=7)
 RNG = np.random.default_rng(0)
 FEATURES: NDArray[np.float32] = RNG.standard_normal((200, 3)).astype(np.float32)
 TARGET = (FEATURES[:, 0] + FEATURES[:, 1] * FEATURES[:, 2] > 0).astype(np.int8)

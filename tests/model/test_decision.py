@@ -25,10 +25,15 @@ from tabserve.model.decision import (
     threshold_of,
 )
 from tabserve.model.model import load
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
+from tabserve.problem.task import Binary, Multiclass
 from tabserve.table.frame import Frame
 
-TWO, THREE = Problem("two", ("x",), labels=("no", "yes")), Problem("three", ("x",), labels=("a", "b", "c"))
+TWO, THREE = (
+    Problem("two", numbers("x"), task=Binary(("no", "yes"))),
+    Problem("three", numbers("x"), task=Multiclass(("a", "b", "c"))),
+)
 
 probabilities = npst.arrays(np.float32, st.tuples(st.integers(0, 20), st.just(1)), elements=st.floats(0, 1, width=32))
 thresholds = st.floats(0, 1) | st.just(MAX_THRESHOLD)

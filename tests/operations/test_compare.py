@@ -17,13 +17,15 @@ from tabserve.model.model import Model
 from tabserve.operations import compare as comparison
 from tabserve.operations.compare import SHOWN, Comparison, Difference, compare, lines
 from tabserve.predictors.booster import Booster
+from tabserve.problem.columns import numbers
 from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
+from tabserve.problem.task import Binary
 from tabserve.table.frame import Rows, stream
 from tabserve.training import bootstrap
 from tabserve.training.binary import measures
 
-PROBLEM = Problem("small", ("a", "b", "c"), id="name", labels=("no", "yes"))
+PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes")), id="name")
 RNG = np.random.default_rng(0)
 FEATURES: NDArray[np.float32] = RNG.standard_normal((300, 3)).astype(np.float32)
 TARGET = (FEATURES[:, 0] + RNG.standard_normal(300) > 1).astype(np.int8)
@@ -190,7 +192,9 @@ def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path,
     """And refused where one of them does not."""
     gap = tmp_path / "gap.csv"
     gap.write_text(unlabelled.read_text() + "last,1,2,\n")
-    old, new = (replace(model, problem=replace(PROBLEM, allow_missing=True)) for model in (OLD, NEW))
+    old, new = (
+        replace(model, problem=replace(PROBLEM, columns=numbers("a", "b", "c", missing=True))) for model in (OLD, NEW)
+    )
     assert compare(old, new, gap).rows == len(IDS) + 1
     for pair in ((old, NEW), (OLD, new)):
         with pytest.raises(DataError, match="an empty cell"):

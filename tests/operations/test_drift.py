@@ -21,6 +21,7 @@ from tabserve.model.model import Model, load
 from tabserve.model.reference import STEPS, Distribution, Reference
 from tabserve.operations import drift
 from tabserve.operations.drift import SCORE
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame, read
 from tabserve.training.split import hold_out
@@ -258,7 +259,7 @@ def test_the_folder_keeps_the_reference(model: Model, sample_frame: Frame) -> No
 
 def test_a_column_may_be_called_like_the_scores(sample_frame: Frame) -> None:
     """Neither takes the other's place."""
-    few = Problem("few", ("score", "(score)"))
+    few = Problem("few", numbers("score", "(score)"))
     frame = replace(sample_frame, features=sample_frame.features[:, :2], problem=few)
     kept = Reference.parsed(
         Reference.of(frame.problem.features, frame.features, np.full(len(frame), 0.5, np.float32)).described()

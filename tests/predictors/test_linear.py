@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from tabserve.errors import ArtifactError
 from tabserve.predictors import npz
 from tabserve.predictors.linear import Linear
+from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
+from tabserve.problem.task import Multiclass
 
 GRAMS = ("=colar", "=caixa de", "cai", "ola")
 RNG = np.random.default_rng(0)
@@ -28,7 +30,7 @@ MODEL = Linear(
     RNG.uniform(1, 3, 4).astype(np.float32),
     np.array([0.5, 0.0, -0.5]),
 )
-PROBLEM = Problem("things", ("title",), labels=("colar", "caixa", "manta"))
+PROBLEM = Problem("things", (Column("title", "text"),), task=Multiclass(("colar", "caixa", "manta")))
 
 
 def written(model: Linear = MODEL) -> bytes:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tabserve.errors import UsageError
+from tabserve.problem.columns import numbers
 from tabserve.problem.criterion import F1, Costs
 from tabserve.problem.problem import Problem
 from tabserve.table import frame as frames
@@ -16,7 +17,7 @@ from tabserve.table import texts
 from tabserve.training.measures import by_class, by_threshold
 from tabserve.training.split import fold_numbers, hold_out
 
-PROBLEM = Problem("loans", ("income", "age"), target="default", id="customer")
+PROBLEM = Problem("loans", numbers("income", "age"), target="default", id="customer")
 
 
 def test_a_problem_cannot_be_changed() -> None:

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabserve.errors import DataError
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.spark.rows import Cells, CsvReader, Lines, Piece
 from tabserve.spark.worker import Rejected, sifted
 from tabserve.table.frame import rows, stream, to_score
 
-PROBLEM = Problem("small", ("a", "b"), id="ID_code")
+PROBLEM = Problem("small", numbers("a", "b"), id="ID_code")
 SCHEMA = to_score(PROBLEM).schema()
 NAMES = ("ID_code", "a", "b")
 

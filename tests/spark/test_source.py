@@ -16,12 +16,13 @@ from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame, SparkSession
 
 from tabserve.errors import DataError, JobError
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.spark import job
 from tabserve.spark.source import Source, files, table
 from tabserve.table.frame import stream, to_score
 
-PROBLEM = Problem("small", ("a", "b.c"), id="ID_code")
+PROBLEM = Problem("small", numbers("a", "b.c"), id="ID_code")
 COLUMNS = to_score(PROBLEM)
 CSV = "ID_code,a,b.c\n"
 ROW = CSV + "r1,1,2\n"

@@ -18,11 +18,12 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from tabserve.errors import DataError
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.table import csv_blocks
 from tabserve.table.frame import Frame, Rows, has_target, read, stream
 
-PROBLEM = Problem("loans", ("income", "age"), target="default", id="customer")
+PROBLEM = Problem("loans", numbers("income", "age"), target="default", id="customer")
 HEADER = "customer,default,income,age"
 GOOD = ["ana,0,1.5,20", "bia,1,2.5,30", "caio,0,3.5,40"]
 

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabserve.errors import DataError
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
 from tabserve.training.split import fold_numbers, hold_out, subset
 
-PROBLEM = Problem("any", ("x",))
+PROBLEM = Problem("any", numbers("x"))
 
 
 @st.composite

@@ -25,5 +25,5 @@ def weighed(*columns: str) -> Model:
     weights = np.array([[label == WORDS[word] for label in PROBLEM.labels] for word in WORDS], np.float32)
     intercept = np.array([0.1 * (label == "Outros") for label in PROBLEM.labels])
     grams, squares = tuple(WHOLE + word for word in WORDS), np.ones(len(WORDS), np.float32)
-    problem = Problem("categories", columns, PROBLEM.target, labels=PROBLEM.labels)
+    problem = Problem("categories", columns, PROBLEM.target, PROBLEM.task)
     return Model(problem, Linear(grams, 4 * weights, squares, intercept), MostProbable(0.5), {}, {}, versions())

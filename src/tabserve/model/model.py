@@ -12,7 +12,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
 from tabserve.model import folder as folders
 from tabserve.model import golden
-from tabserve.model.decision import Answers, Decision, Threshold
+from tabserve.model.decision import Decision, Threshold
 from tabserve.model.folder import CARD, GOLDEN, MANIFEST, check_card, opened, placed, seal
 from tabserve.model.manifest import MEASURED_WITH, Manifest, content
 from tabserve.predictors.predictor import Predictor
@@ -51,7 +51,7 @@ class Model:
         """The decision that the metrics were measured with; another than `decision` where that was changed since."""
         return replace(self.decision, **self.metrics.get(MEASURED_WITH, {}))
 
-    def score(self, features: NDArray[Any]) -> Answers:
+    def score(self, features: NDArray[Any]) -> Any:  # noqa: ANN401  Scores or Amounts, as the decision has it
         """Answers for rows, whose features have the form that the predictor takes."""
         return self.decision.scores(self.predictor.raw(features))
 

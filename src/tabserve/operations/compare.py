@@ -14,9 +14,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from tabserve.destination import check_apart
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import UsageError
-from tabserve.model.decision import Scores, class_scores
+from tabserve.model.decision import Scores
 from tabserve.model.model import Model
-from tabserve.problem.criterion import Counts, Criterion
+from tabserve.problem.criterion import Counts
 from tabserve.problem.problem import Problem
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame, Rows, has_target, read, stream
@@ -92,13 +92,11 @@ def compare(old: Model, new: Model, path: Path, out: Path | None = None) -> Comp
     problem, found = _shared(old.problem, new.problem), Comparison()
     with _changes(problem, out) as write:
         for rows, encoder in _parts(path, problem, old.encoder.union(new.encoder)):
-            before, after = (
-                class_scores(model.score(encoder.recode(rows.features, model.encoder))) for model in (old, new)
-            )
+            before, after = (model.score(encoder.recode(rows.features, model.encoder)) for model in (old, new))
             found.add(rows, before, after)
             write(rows, before, after)
             if isinstance(rows, Frame):
-                found.measures = _measures(rows.target, before, after, new.problem.task.criterion)
+                found.measures = _measures(rows.target, before, after, new.problem.criterion)
     return found
 
 
@@ -139,7 +137,7 @@ def _parts(path: Path, problem: Problem, encoder: Encoder) -> Iterator[tuple[Row
         yield from ((rows, encoder) for rows in stream(path, problem, encoder))
 
 
-def _measures(target: NDArray[np.int8], old: Scores, new: Scores, criterion: Any) -> dict[str, Difference]:
+def _measures(target: NDArray[np.int8], old: Scores, new: Scores, criterion: Criterion) -> dict[str, Difference]:
     """Measures of both models, and of their difference in each draw of rows."""
 
     def of(scores: Scores, rows: NDArray[np.int64]) -> dict[str, float]:

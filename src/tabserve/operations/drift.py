@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, kstwobign
 
 from tabserve.errors import ArtifactError
-from tabserve.model.decision import class_scores
 from tabserve.model.model import Model
 from tabserve.model.reference import Distribution, Reference
 from tabserve.table.frame import stream
@@ -84,7 +83,7 @@ def drift(model: Model, path: Path) -> Drift:
     distributions = [*reference.columns.values(), reference.score]
     counts = [np.zeros(len(each.edges) + 2, np.int64) for each in distributions]
     for rows in stream(path, model.problem, model.encoder):
-        columns = [*rows.features.T, class_scores(model.score(rows.features)).probability]
+        columns = [*rows.features.T, model.score(rows.features).probability]
         parts = zip(counts, distributions, columns, strict=True)
         counts = [count + distribution.counts(values) for count, distribution, values in parts]
     pairs = zip(names, distributions, counts, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.model.decision import Threshold, class_scores, threshold_of
+from tabserve.model.decision import Threshold, threshold_of
 from tabserve.model.manifest import MEASURED_WITH, content
 from tabserve.model.model import CARD, Model, amend, load
 from tabserve.reports import card
@@ -51,7 +51,7 @@ def measured(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
     """Lines: what labelled rows say at both thresholds, and of the change, each with its 95 % bootstrap interval."""
     now = threshold_of(model.decision)
     model_features = frame.encoder.recode(frame.features, model.encoder)
-    probability = class_scores(model.score(model_features)).probability.astype(np.float64)
+    probability = model.score(model_features).probability.astype(np.float64)
 
     def at(cut: float, rows: NDArray[np.int64]) -> dict[str, float]:
         return decisions(frame.target[rows], probability[rows], cut)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from types import UnionType
+from typing import Any
 
 from tabserve.errors import UsageError
 from tabserve.problem.columns import Column
@@ -78,6 +79,11 @@ class Problem:
     def missing(self) -> tuple[bool, ...]:
         """Whether each column may have empty cells."""
         return tuple(column.missing for column in self.columns)
+
+    @property
+    def criterion(self) -> Any:  # noqa: ANN401  of the kind that the task takes
+        """That of the task."""
+        return self.task.criterion
 
     @property
     def labels(self) -> tuple[str, ...]:

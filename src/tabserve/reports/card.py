@@ -75,7 +75,7 @@ in it.
 def written(model: Model) -> str:
     """The card, written from the model alone."""
     folds, best, winner = (model.metrics[key] for key in ("folds", "best", "winner"))
-    measure = model.problem.task.criterion.name
+    measure = model.problem.criterion.name
     means = {
         name: folds[name][measure]["mean"] for name in sorted(folds, key=lambda name: -folds[name][measure]["mean"])
     }

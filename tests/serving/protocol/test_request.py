@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from tabserve.encoding.numbers import DATATYPES
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.model.decision import Scores, Threshold
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import json_numbers, request
 from tabserve.serving.protocol.features import signature
 from tabserve.serving.protocol.request import MAX_ROWS, Request, answer
 from tabserve.serving.rest import payload
 
-PROBLEM = Problem("three", ("a", "b", "c"), id="id")
+PROBLEM = Problem("three", numbers("a", "b", "c"), id="id")
 GAPPY = replace(PROBLEM, allow_missing=True)
 NAN, INFINITY = float("nan"), float("inf")
 TAKES = signature(PROBLEM, Threshold(0.5))
@@ -199,7 +200,7 @@ def test_columns_may_differ_in_datatype() -> None:
 
 def test_a_problem_of_one_feature_takes_both_forms() -> None:
     """One tensor and one column are then the same thing."""
-    problem = Problem("one", ("a",))
+    problem = Problem("one", numbers("a"))
     for name, shape in (("a", [2]), ("a", [2, 1]), ("predict", [2, 1])):
         assert whole(tensor([1.5, 2.5], shape, name=name), problem).tolist() == [[1.5], [2.5]]
 

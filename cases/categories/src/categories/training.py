@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from categories.dataset import Dataset, by_product, by_row
 from tabserve.model.decision import Scores
-from tabserve.training.task_training import training_of
 from tabserve.reports import tables
 from tabserve.table import texts
 from tabserve.table.frame import Frame
 from tabserve.training import multiclass
 from tabserve.training.selection import Outcome, Selection, select
+from tabserve.training.task_training import training_of
 
 
 def splits(data: Dataset, selection: Selection) -> dict[str, Outcome]:
@@ -30,9 +29,7 @@ def _outcome(frame: Frame, selection: Selection) -> Outcome:
     return select(frame, [selection.winner.candidate]).winner
 
 
-def metrics(
-    selection: Selection, found: Mapping[str, Outcome], holdout: Frame, answers: Scores
-) -> dict[str, Any]:
+def metrics(selection: Selection, found: Mapping[str, Outcome], holdout: Frame, answers: Scores) -> dict[str, Any]:
     """What the manifest keeps.
 
     Args:

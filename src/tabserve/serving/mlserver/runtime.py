@@ -13,7 +13,6 @@ from mlserver.types import InferenceRequest, InferenceResponse, Parameters
 from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, Overloaded
-from tabserve.model.decision import Answers
 from tabserve.model.model import Model, load
 from tabserve.serving import memory
 from tabserve.serving.batching import MAX_THREADS, Batcher
@@ -110,7 +109,7 @@ class FolderModel(MLModel):
             outputs=[types.response_output(output) for output in outputs],
         )
 
-    def _score(self, part: NDArray[Any]) -> Answers:
+    def _score(self, part: NDArray[Any]) -> Any:  # noqa: ANN401  what the decision answers
         model, start = self._model, perf_counter()
         scores = model.score(part)
         seconds = perf_counter() - start
