@@ -213,7 +213,7 @@ def test_a_moved_threshold_is_measured_told_and_compared(
     for fact in (f"{folder} is 0.0 now; it was 0.9.", "300 rows", "1.0000 (1.0000 to 1.0000)"):
         assert fact in printed
     assert tabserve(monkeypatch, "check", str(folder)) == 0
-    assert f"0.0, moved from {old}" in capsys.readouterr().out
+    assert f"threshold 0.0, moved from threshold {old}\n" in capsys.readouterr().out
     words = ["compare", str(model_folder), str(folder), "--data", str(labelled), "--out", str(tmp_path / "changed.csv")]
     assert tabserve(monkeypatch, *words) == 0
     printed, complaint = capsys.readouterr()

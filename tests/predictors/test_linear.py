@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -33,15 +32,7 @@ MODEL = Linear(
 PROBLEM = Problem("things", (Column("title", "text"),), task=Multiclass(("colar", "caixa", "manta")))
 
 
-def written(model: Linear = MODEL) -> bytes:
-    """The bytes of its file."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "model.npz")
-        model.save(path)
-        return path.read_bytes()
-
-
-FILE = written()
+FILE = MODEL.written()
 
 
 def read(file: bytes) -> Linear:
@@ -80,7 +71,7 @@ def test_a_model_survives_its_file_to_the_bit() -> None:
     found, texts = read(FILE), ["caixa de colar", "caixão", ""]
     assert (found.raw(texts) == MODEL.raw(texts)).all()
     assert found.grams == MODEL.grams
-    assert written(found) == FILE
+    assert found.written() == FILE
 
 
 def packed(**arrays: Any) -> bytes:  # noqa: ANN401  whatever a file may hold

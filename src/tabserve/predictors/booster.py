@@ -135,6 +135,10 @@ class Booster:
         index = np.random.default_rng(seed).integers(len(features), size=(rows, features.shape[1]))
         return np.take_along_axis(features, index, axis=0)
 
+    def written(self) -> bytes:
+        """A file as `read` takes it."""
+        return bytes(self.trees.save_raw("ubj"))
+
     def save(self, path: Path) -> None:
         """Write the file, which scikit-learn's wrapper of XGBoost reads as well.
 

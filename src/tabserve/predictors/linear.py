@@ -141,15 +141,19 @@ class Linear:
         drawn = np.random.default_rng(seed).choice(known, (rows, EXAMPLE_WORDS))
         return np.array([" ".join(words) for words in drawn.tolist()], np.object_)
 
+    def written(self) -> bytes:
+        """A file as `read` takes it: numpy's format, of plain arrays alone."""
+        file, grams = io.BytesIO(), np.frombuffer("\n".join(self.grams).encode(), np.uint8)
+        np.savez_compressed(file, grams=grams, weights=self.weights, squares=self.squares, intercept=self.intercept)
+        return file.getvalue()
+
     def save(self, path: Path) -> None:
-        """Write the file: numpy's format, of plain arrays alone.
+        """Write the file.
 
         Raises:
             OSError: it cannot be written.
         """
-        file, grams = io.BytesIO(), np.frombuffer("\n".join(self.grams).encode(), np.uint8)
-        np.savez_compressed(file, grams=grams, weights=self.weights, squares=self.squares, intercept=self.intercept)
-        path.write_bytes(file.getvalue())
+        path.write_bytes(self.written())
 
     def on_one_thread(self) -> None:
         """It never uses more."""

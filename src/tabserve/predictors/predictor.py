@@ -58,6 +58,9 @@ class Predictor(Protocol):
     def examples(self, features: NDArray[Any], /) -> NDArray[Any]:
         """Rows that belong to nobody, for `from_json` to read at each load; `features` are those of training rows."""
 
+    def written(self) -> bytes:
+        """A file as `read` takes it."""
+
     def save(self, path: Path, /) -> None:
         """Write the file.
 

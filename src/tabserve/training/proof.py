@@ -1,6 +1,5 @@
 """That what is served answers as the estimator that was judged: seen on rows, before anything is saved."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
     """
     training = training_of(frame.problem)
     try:
-        served = _read_again(predictor(fitted, frame.encoder), frame)
+        served = _written_and_read(predictor(fitted, frame.encoder), frame)
         features = fitted.opened(frame.features) if hasattr(fitted, "opened") else frame.features  # of Spark's workers
         found = training.served(served.raw(features))
     except (ArtifactError, AttributeError, LookupError, ValueError) as error:  # XGBoost's own is a ValueError
@@ -50,12 +49,9 @@ def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
     return Booster(trees)
 
 
-def _read_again(found: Predictor, frame: Frame) -> Predictor:
+def _written_and_read(found: Predictor, frame: Frame) -> Predictor:
     """The same, as its file holds it."""
-    with tempfile.TemporaryDirectory(prefix="tabserve-") as folder:
-        path = Path(folder, found.FILE)
-        found.save(path)
-        return type(found).read(Path(found.FILE), path.read_bytes(), frame.problem, frame.encoder)
+    return type(found).read(Path(found.FILE), found.written(), frame.problem, frame.encoder)
 
 
 def _compare(name: str, own: Prediction, served: NDArray[Any]) -> None:
