@@ -111,8 +111,8 @@ class Linear:
 
     @property
     def facts(self) -> dict[str, str]:
-        """How many n-grams it knows."""
-        return {"grams": str(len(self.grams))}
+        """How many n-grams and labels it knows."""
+        return {"grams": str(len(self.grams)), "labels": str(self.outputs)}
 
     def raw(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """The margin of each class, shape (texts, classes); the intercept alone for unknown words."""

@@ -398,8 +398,11 @@ def test_wrong_settings_are_named(
         start(tmp_path)
 
 
-def test_senseless_batch_limits_are_refused_before_the_start(start: Callable[..., None], tmp_path: Path) -> None:
+def test_senseless_batch_limits_are_refused_before_the_start(
+    start: Callable[..., None], tmp_path: Path, model_folder: Path
+) -> None:
     """Not by MLServer's traceback."""
+    shutil.copytree(model_folder, tmp_path / "model")
     with pytest.raises(ServerError, match="expected rows of at least 1 and seconds of at least 0"):
         start(settings_in(tmp_path, max_batch_time=-1))
 
