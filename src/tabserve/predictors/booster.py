@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +12,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from tabserve.errors import ArtifactError
-from tabserve.predictors import forest, ubjson
+from tabserve.predictors import tree_checks, ubjson
 from tabserve.predictors.xgboost_call import Kind, predict
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression
@@ -24,17 +23,19 @@ OBJECTIVE = "binary:logistic"
 
 SOFTPROB, SOFTMAX = "multi:softprob", "multi:softmax"
 
+ANY, POSITIVE = (-tree_checks.MAX_MARGIN, tree_checks.MAX_MARGIN), (0, tree_checks.MAX_MARGIN)
+
 OBJECTIVES: Mapping[str, Mapping[str, tuple[float, float]]] = {
     Binary.KIND: {OBJECTIVE: (0, 1)},
-    Multiclass.KIND: {SOFTPROB: (-inf, inf)},
+    Multiclass.KIND: {SOFTPROB: ANY},
     Regression.KIND: {
-        "reg:squarederror": (-inf, inf),
-        "reg:absoluteerror": (-inf, inf),
-        "reg:pseudohubererror": (-inf, inf),
-        "reg:squaredlogerror": (-inf, inf),
-        "reg:gamma": (0, inf),
-        "reg:tweedie": (0, inf),
-        "count:poisson": (0, inf),
+        "reg:squarederror": ANY,
+        "reg:absoluteerror": ANY,
+        "reg:pseudohubererror": ANY,
+        "reg:squaredlogerror": ANY,
+        "reg:gamma": POSITIVE,
+        "reg:tweedie": POSITIVE,
+        "count:poisson": POSITIVE,
     },
 }
 """By the task, which objectives answer it, and between what the base score of each lies; elsewhere it has no margin."""
@@ -196,9 +197,9 @@ def _fault(document: Mapping[str, Any], problem: Problem, levels: Sequence[int])
         return "its number of features is not written as a number"
     low, high = OBJECTIVES[problem.task.KIND][objective["name"]]
     scores = _base_scores(parameters["base_score"])
-    if len(scores) not in {1, classes or 1} or not (np.isfinite(scores) & (low < scores) & (scores < high)).all():
+    if len(scores) not in {1, classes or 1} or not ((low < scores) & (scores < high)).all():
         return "its base score is none of its objective"
-    return forest.fault(learner["gradient_booster"]["model"], levels, classes or 1)
+    return tree_checks.fault(learner["gradient_booster"]["model"], levels, classes or 1)
 
 
 def _base_scores(text: str) -> NDArray[np.float32]:
