@@ -179,8 +179,14 @@ FAULTS: dict[str, tuple[Change, str]] = {
         node("split_type", 0, 1),
         "it splits a quantity by categories, or a category as a quantity",
     ),
-    **{f"{name} given": (in_tree(**{name: np.array([10**6], ">i4")}), CATEGORIES) for name in tree_checks.CATEGORIES},
-    "categories of the table": (in_forest(cats={"enc": [{"type": 7}]}), CATEGORIES),
+    "categories given": (
+        in_tree(categories=np.array([1], ">i4")),
+        "its categories do not belong to its splits",
+    ),
+    **{
+        f"{name} given": (in_tree(**{name: np.array([1], tree_checks.TYPES[name])}), CATEGORIES)
+        for name in tree_checks.CATEGORIES[1:]
+    },
     "trees of several classes": (in_forest(tree_info=[0, 7, 0]), OUTPUTS),
     "rounds beyond the trees": (in_forest(iteration_indptr=[0, 1, 2, 1000]), ROUNDS),
     "rounds going back": (in_forest(iteration_indptr=[0, -1, 2, 3]), ROUNDS),

@@ -176,6 +176,14 @@ def test_trees_of_a_frame_with_categories_are_refused(levels: list[Any]) -> None
     )
 
 
+def test_categories_of_a_frame_are_refused_whatever_they_are() -> None:
+    """Even those of none of the kinds that XGBoost knows."""
+    document = ubjson.loads(MODEL.file)
+    document["learner"]["gradient_booster"]["model"]["cats"]["enc"] = [{"type": 7}]
+    with pytest.raises(ArtifactError, match="train it from a matrix of codes"):
+        MODEL.read(written(document))
+
+
 @pytest.mark.parametrize("pruned", ["hist", "approx"])
 def test_pruned_splits_by_categories_are_read(pruned: str) -> None:
     """XGBoost keeps the categories of nodes that it has made leaves of, or cut off."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -91,9 +91,9 @@ def test_another_xgboost_answers_margins_as_well(monkeypatch: pytest.MonkeyPatch
 
 def test_the_call_itself_answers_every_output() -> None:
     """Even of a model that it knows nothing of; it never cuts off those of later rows."""
-    for kind in ("value", "margin"):
+    for kind in get_args(xgboost_call.Kind):
         expected = CLASSES.trees.inplace_predict(ROWS, predict_type=kind)
-        found = xgboost_call.predict(CLASSES.trees, ROWS, kind)  # type: ignore[arg-type]
+        found = xgboost_call.predict(CLASSES.trees, ROWS, kind)
         assert found.shape == (200, 3)
         assert found.tobytes() == expected.tobytes()
 

@@ -184,7 +184,7 @@ def _check_features(path: Path, learner: Mapping[str, Any], names: Sequence[str]
 
 def _fault(document: Mapping[str, Any], problem: Problem, levels: Sequence[int]) -> str | None:
     """What is wrong with a model of trees, if anything is."""
-    if ubjson.BYTES in _array_types(document):
+    if ubjson.BYTES in ubjson.array_types(document):
         return "an array holds bytes in place of numbers"
     learner = document["learner"]
     parameters, objective = learner["learner_model_param"], learner["objective"]
@@ -207,11 +207,3 @@ def _base_scores(text: str) -> NDArray[np.float32]:
         raise ValueError(f"{text!r:.60} is no base score")
     with np.errstate(over="ignore"):
         return np.array(text.strip("[]").split(","), np.float64).astype(np.float32)
-
-
-def _array_types(value: Any) -> set[str]:  # noqa: ANN401  of a document
-    """The types of all arrays in a document."""
-    if isinstance(value, np.ndarray):
-        return {value.dtype.str}
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return set().union(*map(_array_types, members))
