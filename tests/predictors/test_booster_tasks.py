@@ -42,7 +42,7 @@ def test_every_kind_of_trees_answers_what_xgboost_answers(objective: str, way: s
 
 
 @KINDS
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(rows=st.lists(st.tuples(*[CELLS] * 4), min_size=1, max_size=4))
 def test_every_kind_of_trees_answers_what_its_file_says(
     objective: str, way: str, rows: list[tuple[float, ...]]
