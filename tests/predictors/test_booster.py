@@ -15,7 +15,7 @@ import xgboost as xgb
 from tabserve.errors import ArtifactError
 from tabserve.model.decision import Threshold
 from tabserve.model.model import Model, save
-from tabserve.predictors import booster, ubjson
+from tabserve.predictors import booster, tree_checks, ubjson
 from tabserve.predictors.booster import Booster
 from tabserve.problem.problem import Problem
 
@@ -138,7 +138,7 @@ def chain(splits: int) -> Change:
         old, nodes = len(tree["parents"]), np.zeros(len(left))
         tree |= {name: nodes.astype(array.dtype) for name, array in tree.items() if np.shape(array) == (old,)}
         tree["left_children"], tree["right_children"] = left, np.where(left < 0, left, left + 1).astype(">i4")
-        tree["parents"] = np.append(booster.ROOT_PARENT, np.repeat(inner, 2)).astype(">i4")
+        tree["parents"] = np.append(tree_checks.ROOT_PARENT, np.repeat(inner, 2)).astype(">i4")
         tree["tree_param"]["num_nodes"] = str(len(left))
 
     return change
@@ -146,11 +146,12 @@ def chain(splits: int) -> Change:
 
 NO_TREES = "its nodes do not form trees"
 LENGTHS = "the arrays of a tree differ in length"
-CATEGORIES = "it has categories"
+CATEGORIES = "its splits by categories are not all listed"
 ROUNDS = "its boosting rounds do not divide its trees"
 ORDER = "its trees are not numbered in their order"
 FEATURE = "it splits by a feature that it does not have"
 QUESTIONS = "it answers more than one question"
+OUTPUTS = "its trees are not divided among its outputs"
 
 FAULTS: dict[str, tuple[Change, str]] = {
     "left child beyond the tree": (node("left_children", 0, 10**6), NO_TREES),
@@ -171,15 +172,24 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "too many splits deep": (chain(1001), "a tree is deeper than 1000 splits"),
     "feature beyond the table": (node("split_indices", 0, 3), FEATURE),
     "feature negative": (node("split_indices", 1, -1), FEATURE),
-    **{f"{name} too short": (shorter(name), LENGTHS) for name in booster.NODES},
+    **{f"{name} too short": (shorter(name), LENGTHS) for name in tree_checks.NODES},
     "node count too large": (parameter("num_nodes", "1000000"), LENGTHS),
     "node count negative": (parameter("num_nodes", "-1"), LENGTHS),
     "no nodes": (without_nodes, LENGTHS),
     "leaves of several values": (parameter("size_leaf_vector", "5"), "a leaf holds other than one value"),
-    "split by categories": (node("split_type", 0, 1), "it splits by categories"),
-    **{f"{name} given": (in_tree(**{name: np.array([10**6], ">i4")}), CATEGORIES) for name in booster.CATEGORIES},
-    "categories of the table": (in_forest(cats={"enc": [{"type": 7}]}), CATEGORIES),
-    "trees of several classes": (in_forest(tree_info=[0, 7, 0]), QUESTIONS),
+    "split by categories": (
+        node("split_type", 0, 1),
+        "it splits a quantity by categories, or a category as a quantity",
+    ),
+    "categories given": (
+        in_tree(categories=np.array([1], ">i4")),
+        "its categories do not belong to its splits",
+    ),
+    **{
+        f"{name} given": (in_tree(**{name: np.array([1], tree_checks.TYPES[name])}), CATEGORIES)
+        for name in tree_checks.CATEGORIES[1:]
+    },
+    "trees of several classes": (in_forest(tree_info=[0, 7, 0]), OUTPUTS),
     "rounds beyond the trees": (in_forest(iteration_indptr=[0, 1, 2, 1000]), ROUNDS),
     "rounds going back": (in_forest(iteration_indptr=[0, -1, 2, 3]), ROUNDS),
     "rounds not from the start": (in_forest(iteration_indptr=[1, 2, 3]), ROUNDS),
@@ -214,7 +224,7 @@ def test_a_count_that_no_integer_holds_is_refused() -> None:
 def test_a_tree_may_be_deep() -> None:
     """As deep as the limit says."""
     model = document()
-    chain(booster.MAX_DEPTH)(forest(model), forest(model)["trees"][0])
+    chain(tree_checks.MAX_DEPTH)(forest(model), forest(model)["trees"][0])
     found = Booster.read(Path("model.ubj"), written(model), PROBLEM)
     assert found.raw(FEATURES).shape == (200, 1)
 

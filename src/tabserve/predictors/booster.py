@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
-from tabserve.predictors import forest, ubjson
+from tabserve.predictors import tree_checks, ubjson
 from tabserve.predictors.xgboost_call import Kind, predict
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression
@@ -25,17 +24,19 @@ OBJECTIVE = "binary:logistic"
 
 SOFTPROB, SOFTMAX = "multi:softprob", "multi:softmax"
 
+ANY, POSITIVE = (-tree_checks.MAX_MARGIN, tree_checks.MAX_MARGIN), (0, tree_checks.MAX_MARGIN)
+
 OBJECTIVES: Mapping[str, Mapping[str, tuple[float, float]]] = {
     Binary.KIND: {OBJECTIVE: (0, 1)},
-    Multiclass.KIND: {SOFTPROB: (-inf, inf)},
+    Multiclass.KIND: {SOFTPROB: ANY},
     Regression.KIND: {
-        "reg:squarederror": (-inf, inf),
-        "reg:absoluteerror": (-inf, inf),
-        "reg:pseudohubererror": (-inf, inf),
-        "reg:squaredlogerror": (-inf, inf),
-        "reg:gamma": (0, inf),
-        "reg:tweedie": (0, inf),
-        "count:poisson": (0, inf),
+        "reg:squarederror": ANY,
+        "reg:absoluteerror": ANY,
+        "reg:pseudohubererror": ANY,
+        "reg:squaredlogerror": ANY,
+        "reg:gamma": POSITIVE,
+        "reg:tweedie": POSITIVE,
+        "count:poisson": POSITIVE,
     },
 }
 """By the task, which objectives answer it, and between what the base score of each lies; elsewhere it has no margin."""
@@ -185,7 +186,7 @@ def _check_features(path: Path, learner: Mapping[str, Any], names: Sequence[str]
 
 def _fault(document: Mapping[str, Any], problem: Problem, levels: Sequence[int]) -> str | None:
     """What is wrong with a model of trees, if anything is."""
-    if ubjson.BYTES in _array_types(document):
+    if ubjson.BYTES in ubjson.array_types(document):
         return "an array holds bytes in place of numbers"
     learner = document["learner"]
     parameters, objective = learner["learner_model_param"], learner["objective"]
@@ -198,9 +199,9 @@ def _fault(document: Mapping[str, Any], problem: Problem, levels: Sequence[int])
         return "its number of features is not written as a number"
     low, high = OBJECTIVES[problem.task.KIND][objective["name"]]
     scores = _base_scores(parameters["base_score"])
-    if len(scores) not in {1, classes or 1} or not (np.isfinite(scores) & (low < scores) & (scores < high)).all():
+    if len(scores) not in {1, classes or 1} or not ((low < scores) & (scores < high)).all():
         return "its base score is none of its objective"
-    return forest.fault(learner["gradient_booster"]["model"], levels, classes or 1)
+    return tree_checks.fault(learner["gradient_booster"]["model"], levels, classes or 1)
 
 
 def _base_scores(text: str) -> NDArray[np.float32]:
@@ -208,11 +209,3 @@ def _base_scores(text: str) -> NDArray[np.float32]:
         raise ValueError(f"{text!r:.60} is no base score")
     with np.errstate(over="ignore"):
         return np.array(text.strip("[]").split(","), np.float64).astype(np.float32)
-
-
-def _array_types(value: Any) -> set[str]:  # noqa: ANN401  of a document
-    """The types of all arrays in a document."""
-    if isinstance(value, np.ndarray):
-        return {value.dtype.str}
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return set().union(*map(_array_types, members))

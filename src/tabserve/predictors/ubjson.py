@@ -41,6 +41,14 @@ def loads(text: bytes) -> Any:  # noqa: ANN401  as json.loads
     return value
 
 
+def array_types(value: Any) -> set[str]:  # noqa: ANN401  of a document
+    """The types of all arrays in a document, as NumPy writes them."""
+    if isinstance(value, np.ndarray):
+        return {value.dtype.str}
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set().union(*map(array_types, members))
+
+
 class _Reader:
     def __init__(self, text: bytes) -> None:
         self.text, self.at = text, 0

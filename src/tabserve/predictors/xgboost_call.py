@@ -5,6 +5,7 @@ compiles regular expressions and reads the control group's files.
 """
 
 import ctypes
+import math
 import threading
 from typing import Any, Literal, get_args
 
@@ -69,7 +70,9 @@ def predict(booster: xgb.Booster, features: NDArray[np.float32], kind: Kind = "v
     array = ARRAY % (features.ctypes.data, *features.shape)
     _check(LIBRARY.XGBoosterPredictFromDense(booster.handle, array, ASKED[kind], CALL.proxy, *CALL.places))
     assert CALL.found.value is not None
-    outputs = 1 if CALL.dimensions.value == 1 else CALL.shape[1]
-    answer = ctypes.string_at(CALL.found.value, 4 * len(features) * outputs)  # it is written to again
-    answers = np.frombuffer(answer, np.float32)
-    return answers if CALL.dimensions.value == 1 else answers.reshape(len(features), outputs)
+    if CALL.dimensions.value == 1:
+        return np.frombuffer(
+            ctypes.string_at(CALL.found.value, 4 * len(features)), np.float32
+        )  # it is written to again
+    shape = len(features), CALL.shape[1]
+    return np.frombuffer(ctypes.string_at(CALL.found.value, 4 * math.prod(shape)), np.float32).reshape(shape)

@@ -41,10 +41,15 @@ def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
 
 
 def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
-    """What is served of a fitted estimator, which has `get_booster` or `get_linear`."""
+    """What is served of a fitted estimator, which has `get_booster` or `get_linear`.
+
+    Of trees whose training was stopped early, the rounds up to the best one, as the estimator itself answers.
+    """
     if hasattr(fitted, "get_linear"):
         return fitted.get_linear()  # type: ignore[no-any-return]
-    trees = fitted.get_booster().copy()
+    trees = fitted.get_booster()
+    best = trees.attr("best_iteration")
+    trees = trees.copy() if best is None else trees[: int(best) + 1]
     trees.feature_names = list(encoder.names)
     return Booster(trees)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.parallel import Parallel, delayed
 
-from tabserve.predictors.forest import LEAF, ROOT_PARENT
+from tabserve.predictors.tree_checks import LEAF, ROOT_PARENT
 
 NO_COVER = 1e-9
 """Weight of a value that no training row reaches, so that a mean over such values exists."""

@@ -21,15 +21,9 @@ MAX_MARGIN = 1e37
 LEAF = -1
 """What stands in place of a leaf's children."""
 
-NODES = (
-    "left_children",
-    "right_children",
-    "parents",
-    "split_indices",
-    "split_type",
-    "default_left",
-    "split_conditions",
-)
+FLAGS = ("split_type", "default_left")
+
+NODES = ("left_children", "right_children", "parents", "split_indices", *FLAGS, "split_conditions")
 
 STATISTICS = ("base_weights", "loss_changes", "sum_hessian")
 
@@ -38,7 +32,7 @@ CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categori
 TYPES = {
     **dict.fromkeys((*NODES, *CATEGORIES), ">i4"),
     **dict.fromkeys(("split_conditions", *STATISTICS), ">f4"),
-    **dict.fromkeys(("split_type", "default_left"), "|u1"),
+    **dict.fromkeys(FLAGS, "|u1"),
     **dict.fromkeys(("categories_segments", "categories_sizes"), ">i8"),
 }
 """Of a tree's arrays."""
@@ -89,16 +83,20 @@ class _Nodes(NamedTuple):
 def _fault_of_trees(trees: Sequence[Mapping[str, Any]], levels: NDArray[np.int64]) -> str | None:
     if any({len(tree[name]) for name in (*NODES, *STATISTICS)} != {_node_count(tree)} for tree in trees):
         return "the arrays of a tree differ in length"
+    if any((tree[name] > 1).any() for tree in trees for name in FLAGS):
+        return "a flag of a node is neither 0 nor 1"
+    if not _farthest(trees) < MAX_MARGIN:
+        return "its leaves are not finite, or sum up to more than a number holds"
     nodes = _Nodes.of(trees)
-    if ((nodes.feature < 0) | (nodes.feature >= len(levels)))[nodes.left != LEAF].any():
+    return _fault_of_nodes(nodes, len(levels)) or _fault_of_categories(trees, nodes, levels)
+
+
+def _fault_of_nodes(nodes: _Nodes, features: int) -> str | None:
+    if ((nodes.feature < 0) | (nodes.feature >= features))[nodes.left != LEAF].any():
         return "it splits by a feature that it does not have"
     if not _are_trees(nodes):
         return "its nodes do not form trees"
-    if _are_deep(nodes):
-        return f"a tree is deeper than {MAX_DEPTH} splits"
-    if not _farthest(trees) < MAX_MARGIN:
-        return "its leaves are not finite, or sum up to more than a number holds"
-    return _fault_of_categories(trees, nodes, levels)
+    return f"a tree is deeper than {MAX_DEPTH} splits" if _are_deep(nodes) else None
 
 
 def _node_count(tree: Mapping[str, Any]) -> int:
@@ -138,14 +136,12 @@ def _are_deep(nodes: _Nodes) -> bool:
 def _farthest(trees: Sequence[Mapping[str, Any]]) -> float:
     """A bound of how far a sum of leaves can be from 0."""
     leaves = (tree["split_conditions"][tree["left_children"] == LEAF] for tree in trees)
-    return sum(float(np.abs(values).max()) for values in leaves)
+    return sum(float(np.abs(values).max(initial=0)) for values in leaves)
 
 
 def _fault_of_categories(trees: Sequence[Mapping[str, Any]], nodes: _Nodes, levels: NDArray[np.int64]) -> str | None:
     """XGBoost writes beside the nodes which of them split by categories, and where the categories of each are."""
     inner, splits = np.flatnonzero(nodes.left != LEAF), np.flatnonzero(nodes.categorical)
-    if (nodes.categorical > 1).any():
-        return "it splits otherwise than by quantities and categories"
     if ((levels[nodes.feature[inner]] > 0) != nodes.categorical[inner]).any():
         return "it splits a quantity by categories, or a category as a quantity"
     if any({len(tree[name]) for name in CATEGORIES[1:]} != {tree["split_type"].sum(dtype=int)} for tree in trees):

@@ -1,0 +1,214 @@
+"""Changes model files at random, and sees what becomes of each: `python -m tests.predictors.mutations SEED FILES`.
+
+A crash or a hang ends this process, so it is one that others start.
+"""
+
+import contextlib
+import random
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+from numpy.typing import NDArray
+from tests.predictors.small_boosters import ALL, Trained, table, trained
+from tests.predictors.test_booster import written
+
+from tabserve.errors import ArtifactError
+from tabserve.predictors import tree_checks, ubjson
+from tabserve.predictors.booster import OBJECTIVES, Booster
+
+ROWS = table(60, seed=7)
+ROWS[::9, 1], ROWS[::7, 3], ROWS[::11, 3] = -1, 39, 1e6
+
+LOGARITHM = {"reg:gamma", "reg:tweedie", "count:poisson"}
+"""Objectives whose margin is the logarithm of the amount."""
+
+NUMBERS = [-5, -1, 0, 1, 2, 3, 4, 5, 6, 7, 39, 40, 100, 10**6, 2**24, 2**31 - 1, 2**31, 2**32 + 1, 2**62, -(2**63)]
+
+FLOATS = [0.0, -0.0, 1.0, -1.5, 1e-45, 3e38, -3e38, np.inf, -np.inf, np.nan]
+
+TEXTS = ["", "0", "1", "2", "3", "4", "-1", " 3", "3_0", "03", "1e3", "nan", "inf", "[5E-1]", "[1E39]", "[0]", "[]"]
+TEXTS += ["[5E-1,5E-1,5E-1]", "[5E-1,5E-1]", "[-1E0]", "[" * 50_000, "[[5E-1]]", "5E-1", "2147483647", "4294967296"]
+TEXTS += [
+    "9" * 400,
+    "gbtree",
+    "dart",
+    "multi:softmax",
+    "c",
+    "q",
+    *(name for kinds in OBJECTIVES.values() for name in kinds),
+]
+
+Place = tuple[Any, Any]
+"""A member of an object or a list: its holder, and its name or number there."""
+
+
+def places(value: Any) -> Iterator[Place]:  # noqa: ANN401
+    """Every member of every object and list below a value."""
+    names = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for name in names:
+        yield value, name
+        yield from places(value[name])
+
+
+def _array(value: NDArray[Any], dice: random.Random) -> Any:  # noqa: ANN401
+    """An array with entries changed, swapped, cut off or added, or of another type."""
+    found, way = value.copy(), dice.randrange(7)
+    if way == 0:
+        return found[: dice.randrange(len(found) + 1)]
+    if way == 1:
+        extra = dice.choices(found.tolist() or [0], k=dice.randrange(1, 3))
+        return np.append(found, np.array(extra, found.dtype)).astype(found.dtype)
+    if way == 2:
+        return found.astype(dice.choice(list(ubjson.NUMBERS.values())))
+    if way == 3:
+        return found.tolist()
+    for _ in range(dice.randrange(1, 3) if len(found) else 0):
+        at, other = dice.randrange(len(found)), dice.randrange(len(found))
+        if way == 4:
+            found[at], found[other] = value[other], value[at]
+        else:
+            near = int(np.nan_to_num(found[at], posinf=9, neginf=9)) + dice.choice([-1, 1])
+            extremes = FLOATS if found.dtype.kind == "f" else [near, near, *NUMBERS]
+            found[at] = np.array(dice.choice(extremes)).astype(found.dtype)
+    return found
+
+
+def _strange(value: Any, dice: random.Random) -> Any:  # noqa: ANN401
+    """Another value in the place of one; mostly of its type."""
+    if isinstance(value, np.ndarray) and dice.random() < 0.95:
+        return _array(value, dice)
+    if isinstance(value, list) and value and dice.random() < 0.9:
+        swapped = dice.sample(value, len(value))
+        return dice.choice([value[:-1], value[1:], [*value, value[0]], value[::-1], swapped, []])
+    if isinstance(value, str) and dice.random() < 0.95:
+        return dice.choice(TEXTS)
+    deep: Any = []
+    for _ in range(100):
+        deep = [deep]
+    bytes_ = np.zeros(dice.randrange(3), ">i1")
+    return dice.choice([*NUMBERS, None, True, [], {}, "1", 0.5, deep, bytes_, np.arange(3, dtype=">i4")])
+
+
+def _members(document: dict[str, Any], dice: random.Random) -> bytes:
+    """Change one to three members of a document, as often as not those of a tree."""
+    for _ in range(dice.choice([1, 1, 1, 2])):
+        every = list(places(document))
+        arrays = [place for place in every if place[1] in tree_checks.TYPES]
+        holder, name = dice.choice(arrays if arrays and dice.random() < 0.8 else every)
+        way = dice.random()
+        if way < 0.05:
+            del holder[name]
+        elif way < 0.15:
+            other, there = dice.choice(arrays if name in tree_checks.TYPES and arrays else every)
+            holder[name] = other[there] if other is not holder and not _is_below(holder, other[there]) else None
+        else:
+            holder[name] = _strange(holder[name], dice)
+    return written(document)
+
+
+def _is_below(value: Any, above: Any) -> bool:  # noqa: ANN401
+    return value is above or any(holder is value for holder, _ in places(above))
+
+
+def _bytes(file: bytes, dice: random.Random) -> bytes:
+    """A few bytes changed, left out or added."""
+    found = bytearray(file)
+    for _ in range(dice.randrange(1, 4)):
+        at, way = dice.randrange(len(found)), dice.random()
+        if way < 0.8:
+            found[at] = dice.choice([dice.randrange(256), found[at] ^ 1 << dice.randrange(8)])
+        else:
+            found[at : at + dice.randrange(2)] = bytes(dice.randrange(3))
+    return bytes(found[: dice.randrange(len(found))] if dice.random() < 0.02 else found)
+
+
+def mutated(file: bytes, dice: random.Random) -> bytes:
+    """A model file with something changed."""
+    return _bytes(file, dice) if dice.random() < 0.3 else _members(ubjson.loads(file), dice)
+
+
+def _leaf(tree: dict[str, Any], row: NDArray[np.float32]) -> float:
+    """What a tree says of a row, by the plain meaning of its file."""
+    sets = {
+        int(node): {*tree["categories"][start : start + size].tolist()}
+        for node, start, size in zip(
+            tree["categories_nodes"], tree["categories_segments"], tree["categories_sizes"], strict=True
+        )
+    }
+    node = 0
+    while tree["left_children"][node] != tree_checks.LEAF:
+        value, side = row[tree["split_indices"][node]], not tree["default_left"][node]
+        if tree["split_type"][node] and not np.isnan(value):
+            side = int(value) in sets[node]
+        elif not np.isnan(value):
+            side = not value < tree["split_conditions"][node].astype(np.float32)
+        node = int((tree["right_children"] if side else tree["left_children"])[node])
+    return float(tree["split_conditions"][node])
+
+
+def meant(file: bytes, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What a model file says of rows, in place of XGBoost: margins of several classes, else what is predicted."""
+    learner = ubjson.loads(file)["learner"]
+    objective, model = learner["objective"]["name"], learner["gradient_booster"]["model"]
+    base = np.array(learner["learner_model_param"]["base_score"].strip("[]").split(","), np.float64)
+    links: dict[str, Callable[[Any], Any]] = {"binary:logistic": lambda mean: np.log(mean / (1 - mean))}
+    margins = np.zeros((len(rows), max(1, int(learner["learner_model_param"]["num_class"]))))
+    margins += links.get(objective, np.log if objective in LOGARITHM else lambda mean: mean)(base)
+    for output, tree in zip(model["tree_info"], model["trees"], strict=True):
+        margins[:, output] += [_leaf(tree, row) for row in rows]
+    with np.errstate(over="ignore"):
+        if objective == "binary:logistic":
+            return np.asarray(1 / (1 + np.exp(-margins)))
+        return np.exp(margins) if objective in LOGARITHM else margins
+
+
+def _use(model: Booster) -> None:
+    """Do what is done with a model: answer, explain, save."""
+    alone = np.concatenate([model.raw(row[np.newaxis]) for row in ROWS[:5]])
+    assert np.allclose(alone, model.raw(ROWS[:5]), rtol=1e-4, atol=1e-4, equal_nan=True)
+    types = model.trees.feature_types
+    data = xgb.DMatrix(ROWS[1:7:2], feature_names=model.trees.feature_names, feature_types=types)
+    with contextlib.suppress(xgb.core.XGBoostError):  # it needs weights of the rows that no answer needs
+        model.trees.predict(data, pred_contribs=True)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder, model.FILE))
+
+
+def fate(model: Trained, file: bytes) -> str:
+    """Whether a file is refused, answers as before, or answers what it says; anything else is a fault of the reader."""
+    try:
+        found = model.read(file)
+    except ArtifactError:
+        return "refused"
+    _use(found)
+    answers = found.raw(ROWS)
+    expected = meant(file, ROWS)
+    finite = np.abs(expected) < 3e38
+    if not np.allclose(answers[finite], expected[finite], rtol=1e-3, atol=1e-4):
+        return "WRONG"
+    return "same" if np.array_equal(answers, Booster(model.trees).raw(ROWS)) else "changed"
+
+
+def main() -> None:
+    """Change files of all kinds, and print how many of each fate there were."""
+    seed, count = map(int, sys.argv[1:])
+    fates: Counter[str] = Counter()
+    for number in range(seed * count, (seed + 1) * count):
+        objective, way = ALL[number % len(ALL)]
+        file = mutated(trained(objective, way).file, random.Random(number))
+        sys.stdout.write(f"{number} {objective} {way} ")
+        sys.stdout.flush()
+        found = fate(trained(objective, way), file)
+        sys.stdout.write(f"{found}\n")
+        fates[found] += 1
+    sys.stdout.write(f"{dict(sorted(fates.items()))}\n")
+
+
+if __name__ == "__main__":
+    main()
