@@ -15,7 +15,7 @@ import xgboost as xgb
 from tabserve.errors import ArtifactError
 from tabserve.model.decision import Threshold
 from tabserve.model.model import Model, save
-from tabserve.predictors import booster, tree_checks, ubjson
+from tabserve.predictors import tree_checks, ubjson
 from tabserve.predictors.booster import Booster
 from tabserve.problem.problem import Problem
 
