@@ -218,7 +218,7 @@ class Amount:
 
     def scores(self, raw: NDArray[np.floating[Any]]) -> Amounts:
         """Amounts and their intervals, given the amounts, shape (rows, 1)."""
-        prediction = raw[:, 0].astype(np.float32)
+        prediction = np.clip(raw[:, 0].astype(np.float32), -LARGEST, LARGEST)  # a power of e may be infinite
         amount = prediction.astype(np.float64)
         width = self._widths[bins(self._edges, amount)]
         low, high = np.maximum(amount - width, -LARGEST), np.minimum(amount + width, LARGEST)
