@@ -12,17 +12,21 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
 from tabserve.model.decision import Threshold
 from tabserve.model.model import Model, save
-from tabserve.predictors import booster, ubjson
+from tabserve.predictors import forest as forests
+from tabserve.predictors import ubjson
 from tabserve.predictors.booster import Booster
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.standard_normal((200, 3)).astype(np.float32)
 TARGET = (FEATURES[:, 0] + FEATURES[:, 1] * FEATURES[:, 2] + RNG.standard_normal(200) > 0).astype(np.int8)
-PROBLEM = Problem("small", ("a", "b", "c"))
+PROBLEM = Problem("small", numbers("a", "b", "c"))
+ENCODER = Encoder.learn(PROBLEM, {})
 ROOT = Path(__file__).parents[2]
 
 
@@ -138,7 +142,7 @@ def chain(splits: int) -> Change:
         old, nodes = len(tree["parents"]), np.zeros(len(left))
         tree |= {name: nodes.astype(array.dtype) for name, array in tree.items() if np.shape(array) == (old,)}
         tree["left_children"], tree["right_children"] = left, np.where(left < 0, left, left + 1).astype(">i4")
-        tree["parents"] = np.append(booster.ROOT_PARENT, np.repeat(inner, 2)).astype(">i4")
+        tree["parents"] = np.append(forests.ROOT_PARENT, np.repeat(inner, 2)).astype(">i4")
         tree["tree_param"]["num_nodes"] = str(len(left))
 
     return change
@@ -146,7 +150,7 @@ def chain(splits: int) -> Change:
 
 NO_TREES = "its nodes do not form trees"
 LENGTHS = "the arrays of a tree differ in length"
-CATEGORIES = "it has categories"
+CATEGORIES = "its splits by categories are not all listed"
 ROUNDS = "its boosting rounds do not divide its trees"
 ORDER = "its trees are not numbered in their order"
 FEATURE = "it splits by a feature that it does not have"
@@ -171,15 +175,24 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "too many splits deep": (chain(1001), "a tree is deeper than 1000 splits"),
     "feature beyond the table": (node("split_indices", 0, 3), FEATURE),
     "feature negative": (node("split_indices", 1, -1), FEATURE),
-    **{f"{name} too short": (shorter(name), LENGTHS) for name in booster.NODES},
+    **{f"{name} too short": (shorter(name), LENGTHS) for name in forests.NODES},
     "node count too large": (parameter("num_nodes", "1000000"), LENGTHS),
     "node count negative": (parameter("num_nodes", "-1"), LENGTHS),
     "no nodes": (without_nodes, LENGTHS),
     "leaves of several values": (parameter("size_leaf_vector", "5"), "a leaf holds other than one value"),
-    "split by categories": (node("split_type", 0, 1), "it splits by categories"),
-    **{f"{name} given": (in_tree(**{name: np.array([10**6], ">i4")}), CATEGORIES) for name in booster.CATEGORIES},
-    "categories of the table": (in_forest(cats={"enc": [{"type": 7}]}), CATEGORIES),
-    "trees of several classes": (in_forest(tree_info=[0, 7, 0]), QUESTIONS),
+    "split by categories": (
+        node("split_type", 0, 1),
+        "it splits a quantity by categories, or a category as a quantity",
+    ),
+    "categories given": (
+        in_tree(categories=np.array([10**6], ">i4")),
+        "its categories do not belong to its splits",
+    ),
+    **{
+        f"{name} given": (in_tree(**{name: np.array([10**6], forests.TYPES[name])}), CATEGORIES)
+        for name in forests.CATEGORIES[1:]
+    },
+    "trees of several classes": (in_forest(tree_info=[0, 7, 0]), "its trees are not divided among its outputs"),
     "rounds beyond the trees": (in_forest(iteration_indptr=[0, 1, 2, 1000]), ROUNDS),
     "rounds going back": (in_forest(iteration_indptr=[0, -1, 2, 3]), ROUNDS),
     "rounds not from the start": (in_forest(iteration_indptr=[1, 2, 3]), ROUNDS),
@@ -190,7 +203,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
 def refused(model: bytes) -> str:
     """The sentence that refuses a model file."""
     with pytest.raises(ArtifactError) as error:
-        Booster.read(Path("model.ubj"), model, PROBLEM)
+        Booster.read(Path("model.ubj"), model, PROBLEM, ENCODER)
     return str(error.value)
 
 
@@ -204,6 +217,14 @@ def test_what_would_crash_xgboost_is_refused_before(change: Change, said: str) -
     )
 
 
+def test_categories_of_a_frame_are_refused() -> None:
+    """Of which XGBoost keeps the names, and by which it would number codes anew."""
+    model = document()
+    forest(model)["cats"] = {"enc": [{"type": 7}]}
+    said = "was trained from a frame whose categories it would number anew; train it from a matrix of codes."
+    assert refused(written(model)) == f"model.ubj {said}"
+
+
 def test_a_count_that_no_integer_holds_is_refused() -> None:
     """UBJSON has infinities."""
     model = document()
@@ -214,8 +235,8 @@ def test_a_count_that_no_integer_holds_is_refused() -> None:
 def test_a_tree_may_be_deep() -> None:
     """As deep as the limit says."""
     model = document()
-    chain(booster.MAX_DEPTH)(forest(model), forest(model)["trees"][0])
-    found = Booster.read(Path("model.ubj"), written(model), PROBLEM)
+    chain(forests.MAX_DEPTH)(forest(model), forest(model)["trees"][0])
+    found = Booster.read(Path("model.ubj"), written(model), PROBLEM, ENCODER)
     assert found.raw(FEATURES).shape == (200, 1)
 
 
@@ -296,7 +317,7 @@ def test_the_reader_loses_nothing() -> None:
 def test_what_xgboost_trains_is_read(options: dict[str, Any]) -> None:
     """Pruned nodes, forests and lone roots included; the answers are the same to the bit."""
     expected = trained(**options)
-    found = Booster.read(Path("model.ubj"), bytes(expected.save_raw("ubj")), PROBLEM)
+    found = Booster.read(Path("model.ubj"), bytes(expected.save_raw("ubj")), PROBLEM, ENCODER)
     assert np.array_equal(found.raw(FEATURES)[:, 0], expected.inplace_predict(FEATURES))
 
 
@@ -358,7 +379,7 @@ def mutated(model: bytes, dice: random.Random) -> bytes:
 
 def test_no_mutation_of_a_model_ends_the_process(tmp_path: Path) -> None:
     """`tabserve check` says 0 or 4 to each of hundreds, in one child that must outlive them all."""
-    model = Model(PROBLEM, Booster(trained()), Threshold(0.5), {}, {}, {})
+    model = Model(PROBLEM, ENCODER, Booster(trained()), Threshold(0.5), {}, {}, {})
     save(tmp_path / "model", model, FEATURES[:4], "# A model\n")
     command = [sys.executable, "-c", MUTATE, str(tmp_path / "model")]
     child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
