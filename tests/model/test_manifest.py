@@ -75,6 +75,21 @@ STRANGE_FIELDS: dict[str, list[Any]] = {
 
 STRANGE_LABELS: list[Any] = [1, "01", None, [["no"], "yes"], [0, 1], ["no"], ["1", "1"], ["no", "yes", "maybe"]]
 
+NO_COLUMNS: list[Any] = ["a", 1, None, ["a"], {}]
+
+STRANGE_LEVELS: list[Any] = [
+    None,
+    [],
+    {},
+    {"levels": "ab"},
+    {"levels": [1]},
+    {"levels": [""]},
+    {"levels": ["x" * 1_001]},
+    {"levels": ["\ud800"]},
+    {"levels": ["a"], "colour": 1},
+    {"levels": [*map(str, range(10_001))]},
+]
+
 STRANGE_COLUMNS: dict[str, list[Any]] = {
     "name": [3, None, "", ["a"], "a[b", "target", "\ud800"],
     "kind": ["numbers", "", 1, None, ["number"]],
@@ -105,7 +120,7 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         for field, values in STRANGE_COLUMNS.items()
         for value in values
     ],
-    *[(f"column {value!r}", changed(columns=[value]), MANIFEST, NO_PROBLEM) for value in ("a", 1, None, ["a"], {})],
+    *[(f"column {value!r}", changed(columns=[value]), MANIFEST, NO_PROBLEM) for value in NO_COLUMNS],
     ("manifest missing", missing(MANIFEST), MANIFEST, "cannot be read: No such file or directory"),
     ("manifest truncated", truncated(MANIFEST), MANIFEST, "is not JSON"),
     ("manifest swapped", swapped(MANIFEST), Booster.FILE, "does not have the checksum in manifest.json"),
@@ -297,18 +312,7 @@ OF_MIXED: dict[str, tuple[str, Damage, str, str]] = {
     ),
     **{
         f"levels {value!r:.30}": ("binary", within("encodings", city=value), MANIFEST, "column 'city' cannot be used")
-        for value in (
-            None,
-            [],
-            {},
-            {"levels": "ab"},
-            {"levels": [1]},
-            {"levels": [""]},
-            {"levels": ["x" * 1_001]},
-            {"levels": ["\ud800"]},
-            {"levels": ["a"], "colour": 1},
-            {"levels": [*map(str, range(10_001))]},
-        )
+        for value in STRANGE_LEVELS
     },
     "one level less": (
         "binary",
