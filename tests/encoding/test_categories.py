@@ -232,7 +232,7 @@ def test_levels_are_sorted_as_what_they_are() -> None:
         (["", None], "Column 'city' is empty throughout"),
         (["1", "1.0"], "Column 'city' has one level twice, as '1' and as '1.0'"),
         (["\ud800"], "which UTF-8 cannot write"),
-        ([str(level) for level in range(MAX_LEVELS + 1)], "Column 'city' has 10001 levels, more than 10000"),
+        ([str(level) for level in range(MAX_LEVELS + 1)], "Column 'city' has more than 10000 levels"),
     ],
 )
 def test_a_column_that_cannot_be_learned_is_refused(cells: list[Any], said: str) -> None:

@@ -174,11 +174,11 @@ def test_hours_are_learned(cells: Any, hours: bool) -> None:  # noqa: ANN401  a 
     assert Dates.from_json(WHEN, learned.to_json()) == learned
 
 
-def test_two_formats_cannot_be_learned_in_one_column() -> None:
-    """Whichever comes first; nor a number as a date."""
+def test_two_formats_in_one_column_are_refused() -> None:
+    """The first date tells the format, and any other is refused; a number is no date."""
     for cells in (["2020-01-01", "2020-01-01 10:00"], ["2020-01-01 10:00", "2020-01-01"], [None, 0]):
         with pytest.raises(BadCell) as refused:
-            Dates.learn(WHEN, cells)
+            Dates.learn(WHEN, cells).encode(cells)
         assert [*refused.value.rows] == [1]
 
 

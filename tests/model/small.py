@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import pytest
 import xgboost as xgb
 from numpy.typing import NDArray
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
-from tabserve.model.decision import MostProbable, Threshold
+from tabserve.model.decision import Amount, Decision, MostProbable, Threshold
 from tabserve.model.model import MANIFEST, Model, load, save
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.linear import Linear
-from tabserve.problem.columns import numbers
-from tabserve.problem.criterion import Costs
+from tabserve.problem.columns import Column, numbers
+from tabserve.problem.criterion import MAE, Costs
 from tabserve.problem.problem import Problem
-from tabserve.problem.task import Binary
+from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.training.proof import predictor
 
 PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes"), Costs(1, 5)), id="name", folds=3, seed=7)
@@ -28,8 +30,24 @@ RNG = np.random.default_rng(0)
 FEATURES: NDArray[np.float32] = RNG.standard_normal((200, 3)).astype(np.float32)
 TARGET = (FEATURES[:, 0] + FEATURES[:, 1] * FEATURES[:, 2] > 0).astype(np.int8)
 
-THINGS = Problem("things", ("title",), "kind", "number", "seller", ("colar", "caixa", "manta"))
+TITLE = (Column("title", "text"),)
+THINGS = Problem("things", TITLE, "kind", Multiclass(("colar", "caixa", "manta")), "number", "seller")
 TEXTS = np.array(["?", "colar de caixa", "manta", "", "colar colar"], np.object_)
+
+COLUMNS = (
+    Column("age", missing=True),
+    Column("city", "category", missing=True),
+    Column("when", "date", missing=True),
+    Column("floor", "category", unseen="refused"),
+)
+CELLS: dict[str, list[Any]] = {
+    "age": [None if draw < -1 else draw for draw in FEATURES[:, 0].tolist()],
+    "city": [["Rio", "Ouro Preto", "São Paulo", None][row % 4] for row in range(200)],
+    "when": ["" if row % 7 == 0 else f"20{row % 60:02}-0{1 + row % 9}-28 {row % 24:02}:30" for row in range(200)],
+    "floor": [str(1 + row % 3) for row in range(200)],
+}
+CODES = np.arange(200) % 3 + (FEATURES[:, 0] > 0)
+"""What depends on the columns of several kinds: 0 to 3."""
 
 CARD_TEXT = "# A small model\n"
 MODEL = "model.*"
@@ -40,17 +58,46 @@ def trees(seed: int = 0, **options: Any) -> Model:  # noqa: ANN401  XGBoost's ow
     """A model that trains in milliseconds; another seed gives another model."""
     options = {"n_estimators": 5, "max_depth": 2, "subsample": 0.5, "n_jobs": 1} | options
     classifier = xgb.XGBClassifier(random_state=seed, **options).fit(FEATURES, TARGET)
-    return Model(PROBLEM, predictor(classifier, PROBLEM), Threshold(0.25), {"f1": 0.5}, {"rows": 200}, {"python": "3"})
+    encoder = Encoder.learn(PROBLEM, {})
+    decided = predictor(classifier, encoder), Threshold(0.25)
+    return Model(PROBLEM, encoder, *decided, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
 
 
 def words(seed: int = 0) -> Model:
     """A model of three words for three classes; another seed gives another model."""
     weights, squares = np.eye(3, dtype=np.float32) * np.float32(1 + seed / 2), np.ones(3, np.float32)
     linear = Linear(("=caixa", "=colar", "=manta"), weights, squares, np.zeros(3))
-    return Model(THINGS, linear, MostProbable(0.5), {"winner": "small"}, {"rows": 3}, {"python": "3"})
+    encoder, decision = Encoder.learn(THINGS, {}), MostProbable(0.5)
+    return Model(THINGS, encoder, linear, decision, {"winner": "small"}, {"rows": 3}, {"python": "3"})
+
+
+def mixed(task: Task, decision: Decision, objective: str, seed: int = 0) -> Model:
+    """A model over numbers, categories and dates; another seed gives another model."""
+    problem = Problem("mixed", COLUMNS, task=task)
+    encoder = Encoder.learn(problem, CELLS)
+    target = CODES if not problem.labels else CODES % len(problem.labels)
+    options = {"objective": objective, "nthread": 1, "max_depth": 4, "seed": seed, "subsample": 0.7}
+    if len(problem.labels) > 2:
+        options["num_class"] = len(problem.labels)
+    names = {"feature_names": [*encoder.names], "feature_types": [*encoder.types]}
+    matrix = xgb.DMatrix(cells(encoder), target, enable_categorical=True, **names)
+    found = Booster(xgb.train(options | {"max_cat_to_onehot": 1}, matrix, 9))
+    return Model(problem, encoder, found, decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
+
+
+def cells(encoder: Encoder) -> NDArray[np.float32]:
+    """The features of the small table of several kinds of columns."""
+    return encoder.encode([CELLS[column.name] for column in encoder.columns]).features
 
 
 Made = Callable[[int], Model]
+
+MIXED: dict[str, Made] = {
+    "binary": partial(mixed, Binary(("no", "yes")), Threshold(0.4), "binary:logistic"),
+    "multiclass": partial(mixed, Multiclass(("a", "b", "c")), MostProbable(0.8), "multi:softprob"),
+    "regression": partial(mixed, Regression("USD", MAE()), Amount((1.0,), (0.5, 2.0)), "reg:squarederror"),
+}
+"""By their tasks."""
 
 MADE: dict[str, Made] = {Booster.FILE: trees, Linear.FILE: words}
 """By the names of their model files."""
@@ -61,7 +108,7 @@ ROWS: dict[str, NDArray[Any]] = {Booster.FILE: FEATURES, Linear.FILE: TEXTS}
 
 def rows(model: Model) -> NDArray[Any]:
     """Some that a model can be asked about."""
-    return ROWS[model.predictor.FILE]
+    return cells(model.encoder) if model.problem.name == "mixed" else ROWS[model.predictor.FILE]
 
 
 def saved(folder: Path, model: Model | None = None) -> Model:
@@ -72,8 +119,8 @@ def saved(folder: Path, model: Model | None = None) -> Model:
 
 def same(one: Model, other: Model) -> bool:
     """Whether both give the same answers, to the bit."""
-    found, expected = one.score(rows(one)), other.score(rows(one))
-    return np.array_equal(found.probability, expected.probability) and np.array_equal(found.label, expected.label)
+    found, expected = one.score(rows(one)), other.score(rows(other))
+    return type(found) is type(expected) and all(map(np.array_equal, found, expected))
 
 
 def content(folder: Path) -> dict[str, bytes]:

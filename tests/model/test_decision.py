@@ -21,6 +21,7 @@ from tabserve.model.decision import (
     MostProbable,
     Scores,
     Threshold,
+    class_scores,
     softmax,
     threshold_of,
 )
@@ -72,7 +73,7 @@ def test_a_threshold_just_above_a_probability_is_not_reached(probability: float)
 def test_a_score_is_a_probability_and_a_label(model_folder: Path, sample_frame: Frame) -> None:
     """One of each for every row, of the types the protocol answers with."""
     model = load(model_folder)
-    found = model.decision.scores(model.predictor.raw(sample_frame.features))
+    found = class_scores(model.decision.scores(model.predictor.raw(sample_frame.features)))
     assert [str(array.dtype) for array in found] == ["float32", "int64"]
     assert found.probability.shape == found.label.shape == (len(sample_frame),)
     assert ((found.probability > 0) & (found.probability < 1)).all()
@@ -174,7 +175,7 @@ def test_a_decision_is_a_value(decision: Decision) -> None:
 def test_only_a_threshold_has_one() -> None:
     """Who asks another decision for it is told so in one sentence."""
     assert threshold_of(Threshold(0.25)) == 0.25
-    with pytest.raises(UsageError, match="has no threshold"):
+    with pytest.raises(UsageError, match="Only a model of two labels has a threshold"):
         threshold_of(MostProbable())
 
 

@@ -23,8 +23,10 @@ from tests.model.small import (
     words,
 )
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.model.golden import TOLERANCE
 from tabserve.model.model import GOLDEN, load, save
+from tabserve.problem.columns import Column
 
 HUGE = 10**400
 """What JSON can write, Python can read, and no float can hold."""
@@ -124,8 +126,9 @@ def test_golden_rows_may_differ_by_a_millionth(error: float, either: Path) -> No
 
 
 def test_missing_values_survive_in_golden_rows(tmp_path: Path) -> None:
-    """Where the problem allows them."""
-    model = replace(trees(), problem=replace(PROBLEM, allow_missing=True))
+    """Where a column may have them."""
+    problem = replace(PROBLEM, columns=(Column("a", missing=True), *PROBLEM.columns[1:]))
+    model = replace(trees(), problem=problem, encoder=Encoder.learn(problem, {}))
     rows = np.array([[np.nan, 1, 2]], np.float32)
     found = save(tmp_path / "model", model, rows, CARD_TEXT)
     assert json.loads((tmp_path / "model" / GOLDEN).read_text())["features"] == [[None, 1, 2]]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.model.small import (
+    MIXED,
     PROBLEM,
     Damage,
     changed,
@@ -31,6 +32,7 @@ from tabserve.model.model import GOLDEN, MANIFEST
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.linear import Linear
 from tabserve.problem.criterion import Counts
+from tabserve.problem.task import Binary
 
 
 def turned_into_a_file(folder: Path) -> None:
@@ -46,7 +48,12 @@ def put(name: str, text: bytes) -> Damage:
 
 def with_costs(**values: object) -> Damage:
     """Let the criterion be costs, some of them set."""
-    return within("problem", criterion={"name": "Costs", "false_positive": 1, "false_negative": 5} | values)
+    return within("task", criterion={"kind": "Costs", "false_positive": 1, "false_negative": 5} | values)
+
+
+def with_columns(*names: str, **values: object) -> Damage:
+    """Let the columns be others, all of numbers; the first has these further members."""
+    return changed(columns=[{"name": name} | (values if not place else {}) for place, name in enumerate(names)])
 
 
 HUGE = 10**400
@@ -56,29 +63,64 @@ STRANGE_FIELDS: dict[str, list[Any]] = {
     "name": [3, None, ["a"], "two\nlines", "\ud800"],
     "target": [3, None],
     "id": [3, ["name"]],
-    "labels": [[["no"], "yes"], [0, 1], ["no"], ["no", "yes", "no"]],
     "group": [3, ["name"], "a"],
-    "allow_missing": ["no", 1, None],
     "holdout": ["0.2", True, 1, HUGE, float("nan")],
     "folds": [2.5, True, "3", HUGE],
     "seed": ["x", True, -1, 2**32, HUGE],
     "a\nstranger": [1],
-    "features": [["a"]],
+    "labels": [["no", "yes"]],
+    "columns": [["a"]],
+    "task": [{"kind": "binary"}],
+}
+
+STRANGE_LABELS: list[Any] = [1, "01", None, [["no"], "yes"], [0, 1], ["no"], ["1", "1"], ["no", "yes", "maybe"]]
+
+NO_COLUMNS: list[Any] = ["a", 1, None, ["a"], {}]
+
+STRANGE_LEVELS: list[Any] = [
+    None,
+    [],
+    {},
+    {"levels": "ab"},
+    {"levels": [1]},
+    {"levels": [""]},
+    {"levels": ["x" * 1_001]},
+    {"levels": ["\ud800"]},
+    {"levels": ["a"], "colour": 1},
+    {"levels": [*map(str, range(10_001))]},
+]
+
+STRANGE_COLUMNS: dict[str, list[Any]] = {
+    "name": [3, None, "", ["a"], "a[b", "target", "\ud800"],
+    "kind": ["numbers", "", 1, None, ["number"]],
+    "missing": ["no", 1, 0, None, [True]],
+    "unseen": ["dropped", True, None],
+    "a\nstranger": [1],
 }
 
 NOT_A_NUMBER = "expected a number from 0 to 1"
 NO_PROBLEM = "does not describe a problem"
 OTHER_ORDER = "name different features, or the same in another order"
-TYPES = dict.fromkeys(["problem", "decision", "metrics", "data", "versions", "files"], "dict") | {"features": "list"}
+NO_TASK = "does not describe a task"
+OBJECTS = ["problem", "task", "encodings", "decision", "metrics", "data", "versions", "files"]
+TYPES = dict.fromkeys(OBJECTS, "dict") | {"columns": "list"}
 
 DAMAGES: list[tuple[str, Damage, str, str]] = [
     ("folder missing", shutil.rmtree, MANIFEST, "cannot be read: No such file or directory"),
     ("folder a file", turned_into_a_file, MANIFEST, "cannot be read: Not a directory"),
-    ("feature count", changed(features=["a", "b"]), Booster.FILE, "holds a model of 3 features, the manifest names 2"),
-    ("feature order", changed(features=["b", "a", "c"]), Booster.FILE, OTHER_ORDER),
-    ("feature name", changed(features=["a", "b", "d"]), Booster.FILE, OTHER_ORDER),
-    ("feature repeated", changed(features=["a", "b", "b"]), MANIFEST, NO_PROBLEM),
-    ("features a text", changed(features="abc"), MANIFEST, "needs 'features' as a list, found str"),
+    ("column count", with_columns("a", "b"), Booster.FILE, "holds a model of 3 features, the manifest names 2"),
+    ("column order", with_columns("b", "a", "c"), Booster.FILE, OTHER_ORDER),
+    ("column name", with_columns("a", "b", "d"), Booster.FILE, OTHER_ORDER),
+    ("column repeated", with_columns("a", "b", "b"), MANIFEST, NO_PROBLEM),
+    ("no columns", changed(columns=[]), MANIFEST, NO_PROBLEM),
+    ("columns a text", changed(columns="abc"), MANIFEST, "needs 'columns' as a list, found str"),
+    ("column of text among others", with_columns("a", "b", "c", kind="text"), MANIFEST, NO_PROBLEM),
+    *[
+        (f"column with {field} {value!r:.20}", with_columns("a", "b", "c", **{field: value}), MANIFEST, NO_PROBLEM)
+        for field, values in STRANGE_COLUMNS.items()
+        for value in values
+    ],
+    *[(f"column {value!r}", changed(columns=[value]), MANIFEST, NO_PROBLEM) for value in NO_COLUMNS],
     ("manifest missing", missing(MANIFEST), MANIFEST, "cannot be read: No such file or directory"),
     ("manifest truncated", truncated(MANIFEST), MANIFEST, "is not JSON"),
     ("manifest swapped", swapped(MANIFEST), Booster.FILE, "does not have the checksum in manifest.json"),
@@ -91,16 +133,8 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
     ("no format", without("format_version"), MANIFEST, "has format version None, expected 1; it is damaged"),
     *[
         (f"no {key}", without(key), MANIFEST, f"needs '{key}' as a {kind}, found NoneType")
-        for key, kind in {
-            "problem": "dict",
-            "features": "list",
-            "decision": "dict",
-            "metrics": "dict",
-            "data": "dict",
-        }.items()
+        for key, kind in TYPES.items()
     ],
-    ("no versions", without("versions"), MANIFEST, "needs 'versions' as a dict, found NoneType"),
-    ("no checksums", without("files"), MANIFEST, "needs 'files' as a dict, found NoneType"),
     ("no checksum", changed(files={}), MANIFEST, "names 0 model files, expected model.ubj or model.npz"),
     (
         "two models",
@@ -109,12 +143,54 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         "names 2 model files, expected model.ubj or model.npz",
     ),
     ("no checksum of golden rows", within("files", **{GOLDEN: ...}), GOLDEN, "does not have the checksum in"),
-    ("three labels", within("problem", labels=["no", "yes", "maybe"]), MANIFEST, "no answers between 3 labels"),
+    *[(f"labels {value!r}", within("task", labels=value), MANIFEST, NO_TASK) for value in STRANGE_LABELS],
+    *[
+        (f"task of kind {kind!r:.20}", within("task", kind=kind), MANIFEST, f"has a task of kind {kind!r}")
+        for kind in (None, "guess", 1, ["binary"], {"binary": 1}, "Binary")
+    ],
+    (
+        "task of no kind",
+        within("task", kind=...),
+        MANIFEST,
+        "of kind None, expected binary or multiclass or regression",
+    ),
+    (
+        "task of a stranger",
+        within("task", colour=1),
+        MANIFEST,
+        "of the fields ['colour', 'criterion', 'labels'], expected",
+    ),
+    ("task of other fields", within("task", kind="regression"), MANIFEST, "expected ['criterion', 'unit']"),
+    ("several labels for one", within("task", kind="multiclass"), Booster.FILE, "expected 'multi:softprob'"),
+    (
+        "an amount for a label",
+        changed(task={"kind": "regression", "unit": "", "criterion": {"kind": "RMSE"}}),
+        Booster.FILE,
+        "holds a model of objective 'binary:logistic', expected 'reg:squarederror' or",
+    ),
+    (
+        "unit a number",
+        changed(task={"kind": "regression", "unit": 1, "criterion": {"kind": "RMSE"}}),
+        MANIFEST,
+        NO_TASK,
+    ),
+    ("criterion of amounts", within("task", criterion={"kind": "MAE"}), MANIFEST, "needs f1 or Costs(...) of"),
+    (
+        "an encoding of a number",
+        changed(encodings={"a": {}}),
+        MANIFEST,
+        "does not fit its columns: Expected the encoding",
+    ),
     *[
         (f"decision of kind {kind!r:.20}", within("decision", kind=kind), MANIFEST, f"has a decision of kind {kind!r}")
         for kind in (None, "guess", 1, ["threshold"], {"threshold": 0.5}, "Threshold")
     ],
-    ("decision of no kind", within("decision", kind=...), MANIFEST, "kind None, expected threshold or most_probable"),
+    (
+        "decision of no kind",
+        within("decision", kind=...),
+        MANIFEST,
+        "kind None, expected threshold or most_probable or amount",
+    ),
     (
         "decision of a stranger",
         within("decision", colour=1),
@@ -142,19 +218,18 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         )
         for value in (-0.1, 1.5, float("nan"), float("inf"), "0.5", True, None, [0.5])
     ],
-    ("problem empty", changed(problem={}), MANIFEST, "needs 'labels' as a list, found NoneType"),
+    ("problem empty", changed(problem={}), MANIFEST, NO_PROBLEM),
+    ("task empty", changed(task={}), MANIFEST, "has a criterion of kind None"),
     ("problem with a stranger", within("problem", colour="red"), MANIFEST, NO_PROBLEM),
-    ("criterion unknown", within("problem", criterion={"name": "Best"}), MANIFEST, NO_PROBLEM),
-    ("criterion without costs", within("problem", criterion={"name": "Costs"}), MANIFEST, NO_PROBLEM),
+    ("criterion unknown", within("task", criterion={"kind": "Best"}), MANIFEST, "has a criterion of kind 'Best'"),
+    ("criterion without costs", within("task", criterion={"kind": "Costs"}), MANIFEST, "a criterion of the fields []"),
+    ("criterion of no cost", with_costs(false_positive=0), MANIFEST, "does not describe a criterion"),
     (
-        "criterion of no cost",
-        within("problem", criterion={"name": "Costs", "false_positive": 0, "false_negative": 1}),
+        "criterion a text",
+        within("task", criterion="F1"),
         MANIFEST,
-        NO_PROBLEM,
+        "has a criterion of kind None, expected F1 or Costs",
     ),
-    ("criterion a text", within("problem", criterion="F1"), MANIFEST, "needs 'criterion' as a dict, found str"),
-    ("labels a number", within("problem", labels=1), MANIFEST, "needs 'labels' as a list, found int"),
-    ("labels equal", within("problem", labels=["1", "1"]), MANIFEST, NO_PROBLEM),
     ("folds a text", within("problem", folds="five"), MANIFEST, NO_PROBLEM),
     ("hold-out out of range", within("problem", holdout=2), MANIFEST, NO_PROBLEM),
     *[
@@ -166,17 +241,9 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         (f"cost {value!r:.20}", with_costs(false_positive=value), MANIFEST, "Both costs must be numbers above 0")
         for value in ["1", True, None, [1], float("inf"), HUGE]
     ],
-    ("cost of a stranger", with_costs(colour=1), MANIFEST, NO_PROBLEM),
-    (
-        "criterion a list of pairs",
-        within("problem", criterion=[["name", "F1"]]),
-        MANIFEST,
-        "'criterion' as a dict, found list",
-    ),
-    ("criterion named by a list", within("problem", criterion={"name": ["F1"]}), MANIFEST, NO_PROBLEM),
-    ("labels a text", within("problem", labels="01"), MANIFEST, "needs 'labels' as a list, found str"),
-    ("feature names numbers", changed(features=[1, 2, 3]), MANIFEST, NO_PROBLEM),
-    ("feature names lists", changed(features=[["a"], "b", "c"]), MANIFEST, NO_PROBLEM),
+    ("cost of a stranger", with_costs(colour=1), MANIFEST, "a criterion of the fields ['colour', 'false_negative'"),
+    ("criterion a list of pairs", within("task", criterion=[["kind", "F1"]]), MANIFEST, "a criterion of kind None"),
+    ("criterion named by a list", within("task", criterion={"kind": ["F1"]}), MANIFEST, "a criterion of kind ['F1']"),
     ("format true", changed(format_version=True), MANIFEST, "has format version True, expected 1"),
     ("format huge", changed(format_version=HUGE), MANIFEST, "it was written by a newer tabserve"),
     ("threshold huge", within("decision", threshold=HUGE), MANIFEST, NOT_A_NUMBER),
@@ -229,6 +296,78 @@ def test_a_decision_that_is_none_of_a_model_over_texts_is_told(damage: str, tmp_
     assert said in sentence
 
 
+OF_MIXED: dict[str, tuple[str, Damage, str, str]] = {
+    "encoding of no column": (
+        "binary",
+        within("encodings", street={"levels": ["a"]}),
+        MANIFEST,
+        "does not fit its columns: Expected the encoding of the columns 'city', 'when', 'floor', found 'city', 'when',",
+    ),
+    "no encoding": ("binary", within("encodings", city=...), MANIFEST, "found 'when', 'floor'."),
+    "levels twice": (
+        "binary",
+        within("encodings", floor={"levels": ["1", "2", "1.0"]}),
+        MANIFEST,
+        "column 'floor' cannot be used: A category has one level twice, as '1' and as '1.0'; spell it in one way.",
+    ),
+    **{
+        f"levels {value!r:.30}": ("binary", within("encodings", city=value), MANIFEST, "column 'city' cannot be used")
+        for value in STRANGE_LEVELS
+    },
+    "one level less": (
+        "binary",
+        within("encodings", floor={"levels": ["1", "2"]}),
+        Booster.FILE,
+        "it splits by categories that its features do not have",
+    ),
+    "no level": (
+        "binary",
+        within("encodings", city={"levels": []}),
+        Booster.FILE,
+        "takes other features for categories than its manifest",
+    ),
+    "hours": ("binary", within("encodings", when={"hours": False}), Booster.FILE, "holds a model of 7 features"),
+    "hours a number": ("binary", within("encodings", when={"hours": 1}), MANIFEST, "column 'when' cannot be used"),
+    "swapped ends": (
+        "regression",
+        within("decision", widths=[-1.5, 2.0]),
+        MANIFEST,
+        "A width is -1.5, expected none below 0: the interval's ends are swapped.",
+    ),
+    "swapped edges": (
+        "regression",
+        within("decision", edges=[2.0, 1.0], widths=[1, 1, 1]),
+        MANIFEST,
+        "expected each larger than the one before",
+    ),
+    "a threshold for an amount": (
+        "regression",
+        changed(decision={"kind": "threshold", "threshold": 0.5}),
+        MANIFEST,
+        "has a decision of kind 'threshold', which makes no answers between 0 labels",
+    ),
+    "a unit of two lines": ("regression", within("task", unit="US\nD"), MANIFEST, NO_TASK),
+    "criterion of labels": ("regression", within("task", criterion={"kind": "F1"}), MANIFEST, "needs rmse or MAE() of"),
+    "two labels of three": (
+        "multiclass",
+        within("task", labels=["a", "b"]),
+        Booster.FILE,
+        "it tells other than 2 classes apart",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", OF_MIXED)
+def test_what_does_not_fit_a_model_of_several_kinds_of_columns_is_told(damage: str, tmp_path: Path) -> None:
+    """The encodings fit the columns, the trees fit the encodings, and the decision fits the task."""
+    kind, done, named, said = OF_MIXED[damage]
+    saved(tmp_path / "model", MIXED[kind](0))
+    done(tmp_path / "model")
+    sentence = refused(tmp_path / "model")
+    assert str(tmp_path / "model" / named) in sentence
+    assert said in sentence
+
+
 class Lowest:
     """A criterion that no folder can name."""
 
@@ -241,7 +380,7 @@ class Lowest:
 
 def test_a_criterion_that_cannot_be_loaded_again_is_not_saved(tmp_path: Path) -> None:
     """Nothing is written that would be refused later."""
-    model = replace(trees(), problem=replace(PROBLEM, criterion=Lowest()))
+    model = replace(trees(), problem=replace(PROBLEM, task=Binary(criterion=Lowest())))
     with pytest.raises(ArtifactError, match="Lowest"):
         saved(tmp_path / "model", model)
     assert list(tmp_path.iterdir()) == []

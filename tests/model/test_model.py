@@ -1,6 +1,7 @@
 """What is loaded is what was saved, of whichever kind the predictor is, and no other model is taken for it."""
 
 import hashlib
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import xgboost as xgb
 from tests.model.small import (
     CARD_TEXT,
     FEATURES,
+    MIXED,
     MODEL,
     TARGET,
     TEXTS,
@@ -35,7 +37,7 @@ from tests.model.small import (
 
 from tabserve.errors import ArtifactError
 from tabserve.model.decision import MAX_THRESHOLD, TEMPERATURES, Decision, MostProbable, Threshold
-from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, load, load_binary, versions
+from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, load, load_binary, save, versions
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.linear import Linear
 
@@ -46,10 +48,32 @@ def test_what_is_loaded_is_what_was_saved(made: Made, tmp_path: Path) -> None:
     """The problem with its criterion, the decision, the facts, and the answers to the bit."""
     model = made(0)
     for found in (saved(tmp_path / "model", model), load(tmp_path / "model")):
-        assert (found.problem, found.decision) == (model.problem, model.decision)
+        assert (found.problem, found.encoder, found.decision) == (model.problem, model.encoder, model.decision)
         assert (found.metrics, found.data, found.versions) == (model.metrics, model.data, model.versions)
         assert type(found.predictor) is type(model.predictor)
         assert same(found, model)
+
+
+@pytest.mark.parametrize("task", MIXED)
+def test_a_model_over_columns_of_several_kinds_is_loaded_as_it_was_saved(task: str, tmp_path: Path) -> None:
+    """Its columns, encodings, task and decision; its answers to the bit, and no other model's."""
+    model = MIXED[task](0)
+    for found in (saved(tmp_path / "model", model), load(tmp_path / "model")):
+        assert (found.problem, found.encoder, found.decision) == (model.problem, model.encoder, model.decision)
+        assert same(found, model)
+        assert not same(found, MIXED[task](1))
+    assert manifest(tmp_path / "model")["task"]["kind"] == task
+    assert [*manifest(tmp_path / "model")["encodings"]] == ["city", "when", "floor"]
+
+
+@pytest.mark.parametrize("task", MIXED)
+def test_golden_rows_hold_missing_cells_of_any_kind_of_column(task: str, tmp_path: Path) -> None:
+    """As null; their answers are checked at every load."""
+    model = MIXED[task](0)
+    golden = np.full((1, len(model.encoder.names)), np.nan, np.float32)
+    save(tmp_path / "model", model, golden, CARD_TEXT)
+    assert json.loads((tmp_path / "model" / GOLDEN).read_text())["features"] == [[None] * golden.shape[1]]
+    assert same(load(tmp_path / "model"), model)
 
 
 def test_the_folder_holds_what_it_says(either: Path) -> None:
@@ -57,9 +81,10 @@ def test_the_folder_holds_what_it_says(either: Path) -> None:
     names = [place(either, MODEL).name, GOLDEN, CARD]
     assert sorted(path.name for path in either.iterdir()) == sorted([*names, MANIFEST])
     found, model = manifest(either), load(either)
-    keys = ["format_version", "problem", "features", "decision", "metrics", "data", "versions", "files"]
-    assert list(found) == keys
-    assert found["features"] == [*model.problem.features]
+    keys = ["format_version", "problem", "task", "columns", "encodings", "decision", "metrics", "data", "versions"]
+    assert list(found) == [*keys, "files"]
+    assert found["columns"] == [{"name": each.name, "kind": each.kind} for each in model.problem.columns]
+    assert found["encodings"] == model.encoder.to_json()
     assert found["decision"] == {"kind": model.decision.KIND, **vars(model.decision)}
     assert found["files"] == {name: hashlib.sha256((either / name).read_bytes()).hexdigest() for name in names}
     assert (either / CARD).read_text() == CARD_TEXT

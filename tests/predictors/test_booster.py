@@ -12,17 +12,20 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
 from tabserve.model.decision import Threshold
 from tabserve.model.model import Model, save
 from tabserve.predictors import tree_checks, ubjson
 from tabserve.predictors.booster import Booster
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.standard_normal((200, 3)).astype(np.float32)
 TARGET = (FEATURES[:, 0] + FEATURES[:, 1] * FEATURES[:, 2] + RNG.standard_normal(200) > 0).astype(np.int8)
-PROBLEM = Problem("small", ("a", "b", "c"))
+PROBLEM = Problem("small", numbers("a", "b", "c"))
+ENCODER = Encoder.learn(PROBLEM, {})
 ROOT = Path(__file__).parents[2]
 
 
@@ -182,14 +185,14 @@ FAULTS: dict[str, tuple[Change, str]] = {
         "it splits a quantity by categories, or a category as a quantity",
     ),
     "categories given": (
-        in_tree(categories=np.array([1], ">i4")),
+        in_tree(categories=np.array([10**6], ">i4")),
         "its categories do not belong to its splits",
     ),
     **{
-        f"{name} given": (in_tree(**{name: np.array([1], tree_checks.TYPES[name])}), CATEGORIES)
+        f"{name} given": (in_tree(**{name: np.array([10**6], tree_checks.TYPES[name])}), CATEGORIES)
         for name in tree_checks.CATEGORIES[1:]
     },
-    "trees of several classes": (in_forest(tree_info=[0, 7, 0]), OUTPUTS),
+    "trees of several classes": (in_forest(tree_info=[0, 7, 0]), "its trees are not divided among its outputs"),
     "rounds beyond the trees": (in_forest(iteration_indptr=[0, 1, 2, 1000]), ROUNDS),
     "rounds going back": (in_forest(iteration_indptr=[0, -1, 2, 3]), ROUNDS),
     "rounds not from the start": (in_forest(iteration_indptr=[1, 2, 3]), ROUNDS),
@@ -200,7 +203,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
 def refused(model: bytes) -> str:
     """The sentence that refuses a model file."""
     with pytest.raises(ArtifactError) as error:
-        Booster.read(Path("model.ubj"), model, PROBLEM)
+        Booster.read(Path("model.ubj"), model, PROBLEM, ENCODER)
     return str(error.value)
 
 
@@ -214,6 +217,14 @@ def test_what_would_crash_xgboost_is_refused_before(change: Change, said: str) -
     )
 
 
+def test_categories_of_a_frame_are_refused() -> None:
+    """Of which XGBoost keeps the names, and by which it would number codes anew."""
+    model = document()
+    forest(model)["cats"] = {"enc": [{"type": 7}]}
+    said = "was trained from a frame whose categories it would number anew; train it from a matrix of codes."
+    assert refused(written(model)) == f"model.ubj {said}"
+
+
 def test_a_count_that_no_integer_holds_is_refused() -> None:
     """UBJSON has infinities."""
     model = document()
@@ -225,7 +236,7 @@ def test_a_tree_may_be_deep() -> None:
     """As deep as the limit says."""
     model = document()
     chain(tree_checks.MAX_DEPTH)(forest(model), forest(model)["trees"][0])
-    found = Booster.read(Path("model.ubj"), written(model), PROBLEM)
+    found = Booster.read(Path("model.ubj"), written(model), PROBLEM, ENCODER)
     assert found.raw(FEATURES).shape == (200, 1)
 
 
@@ -306,7 +317,7 @@ def test_the_reader_loses_nothing() -> None:
 def test_what_xgboost_trains_is_read(options: dict[str, Any]) -> None:
     """Pruned nodes, forests and lone roots included; the answers are the same to the bit."""
     expected = trained(**options)
-    found = Booster.read(Path("model.ubj"), bytes(expected.save_raw("ubj")), PROBLEM)
+    found = Booster.read(Path("model.ubj"), bytes(expected.save_raw("ubj")), PROBLEM, ENCODER)
     assert np.array_equal(found.raw(FEATURES)[:, 0], expected.inplace_predict(FEATURES))
 
 
@@ -368,7 +379,7 @@ def mutated(model: bytes, dice: random.Random) -> bytes:
 
 def test_no_mutation_of_a_model_ends_the_process(tmp_path: Path) -> None:
     """`tabserve check` says 0 or 4 to each of hundreds, in one child that must outlive them all."""
-    model = Model(PROBLEM, Booster(trained()), Threshold(0.5), {}, {}, {})
+    model = Model(PROBLEM, ENCODER, Booster(trained()), Threshold(0.5), {}, {}, {})
     save(tmp_path / "model", model, FEATURES[:4], "# A model\n")
     command = [sys.executable, "-c", MUTATE, str(tmp_path / "model")]
     child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)

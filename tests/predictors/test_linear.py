@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
 from tabserve.predictors import npz
 from tabserve.predictors.linear import Linear
@@ -37,7 +38,7 @@ FILE = MODEL.written()
 
 def read(file: bytes) -> Linear:
     """The model that a file holds."""
-    return Linear.read(Path("model.npz"), file, PROBLEM)
+    return Linear.read(Path("model.npz"), file, PROBLEM, Encoder.learn(PROBLEM, {}))
 
 
 TITLES = st.lists(st.sampled_from(["colar", "caixa", "de", "CAIXÃO", "x", "cola", "?"]), max_size=6).map(" ".join)

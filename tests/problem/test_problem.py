@@ -1,5 +1,6 @@
 """A problem is one frozen value, and one that contradicts itself cannot be made."""
 
+import re
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,13 @@ import pandas as pd
 import pytest
 
 from tabserve.errors import UsageError
-from tabserve.problem.columns import numbers
-from tabserve.problem.criterion import F1, Costs
+from tabserve.problem.columns import Column, numbers
+from tabserve.problem.criterion import F1, MAE, RMSE, Costs, f1, rmse
 from tabserve.problem.problem import Problem
-from tabserve.table import frame as frames
-from tabserve.table import texts
-from tabserve.training.measures import by_class, by_threshold
+from tabserve.problem.task import Binary, Multiclass, Regression, Task
+from tabserve.table.frame import read
 from tabserve.training.split import fold_numbers, hold_out
+from tabserve.training.task_training import training_of
 
 PROBLEM = Problem("loans", numbers("income", "age"), target="default", id="customer")
 
@@ -34,45 +35,36 @@ def test_two_equal_problems_are_the_same() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        pytest.param({"features": ()}, "at least one feature", id="no-features"),
-        pytest.param({"features": ("age", "age")}, "named twice", id="repeated-feature"),
-        pytest.param({"features": ("age", "default")}, "named twice", id="target-among-features"),
-        pytest.param({"features": ("age", "customer")}, "named twice", id="id-among-features"),
+        pytest.param({"columns": ()}, "at least one column", id="no-columns"),
+        pytest.param({"columns": numbers("age", "age")}, "named twice", id="repeated-column"),
+        pytest.param({"columns": numbers("age", "default")}, "named twice", id="target-among-columns"),
+        pytest.param({"columns": numbers("age", "customer")}, "named twice", id="id-among-columns"),
         pytest.param({"id": "default"}, "named twice", id="target-as-id"),
         pytest.param(
-            {"labels": ("no", "no")}, "two different labels, and at most 127, not ('no', 'no')", id="equal-labels"
+            {"columns": (Column("age"), Column("note", "text"))}, "'note' is one of them among 2", id="text-and-number"
         ),
-        pytest.param({"labels": (0, 1)}, "each written as text", id="labels-that-are-numbers"),
         pytest.param({"holdout": 0.0}, "not 0.0 and 5", id="no-holdout"),
         pytest.param({"holdout": 1.0}, "not 1.0 and 5", id="all-held-out"),
         pytest.param({"folds": 1}, "not 0.2 and 1", id="one-fold"),
         pytest.param({"id": ""}, "text or None as its id, not ''", id="empty-id"),
         pytest.param({"group": ""}, "text or None as its group, not ''", id="empty-group"),
-        *[
-            pytest.param(
-                {"criterion": value}, "needs f1 or Costs(...) of tabserve.problem.criterion as its criterion", id=name
-            )
-            for name, value in {"text": "f1", "None": None, "kind": F1, "function": len}.items()
-        ],
         pytest.param({"folds": 10**400}, "not 0.2 and 1", id="too-many-folds"),
         pytest.param({"seed": -1}, "a seed from 0 to 4294967295, not -1", id="negative-seed"),
         pytest.param({"seed": 2**32}, "a seed from 0 to 4294967295, not 4294967296", id="too-large-seed"),
-        pytest.param({"labels": ("a",)}, "two different labels", id="one-label"),
-        pytest.param({"labels": tuple(map(str, range(128)))}, "at most 127", id="128-labels"),
         pytest.param({"name": "two\nlines"}, "a name of one line, not 'two\\nlines'", id="name-of-two-lines"),
         *[
             pytest.param({field: value}, "that UTF-8 can write, not '\\ud800'", id=f"half-a-letter-in-{field}")
             for field, value in [
                 ("name", "\ud800"),
-                ("features", ("x\ud800",)),
-                ("labels", ("a", "x\ud800")),
+                ("columns", numbers("x\ud800")),
+                ("task", Binary(("a", "x\ud800"))),
                 ("target", "\ud800"),
                 ("id", "\ud800"),
                 ("group", "\ud800"),
             ]
         ],
         *[
-            pytest.param({"features": ("age", name)}, f"cannot be named {name!r}; XGBoost takes no name", id=name)
+            pytest.param({"columns": numbers("age", name)}, f"cannot be named {name!r}; XGBoost takes no name", id=name)
             for name in ("price [EUR]", "a<b", "]")
         ],
         *[
@@ -80,16 +72,14 @@ def test_two_equal_problems_are_the_same() -> None:
             for field, value in [
                 ("name", 3),
                 ("name", None),
-                ("features", ["age"]),
-                ("features", "age"),
-                ("features", (1, 2)),
-                ("features", (["age"],)),
+                ("columns", ["age"]),
+                ("columns", "age"),
+                ("task", "binary"),
+                ("task", Binary),
+                ("task", None),
+                ("group", ["age"]),
                 ("target", 3),
                 ("id", ["customer"]),
-                ("labels", "01"),
-                ("labels", (["a"], "b")),
-                ("allow_missing", "no"),
-                ("allow_missing", 1),
                 ("holdout", "0.2"),
                 ("holdout", True),
                 ("folds", 2.5),
@@ -107,61 +97,124 @@ def test_a_problem_that_contradicts_itself_is_refused(changed: dict[str, Any], s
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize("columns", [("age",), (1, 2), (["age"],), (Column, Column)], ids=str)
+def test_columns_that_are_none_are_refused(columns: tuple[Any, ...]) -> None:
+    """A name alone is no column."""
+    with pytest.raises(UsageError, match=r"needs a tuple of columns, such as Column\('age'\), not .* in it"):
+        replace(PROBLEM, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("name", value) for value in (3, None, "", ["age"])],
+        *[("kind", value) for value in ("numbers", "", 1, None, ["number"])],
+        *[("missing", value) for value in ("no", 1, 0, None)],
+        *[("unseen", value) for value in ("dropped", True, None)],
+    ],
+)
+def test_a_column_that_cannot_be_is_refused(field: str, value: Any) -> None:  # noqa: ANN401
+    """With what was expected, and what came."""
+    with pytest.raises(UsageError, match=rf"needs .*not {re.escape(repr(value))}\.$"):
+        replace(Column("age"), **{field: value})
+
+
+LABELS: list[Any] = ["01", ("a",), (), ("no", "no"), (0, 1), ("a", 1), (["a"], "b"), ["a", "b"], None]
+
+
+@pytest.mark.parametrize("task", [Binary, Multiclass])
+@pytest.mark.parametrize("labels", LABELS, ids=str)
+def test_labels_that_cannot_be_told_apart_are_refused(task: type[Binary | Multiclass], labels: Any) -> None:  # noqa: ANN401
+    """Two texts at least, each another."""
+    with pytest.raises(UsageError, match=r"two different labels.* each written as text, not"):
+        task(labels)
+
+
+def test_labels_are_two_or_as_many_as_a_byte_tells_apart() -> None:
+    """More are refused."""
+    assert len(Multiclass(tuple(map(str, range(127)))).labels) == 127
+    with pytest.raises(UsageError, match="at least two different labels, and at most 127"):
+        Multiclass(tuple(map(str, range(128))))
+    with pytest.raises(UsageError, match="exactly two different labels"):
+        Binary(("a", "b", "c"))
+
+
+TASKS: dict[str, tuple[Any, str, list[Any]]] = {
+    "binary": (lambda criterion: Binary(criterion=criterion), "f1 or Costs(...)", [rmse, MAE()]),
+    "multiclass": (lambda criterion: Multiclass(("a", "b"), criterion), "f1 or Costs(...)", [rmse, MAE()]),
+    "regression": (lambda criterion: Regression(criterion=criterion), "rmse or MAE()", [f1, Costs(1, 2)]),
+}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_criterion_of_another_task_or_none_is_refused(kind: str) -> None:
+    """Counts have no distance, and amounts no counts."""
+    make, expected, others = TASKS[kind]
+    for criterion in ("f1", None, F1, RMSE, len, *others):
+        with pytest.raises(UsageError) as refused:
+            make(criterion)
+        assert f"needs {expected} of tabserve.problem.criterion as its criterion, not" in str(refused.value)
+
+
+@pytest.mark.parametrize("unit", [1, None, "US\nD"])
+def test_a_unit_of_several_lines_is_refused(unit: Any) -> None:  # noqa: ANN401
+    """As is what is no text."""
+    with pytest.raises(UsageError, match="a text of one line as its unit"):
+        Regression(unit)
+
+
 CHANGED: dict[str, Any] = {
     "name": "mine",
-    "features": ("b", "a"),
     "target": "t",
     "id": "key",
     "group": "g",
-    "labels": ("x", "y"),
-    "allow_missing": True,
-    "criterion": Costs(1, 2),
     "holdout": 0.5,
     "folds": 2,
     "seed": 7,
 }
-"""Each field of a problem, otherwise than usual."""
+"""Each field of a problem, otherwise than usual; columns and task are below."""
 
-UNKNOWN = {"numbers": {"group"}, "texts": {"allow_missing"}}
-"""What a table of each kind has no place for; every other field changes what is read, split or measured."""
+USUAL: dict[str, tuple[tuple[Column, ...], Task]] = {
+    "numbers": (numbers("a", "b"), Binary()),
+    "texts": ((Column("a", "text"), Column("b", "text")), Multiclass(("0", "1"))),
+    "mixed": ((Column("a"), Column("b", "category")), Regression()),
+}
+
+OTHERS: dict[str, tuple[tuple[Column, ...], Task]] = {
+    "numbers": (numbers("b", "a"), Binary(criterion=Costs(1, 2))),
+    "texts": ((Column("b", "text"), Column("a", "text")), Multiclass(("0", "1"), Costs(1, 2))),
+    "mixed": ((Column("b", "category"), Column("a")), Regression(criterion=MAE())),
+}
 
 
 def observed(kind: str, problem: Problem, folder: Path) -> object:
     """All that a problem's fields can change of a table that has every column: what is read, split, and measured."""
     rows, rng = 240, np.random.default_rng(1)
-    table = pd.DataFrame({name: rng.normal(size=rows) for name in ("a", "b")})
-    if problem.allow_missing:
-        table.loc[0, "a"] = np.nan
+    table = pd.DataFrame({name: rng.normal(size=rows).round(3) for name in ("a", "b")})
     if kind == "texts":
         table = table.map("word {:.3f}".format)
-    table[problem.target] = np.where(rng.random(rows) < 0.4, *problem.labels)
+    target = rng.normal(size=rows).round(3) if kind == "mixed" else np.where(rng.random(rows) < 0.4, "0", "1")
+    table[problem.target] = target
     for column in filter(None, (problem.id, problem.group)):
         table[column] = [f"{column} {row // (1 if column == problem.id else 4)}" for row in range(rows)]
     table.to_csv(folder / "t.csv", index=False)
-    frame = (frames if kind == "numbers" else texts).read(folder / "t.csv", problem)
+    frame = read(folder / "t.csv", problem)
     development, holdout = hold_out(frame)
-    folds, probability = fold_numbers(development), rng.random((len(development), 2))
-    judge, answers = (by_threshold, probability[:, 1]) if kind == "numbers" else (by_class, probability)
+    folds, answers = fold_numbers(development), rng.random((len(development), 2))
+    prediction = answers / answers.sum(axis=1, keepdims=True) if kind == "texts" else answers[:, 1]
+    measured = training_of(problem).measures(development.target, prediction, folds)
     parts = (frame.ids, frame.features, frame.group, holdout.ids, folds)
-    return [str(np.asarray(part).tolist()) for part in parts], judge.measures(development, answers, folds).to_csv()
+    return [str(np.asarray(part).tolist()) for part in parts], measured.to_csv()
 
 
-@pytest.mark.parametrize("kind", UNKNOWN)
+@pytest.mark.parametrize("kind", USUAL)
 @pytest.mark.parametrize("field", [field.name for field in fields(Problem)])
-def test_a_field_is_honoured_or_refused(field: str, kind: str, tmp_path: Path) -> None:
-    """By a table of numbers as by one of texts; none is taken and then forgotten."""
-    usual = Problem("usual", ("a", "b"))
-    problem = replace(usual, **{field: CHANGED[field]})
-    if field in UNKNOWN[kind]:
-        with pytest.raises(UsageError, match=rf"A table of {kind} is learned without .*{field}"):
-            observed(kind, problem, tmp_path)
-    elif field in {"name", "target", "labels"}:  # which name what is there, and change no number
-        assert observed(kind, problem, tmp_path) == observed(kind, usual, tmp_path)
+def test_every_field_is_honoured(field: str, kind: str, tmp_path: Path) -> None:
+    """Whatever the columns; none is taken and then forgotten."""
+    usual = Problem("usual", USUAL[kind][0], task=USUAL[kind][1])
+    other = CHANGED | dict(zip(("columns", "task"), OTHERS[kind], strict=True))
+    found = observed(kind, replace(usual, **{field: other[field]}), tmp_path)
+    if field in {"name", "target"}:  # which name what is there, and change no number
+        assert found == observed(kind, usual, tmp_path)
     else:
-        assert observed(kind, problem, tmp_path) != observed(kind, usual, tmp_path)
-
-
-def test_rows_to_score_are_refused_where_the_problem_is(tmp_path: Path) -> None:
-    """Before the file is looked at."""
-    with pytest.raises(UsageError, match="this problem has the group 'g'; leave the group out of the problem"):
-        next(frames.stream(tmp_path / "none.csv", replace(PROBLEM, group="g")))
+        assert found != observed(kind, usual, tmp_path)

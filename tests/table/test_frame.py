@@ -1,10 +1,12 @@
 """A table on disk becomes validated arrays, or one sentence that says which cell is wrong."""
 
+import math
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from random import Random
 
@@ -17,13 +19,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
-from tabserve.problem.columns import numbers
+from tabserve.problem.columns import Column, numbers
 from tabserve.problem.problem import Problem
+from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table import csv_blocks
 from tabserve.table.frame import Frame, Rows, has_target, read, stream
+from tabserve.training.split import fold_numbers, hold_out
 
 PROBLEM = Problem("loans", numbers("income", "age"), target="default", id="customer")
+ENCODER = Encoder.learn(PROBLEM, {})
+MISSING = numbers("income", "age", missing=True)
 HEADER = "customer,default,income,age"
 GOOD = ["ana,0,1.5,20", "bia,1,2.5,30", "caio,0,3.5,40"]
 
@@ -64,8 +71,8 @@ def test_a_table_is_read_without_pandas(path: Path) -> None:
     write(path, *GOOD)
     code = (
         "import sys; from pathlib import Path; from tabserve.table.frame import read;"
-        "from tabserve.problem.problem import Problem;"
-        f"read(Path({str(path)!r}), Problem('loans', ('income', 'age'), target='default', id='customer'));"
+        "from tabserve.problem.columns import numbers; from tabserve.problem.problem import Problem;"
+        f"read(Path({str(path)!r}), Problem('loans', numbers('income', 'age'), target='default', id='customer'));"
         "sys.exit('pandas' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
@@ -106,7 +113,7 @@ def test_taking_rows_keeps_what_belongs_together(path: Path) -> None:
 def test_labels_are_spelled_as_the_problem_says(path: Path) -> None:
     """Text targets work, with the second label as the positive one."""
     write(path, "ana,paid,1,2", "bia,defaulted,1,2")
-    assert read(path, replace(PROBLEM, labels=("paid", "defaulted"))).target.tolist() == [0, 1]
+    assert read(path, replace(PROBLEM, task=Binary(("paid", "defaulted")))).target.tolist() == [0, 1]
 
 
 def test_rows_without_an_id_column_are_numbered(path: Path) -> None:
@@ -119,12 +126,43 @@ def test_rows_without_an_id_column_are_numbered(path: Path) -> None:
 
 
 def test_an_allowed_empty_cell_is_nan(path: Path) -> None:
-    """Where the problem says that missing values are data."""
-    frame = read(write(path, "ana,0,,20", "bia,1,2.5,NA"), replace(PROBLEM, allow_missing=True))
+    """Where the column says that missing values are data."""
+    frame = read(write(path, "ana,0,,20", "bia,1,2.5,NA"), replace(PROBLEM, columns=MISSING))
     assert np.isnan(frame.features).tolist() == [[True, False], [False, True]]
 
 
-@pytest.mark.parametrize("allow_missing", [False, True])
+def test_a_column_may_have_empty_cells_beside_one_that_may_not(path: Path) -> None:
+    """Before training and before scoring."""
+    problem = replace(PROBLEM, columns=(Column("income", missing=True), Column("age")))
+    frame = read(write(path, "ana,0,,20", "bia,1,2.5,30"), problem)
+    assert np.isnan(frame.features).tolist() == [[True, False], [False, False]]
+    write(path, "ana,0,,20", "bia,1,2.5,", "caio,1,,")
+    assert refused(path, problem) == ", row 2, column 'age': expected a number, found an empty cell."
+    with pytest.raises(DataError, match="row 2, column 'age': expected a number, found an empty cell"):
+        list(stream(path, problem, frame.encoder))
+
+
+def test_a_column_of_numbers_that_is_empty_throughout_is_refused(path: Path) -> None:
+    """There is nothing to learn of it; the rows to score may lack it."""
+    problem = replace(PROBLEM, columns=MISSING)
+    assert refused(write(path, "ana,0,1,", "bia,1,2,"), problem) == ": Column 'age' is empty throughout; leave it out."
+    assert np.isnan(next(stream(path, problem, Encoder.learn(problem, {}))).features).tolist() == [[False, True]] * 2
+
+
+def test_groups_over_numbers_are_read_and_no_split_parts_them(path: Path) -> None:
+    """As over texts."""
+    write(path, *(f"c{row},{row // 4 % 2},{row},1,g{row // 4}" for row in range(400)), header=f"{HEADER},house")
+    frame = read(path, replace(PROBLEM, group="house", folds=3))
+    assert frame.group is not None
+    assert frame.group.tolist() == [f"g{row // 4}" for row in range(400)]
+    development, holdout = hold_out(frame)
+    assert development.group is not None
+    assert holdout.group is not None
+    assert not {*development.group} & {*holdout.group}
+    assert len({*zip(development.group, fold_numbers(development), strict=True)}) == len({*development.group})
+
+
+@pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize(
     ("cell", "found"),
     [
@@ -136,11 +174,11 @@ def test_an_allowed_empty_cell_is_nan(path: Path) -> None:
         pytest.param("1e39", "1e+39, which is no finite 32-bit float", id="too large for 32 bits"),
     ],
 )
-def test_what_is_no_finite_number_is_named_with_its_cell(
-    path: Path, cell: str, found: str, allow_missing: bool
-) -> None:
+def test_what_is_no_finite_number_is_named_with_its_cell(path: Path, cell: str, found: str, missing: bool) -> None:
     """Row and column, also where cells may be empty."""
-    said = refused(write(path, *GOOD, f"duda,1,2,{cell}"), replace(PROBLEM, allow_missing=allow_missing))
+    said = refused(
+        write(path, *GOOD, f"duda,1,2,{cell}"), replace(PROBLEM, columns=numbers("income", "age", missing=missing))
+    )
     assert said == f", row 4, column 'age': expected a number, found {found}."
 
 
@@ -156,7 +194,7 @@ def test_an_empty_cell_is_named(path: Path) -> None:
         pytest.param([], " has a header and no rows; a table needs at least one row below its header.", id="no rows"),
         pytest.param(
             ["ana,1,1,2", "bia,1,1,2"],
-            " has only '1' in column 'default'; a classifier needs rows of both classes.",
+            " has only '1' in column 'default'; a model needs rows of different targets.",
             id="one class",
         ),
         pytest.param(
@@ -193,7 +231,9 @@ def as_parquet(path: Path, **columns: list[str | None]) -> Path:
     return path.with_suffix(".parquet")
 
 
-@pytest.mark.parametrize("reader", [read, lambda path, problem: list(stream(path, problem))], ids=["read", "stream"])
+@pytest.mark.parametrize(
+    "reader", [read, lambda path, problem: list(stream(path, problem, ENCODER))], ids=["read", "stream"]
+)
 @pytest.mark.parametrize("name", ["", None], ids=["empty", "null"])
 def test_a_row_without_an_id_is_refused(
     name: str | None, reader: Callable[[Path, Problem], object], path: Path
@@ -255,7 +295,7 @@ def scored_rows(path: Path, problem: Problem = PROBLEM) -> Iterator[Rows]:
     """Rows to score, a few at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "BLOCK_BYTES", 64)
-        yield from stream(path, problem)
+        yield from stream(path, problem, ENCODER)
 
 
 def test_rows_to_score_come_in_batches(path: Path) -> None:
@@ -270,8 +310,8 @@ def test_rows_to_score_come_in_batches(path: Path) -> None:
 def test_the_target_of_rows_to_score_is_not_looked_at(path: Path) -> None:
     """It may be missing or there, and hold whatever it likes."""
     write(path, "ana,who knows,1.5,20")
-    assert [part.features.tolist() for part in stream(path, PROBLEM)] == [[[1.5, 20]]]
-    assert not isinstance(next(stream(path, PROBLEM)), Frame)
+    assert [part.features.tolist() for part in stream(path, PROBLEM, ENCODER)] == [[[1.5, 20]]]
+    assert not isinstance(next(stream(path, PROBLEM, ENCODER)), Frame)
 
 
 def test_rows_to_score_without_an_id_are_numbered_over_all_batches(path: Path) -> None:
@@ -291,7 +331,7 @@ def test_a_bad_cell_is_found_in_any_batch_of_rows_to_score(path: Path) -> None:
 def test_no_rows_to_score_are_refused(path: Path) -> None:
     """A header alone asks for nothing."""
     with pytest.raises(DataError, match="has a header and no rows"):
-        list(stream(write(path, header="customer,income,age"), PROBLEM))
+        list(stream(write(path, header="customer,income,age"), PROBLEM, ENCODER))
 
 
 def test_a_target_is_told_by_the_header_alone(path: Path) -> None:
@@ -314,3 +354,204 @@ def test_a_file_without_a_readable_header_is_refused(name: str, text: str | None
         (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=name):
         has_target(tmp_path / name, PROBLEM)
+
+
+MIXED = (
+    Column("area", missing=True),
+    Column("rooms"),
+    Column("city", "category", missing=True),
+    Column("floor", "category"),
+    Column("garden", "category"),
+    Column("built", "date", missing=True),
+    Column("seen", "date"),
+)
+MIXED_HEADER = "area,rooms,city,floor,garden,built,seen,target"
+MIXED_ROWS = [
+    "50.5,2,Rio,1.5,true,2001-02-28,2020-01-01 10:30:00,{}",
+    ",3,,2,false,,2020-01-02 23:59:59,{}",
+    "80,1,São Paulo,0.0000001,true,1999-12-31,2021-06-30 00:00:00,{}",
+]
+TARGETS: dict[str, tuple[Task, list[str]]] = {
+    "two labels": (Binary(("no", "yes")), ["no", "yes", "no"]),
+    "three labels": (Multiclass(("a", "b", "c")), ["c", "a", "b"]),
+    "an amount": (Regression("USD"), ["1.5", "-2", "1e3"]),
+}
+
+
+def mixed(path: Path, targets: list[str], rows: list[str] = MIXED_ROWS) -> Path:
+    """Write a csv of columns of several kinds."""
+    return write(path, *map(str.format, rows, targets), header=MIXED_HEADER)
+
+
+def own_types(path: Path, targets: list[str], *, amount: bool) -> Path:
+    """The same table as parquet, each column of a type of its own."""
+    moments = [datetime(2020, 1, 1, 10, 30), datetime(2020, 1, 2, 23, 59, 59), datetime(2021, 6, 30)]  # noqa: DTZ001  no zone
+    table = {
+        "area": pa.array([50.5, None, 80], pa.float32()),
+        "rooms": pa.array([2, 3, 1], pa.int16()),
+        "city": pa.array(["Rio", None, "São Paulo"]).dictionary_encode(),
+        "floor": pa.array([1.5, 2, 1e-7], pa.float64()),
+        "garden": pa.array([True, False, True]),
+        "built": pa.array([date(2001, 2, 28), None, date(1999, 12, 31)], pa.date32()),
+        "seen": pa.array(moments, pa.timestamp("us")),
+        "target": pa.array(map(float, targets)) if amount else pa.array(targets).dictionary_encode(),
+    }
+    pa.parquet.write_table(pa.table(table), path.with_suffix(".parquet"))
+    return path.with_suffix(".parquet")
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_mixed_table_is_the_same_as_csv_and_as_parquet(kind: str, path: Path) -> None:
+    """Bool, int, float, dictionary, date32 and timestamp columns are those that a csv spells."""
+    task, targets = TARGETS[kind]
+    problem = Problem("houses", MIXED, task=task)
+    csv, parquet = mixed(path, targets), own_types(path, targets, amount=task.AMOUNT)
+    frame, other = read(csv, problem), read(parquet, problem)
+    assert frame.encoder == other.encoder
+    np.testing.assert_array_equal(frame.features, other.features)
+    np.testing.assert_array_equal(frame.target, other.target)
+    assert frame.target.tolist() == [float(each) if task.AMOUNT else task.labels.index(each) for each in targets]
+    assert frame.target.dtype == (np.float64 if task.AMOUNT else np.int8)
+    for table in (csv, parquet):
+        [scored] = stream(table, problem, other.encoder)
+        np.testing.assert_array_equal(scored.features, frame.features)
+
+
+def test_the_features_of_a_mixed_table_are_numbers_codes_and_parts_of_dates(path: Path) -> None:
+    """Empty cells are NaN, in each of them."""
+    frame = read(mixed(path, ["0", "1", "0"]), Problem("houses", MIXED))
+    named = dict(zip(frame.encoder.names, frame.features.T.tolist(), strict=True))
+    empty = {name for name, values in named.items() if np.isnan(values).any()}
+    assert empty == {"area", "city", "built.day", "built.month", "built.weekday"}
+    assert (named["rooms"], named["floor"], named["garden"]) == ([2, 3, 1], [1, 2, 0], [1, 0, 1])
+    assert (named["built.month"][0], named["seen.hour"]) == (2, [10, 23, 0])
+    assert [frame.encoder.to_json()[name]["levels"] for name in ("floor", "city")] == [
+        ["0.0000001", "1.5", "2"],
+        ["Rio", "São Paulo"],
+    ]
+
+
+def cell(column: str, text: str) -> list[str]:
+    """The rows of the mixed table, with another cell in the second."""
+    cells = MIXED_ROWS[1].split(",")
+    cells[MIXED_HEADER.split(",").index(column)] = text
+    return [MIXED_ROWS[0], ",".join(cells), MIXED_ROWS[2]]
+
+
+BAD_CELLS: dict[str, tuple[str, str, str]] = {
+    "text for a number": ("rooms", "two", "expected a number, found 'two'"),
+    "an empty number": ("rooms", "", "expected a number, found an empty cell"),
+    "an infinite number": ("area", "inf", "expected a number that 32 bits can hold, up to 3.403e+38, found Infinity"),
+    "an empty category": ("floor", "", "expected one of '0.0000001', '1.5', found an empty cell"),
+    "a category of a megabyte": ("city", "x" * 2**20, "expected a text of at most 1000 characters, found 'xxxxx"),
+    "30 February": ("built", "2001-02-30", "expected a day that the calendar has, found '2001-02-30'"),
+    "two formats": (
+        "built",
+        "2001-02-28 10:00",
+        "expected a date without a time, such as 2020-12-31, found '2001-02-28 10:00'",
+    ),
+    "a date among times": ("seen", "2020-01-02", "expected a date with a time, such as 2020-12-31 08:30, found"),
+    "a year of five digits": ("built", "12001-02-28", "expected a year from 0001 to 9999, found '12001-02-28'"),
+    "a zone": (
+        "seen",
+        "2020-01-02 10:00Z",
+        "expected a time without a zone, such as 2020-12-31 08:30, found '2020-01-02 10:00Z'",
+    ),
+    "an hour that is none": ("seen", "2020-01-02 24:00", "expected a time from 00:00 to 23:59:59, found"),
+    "an empty date": ("seen", "", "expected a date with a time, such as 2020-12-31 08:30, found an empty cell"),
+    "no date": ("built", "yesterday", "expected a date such as 2020-12-31, found 'yesterday'"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_CELLS)
+def test_a_bad_cell_of_a_mixed_table_is_named(bad: str, path: Path) -> None:
+    """In one short sentence with its row and column, before training and before scoring."""
+    problem = Problem("houses", MIXED)
+    encoder = read(mixed(path, ["0", "1", "0"]), problem).encoder
+    column, text, said = BAD_CELLS[bad]
+    mixed(path, ["0", "1", "0"], cell(column, text))
+    found = refused(path, problem)
+    assert found.startswith(f", row 2, column {column!r}: {said}")
+    assert found.endswith(".")
+    assert len(found) < 250
+    with pytest.raises(DataError) as scored:
+        list(stream(path, problem, encoder))
+    place = f"{path}, row 2, column {column!r}: "
+    assert str(scored.value).startswith(place if bad == "an empty category" else place + said)
+    assert len(str(scored.value)) < len(str(path)) + 250
+
+
+BAD_COLUMNS: dict[str, tuple[str, list[str], str]] = {
+    "one level in two spellings": (
+        "floor",
+        ["1.0", "1", "2"],
+        ": Column 'floor' has one level twice, as '1' and as '1.0'; spell it in one way.",
+    ),
+    "empty categories": ("city", [""] * 3, ": Column 'city' is empty throughout; leave it out."),
+    "empty dates": ("built", [""] * 3, ": Column 'built' is empty throughout; leave it out."),
+    "empty numbers": ("area", [""] * 3, ": Column 'area' is empty throughout; leave it out."),
+    "more than 10,000 levels": (
+        "city",
+        [*map(str, range(10_001))],
+        ": Column 'city' has more than 10000 levels; leave the column out, or group its values.",
+    ),
+}
+
+
+@pytest.mark.parametrize("blocks", [256, 1 << 21])
+@pytest.mark.parametrize("bad", BAD_COLUMNS)
+def test_a_column_that_cannot_be_learned_from_is_named(
+    bad: str, blocks: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one sentence, whatever the number of batches."""
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", blocks * (1 if len(BAD_COLUMNS[bad][1]) == 3 else 100))
+    column, texts, said = BAD_COLUMNS[bad]
+    place = MIXED_HEADER.split(",").index(column)
+    rows = [MIXED_ROWS[0].split(",") for _ in texts]
+    for row, text in zip(rows, texts, strict=True):
+        row[place] = text
+    mixed(path, [str(row % 2) for row in range(len(rows))], [*map(",".join, rows)])
+    assert refused(path, Problem("houses", MIXED)) == said
+
+
+def test_a_column_may_have_10000_levels(path: Path) -> None:
+    """As many as are told apart."""
+    write(path, *(f"{row % 2},{row}" for row in range(10_000)), header="target,city")
+    frame = read(path, Problem("houses", (Column("city", "category"),)))
+    assert frame.features[:, 0].tolist() == [*range(10_000)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "said"),
+    [
+        ("two labels", "maybe", "expected 'no' or 'yes', found 'maybe'; the column holds 'maybe', 'no'."),
+        ("three labels", "d", "expected 'a' or 'b' or 'c', found 'd'; the column holds 'b', 'c', 'd'."),
+        ("three labels", "", "expected 'a' or 'b' or 'c', found an empty cell; the column holds '', 'b', 'c'."),
+        ("an amount", "inf", "expected a finite number, found inf."),
+        ("an amount", "-inf", "expected a finite number, found -inf."),
+        ("an amount", "", "expected a finite number, found an empty cell."),
+        ("an amount", "NaN", "expected a finite number, found an empty cell."),
+        ("an amount", "dear", "expected a number, found 'dear'."),
+    ],
+)
+def test_a_target_that_is_none_of_the_task_is_named(kind: str, target: str, said: str, path: Path) -> None:
+    """With its row and column."""
+    task, targets = TARGETS[kind]
+    mixed(path, [targets[0], target, targets[2]])
+    assert refused(path, Problem("houses", MIXED, task=task)) == f", row 2, column 'target': {said}"
+
+
+def test_not_a_number_in_parquet_is_an_empty_cell(path: Path) -> None:
+    """Of a target as of a feature, though Arrow tells it from null."""
+    table = path.with_suffix(".parquet")
+    for column in ("rooms", "target"):
+        cells = {"rooms": [1.0, 2.0], "target": [1.0, 2.0]} | {column: [1.0, math.nan]}
+        pa.parquet.write_table(pa.table(cells), table)
+        with pytest.raises(DataError, match=f"row 2, column '{column}': expected a .*number, found an empty cell"):
+            read(table, Problem("houses", numbers("rooms"), task=Regression()))
+
+
+def test_amounts_that_are_all_the_same_are_refused(path: Path) -> None:
+    """There is nothing to learn."""
+    said = refused(mixed(path, ["2.50"] * 3), Problem("houses", MIXED, task=Regression()))
+    assert said == " has only 2.5 in column 'target'; a model needs rows of different targets."

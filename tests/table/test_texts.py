@@ -10,13 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
+from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
-from tabserve.table import texts
-from tabserve.table.frame import Frame
+from tabserve.problem.task import Multiclass
+from tabserve.table import frame as frames
+from tabserve.table.frame import Frame, read_repeated
 from tabserve.training.split import OFF, TOO_FAR, described, fold_numbers, hold_out, subset
 
-PROBLEM = Problem("things", ("title", "tags"), "kind", "number", "seller", ("colar", "caixa", "manta"), folds=3)
+COLUMNS = (Column("title", "text"), Column("tags", "text", missing=True))
+PROBLEM = Problem("things", COLUMNS, "kind", Multiclass(("colar", "caixa", "manta")), "number", "seller", folds=3)
+ENCODER = Encoder.learn(PROBLEM, {})
 
 HEADER = "number,seller,title,tags,kind,price\n"
 
@@ -30,7 +35,7 @@ def written(folder: Path, rows: str, header: str = HEADER) -> Path:
 
 def read(path: Path) -> Frame:
     """Its frame; the price is not looked at."""
-    return texts.read(path, PROBLEM, ["price", "title"])
+    return read_repeated(path, PROBLEM, ["price", "title"])
 
 
 def test_texts_are_joined_and_labels_are_numbered(tmp_path: Path) -> None:
@@ -43,23 +48,27 @@ def test_texts_are_joined_and_labels_are_numbered(tmp_path: Path) -> None:
     assert frame.group.tolist() == ["s1", "s2"]
 
 
-def test_an_id_may_stand_twice_and_its_first_row_is_taken(tmp_path: Path) -> None:
-    """In the order of the file."""
-    frame = read(written(tmp_path, "9,s,b,,colar,\n7,s,a,,colar,\n9,s,c,,manta,\n"))
-    assert texts.first_of_each(frame).features.tolist() == ["b", "a"]
+def test_an_id_may_stand_twice_where_rows_are_repeated(tmp_path: Path) -> None:
+    """In the order of the file; `read` alone refuses it."""
+    path = written(tmp_path, "9,s,b,,colar,\n7,s,a,,colar,\n9,s,c,,manta,\n")
+    assert read(path).features.tolist() == ["b", "a", "c"]
+    with pytest.raises(DataError, match="has the id '9' 2 times"):
+        frames.read(path, PROBLEM, ["price"])
 
 
-def test_ids_are_told_apart_to_their_last_sign() -> None:
-    """In memory that one long id does not multiply."""
-    ids = np.array(["x" * 2**24, *map(str, range(2_000)), "0\0", "0"], np.object_)
-    frame = Frame(ids, ids, np.zeros(len(ids), np.int8), PROBLEM)
-    assert texts.first_of_each(frame).ids.tolist() == ids[:-1].tolist()
+def test_ids_are_told_apart_to_their_last_sign(tmp_path: Path) -> None:
+    """A sign at the end makes another id."""
+    path = written(tmp_path, "".join(f'"{name}",s,a,,{kind},\n' for name, kind in (("0\0", "colar"), ("0", "manta"))))
+    assert frames.read(path, PROBLEM, ["price"]).ids.tolist() == ["0\0", "0"]
 
 
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("1,s,a,,colar,\n2,s,,tag,colar,\n", "row 2, column 'title': expected a text with letters or digits, found ''"),
+        (
+            "1,s,a,,colar,\n2,s,,tag,colar,\n",
+            "row 2, column 'title': expected a text with letters or digits, found an empty cell",
+        ),
         ("1,s,!!!,,colar,\n", "row 1, column 'title': expected a text with letters or digits, found '!!!'"),
         ("1,s,a,,colar,\n2,s,b,,anel,\n", "row 2, column 'kind': expected 'colar' or 'caixa' or 'manta', found 'anel'"),
         ("1,s,a,,,\n", "row 1, column 'kind': expected 'colar' or 'caixa' or 'manta', found an empty cell"),
@@ -91,7 +100,7 @@ def grouped(draw: st.DrawFn) -> Frame:
     group = np.repeat(np.arange(len(sizes)), sizes)
     problem = replace(PROBLEM, seed=draw(st.integers(0, 99)), folds=draw(st.integers(2, 6)))
     ids = np.arange(len(group)).astype(np.str_).astype(np.object_)
-    return Frame(ids, ids, (group % 3).astype(np.int8), problem, group.astype(np.str_).astype(np.object_))
+    return Frame(ids, ids, (group % 3).astype(np.int8), problem, ENCODER, group.astype(np.str_).astype(np.object_))
 
 
 @given(grouped())
@@ -116,7 +125,9 @@ def test_a_hold_out_of_uneven_groups_has_every_class_or_is_refused(parts: list[t
         for each in ([number % seller for number, (seller, _) in enumerate(parts)], np.arange(len(parts)) % 3)
     )
     ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
-    frame = Frame(ids, ids, target.astype(np.int8), replace(PROBLEM, seed=seed, folds=5), group.astype(np.object_))
+    frame = Frame(
+        ids, ids, target.astype(np.int8), replace(PROBLEM, seed=seed, folds=5), ENCODER, group.astype(np.object_)
+    )
     with suppress(DataError):
         development, holdout = hold_out(frame)
         assert np.bincount(holdout.target, minlength=3).all()
@@ -129,7 +140,9 @@ def with_a_large_group(share: float, problem: Problem = PROBLEM, rows: int = 1_5
     group = np.arange(rows) // 3
     group[: round(share * rows)] = -1
     ids = np.arange(rows).astype(np.str_).astype(np.object_)
-    return Frame(ids, ids, (np.arange(rows) % 7 % 3).astype(np.int8), problem, group.astype(np.str_).astype(np.object_))
+    return Frame(
+        ids, ids, (np.arange(rows) % 7 % 3).astype(np.int8), problem, ENCODER, group.astype(np.str_).astype(np.object_)
+    )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -222,8 +235,10 @@ def test_groups_that_cannot_be_shared_out_are_refused() -> None:
     """As where each fold that could be held out lacks a class, or leaves too little of one."""
     target, group = np.repeat(np.indices((6, 12)).reshape(2, -1), np.ravel(UNEVEN), axis=1)
     ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
-    problem = replace(PROBLEM, labels=tuple("abcdef"), folds=5)
-    frame = Frame(ids, ids, target.astype(np.int8), problem, np.array([f"s{number}" for number in group], np.object_))
+    problem = replace(PROBLEM, task=Multiclass(tuple("abcdef")), folds=5)
+    frame = Frame(
+        ids, ids, target.astype(np.int8), problem, ENCODER, np.array([f"s{number}" for number in group], np.object_)
+    )
     with pytest.raises(DataError, match=r"Whole groups make no hold-out of about 20% .* leaves 5 groups"):
         hold_out(frame)
 
@@ -234,13 +249,13 @@ def test_too_few_groups_of_a_class_are_counted() -> None:
     ids = np.arange(300).astype(np.str_).astype(np.object_)
     group = np.where(target == 2, "one", ids).astype(np.object_)
     with pytest.raises(DataError, match=r"The smallest class has 1 groups; 3 folds beside a hold-out of 20%"):
-        hold_out(Frame(ids, ids, target, PROBLEM, group))
+        hold_out(Frame(ids, ids, target, PROBLEM, ENCODER, group))
 
 
 def test_a_part_of_the_rows_keeps_their_groups() -> None:
     """As it keeps their classes' shares."""
     ids = np.arange(300).astype(np.str_).astype(np.object_)
-    part = subset(Frame(ids, ids, np.repeat([0, 1, 2], 100).astype(np.int8), PROBLEM, ids), 30)
+    part = subset(Frame(ids, ids, np.repeat([0, 1, 2], 100).astype(np.int8), PROBLEM, ENCODER, ids), 30)
     assert part.group is not None
     assert part.group.tolist() == part.ids.tolist()
     assert np.bincount(part.target).tolist() == [10, 10, 10]

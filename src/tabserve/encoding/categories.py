@@ -233,7 +233,7 @@ def _excess(cell: str | float | None) -> str:
 def _complaint(levels: tuple[str, ...]) -> str:
     """What is wrong with levels, or nothing."""
     if len(levels) > MAX_LEVELS:
-        return f"has {len(levels)} levels, more than {MAX_LEVELS}; leave the column out, or group its values"
+        return f"has more than {MAX_LEVELS} levels; leave the column out, or group its values"
     keys: dict[str, str] = {}
     for level in levels:
         if not 0 < len(level) <= MAX_CHARACTERS:

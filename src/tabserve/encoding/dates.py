@@ -55,7 +55,7 @@ class Dates(Encoding):
 
     @classmethod
     def learn(cls, column: Column, cells: Cells) -> "Dates":
-        """With hours where the first cell that is not empty has a time; the others are checked when they are encoded."""
+        """With hours where the first cell that is not empty has a time; encoding checks the others."""
         texts = _texts(cells, hours=_has_times(cells))
         first = next((text for text in texts if not is_missing(text)), None)
         if first is None:

@@ -189,6 +189,8 @@ def _column(column: Column) -> dict[str, Any]:
 def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
     task = dict(document["task"])
     task["criterion"] = _made(path, "criterion", task.get("criterion"), CRITERIA)
+    if isinstance(labels := task.get("labels"), list):
+        task["labels"] = tuple(labels)
     try:
         columns = tuple(Column(**column) for column in document["columns"])
         return Problem(columns=columns, task=_made(path, "task", task, TASKS), **document["problem"])
@@ -217,8 +219,6 @@ def _made(path: Path, what: str, found: object, kinds: Mapping[str, Any]) -> Any
     if sorted(members) != expected:
         raise ArtifactError(f"{path} has a {what} of the fields {sorted(members)!r:.200}, expected {expected}.")
     try:
-        return kinds[name](
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in members.items()}
-        )
+        return kinds[name](**members)
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a {what}: {error}") from error

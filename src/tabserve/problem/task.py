@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.errors import UsageError
-from tabserve.problem.criterion import Criterion, Loss, f1, rmse
+from tabserve.problem.criterion import F1, MAE, RMSE, Costs, Criterion, Loss, f1, rmse
 
 MAX_LABELS = 127
 """What a target of one byte can tell apart."""
@@ -30,8 +30,9 @@ class Binary:
     criterion: Criterion = f1
 
     def __post_init__(self) -> None:
-        """Refuse labels that are not two."""
+        """Refuse labels that are not two, and a criterion that is not of counts."""
         _check_labels(self.labels, "exactly two different labels", 2)
+        _check_criterion(self.criterion, "f1 or Costs(...)", (RMSE, MAE))
 
     @property
     def expected(self) -> str:
@@ -63,8 +64,9 @@ class Multiclass:
     criterion: Criterion = f1
 
     def __post_init__(self) -> None:
-        """Refuse fewer than two labels, or too many."""
+        """Refuse fewer than two labels, or too many, and a criterion that is not of counts."""
         _check_labels(self.labels, f"at least two different labels, and at most {MAX_LABELS}", MAX_LABELS)
+        _check_criterion(self.criterion, "f1 or Costs(...)", (RMSE, MAE))
 
     @property
     def expected(self) -> str:
@@ -96,10 +98,11 @@ class Regression:
     criterion: Loss = rmse
 
     def __post_init__(self) -> None:
-        """Refuse a unit that is no text of one line."""
+        """Refuse a unit that is no text of one line, and a criterion that is not of amounts."""
         unit: object = self.unit
         if not isinstance(unit, str) or not unit.isprintable():
             raise UsageError(f"A regression needs a text of one line as its unit, not {self.unit!r:.60}.")
+        _check_criterion(self.criterion, "rmse or MAE()", (F1, Costs))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -137,3 +140,11 @@ def _check_labels(labels: object, expected: str, most: int) -> None:
     texts = isinstance(labels, tuple) and all(isinstance(label, str) for label in labels)
     if not isinstance(labels, tuple) or not texts or not 2 <= len(labels) <= most or len({*labels}) < len(labels):
         raise UsageError(f"A task needs {expected}, each written as text, not {labels!r:.60}.")
+
+
+def _check_criterion(criterion: object, expected: str, others: tuple[type, ...]) -> None:
+    named = isinstance(getattr(criterion, "name", None), str)
+    if isinstance(criterion, (type, *others)) or not callable(criterion) or not named:
+        raise UsageError(
+            f"A task needs {expected} of tabserve.problem.criterion as its criterion, not {criterion!r:.60}."
+        )

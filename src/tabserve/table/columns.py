@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
@@ -150,12 +151,20 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if kind == pa.float64() and pa.types.is_primitive(column.type):
         return column.cast(kind, safe=False)
     if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
+        column = _decimals(pc.if_else(pc.is_nan(column), None, column))
     text = column.cast(pa.string())
     if kind == pa.string():
         return text
     empty = pc.is_in(text, value_set=pa.array(MISSING))
     return pc.utf8_trim(pc.if_else(empty, None, text), " \t").cast(kind)
+
+
+def _decimals(floats: pa.Array) -> pa.Array:
+    """Floats as text without exponents, as `encoding.categories` spells them."""
+    text = floats.cast(pa.string())
+    if not pc.any(pc.match_substring(text, "e")).as_py():
+        return text
+    return pa.array([format(Decimal(each), "f") if each and "e" in each else each for each in text.to_pylist()])
 
 
 def _castable(columns: Sequence[pa.Array], kind: pa.DataType) -> bool:

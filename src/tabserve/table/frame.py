@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tabserve.encoding.categories import MAX_LEVELS
-from tabserve.encoding.cells import BadCell, Cells
+from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
+from tabserve.encoding.cells import BadCell, Cells, described, is_missing
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.problem import Problem
@@ -83,6 +84,7 @@ def read_repeated(path: Path, problem: Problem, ignored: Collection[str] = ()) -
     encoder = learn(path, problem, columns, member)
     parts = _parts(path, problem, columns, member, partial(labelled, problem, encoder))
     frame = _joined(parts, problem, encoder)
+    refuse_empty(path, frame)
     refuse_one_target(path, frame)
     return frame
 
@@ -129,6 +131,11 @@ def learn(path: Path, problem: Problem, columns: Columns, member: str) -> Encode
 
 
 def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
+    for name in names:
+        long = pc.fill_null(pc.greater(pc.utf8_length(batch[name]), MAX_CHARACTERS), False)
+        if len(rows := np.flatnonzero(long)):
+            cell = batch[name][int(rows[0])].as_py()
+            raise bad_cell(rows, name, f"a text of at most {MAX_CHARACTERS} characters", described(cell))
     return {name: batch[name].unique().to_pylist() for name in names}
 
 
@@ -260,7 +267,7 @@ def _numeric(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
         rows = np.flatnonzero(bad.any(axis=1))
         name = problem.features[np.argmax(bad[rows[0]])]
         cell = batch[name][rows[0]].as_py()
-        found = "an empty cell" if cell is None else f"{cell}, which is no finite 32-bit float"
+        found = "an empty cell" if is_missing(cell) else f"{cell}, which is no finite 32-bit float"
         raise bad_cell(rows, name, "a number", found)
     return features
 
@@ -275,9 +282,9 @@ def targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
     target, bad = problem.task.target(cells)
     if len(bad):
         first = cells[bad[0]]
-        found = "an empty cell" if first in (None, "") else repr(first)
-        if len(held := {*cells}) > 1:  # a row that is alone says nothing of its column
-            found += f"; the column holds {listed([str(cell or '') for cell in sorted(held, key=str)])}"
+        found = "an empty cell" if is_missing(first) else repr(first)
+        if problem.labels and len(held := {cell or "" for cell in cells}) > 1:  # a lone row says nothing of its column
+            found += f"; the column holds {listed(sorted(held))}"
         raise bad_cell(bad, problem.target, problem.task.expected, found)
     return target
 
@@ -286,6 +293,18 @@ def _refuse_repeated(path: Path, ids: NDArray[np.object_]) -> None:
     if len(set(ids)) < len(ids):
         first, times = Counter(ids).most_common(1)[0]
         raise DataError(f"{path} has the id {first!r} {times} times; every row needs an id of its own.")
+
+
+def refuse_empty(path: Path | str, frame: Frame) -> None:
+    """Refuse a column of numbers that is empty throughout; an encoder refuses others.
+
+    Raises:
+        DataError: naming it.
+    """
+    may_be = {column.name for column in frame.problem.columns if column.missing and not column.as_text}
+    for place, name in enumerate(frame.encoder.names):
+        if name in may_be and np.isnan(frame.features[:, place]).all():
+            raise DataError(f"{path}: Column {name!r} is empty throughout; leave it out.")
 
 
 def refuse_one_target(path: Path | str, frame: Frame) -> None:
