@@ -1,5 +1,6 @@
 """Small boosters of every task and of every way to split, as XGBoost trains them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,9 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
+from tabserve.encoding.categories import Categories
+from tabserve.encoding.encoder import Encoder
+from tabserve.encoding.numbers import Numbers
 from tabserve.predictors.booster import OBJECTIVES, Booster
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
@@ -31,6 +35,13 @@ WAYS: dict[str, dict[str, Any]] = {
     "approx": {"max_cat_to_onehot": 1, "tree_method": "approx", "gamma": 0.5},
 }
 """How XGBoost is told to split; by categories in all but the first."""
+
+
+def encoder(levels: Sequence[int], names: Sequence[str] = NAMES) -> Encoder:
+    """One whose features have these names and so many levels, 0 for a quantity."""
+    columns = tuple(Column(name, "category" if count else "number") for name, count in zip(names, levels, strict=True))
+    encodings = (Categories(tuple(map(str, range(count)))) if count else Numbers() for count in levels)
+    return Encoder(columns, tuple(encodings))
 
 
 def table(rows: int = 300, seed: int = 0) -> NDArray[np.float32]:
@@ -67,7 +78,7 @@ class Trained:
 
     def read(self, file: bytes) -> Booster:
         """The booster of a file that may be another."""
-        return Booster.read(Path("model.ubj"), file, self.problem, NAMES, self.levels)
+        return Booster.read(Path("model.ubj"), file, self.problem, encoder(self.levels))
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost as xgb
-from tests.predictors.small_boosters import LEVELS, NAMES, table, targets, trained
+from tests.predictors.small_boosters import LEVELS, NAMES, encoder, table, targets, trained
 from tests.predictors.test_booster import written
 
 from tabserve.errors import ArtifactError
@@ -34,7 +34,7 @@ def refused(change: Callable[[list[Tree]], object], levels: tuple[int, ...] = LE
         tree |= {name: array.copy() for name, array in tree.items() if isinstance(array, np.ndarray)}
     change(trees)
     with pytest.raises(ArtifactError) as error:
-        Booster.read(PATH, written(document), MODEL.problem, NAMES, levels)
+        Booster.read(PATH, written(document), MODEL.problem, encoder(levels))
     return str(error.value)
 
 
@@ -131,7 +131,7 @@ def test_a_category_is_below_the_levels_of_its_own_feature() -> None:
             most[feature] = max(most[feature], category)
     assert 0 < most[1] < most[3]
     exact = (0, most[1] + 1, 0, most[3] + 1)
-    Booster.read(PATH, MODEL.file, MODEL.problem, NAMES, exact)
+    Booster.read(PATH, MODEL.file, MODEL.problem, encoder(exact))
     for levels in ((0, most[1], 0, most[3] + 1), (0, most[1] + 1, 0, most[3])):
         assert HAVE in refused(lambda _: None, levels)
 
@@ -156,9 +156,9 @@ def test_the_names_of_the_features_may_be_others_than_the_columns(names: tuple[s
     trees = MODEL.trees.copy()
     trees.feature_names = list(names)
     file = bytes(trees.save_raw("ubj"))
-    assert Booster.read(PATH, file, MODEL.problem, names, LEVELS).raw(table(5)).shape == (5, 1)
+    assert Booster.read(PATH, file, MODEL.problem, encoder(LEVELS, names)).raw(table(5)).shape == (5, 1)
     with pytest.raises(ArtifactError, match="name different features"):
-        Booster.read(PATH, file, MODEL.problem, levels=LEVELS)
+        Booster.read(PATH, file, MODEL.problem, encoder(LEVELS))
 
 
 @pytest.mark.parametrize("levels", [["north", "south", "west"], [10, 20, 30]], ids=["texts", "numbers"])
@@ -170,7 +170,7 @@ def test_trees_of_a_frame_with_categories_are_refused(levels: list[Any]) -> None
     data = xgb.DMatrix(frame, targets(MODEL.problem.task, rows), enable_categorical=True)
     file = bytes(xgb.train({"objective": "binary:logistic"}, data, 2).save_raw("ubj"))
     with pytest.raises(ArtifactError) as error:
-        Booster.read(PATH, file, MODEL.problem, NAMES, (0, 3, 0, 0))
+        Booster.read(PATH, file, MODEL.problem, encoder((0, 3, 0, 0)))
     assert str(error.value) == (
         "model.ubj was trained from a frame whose categories it would number anew; train it from a matrix of codes."
     )

@@ -10,7 +10,7 @@ import xgboost as xgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.predictors.mutations import meant
-from tests.predictors.small_boosters import ALL, LEVELS, NAMES, TASKS, Trained, table, targets, trained
+from tests.predictors.small_boosters import ALL, LEVELS, TASKS, Trained, encoder, table, targets, trained
 from tests.predictors.test_booster import written
 
 from tabserve.errors import ArtifactError
@@ -103,7 +103,7 @@ def refused(model: Trained, change: Callable[[dict[str, Any]], object], problem:
     document = ubjson.loads(model.file)
     change(document["learner"])
     with pytest.raises(ArtifactError) as error:
-        Booster.read(Path("model.ubj"), written(document), problem or model.problem, NAMES, model.levels)
+        Booster.read(Path("model.ubj"), written(document), problem or model.problem, encoder(model.levels))
     return str(error.value)
 
 
