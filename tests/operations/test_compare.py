@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tabserve.errors import DataError, UsageError
+from tabserve.encoding.encoder import Encoder
 from tabserve.model.decision import Threshold, threshold_of
 from tabserve.model.model import Model
 from tabserve.operations import compare as comparison
@@ -27,6 +28,8 @@ from tabserve.training.binary import measures
 
 PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes")), id="name")
 RNG = np.random.default_rng(0)
+ENCODER = Encoder.learn(PROBLEM, {})
+
 FEATURES: NDArray[np.float32] = RNG.standard_normal((300, 3)).astype(np.float32)
 TARGET = (FEATURES[:, 0] + RNG.standard_normal(300) > 1).astype(np.int8)
 IDS = [f"row {number}" for number in range(300)]
@@ -37,7 +40,7 @@ def trained(seed: int, threshold: float = 0.3) -> Model:
     classifier = xgb.XGBClassifier(n_estimators=8, max_depth=2, subsample=0.5, n_jobs=1, random_state=seed)
     booster = classifier.fit(FEATURES[::2], TARGET[::2]).get_booster()
     booster.feature_names = list(PROBLEM.features)
-    return Model(PROBLEM, Booster(booster), Threshold(threshold), {}, {}, {})
+    return Model(PROBLEM, ENCODER, Booster(booster), Threshold(threshold), {}, {}, {})
 
 
 OLD, NEW = trained(0), trained(1)
@@ -120,7 +123,7 @@ def test_swapping_the_models_mirrors_the_measures(labelled: Path) -> None:
 @pytest.mark.usefixtures("few_resamples")
 def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
     """The new model's criterion, ROC AUC and average precision; the difference lies in its interval."""
-    costly = replace(NEW, problem=replace(PROBLEM, criterion=Costs(1, 5)))
+    costly = replace(NEW, problem=replace(PROBLEM, task=replace(PROBLEM.task, criterion=Costs(1, 5))))
     found = compare(OLD, costly, labelled).measures
     assert list(found) == ["minus_cost", "roc_auc", "average_precision"]
     sides = [

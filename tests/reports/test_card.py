@@ -87,7 +87,7 @@ def test_a_criterion_of_costs_is_shown_as_such(model: Model) -> None:
         "holdout": {"minus_cost": {"value": -0.5, "low": -0.6, "high": -0.4}},
         "best": "stumps",
     }
-    problem = replace(model.problem, criterion=Costs(1, 10))
+    problem = replace(model.problem, task=replace(model.problem.task, criterion=Costs(1, 10)))
     written = card.written(replace(model, problem=problem, metrics=metrics))
     bars = [line.split() for line in written.splitlines() if "█" in line]
     assert [(name, len(bar), value) for name, bar, value in bars] == [

@@ -16,7 +16,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import UsageError
 from tabserve.model.decision import Scores
 from tabserve.model.model import Model
-from tabserve.problem.criterion import Counts
+from tabserve.problem.criterion import Counts, Criterion
 from tabserve.problem.problem import Problem
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame, Rows, has_target, read, stream
