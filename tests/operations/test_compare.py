@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tabserve.errors import DataError, UsageError
 from tabserve.encoding.encoder import Encoder
+from tabserve.errors import DataError, UsageError
 from tabserve.model.decision import Threshold, threshold_of
 from tabserve.model.model import Model
 from tabserve.operations import compare as comparison
 from tabserve.operations.compare import SHOWN, Comparison, Difference, compare, lines
 from tabserve.predictors.booster import Booster
-from tabserve.problem.columns import numbers
+from tabserve.problem.columns import Column, numbers
 from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary
@@ -154,10 +154,10 @@ def test_batches_add_up(unlabelled: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Many small batches find what one does."""
     whole = compare(OLD, NEW, unlabelled)
 
-    def in_batches(path: Path, problem: Problem) -> list[Rows]:
-        (rows,) = stream(path, problem)
+    def in_batches(path: Path, problem: Problem, encoder: Encoder) -> list[tuple[Rows, Encoder]]:
+        (rows,) = stream(path, problem, encoder)
         cuts = range(0, len(rows), 7)
-        return [Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]) for cut in cuts]
+        return [(Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]), encoder) for cut in cuts]
 
     monkeypatch.setattr(comparison, "_parts", in_batches)
     found = compare(OLD, NEW, unlabelled)
@@ -205,13 +205,20 @@ def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path,
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("features", ("a", "c", "b")), ("target", "churn"), ("labels", ("yes", "no")), ("id", None)],
+    ("field", "value", "said"),
+    [
+        ("columns", numbers("a", "c", "b"), "features"),
+        ("columns", (*numbers("a", "b"), Column("c", "date")), "kinds"),
+        ("target", "churn", "target"),
+        ("task", Binary(("yes", "no")), "labels"),
+        ("id", None, "id"),
+    ],
+    ids=["features", "kinds", "target", "labels", "id"],
 )
-def test_models_for_different_problems_are_refused(field: str, value: object, tmp_path: Path) -> None:
+def test_models_for_different_problems_are_refused(field: str, value: object, said: str, tmp_path: Path) -> None:
     """Before the table is looked at, in one sentence that says what differs."""
     other = replace(NEW, problem=Problem(**{**vars(PROBLEM), "name": "other", field: value}))
-    with pytest.raises(UsageError, match=rf"small and other: their {field} differ; ") as refused:
+    with pytest.raises(UsageError, match=rf"small and other: their {said} differ; ") as refused:
         compare(OLD, other, tmp_path / "none.csv")
     assert str(refused.value).count("\n") == 0
 

@@ -145,7 +145,9 @@ def test_a_model_without_a_threshold_has_none_to_move(texts_folder: Path, tmp_pa
     folder = shutil.copytree(texts_folder, tmp_path / "model")
     before = content(folder)
     assert isinstance(load(folder).decision, MostProbable)
-    with pytest.raises(UsageError, match=r"^The model gives each row its most probable label, and has no threshold\.$"):
+    with pytest.raises(
+        UsageError, match=r"^Only a model of two labels has a threshold, and this one answers something else\.$"
+    ):
         move(folder, 0.3)
     assert content(folder) == before
 

@@ -19,6 +19,7 @@ from tabserve.encoding.ngrams import parts, word_grams, words
 from tabserve.errors import UsageError
 from tabserve.model.decision import MostProbable
 from tabserve.problem.columns import Column
+from tabserve.problem.task import Multiclass
 from tabserve.table.frame import Frame
 from tabserve.training.selection import Candidate, select
 from tabserve.training.stumps import AveragedStumps
@@ -212,7 +213,7 @@ def texts(frame: Frame) -> Frame:
     drawn = np.random.default_rng(0).choice(["azul", "caixa", "colar", "prata", "manta"], (len(frame), 3))
     found = np.array([" ".join(row) for row in drawn], np.object_)
     target = np.array(["azul" in text for text in found], np.int8)
-    problem = replace(frame.problem, columns=(Column("title", "text"),))
+    problem = replace(frame.problem, columns=(Column("title", "text"),), task=Multiclass(("0", "1")))
     return replace(frame, features=found, target=target, problem=problem, encoder=Encoder.learn(problem, {}))
 
 

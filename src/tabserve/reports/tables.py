@@ -41,13 +41,13 @@ TITLES = {
 
 
 def columns_table(frame: Frame) -> pd.DataFrame:
-    """One row per feature: missing cells, distinct values, the most frequent value's count, and how it tells the target.
+    """One row per feature: missing cells, distinct values, the most frequent value's count, and what it tells.
 
     Of two classes that is `shift`, the difference of their means over the standard deviation of all rows; of several
     their means; of an amount the correlation with it. The codes of categories have none.
     """
     values = pd.DataFrame(frame.features, columns=list(frame.encoder.names))
-    quantities = values.mask(np.array(frame.encoder.levels) > 0)
+    quantities = values.mask(np.broadcast_to(np.array(frame.encoder.levels) > 0, values.shape))
     return pd.DataFrame(
         {
             "missing": values.isna().sum(),

@@ -57,15 +57,15 @@ in it."""
 
 TEMPERATURE = """## The temperature
 
-A row gets its most probable label. The margins are divided by **{temperature:.4f}** before they become probabilities: of
-all temperatures, this one gives the smallest log loss on the out-of-fold margins of the development rows; the hold-out
+A row gets its most probable label. The margins are divided by **{temperature:.4f}** before they become probabilities:
+of all temperatures, this one has the smallest log loss on the out-of-fold margins of the development rows; the hold-out
 had no part in it."""
 
 INTERVAL = """## The interval
 
 Each amount stands in an interval that is meant to hold the true amount of {meant:.0%} of the rows. Its width depends on
-the predicted amount: {narrowest:.4g} to {widest:.4g} to either side, in {bins} bins, chosen by the out-of-fold errors of the
-development rows; the hold-out had no part in it. {covered}"""
+the predicted amount: {narrowest:.4g} to {widest:.4g} to either side, in {bins} bins, chosen by the out-of-fold errors
+of the development rows; the hold-out had no part in it. {covered}"""
 
 
 class BinaryReport:
