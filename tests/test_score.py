@@ -59,9 +59,7 @@ def test_a_file_gets_the_answers_of_its_rows_to_the_bit(
     assert np.array_equal(found["probability"].astype(np.float32), expected.probability)
 
 
-def test_texts_get_the_labels_and_probabilities_of_their_model(
-    texts_folder: Path, tmp_path: Path, score: Score
-) -> None:
+def test_texts_get_the_answers_of_their_model(texts_folder: Path, tmp_path: Path, score: Score) -> None:
     """One column for each label; a text may be empty where its column says so."""
     table = pd.DataFrame({"product_id": ["a", "b"], "title": ["carrinho azul", "convite"], "tags": ["bebê", ""]})
     table.to_csv(tmp_path / "rows.csv", index=False)

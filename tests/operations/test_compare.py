@@ -123,7 +123,7 @@ def test_swapping_the_models_mirrors_the_measures(labelled: Path) -> None:
 @pytest.mark.usefixtures("few_resamples")
 def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
     """The new model's criterion, ROC AUC and average precision; the difference lies in its interval."""
-    costly = replace(NEW, problem=replace(PROBLEM, task=replace(PROBLEM.task, criterion=Costs(1, 5))))
+    costly = replace(NEW, problem=replace(PROBLEM, task=Binary(PROBLEM.labels, Costs(1, 5))))
     found = compare(OLD, costly, labelled).measures
     assert list(found) == ["minus_cost", "roc_auc", "average_precision"]
     sides = [
@@ -217,7 +217,7 @@ def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path,
 )
 def test_models_for_different_problems_are_refused(field: str, value: object, said: str, tmp_path: Path) -> None:
     """Before the table is looked at, in one sentence that says what differs."""
-    other = replace(NEW, problem=Problem(**{**vars(PROBLEM), "name": "other", field: value}))
+    other = replace(NEW, problem=replace(PROBLEM, **{"name": "other", field: value}))
     with pytest.raises(UsageError, match=rf"small and other: their {said} differ; ") as refused:
         compare(OLD, other, tmp_path / "none.csv")
     assert str(refused.value).count("\n") == 0

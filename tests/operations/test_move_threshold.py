@@ -135,7 +135,7 @@ def test_an_earlier_decision_of_another_kind_is_refused(folder: Path, wrong: obj
     """Its fields are those of the folder's own."""
     changed = replace(model, metrics={**model.metrics, MEASURED_WITH: wrong})
     with pytest.raises(
-        ArtifactError, match=rf"{MANIFEST} (needs '{MEASURED_WITH}' as a dict|has a threshold of the f)"
+        ArtifactError, match=rf"{MANIFEST} (needs '{MEASURED_WITH}' as a dict|has a decision of the f|has a kind in)"
     ):
         amend(folder, changed, "A card.\n")
 

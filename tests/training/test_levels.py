@@ -1,6 +1,7 @@
 """A level that occurs in no training row is a missing one in the rows held out, as it is for the served model."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import xgboost as xgb
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from tabserve.encoding.encoder import Encoder
@@ -37,7 +39,7 @@ def framed(rows: int, task: Task, seed: int = 0) -> Frame:
     return Frame(ids, features, target.astype(float if task.AMOUNT else np.int8), problem, encoder)
 
 
-def placed(frame: Frame, rows: np.ndarray, code: float) -> Frame:
+def placed(frame: Frame, rows: NDArray[Any], code: float | NDArray[Any]) -> Frame:
     """The frame with another code in some rows."""
     features = frame.features.copy()
     features[rows, 1] = code
@@ -69,17 +71,18 @@ def test_a_level_of_held_out_rows_alone_is_answered_as_a_missing_one(task: Task)
 class Watching(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Checks that it is never asked about a code that it was not taught."""
 
-    def fit(self, rows: np.ndarray, _target: object) -> "Watching":
+    def fit(self, rows: NDArray[Any], _target: object) -> "Watching":
         """Remember the codes."""
         self.codes_ = {*rows[~np.isnan(rows[:, 1]), 1].tolist()}
         assert self.codes_ == {*range(len(self.codes_))}, "a level without a training row has a code"
         return self
 
-    def predict(self, rows: np.ndarray) -> np.ndarray:
+    def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
         """How many are missing."""
         asked = rows[~np.isnan(rows[:, 1]), 1]
         assert {*asked.tolist()} <= self.codes_
-        return np.isnan(rows[:, 1]).astype(float)
+        missing: NDArray[Any] = np.isnan(rows[:, 1]).astype(float)
+        return missing
 
 
 @limits(max_examples=30)

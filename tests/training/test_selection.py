@@ -24,6 +24,7 @@ from tabserve.model.decision import threshold_of
 from tabserve.predictors.booster import Booster
 from tabserve.problem.columns import Column
 from tabserve.problem.criterion import Costs
+from tabserve.problem.task import Binary
 from tabserve.table.frame import Frame
 from tabserve.training import bootstrap
 from tabserve.training.binary import evaluate, measures
@@ -351,7 +352,7 @@ def test_the_best_is_who_has_the_largest_mean(selection: Selection) -> None:
 
 def test_the_criterion_decides_who_is_best(sample_frame: Frame) -> None:
     """The problem's own, not F1."""
-    costs = replace(sample_frame.problem, task=replace(sample_frame.problem.task, criterion=Costs(1, 5)))
+    costs = replace(sample_frame.problem, task=Binary(criterion=Costs(1, 5)))
     frame = replace(sample_frame, problem=costs).take(np.arange(1_000))
     found = select(frame, [BAYES, Candidate("hopeless", Recorder(Log()))])
     assert found.best.candidate.name == "bayes"
