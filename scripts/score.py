@@ -1,4 +1,4 @@
-"""Score a table of any size with a model folder: label and probability of each row, in constant memory.
+"""Score a table of any size with a model folder: what the model answers to each row, in constant memory.
 
 On this machine a file becomes a file; on Spark a file, a folder of files or a table becomes a folder of files.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tabserve import destination
 from tabserve.cli import options
-from tabserve.model.model import load_binary
+from tabserve.model.model import load
 from tabserve.score import score_file
 
 EPILOG = """examples:
@@ -38,7 +38,7 @@ def main() -> None:
 def on_this_machine(arguments: argparse.Namespace) -> str:
     """Score a file, and say how many rows it had."""
     destination.ending(arguments.out)
-    rows = score_file(load_binary(arguments.model), Path(arguments.data), Path(arguments.out))
+    rows = score_file(load(arguments.model), Path(arguments.data), Path(arguments.out))
     return f"Scored {rows:,} rows into {arguments.out}."
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabserve.errors import ArtifactError, DataError
+from tabserve.errors import DataError
 from tabserve.model.model import load
 from tabserve.score import score_file
-from tabserve.table.frame import Frame
+from tabserve.table.frame import Frame, stream
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "score.py"
 ROWS = SCRIPT.with_name("rows.csv")
@@ -59,11 +59,27 @@ def test_a_file_gets_the_answers_of_its_rows_to_the_bit(
     assert np.array_equal(found["probability"].astype(np.float32), expected.probability)
 
 
-def test_a_model_over_texts_scores_no_table(texts_folder: Path, rows: Path, tmp_path: Path, score: Score) -> None:
-    """It is refused in one sentence, and nothing is written."""
+def test_texts_get_the_answers_of_their_model(texts_folder: Path, tmp_path: Path, score: Score) -> None:
+    """One column for each label; a text may be empty where its column says so."""
+    table = pd.DataFrame({"product_id": ["a", "b"], "title": ["carrinho azul", "convite"], "tags": ["bebê", ""]})
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    ended = score("--model", texts_folder, "--data", tmp_path / "rows.csv", "--out", tmp_path / "scores.csv")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    model, found = load(texts_folder), pd.read_csv(tmp_path / "scores.csv", index_col="product_id")
+    (rows,) = stream(tmp_path / "rows.csv", model.problem, model.encoder)
+    expected = model.score(rows.features)
+    assert found["label"].tolist() == [model.problem.labels[label] for label in expected.label]
+    columns = [f"probability_{label}" for label in model.problem.labels]
+    assert list(found.columns) == ["label", *columns]
+    np.testing.assert_allclose(found[columns], expected.probability, rtol=1e-6)
+
+
+def test_rows_of_other_columns_are_refused(texts_folder: Path, rows: Path, tmp_path: Path, score: Score) -> None:
+    """In one sentence, and nothing is written."""
     ended = score("--model", texts_folder, "--data", rows, "--out", tmp_path / "scores.csv")
-    assert ended.returncode == ArtifactError.exit_code
-    assert ended.stderr.endswith("names no threshold between two labels; expected a model over numbers.\n")
+    assert ended.returncode == DataError.exit_code
+    assert "title" in ended.stderr
+    assert ended.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 

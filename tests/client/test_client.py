@@ -32,6 +32,7 @@ from tabserve.client.client import DTYPES, Client, wait
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.local_server import SERVE, Server, free_ports
 from tabserve.client.rest import RestClient
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model, load
@@ -397,7 +398,7 @@ def ask(script: Asking) -> Asking:
 
 def test_the_default_rows_are_the_samples() -> None:
     """Ten synthetic rows, in the format of Kaggle's test.csv, called synthetic."""
-    (rows,), drawn = frame.stream(ROWS, PROBLEM), sample(10, seed=7)
+    (rows,), drawn = frame.stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {})), sample(10, seed=7)
     assert rows.ids.tolist() == drawn.ids.tolist() == [f"synthetic_{number}" for number in range(10)]
     assert np.array_equal(rows.features, drawn.features)
     assert ROWS.read_text().startswith("ID_code,var_0,var_1,")
@@ -412,7 +413,7 @@ def test_a_table_is_printed(server: Server, model: Model) -> None:
     header, *lines = ended.stdout.splitlines()
     assert header.split() == ["ID_code", "label", "probability"]
     assert {len(line) for line in lines} == {len(header)}
-    (rows,) = frame.stream(ROWS, PROBLEM)
+    (rows,) = frame.stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {}))
     expected = zip(rows.ids, *reversed(model.score(rows.features)), strict=True)
     assert [line.split() for line in lines] == [[name, str(label), f"{p:.6f}"] for name, label, p in expected]
 
@@ -422,7 +423,7 @@ def test_json_is_one_document(ask: Asking, server: Server, model: Model, protoco
     ended = ask("--json", "--rows", "3", "--protocol", protocol, server=server)
     assert (ended.returncode, ended.stderr) == (0, "")
     document = json.loads(ended.stdout)
-    (rows,) = frame.stream(ROWS, PROBLEM)
+    (rows,) = frame.stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {}))
     scores = model.score(rows.features[:3])
     assert (document["model"], document["threshold"]) == (MODEL, threshold_of(model.decision))
     assert [row["ID_code"] for row in document["rows"]] == rows.ids[:3].tolist()

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, UsageError
 from tabserve.model.decision import Threshold, threshold_of
 from tabserve.model.model import Model
 from tabserve.operations import compare as comparison
 from tabserve.operations.compare import SHOWN, Comparison, Difference, compare, lines
 from tabserve.predictors.booster import Booster
-from tabserve.problem.columns import numbers
+from tabserve.problem.columns import Column, numbers
 from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary
@@ -27,6 +28,8 @@ from tabserve.training.binary import measures
 
 PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes")), id="name")
 RNG = np.random.default_rng(0)
+ENCODER = Encoder.learn(PROBLEM, {})
+
 FEATURES: NDArray[np.float32] = RNG.standard_normal((300, 3)).astype(np.float32)
 TARGET = (FEATURES[:, 0] + RNG.standard_normal(300) > 1).astype(np.int8)
 IDS = [f"row {number}" for number in range(300)]
@@ -37,7 +40,7 @@ def trained(seed: int, threshold: float = 0.3) -> Model:
     classifier = xgb.XGBClassifier(n_estimators=8, max_depth=2, subsample=0.5, n_jobs=1, random_state=seed)
     booster = classifier.fit(FEATURES[::2], TARGET[::2]).get_booster()
     booster.feature_names = list(PROBLEM.features)
-    return Model(PROBLEM, Booster(booster), Threshold(threshold), {}, {}, {})
+    return Model(PROBLEM, ENCODER, Booster(booster), Threshold(threshold), {}, {}, {})
 
 
 OLD, NEW = trained(0), trained(1)
@@ -120,7 +123,7 @@ def test_swapping_the_models_mirrors_the_measures(labelled: Path) -> None:
 @pytest.mark.usefixtures("few_resamples")
 def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
     """The new model's criterion, ROC AUC and average precision; the difference lies in its interval."""
-    costly = replace(NEW, problem=replace(PROBLEM, criterion=Costs(1, 5)))
+    costly = replace(NEW, problem=replace(PROBLEM, task=Binary(PROBLEM.labels, Costs(1, 5))))
     found = compare(OLD, costly, labelled).measures
     assert list(found) == ["minus_cost", "roc_auc", "average_precision"]
     sides = [
@@ -151,10 +154,10 @@ def test_batches_add_up(unlabelled: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """Many small batches find what one does."""
     whole = compare(OLD, NEW, unlabelled)
 
-    def in_batches(path: Path, problem: Problem) -> list[Rows]:
-        (rows,) = stream(path, problem)
+    def in_batches(path: Path, problem: Problem, encoder: Encoder) -> list[tuple[Rows, Encoder]]:
+        (rows,) = stream(path, problem, encoder)
         cuts = range(0, len(rows), 7)
-        return [Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]) for cut in cuts]
+        return [(Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]), encoder) for cut in cuts]
 
     monkeypatch.setattr(comparison, "_parts", in_batches)
     found = compare(OLD, NEW, unlabelled)
@@ -202,13 +205,20 @@ def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path,
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("features", ("a", "c", "b")), ("target", "churn"), ("labels", ("yes", "no")), ("id", None)],
+    ("field", "value", "said"),
+    [
+        ("columns", numbers("a", "c", "b"), "features"),
+        ("columns", (*numbers("a", "b"), Column("c", "date")), "kinds"),
+        ("target", "churn", "target"),
+        ("task", Binary(("yes", "no")), "labels"),
+        ("id", None, "id"),
+    ],
+    ids=["features", "kinds", "target", "labels", "id"],
 )
-def test_models_for_different_problems_are_refused(field: str, value: object, tmp_path: Path) -> None:
+def test_models_for_different_problems_are_refused(field: str, value: object, said: str, tmp_path: Path) -> None:
     """Before the table is looked at, in one sentence that says what differs."""
-    other = replace(NEW, problem=Problem(**{**vars(PROBLEM), "name": "other", field: value}))
-    with pytest.raises(UsageError, match=rf"small and other: their {field} differ; ") as refused:
+    other = replace(NEW, problem=replace(PROBLEM, **{"name": "other", field: value}))
+    with pytest.raises(UsageError, match=rf"small and other: their {said} differ; ") as refused:
         compare(OLD, other, tmp_path / "none.csv")
     assert str(refused.value).count("\n") == 0
 

@@ -135,7 +135,7 @@ def test_an_earlier_decision_of_another_kind_is_refused(folder: Path, wrong: obj
     """Its fields are those of the folder's own."""
     changed = replace(model, metrics={**model.metrics, MEASURED_WITH: wrong})
     with pytest.raises(
-        ArtifactError, match=rf"{MANIFEST} (needs '{MEASURED_WITH}' as a dict|has a threshold of the f)"
+        ArtifactError, match=rf"{MANIFEST} (needs '{MEASURED_WITH}' as a dict|has a decision of the f|has a kind in)"
     ):
         amend(folder, changed, "A card.\n")
 
@@ -145,7 +145,9 @@ def test_a_model_without_a_threshold_has_none_to_move(texts_folder: Path, tmp_pa
     folder = shutil.copytree(texts_folder, tmp_path / "model")
     before = content(folder)
     assert isinstance(load(folder).decision, MostProbable)
-    with pytest.raises(UsageError, match=r"^The model gives each row its most probable label, and has no threshold\.$"):
+    with pytest.raises(
+        UsageError, match=r"^Only a model of two labels has a threshold, and this one answers something else\.$"
+    ):
         move(folder, 0.3)
     assert content(folder) == before
 

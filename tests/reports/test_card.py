@@ -1,15 +1,29 @@
 """The model card is written from the model alone: what it is for, every figure, and synthetic origin first."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import xgboost as xgb
+from numpy.typing import NDArray
 
-from tabserve.model.decision import threshold_of
+from tabserve.encoding.encoder import Encoder
+from tabserve.model.decision import MostProbable, threshold_of
 from tabserve.model.model import CARD, Model, load
+from tabserve.problem.columns import numbers
 from tabserve.problem.criterion import Costs
-from tabserve.reports import card
+from tabserve.problem.problem import Problem
+from tabserve.problem.task import Binary, Multiclass, Regression, Task
+from tabserve.reports import card, tables
 from tabserve.reports.tables import TITLES
+from tabserve.table.frame import Frame
+from tabserve.training import bootstrap
+from tabserve.training.selection import Candidate, select
+from tabserve.training.split import hold_out
+from tabserve.training.task_training import training_of
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +101,7 @@ def test_a_criterion_of_costs_is_shown_as_such(model: Model) -> None:
         "holdout": {"minus_cost": {"value": -0.5, "low": -0.6, "high": -0.4}},
         "best": "stumps",
     }
-    problem = replace(model.problem, criterion=Costs(1, 10))
+    problem = replace(model.problem, task=Binary(criterion=Costs(1, 10)))
     written = card.written(replace(model, problem=problem, metrics=metrics))
     bars = [line.split() for line in written.splitlines() if "█" in line]
     assert [(name, len(bar), value) for name, bar, value in bars] == [
@@ -95,3 +109,60 @@ def test_a_criterion_of_costs_is_shown_as_such(model: Model) -> None:
         ("dummy", 40, "-1.0000"),
     ]
     assert "the best minus cost on the out-of-fold" in written
+
+
+def carded(task: Task, target: NDArray[Any], candidates: Sequence[Candidate]) -> tuple[Model, str]:
+    """A model for a task, from end to end, and its card."""
+    problem = Problem("drawn", numbers("x", "y"), task=task, folds=2)
+    features = np.random.default_rng(0).normal(size=(len(target), 2)).astype(np.float32)
+    features[:, 0] += target
+    ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
+    frame = Frame(ids, features, target, problem, Encoder.learn(problem, {}))
+    development, holdout = hold_out(frame)
+    baselines = [Candidate(*each) for each in training_of(problem).baselines().items()]
+    selection = select(development, [*candidates, *baselines])
+    predictor, decision = selection.refit(), selection.decision
+    answers = decision.scores(predictor.raw(holdout.features))
+    metrics = tables.metrics(selection, training_of(problem).evaluate(holdout.target, answers, decision))
+    data = tables.provenance(frame, "drawn", synthetic=True)
+    model = Model(problem, holdout.encoder, predictor, decision, metrics, data, {})
+    assert tables.columns_table(frame).shape[0] == len(problem.columns)
+    return model, card.written(model)
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_a_card_of_several_classes_counts_each_and_tells_the_temperature() -> None:
+    """It speaks of no threshold and of no positives."""
+    target = np.arange(120, dtype=np.int8) % 3
+    candidates = [Candidate("boosted", xgb.XGBClassifier(n_estimators=5, n_jobs=1))]
+    model, written = carded(Multiclass(("a", "b", "c")), target, candidates)
+    assert model.data["labels"] == {"a": 40, "b": 40, "c": 40}
+    assert "120 rows, 40 of `a`, 40 of `b`, 40 of `c`, 2 features" in written
+    assert isinstance(model.decision, MostProbable)
+    assert f"**{model.decision.temperature:.4f}**" in written
+    assert "in macro F1. Trees" in written
+    assert "Baselines, which know the target and no column: `prior`." in written
+    assert "threshold" not in written
+    assert "positive" not in written
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_a_card_of_an_amount_tells_its_range_and_what_the_interval_covers() -> None:
+    """Overall, and in the dearest tenth."""
+    target = np.random.default_rng(1).uniform(1, 9, 200)
+    model, written = carded(
+        Regression("USD"), target, [Candidate("boosted", xgb.XGBRegressor(n_estimators=9, n_jobs=1))]
+    )
+    assert model.data["amounts"] == {"mean": target.mean(), "low": target.min(), "high": target.max()}
+    assert f"amounts from {target.min():.6g} to {target.max():.6g}, {target.mean():.6g} on average (in USD)" in written
+    for name in ("coverage", "coverage_dearest_tenth"):
+        assert f"{model.metrics['holdout'][name]['value']:.1%} (" in written
+    assert "Baselines, which know the target and no column: `mean`, `median`." in written
+    assert "threshold" not in written
+    assert "positive" not in written
+
+
+@pytest.fixture
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals in a moment."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)

@@ -12,11 +12,13 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tabserve.model.decision import threshold_of
-from tabserve.problem.criterion import Costs
+from tabserve.encoding.encoder import Encoder
+from tabserve.model.decision import Amounts, threshold_of
+from tabserve.problem.columns import numbers
+from tabserve.problem.criterion import MAE, RMSE, Costs
 from tabserve.reports import tables
 from tabserve.table.frame import Frame
-from tabserve.training import bootstrap, multiclass
+from tabserve.training import bootstrap, multiclass, regression
 from tabserve.training.binary import evaluate, measures
 from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Selection, select
@@ -50,6 +52,9 @@ def test_every_measure_has_a_title(selection: Selection) -> None:
     criteria, both = (Costs(1, 1), frame.problem.criterion), np.stack([1 - probability, probability], axis=1)
     named = {name for criterion in criteria for name in measures(frame.target, probability, 0.1, criterion)}
     named |= {name for criterion in criteria for name in multiclass.measures(frame.target, both, criterion)}
+    amounts = Amounts(*np.zeros((3, len(frame)), np.float32))
+    named |= {name for criterion in (RMSE(), MAE()) for name in regression.measures(frame.target, amounts, criterion)}
+    named |= {f"macro_{criterion.name}" for criterion in criteria}
     assert set(tables.TITLES) == named
 
 
@@ -98,10 +103,11 @@ def test_models_stand_side_by_side() -> None:
 
 def test_columns_are_described(sample_frame: Frame) -> None:
     """Missing and repeated values are counted, and the shift between the classes measured."""
-    problem = replace(sample_frame.problem, features=("x", "y"))
+    problem = replace(sample_frame.problem, columns=numbers("x", "y", missing=True))
     features = np.array([[1, 5], [1, np.nan], [3, 5], [3, 5]], dtype=np.float32)
     target = np.array([0, 0, 1, 1], np.int8)
-    table = tables.columns_table(Frame(np.arange(4).astype(np.str_).astype(np.object_), features, target, problem))
+    ids, encoder = np.arange(4).astype(np.str_).astype(np.object_), Encoder.learn(problem, {})
+    table = tables.columns_table(Frame(ids, features, target, problem, encoder))
     assert table["missing"].tolist() == [0, 1]
     assert table["distinct"].tolist() == [2, 1]
     assert table["most repeated"].tolist() == [2, 3]

@@ -7,10 +7,14 @@ import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from tabserve.model.decision import DECISIONS, Amounts, Scores
 from tabserve.model.model import PREDICTORS
+from tabserve.problem.columns import Kind
+from tabserve.problem.task import TASKS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "src", *(case / "src" for case in (ROOT / "cases").glob("*"))]
@@ -94,7 +98,7 @@ TRAINING = [module for module in CORE if room(module) in below("operations") - b
 def test_the_reading_of_imports_sees_what_there_is() -> None:
     """It knows the modules of both packages, and that some import others."""
     assert {"tabserve.training.selection", "tabserve.serving.mlserver.runtime", "santander.sample"} <= MODULES.keys()
-    assert {"tabserve.training.split", "tabserve.training.measures", "sklearn.base"} <= IMPORTS[
+    assert {"tabserve.training.split", "tabserve.training.task_training", "sklearn.base"} <= IMPORTS[
         "tabserve.training.selection"
     ]
     assert {"tabserve.model.model", "tabserve.predictors.booster", "tabserve.predictors.linear"} <= SERVING
@@ -154,6 +158,79 @@ def test_imports_point_one_way() -> None:
 def test_a_module_is_named_by_what_it_is(module: str) -> None:
     """No drawer for everything."""
     assert not {"utils", "util", "helpers", "helper", "common", "base", "misc"} & set(module.split("."))
+
+
+OWNERS = {
+    "tabserve.problem.columns",
+    "tabserve.problem.task",
+    "tabserve.encoding.encoder",
+    "tabserve.model.decision",
+    "tabserve.training.task_training",
+    "tabserve.predictors.booster",
+}
+"""Modules that own a kind, a task or a model's type, and may tell one from another."""
+
+KINDS = {*get_args(Kind), *TASKS}
+TYPES = {each.__name__ for each in (*TASKS.values(), *DECISIONS.values(), Scores, Amounts)} | {
+    name.rpartition(".")[2] for name in PREDICTORS.values()
+}
+
+
+def named(node: ast.expr) -> set[str]:
+    """The last names of an expression, of a tuple of them or of their union."""
+    return {each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for each in ast.walk(node)}
+
+
+def is_kind(node: ast.expr) -> bool:
+    """Whether it is a kind, by its name or as a text; not that of a numpy type, `dtype.kind`."""
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        return any(map(is_kind, node.elts))
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and node.value in KINDS
+    of_numpy = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "dtype"
+    return isinstance(node, ast.Attribute) and node.attr in {"kind", "KIND"} and not of_numpy
+
+
+def tells_apart(node: ast.AST) -> bool:
+    """Whether it compares a kind, or asks for the type of a task, a decision, its answers or a predictor."""
+    if isinstance(node, ast.Compare):
+        return any(is_kind(each) or named(each) & TYPES for each in (node.left, *node.comparators))
+    if isinstance(node, ast.Call) and named(node.func) & {"isinstance", "issubclass"}:
+        return bool(named(node.args[1]) & TYPES)
+    if isinstance(node, ast.Match):
+        return is_kind(node.subject) or any(tells_apart(case.pattern) for case in node.cases)
+    return isinstance(node, ast.MatchClass) and bool(named(node.cls) & TYPES)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "column.kind == 'date'",
+        "'text' != cells",
+        "column.kind in ('date', 'text')",
+        "task.KIND == other",
+        "isinstance(task, Binary)",
+        "isinstance(model.predictor, booster.Booster | Linear)",
+        "type(decision) is Threshold",
+        "match task:\n    case Regression(): pass",
+    ],
+)
+def test_a_question_of_kind_is_seen(code: str) -> None:
+    """However it is put."""
+    assert any(map(tells_apart, ast.walk(ast.parse(code))))
+
+
+@pytest.mark.parametrize("code", ["array.dtype.kind == 'f'", "ENCODINGS[column.kind]", "isinstance(cells, list)"])
+def test_another_question_is_none_of_kind(code: str) -> None:
+    """Such as what stands in a table under a kind."""
+    assert not any(map(tells_apart, ast.walk(ast.parse(code))))
+
+
+@pytest.mark.parametrize("module", sorted({*CORE} - OWNERS))
+def test_kinds_are_told_apart_where_they_are_owned(module: str) -> None:
+    """All else asks the column, the task, the decision or the predictor, so that another kind needs no change there."""
+    lines = [node for node in ast.walk(ast.parse(MODULES[module].read_text())) if tells_apart(node)]
+    assert not [ast.unparse(node) for node in lines]
 
 
 WITHOUT = """

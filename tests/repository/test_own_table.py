@@ -51,11 +51,20 @@ def shown(name: str) -> str:
     return found[1]
 
 
-def line(word: str) -> str:
-    """The line that a section adds to the problem."""
-    found = re.search(rf"```python\n(    {word}=.*\n)```", PAGE)
-    assert found, f"the page shows no line with {word}="
+def line(section: str) -> str:
+    """The line of the problem that a section shows."""
+    found = re.search(rf"\n## {section}\n[^#]*```python\n(    \w+=.*\n)```", PAGE)
+    assert found, f"the page shows no line of a problem in {section}"
     return found[1]
+
+
+def with_line(code: str, section: str) -> str:
+    """The code whose problem has the section's line in place of its own."""
+    added = line(section)
+    field = added.partition("=")[0]
+    code, times = re.subn(rf"^{field}=.*\n", lambda _: added, code, flags=re.MULTILINE)
+    assert times == 1
+    return code
 
 
 def changed(code: str, old: str, new: str) -> str:
@@ -107,7 +116,7 @@ def asked(folder: Path, url: str, ask: str) -> dict[str, list[float]]:
 
 def rows(model: Model, path: Path) -> Rows:
     """All rows of a small table."""
-    (batch,) = stream(path, model.problem)
+    (batch,) = stream(path, model.problem, model.encoder)
     return batch
 
 
@@ -146,8 +155,7 @@ def test_the_example_selects_and_saves_a_good_model(example: Path, model: Model)
     assert model.metrics["folds"]["dummy"]["roc_auc"]["mean"] == 0.5
     assert model.metrics["holdout"]["roc_auc"]["low"] > 0.9
     printed = (example / "printed").read_text()
-    threshold = f"{threshold_of(model.decision):.4f}"
-    assert all(word in printed for word in ("logistic-regression", "95 % interval", threshold))
+    assert all(word in printed for word in ("logistic-regression", "95 % interval", str(model.decision)))
 
 
 def test_the_example_is_checked_and_served(example: Path, model: Model) -> None:
@@ -187,7 +195,7 @@ def test_missing_values_are_learned_from_and_asked_about_under_a_name_of_ones_ow
 ) -> None:
     """Half a column is missing; null over REST and NaN over gRPC get the answer that NaN gets from the folder."""
     table.loc[::2, "worst radius"] = np.nan
-    code = changed(shown("mine.py"), ID, ID + line("allow_missing"))
+    code = with_line(shown("mine.py"), "Missing values")
     code = changed(code, "make_pipeline(S", "make_pipeline(SimpleImputer(), S")
     code = changed(code, "from sklearn.linear", "from sklearn.impute import SimpleImputer\nfrom sklearn.linear")
     model = trained(tmp_path, code, table)
@@ -212,7 +220,7 @@ def test_missing_values_are_learned_from_and_asked_about_under_a_name_of_ones_ow
 def costs(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the page's example was run with a threshold by costs, on a table without ids."""
     folder = tmp_path_factory.mktemp("costs")
-    code = changed(shown("mine.py"), ID, line("criterion"))
+    code = with_line(changed(shown("mine.py"), ID, ""), "A threshold by costs")
     code = changed(code, "import Problem\n", "import Problem\nfrom tabserve.problem.criterion import Costs\n")
     trained(folder, code, pd.read_csv(example / "mine.csv").drop(columns="sample"))
     return folder
@@ -246,7 +254,7 @@ def test_many_columns_are_taken_from_the_header(tmp_path: Path, monkeypatch: pyt
     table = cells.data.assign(diagnosis=np.where(cells.target, "benign", "malignant")).rename_axis("sample")
     table.to_csv(tmp_path / "mine.csv")
     table.reset_index().to_parquet(tmp_path / "mine.parquet")
-    code = re.sub(r"    features=.*\n", line("features"), shown("mine.py"), count=1)
+    code = with_line(shown("mine.py"), "Many columns")
     (tmp_path / "mine.py").write_text(changed(code, "from sklearn.dummy", "import pandas as pd\nfrom sklearn.dummy"))
     monkeypatch.chdir(tmp_path)
     problem = runpy.run_path("mine.py")["PROBLEM"]
@@ -268,7 +276,8 @@ def gaps(sample_frame: Frame) -> Frame:
     frame = sample_frame.take(np.arange(500))
     missing = np.random.default_rng(0).random(frame.features.shape) < 0.1
     features = np.where(missing, np.float32(np.nan), frame.features)
-    return replace(frame, features=features, problem=replace(frame.problem, allow_missing=True, folds=2))
+    columns = tuple(replace(column, missing=True) for column in frame.problem.columns)
+    return replace(frame, features=features, problem=replace(frame.problem, columns=columns, folds=2))
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,12 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.encoding.ngrams import parts, word_grams, words
 from tabserve.errors import UsageError
 from tabserve.model.decision import MostProbable
+from tabserve.problem.columns import Column
+from tabserve.problem.task import Multiclass
 from tabserve.table.frame import Frame
 from tabserve.training.selection import Candidate, select
 from tabserve.training.stumps import AveragedStumps
@@ -39,8 +42,8 @@ FIRST = Candidate("first", Unfit())
 def frame(sample_frame: Frame) -> Frame:
     """A few rows of a few columns."""
     few = sample_frame.take(np.arange(800))
-    problem = replace(few.problem, features=few.problem.features[:5], folds=2)
-    return replace(few, features=few.features[:, :5], problem=problem)
+    problem = replace(few.problem, columns=few.problem.columns[:5], folds=2)
+    return replace(few, features=few.features[:, :5], problem=problem, encoder=Encoder.learn(problem, {}))
 
 
 def boosted(**options: Any) -> xgb.XGBClassifier:  # noqa: ANN401  XGBoost's own
@@ -210,7 +213,8 @@ def texts(frame: Frame) -> Frame:
     drawn = np.random.default_rng(0).choice(["azul", "caixa", "colar", "prata", "manta"], (len(frame), 3))
     found = np.array([" ".join(row) for row in drawn], np.object_)
     target = np.array(["azul" in text for text in found], np.int8)
-    return replace(frame, features=found, target=target, problem=replace(frame.problem, features=("title",)))
+    problem = replace(frame.problem, columns=(Column("title", "text"),), task=Multiclass(("0", "1")))
+    return replace(frame, features=found, target=target, problem=problem, encoder=Encoder.learn(problem, {}))
 
 
 def pairs_of_letters(text: str) -> list[str]:

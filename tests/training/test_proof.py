@@ -13,10 +13,13 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, LinearSVC
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.encoding.ngrams import word_grams, words
 from tabserve.errors import UsageError
 from tabserve.model.golden import TOLERANCE
 from tabserve.model.model import Model, save, versions
+from tabserve.problem.columns import Column
+from tabserve.problem.task import Multiclass
 from tabserve.table.frame import Frame
 from tabserve.training import proof
 from tabserve.training.selection import Candidate, Selection, select
@@ -30,9 +33,9 @@ Features = NDArray[np.float32]
 def frame(sample_frame: Frame) -> Frame:
     """A few rows of a few columns, some of whose values are one that stands for missing."""
     few = sample_frame.take(np.arange(800))
-    problem = replace(few.problem, features=few.problem.features[:5], folds=2)
+    problem = replace(few.problem, columns=few.problem.columns[:5], folds=2)
     features = np.where(np.random.default_rng(0).random((800, 5)) < 0.1, np.float32(-999), few.features[:, :5])
-    return replace(few, features=features, problem=problem)
+    return replace(few, features=features, problem=problem, encoder=Encoder.learn(problem, {}))
 
 
 class Wrapped(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -69,8 +72,9 @@ class Wrapped(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 def saved(folder: Path, selection: Selection) -> Model:
     """The winner in a folder, as every case saves it."""
     predictor = selection.refit()
-    model = Model(selection.frame.problem, predictor, selection.decision, {}, {}, versions())
-    return save(folder, model, predictor.examples(selection.frame.features), "# A card\n")
+    frame = selection.frame
+    model = Model(frame.problem, frame.encoder, predictor, selection.decision, {}, {}, versions())
+    return save(folder, model, predictor.examples(frame.features), "# A card\n")
 
 
 @pytest.mark.parametrize("around", ["a sentinel", "calibration"])
@@ -107,7 +111,7 @@ def test_answers_that_are_no_numbers_are_not_taken_for_the_same(frame: Frame) ->
     """Whatever is not seen to agree is refused."""
     fitted = Wrapped("no answer").fit(frame.features, frame.target)
     with pytest.raises(UsageError, match="answers 800 of 800 rows otherwise"):
-        proof.check("mine", fitted, frame, by_threshold)
+        proof.check("mine", fitted, frame)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,9 @@ def test_answers_that_are_no_numbers_are_not_taken_for_the_same(frame: Frame) ->
 def test_what_is_saved_is_what_was_proven(estimator: ClassifierMixin, frame: Frame, tmp_path: Path) -> None:
     """The folder answers as the refitted estimator does, on rows with gaps as well."""
     gappy = np.where(frame.features == -999, np.float32(np.nan), frame.features)
-    rows = replace(frame, features=gappy, problem=replace(frame.problem, allow_missing=True))
+    columns = tuple(replace(column, missing=True) for column in frame.problem.columns)
+    problem = replace(frame.problem, columns=columns)
+    rows = replace(frame, features=gappy, problem=problem, encoder=Encoder.learn(problem, {}))
     selection = select(rows, [Candidate("mine", estimator)])
     model = saved(tmp_path / "model", selection)
     own = selection.winner.candidate.fit(rows).predict_proba(gappy)[:, 1]
@@ -129,7 +135,7 @@ def test_few_rows_are_answered_twice(sample_frame: Frame, monkeypatch: pytest.Mo
     """However many there are."""
     answered = []
     monkeypatch.setattr(proof, "ROWS", 100)
-    monkeypatch.setattr(proof, "check", lambda _name, _fitted, frame, _judge: answered.append(len(frame)))
+    monkeypatch.setattr(proof, "check", lambda _name, _fitted, frame: answered.append(len(frame)))
     stumps = Candidate("stumps", AveragedStumps(n_estimators=5, n_jobs=1))
     select(sample_frame, [stumps, Candidate("compared", DummyClassifier())]).refit()
     assert answered == [100, 100]
@@ -143,10 +149,9 @@ def texts(frame: Frame) -> Frame:
     """Texts of three classes, told by a word that stands anywhere in them."""
     drawn = np.random.default_rng(0).choice(["azul", "caixa", "colar", "prata", "manta"], (len(frame), 3))
     target = np.where((drawn == "azul").any(axis=1), 2, (drawn == "caixa").any(axis=1)).astype(np.int8)
-    problem = replace(frame.problem, features=("title",), labels=("a", "b", "c"))
-    return replace(
-        frame, features=np.array([" ".join(row) for row in drawn], np.object_), target=target, problem=problem
-    )
+    problem = replace(frame.problem, columns=(Column("title", "text"),), task=Multiclass(("a", "b", "c")))
+    found = np.array([" ".join(row) for row in drawn], np.object_)
+    return replace(frame, features=found, target=target, problem=problem, encoder=Encoder.learn(problem, {}))
 
 
 def first_word(text: str) -> list[str]:

@@ -17,11 +17,14 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.encoding.ngrams import word_grams
 from tabserve.errors import DataError, UsageError
 from tabserve.model.decision import threshold_of
 from tabserve.predictors.booster import Booster
+from tabserve.problem.columns import Column
 from tabserve.problem.criterion import Costs
+from tabserve.problem.task import Binary
 from tabserve.table.frame import Frame
 from tabserve.training import bootstrap
 from tabserve.training.binary import evaluate, measures
@@ -240,8 +243,8 @@ def in_shops(frame: Frame) -> Frame:
     """Rows with the number of the shop they come from, of three rows each, in the first column."""
     shop = np.random.default_rng(6).permutation(len(frame)) // 3
     features = np.column_stack([shop, frame.features[:, :5]]).astype(np.float32)
-    problem = replace(frame.problem, features=("shop", *frame.problem.features[:5]))
-    return replace(frame, features=features, problem=problem)
+    problem = replace(frame.problem, columns=(Column("shop"), *frame.problem.columns[:5]))
+    return replace(frame, features=features, problem=problem, encoder=Encoder.learn(problem, {}))
 
 
 def encoded_before_the_folds(frame: Frame) -> Frame:
@@ -349,7 +352,7 @@ def test_the_best_is_who_has_the_largest_mean(selection: Selection) -> None:
 
 def test_the_criterion_decides_who_is_best(sample_frame: Frame) -> None:
     """The problem's own, not F1."""
-    costs = replace(sample_frame.problem, criterion=Costs(1, 5))
+    costs = replace(sample_frame.problem, task=Binary(criterion=Costs(1, 5)))
     frame = replace(sample_frame, problem=costs).take(np.arange(1_000))
     found = select(frame, [BAYES, Candidate("hopeless", Recorder(Log()))])
     assert found.best.candidate.name == "bayes"

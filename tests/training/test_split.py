@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
@@ -14,6 +15,7 @@ from tabserve.table.frame import Frame
 from tabserve.training.split import fold_numbers, hold_out, subset
 
 PROBLEM = Problem("any", numbers("x"))
+ENCODER = Encoder.learn(PROBLEM, {})
 
 
 @st.composite
@@ -25,7 +27,9 @@ def frames(draw: st.DrawFn, smallest: int = 1) -> Frame:
     np.random.default_rng(draw(st.integers(0, 99))).shuffle(target)
     rows = np.arange(len(target))
     problem = replace(PROBLEM, folds=folds, holdout=holdout, seed=draw(st.integers(0, 99)))
-    return Frame(rows.astype(np.str_).astype(np.object_), rows[:, np.newaxis].astype(np.float32), target, problem)
+    return Frame(
+        rows.astype(np.str_).astype(np.object_), rows[:, np.newaxis].astype(np.float32), target, problem, ENCODER
+    )
 
 
 def named(frame: Frame) -> list[str]:
@@ -60,6 +64,7 @@ def test_too_few_rows_of_a_class_are_counted(positives: int, folds: int) -> None
         np.zeros((len(target), 1), np.float32),
         target,
         problem,
+        ENCODER,
     )
     needed = max(int(np.ceil(folds / 0.8)), 5)
     if positives >= needed:
@@ -111,7 +116,9 @@ def test_every_row_can_be_drawn() -> None:
     """A subset prefers no place in the table: over many seeds each row comes as often as its share says."""
     rows, seeds, size = 50, 400, 10
     target = (np.arange(rows) % 5 == 0).astype(np.int8)
-    frame = Frame(np.arange(rows).astype(np.str_).astype(np.object_), np.zeros((rows, 1), np.float32), target, PROBLEM)
+    frame = Frame(
+        np.arange(rows).astype(np.str_).astype(np.object_), np.zeros((rows, 1), np.float32), target, PROBLEM, ENCODER
+    )
     drawn = [subset(replace(frame, problem=replace(PROBLEM, seed=seed)), size).ids for seed in range(seeds)]
     counts = np.bincount(np.concatenate(drawn).astype(int), minlength=rows)
     share = size / rows

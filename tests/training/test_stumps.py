@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.model.decision import Threshold
 from tabserve.model.model import Model, save
 from tabserve.predictors.booster import Booster
@@ -136,7 +137,8 @@ def test_a_saved_fold_answers_the_same_to_the_bit(table: Trained, tmp_path_facto
     """Through a model folder and back."""
     folded, names = table.folded(), [f"x{number}" for number in range(table.features.shape[1])]
     folded.feature_names = names
-    model = Model(Problem("any", numbers(*(names))), Booster(folded), Threshold(0.5), {}, {}, {})
+    problem = Problem("any", numbers(*names))
+    model = Model(problem, Encoder.learn(problem, {}), Booster(folded), Threshold(0.5), {}, {}, {})
     before = model.score(table.probes)
     saved = save(tmp_path_factory.getbasetemp() / "folded", model, table.features[:3], "")
     assert np.array_equal(saved.score(table.probes), before)

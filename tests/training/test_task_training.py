@@ -15,6 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, TweedieRegressor
 from sklearn.pipeline import make_pipeline
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, UsageError
 from tabserve.model.decision import Amount, MostProbable, Threshold
 from tabserve.predictors.booster import OBJECTIVES
@@ -36,7 +37,8 @@ def framed(features: NDArray[Any], target: NDArray[Any], task: Task, **options: 
     """Rows with their target."""
     columns = numbers(*(f"column {number}" for number in range(features.shape[1])), missing=True)
     problem = Problem("drawn", columns, "target", task, **options)
-    return Frame(np.arange(len(target)).astype(np.str_).astype(object), features.astype(np.float32), target, problem)
+    ids, encoder = np.arange(len(target)).astype(np.str_).astype(object), Encoder.learn(problem, {})
+    return Frame(ids, features.astype(np.float32), target, problem, encoder)
 
 
 def prices(rows: int = 1_500, seed: int = 0, task: Regression | None = None, **options: Any) -> Frame:  # noqa: ANN401

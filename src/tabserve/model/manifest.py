@@ -78,7 +78,7 @@ class Manifest:
         decision = _made(path, "decision", document["decision"], DECISIONS)
         if MEASURED_WITH in (metrics := document["metrics"]):
             _check_types(path, metrics, {MEASURED_WITH: dict})
-            _made(path, "decision", document["decision"] | metrics[MEASURED_WITH], DECISIONS)
+            _made(path, "decision", document["decision"] | _without_kind(path, metrics[MEASURED_WITH]), DECISIONS)
         encoder = _encoder(path, problem, document["encodings"])
         return cls(problem, encoder, decision, *(document[key] for key in ("metrics", "data", "versions", "files")))
 
@@ -207,6 +207,13 @@ def _encoder(path: Path, problem: Problem, encodings: Mapping[str, Any]) -> Enco
         return Encoder.from_json(problem, encodings)
     except UsageError as error:
         raise ArtifactError(f"{path} does not fit its columns: {error}") from error
+
+
+def _without_kind(path: Path, measured_with: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of an earlier decision, whose kind is that of the present one."""
+    if "kind" in measured_with:
+        raise ArtifactError(f"{path} has a kind in {MEASURED_WITH!r}, expected the fields of the decision alone.")
+    return measured_with
 
 
 def _made(path: Path, what: str, found: object, kinds: Mapping[str, Any]) -> Any:  # noqa: ANN401  one of the kinds

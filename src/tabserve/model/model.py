@@ -9,10 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tabserve.encoding.encoder import Encoder
-from tabserve.errors import ArtifactError
+from tabserve.errors import ArtifactError, UsageError
 from tabserve.model import folder as folders
 from tabserve.model import golden
-from tabserve.model.decision import Decision, Threshold
+from tabserve.model.decision import Decision, threshold_of
 from tabserve.model.folder import CARD, GOLDEN, MANIFEST, check_card, opened, placed, seal
 from tabserve.model.manifest import MEASURED_WITH, Manifest, content
 from tabserve.predictors.predictor import Predictor
@@ -132,8 +132,11 @@ def load_binary(folder: Path) -> Model:
         ArtifactError: as `load`; or it is of another model.
     """
     model = load(folder)
-    if not isinstance(model.decision, Threshold):
-        raise ArtifactError(f"{folder} holds a model without a threshold between two labels, which this needs.")
+    try:
+        threshold_of(model.decision)
+    except UsageError as error:
+        message = f"{folder} holds a model without a threshold between two labels, which this needs."
+        raise ArtifactError(message) from error
     return model
 
 

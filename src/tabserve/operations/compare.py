@@ -129,7 +129,7 @@ def _shared(old: Problem, new: Problem) -> Problem:
 
 
 def _parts(path: Path, problem: Problem, encoder: Encoder) -> Iterator[tuple[Rows, Encoder]]:
-    """A labelled table whole, as its measures need all rows at once, or any other a batch at a time; what encoded it."""
+    """A labelled table whole, as its measures need all rows at once, or another a batch at a time; what encoded it."""
     if has_target(path, problem):
         frame = read(path, problem)
         yield frame, frame.encoder

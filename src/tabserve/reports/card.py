@@ -8,7 +8,9 @@ import numpy as np
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.reports.tables import TITLES
+from tabserve.reports.task_report import report_of
 from tabserve.training.split import described
+from tabserve.training.task_training import training_of
 
 BAR = 40
 """Width of the longest bar, in characters."""
@@ -28,15 +30,15 @@ TEMPLATE = """# Model card: {problem.name}
 
 {origin}
 
-- Data: {data[source]}; {data[rows]:,} rows, {data[positives]:,} of them positive, {features} features; sha256
+- Data: {data[source]}; {data[rows]:,} rows, {rows}, {features} features; sha256
   `{data[sha256]}`.
-- Kind: XGBoost `binary:logistic`, {trees} trees; the candidate `{winner}`.
+- Kind: {kind}; the candidate `{winner}`.
 - Split: stratified, seed {problem.seed}; {split.held_out} held out and opened once, {split.folds} on the
   rest.
 
 ## What it is for
 
-To rank and flag rows of the {problem.name} problem that come from the same source as its training data, in the same
+To {purpose} of the {problem.name} problem that come from the same source as its training data, in the same
 columns and units.
 
 ## What it must not be used for
@@ -51,8 +53,8 @@ columns and units.
 
 ## The candidates
 
-Mean ± standard deviation over {problem.folds} folds; no threshold saw the rows it is scored on. Best of all: `{best}`.
-Best XGBoost, saved here: `{winner}`. Between them: {gap:.4f} in {measure}. Trees are those that are served.
+Mean ± standard deviation over {problem.folds} folds; no {chosen} saw the rows it is scored on. Best of all: `{best}`.
+{served}, saved here: `{winner}`. Between them: {gap:.4f} in {measure}. Trees are those that are served.
 
 ```text
 {bars}
@@ -60,11 +62,7 @@ Best XGBoost, saved here: `{winner}`. Between them: {gap:.4f} in {measure}. Tree
 
 {candidates}
 
-## The threshold
-
-A row is called `{problem.labels[1]}` when its probability is at least **{threshold:.4f}**, else `{problem.labels[0]}`.
-This threshold has the best {measure} on the out-of-fold probabilities of the development rows; the hold-out had no part
-in it.
+{decision}
 
 ## Made with
 
@@ -75,7 +73,8 @@ in it.
 def written(model: Model) -> str:
     """The card, written from the model alone."""
     folds, best, winner = (model.metrics[key] for key in ("folds", "best", "winner"))
-    measure = model.problem.criterion.name
+    report = report_of(model.problem)
+    measure = report.measure
     means = {
         name: folds[name][measure]["mean"] for name in sorted(folds, key=lambda name: -folds[name][measure]["mean"])
     }
@@ -84,13 +83,17 @@ def written(model: Model) -> str:
         origin=SYNTHETIC if model.data["synthetic"] else OBSERVED,
         data=model.data,
         split=described(model.problem, model.data["rows"], model.metrics["fold_rows"]),
+        rows=report.rows(model.data),
         features=len(model.problem.features),
-        trees=f"{int(model.predictor.facts['trees']):,}",
+        kind=report.kind.format(facts=_facts(model)),
+        purpose=report.purpose,
+        chosen=report.chosen,
+        served=report.served,
         winner=winner,
         best=best,
         gap=means[best] - means[winner],
         measure=TITLES[measure],
-        threshold=threshold_of(model.measured_with),
+        decision=report.decision(model, TITLES[measure]),
         holdout=_holdout(model),
         bars=_bars(means),
         candidates=_candidates(model, list(means)),
@@ -107,6 +110,10 @@ def noted(card: str, model: Model) -> str:
     return NOTE.format(measured=threshold_of(model.measured_with), chosen=threshold_of(model.decision)) + unmoved
 
 
+def _facts(model: Model) -> str:
+    return ", ".join(f"{int(value):,} {name}" for name, value in model.predictor.facts.items())
+
+
 def _holdout(model: Model) -> str:
     found = model.metrics["holdout"].items()
     rows = [[TITLES[name], f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}"] for name, i in found]
@@ -117,7 +124,9 @@ def _candidates(model: Model, names: list[str]) -> str:
     folds, trees = model.metrics["folds"], model.metrics["trees"]
     served = {name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in names}
     rows = [[f"`{n}`", *(f"{m['mean']:.4f} ± {m['sd']:.4f}" for m in folds[n].values()), served[n]] for n in names]
-    return _table(["candidate", *(TITLES[measure] for measure in folds[names[0]]), "trees"], rows)
+    table = _table(["candidate", *(TITLES[measure] for measure in folds[names[0]]), "trees"], rows)
+    known = [f"`{name}`" for name in training_of(model.problem).baselines() if name in folds]
+    return f"{table}\n\nBaselines, which know the target and no column: {', '.join(known)}." if known else table
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

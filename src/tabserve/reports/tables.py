@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from tabserve.reports.task_report import report_of
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Outcome, Selection
@@ -39,20 +41,19 @@ TITLES = {
 
 
 def columns_table(frame: Frame) -> pd.DataFrame:
-    """One row per feature: missing cells, distinct values, the most frequent value's count, and the classes' moments.
+    """One row per feature: missing cells, distinct values, the most frequent value's count, and what it tells.
 
-    `shift` is the difference of the class means over the standard deviation of all rows.
+    Of two classes that is `shift`, the difference of their means over the standard deviation of all rows; of several
+    their means; of an amount the correlation with it. The codes of categories have none.
     """
-    values = pd.DataFrame(frame.features, columns=list(frame.problem.features))
-    negative, positive = values[frame.target == 0], values[frame.target == 1]
+    values = pd.DataFrame(frame.features, columns=list(frame.encoder.names))
+    quantities = values.mask(np.broadcast_to(np.array(frame.encoder.levels) > 0, values.shape))
     return pd.DataFrame(
         {
             "missing": values.isna().sum(),
             "distinct": values.nunique(),
             "most repeated": values.apply(lambda column: column.value_counts().max()),
-            "mean, negative": negative.mean(),
-            "mean, positive": positive.mean(),
-            "shift": (positive.mean() - negative.mean()) / values.std(),
+            **report_of(frame.problem).columns(quantities, frame.target),
         }
     )
 
@@ -105,15 +106,22 @@ def statistics(outcome: Outcome) -> dict[str, dict[str, float]]:
 
 def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
     """What the manifest says about the data; the checksum covers features and target as they were read."""
-    digest = hashlib.sha256(frame.features.tobytes())
+    digest = hashlib.sha256(_content(frame.features))
     digest.update(frame.target.tobytes())
     return {
         "source": source,
         "synthetic": synthetic,
         "rows": len(frame),
-        "positives": int(frame.target.sum()),
+        **report_of(frame.problem).provenance(frame.target),
         "sha256": digest.hexdigest(),
     }
+
+
+def _content(features: NDArray[Any]) -> bytes:
+    """Numbers as they lie in memory, or texts, each after its length."""
+    if features.dtype != np.object_:
+        return features.tobytes()
+    return b"".join(len(text).to_bytes(8) + text for text in map(str.encode, features))
 
 
 def _kind(candidate: Candidate) -> str:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from tqdm import tqdm
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.model.decision import Decision
 from tabserve.predictors.predictor import Predictor
 from tabserve.table.frame import Frame
 from tabserve.training import proof
 from tabserve.training.candidate import Candidate, servable
-from tabserve.training.split import fold_numbers, subset
+from tabserve.training.split import fold_numbers, narrowed, subset
 from tabserve.training.task_training import TaskTraining, training_of
 
 __all__ = ["Candidate", "Outcome", "Selection", "select", "servable"]
@@ -143,21 +144,29 @@ def _outcome(
     answers, fitted, seconds = [], [], []
     progress.set_description(candidate.name)
     for number in range(frame.problem.folds):
-        start, held_out = time.perf_counter(), fold == number
+        start = time.perf_counter()
         with _named(candidate):
-            fitted.append(candidate.fit(frame.take(np.flatnonzero(~held_out))))
+            estimator, encoder = _fitted(candidate, frame.take(np.flatnonzero(fold != number)))
+            fitted.append(estimator)
             seconds.append(time.perf_counter() - start)
-            answers.append(training.prediction(_on_one_thread(fitted[-1]), frame.features[held_out]))
+            held_out = frame.take(np.flatnonzero(fold == number)).encoded_by(encoder)
+            answers.append(training.prediction(_on_one_thread(estimator), held_out.features))
         if fault := training.fault(answers[-1]):
             raise UsageError(f"Candidate {candidate.name!r} {fault}.")
         if number == 0 and candidate.servable:  # so that nobody waits for all folds to be told
-            proof.check(candidate.name, fitted[-1], frame.take(np.flatnonzero(held_out)[: proof.ROWS]))
+            proof.check(candidate.name, estimator, held_out.take(np.arange(min(proof.ROWS, len(held_out)))))
         progress.update()
     chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
     trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if hasattr(estimator, "get_booster")]
     prediction = np.concatenate(answers)[np.argsort(np.argsort(fold, kind="stable"))]
     measures = training.measures(frame.target, prediction, fold)
     return Outcome(candidate, prediction, measures, chosen, trees, seconds)
+
+
+def _fitted(candidate: Candidate, training_rows: Frame) -> tuple[BaseEstimator, Encoder]:
+    """Fit the candidate on rows that know no level of the rows held out; what encodes these."""
+    known = narrowed(training_rows)
+    return candidate.fit(known), known.encoder
 
 
 def _on_one_thread(estimator: BaseEstimator) -> BaseEstimator:

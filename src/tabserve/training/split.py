@@ -57,7 +57,20 @@ def hold_out(frame: Frame) -> Split:
     development, holdout = train_test_split(
         positions, test_size=problem.holdout, stratify=_strata(frame), random_state=problem.seed
     )
-    return Split(frame.take(development), frame.take(holdout))
+    return _split(frame, development, holdout)
+
+
+def _split(frame: Frame, development: NDArray[np.int64], holdout: NDArray[np.int64]) -> Split:
+    """The rows at these positions, both encoded by the levels that occur in the development rows."""
+    developed = narrowed(frame.take(development))
+    return Split(developed, frame.take(holdout).encoded_by(developed.encoder))
+
+
+def narrowed(frame: Frame) -> Frame:
+    """The same rows, whose encoder knows only the levels that occur in them; the same frame without categories."""
+    if not any(frame.encoder.levels):
+        return frame
+    return frame.encoded_by(frame.encoder.narrowed(frame.features))
 
 
 def _smallest(frame: Frame) -> tuple[int, str]:
@@ -81,7 +94,7 @@ def _hold_out_groups(frame: Frame, group: NDArray[np.object_]) -> Split:
     sides = [(number - first) % parts < held_out for first in range(parts)]
     for side in sorted(sides, key=lambda side: abs(float(side.mean()) - problem.holdout)):
         development, holdout = np.flatnonzero(~side), np.flatnonzero(side)
-        split = Split(frame.take(development), frame.take(holdout))
+        split = _split(frame, development, holdout)
         if _smallest(split.holdout)[0] >= 1 and _smallest(split.development)[0] >= problem.folds:
             _check_share("a hold-out", len(holdout) / len(frame), problem.holdout, group)
             return split
