@@ -566,7 +566,7 @@ def test_the_documents_commands_work_as_shown(served: Server, tmp_path: Path) ->
 
 def test_the_documents_python_works_as_shown(served: Server, model: Model) -> None:
     """Two get the model's answers for the rows that ship with the project, and one hears that it is ready."""
-    (rows,) = frame.stream(SCRIPTS / "rows.csv", PROBLEM)
+    (rows,) = frame.stream(SCRIPTS / "rows.csv", PROBLEM, model.encoder)
     expected = model.score(rows.features)
     pandas_example, triton_example, health_example = [served_at(served, text) for _, text in blocks("python")]
     ended = ran([sys.executable, "-c", f"{pandas_example}\nprint(labels)"], cwd=ROOT)
