@@ -16,6 +16,7 @@ from tabserve.model.decision import MostProbable, Threshold
 from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import document, json_numbers, request
+from tabserve.serving.protocol.columns import signature
 from tabserve.serving.protocol.signature import Signature
 
 HALVES = ["\ud83d", "Colar \ud83d", "\udc00\ud83d", "\ud83d\ud83d\udc00"]
