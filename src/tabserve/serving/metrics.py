@@ -28,7 +28,7 @@ SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-PROBABILITY_TEXT = "Predicted probability of the positive class; over texts, of the label that a row got"
+PROBABILITY_TEXT = "Predicted probability of the positive class; of several classes, of the label that a row got"
 
 UNSEEN_TEXT = "Answered rows whose level in a column of categories training did not see; answered as if it were missing"
 
