@@ -163,7 +163,7 @@ ENCODER = Encoder.learn(PROBLEM, {})
 def test_what_is_read_of_json_takes_no_more_than_is_said(shape: str) -> None:
     """The process grows by less than the bound and the bytes of the text, twice, as it is cut."""
     text = largest(JSON[shape], lambda text: cost.of(text) <= SMALL, SMALL // 2)
-    assert taken(text, "tabserve.serving", "parser", "read") < SMALL + 2 * len(text) + MIB
+    assert taken(text, "tabserve.serving.protocol", "json_numbers", "read") < SMALL + 2 * len(text) + MIB
 
 
 @pytest.mark.parametrize("shape", MESSAGES)

@@ -183,7 +183,7 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a wide second": ([TITLES, column("tags", ["a"] * 4, shape=[2, 2])], r"expected \[rows\] or \[rows, 1\], as it is"),
     "the first missing": (
         [column("tags", ["a"])],
-        "has no inputs for the features 'title'; .* the first must be there",
+        "has no inputs for the features 'title'; .* of which 'title' must be there",
     ),
     "nothing but the id": ([column("product_id", ["a"])], "has no inputs for the features 'title'"),
     "unknown": ([TITLES, column("price", ["a", "b"])], "has inputs that are no features: 'price'; expected one tensor"),

@@ -85,7 +85,7 @@ def _by_column(given: list[Input], problem: Problem) -> dict[str, Input]:
     """The inputs by the names of the columns, all of them of as many rows."""
     needed = [column.name for column in problem.columns if not column.missing]
     if problem.columns[0].kind == "text" and len(given) == 1 and given[0].name not in {*problem.features, problem.id}:
-        given = [given[0]._replace(name=problem.features[0])]
+        return _by_column([given[0]._replace(name=problem.features[0])], problem) | {problem.features[0]: given[0]}
     expected = f"expected one tensor for each of {listed(problem.features)}"
     if len(needed) < len(problem.features):
         expected += f", of which {listed(needed)} must be there" if needed else ", at least one of them"
@@ -105,7 +105,7 @@ def _taken(column: Column, tensor: Input | None) -> Take:
     reader = READERS[column.kind]
     if tensor.datatype not in reader.datatypes:
         raise InvalidRequest(
-            f"Input {shown(column.name)} has datatype {shown(tensor.datatype)}; expected {listed(reader.datatypes)}."
+            f"Input {shown(tensor.name)} has datatype {shown(tensor.datatype)}; expected {listed(reader.datatypes)}."
         )
     return reader.read(tensor, column, lambda row: f"Row {row}, column {column.name!r},")
 
