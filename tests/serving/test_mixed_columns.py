@@ -127,6 +127,11 @@ def by_raw(server: Server, name: str, columns: Columns) -> list[Any]:
     return triton_grpc(TRITON_GRPC, server.grpc, name, json.dumps(columns), "predict", SECOND_OUTPUT[name])  # type: ignore[no-any-return]
 
 
+def stub(channel: grpc.Channel) -> Any:  # noqa: ANN401  generated without types
+    """The service's methods on a channel."""
+    return GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+
+
 FIELDS = {
     "FP64": "fp64_contents",
     "FP32": "fp32_contents",
@@ -146,7 +151,7 @@ def by_typed(server: Server, name: str, columns: Columns) -> list[Any]:
             [value.encode() if datatype == "BYTES" else np.nan if value is None else value for value in values]
         )
     with grpc.insecure_channel(server.grpc) as channel:
-        response = GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=SECONDS)
+        response = stub(channel).ModelInfer(message, timeout=SECONDS)
     return [getattr(output.contents, FIELDS[output.datatype]) for output in response.outputs]
 
 
@@ -205,7 +210,7 @@ def test_metadata_name_every_column(mixed_server: Server, name: str) -> None:
         each.missing for each in COLUMNS
     ]
     with grpc.insecure_channel(mixed_server.grpc) as channel:
-        told = GRPCInferenceServiceStub(channel).ModelMetadata(ModelMetadataRequest(name=name), timeout=SECONDS).inputs
+        told = stub(channel).ModelMetadata(ModelMetadataRequest(name=name), timeout=SECONDS).inputs
     assert [(each.name, each.datatype, [*each.shape]) for each in told] == [
         (each["name"], each["datatype"], each["shape"]) for each in found
     ]
@@ -345,6 +350,6 @@ def test_packed_levels_and_dates_are_checked_to_their_end(mixed_server: Server) 
     given = [packed(np.array([each], np.object_), "BYTES") for each in ("Recife", "2020-02-01 08:30")]
     message.raw_input_contents.extend([np.float64(1).tobytes(), given[0] + b"more", given[1]])
     with grpc.insecure_channel(mixed_server.grpc) as channel, pytest.raises(grpc.RpcError) as error:
-        GRPCInferenceServiceStub(channel).ModelInfer(message, timeout=SECONDS)
+        stub(channel).ModelInfer(message, timeout=SECONDS)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert error.value.details() == "Row 0, column 'city', is the last, and 4 bytes follow; expected none."
