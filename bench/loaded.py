@@ -19,9 +19,10 @@ BATCH = 64
 def npz(path: Path) -> Predict:
     """Our own file."""
     from categories.problem import PROBLEM  # noqa: PLC0415
+    from tabserve.encoding.encoder import Encoder  # noqa: PLC0415
     from tabserve.predictors.linear import Linear  # noqa: PLC0415
 
-    model = Linear.read(path, path.read_bytes(), PROBLEM)
+    model = Linear.read(path, path.read_bytes(), PROBLEM, Encoder.learn(PROBLEM, {}))
     return lambda texts: model.raw(texts).argmax(axis=1).tolist()
 
 

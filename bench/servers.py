@@ -101,7 +101,7 @@ def train(folder: Path) -> Path:
     """Save a model folder of an ordinary classifier, trained on the synthetic sample."""
     frame = sample(ROWS, 0)
     classifier = xgb.XGBClassifier(n_estimators=TREES, max_depth=DEPTH).fit(frame.features, frame.target)
-    served = predictor(classifier, PROBLEM)
-    model = Model(PROBLEM, served, Threshold(0.5), {}, {}, versions("xgboost"))
+    served = predictor(classifier, frame.encoder)
+    model = Model(PROBLEM, frame.encoder, served, Threshold(0.5), {}, {}, versions("xgboost"))
     save(folder, model, served.examples(frame.features), "For the benchmark alone.\n")
     return folder

@@ -82,7 +82,7 @@ def _trained(folder: Path) -> Path:
     data = dataset().products
     fitted = candidates(PROBLEM.seed, 1)["linear-svm-words-and-parts"].fit(data)
     linear = fitted.get_linear()
-    model = Model(PROBLEM, linear, MostProbable(), {}, {"synthetic": True}, versions())
+    model = Model(PROBLEM, data.encoder, linear, MostProbable(), {}, {"synthetic": True}, versions())
     save(folder, model, linear.examples(), "# Synthetic\n")
     return folder
 

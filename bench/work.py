@@ -37,8 +37,9 @@ def score_bulk(_: int, csv: Path) -> None:
 
 def score_at_once(_: int, csv: Path) -> None:
     """Read the csv's features and predict them as one big array on all cores; nothing is written."""
-    features = np.concatenate([rows.features for rows in stream(csv, PROBLEM)])
-    load(MODEL).predictor.raw(features)
+    model = load(MODEL)
+    features = np.concatenate([rows.features for rows in stream(csv, model.problem, model.encoder)])
+    model.predictor.raw(features)
 
 
 WORK: dict[str, Callable[[int, Path], None]] = {

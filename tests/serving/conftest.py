@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.browser import browser
+from tests.serving import mixed
 from tests.serving.wire import DEPLOY, GOODS, both_in
 
 from tabserve.client.local_server import Server, running
@@ -75,6 +76,21 @@ def both(both_folder: Path) -> Iterator[Server]:
 def both_plain(both_folder: Path) -> Iterator[Server]:
     """The same, by plain MLServer."""
     with running(both_folder, {}, MLSERVER_START, f"{GOODS}/ready") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def mixed_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder of a model over columns of each kind that can stand together, by its task, and the table beside it."""
+    folder = tmp_path_factory.mktemp("mixed")
+    return {name: mixed.trained(folder / name, name) for name in mixed.TASKS}
+
+
+@pytest.fixture(scope="session")
+def mixed_server(mixed_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with all of them, each called by its task."""
+    folder = mixed.settings_in(tmp_path_factory.mktemp("mixed-settings"), mixed_folders)
+    with running(folder, {}, ready="/v2/models/amount/ready") as started:
         yield started
 
 

@@ -356,7 +356,7 @@ BAD: dict[str, tuple[bytes | dict[str, Any], int, str]] = {
     "numbers": (
         {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}]},
         400,
-        "has shape [1, 200]; expected [rows] or [rows, 1], one text for each row",
+        "has shape [1, 200]; expected [rows] or [rows, 1]",
     ),
     "unknown output": (document(["a"], outputs=[{"name": "label"}]), 400, "Output 'label' is unknown"),
 }
@@ -430,7 +430,7 @@ def test_metrics_tell_both_models(both: Server, goods: Model) -> None:
     assert labels("xgboost-model") == other
     added = told(both, 'tabserve_probability_sum{model="goods"}') - counted
     assert added == pytest.approx(float(scores.probability.max(axis=1).sum()), rel=1e-4)
-    assert told(both, 'tabserve_model_info{grams=".*",labels="3",model="goods",problem="goods",version="v1"}') == 1
+    assert told(both, 'tabserve_model_info{grams=".*",model="goods",problem="goods",version="v1"}') == 1
 
 
 def test_statistics_and_configuration_tell_each(both: Server) -> None:

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from categories import candidates, card, sample
-from categories.dataset import Dataset, by_product, by_row, dataset
+from categories.dataset import Dataset, by_product, by_row, dataset, first_of_each
 from categories.problem import PROBLEM
-from tabserve.model.model import load
-from tabserve.table import texts
+from tabserve.model.model import CARD, load
 from tabserve.training.selection import select
 from tabserve.training.split import described, fold_numbers
 
@@ -131,8 +130,8 @@ def test_a_large_seller_is_no_hold_out_and_is_told(tmp_path: Path) -> None:
 def test_the_committed_card_is_what_its_model_says() -> None:
     """Word for word, and with the share that was held out."""
     folder = CASE / "deploy" / "model"
-    model = text_artifact.load(folder)
-    written = (folder / text_artifact.CARD).read_text()
+    model = load(folder)
+    written = (folder / CARD).read_text()
     assert written == card.written(model)
     held_out = sum(each["rows"] for each in model.metrics["classes"].values())
     assert held_out + sum(model.metrics["fold_rows"]) == model.data["products"]
@@ -198,7 +197,7 @@ def test_the_notebook_has_one_word_for_each_thing_and_portuguese_numbers() -> No
 
 def test_the_chosen_model_reaches_the_reference_on_real_titles(shared: Path) -> None:
     """By folds that part no seller, over all products: accuracy 0.849 and macro F1 0.806 are the brief's figures."""
-    frame = texts.first_of_each(dataset(shared / "data/elo7/elo7_products_29801.csv").clicks)
+    frame = first_of_each(dataset(shared / "data/elo7/elo7_products_29801.csv").clicks)
     chosen = candidates.candidates(PROBLEM.seed, 1)["linear-svm-words-and-parts"]
     found = select(frame, [chosen]).winner
     predicted = found.prediction.argmax(axis=1)

@@ -53,12 +53,32 @@ def check_text(value: object, place: str) -> str:
 
 def check_length(value: object, place: str) -> str:
     """The value, if it is a text, which may be empty; `check_text` says the rest."""
-    text = _decoded(value, place) if isinstance(value, bytes) else value
-    if not isinstance(text, str):
-        raise InvalidRequest(f"{place} is {shown(text)}; expected a text.")
+    text = check_characters(value, place)
     if len(text) > MAX_CHARACTERS:
         raise TooLarge(f"{place} has {len(text)} characters; send at most {MAX_CHARACTERS}.")
     return text
+
+
+def check_characters(value: object, place: str) -> str:
+    """The value, if it is a text that UTF-8 can write, of any length.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    text = _decoded(value, place) if isinstance(value, bytes) else value
+    if not isinstance(text, str):
+        raise InvalidRequest(f"{place} is {shown(text)}; expected a text.")
+    if not is_writable(text):
+        raise InvalidRequest(f"{place} is {shown(text)}; expected whole characters, not half of a surrogate pair.")
+    return text
+
+
+def is_writable(text: str) -> bool:
+    """Whether UTF-8 can write a text: it holds no half of a surrogate pair."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _decoded(value: bytes, place: str) -> str:

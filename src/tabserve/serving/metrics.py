@@ -21,13 +21,16 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
+    SummaryMetricFamily,
 )
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-PROBABILITY_TEXT = "Predicted probability of the positive class; over texts, of the label that a row got"
+PROBABILITY_TEXT = "Predicted probability of the positive class; of several classes, of the label that a row got"
+
+UNSEEN_TEXT = "Answered rows whose level in a column of categories training did not see; answered as if it were missing"
 
 PROBABILITY = tuple(np.linspace(0.05, 1, 20).round(2).tolist())
 
@@ -79,6 +82,19 @@ class Duration:
         self.seconds += seconds
 
 
+class Amounts:
+    """How many amounts were answered, and their sum."""
+
+    def __init__(self) -> None:
+        """Count nothing yet."""
+        self.count, self.sum = 0, 0.0
+
+    def add_all(self, values: NDArray[np.float32]) -> None:
+        """Count many amounts, shape (values,)."""
+        self.count += len(values)
+        self.sum += float(values.sum(dtype=np.float64))
+
+
 class ModelMetrics:
     """What is told about one model.
 
@@ -86,32 +102,37 @@ class ModelMetrics:
         success, failure: requests that were answered, and those that were refused.
         calls: of the model, each for the rows of one batch.
         last: when the last one ended, in seconds since 1970; 0 before the first.
+        watched: what counts the values whose distribution is watched: those of a model of classes are probabilities.
         labels: how many rows got each, by its name.
+        unseen: in how many rows each column of categories had a level that training did not see.
     """
 
     def __init__(self) -> None:
         """Tell nothing yet."""
         self.rows, self.probability = Histogram(ROWS), Histogram(PROBABILITY)
+        self.amounts = Amounts()
+        self.watched: Histogram | Amounts = self.probability
         self.success, self.failure, self.calls = Duration(), Duration(), Duration()
         self.last = 0.0
         self.labels: Counter[str] = Counter()
+        self.unseen: Counter[str] = Counter()
         self.queue: Callable[[], int] = int
         self.info: dict[str, str] = {}
         self._lock = Lock()
 
-    def count(self, labels: Mapping[str, int], probability: NDArray[np.float32], seconds: float) -> None:
+    def count(self, labels: Mapping[str, int], watched: NDArray[np.float32], seconds: float) -> None:
         """Count one call of the model, on whichever thread.
 
         Args:
             labels: how many rows got each.
-            probability: of each row, or its amount, shape (rows,).
+            watched: the probability of each row, or its amount, shape (rows,).
             seconds: that the call took.
         """
         with self._lock:
             self.calls.add(seconds)
             self.last = time.time()
-            self.rows.add(len(probability))
-            self.probability.add_all(probability)
+            self.rows.add(len(watched))
+            self.watched.add_all(watched)
             for name, count in labels.items():
                 self.labels[name] += count
 
@@ -142,8 +163,12 @@ class ServingMetrics:
         yield _histograms("tabserve_request_seconds", "Seconds from a request to its answer", "protocol", self._seconds)
         rows = {name: model.rows for name, model in self._models.items()}
         yield _histograms("tabserve_batch_rows", "Rows in one call of the model", "model", rows)
-        probability = {name: model.probability for name, model in self._models.items()}
+        probability = {n: model.probability for n, model in self._models.items() if model.watched is model.probability}
         yield _histograms("tabserve_probability", PROBABILITY_TEXT, "model", probability)
+        amounts = SummaryMetricFamily("tabserve_amount", "Predicted amounts", labels=["model"])
+        for name, model in self._models.items():
+            if model.watched is model.amounts:
+                amounts.add_metric([name], model.amounts.count, model.amounts.sum)
         queue = GaugeMetricFamily("tabserve_queue_rows", "Rows that wait for their scores", labels=["model"])
         info = InfoMetricFamily("tabserve_model", "The model that is served", labels=["model"])
         for name, model in self._models.items():
@@ -153,10 +178,14 @@ class ServingMetrics:
         for name, model in self._models.items():
             for label, count in model.labels.items():
                 given.add_metric([name, label], count)
+        unseen = CounterMetricFamily("tabserve_unseen_levels", UNSEEN_TEXT, labels=["model", "column"])
+        for name, model in self._models.items():
+            for column, count in model.unseen.items():
+                unseen.add_metric([name, column], count)
         rejected = CounterMetricFamily("tabserve_rejected", "Requests refused", labels=["protocol", "status"])
         for refusal, count in self._rejected.items():
             rejected.add_metric(refusal, count)
-        yield from (queue, info, given, rejected)
+        yield from (amounts, queue, info, given, unseen, rejected)
 
 
 class Outcomes:

@@ -5,8 +5,8 @@ import time
 
 import orjson
 
+from tabserve.encoding.texts import is_writable
 from tabserve.serving.metrics import METRICS, Outcomes
-from tabserve.serving.protocol.document import is_writable
 from tabserve.wording import shown
 
 MAX_ID = 200

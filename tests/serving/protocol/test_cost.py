@@ -22,7 +22,9 @@ from mlserver.grpc.dataplane_pb2 import InferTensorContents, ModelInferRequest
 from tests.serving.wire import DEPLOY, INFER, SECONDS
 
 from categories import contract
+from categories.problem import PROBLEM
 from tabserve.client.local_server import Server, running
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import TooLarge
 from tabserve.serving.grpc import message_cost
 from tabserve.serving.protocol import cost, json_numbers
@@ -72,6 +74,9 @@ JSON: dict[str, Callable[[int], bytes]] = {
 """Shapes of JSON of which each byte takes much."""
 
 
+ENCODER = Encoder.learn(PROBLEM, {})
+
+
 @pytest.mark.parametrize("shape", JSON)
 def test_hostile_json_is_refused_before_it_is_read(shape: str) -> None:
     """By the V2 protocol and by the API of categories, in a sentence that says what came and what is expected."""
@@ -81,7 +86,7 @@ def test_hostile_json_is_refused_before_it_is_read(shape: str) -> None:
     with pytest.raises(TooLarge, match=expected):
         list(json_numbers.read(text)["inputs"][0]["data"].cells())  # the numbers of a lone matrix are read later
     with pytest.raises(TooLarge, match=expected):
-        contract.features(text, ["title"], 10_000)
+        contract.features(text, ENCODER, 10_000)
 
 
 def field(number: int, value: bytes) -> bytes:
@@ -151,11 +156,14 @@ def largest(made: Callable[[int], bytes], is_taken: Callable[[bytes], bool], mos
     return made(low)
 
 
+ENCODER = Encoder.learn(PROBLEM, {})
+
+
 @pytest.mark.parametrize("shape", JSON)
 def test_what_is_read_of_json_takes_no_more_than_is_said(shape: str) -> None:
     """The process grows by less than the bound and the bytes of the text, twice, as it is cut."""
     text = largest(JSON[shape], lambda text: cost.of(text) <= SMALL, SMALL // 2)
-    assert taken(text, "tabserve.serving", "parser", "read") < SMALL + 2 * len(text) + MIB
+    assert taken(text, "tabserve.serving.protocol", "json_numbers", "read") < SMALL + 2 * len(text) + MIB
 
 
 @pytest.mark.parametrize("shape", MESSAGES)
@@ -216,7 +224,7 @@ def test_large_requests_are_read(kind: str) -> None:
 def test_many_products_are_read() -> None:
     """As many as the API of categories takes, each with a long title."""
     body = plain({"products": [{"title": text} for text in TEXTS]})
-    assert contract.features(body, ["title"], 10_000).rows == 10_000
+    assert contract.features(body, ENCODER, 10_000).rows == 10_000
 
 
 @pytest.mark.parametrize("name", ["fp32_contents", "fp64_contents", "int64_contents"])

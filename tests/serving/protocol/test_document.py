@@ -8,10 +8,15 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import GOODS
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import InvalidRequest
+from tabserve.model.decision import MostProbable, Threshold
+from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
-from tabserve.serving.protocol import document, features, json_numbers, request, texts
+from tabserve.serving.protocol import document, json_numbers, request
+from tabserve.serving.protocol.columns import signature
 from tabserve.serving.protocol.signature import Signature
 
 HALVES = ["\ud83d", "Colar \ud83d", "\udc00\ud83d", "\ud83d\ud83d\udc00"]
@@ -110,8 +115,9 @@ def test_a_document_may_nest_too_deep_to_be_read(depth: int) -> None:
 
 ROW = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
 TEXT = {"name": "title", "datatype": "BYTES", "shape": [1], "data": ["Colar"]}
-OF_NUMBERS = features.signature(Problem("small", ("a", "b")), 0.5)
-OF_TEXTS = texts.signature(Problem("goods", ("title", "tags"), labels=("x", "y")))
+SMALL = Problem("small", numbers("a", "b"))
+OF_NUMBERS = signature(SMALL, Encoder.learn(SMALL, {}), Threshold(0.5))
+OF_TEXTS = signature(GOODS, Encoder.learn(GOODS, {}), MostProbable())
 
 
 @pytest.mark.parametrize(("tensor", "signature"), [(ROW, OF_NUMBERS), (TEXT, OF_TEXTS)], ids=["numbers", "texts"])

@@ -12,20 +12,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.encoding.numbers import DATATYPES
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.model.decision import Scores, Threshold
 from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import json_numbers, request
-from tabserve.serving.protocol.features import signature
+from tabserve.serving.protocol.columns import signature
 from tabserve.serving.protocol.request import MAX_ROWS, Request, answer
 from tabserve.serving.rest import payload
 
 PROBLEM = Problem("three", numbers("a", "b", "c"), id="id")
-GAPPY = replace(PROBLEM, allow_missing=True)
+GAPPY = replace(PROBLEM, columns=numbers("a", "b", "c", missing=True))
 NAN, INFINITY = float("nan"), float("inf")
-TAKES = signature(PROBLEM, Threshold(0.5))
+TAKES = signature(PROBLEM, Encoder.learn(PROBLEM, {}), Threshold(0.5))
 
 float32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 matrices = npst.arrays(np.float32, st.tuples(st.integers(1, 5), st.just(3)), elements=float32)
@@ -46,7 +47,7 @@ def tensor(
 
 def read(document: object, problem: Problem) -> Request:
     """The request, as a model reads it whose problem this is."""
-    return request.read(document, signature(problem, Threshold(0.5)))
+    return request.read(document, signature(problem, Encoder.learn(problem, {}), Threshold(0.5)))
 
 
 def whole(document: object, problem: Problem) -> NDArray[np.float32]:
@@ -439,7 +440,7 @@ def sentence_of(request: object, problem: Problem) -> str | None:
     assert 1 <= len(features) <= MAX_ROWS
     assert features.shape[1] == len(problem.features)
     assert not np.isinf(features).any()
-    assert problem.allow_missing or not np.isnan(features).any()
+    assert all(problem.missing) or not np.isnan(features).any()
     return None
 
 

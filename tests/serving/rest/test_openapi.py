@@ -12,8 +12,9 @@ from tests.conftest import GOODS
 
 from santander.problem import PROBLEM
 from tabserve.client.local_server import Server
+from tabserve.encoding.encoder import Encoder
 from tabserve.model.decision import MostProbable, Threshold
-from tabserve.serving.protocol import features, texts
+from tabserve.serving.protocol.columns import signature
 from tabserve.serving.rest.openapi import document
 
 MODEL, VERSION = "/v2/models/{model_name}", "/versions/{model_version}"
@@ -21,7 +22,8 @@ INFER = f"{MODEL}/infer"
 SECONDS = 20
 """That a server may take to answer."""
 
-NUMBERS, TEXTS = features.signature(PROBLEM, Threshold(0.5)), texts.signature(GOODS, MostProbable())
+NUMBERS = signature(PROBLEM, Encoder.learn(PROBLEM, {}), Threshold(0.5))
+TEXTS = signature(GOODS, Encoder.learn(GOODS, {}), MostProbable())
 SIGNATURES = [NUMBERS]
 DOCUMENTS = {
     "closed": document(SIGNATURES, admin=False),

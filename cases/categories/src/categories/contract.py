@@ -1,23 +1,26 @@
 """What a request may hold: the bytes of a body into the text of each product, or the sentence that refuses them."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from tabserve.encoding.texts import check_length, check_text, join_row
+from tabserve.encoding.encoder import Encoder
+from tabserve.encoding.texts import check_length, check_text
 from tabserve.errors import InvalidRequest, TooLarge
+from tabserve.problem.columns import Column
 from tabserve.serving.protocol import document
+from tabserve.serving.protocol.columns import encoded
 from tabserve.serving.protocol.document import Bytes
 from tabserve.serving.protocol.signature import Features
-from tabserve.serving.protocol.texts import parts
 from tabserve.wording import shown
 
 
-def features(body: Bytes, columns: Sequence[str], most: int) -> Features:
+def features(body: Bytes, encoder: Encoder, most: int) -> Features:
     """The texts of a request's products, in their order.
 
     Args:
         body: JSON, such as `{"products": [{"title": "Lembrancinha"}]}`; members that are not named here are ignored.
-        columns: that the model was trained with; a product needs the first, and may have the others.
+        encoder: the model's; a product needs the columns that are never empty, and may have the others.
         most: products that a request may hold.
 
     Returns:
@@ -27,11 +30,11 @@ def features(body: Bytes, columns: Sequence[str], most: int) -> Features:
         InvalidRequest: the body is something else.
         TooLarge: it holds more products, or longer texts, or would take too much memory to read.
     """
-    products = _products(document.read(body, "an object with a list of products"), columns[0])
+    products = _products(document.read(body, "an object with a list of products"), encoder.columns[0].name)
     if len(products) > most:
         raise TooLarge(f"The request has {len(products)} products; send at most {most} at a time.")
-    texts = [_text(product, f"products[{place}]", columns) for place, product in enumerate(products)]
-    return Features(len(texts), parts(texts))
+    rows = [_cells(product, f"products[{place}]", encoder.columns) for place, product in enumerate(products)]
+    return encoded([partial(_sliced, column) for column in zip(*rows, strict=True)], len(rows), encoder)
 
 
 def _products(found: object, needed: str) -> list[Any]:
@@ -46,15 +49,21 @@ def _products(found: object, needed: str) -> list[Any]:
     return products
 
 
-def _text(product: object, place: str, columns: Sequence[str]) -> str:
-    """The text of a product, its columns joined as in training."""
-    needed, *others = columns
+def _sliced(column: Sequence[str | None], start: int, stop: int) -> Sequence[str | None]:
+    return column[start:stop]
+
+
+def _cells(product: object, place: str, columns: tuple[Column, ...]) -> list[str | None]:
+    """The cells of a product, in the order of the columns."""
     if not isinstance(product, dict):
-        raise InvalidRequest(f"{place} is {shown(product)}; expected an object with a {needed!r}.")
-    if needed not in product:
-        raise InvalidRequest(f"{place} has no {needed!r}; expected a text with letters or digits.")
-    text = check_text(product[needed], f"{place}.{needed}")
-    if not others:
-        return text
-    given = (check_length(product[name], f"{place}.{name}") for name in others if product.get(name) is not None)
-    return join_row([text, *filter(str.strip, given)])
+        raise InvalidRequest(f"{place} is {shown(product)}; expected an object with a {columns[0].name!r}.")
+    return [_cell(product, place, column) for column in columns]
+
+
+def _cell(product: dict[str, Any], place: str, column: Column) -> str | None:
+    if column.missing:
+        given = product.get(column.name)
+        return None if given is None else check_length(given, f"{place}.{column.name}")
+    if column.name not in product:
+        raise InvalidRequest(f"{place} has no {column.name!r}; expected a text with letters or digits.")
+    return check_text(product[column.name], f"{place}.{column.name}")

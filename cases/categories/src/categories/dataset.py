@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from categories.problem import EXTRACTED, OTHERS, PROBLEM
 from categories.sample import products
+from tabserve.encoding.encoder import Encoder
 from tabserve.problem.problem import Problem
-from tabserve.table import texts
+from tabserve.table import frame as frames
 from tabserve.table.frame import Frame
 from tabserve.training.split import subset
 
@@ -37,7 +38,7 @@ class Dataset(NamedTuple):
     @property
     def products(self) -> Frame:
         """Each product once."""
-        return texts.first_of_each(self.clicks)
+        return first_of_each(self.clicks)
 
 
 def dataset(path: Path | None = None, rows: int | None = None, problem: Problem = PROBLEM) -> Dataset:
@@ -54,7 +55,7 @@ def dataset(path: Path | None = None, rows: int | None = None, problem: Problem 
     if path is None:
         drawn = _drawn(rows or ROWS, problem)
         return Dataset(drawn, f"synthetic: categories.products({rows or ROWS}, seed={problem.seed})", synthetic=True)
-    frame = texts.read(path, problem, (*OTHERS, *EXTRACTED))
+    frame = frames.read_repeated(path, problem, (*OTHERS, *EXTRACTED))
     kept = subset(frame, rows or len(frame))
     return Dataset(kept, f"{path.name}, {len(kept):,} of its {len(frame):,} rows", synthetic=False)
 
@@ -63,9 +64,17 @@ def _drawn(rows: int, problem: Problem) -> Frame:
     """Synthetic products, some of them in several rows."""
     wanted = [*problem.features, problem.target, *filter(None, (problem.id, problem.group))]
     table = products(rows, problem.seed)[wanted].astype(str)
-    frame = texts.labelled(problem, pa.RecordBatch.from_pandas(table, preserve_index=False))
+    frame = frames.labelled(
+        problem, Encoder.learn(problem, {}), pa.RecordBatch.from_pandas(table, preserve_index=False)
+    )
     again = np.random.default_rng(problem.seed).integers(rows, size=round(rows * (CLICKS - 1)))
     return frame.take(np.concatenate([np.arange(rows), again]))
+
+
+def first_of_each(frame: Frame) -> Frame:
+    """The first row of each id, in their order."""
+    first = {each: row for row, each in reversed([*enumerate(frame.ids)])}
+    return frame.take(np.sort(np.fromiter(first.values(), np.int64)))
 
 
 def by_row(frame: Frame) -> Frame:

@@ -34,7 +34,7 @@ class Facade:
     def __init__(self, model: Model, limits: Limits) -> None:
         """Answer by a model that is loaded."""
         problem = model.problem
-        self._columns, self._limits, self._categories = problem.features, limits, problem.labels
+        self._encoder, self._limits, self._categories = model.encoder, limits, problem.labels
         self._names = [orjson.dumps(category) for category in problem.labels]
         self._batcher = Batcher(
             model.score,
@@ -78,7 +78,7 @@ class Facade:
             return refusal(405, f"{asked.target} takes POST, not {asked.method.decode()}.")
         self._batcher.check_room()
         body = await self._bodies.read(asked)
-        scores = await self._batcher.score(contract.features(body, self._columns, self._limits.max_rows))
+        scores = await self._batcher.score(contract.features(body, self._encoder, self._limits.max_rows))
         self._metrics.add(asked.target, scores.label.tolist())
         return Reply(200, self._written[asked.target](scores), (JSON,))
 

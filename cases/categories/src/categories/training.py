@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from categories.dataset import Dataset, by_product, by_row
+from categories.dataset import Dataset, by_product, by_row, first_of_each
 from tabserve.model.decision import Scores
 from tabserve.reports import tables
-from tabserve.table import texts
 from tabserve.table.frame import Frame
 from tabserve.training import multiclass
 from tabserve.training.selection import Outcome, Selection, select
@@ -20,7 +19,7 @@ from tabserve.training.task_training import training_of
 def splits(data: Dataset, selection: Selection) -> dict[str, Outcome]:
     """The winner's outcome by folds of the development rows that keep apart less and less."""
     development = data.clicks.take(np.flatnonzero(np.isin(data.clicks.ids, selection.frame.ids)))
-    frames = {"by product": by_product(texts.first_of_each(development)), "by row": by_row(development)}
+    frames = {"by product": by_product(first_of_each(development)), "by row": by_row(development)}
     others = {name: _outcome(frame, selection) for name, frame in frames.items()}
     return {"by seller": selection.winner, **others}
 

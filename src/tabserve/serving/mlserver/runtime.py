@@ -85,7 +85,10 @@ class FolderModel(MLModel):
 
     async def answer(self, request: Request) -> list[Output]:
         """The outputs that a valid request asks for; see `Batcher.score`."""
-        return answer(await self._batcher.score(request.features), request.outputs, self.signature)
+        scores = await self._batcher.score(request.features)
+        if request.features.unseen:
+            self._metrics.unseen.update(request.features.unseen)
+        return answer(scores, request.outputs, self.signature)
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answer a request that MLServer has read.
@@ -128,6 +131,9 @@ class FolderModel(MLModel):
             **model.predictor.facts,
             **model.decision.parameters,
         }
+        self._metrics.watched = self._metrics.amounts if model.problem.task.AMOUNT else self._metrics.probability
+        told = {column.name: 0 for column in model.problem.columns if column.kind == "category"}
+        self._metrics.unseen.update(told)
         self._metrics.labels.update(dict.fromkeys(model.problem.labels, 0))  # told before the first row gets one
 
 

@@ -21,13 +21,14 @@ from tabserve.serving.protocol.signature import InputKind
 
 
 def input_tensor(name: str, kind: InputKind) -> MetadataTensor:
-    """An input as metadata describe it; of one that may be left out they say so."""
-    return _tensor(name, kind.datatype, kind.columns, {"optional": True} if kind.optional else {})
+    """An input as metadata describe it: the names of its columns, and whether it may be left out."""
+    names = {"columns": _json(kind.names)} if kind.names else {}
+    return _tensor(name, kind.datatype, kind.columns, names | ({"optional": True} if kind.optional else {}))
 
 
 def output_tensor(name: str, kind: OutputKind) -> MetadataTensor:
-    """An output as metadata describe it; its labels, where it has them, in JSON, as gRPC knows no lists."""
-    labels = {"labels": json.dumps(kind.labels, ensure_ascii=False)} if kind.labels else {}
+    """An output as metadata describe it; its labels, where it has them."""
+    labels = {"labels": _json(kind.labels)} if kind.labels else {}
     return _tensor(name, kind.datatype, kind.columns, labels)
 
 
@@ -57,6 +58,11 @@ def response_output(output: Output) -> ResponseOutput:
         shape=list(output.values.shape),
         data=TensorData(root=plain(output.values, output.datatype)),
     )
+
+
+def _json(names: tuple[str, ...]) -> str:
+    """A list of names as a parameter, as gRPC knows no lists."""
+    return json.dumps(names, ensure_ascii=False)
 
 
 def _parameters(item: InferenceRequest | RequestInput | RequestOutput) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Named inputs, one for each column of any kind, into features."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -8,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.encoding.cells import BadCell
-from tabserve.encoding.encoder import Encoder
-from tabserve.encoding.numbers import BOOL, DATATYPES, Place, read
+from tabserve.encoding.cells import BadCell, Cells
+from tabserve.encoding.encoder import Encoded, Encoder
+from tabserve.encoding.numbers import BOOL, DATATYPES, HALF, Place, read
+from tabserve.encoding.texts import check_characters, check_length, check_text
 from tabserve.errors import InvalidRequest
 from tabserve.model.decision import Decision
 from tabserve.problem.columns import Column, Kind
@@ -24,7 +26,7 @@ from tabserve.wording import listed, shown
 PART_ROWS, PART_CHARACTERS = 256, 1 << 14
 """Rows, and about so many characters, that are encoded at a time: as much as takes a few milliseconds to score."""
 
-Take = Callable[[int, int], Sequence[Any] | NDArray[Any]]
+Take = Callable[[int, int], Cells]
 """The cells of a column from one row up to another; taken in order, each once."""
 
 
@@ -61,26 +63,29 @@ def inputs(problem: Problem) -> dict[str, InputKind]:
 def features(given: list[Input], problem: Problem, encoder: Encoder) -> Features:
     """The features in one tensor of shape [rows] or [rows, 1] for each column, in any order.
 
-    A column that may be missing may be left out; the problem's id column may stand beside them. A lone tensor of a
-    name that is none of theirs is the first column. What is wrong with the cells of a request of many rows is said
-    while its parts are taken.
+    A column that may be missing may be left out; the problem's id column may stand beside them. A lone tensor of
+    texts, of a name that is none of theirs, is the first column. What is wrong with the cells is said while the parts
+    are taken.
 
     Raises:
         InvalidRequest: the names, shapes, datatypes or cells are not those of the problem's columns.
     """
     tensors = _by_column(given, problem)
     rows = next(iter(tensors.values())).shape[0]
-    takes = [_taken(column, tensors.get(column.name)) for column in problem.columns]
-    if rows <= PART_ROWS:
-        return Features(rows, [_encoded(0, [take(0, rows) for take in takes], encoder)])
-    return Features(rows, _parts(takes, rows, encoder))
+    return encoded([_taken(column, tensors.get(column.name)) for column in problem.columns], rows, encoder)
+
+
+def encoded(takes: Sequence[Take], rows: int, encoder: Encoder) -> Features:
+    """The features of so many rows, given the cells of each column; they are encoded while the parts are taken."""
+    unseen: Counter[str] = Counter()
+    return Features(rows, _parts(takes, rows, encoder, unseen), unseen)
 
 
 def _by_column(given: list[Input], problem: Problem) -> dict[str, Input]:
     """The inputs by the names of the columns, all of them of as many rows."""
     needed = [column.name for column in problem.columns if not column.missing]
-    if len(given) == 1 and given[0].name not in {*problem.features, problem.id}:
-        given = [given[0]._replace(name=problem.features[0])]
+    if problem.columns[0].kind == "text" and len(given) == 1 and given[0].name not in {*problem.features, problem.id}:
+        return _by_column([given[0]._replace(name=problem.features[0])], problem) | {problem.features[0]: given[0]}
     expected = f"expected one tensor for each of {listed(problem.features)}"
     if len(needed) < len(problem.features):
         expected += f", of which {listed(needed)} must be there" if needed else ", at least one of them"
@@ -100,30 +105,36 @@ def _taken(column: Column, tensor: Input | None) -> Take:
     reader = READERS[column.kind]
     if tensor.datatype not in reader.datatypes:
         raise InvalidRequest(
-            f"Input {shown(column.name)} has datatype {shown(tensor.datatype)}; expected {listed(reader.datatypes)}."
+            f"Input {shown(tensor.name)} has datatype {shown(tensor.datatype)}; expected {listed(reader.datatypes)}."
         )
     return reader.read(tensor, column, lambda row: f"Row {row}, column {column.name!r},")
 
 
-def _parts(takes: list[Take], rows: int, encoder: Encoder) -> Iterator[NDArray[Any]]:
-    """The features of all rows, some at a time."""
-    start, step = 0, PART_ROWS
-    while start < rows:
-        stop = min(start + step, rows)
-        part = [take(start, stop) for take in takes]
-        yield _encoded(start, part, encoder)
-        characters = max(1, sum(map(_characters, part)))
-        step = max(1, min(PART_ROWS, (stop - start) * PART_CHARACTERS // characters))
-        start = stop
+def _parts(takes: Sequence[Take], rows: int, encoder: Encoder, unseen: Counter[str]) -> Iterator[NDArray[Any]]:
+    """The features of all rows, some at a time; counts the unseen levels."""
+    for start in range(0, rows, PART_ROWS):
+        cells = [take(start, min(start + PART_ROWS, rows)) for take in takes]
+        for first, end in _spans(cells):
+            made = _encoded(start + first, [column[first:end] for column in cells], encoder)
+            unseen.update(made.unseen)
+            yield made.features
 
 
-def _characters(cells: Sequence[Any] | NDArray[Any]) -> int:
-    return 0 if isinstance(cells, np.ndarray) else sum(len(cell) for cell in cells if isinstance(cell, str))
+def _spans(cells: list[Cells]) -> Iterator[tuple[int, int]]:
+    """From which row to which a part goes, so that none has many more characters than a part may."""
+    rows, first, characters = len(cells[0]), 0, 0
+    texts = [column for column in cells if not isinstance(column, np.ndarray)]
+    for row, values in enumerate(zip(*texts, strict=True), 1):
+        characters += sum([len(value) for value in values if isinstance(value, str)])
+        if characters >= PART_CHARACTERS and row < rows:
+            yield first, row
+            first, characters = row, 0
+    yield first, rows
 
 
-def _encoded(start: int, part: list[Sequence[Any] | NDArray[Any]], encoder: Encoder) -> NDArray[Any]:
+def _encoded(start: int, cells: list[Cells], encoder: Encoder) -> Encoded:
     try:
-        return encoder.encode(part).features
+        return encoder.encode(cells)
     except BadCell as error:
         raise InvalidRequest(
             f"Row {start + error.rows[0]}, column {error.column!r}, is {error.found}; expected {error.expected}."
@@ -135,35 +146,42 @@ def _numbers(tensor: Input, column: Column, place: Place) -> Take:
     return lambda start, stop: values[start:stop]
 
 
-def _texts(tensor: Input, _column: Column, place: Place) -> Take:
-    """Texts, or null where a cell is missing."""
+def _texts(tensor: Input, column: Column, place: Place) -> Take:
+    """Texts, checked as they are taken; null where a cell is missing."""
+    check = check_characters if column.kind != "text" else check_length if column.missing else check_text
+    needed, rows = check is check_text, tensor.shape[0]
+    found = iter(_untaken(tensor, place, needed=needed))
+
+    def take(start: int, stop: int) -> list[str | None]:
+        some = islice(found, stop - start if stop < rows else None)  # at the end packed texts say if bytes follow
+        return [None if text is None else check(text, place(row)) for row, text in enumerate(some, start)]
+
+    return take
+
+
+def _untaken(tensor: Input, place: Place, *, needed: bool) -> Iterable[object]:
     if isinstance(tensor.data, Packed):
-        texts = tensor.data.texts(tensor.shape[0], place)
-        return lambda start, stop: [
-            _decoded(text, place(start + row)) for row, text in enumerate(islice(texts, stop - start))
-        ]
-    values = cells(tensor)
-    found = values.tolist() if isinstance(values, np.ndarray) else values
-    for row, value in enumerate(found):
-        if value is not None and type(value) is not str:
-            raise InvalidRequest(f"{place(row)} is {shown(value)}; expected a text, as its tensor is {BYTES}.")
-    return lambda start, stop: found[start:stop]
+        return tensor.data.texts(tensor.shape[0], place)
+    found = cells(tensor)
+    values = found.tolist() if isinstance(found, np.ndarray) else found
+    for row, value in enumerate(values):  # now: what is no text may be large, and is not to wait with the rest
+        if type(value) is not str and (needed or value is not None):
+            check_characters(value, place(row))
+    return values
 
 
 def _levels(tensor: Input, column: Column, place: Place) -> Take:
     """Texts, or numbers, or true and false."""
     if tensor.datatype == BYTES:
         return _texts(tensor, column, place)
-    values = read(cells(tensor), tensor.datatype, place, allow_missing=True)
-    truths = values.astype(np.bool_) if tensor.datatype == BOOL and not np.isnan(values).any() else values
-    return lambda start, stop: truths[start:stop]
-
-
-def _decoded(text: bytes, place: str) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{place} is {shown(text)}; expected UTF-8.") from error
+    found = cells(tensor)
+    values = read(found, tensor.datatype, place, allow_missing=True)
+    levels: Cells = found  # whole numbers beyond 2**53 stay what they are
+    if tensor.datatype == HALF:
+        levels = values.astype(np.float16)
+    elif tensor.datatype == BOOL and isinstance(found, np.ndarray):
+        levels = found.astype(np.bool_)
+    return lambda start, stop: levels[start:stop]
 
 
 READERS: Mapping[Kind, Reader] = {

@@ -32,14 +32,6 @@ def read(body: Bytes, expected: str) -> Any:  # noqa: ANN401  whatever JSON hold
         return _read_slowly(body, expected, error)
 
 
-def is_writable(text: str) -> bool:
-    """Whether UTF-8 can write a text: it holds no half of a surrogate pair."""
-    try:
-        return text.isascii() or bool(text.encode())
-    except UnicodeEncodeError:
-        return False
-
-
 def _read_slowly(body: Bytes, expected: str, error: Exception) -> Any:  # noqa: ANN401
     """What Python's own parser makes of it, which takes some times as long."""
     try:

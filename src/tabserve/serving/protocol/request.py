@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve.encoding.texts import is_writable
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.model.decision import OutputKind, Scores
 from tabserve.serving.protocol import parameters
 from tabserve.serving.protocol.datatypes import Packed
-from tabserve.serving.protocol.document import is_writable
 from tabserve.serving.protocol.json_numbers import Numbers
 from tabserve.serving.protocol.signature import Features, Signature
 from tabserve.serving.protocol.tensors import Input, named

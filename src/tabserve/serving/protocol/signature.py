@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -17,10 +18,13 @@ class Features(NamedTuple):
         rows: how many they are.
         parts: some rows each, as the model scores them; to be taken once. More than one of a request that is long to
             score, or to read: they are parsed, validated and refused (InvalidRequest) while they are taken.
+        unseen: for each column of categories, in how many rows its level is one that training did not see; complete
+            once all parts are taken.
     """
 
     rows: int
     parts: Iterable[NDArray[Any]]
+    unseen: Mapping[str, int] = MappingProxyType({})
 
 
 class InputKind(NamedTuple):

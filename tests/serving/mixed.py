@@ -1,0 +1,98 @@
+"""Small models over numbers, categories and dates, some of whose cells may be missing, trained by the real stations."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tests.serving.wire import DEPLOY
+from xgboost import XGBClassifier, XGBRegressor
+
+from tabserve.model.model import Model, save, versions
+from tabserve.problem.columns import Column
+from tabserve.problem.problem import Problem
+from tabserve.problem.task import Binary, Multiclass, Regression, Task
+from tabserve.table.frame import read
+from tabserve.training.selection import Candidate, select
+from tabserve.training.split import hold_out
+
+COLUMNS = (
+    Column("income"),
+    Column("age", missing=True),
+    Column("city", "category"),
+    Column("plan", "category", missing=True, unseen="refused"),
+    Column("rooms", "category", missing=True),
+    Column("owner", "category", missing=True),
+    Column("since", "date", missing=True),
+    Column("seen", "date"),
+)
+"""Of each kind; the levels of rooms are whole numbers, one beyond what a float holds, and of owner true and false."""
+
+LARGE = 2**53 + 1
+
+TASKS: dict[str, tuple[Task, Any]] = {
+    "two": (Binary(("no", "yes")), XGBClassifier),
+    "three": (Multiclass(("low", "mid", "high")), XGBClassifier),
+    "amount": (Regression("USD"), XGBRegressor),
+}
+"""By the names of their models, with what learns them."""
+
+ROWS = 600
+
+
+def table() -> pd.DataFrame:
+    """Rows that have something to learn, with a target for each task."""
+    rng = np.random.default_rng(0)
+    days = pd.to_timedelta(rng.integers(0, 900, ROWS), "D")
+    since, seen = (pd.Timestamp(start) + days for start in ("2020-01-01", "2022-01-01 08:30"))
+    age = rng.normal(40, 10, ROWS).round(1)
+    city = rng.choice(["Recife", "Olinda", "São Paulo", "007"], ROWS)
+    weight = (age - 40) / 10 + 2 * (city == "Olinda") + since.month / 6
+    return pd.DataFrame(
+        {
+            "income": rng.lognormal(8, 1, ROWS).round(2),
+            "age": np.where(rng.random(ROWS) < 0.1, np.nan, age),
+            "city": city,
+            "plan": rng.choice(["a", "b", ""], ROWS),
+            "rooms": rng.choice(["1", "2", str(LARGE), ""], ROWS),
+            "owner": rng.choice(["true", "false", ""], ROWS),
+            "since": np.where(rng.random(ROWS) < 0.1, "", since.strftime("%Y-%m-%d")),
+            "seen": seen.strftime("%Y-%m-%d %H:%M"),
+            "two": np.where(weight + rng.normal(0, 1, ROWS) > 2, "yes", "no"),
+            "three": pd.cut(weight, [-np.inf, 1, 2, np.inf], labels=["low", "mid", "high"]),
+            "amount": (100 * weight + rng.normal(0, 30, ROWS)).round(2),
+        }
+    )
+
+
+def problem(name: str) -> Problem:
+    """That of a task."""
+    return Problem(name, COLUMNS, name, TASKS[name][0], folds=2)
+
+
+def trained(folder: Path, name: str) -> Path:
+    """The folder of a model, trained on the table, which is put beside it."""
+    path = folder.with_suffix(".csv")
+    table()[[*problem(name).features, name]].to_csv(path, index=False)
+    frame = read(path, problem(name))
+    development, holdout = hold_out(frame)
+    options = {"enable_categorical": True, "feature_types": [*frame.encoder.types]}
+    estimator = TASKS[name][1](n_estimators=12, max_depth=3, n_jobs=1, **options)
+    selection = select(development, [Candidate("trees", estimator)])
+    predictor = selection.refit()
+    model = Model(holdout.problem, holdout.encoder, predictor, selection.decision, {}, {}, versions("xgboost"))
+    save(folder, model, predictor.examples(development.features), "# A small model over columns of several kinds\n")
+    return folder
+
+
+def settings_in(folder: Path, models: dict[str, Path]) -> Path:
+    """The settings of a server with these models."""
+    shutil.copy(DEPLOY / "settings.json", folder)
+    for name, path in models.items():
+        (folder / name).mkdir()
+        runtime = "tabserve.serving.mlserver.runtime.FolderModel"
+        settings = {"name": name, "implementation": runtime, "parameters": {"uri": str(path), "version": "v1"}}
+        (folder / name / "model-settings.json").write_text(json.dumps(settings))
+    return folder

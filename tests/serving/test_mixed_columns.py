@@ -1,0 +1,355 @@
+"""A server of models over numbers, categories and dates gives every client the model's own answers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import requests
+import tritonclient.http
+from mlserver.grpc.dataplane_pb2 import ModelInferRequest, ModelMetadataRequest
+from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
+from numpy.typing import NDArray
+from tests.serving.mixed import COLUMNS, LARGE, TASKS
+from tests.serving.test_both_models import told, triton_grpc
+
+from tabserve.client.local_server import Server
+from tabserve.model.model import Model, load
+from tabserve.serving.protocol.datatypes import packed
+from tabserve.table.frame import stream
+
+SECONDS = 20
+SECOND_OUTPUT = {"two": "predict_proba", "three": "predict_proba", "amount": "predict_interval"}
+DATATYPES = {"number": "FP32", "category": "BYTES", "date": "BYTES"}
+ROWS = 40
+Columns = dict[str, tuple[str, list[Any]]]
+"""The datatype and the cells of each column."""
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def name(request: pytest.FixtureRequest) -> str:
+    """Of a task, and of its model."""
+    return str(request.param)
+
+
+@pytest.fixture
+def model(mixed_folders: dict[str, Path], name: str) -> Model:
+    """The model, at hand."""
+    return load(mixed_folders[name])
+
+
+def cells(folder: Path) -> Columns:
+    """The first rows of the table beside a model, as their columns' first datatypes have them."""
+    lines = [line.split(",") for line in folder.with_suffix(".csv").read_text().splitlines()[1 : ROWS + 1]]
+    columns = zip(COLUMNS, zip(*lines, strict=True), strict=False)
+    return {
+        column.name: ("FP64", [float(cell) if cell else None for cell in values])
+        if column.kind == "number"
+        else ("BYTES", [*values])
+        for column, values in columns
+    }
+
+
+def expected(model: Model, folder: Path, rows: int = ROWS) -> list[NDArray[Any]]:
+    """What the model says of the file's rows, as its outputs have it."""
+    found = next(stream(folder.with_suffix(".csv"), model.problem, model.encoder))
+    scores = model.score(found.features[:rows])
+    return [kind.values(scores) for kind in model.decision.outputs(model.problem).values()]
+
+
+def same(found: list[Any], wanted: list[NDArray[Any]]) -> None:
+    """To the bit."""
+    for one, other in zip(found, wanted, strict=True):
+        flat = [each.decode() if isinstance(each, bytes) else each for each in np.asarray(one).ravel().tolist()]
+        assert flat == other.ravel().tolist()
+
+
+def document(columns: Columns) -> dict[str, Any]:
+    """A request in JSON."""
+    return {
+        "inputs": [
+            {"name": name, "datatype": datatype, "shape": [len(values)], "data": values}
+            for name, (datatype, values) in columns.items()
+        ]
+    }
+
+
+def post(server: Server, name: str, columns: Columns) -> requests.Response:
+    """The answer to a request in JSON."""
+    return requests.post(f"{server.url}/v2/models/{name}/infer", json=document(columns), timeout=SECONDS)
+
+
+def by_json(server: Server, name: str, columns: Columns) -> list[Any]:
+    """Named tensors in JSON."""
+    response = post(server, name, columns)
+    assert response.status_code == 200, response.text
+    return [
+        np.array(output["data"], np.float32 if output["datatype"] == "FP32" else None)
+        for output in response.json()["outputs"]
+    ]
+
+
+def array(datatype: str, values: list[Any]) -> NDArray[Any]:
+    """A column as an array of shape [rows, 1], as clients of the binary extension have it; NaN is missing."""
+    kinds = {"FP64": np.float64, "FP32": np.float32, "INT64": np.int64, "BOOL": np.bool_, "BYTES": np.object_}
+    return np.array([[value] for value in values], kinds[datatype])
+
+
+def by_binary(server: Server, name: str, columns: Columns) -> list[Any]:
+    """Triton's client over REST, binary in and out."""
+    tensors = []
+    for column, (datatype, values) in columns.items():
+        tensor = tritonclient.http.InferInput(column, [len(values), 1], datatype)
+        tensors.append(tensor.set_data_from_numpy(array(datatype, values)))
+    with tritonclient.http.InferenceServerClient(server.url.removeprefix("http://"), network_timeout=SECONDS) as client:
+        result = client.infer(name, tensors)
+    return [result.as_numpy("predict"), result.as_numpy(SECOND_OUTPUT[name])]
+
+
+TRITON_GRPC = """
+import json, sys, numpy, tritonclient.grpc as triton
+kinds = {"FP64": "f8", "FP32": "f4", "INT64": "i8", "BOOL": "?", "BYTES": "O"}
+tensors = []
+for name, (datatype, values) in json.loads(sys.argv[3]).items():
+    data = numpy.array([[value] for value in values], kinds[datatype])
+    tensors.append(triton.InferInput(name, data.shape, datatype).set_data_from_numpy(data))
+with triton.InferenceServerClient(sys.argv[1]) as client:
+    result = client.infer(sys.argv[2], tensors, client_timeout=20)
+found = [result.as_numpy(name).tolist() for name in sys.argv[4:]]
+print(json.dumps(found, default=bytes.decode))
+"""
+
+
+def by_raw(server: Server, name: str, columns: Columns) -> list[Any]:
+    """Triton's client over gRPC, whose contents are raw."""
+    return triton_grpc(TRITON_GRPC, server.grpc, name, json.dumps(columns), "predict", SECOND_OUTPUT[name])  # type: ignore[no-any-return]
+
+
+def stub(channel: grpc.Channel) -> Any:  # noqa: ANN401  generated without types
+    """The service's methods on a channel."""
+    return GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+
+
+FIELDS = {
+    "FP64": "fp64_contents",
+    "FP32": "fp32_contents",
+    "INT64": "int64_contents",
+    "BOOL": "bool_contents",
+    "BYTES": "bytes_contents",
+}
+
+
+def by_typed(server: Server, name: str, columns: Columns) -> list[Any]:
+    """A message whose contents have types."""
+    message = ModelInferRequest(model_name=name)
+    for column, (datatype, values) in columns.items():
+        tensor = message.inputs.add(name=column, datatype=datatype, shape=[len(values)])
+        field = getattr(tensor.contents, FIELDS[datatype])
+        field.extend(
+            [value.encode() if datatype == "BYTES" else np.nan if value is None else value for value in values]
+        )
+    with grpc.insecure_channel(server.grpc) as channel:
+        response = stub(channel).ModelInfer(message, timeout=SECONDS)
+    return [getattr(output.contents, FIELDS[output.datatype]) for output in response.outputs]
+
+
+CLIENTS = [by_json, by_binary, by_typed, by_raw]
+
+
+@pytest.mark.parametrize("ask", CLIENTS)
+def test_every_client_gets_the_answers_of_the_files_rows(
+    mixed_server: Server,
+    mixed_folders: dict[str, Path],
+    model: Model,
+    name: str,
+    ask: Any,  # noqa: ANN401  a client
+) -> None:
+    """To the bit: labels, probabilities, and an amount's interval; missing are null, NaN, and the empty text."""
+    same(ask(mixed_server, name, cells(mixed_folders[name])), expected(model, mixed_folders[name]))
+
+
+@pytest.mark.parametrize("ask", CLIENTS)
+def test_a_level_may_come_as_a_whole_number_or_as_true_and_false(
+    mixed_server: Server,
+    mixed_folders: dict[str, Path],
+    name: str,
+    ask: Any,  # noqa: ANN401  a client
+) -> None:
+    """It is the level that is spelled so, also beyond what a float holds."""
+    columns = {key: (kind, values[:3]) for key, (kind, values) in cells(mixed_folders[name]).items()}
+    spelled = columns | {"rooms": ("BYTES", ["1", "2", str(LARGE)]), "owner": ("BYTES", ["true", "false", "true"])}
+    others = columns | {"rooms": ("INT64", [1, 2, LARGE]), "owner": ("BOOL", [True, False, True])}
+    wanted = by_json(mixed_server, name, spelled)
+    same(ask(mixed_server, name, others), wanted)
+
+
+@pytest.mark.parametrize("ask", CLIENTS)
+def test_a_column_that_is_left_out_is_missing(
+    mixed_server: Server,
+    mixed_folders: dict[str, Path],
+    name: str,
+    ask: Any,  # noqa: ANN401  a client
+) -> None:
+    """As if each of its cells were empty, in JSON null."""
+    given = cells(mixed_folders[name])
+    optional = [column.name for column in COLUMNS if column.missing]
+    nulls = given | {column: (given[column][0], [None] * ROWS) for column in optional}
+    left = {column: values for column, values in given.items() if column not in optional}
+    same(ask(mixed_server, name, left), by_json(mixed_server, name, nulls))
+
+
+def test_metadata_name_every_column(mixed_server: Server, name: str) -> None:
+    """With its datatype, and whether it may be left out; REST and gRPC say the same."""
+    found = requests.get(f"{mixed_server.url}/v2/models/{name}", timeout=SECONDS).json()["inputs"]
+    assert [(each["name"], each["datatype"], each["shape"]) for each in found] == [
+        (column.name, DATATYPES[column.kind], [-1, 1]) for column in COLUMNS
+    ]
+    assert [bool((each.get("parameters") or {}).get("optional")) for each in found] == [
+        each.missing for each in COLUMNS
+    ]
+    with grpc.insecure_channel(mixed_server.grpc) as channel:
+        told = stub(channel).ModelMetadata(ModelMetadataRequest(name=name), timeout=SECONDS).inputs
+    assert [(each.name, each.datatype, [*each.shape]) for each in told] == [
+        (each["name"], each["datatype"], each["shape"]) for each in found
+    ]
+    assert [each.parameters["optional"].bool_param for each in told] == [column.missing for column in COLUMNS]
+
+
+def unseen(server: Server, name: str) -> float:
+    """In how many rows a city was one that training did not see."""
+    return told(server, f'tabserve_unseen_levels_total{{column="city",model="{name}"}}')
+
+
+def test_a_level_that_training_did_not_see_is_missing_and_counted(
+    mixed_server: Server, mixed_folders: dict[str, Path], model: Model, name: str
+) -> None:
+    """By its column; not where the request is refused."""
+    given, before = cells(mixed_folders[name]), unseen(mixed_server, name)
+    strange = given | {"city": ("BYTES", ["Nowhere"] * 3 + given["city"][1][3:])}
+    found = by_json(mixed_server, name, strange)
+    features = (
+        next(stream(mixed_folders[name].with_suffix(".csv"), model.problem, model.encoder)).features[:ROWS].copy()
+    )
+    features[:3, model.encoder.names.index("city")] = np.nan
+    scores = model.score(features)
+    same(found, [kind.values(scores) for kind in model.decision.outputs(model.problem).values()])
+    assert unseen(mixed_server, name) == before + 3
+    refused = strange | {"seen": ("BYTES", ["soon", *strange["seen"][1][1:]])}
+    assert post(mixed_server, name, refused).status_code == 400
+    assert unseen(mixed_server, name) == before + 3
+
+
+def test_amounts_are_counted_apart_from_probabilities(mixed_server: Server, mixed_folders: dict[str, Path]) -> None:
+    """How many and their sum; they have no label."""
+    line = 'tabserve_amount_sum{model="amount"}'
+    before = told(mixed_server, line)
+    prediction, _ = by_json(mixed_server, "amount", cells(mixed_folders["amount"]))
+    assert told(mixed_server, line) - before == pytest.approx(prediction.sum(), rel=1e-5)
+    text = requests.get(f"{mixed_server.metrics}/metrics", timeout=SECONDS).text
+    assert 'tabserve_probability_count{model="two"}' in text
+    assert 'tabserve_probability_count{model="amount"}' not in text
+    assert 'tabserve_amount_count{model="two"}' not in text
+    assert 'tabserve_labels_total{label="yes",model="two"}' in text
+    assert not any(line.startswith("tabserve_labels_total") and 'model="amount"' in line for line in text.splitlines())
+
+
+def texts(*values: str) -> tuple[str, list[Any]]:
+    """A column of texts."""
+    return "BYTES", [*values]
+
+
+WRONG: dict[str, tuple[Columns, str]] = {
+    "category for a number": (
+        {"income": ("BYTES", ["a", "b"])},
+        "Input 'income' has datatype 'BYTES'; expected 'FP32', ",
+    ),
+    "text for a number": ({"income": ("FP64", ["a", 1.0])}, "Row 0, column 'income', is 'a'; expected a number."),
+    "number for a text": ({"city": ("BYTES", [1, "Recife"])}, "Row 0, column 'city', is 1; expected a text."),
+    "number for a date": ({"seen": ("FP64", [1.0, 2.0])}, "Input 'seen' has datatype 'FP64'; expected 'BYTES'."),
+    "missing number": ({"income": ("FP64", [1.0, None])}, "Row 1, column 'income', is null; "),
+    "missing category": ({"city": texts("Recife", "")}, "Row 1, column 'city', is an empty cell; expected one of "),
+    "30 February": (
+        {"since": texts("2020-02-29", "2020-02-30")},
+        "Row 1, column 'since', is '2020-02-30'; expected a day that the calendar has.",
+    ),
+    "two formats": (
+        {"since": texts("2020-02-01", "2020-02-01 08:30")},
+        "Row 1, column 'since', is '2020-02-01 08:30'; expected a date without a time, such as 2020-12-31.",
+    ),
+    "year of five digits": (
+        {"since": texts("10000-01-01", "")},
+        "Row 0, column 'since', is '10000-01-01'; expected a year from 0001 to 9999.",
+    ),
+    "zone": (
+        {"seen": texts("2020-02-01 08:30Z", "")},
+        "Row 0, column 'seen', is '2020-02-01 08:30Z'; expected a time without a zone, such as ",
+    ),
+    "category of a megabyte": (
+        {"city": texts("Recife", "a" * 2**20)},
+        "Row 1, column 'city', is 'aaaa",
+    ),
+    "half of a pair in a category": (
+        {"city": texts("Recife", "\ud83d")},
+        "Row 1, column 'city', is '\\ud83d'; expected whole characters, not half of a surrogate pair.",
+    ),
+    "half of a pair in a date": (
+        {"since": texts("\ud83d", "")},
+        "Row 0, column 'since', is '\\ud83d'; expected whole characters, not half of a surrogate pair.",
+    ),
+    "level that is refused": ({"plan": texts("a", "c")}, "Row 1, column 'plan', is 'c'; expected one of 'a', 'b'."),
+    "unknown column": ({"price": texts("a", "c")}, "The request has inputs that are no features: 'price'; expected "),
+    "other rows": ({"plan": texts("a")}, "Input 'plan' has shape [1], and input 'income' has shape [2]; expected "),
+}
+
+
+@pytest.mark.parametrize(("changed", "sentence"), WRONG.values(), ids=list(WRONG))
+def test_a_wrong_cell_gets_one_sentence(mixed_server: Server, changed: Columns, sentence: str) -> None:
+    """With its row and its column, what came and what was expected."""
+    right: Columns = {
+        "income": ("FP64", [1.0, 2.0]),
+        "city": texts("Recife", "Olinda"),
+        "seen": texts("2020-02-01 08:30", "2020-02-29T23:59:59"),
+    }
+    assert post(mixed_server, "two", right).status_code == 200
+    response = post(mixed_server, "two", right | changed)
+    assert response.status_code == 400
+    said = response.json()["error"]
+    assert said.startswith(sentence)
+    assert len(said) < 700
+    assert said.endswith(".")
+    assert "\n" not in said
+
+
+def test_a_needed_column_that_is_left_out_is_named(mixed_server: Server) -> None:
+    """With those that must be there."""
+    response = post(mixed_server, "two", {"income": ("FP64", [1.0]), "seen": texts("2020-02-01 08:30")})
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("The request has no inputs for the features 'city'; expected one tensor")
+
+
+def test_a_lone_unknown_tensor_is_not_taken_for_a_column(mixed_server: Server) -> None:
+    """As it would be for a model over texts or numbers alone."""
+    response = post(mixed_server, "two", {"predict": ("FP64", [1.0])})
+    assert response.status_code == 400
+    assert "'predict'" in response.json()["error"]
+
+
+def test_the_columns_of_a_matrix_have_names_in_the_metadata(served: Server, sample_frame: Any) -> None:  # noqa: ANN401
+    """In JSON, as labels have."""
+    (tensor,) = requests.get(f"{served.url}/v2/models/xgboost-model", timeout=SECONDS).json()["inputs"]
+    assert json.loads(tensor["parameters"]["columns"]) == [*sample_frame.problem.features]
+
+
+def test_packed_levels_and_dates_are_checked_to_their_end(mixed_server: Server) -> None:
+    """Bytes behind the last text are refused in every column."""
+    message = ModelInferRequest(model_name="two")
+    for column, datatype in (("income", "FP64"), ("city", "BYTES"), ("seen", "BYTES")):
+        message.inputs.add(name=column, datatype=datatype, shape=[1])
+    given = [packed(np.array([each], np.object_), "BYTES") for each in ("Recife", "2020-02-01 08:30")]
+    message.raw_input_contents.extend([np.float64(1).tobytes(), given[0] + b"more", given[1]])
+    with grpc.insecure_channel(mixed_server.grpc) as channel, pytest.raises(grpc.RpcError) as error:
+        stub(channel).ModelInfer(message, timeout=SECONDS)
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.value.details() == "Row 0, column 'city', is the last, and 4 bytes follow; expected none."
