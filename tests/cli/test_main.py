@@ -55,7 +55,14 @@ def test_check_says_what_a_model_over_texts_is(
     assert tabserve(monkeypatch, "check", str(texts_folder)) == 0
     printed, complaint = capsys.readouterr()
     assert complaint == ""
-    facts = ("golden rows", "goods\n", "2: title, tags; cells may be empty in 1\n", "Bebê, Decoração", "temperature 0.7\n", "scikit-learn ")
+    facts = (
+        "golden rows",
+        "goods\n",
+        "2: title, tags; cells may be empty in 1\n",
+        "Bebê, Decoração",
+        "temperature 0.7\n",
+        "scikit-learn ",
+    )
     for fact in (str(texts_folder), *facts):
         assert fact in printed
 

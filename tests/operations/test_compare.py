@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -217,7 +218,8 @@ def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path,
 )
 def test_models_for_different_problems_are_refused(field: str, value: object, said: str, tmp_path: Path) -> None:
     """Before the table is looked at, in one sentence that says what differs."""
-    other = replace(NEW, problem=replace(PROBLEM, **{"name": "other", field: value}))
+    changed: Any = {field: value}
+    other = replace(NEW, problem=replace(PROBLEM, name="other", **changed))
     with pytest.raises(UsageError, match=rf"small and other: their {said} differ; ") as refused:
         compare(OLD, other, tmp_path / "none.csv")
     assert str(refused.value).count("\n") == 0

@@ -239,7 +239,7 @@ def test_what_is_served_of_an_estimator_of_several_classes(options: dict[str, An
     noise = np.random.default_rng(0).permutation(target)
     fitted = xgb.XGBClassifier(n_estimators=30, max_depth=3, n_jobs=1, **options)
     fitted.fit(rows, target, eval_set=[(rows, noise)], verbose=False)
-    served = proof.predictor(fitted, problem)
+    served = proof.predictor(fitted, encoder((0,) * rows.shape[1]))
     rounds = fitted.best_iteration + 1 if options else 30
     assert served.facts == {"trees": str(rounds)}
     np.testing.assert_allclose(softmax(served.raw(ROWS).astype(np.float64)), fitted.predict_proba(ROWS), atol=1e-6)

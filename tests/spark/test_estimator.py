@@ -28,7 +28,6 @@ from tabserve.spark.source import files
 from tabserve.spark.training_table import Labelled, labelled
 from tabserve.table.frame import Frame
 from tabserve.training import proof
-from tabserve.training.measures import by_threshold
 from tabserve.training.selection import Candidate
 
 KNOWN = {name: each for name, each in candidates(seed=3, jobs=1).items() if name.startswith("xgboost")}
@@ -110,11 +109,11 @@ def test_the_workers_answers_are_those_of_the_model_that_is_saved(
     """Seen on rows whose features come here; where they come apart, the candidate is named."""
     rows = table.frame.take(np.arange(0, 1_500, 3))
     fitted = Distributed(short("xgboost-averaged-stumps"), table).fit(table.frame.features, table.frame.target)
-    proof.check("stumps", fitted, rows, by_threshold)
+    proof.check("stumps", fitted, rows)
     honest = Distributed.predict_proba
     monkeypatch.setattr(Distributed, "predict_proba", lambda self, numbers: 0.9 * honest(self, numbers))
     with pytest.raises(UsageError, match=r"^Candidate 'stumps' answers 500 of 500 rows otherwise"):
-        proof.check("stumps", fitted, rows, by_threshold)
+        proof.check("stumps", fitted, rows)
 
 
 # A worker that is lost.

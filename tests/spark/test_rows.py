@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
@@ -17,6 +18,7 @@ from tabserve.spark.worker import Rejected, sifted
 from tabserve.table.frame import rows, stream, to_score
 
 PROBLEM = Problem("small", numbers("a", "b"), id="ID_code")
+ENCODER = Encoder.learn(PROBLEM, {})
 SCHEMA = to_score(PROBLEM).schema()
 NAMES = ("ID_code", "a", "b")
 
@@ -34,7 +36,7 @@ def read(*batches: pa.RecordBatch, other: Sequence[str] = NAMES) -> list[Row | R
     """Id and features of each good row, and what is said of each bad one; `other` are the names of y.csv."""
     found: list[Row | Rejected] = []
     for piece in CsvReader({"/x.csv": NAMES, "/y.csv": other})(iter(batches)):
-        for part in sifted(piece, "ID_code", lambda part: rows(PROBLEM, part.batch(SCHEMA))):
+        for part in sifted(piece, "ID_code", lambda part: rows(PROBLEM, ENCODER, part.batch(SCHEMA))):
             found += [part] if isinstance(part, Rejected) else zip(part.ids, part.features.tolist(), strict=True)
     return found
 
@@ -125,7 +127,7 @@ def test_a_text_that_is_no_utf_8_is_a_bad_row(column: str) -> None:
     """In an id, or where a number should be."""
     columns = {"ID_code": pa.array(["r1"]), "a": pa.array([1.0]), "b": pa.array([2.0])}
     cells = Cells("/x.parquet", pa.record_batch(columns | {column: ILL}))
-    (found,) = sifted(cells, "ID_code", lambda part: rows(PROBLEM, part.batch(SCHEMA)))
+    (found,) = sifted(cells, "ID_code", lambda part: rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
     assert isinstance(found, Rejected)
     assert found.reason == "it is not UTF-8 text; save its texts as UTF-8"
 
@@ -149,7 +151,7 @@ def test_bad_rows_cost_a_conversion_each_and_one_of_what_is_between_them(
     def convert(part: Piece) -> int:
         nonlocal tried
         tried += 1
-        return len(rows(PROBLEM, part.batch(SCHEMA)))
+        return len(rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
 
     found = [*sifted(piece, "ID_code", convert)]
     bad = sum(isinstance(each, Rejected) for each in found)
@@ -186,7 +188,7 @@ def test_good_lines_are_the_rows_that_one_machine_reads(texts: list[str]) -> Non
             path.write_text(f"ID_code,a,b\n{text}\n", encoding="utf-8")
             if isinstance(found, Rejected):
                 with pytest.raises(DataError):
-                    [*stream(path, PROBLEM)]
+                    [*stream(path, PROBLEM, ENCODER)]
             else:
-                (expected,) = stream(path, PROBLEM)
+                (expected,) = stream(path, PROBLEM, ENCODER)
                 assert found == (expected.ids[0], expected.features[0].tolist())

@@ -15,6 +15,7 @@ import pytest
 from py4j.protocol import Py4JNetworkError
 from pyspark.sql import DataFrame, SparkSession
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, JobError
 from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
@@ -75,7 +76,7 @@ def test_a_file_that_is_cut_into_many_blocks_has_every_row_once(own: SparkSessio
     assert source.frames[0].rdd.getNumPartitions() > 5
     expected = [
         (str(path), name, *row)
-        for part in stream(path, PROBLEM)
+        for part in stream(path, PROBLEM, Encoder.learn(PROBLEM, {}))
         for name, row in zip(part.ids, part.features, strict=True)
     ]
     found = [(place, name, a, pytest.approx(b)) for place, name, a, b in given(source)]

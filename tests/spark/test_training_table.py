@@ -10,14 +10,14 @@ from pyspark.sql import SparkSession
 
 from tabserve.errors import DataError
 from tabserve.predictors.xgboost_call import predict
-from tabserve.problem.columns import numbers
+from tabserve.problem import columns
 from tabserve.problem.problem import Problem
 from tabserve.spark.source import files
 from tabserve.spark.training_table import Labelled, labelled
 from tabserve.table.frame import Frame, read
 from tabserve.training.stumps import AveragedStumps, covers, step_functions
 
-PROBLEM = Problem("small", numbers(*(f"x{number}" for number in range(6)), missing=True), id="key")
+PROBLEM = Problem("small", columns.numbers(*(f"x{number}" for number in range(6)), missing=True), id="key")
 
 ROWS = 700
 

@@ -146,8 +146,11 @@ class Booster:
         Raises:
             OSError: it cannot be written.
         """
+        amounts = json.loads(self.trees.save_config())["learner"]["objective"]["name"] in OBJECTIVES[Regression.KIND]
+        wrapper = xgb.XGBRegressor() if amounts else xgb.XGBClassifier()
+        wrapper.load_model(bytearray(self.written()))
         try:
-            self.trees.save_model(path)
+            wrapper.save_model(path)
         except xgb.core.XGBoostError as error:
             raise OSError(None, f"XGBoost could not write {path.name}, as on a full disk") from error
 
