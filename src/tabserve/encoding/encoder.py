@@ -112,6 +112,11 @@ class Encoder:
         """XGBoost's `feature_types`."""
         return tuple(encoding.TYPE for encoding in self.encodings for _ in encoding.parts)
 
+    @property
+    def categories(self) -> list[str]:
+        """The columns of categories."""
+        return [column.name for column, encoding in self._pairs if encoding.level_count]
+
     @cached_property
     def numeric(self) -> bool:
         """Whether all columns are numbers, so that one matrix can hold their cells."""

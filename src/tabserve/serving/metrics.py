@@ -24,6 +24,8 @@ from prometheus_client.core import (
     SummaryMetricFamily,
 )
 
+from tabserve.model.model import Model
+
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -119,6 +121,14 @@ class ModelMetrics:
         self.queue: Callable[[], int] = int
         self.info: dict[str, str] = {}
         self._lock = Lock()
+
+    def describe(self, model: Model, version: str) -> None:
+        """Tell which model this is; after a reload, in the place of the one before."""
+        facts = {**model.predictor.facts, **model.decision.parameters}
+        self.info = {"version": version, "problem": model.problem.name, **facts}
+        self.watched = self.amounts if model.problem.task.AMOUNT else self.probability
+        self.unseen.update(dict.fromkeys(model.encoder.categories, 0))
+        self.labels.update(dict.fromkeys(model.problem.labels, 0))  # told before the first row gets one
 
     def count(self, labels: Mapping[str, int], watched: NDArray[np.float32], seconds: float) -> None:
         """Count one call of the model, on whichever thread.

@@ -118,7 +118,7 @@ def test_mlservers_own_batching_stays_off(model_folder: Path) -> None:
 
     runtime = within(30, load())
     assert not {"predict", "predict_stream"} & set(vars(runtime))
-    assert (runtime._batcher._max_batch_size, runtime._batcher._max_batch_time) == (32, 3600)
+    assert (runtime._loaded._batcher._max_batch_size, runtime._loaded._batcher._max_batch_time) == (32, 3600)
 
 
 def test_requests_are_joined_in_batches(model_folder: Path, sample_frame: Frame, model: Model) -> None:
@@ -152,7 +152,7 @@ def test_a_failure_while_scoring_is_the_servers_error(model_folder: Path) -> Non
 
     async def answer() -> None:
         runtime = await loaded(model_folder)
-        runtime._batcher._model = broken
+        runtime._loaded._batcher._model = broken
         await runtime.predict(request_for(np.zeros((1, 200), np.float32)))
 
     with pytest.raises(MLServerError, match=r"^Scoring failed; the server's log says why\.$") as raised:

@@ -13,8 +13,9 @@ from categories.openapi import document
 from tabserve.errors import TabserveError
 from tabserve.model.decision import Scores
 from tabserve.model.model import Model
-from tabserve.serving.batching import Batcher
 from tabserve.serving.limits import Limits
+from tabserve.serving.metrics import ModelMetrics
+from tabserve.serving.model import LoadedModel
 from tabserve.serving.protocol.status import FAILED, status
 from tabserve.serving.rest.bodies import Bodies
 from tabserve.serving.rest.paths import with_routes
@@ -36,13 +37,7 @@ class Facade:
         problem = model.problem
         self._encoder, self._limits, self._categories = model.encoder, limits, problem.labels
         self._names = [orjson.dumps(category) for category in problem.labels]
-        self._batcher = Batcher(
-            model.score,
-            model.predictor.BATCH_ROWS,
-            max_queue_rows=limits.max_queue_rows,
-            large_share=limits.large_share,
-            threads=1,
-        )
+        self._model = LoadedModel(model, limits, ModelMetrics())
         self._bodies = Bodies(limits)
         self._written = {"/v1/categorize": self._chosen, "/v1/probabilities": self._probabilities}
         self._metrics = Metrics(self._written, problem.labels)
@@ -76,9 +71,9 @@ class Facade:
             return OPTIONS
         if asked.method != b"POST":
             return refusal(405, f"{asked.target} takes POST, not {asked.method.decode()}.")
-        self._batcher.check_room()
+        self._model.check_room()
         body = await self._bodies.read(asked)
-        scores = await self._batcher.score(contract.features(body, self._encoder, self._limits.max_rows))
+        scores = await self._model.score(contract.features(body, self._encoder, self._limits.max_rows))
         self._metrics.add(asked.target, scores.label.tolist())
         return Reply(200, self._written[asked.target](scores), (JSON,))
 
