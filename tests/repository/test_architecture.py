@@ -44,9 +44,16 @@ MAP = {
 }
 
 
+class Run(ast.NodeTransformer):
+    """A module without what type checkers alone read."""
+
+    def visit_If(self, node: ast.If) -> ast.If | None:  # noqa: N802  ast's name
+        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
+
+
 def imported(module: str) -> Iterator[str]:
     """Every module that a module names in an import, anywhere in it; of ours, the packages around it too."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    for node in ast.walk(Run().visit(ast.parse(MODULES[module].read_text()))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{module} imports relatively; name the whole module"

@@ -84,7 +84,7 @@ def encoded(takes: Sequence[Take], rows: int, encoder: Encoder) -> Features:
 def _by_column(given: list[Input], problem: Problem) -> dict[str, Input]:
     """The inputs by the names of the columns, all of them of as many rows."""
     needed = [column.name for column in problem.columns if not column.missing]
-    if problem.columns[0].kind == "text" and len(given) == 1 and given[0].name not in {*problem.features, problem.id}:
+    if problem.columns[0].stands_alone and len(given) == 1 and given[0].name not in {*problem.features, problem.id}:
         return _by_column([given[0]._replace(name=problem.features[0])], problem) | {problem.features[0]: given[0]}
     expected = f"expected one tensor for each of {listed(problem.features)}"
     if len(needed) < len(problem.features):
@@ -147,10 +147,18 @@ def _numbers(tensor: Input, column: Column, place: Place) -> Take:
 
 
 def _texts(tensor: Input, column: Column, place: Place) -> Take:
-    """Texts, checked as they are taken; null where a cell is missing."""
-    check = check_characters if column.kind != "text" else check_length if column.missing else check_text
-    needed, rows = check is check_text, tensor.shape[0]
-    found = iter(_untaken(tensor, place, needed=needed))
+    """Texts of a bounded length, of which those that are needed say something."""
+    return _checked(tensor, place, check_length if column.missing else check_text, needed=not column.missing)
+
+
+def _characters(tensor: Input, _column: Column, place: Place) -> Take:
+    """Texts of any length; the encoder says which are too long."""
+    return _checked(tensor, place, check_characters, needed=False)
+
+
+def _checked(tensor: Input, place: Place, check: Callable[[object, str], str], *, needed: bool) -> Take:
+    """Texts, checked as they are taken; None where a cell is missing."""
+    rows, found = tensor.shape[0], iter(_untaken(tensor, place, needed=needed))
 
     def take(start: int, stop: int) -> list[str | None]:
         some = islice(found, stop - start if stop < rows else None)  # at the end packed texts say if bytes follow
@@ -173,7 +181,7 @@ def _untaken(tensor: Input, place: Place, *, needed: bool) -> Iterable[object]:
 def _levels(tensor: Input, column: Column, place: Place) -> Take:
     """Texts, or numbers, or true and false."""
     if tensor.datatype == BYTES:
-        return _texts(tensor, column, place)
+        return _characters(tensor, column, place)
     found = cells(tensor)
     values = read(found, tensor.datatype, place, allow_missing=True)
     levels: Cells = found  # whole numbers beyond 2**53 stay what they are
@@ -187,7 +195,7 @@ def _levels(tensor: Input, column: Column, place: Place) -> Take:
 READERS: Mapping[Kind, Reader] = {
     "number": Reader((*DATATYPES,), _numbers),
     "category": Reader((BYTES, *DATATYPES), _levels),
-    "date": Reader((BYTES,), _texts),
+    "date": Reader((BYTES,), _characters),
     "text": Reader((BYTES,), _texts),
 }
 """By the kind of the column."""
