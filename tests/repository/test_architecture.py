@@ -47,7 +47,7 @@ MAP = {
 class Run(ast.NodeTransformer):
     """A module without what type checkers alone read."""
 
-    def visit_If(self, node: ast.If) -> ast.If | None:  # noqa: N802  ast's name
+    def visit_If(self, node: ast.If) -> ast.If | None:
         return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
 
 
