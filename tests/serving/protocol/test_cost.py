@@ -155,7 +155,7 @@ def largest(made: Callable[[int], bytes], is_taken: Callable[[bytes], bool], mos
 def test_what_is_read_of_json_takes_no_more_than_is_said(shape: str) -> None:
     """The process grows by less than the bound and the bytes of the text, twice, as it is cut."""
     text = largest(JSON[shape], lambda text: cost.of(text) <= SMALL, SMALL // 2)
-    assert taken(text, "tabserve.serving", "parser", "read") < SMALL + 2 * len(text) + MIB
+    assert taken(text, "tabserve.serving.protocol", "json_numbers", "read") < SMALL + 2 * len(text) + MIB
 
 
 @pytest.mark.parametrize("shape", MESSAGES)
