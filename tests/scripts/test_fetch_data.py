@@ -81,7 +81,8 @@ def test_an_unreachable_openml_is_one_sentence(tmp_path: Path) -> None:
     variables = os.environ | {"https_proxy": UNREACHABLE, "SCIKIT_LEARN_DATA": str(tmp_path / "cache")}
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=variables)
     assert finished.returncode == 3
-    assert "OpenML did not deliver data set 45566" in finished.stderr
+    said = f"OpenML, asked through the proxy {UNREACHABLE} that https_proxy names, did not deliver data set 45566: "
+    assert said in finished.stderr
     assert "Traceback" not in finished.stderr
     assert not out.parent.exists()
 
