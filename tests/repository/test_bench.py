@@ -112,7 +112,7 @@ def test_profile_prints_the_most_expensive_functions(run: Run) -> None:
     """Of the serving process, under load."""
     printed = run("profile", "--seconds", "0.1", "--model", "deploy/model")
     assert "restriction <25>" in printed
-    assert "uvicorn" in printed
+    assert "tabserve/serving/" in printed
 
 
 def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

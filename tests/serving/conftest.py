@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.browser import browser
 from tests.serving import mixed
-from tests.serving.wire import DEPLOY, GOODS, both_in
+from tests.serving.wire import DEPLOY, both_in
 
 from tabserve.client.local_server import Server, running
 from tabserve.model.model import Model, load
@@ -68,14 +68,14 @@ def both_folder(model_folder: Path, texts_folder: Path, tmp_path_factory: pytest
 @pytest.fixture(scope="session")
 def both(both_folder: Path) -> Iterator[Server]:
     """A server with a model of either kind, which lets its models be listed."""
-    with running(both_folder, {"TABSERVE_ADMIN": "true"}, ready=f"{GOODS}/ready") as started:
+    with running(both_folder, {"TABSERVE_ADMIN": "true"}, ready="/v2/health/ready") as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def both_plain(both_folder: Path) -> Iterator[Server]:
     """The same, by plain MLServer."""
-    with running(both_folder, {}, MLSERVER_START, f"{GOODS}/ready") as started:
+    with running(both_folder, {}, MLSERVER_START, "/v2/health/ready") as started:
         yield started
 
 

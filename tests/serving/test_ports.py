@@ -42,7 +42,7 @@ def asking(path: str) -> bytes:
 
 
 @contextmanager
-def unread(address: str, path: str) -> Iterator[None]:
+def unread(address: str, path: str) -> Iterator[socket.socket]:
     """A client that asks for many answers and reads none of them, once the server waits for it to read."""
     count = UNREAD_BYTES // len(requests.get(address + path, timeout=SECONDS).content) + 1
     host, _, number = address.removeprefix("http://").rpartition(":")
@@ -52,7 +52,16 @@ def unread(address: str, path: str) -> Iterator[None]:
         client.connect((host, int(number)))
         with suppress(TimeoutError):
             client.sendall(asking(path) * count)
-        yield
+        yield client
+
+
+def unasked(server: Server) -> int:
+    """The descriptors that a server holds once those are gone that asked it while it started."""
+    before, deadline = 0, time.monotonic() + SECONDS
+    while (held := memory.descriptors(server.process.pid)) != before and time.monotonic() < deadline:
+        before = held
+        time.sleep(0.5)
+    return held
 
 
 def is_down_to(server: Server, most: int) -> bool:
@@ -61,6 +70,15 @@ def is_down_to(server: Server, most: int) -> bool:
     while (held := memory.descriptors(server.process.pid)) > most and time.monotonic() < deadline:
         time.sleep(0.1)
     return held <= most
+
+
+def drained(client: socket.socket) -> int:
+    """How many bytes still come, until the connection ends, or is one that nobody has any more."""
+    count = 0
+    with suppress(ConnectionResetError, TimeoutError):
+        while found := client.recv(2**20):
+            count += len(found)
+    return count
 
 
 @port
@@ -96,10 +114,10 @@ def test_an_unused_connection_is_ended(brief: Server, name: str, path: str) -> N
 def test_who_does_not_read_is_given_up(model_folder: Path, name: str, path: str) -> None:
     """After `receive_seconds`, however many answers wait on the connection."""
     with impatient(model_folder) as server:
-        before = memory.descriptors(server.process.pid)
-        with unread(getattr(server, name), path):
-            assert memory.descriptors(server.process.pid) > before
+        before = unasked(server)
+        with unread(getattr(server, name), path) as client:
             assert is_down_to(server, before), f"the connection lasted more than {SECONDS} s"
+            assert drained(client) < UNREAD_BYTES, "all was answered, as if it had been read"
 
 
 @port

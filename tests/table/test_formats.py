@@ -80,7 +80,10 @@ def tarred(file: io.BytesIO) -> None:
 OPEN_DOCUMENT = zipped(mimetype=b"application/vnd.oasis.opendocument.spreadsheet")
 REFUSED = {
     "xlsx": (zipped(**{"[Content_Types].xml": b"", "xl__workbook.xml": b""}), "an Excel workbook (.xlsx), or the like"),
-    "xlsx of another program": (zipped(xl__workbook_xml=b""), "an Excel workbook (.xlsx), or the like"),
+    "xlsx with a picture before all": (
+        zipped(**{"docProps/thumbnail.jpeg": bytes(20_000), "xl/workbook.xml": b"", "[Content_Types].xml": b""}),
+        "an Excel workbook (.xlsx), or the like",
+    ),
     "ods": (OPEN_DOCUMENT, "a document of LibreOffice, such as .ods"),
     "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "an Excel workbook (.xls), or the like"),
     "UTF-16": (CSV.decode().encode("utf-16"), "UTF-16 text; save it as UTF-8"),
@@ -101,6 +104,13 @@ REFUSED = {
     "tar": (written(tarred), "a tar archive; unpack the csv you mean"),
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS; fetch the file"),
 }
+
+
+def test_an_archive_whose_names_are_like_a_workbooks_is_read(tmp_path: Path) -> None:
+    """A folder beside the csv, and words within it, say nothing of what it is."""
+    held = {"data_xl/readme.txt": b"xl/", "wanted.csv": CSV.replace(b"x", b"xl/0")}
+    (tmp_path / "t.zip").write_bytes(zipped(**held))
+    assert names(tmp_path / "t.zip", "wanted.csv") == ["id", "a"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tabserve.errors import DataError
 from tabserve.table.columns import listed
-from tabserve.table.formats import CSV, FIRST_BYTES, GZIP, PARQUET, ZIP, kind
+from tabserve.table.formats import AS_CSV, CSV, DOCUMENTS, FIRST_BYTES, GZIP, PARQUET, ZIP, kind
 
 UNREADABLE = (
     OSError,
@@ -36,7 +36,7 @@ def opened(path: Path, member: str) -> Iterator[tuple[str, IO[bytes]]]:
         DataError: naming the file, for all that goes wrong while it is read.
     """
     with reading(path), path.open("rb") as file:
-        found = kind(file.peek(FIRST_BYTES), str(path))
+        found = kind(file.peek(FIRST_BYTES)[:FIRST_BYTES], str(path))
         if found in {ZIP, PARQUET} and not file.seekable():
             raise DataError(f"{path} cannot be read as a table: {found} does not come through a pipe; save it first.")
         with _unpacked(path, file, found, member) as content:
@@ -74,6 +74,8 @@ def _unpacked(path: Path, file: BufferedReader, found: str, member: str) -> Iter
 @contextmanager
 def _member(path: Path, archive: zipfile.ZipFile, member: str) -> Iterator[IO[bytes]]:
     if member not in (held := archive.namelist()):
+        if found := next((what for name, what in DOCUMENTS.items() if name in held), None):
+            raise DataError(f"{path} cannot be read as a table: it is {found}; {AS_CSV}.")
         reason = f"only {listed(held)}; unpack the csv you mean" if held else "it is an empty archive"
         raise DataError(f"{path} holds no {member}, {reason}.")
     if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -31,8 +31,6 @@ TEXTS: tuple[Other, ...] = (
 )
 
 BINARIES: tuple[Other, ...] = (
-    (rb"PK\x03\x04.*(?:\[Content_Types\]\.xml|_rels/|xl/)", "an Excel workbook (.xlsx), or the like", AS_CSV),
-    (rb"PK\x03\x04.{26}mimetypeapplication/vnd\.", "a document of LibreOffice, such as .ods", AS_CSV),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls), or the like", AS_CSV),
     (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "UTF-32 text", AS_UTF8),
     (rb"\xff\xfe|\xfe\xff", "UTF-16 text", AS_UTF8),
@@ -47,6 +45,12 @@ BINARIES: tuple[Other, ...] = (
     (rb"\x28\xb5\x2f\xfd|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07", "packed by zstd, 7-Zip or RAR", "unpack it"),
     (rb".{257}ustar", "a tar archive", "unpack the csv you mean"),
 )
+
+DOCUMENTS = {
+    "[Content_Types].xml": "an Excel workbook (.xlsx), or the like",
+    "mimetype": "a document of LibreOffice, such as .ods",
+}
+"""What an archive is that has a member of this name."""
 
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 """What no text holds, but every binary format, within its first bytes."""

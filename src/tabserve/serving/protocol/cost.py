@@ -46,7 +46,7 @@ def check(text: bytes | bytearray) -> None:
     if len(text) * MOST > MAX_COST:
         found = _signs(text)
         lists = found[ord("[")] + found[ord("{")]
-        bound(_of(text, found), f"The JSON has {lists} lists and objects, and {found[ord(',')]} commas between values")
+        bound(_of(text, found), f"The JSON has {lists} brackets of lists and objects, and {found[ord(',')]} commas")
 
 
 def of(text: bytes | bytearray) -> int:
@@ -80,7 +80,8 @@ def bound(cost: int, found: str) -> None:
         TooLarge: it does.
     """
     if cost > MAX_COST:
+        most = MAX_COST // MIB
         raise TooLarge(
-            f"{found}, which may take {cost // MIB} MiB to read; expected at most {MAX_COST // MIB} MiB:"
+            f"{found}, which may take {max(cost // MIB, most + 1)} MiB or more to read; expected at most {most} MiB:"
             " send less at a time."
         )

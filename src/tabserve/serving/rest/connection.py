@@ -71,6 +71,8 @@ class Connection(HttpToolsProtocol):
         name, value = name.lower(), value.rstrip(b" \t")
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
+        if name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise Refused("Transfer-Encoding may be chunked alone; pack a body by Content-Encoding.")
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
