@@ -151,6 +151,17 @@ def test_a_request_with_two_hosts_is_refused_on_every_route(edge: Server, path: 
         assert b"The request has 2 Host headers" in found
 
 
+@pytest.mark.parametrize("path", ["/v2", f"/v2/models/{NAME}/infer"])
+@pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "identity"])
+def test_a_body_that_is_packed_on_its_way_is_refused(edge: Server, path: str, coding: str) -> None:
+    """Not read as if it were not: only Content-Encoding says what a body is packed by."""
+    with connected(edge.url) as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n".encode())
+        found = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert found.startswith(b"HTTP/1.1 400 ")
+    assert b"Transfer-Encoding may be chunked alone" in found
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1))
 def test_a_path_has_the_parts_that_it_was_made_of(parts: list[str]) -> None:
     """Whatever they hold: a slash within one stays encoded, whichever way; one behind the last is left out."""
