@@ -33,7 +33,7 @@ MODEL = Linear(
 PROBLEM = Problem("things", (Column("title", "text"),), task=Multiclass(("colar", "caixa", "manta")))
 
 
-FILE = MODEL.written()
+FILE = MODEL.to_bytes()
 
 
 def read(file: bytes) -> Linear:
@@ -72,7 +72,7 @@ def test_a_model_survives_its_file_to_the_bit() -> None:
     found, texts = read(FILE), ["caixa de colar", "caixão", ""]
     assert (found.raw(texts) == MODEL.raw(texts)).all()
     assert found.grams == MODEL.grams
-    assert found.written() == FILE
+    assert found.to_bytes() == FILE
 
 
 def packed(**arrays: Any) -> bytes:  # noqa: ANN401  whatever a file may hold

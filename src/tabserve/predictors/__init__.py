@@ -1,1 +1,1 @@
-"""Weights that answer, read from files that are not trusted."""
+"""Trained models, read from files that are not trusted."""

@@ -1,4 +1,4 @@
-"""Trees of XGBoost, whose file is checked before it is loaded: what would crash XGBoost, and us, is refused."""
+"""Boosted trees of XGBoost; the model file is checked before XGBoost, which bad values can crash, loads it."""
 
 import json
 import re
@@ -39,24 +39,24 @@ OBJECTIVES: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "count:poisson": POSITIVE,
     },
 }
-"""By the task, which objectives answer it, and between what the base score of each lies; elsewhere it has no margin."""
+"""The objectives of each task, and the open range of each one's base score, outside which its margin is undefined."""
 
 NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 
 BASE_SCORE = re.compile(rf"\[{NUMBER}(?:,{NUMBER})*\]|{NUMBER}")
-"""One number for each output, as a text; XGBoost before 3.1 wrote one for all."""
+"""The text of a base score: one number for each output; XGBoost before 3.1 wrote one number for all."""
 
 QUANTITIES = {"q", "float", "int", "i"}
-"""What XGBoost calls the type of a feature that is no category."""
+"""XGBoost's types of a feature that is not a category."""
 
 
 @dataclass(frozen=True, eq=False)
 class Booster:
-    """Boosted trees, which know the features by name; see `Predictor`.
+    """Boosted trees; see `Predictor`.
 
     Attributes:
-        trees: of one of the `OBJECTIVES`.
-        outputs: one for each of several classes, or 1.
+        trees: XGBoost's booster, with one of the `OBJECTIVES`.
+        outputs: the number of classes if there are several, else 1.
     """
 
     FILE: ClassVar[str] = "model.ubj"
@@ -65,7 +65,7 @@ class Booster:
 
     trees: xgb.Booster
     outputs: int = field(init=False)
-    _asked: Kind = field(init=False, repr=False)
+    _output_kind: Kind = field(init=False, repr=False)
 
     @classmethod
     def read(
@@ -75,17 +75,17 @@ class Booster:
         problem: Problem,
         encoder: Encoder,
     ) -> Self:
-        """The booster that a file holds.
+        """Load a model file.
 
         Args:
-            path: what a refusal calls the file.
+            path: the file's name in errors.
             file: its bytes, UBJSON as XGBoost writes it.
-            problem: whose task it must answer.
-            encoder: makes the features that it must know by name, in this order, and of each category so many levels.
+            problem: its task must fit the model's objective.
+            encoder: its features must be the model's, by name and order, with as many levels of each category.
 
         Raises:
-            ArtifactError: it is no such file, its objective is none of the task's `OBJECTIVES`, it is made of something
-                else than trees (`KIND`), its features are others, or XGBoost could not use it without crashing.
+            ArtifactError: the file is not XGBoost's, its objective is none of the task's `OBJECTIVES`, its booster is not
+                of trees (`KIND`), its features differ, or XGBoost could crash on it.
         """
         names, levels = encoder.names, encoder.levels
         try:
@@ -100,30 +100,30 @@ class Booster:
             raise ArtifactError(f"{path} is not a model that XGBoost {xgb.__version__} can read.") from error
 
     def __post_init__(self) -> None:
-        """Look up what the trees answer; XGBoost reads a parameter at its first use, so let that be here."""
+        """Find out the number of outputs; this also makes XGBoost read its parameters now, not at the first request."""
         parameters = json.loads(self.trees.save_config())["learner"]["learner_model_param"]
         object.__setattr__(self, "outputs", max(1, int(parameters["num_class"])))
-        object.__setattr__(self, "_asked", "margin" if self.outputs > 1 else "value")
+        object.__setattr__(self, "_output_kind", "margin" if self.outputs > 1 else "value")
 
     @property
     def facts(self) -> dict[str, str]:
-        """How many trees there are; of several classes, how many of each."""
+        """The number of boosting rounds."""
         return {"trees": str(self.trees.num_boosted_rounds())}
 
     def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the trees answer to float32 features of shape (rows, features).
+        """Raw outputs for float32 features of shape (rows, features).
 
         Returns:
-            Of two classes the probability of the positive one, of several the margin of each, or an amount; shape
-            (rows, outputs).
+            For two classes the probability of the positive one, for several the margin of each, or the amount; float32,
+            shape (rows, outputs).
         """
-        return predict(self.trees, features, self._asked).reshape(len(features), self.outputs)
+        return predict(self.trees, features, self._output_kind).reshape(len(features), self.outputs)
 
     def from_json(self, rows: list[Any]) -> NDArray[np.float32]:
-        """Features from lists of numbers, one for each row; None where one is missing.
+        """Features from one list of numbers per row, with None for a missing one.
 
         Raises:
-            ValueError: they are none of this model.
+            ValueError: the lists do not have this model's number of features.
         """
         with np.errstate(over="ignore"):
             features = np.array(rows, dtype=np.float32)
@@ -132,30 +132,30 @@ class Booster:
         return features
 
     def examples(self, features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
-        """Rows of which each cell is drawn on its own, so that no row of the table leaves it."""
+        """Draw each cell on its own, so that no row of the training table is published."""
         index = np.random.default_rng(seed).integers(len(features), size=(rows, features.shape[1]))
         return np.take_along_axis(features, index, axis=0)
 
-    def written(self) -> bytes:
-        """A file as `read` takes it."""
+    def to_bytes(self) -> bytes:
+        """The bytes of a file that `read` takes."""
         return bytes(self.trees.save_raw("ubj"))
 
     def save(self, path: Path) -> None:
-        """Write the file, which scikit-learn's wrapper of XGBoost reads as well.
+        """Write the file; XGBoost's scikit-learn wrapper can load it too.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         amounts = json.loads(self.trees.save_config())["learner"]["objective"]["name"] in OBJECTIVES[Regression.KIND]
         wrapper = xgb.XGBRegressor() if amounts else xgb.XGBClassifier()
-        wrapper.load_model(bytearray(self.written()))
+        wrapper.load_model(bytearray(self.to_bytes()))
         try:
             wrapper.save_model(path)
         except xgb.core.XGBoostError as error:
             raise OSError(None, f"XGBoost could not write {path.name}, as on a full disk") from error
 
     def on_one_thread(self) -> None:
-        """Use one thread in each call, and set that up: the first call takes longer."""
+        """Use one thread per call, and make one call now, as the first takes longer."""
         self.trees.set_param({"nthread": 1})
         self.raw(np.zeros((1, self.trees.num_features()), np.float32))
 
@@ -173,9 +173,9 @@ def _check_kind(path: Path, learner: Mapping[str, Any], problem: Problem) -> Non
 
 
 def _check_features(path: Path, learner: Mapping[str, Any], names: Sequence[str], levels: Sequence[int]) -> None:
-    found = int(learner["learner_model_param"]["num_feature"])
-    if found != len(names):
-        raise ArtifactError(f"{path} holds a model of {found} features, the manifest names {len(names)}.")
+    features = int(learner["learner_model_param"]["num_feature"])
+    if features != len(names):
+        raise ArtifactError(f"{path} holds a model of {features} features, the manifest names {len(names)}.")
     if learner["feature_names"] != list(names):
         raise ArtifactError(f"{path} and its manifest name different features, or the same in another order.")
     if any(map(len, learner["gradient_booster"]["model"].get("cats", {}).values())):
@@ -188,7 +188,7 @@ def _check_features(path: Path, learner: Mapping[str, Any], names: Sequence[str]
 
 
 def _fault(document: Mapping[str, Any], problem: Problem, levels: Sequence[int]) -> str | None:
-    """What is wrong with a model of trees, if anything is."""
+    """What is wrong with the model, or None."""
     if ubjson.BYTES in ubjson.array_types(document):
         return "an array holds bytes in place of numbers"
     learner = document["learner"]

@@ -1,7 +1,7 @@
-"""A linear model over a text's n-grams: texts in, the margin of each class out.
+"""A linear model over the n-grams of a text.
 
-What scikit-learn's `TfidfVectorizer` (binary) and a linear classifier answer, without importing either, and many times
-as fast for few texts.
+Its margins are those of scikit-learn's binary `TfidfVectorizer` with a linear classifier. It imports neither, and for a
+few texts it is many times as fast.
 """
 
 import io
@@ -22,13 +22,13 @@ from tabserve.predictors import npz
 from tabserve.problem.problem import Problem
 
 KNOWN_WORDS = 1 << 14
-"""Words whose parts are remembered: most texts are made of few."""
+"""Size of the cache of words' parts; most texts are made of few words."""
 
 COLUMN = np.dtype(np.intc)
-"""Of an n-gram's number, wherever many of them are kept."""
+"""Type of an n-gram's column number."""
 
 MAX_MARGIN = 1e300
-"""Between two classes; a temperature above 1e-6 divides it without an overflow."""
+"""Largest difference of two classes' margins; divided by a temperature of 1e-6 or more it does not overflow."""
 
 EXAMPLE_WORDS = 4
 
@@ -38,85 +38,85 @@ ARRAYS = {
     "squares": (np.float32, 1),
     "intercept": (np.float64, 1),
 }
-"""What a model file holds: each array's type and number of dimensions."""
+"""The arrays of a model file, with the type and number of dimensions of each."""
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
     """A linear model over n-grams; see `Predictor`.
 
-    A text is the set of its known n-grams, each weighted by its inverse document frequency, as a vector of length 1.
+    A text is the set of its known n-grams, weighted by inverse document frequency and scaled to length 1.
 
     Attributes:
-        grams: the known ones.
-        weights: of each gram for each class, times its inverse document frequency; float32, shape (grams, classes).
-        squares: of the inverse document frequencies, float32, shape (grams,).
+        grams: the known n-grams.
+        weights: weight times inverse document frequency, float32, shape (grams, classes).
+        squares: squared inverse document frequencies, float32, shape (grams,).
         intercept: float64, shape (classes,).
     """
 
     FILE: ClassVar[str] = "model.npz"
-    BATCH_ROWS: ClassVar[int] = 64  # a text takes longer than a row of numbers
+    BATCH_ROWS: ClassVar[int] = 64  # as a text takes longer than a row of numbers
     PARALLEL: ClassVar[bool] = False
 
     grams: tuple[str, ...]
     weights: NDArray[np.float32]
     squares: NDArray[np.float32]
     intercept: NDArray[np.float64]
-    _columns: "_Columns" = field(init=False, repr=False)
+    _columns: "_GramColumns" = field(init=False, repr=False)
     _table: NDArray[np.float64] = field(init=False, repr=False)
 
     @classmethod
     def read(cls, path: Path, file: bytes, problem: Problem, _encoder: Encoder) -> Self:
-        """The model that a file holds.
+        """Load a model file.
 
         Args:
-            path: what a refusal calls the file.
+            path: the file's name in errors.
             file: its bytes.
-            problem: whose classes it must know.
+            problem: the model must have one margin for each of its labels.
 
         Raises:
-            ArtifactError: it is no such file, or its arrays do not belong together.
+            ArtifactError: the file holds other arrays, or arrays that do not fit each other.
         """
         classes = len(problem.labels)
         try:
-            found = npz.unpacked(file, ARRAYS)
-            grams = tuple(found["grams"].tobytes().decode().split("\n"))
+            arrays = npz.load_arrays(file, ARRAYS)
+            grams = tuple(arrays["grams"].tobytes().decode().split("\n"))
         except ValueError as error:
             raise ArtifactError(
                 f"{path} is not a model of n-grams ({error}); copy or train the model again."
             ) from error
-        shapes = [found[name].shape for name in ("weights", "squares", "intercept")]
+        shapes = [arrays[name].shape for name in ("weights", "squares", "intercept")]
         if shapes != [(len(grams), classes), (len(grams),), (classes,)] or len(set(grams)) < len(grams):
             raise ArtifactError(
                 f"{path} does not hold weights of {len(grams)} different n-grams for {classes} classes."
             )
-        if not all(np.isfinite(array).all() for array in found.values()) or (found["squares"] < 0).any():
+        if not all(np.isfinite(array).all() for array in arrays.values()) or (arrays["squares"] < 0).any():
             raise ArtifactError(f"{path} holds weights that are not finite, or a negative square.")
-        model = cls(grams, found["weights"], found["squares"], found["intercept"])
-        if not model._farthest() < MAX_MARGIN:
+        model = cls(grams, arrays["weights"], arrays["squares"], arrays["intercept"])
+        if not model._margin_bound() < MAX_MARGIN:
             raise ArtifactError(f"{path} holds weights so large that probabilities overflow.")
         return model
 
     def __post_init__(self) -> None:
-        """Put weights and squares side by side, below them a row of zeros that stands in every text."""
+        """Put weights and squares side by side in one table, with a last row of zeros that every text has."""
         table = np.zeros((len(self.grams) + 1, self.weights.shape[1] + 1))
         table[:-1, :-1], table[:-1, -1] = self.weights, self.squares
         object.__setattr__(self, "_table", table)
-        object.__setattr__(self, "_columns", _Columns(self.grams))
+        object.__setattr__(self, "_columns", _GramColumns(self.grams))
 
     @property
     def outputs(self) -> int:
-        """As many as there are classes."""
+        """The number of classes."""
         return len(self.intercept)
 
     @property
     def facts(self) -> dict[str, str]:
-        """How many n-grams and labels it knows."""
+        """The numbers of n-grams and labels."""
         return {"grams": str(len(self.grams)), "labels": str(self.outputs)}
 
     def raw(self, texts: Iterable[str]) -> NDArray[np.float64]:
-        """The margin of each class, shape (texts, classes); the intercept alone for unknown words."""
-        columns, starts = self._columns.of(texts)
+        """The margin of each class, float64, shape (texts, classes); the intercept where no word is known."""
+        columns, starts = self._columns.lookup(texts)
         sums = np.add.reduceat(self._table.take(columns, axis=0), starts)
         length = np.sqrt(sums[:, -1:])
         return sums[:, :-1] / np.where(length > 0, length, 1) + self.intercept
@@ -125,24 +125,24 @@ class Linear:
         """Features from a list of texts.
 
         Raises:
-            ValueError: something of it is no text.
+            ValueError: an item is not a text.
         """
         if not all(isinstance(text, str) for text in rows):
             raise ValueError("texts are expected")
         return np.array(rows, np.object_)
 
     def examples(self, _texts: object = None, rows: int = 8, seed: int = 0) -> NDArray[np.object_]:
-        """Texts of which each word is drawn on its own, so that no text of the table leaves it.
+        """Draw each word on its own, so that no text of the training table is published.
 
-        Where the model knows no whole word, they are made of parts of words.
+        A model that knows no whole word gets texts of parts of words.
         """
         whole = [gram.removeprefix(WHOLE) for gram in self.grams if gram.startswith(WHOLE)]
         known = whole or [gram.strip() for gram in self.grams]
         drawn = np.random.default_rng(seed).choice(known, (rows, EXAMPLE_WORDS))
         return np.array([" ".join(words) for words in drawn.tolist()], np.object_)
 
-    def written(self) -> bytes:
-        """A file as `read` takes it: numpy's format, of plain arrays alone."""
+    def to_bytes(self) -> bytes:
+        """The bytes of a file that `read` takes, in numpy's format."""
         file, grams = io.BytesIO(), np.frombuffer("\n".join(self.grams).encode(), np.uint8)
         np.savez_compressed(file, grams=grams, weights=self.weights, squares=self.squares, intercept=self.intercept)
         return file.getvalue()
@@ -151,23 +151,23 @@ class Linear:
         """Write the file.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
-        path.write_bytes(self.written())
+        path.write_bytes(self.to_bytes())
 
     def on_one_thread(self) -> None:
-        """It never uses more."""
+        """It always does."""
 
-    def _farthest(self) -> float:
-        """A bound of how far two margins of any text are from each other."""
+    def _margin_bound(self) -> float:
+        """An upper bound of the difference between two margins of any text."""
         shortest = np.sqrt(self.squares[self.squares > 0].min(initial=1), dtype=np.float64)
         largest = np.abs(self.weights).sum(axis=0, dtype=np.float64).max() / shortest + np.abs(self.intercept).max()
         with np.errstate(over="ignore"):
             return float(2 * largest)
 
 
-class _Columns:
-    """The numbers of a text's n-grams among those that are known."""
+class _GramColumns:
+    """Looks up the columns of a text's known n-grams."""
 
     def __init__(self, grams: tuple[str, ...]) -> None:
         self._known = {gram: column for column, gram in enumerate(grams)}
@@ -175,23 +175,25 @@ class _Columns:
         self._bits = len(grams).bit_length()
         self._parts = lru_cache(KNOWN_WORDS)(self._known_parts)
 
-    def of(self, texts: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Those of all texts, one text after the other, and where each text's begin.
+    def lookup(self, texts: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The columns of all texts, text after text, and the index of the first column of each.
 
-        In ascending order, whatever the text's: the sum over them is then the same to the bit.
+        A text's columns ascend, so that their sum does not depend on the order of its words, to the bit.
         """
-        found = [self._found(text) for text in texts]
-        rows = np.arange(len(found)).repeat([len(columns) // COLUMN.itemsize for columns in found])
-        keys = (rows << self._bits) | np.frombuffer(b"".join(found), COLUMN)
+        packed = [self._columns_of(text) for text in texts]
+        rows = np.arange(len(packed)).repeat([len(columns) // COLUMN.itemsize for columns in packed])
+        keys = (rows << self._bits) | np.frombuffer(b"".join(packed), COLUMN)
         keys.sort()
         keys = keys[np.append(True, keys[1:] != keys[:-1])]
-        return keys & ((1 << self._bits) - 1), (keys >> self._bits).searchsorted(np.arange(len(found)))
+        return keys & ((1 << self._bits) - 1), (keys >> self._bits).searchsorted(np.arange(len(packed)))
 
-    def _found(self, text: str) -> bytes:
-        """A text's, some of them more than once; one stands in every text."""
-        found, known = words(text), self._known
-        columns = [self._everywhere, *(known[gram] for gram in wholes(found) if gram in known)]
-        parts_of_each = [self._parts(word[:LONGEST]) for word in found]  # no longer than what is remembered of it
+    def _columns_of(self, text: str) -> bytes:
+        """The packed columns of a text, with repeats, and the column that every text has."""
+        text_words, known = words(text), self._known
+        columns = [self._everywhere, *(known[gram] for gram in wholes(text_words) if gram in known)]
+        parts_of_each = [
+            self._parts(word[:LONGEST]) for word in text_words
+        ]  # so that a long word does not fill the cache
         return b"".join([_packed(columns), *parts_of_each])
 
     def _known_parts(self, word: str) -> bytes:

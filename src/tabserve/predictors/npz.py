@@ -1,6 +1,6 @@
-"""The bytes of a file of plain arrays, as `numpy.savez` writes it, in; its arrays out.
+"""Read a file of plain arrays, as `numpy.savez` writes it, without trusting it.
 
-numpy's own reader evaluates what stands above the values, and makes room for whatever shape is claimed there.
+numpy's own reader evaluates each array's header, and allocates whatever shape the header claims.
 """
 
 import io
@@ -14,26 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_BYTES = 1 << 30
-"""How large a file may be once it is unpacked."""
+"""Largest total size of the unpacked arrays."""
 
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""How its members may be; Python unpacks the other kinds in memory without bounds."""
+"""Compressions that are read; Python unpacks the others in memory without a bound."""
 
 DAMAGED = (OSError, KeyError, EOFError, OverflowError, RuntimeError, zlib.error, zipfile.BadZipFile)
-"""What comes up beside a ValueError while a file is read that holds something else."""
+"""Errors, beside ValueError, that zipfile raises for a damaged file."""
 
 HEADER = re.compile(
     rb"\x93NUMPY\x01\0..\{'descr': '([<>|]\w+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
     re.DOTALL,
 )
-"""What stands above the values: version 1.0 of https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html."""
+"""The header of an array: version 1.0 of https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html."""
 
 
-def unpacked(file: bytes, kinds: Mapping[str, tuple[type, int]]) -> dict[str, NDArray[Any]]:
-    """The arrays of these names, each of its type and number of dimensions.
+def load_arrays(file: bytes, kinds: Mapping[str, tuple[type, int]]) -> dict[str, NDArray[Any]]:
+    """The arrays of these names, each with the given type and number of dimensions.
 
     Raises:
-        ValueError: one is missing or of another kind, or the file is damaged or unpacks to more than `MAX_BYTES`.
+        ValueError: an array is missing or of another kind, or the file is damaged or unpacks to more than `MAX_BYTES`.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(file)) as archive:
@@ -53,8 +53,8 @@ def _check(members: list[zipfile.ZipInfo]) -> None:
 def _array(name: str, member: bytes, kind: type, dimensions: int) -> NDArray[Any]:
     if not (header := HEADER.match(member)):
         raise ValueError(f"its {name} are not as numpy writes them")
-    found, shape = header[1].decode(), [int(length) for length in re.findall(rb"\d+", header[3])]
-    if found != np.dtype(kind).str or len(shape) != dimensions:
-        raise ValueError(f"its {name} are {found:.9} of {len(shape)} dimensions")
+    dtype, shape = header[1].decode(), [int(length) for length in re.findall(rb"\d+", header[3])]
+    if dtype != np.dtype(kind).str or len(shape) != dimensions:
+        raise ValueError(f"its {name} are {dtype:.9} of {len(shape)} dimensions")
     values: NDArray[Any] = np.frombuffer(member, kind, offset=header.end())
     return values.reshape(shape, order="F" if header[2] == b"True" else "C")

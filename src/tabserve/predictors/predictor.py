@@ -1,4 +1,4 @@
-"""What all weights that answer have in common."""
+"""The protocol of a trained model: features in, raw outputs out."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +11,12 @@ from tabserve.problem.problem import Problem
 
 
 class Predictor(Protocol):
-    """Features in, raw outputs out; a decision makes answers of these.
+    """Features in, raw outputs out; a decision turns these into answers.
 
     Attributes:
-        FILE: name of the file that holds it in a model folder.
-        BATCH_ROWS: rows in one call of a server: more gain little speed and make others wait longer.
-        PARALLEL: whether several threads gain anything; not where Python's lock is held all the while.
+        FILE: name of its file in a model folder.
+        BATCH_ROWS: most rows in one call of a server; more gain little speed and delay other requests.
+        PARALLEL: whether calls in several threads run at once; not if they hold Python's lock.
     """
 
     FILE: ClassVar[str]
@@ -25,25 +25,25 @@ class Predictor(Protocol):
 
     @classmethod
     def read(cls, path: Path, file: bytes, problem: Problem, encoder: Encoder, /) -> Self:
-        """What a file holds.
+        """Load a model file.
 
         Args:
-            path: what a refusal calls the file.
+            path: the file's name in errors.
             file: its bytes, which are not trusted.
-            problem: what it must be for.
+            problem: the model must answer it.
             encoder: makes its features.
 
         Raises:
-            ArtifactError: it is no such file, or for another problem.
+            ArtifactError: the file holds something else, or a model of another problem.
         """
 
     @property
     def outputs(self) -> int:
-        """How many raw outputs a row has."""
+        """Number of raw outputs of a row."""
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What tells it from others: its size."""
+        """Its size, in words for people."""
 
     def raw(self, features: Any, /) -> NDArray[Any]:  # noqa: ANN401  an array of what the predictor takes
         """Raw outputs, shape (rows, outputs)."""
@@ -52,21 +52,21 @@ class Predictor(Protocol):
         """The features of rows that were written as JSON.
 
         Raises:
-            ValueError: they are none of this model.
+            ValueError: the rows do not fit this model.
         """
 
     def examples(self, features: NDArray[Any], /) -> NDArray[Any]:
-        """Rows that belong to nobody, for `from_json` to read at each load; `features` are those of training rows."""
+        """Golden rows, drawn so that they are nobody's row, given the features of training rows."""
 
-    def written(self) -> bytes:
-        """A file as `read` takes it."""
+    def to_bytes(self) -> bytes:
+        """The bytes of a file that `read` takes."""
 
     def save(self, path: Path, /) -> None:
         """Write the file.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
 
     def on_one_thread(self) -> None:
-        """Use one thread in each call from now on: on shared cores, waiting for more costs more than they save."""
+        """Use one thread per call from now on; on shared cores, waiting for more threads costs more than they save."""

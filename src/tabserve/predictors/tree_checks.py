@@ -1,6 +1,6 @@
-"""What is wrong with the trees in a model file of XGBoost, if anything: what would crash it, or be answered wrong.
+"""Find what in the trees of a model file would crash XGBoost or make it answer wrong.
 
-XGBoost follows a model's node numbers and offsets unchecked, some as soon as it loads them.
+XGBoost follows a model's node numbers and offsets unchecked, some of them while it loads the file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT_PARENT = 2**31 - 1
-"""What XGBoost's model format writes as the parent of a root."""
+"""The parent of a root in XGBoost's model format."""
 
 MAX_DEPTH = 1000
-"""Splits above a leaf; XGBoost walks down a tree on the stack."""
+"""Most splits above a leaf; XGBoost recurses down a tree."""
 
 MAX_MARGIN = 1e37
-"""The largest sum of leaves that float32 holds, with room for what is added to it."""
+"""Largest sum of leaves: below float32's largest number, with room for the base score."""
 
 LEAF = -1
-"""What stands in place of a leaf's children."""
+"""The child number of a leaf."""
 
 FLAGS = ("split_type", "default_left")
 
@@ -35,16 +35,16 @@ TYPES = {
     **dict.fromkeys(FLAGS, "|u1"),
     **dict.fromkeys(("categories_segments", "categories_sizes"), ">i8"),
 }
-"""Of a tree's arrays."""
+"""The type of each of a tree's arrays."""
 
 
 def fault(model: Mapping[str, Any], levels: Sequence[int], outputs: int) -> str | None:
-    """What is wrong with a forest, if anything is.
+    """What is wrong with a forest, or None.
 
     Args:
         model: the part of a model file that holds the trees.
-        levels: of each feature, how many categories it has; 0 for a quantity.
-        outputs: how many the trees are summed up to.
+        levels: number of categories of each feature; 0 for a quantity.
+        outputs: number of outputs that the trees are summed to.
     """
     trees, rounds = model["trees"], model["iteration_indptr"]
     sizes = np.diff(rounds)
@@ -74,7 +74,7 @@ class _Nodes(NamedTuple):
 
     @classmethod
     def of(cls, trees: Sequence[Mapping[str, Any]]) -> "_Nodes":
-        """Put the trees' arrays together; `root` says where a node's tree starts, `size` how many nodes it has."""
+        """Concatenate the trees' arrays; `root` is the index of a node's root, `size` its tree's number of nodes."""
         sizes = [len(tree[NODES[0]]) for tree in trees]
         values = (np.concatenate([tree[name] for tree in trees]).astype(np.int64) for name in NODES[:5])
         return cls._make([*values, np.repeat(np.cumsum(sizes) - sizes, sizes), np.repeat(sizes, sizes)])
@@ -85,7 +85,7 @@ def _fault_of_trees(trees: Sequence[Mapping[str, Any]], levels: NDArray[np.int64
         return "the arrays of a tree differ in length"
     if any((tree[name] > 1).any() for tree in trees for name in FLAGS):
         return "a flag of a node is neither 0 nor 1"
-    if not _farthest(trees) < MAX_MARGIN:
+    if not _sum_bound(trees) < MAX_MARGIN:
         return "its leaves are not finite, or sum up to more than a number holds"
     nodes = _Nodes.of(trees)
     return _fault_of_nodes(nodes, len(levels)) or _fault_of_categories(trees, nodes, levels)
@@ -100,15 +100,15 @@ def _fault_of_nodes(nodes: _Nodes, features: int) -> str | None:
 
 
 def _node_count(tree: Mapping[str, Any]) -> int:
-    """As XGBoost reads it: a text of digits alone."""
+    """The number of nodes as XGBoost parses it: a text of digits alone."""
     text = tree["tree_param"]["num_nodes"]
     return max(1, int(text)) if text == str(int(text)) else -1
 
 
 def _are_trees(nodes: _Nodes) -> bool:
-    """Whether the children of a node are neighbours in its tree and call it their parent, so that no path is a circle.
+    """Whether each node's children are neighbours in its tree and have it as their parent, so that no path is a circle.
 
-    XGBoost finds a right child beside its left one. It keeps pruned nodes, which no other node leads to.
+    XGBoost takes the node after the left child for the right one. It keeps pruned nodes, which are no node's child.
     """
     number = np.arange(len(nodes.root)) - nodes.root
     inner = np.flatnonzero(nodes.left != LEAF)
@@ -133,14 +133,14 @@ def _are_deep(nodes: _Nodes) -> bool:
     return True
 
 
-def _farthest(trees: Sequence[Mapping[str, Any]]) -> float:
-    """A bound of how far a sum of leaves can be from 0."""
+def _sum_bound(trees: Sequence[Mapping[str, Any]]) -> float:
+    """An upper bound of the absolute sum of leaves."""
     leaves = (tree["split_conditions"][tree["left_children"] == LEAF] for tree in trees)
     return sum(float(np.abs(values).max(initial=0)) for values in leaves)
 
 
 def _fault_of_categories(trees: Sequence[Mapping[str, Any]], nodes: _Nodes, levels: NDArray[np.int64]) -> str | None:
-    """XGBoost writes beside the nodes which of them split by categories, and where the categories of each are."""
+    """What is wrong with the splits by category; XGBoost lists them, and the segment of categories of each."""
     inner, splits = np.flatnonzero(nodes.left != LEAF), np.flatnonzero(nodes.categorical)
     if ((levels[nodes.feature[inner]] > 0) != nodes.categorical[inner]).any():
         return "it splits a quantity by categories, or a category as a quantity"
@@ -154,7 +154,7 @@ def _fault_of_categories(trees: Sequence[Mapping[str, Any]], nodes: _Nodes, leve
 
 
 def _are_segments(trees: Sequence[Mapping[str, Any]], nodes: _Nodes, splits: NDArray[np.int64]) -> bool:
-    """Whether the categories of each tree lie one split's after another's, and each split has some."""
+    """Whether each split has categories, and the segments follow each other in every tree."""
     numbers, segments, sizes = (np.concatenate([tree[name] for tree in trees]) for name in CATEGORIES[1:])
     counts = [len(tree["categories"]) for tree in trees]
     owner = np.repeat(np.arange(len(trees)), [len(tree["categories_nodes"]) for tree in trees])
@@ -165,7 +165,7 @@ def _are_segments(trees: Sequence[Mapping[str, Any]], nodes: _Nodes, splits: NDA
 
 
 def _are_sets(trees: Sequence[Mapping[str, Any]], limits: NDArray[np.int64]) -> bool:
-    """Whether the categories of each split rise, from 0 on, and stay below its limit."""
+    """Whether the categories of each split ascend, from 0 or more, and stay below its limit."""
     sizes = np.concatenate([tree["categories_sizes"] for tree in trees]).astype(np.int64)
     split = np.repeat(np.arange(len(sizes)), sizes)
     categories = np.concatenate([tree["categories"] for tree in trees]).astype(np.int64)

@@ -1,7 +1,7 @@
-"""UBJSON as XGBoost writes it (https://ubjson.org), a document's bytes in, plain values out; no byte is trusted.
+"""Parse UBJSON (https://ubjson.org) as XGBoost writes it, without trusting a byte.
 
-XGBoost's own reader believes what it reads. Of the ways to write a value, this one takes only those that XGBoost
-writes, so that both read the same out of a document.
+XGBoost's own reader does not check its input. Of the ways to write a value, this reader takes only those that XGBoost
+writes, so that both read the same values.
 """
 
 import struct
@@ -15,10 +15,10 @@ KINDS = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8", b"d": 
 NUMBERS = {marker: np.dtype(kind) for marker, kind in KINDS.items()}
 
 ARRAYS = {b"U", b"l", b"L", b"d", b"i"}
-"""What XGBoost writes arrays of; at an array of others it can end the process while it says what it expected."""
+"""The item types of arrays that XGBoost writes; others can make it abort the process."""
 
 BYTES = "|i1"
-"""An array of this type has a frame's categories, as texts; elsewhere it can end the process, as those of others do."""
+"""The type of the arrays that hold a frame's categories as text; elsewhere it can make XGBoost abort the process."""
 
 SIZE = struct.Struct(">cq")
 
@@ -26,10 +26,10 @@ CONSTANTS = {b"T": True, b"F": False, b"Z": None}
 
 
 def loads(text: bytes) -> Any:  # noqa: ANN401  as json.loads
-    """The one value that a document holds; an array of a stated type comes as a NumPy array of shape (items,).
+    """The value of a document; an array with a stated item type becomes a NumPy array of shape (items,).
 
     Raises:
-        ValueError: it is not such a document, or something follows it.
+        ValueError: the document is not of this form, or bytes follow it.
     """
     reader = _Reader(text)
     try:
@@ -42,7 +42,7 @@ def loads(text: bytes) -> Any:  # noqa: ANN401  as json.loads
 
 
 def array_types(value: Any) -> set[str]:  # noqa: ANN401  of a document
-    """The types of all arrays in a document, as NumPy writes them."""
+    """The dtypes of all NumPy arrays in a document."""
     if isinstance(value, np.ndarray):
         return {value.dtype.str}
     members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -102,9 +102,9 @@ class _Reader:
         return int(size)
 
     def _passes(self, marker: bytes) -> bool:
-        found = self.text.startswith(marker, self.at)
-        self.at += found
-        return found
+        follows = self.text.startswith(marker, self.at)
+        self.at += follows
+        return follows
 
     def _take(self, size: int) -> bytes:
         end = self.at + size

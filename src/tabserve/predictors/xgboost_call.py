@@ -1,7 +1,7 @@
-"""XGBoost's prediction for a dense array, without what its Python wrapper and a fresh proxy add to each call.
+"""Call XGBoost's prediction for a dense array without its Python wrapper, and with one proxy matrix per thread.
 
-For one row that is several times what the model itself takes: XGBoost makes a context for every new proxy, for which it
-compiles regular expressions and reads the control group's files.
+For one row, the wrapper and a new proxy cost several times what the model does: for every new proxy XGBoost makes a
+context, for which it compiles regular expressions and reads the control group's files.
 """
 
 import ctypes
@@ -21,12 +21,12 @@ ARRAY = b'{"data": [%d, true], "shape": [%d, %d], "typestr": "<f4", "version": 3
 
 Kind = Literal["value", "margin"]
 
-ASKED: dict[Kind, bytes] = {
+CONFIG: dict[Kind, bytes] = {
     kind: b'{"type": %d, "training": false, "iteration_begin": 0, "iteration_end": 0, "missing": NaN,'
     b' "strict_shape": false, "cache_id": 0}' % number
     for number, kind in enumerate(get_args(Kind))
 }
-"""What `Booster.inplace_predict` asks for, by its `predict_type`."""
+"""The configuration that `Booster.inplace_predict` passes for each `predict_type`."""
 
 
 def _check(failed: int) -> None:
@@ -35,14 +35,14 @@ def _check(failed: int) -> None:
 
 
 class Call(threading.local):
-    """What a call needs beside its input, made once for each thread."""
+    """The proxy matrix and output pointers of one thread."""
 
     def __init__(self) -> None:
-        """Make a proxy, which stands for the input, and the places that the output is written to."""
+        """Create the proxy, which stands for the input, and the pointers that XGBoost sets to its output."""
         self.proxy, self.dimensions = ctypes.c_void_p(), ctypes.c_uint64()
         self.shape = ctypes.POINTER(ctypes.c_uint64)()
-        self.found = ctypes.c_void_p()
-        self.places = (ctypes.byref(self.shape), ctypes.byref(self.dimensions), ctypes.byref(self.found))
+        self.output = ctypes.c_void_p()
+        self.pointers = (ctypes.byref(self.shape), ctypes.byref(self.dimensions), ctypes.byref(self.output))
         _check(LIBRARY.XGProxyDMatrixCreate(ctypes.byref(self.proxy)))
 
 
@@ -50,29 +50,29 @@ CALL = Call() if LIBRARY else None
 
 
 def predict(booster: xgb.Booster, features: NDArray[np.float32], kind: Kind = "value") -> NDArray[np.float32]:
-    """What `booster.inplace_predict(features, predict_type=kind)` gives, to the bit.
+    """The result of `booster.inplace_predict(features, predict_type=kind)`, to the bit.
 
     Args:
         booster: the model.
         features: shape (rows, features), at least one row.
-        kind: what is asked for: what the objective makes of the margins, or the margins.
+        kind: `value`, the objective's transform of the margins, or `margin`.
 
     Returns:
-        Shape (rows,), or (rows, outputs) where there are several.
+        Shape (rows,), or (rows, outputs) if there are several outputs.
 
     Raises:
         XGBoostError: the booster takes another number of features.
     """
-    if CALL is None:  # an XGBoost that keeps its library elsewhere: slower, and the same
-        found = booster.inplace_predict(features, predict_type=kind, validate_features=False)
-        return np.asarray(found, dtype=np.float32)
+    if CALL is None:  # this XGBoost keeps its library elsewhere: slower, same result
+        output = booster.inplace_predict(features, predict_type=kind, validate_features=False)
+        return np.asarray(output, dtype=np.float32)
     features = np.require(features, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
     array = ARRAY % (features.ctypes.data, *features.shape)
-    _check(LIBRARY.XGBoosterPredictFromDense(booster.handle, array, ASKED[kind], CALL.proxy, *CALL.places))
-    assert CALL.found.value is not None
+    _check(LIBRARY.XGBoosterPredictFromDense(booster.handle, array, CONFIG[kind], CALL.proxy, *CALL.pointers))
+    assert CALL.output.value is not None
     if CALL.dimensions.value == 1:
         return np.frombuffer(
-            ctypes.string_at(CALL.found.value, 4 * len(features)), np.float32
-        )  # it is written to again
+            ctypes.string_at(CALL.output.value, 4 * len(features)), np.float32
+        )  # a copy, as XGBoost reuses the buffer
     shape = len(features), CALL.shape[1]
-    return np.frombuffer(ctypes.string_at(CALL.found.value, 4 * math.prod(shape)), np.float32).reshape(shape)
+    return np.frombuffer(ctypes.string_at(CALL.output.value, 4 * math.prod(shape)), np.float32).reshape(shape)

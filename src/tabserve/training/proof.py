@@ -56,7 +56,7 @@ def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
 
 def _written_and_read(found: Predictor, frame: Frame) -> Predictor:
     """The same, as its file holds it."""
-    return type(found).read(Path(found.FILE), found.written(), frame.problem, frame.encoder)
+    return type(found).read(Path(found.FILE), found.to_bytes(), frame.problem, frame.encoder)
 
 
 def _compare(name: str, own: Prediction, served: NDArray[Any]) -> None:
