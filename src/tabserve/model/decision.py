@@ -1,4 +1,4 @@
-"""Raw outputs in, answers out: the only place where a label, or the interval of an amount, is decided."""
+"""Raw outputs in, answers out: labels and intervals are decided here alone."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ from tabserve.errors import UsageError
 from tabserve.problem.problem import Problem
 
 MAX_THRESHOLD = math.nextafter(1.0, 2.0)
-"""Nobody is positive, not even at probability 1: what is best where a false positive costs very much."""
+"""At this threshold no row is positive, not even at probability 1: the best choice if false positives cost much."""
 
 TEMPERATURES = (1e-6, 1e6)
-"""Between these, no probability overflows."""
+"""Range of a temperature, in which no probability overflows."""
 
 COVERAGE = 0.9
-"""Share of rows whose interval is meant to hold the true amount."""
+"""Share of rows whose interval should hold the true amount."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest amount that an answer can hold."""
@@ -56,13 +56,13 @@ Answers = Scores | Amounts
 
 
 class OutputKind(NamedTuple):
-    """What can be asked for.
+    """An output tensor that a request may ask for.
 
     Attributes:
         datatype: of the V2 protocol.
-        columns: how many.
-        values: of a batch of answers, shape (rows, columns).
-        labels: what the columns are called, where they are the probabilities of labels of these names.
+        columns: number of columns.
+        values: makes the tensor of a batch of answers, shape (rows, columns).
+        labels: the label of each column, if the columns are probabilities of labels.
     """
 
     datatype: str
@@ -73,7 +73,7 @@ class OutputKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Threshold:
-    """Of two classes, the positive one where its probability reaches a threshold.
+    """The positive class of two if its probability reaches a threshold, else the negative one.
 
     Attributes:
         threshold: in [0, 1], or `MAX_THRESHOLD`.
@@ -84,23 +84,22 @@ class Threshold:
     threshold: float
 
     def __post_init__(self) -> None:
-        """Refuse what is no threshold."""
-        found = _number("threshold", self.threshold, (0, MAX_THRESHOLD), "0 to 1")
-        object.__setattr__(self, "threshold", found)
+        """Refuse a threshold out of range."""
+        object.__setattr__(self, "threshold", _number("threshold", self.threshold, (0, MAX_THRESHOLD), "0 to 1"))
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What each answer says of it; a text, as gRPC's parameters know no fractions."""
+        """The response parameters: the threshold as text, as gRPC has no parameter for fractions."""
         return {"threshold": repr(self.threshold)}
 
     def fits(self, problem: Problem, outputs: int) -> bool:
-        """Whether it can decide by so many raw outputs of a row."""
+        """Whether it fits the problem and the number of raw outputs of a row."""
         return (len(problem.labels), outputs) == (2, 1)
 
     def scores(self, raw: NDArray[np.float32]) -> Scores:
         """Probabilities and labels, given the probability of the positive class, shape (rows, 1).
 
-        Compared in float64, as every reader of the answer can.
+        The comparison is in float64, so that a client can repeat it.
         """
         probability = raw[:, 0]
         return Scores(probability, (probability.astype(np.float64) >= self.threshold).astype(np.int64))
@@ -113,25 +112,25 @@ class Threshold:
         }
 
     def table(self, scores: Any, _problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
-        """The columns that a file of answers has: the label as 0 or 1, and the probability of the positive class."""
+        """The columns of a scored file: the label as 0 or 1, and the probability of the positive class."""
         return {"label": scores.label.astype(np.int8), "probability": scores.probability}
 
     def counts(self, scores: Any, problem: Problem) -> dict[str, int]:  # noqa: ANN401
-        """How many rows of a batch get each label."""
+        """Number of rows of a batch with each label."""
         return _counts(scores, problem)
 
     def watched(self, scores: Any) -> NDArray[np.float32]:  # noqa: ANN401  Scores, as a batcher gives them back
-        """The probability of each row whose distribution is watched, shape (rows,): of the positive class."""
+        """The monitored value of each row, shape (rows,): the probability of the positive class."""
         probability: NDArray[np.float32] = scores.probability
         return probability
 
 
 @dataclass(frozen=True)
 class MostProbable:
-    """Of several classes, the most probable one.
+    """The most probable of several classes.
 
     Attributes:
-        temperature: what margins are divided by before they become probabilities (Guo et al., ICML 2017).
+        temperature: divides the margins before the softmax (Guo et al., ICML 2017).
     """
 
     KIND: ClassVar[str] = "most_probable"
@@ -139,17 +138,17 @@ class MostProbable:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no temperature."""
-        found = _number("temperature", self.temperature, TEMPERATURES, "{} to {}".format(*TEMPERATURES))
-        object.__setattr__(self, "temperature", found)
+        """Refuse a temperature out of range."""
+        temperature = _number("temperature", self.temperature, TEMPERATURES, "{} to {}".format(*TEMPERATURES))
+        object.__setattr__(self, "temperature", temperature)
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What each answer says of it: nothing."""
+        """The response parameters: none."""
         return {}
 
     def fits(self, problem: Problem, outputs: int) -> bool:
-        """Whether it can decide by so many raw outputs of a row."""
+        """Whether it fits the problem and the number of raw outputs of a row."""
         return len(problem.labels) == outputs
 
     def scores(self, raw: NDArray[np.float64]) -> Scores:
@@ -158,7 +157,7 @@ class MostProbable:
         return Scores(probability.astype(np.float32), probability.argmax(axis=1))
 
     def outputs(self, problem: Problem) -> dict[str, OutputKind]:
-        """The label as the problem spells it, and the probability of each."""
+        """The label as the problem spells it, and the probability of each label."""
         names = np.array(problem.labels, np.object_)
         return {
             "predict": OutputKind("BYTES", 1, lambda scores: names[scores.label][:, np.newaxis]),
@@ -166,27 +165,27 @@ class MostProbable:
         }
 
     def table(self, scores: Any, problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
-        """The columns that a file of answers has: the label as the problem spells it, and the probability of each."""
+        """The columns of a scored file: the label as the problem spells it, and the probability of each label."""
         columns = zip(problem.labels, scores.probability.T, strict=True)
         label = np.array(problem.labels, np.object_)[scores.label]
         return {"label": label, **{f"probability_{name}": values for name, values in columns}}
 
     def counts(self, scores: Any, problem: Problem) -> dict[str, int]:  # noqa: ANN401
-        """How many rows of a batch get each label."""
+        """Number of rows of a batch with each label."""
         return _counts(scores, problem)
 
     def watched(self, scores: Any) -> NDArray[np.float32]:  # noqa: ANN401  Scores, as a batcher gives them back
-        """The probability of each row whose distribution is watched, shape (rows,): of its label."""
+        """The monitored value of each row, shape (rows,): the probability of its label."""
         return np.take_along_axis(scores.probability, scores.label[:, np.newaxis], axis=1)[:, 0]
 
 
 @dataclass(frozen=True)
 class Amount:
-    """An amount, with an interval as wide as amounts about as large are usually missed by.
+    """An amount with an interval, whose width is the usual error of predictions of about that size.
 
     Attributes:
-        edges: what parts the bins of the prediction, ascending; an edge belongs to the bin above it.
-        widths: of each bin, from the prediction to either end of its interval; one more than the edges.
+        edges: ascending edges between the bins of the prediction; an edge belongs to the bin above it.
+        widths: of each bin, the distance from the prediction to either end of the interval; one more than edges.
     """
 
     KIND: ClassVar[str] = "amount"
@@ -195,7 +194,7 @@ class Amount:
     widths: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Keep lists, as a manifest has them, as tuples; refuse what contradicts itself."""
+        """Turn the manifest's lists into tuples, and refuse edges and widths that do not fit each other."""
         for name in ("edges", "widths"):
             object.__setattr__(self, name, _numbers(name, getattr(self, name)))
         if len(self.widths) != len(self.edges) + 1:
@@ -209,16 +208,16 @@ class Amount:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What each answer says of it: the share of rows that the interval is meant for."""
+        """The response parameters: the share of rows whose interval should hold the true amount."""
         return {"interval": repr(COVERAGE)}
 
     def fits(self, problem: Problem, outputs: int) -> bool:
-        """Whether it can decide by so many raw outputs of a row."""
+        """Whether it fits the problem and the number of raw outputs of a row."""
         return (len(problem.labels), outputs) == (0, 1)
 
     def scores(self, raw: NDArray[np.floating[Any]]) -> Amounts:
-        """Amounts and their intervals, given the amounts, shape (rows, 1)."""
-        prediction = np.clip(raw[:, 0].astype(np.float32), -LARGEST, LARGEST)  # a power of e may be infinite
+        """Predictions and intervals, given the predicted amounts, shape (rows, 1)."""
+        prediction = np.clip(raw[:, 0].astype(np.float32), -LARGEST, LARGEST)  # exp in some objectives may give inf
         amount = prediction.astype(np.float64)
         width = self._widths[bins(self._edges, amount)]
         low, high = np.maximum(amount - width, -LARGEST), np.minimum(amount + width, LARGEST)
@@ -232,15 +231,15 @@ class Amount:
         }
 
     def table(self, amounts: Any, _problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
-        """The columns that a file of answers has: the amount, and both ends of its interval."""
+        """The columns of a scored file: the amount, and both ends of its interval."""
         return {"prediction": amounts.prediction, "low": amounts.low, "high": amounts.high}
 
     def counts(self, _amounts: Any, _problem: Problem) -> dict[str, int]:  # noqa: ANN401
-        """Nothing: an amount has no label."""
+        """Empty: an amount has no label."""
         return {}
 
     def watched(self, amounts: Any) -> NDArray[np.float32]:  # noqa: ANN401  Amounts, as a batcher gives them back
-        """The amount of each row, whose distribution is watched, shape (rows,)."""
+        """The monitored value of each row, shape (rows,): the amount."""
         prediction: NDArray[np.float32] = amounts.prediction
         return prediction
 
@@ -256,14 +255,14 @@ class Amount:
 Decision = Threshold | MostProbable | Amount
 
 DECISIONS: Mapping[str, type[Decision]] = {kind.KIND: kind for kind in (Threshold, MostProbable, Amount)}
-"""By the names that a manifest has for them."""
+"""The decisions by their kind in a manifest."""
 
 
 def threshold_of(decision: Decision) -> float:
     """The threshold of a decision.
 
     Raises:
-        UsageError: it has none.
+        UsageError: the decision has none.
     """
     if not isinstance(decision, Threshold):
         raise UsageError("Only a model of two labels has a threshold, and this one answers something else.")
@@ -277,7 +276,7 @@ def class_scores(answers: Answers) -> Scores:
 
 
 def softmax(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities that rise with the margins, each row's sum 1."""
+    """The softmax of each row of margins."""
     powers = np.exp(margins - margins.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
@@ -288,26 +287,26 @@ def bins(edges: NDArray[np.float64], prediction: NDArray[np.floating[Any]]) -> N
 
 
 def _counts(scores: Scores, problem: Problem) -> dict[str, int]:
-    return dict(zip(problem.labels, np.bincount(scores.label).tolist(), strict=False))  # of the last there may be none
+    return dict(zip(problem.labels, np.bincount(scores.label).tolist(), strict=False))  # the last may not occur
 
 
 def _both_classes(scores: Scores) -> NDArray[np.float32]:
-    """As `np.column_stack` would, in half the time for one row."""
+    """Both columns; np.column_stack takes twice the time for one row."""
     probability = scores.probability
     both = np.empty((len(probability), 2), np.float32)
     both[:, 0], both[:, 1] = 1 - probability, probability
     return both
 
 
-def _number(name: str, value: object, bounds: tuple[float, float], said: str) -> float:
-    """The value as a plain float, if it is a number within bounds; JSON and numpy have others."""
+def _number(name: str, value: object, bounds: tuple[float, float], expected: str) -> float:
+    """The value as a float if it is a number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not bounds[0] <= value <= bounds[1]:
-        raise UsageError(f"The {name} is {value!r:.60}, expected a number from {said}.")
+        raise UsageError(f"The {name} is {value!r:.60}, expected a number from {expected}.")
     return float(value)
 
 
 def _numbers(name: str, values: object) -> tuple[float, ...]:
     if not isinstance(values, list | tuple):
         raise UsageError(f"The {name} are {values!r:.60}, expected a list of numbers.")
-    said = "those that 32-bit floats can hold"
-    return tuple(_number(f"number among the {name}", value, (-LARGEST, LARGEST), said) for value in values)
+    expected = "those that 32-bit floats can hold"
+    return tuple(_number(f"number among the {name}", value, (-LARGEST, LARGEST), expected) for value in values)

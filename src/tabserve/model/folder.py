@@ -1,4 +1,4 @@
-"""A model folder's files: written whole or not at all, and each as its manifest says."""
+"""The files of a model folder: written whole or not at all, and read with their checksums verified."""
 
 import hashlib
 import logging
@@ -21,25 +21,26 @@ Loaded = TypeVar("Loaded")
 log = logging.getLogger(__name__)
 
 
-def placed(folder: Path, models: set[str], write: Callable[[Path], None], load: Callable[[Path], Loaded]) -> Loaded:
-    """Write a model folder beside its place, load it there, then move it in.
+def write_verified(
+    folder: Path, models: set[str], write: Callable[[Path], None], load: Callable[[Path], Loaded]
+) -> Loaded:
+    """Write a model folder under a temporary name, load it, then rename it to its own.
 
     Args:
-        folder: where it goes, or a link to there; an earlier model folder is replaced, anything else is left alone.
+        folder: its path, or a link to it; an earlier model folder is replaced, anything else is left alone.
         models: the names that its model file may have.
-        write: makes the folder it is given, and writes all files into it.
-        load: reads and verifies what was written.
+        write: creates the folder that it is given, and writes all files into it.
+        load: reads and verifies that folder.
 
     Returns:
-        What was loaded from the new folder.
+        What `load` returned for the new folder.
 
     Raises:
         ArtifactError: the folder cannot be written or loaded again, or holds something that is not a model folder.
     """
     check_place(folder, models)
-    place = _followed(folder)
     try:
-        with replaced(place) as fresh:
+        with replaced(_resolved(folder)) as fresh:
             write(fresh)
             saved = load(fresh)
     except OSError as error:
@@ -50,32 +51,32 @@ def placed(folder: Path, models: set[str], write: Callable[[Path], None], load: 
 
 
 def check_place(folder: Path, models: set[str]) -> None:
-    """Refuse a place where a model folder could not be moved in, before any work is done for it.
+    """Refuse a path that no model folder could be written to, before any work is done for it.
 
     Args:
-        folder: the place.
-        models: the names that the model file in a folder that may be replaced may have.
+        folder: the path.
+        models: the names that a model file may have in a folder that is replaced.
 
     Raises:
-        ArtifactError: something that is not a model folder is there, or the nearest existing parent is no folder that
-            can be written to.
+        ArtifactError: the path holds something that is not a model folder, or its nearest existing parent is not a
+            folder that can be written to.
     """
-    place = _followed(folder)
+    path = _resolved(folder)
     try:
-        found = {path.name for path in place.iterdir()} if place.exists() else set()
-        parent = next(parent for parent in place.parents if parent.exists())
+        files = {file.name for file in path.iterdir()} if path.exists() else set()
+        parent = next(parent for parent in path.parents if parent.exists())
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}.") from error
-    if found and not {MANIFEST} <= found <= {*models, GOLDEN, MANIFEST, CARD}:
+    if files and not {MANIFEST} <= files <= {*models, GOLDEN, MANIFEST, CARD}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
     try:
-        beside(place, parent).cleanup()
+        beside(path, parent).cleanup()
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {parent} is not a folder that can be written to.") from error
 
 
 def seal(folder: Path, model: str, manifest: Manifest, card: str) -> None:
-    """Put the card and the manifest, with all checksums, beside the model file and the golden rows."""
+    """Write the card and the manifest, with all checksums, beside the model file and the golden rows."""
     (folder / CARD).write_text(card, encoding="utf-8")
     files = {name: _sha256(content(folder / name)) for name in (model, GOLDEN, CARD)}
     replace(manifest, files=files).write(folder / MANIFEST)
@@ -84,24 +85,24 @@ def seal(folder: Path, model: str, manifest: Manifest, card: str) -> None:
             os.fsync(file.fileno())
 
 
-def opened(folder: Path, manifest: Manifest, name: str) -> bytes:
-    """A file of a model folder, if it is what the manifest says.
+def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """The bytes of a file of a model folder.
 
     Raises:
-        ArtifactError: it is missing, or has another checksum.
+        ArtifactError: the file is missing, or its checksum is not the manifest's.
     """
-    found = content(folder / name)
-    if _sha256(found) != manifest.files.get(name):
+    file = content(folder / name)
+    if _sha256(file) != manifest.files.get(name):
         raise ArtifactError(
             f"{folder / name} does not have the checksum in {MANIFEST}; it was damaged, or comes from another model."
         )
-    return found
+    return file
 
 
 def check_card(folder: Path, manifest: Manifest) -> None:
-    """Warn of a card that is not the manifest's; the model serves without it."""
+    """Log a warning if the card is missing or changed; a model needs none to serve."""
     try:
-        opened(folder, manifest, CARD)
+        read_verified(folder, manifest, CARD)
     except ArtifactError:
         log.warning("%s is missing or was changed after the model was saved.", folder / CARD)
 
@@ -112,20 +113,20 @@ def versions(*libraries: str) -> dict[str, str]:
 
 
 def _version(library: str) -> str:
-    """Of a library, or of its package for processors alone."""
+    """The version of a library, or of its package without GPU support."""
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
         return metadata.version(f"{library}-cpu")
 
 
-def _followed(folder: Path) -> Path:
-    """The place itself, where links lead to it."""
+def _resolved(folder: Path) -> Path:
+    """The path with all links resolved."""
     try:
         return folder.resolve()
     except (OSError, RuntimeError) as error:
         raise ArtifactError(f"{folder} cannot be written: its links lead in a circle, or nowhere.") from error
 
 
-def _sha256(found: bytes) -> str:
-    return hashlib.sha256(found).hexdigest()
+def _sha256(file: bytes) -> str:
+    return hashlib.sha256(file).hexdigest()

@@ -1,4 +1,4 @@
-"""Golden rows: what a predictor must answer, at every load, as it did when it was saved."""
+"""Golden rows: a predictor must answer them at every load as it did when it was saved."""
 
 import json
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from tabserve.model.manifest import parsed
 from tabserve.predictors.predictor import Predictor
 
 TOLERANCE = 1e-6
-"""How far an answer may be from the saved one."""
+"""Largest absolute difference between a raw output and the saved one."""
 
 
 def to_json(rows: NDArray[Any], predictor: Predictor) -> str:
-    """The rows with their raw outputs; a missing value is null."""
+    """The rows' features and raw outputs as JSON; a missing value is null."""
     cells = rows if rows.dtype == np.object_ else np.where(np.isnan(rows), None, rows)  # type: ignore[call-overload]
     document = {"features": cells.tolist(), "outputs": predictor.raw(rows).tolist()}
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
 def check(path: Path, text: bytes, predictor: Predictor) -> None:
-    """Answer the rows of a file again.
+    """Compare the predictor's raw outputs for the golden rows with the saved ones.
 
     Raises:
-        ArtifactError: it does not hold rows for this predictor, or they are answered differently.
+        ArtifactError: the file does not hold rows for this predictor, or the raw outputs differ.
     """
     try:
-        features, expected = _read(parsed(path, text), predictor)
+        features, expected = _rows_and_outputs(parsed(path, text), predictor)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path} does not hold rows for this model, with their raw outputs.") from error
     worst = float(np.max(np.abs(predictor.raw(features) - expected)))
@@ -41,8 +41,8 @@ def check(path: Path, text: bytes, predictor: Predictor) -> None:
         )
 
 
-def _read(document: Mapping[str, Any], predictor: Predictor) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """The features of the rows, and their raw outputs, shape (rows, outputs)."""
+def _rows_and_outputs(document: Mapping[str, Any], predictor: Predictor) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """The rows' features, and their saved raw outputs, shape (rows, outputs)."""
     rows, expected = document["features"], np.array(document["outputs"], dtype=np.float64)
     if not isinstance(rows, list) or not rows or expected.shape != (len(rows), predictor.outputs):
         raise ValueError(f"{predictor.outputs} raw outputs of each row are expected")

@@ -1,4 +1,4 @@
-"""What a model folder says about itself: `manifest.json`, written and read back."""
+"""`manifest.json`: all that a model folder says about its model."""
 
 import json
 import re
@@ -17,10 +17,10 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import TASKS, Task
 
 FORMAT_VERSION = 1
-"""Version of the folder's layout: raise it when a reader of the old version would misread the new one."""
+"""Version of the folder's layout; raise it if a reader of the old version would misread the new one."""
 
 MEASURED_WITH = "measured_with"
-"""Under this key the metrics hold the fields of the decision that they were measured with, where it was changed."""
+"""Key of the metrics that holds the fields of the decision they were measured with, if it was changed since."""
 
 TYPES = {
     "problem": dict,
@@ -35,24 +35,24 @@ TYPES = {
 }
 
 SHORT = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]|\{\n\s*([^{}\[\]]{1,100}?)\n\s*\}")
-"""A list of numbers, or an object of few plain members, each on a line of its own."""
+"""A list of numbers, or a small object, whose items json.dumps puts on lines of their own."""
 
 MAX_BYTES = {".ubj": 1 << 30, ".npz": 1 << 30, ".json": 1 << 26, ".md": 1 << 26}
-"""How large each kind of file may be, many times what any model needs; larger ones are not read to be refused."""
+"""Largest size of each kind of file, many times what any model needs; a larger file is refused unread."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The parts of a manifest that are not derived from others.
+    """The content of a manifest.
 
     Attributes:
-        problem: with its columns in the order the model sees them.
-        encoder: makes features of their cells.
-        decision: how raw outputs become answers.
-        metrics: what the evaluation found; `MEASURED_WITH` in it, where the decision was changed since.
-        data: what the model was trained on.
-        versions: of the libraries that made it.
-        files: sha256 of the other files, by name.
+        problem: what the model answers.
+        encoder: makes features of the problem's columns.
+        decision: makes answers of raw outputs.
+        metrics: the results of the evaluation; see `MEASURED_WITH`.
+        data: what is known of the training table.
+        versions: of the libraries that made the model.
+        files: sha256 of each other file, by name.
     """
 
     problem: Problem
@@ -68,29 +68,29 @@ class Manifest:
         """Read a manifest of this format version.
 
         Raises:
-            ArtifactError: it is missing, damaged, or of another version.
+            ArtifactError: the file is missing, damaged, or of another version.
         """
         document = parsed(path, content(path))
         _check_version(path, document)
         _check_types(path, document, TYPES)
         _check_versions(path, document["versions"])
         problem = _problem(path, document)
-        decision = _made(path, "decision", document["decision"], DECISIONS)
+        decision = _create(path, "decision", document["decision"], DECISIONS)
         if MEASURED_WITH in (metrics := document["metrics"]):
             _check_types(path, metrics, {MEASURED_WITH: dict})
-            _made(path, "decision", document["decision"] | _without_kind(path, metrics[MEASURED_WITH]), DECISIONS)
+            _create(path, "decision", document["decision"] | _without_kind(path, metrics[MEASURED_WITH]), DECISIONS)
         encoder = _encoder(path, problem, document["encodings"])
         return cls(problem, encoder, decision, *(document[key] for key in ("metrics", "data", "versions", "files")))
 
     def write(self, path: Path) -> None:
-        """Write it, the format version first.
+        """Write the file.
 
         Raises:
-            ArtifactError: the problem's criterion is none that can be read back.
+            ArtifactError: the problem's criterion is not one of `CRITERIA`, so that it could not be read back.
         """
         document = {
             "format_version": FORMAT_VERSION,
-            "problem": _facts(self.problem),
+            "problem": _own_fields(self.problem),
             "task": _task(self.problem.task),
             "columns": [_column(column) for column in self.problem.columns],
             "encodings": self.encoder.to_json(),
@@ -103,32 +103,32 @@ class Manifest:
         path.write_text(SHORT.sub(_one_line, json.dumps(document, indent=2)) + "\n", encoding="utf-8")
 
 
-def _one_line(found: "re.Match[str]") -> str:
-    return found[0][0] + re.sub(r"\n\s*", " ", found[1] or found[2] or "") + found[0][-1]
+def _one_line(match: "re.Match[str]") -> str:
+    return match[0][0] + re.sub(r"\n\s*", " ", match[1] or match[2] or "") + match[0][-1]
 
 
 def content(path: Path) -> bytes:
-    """A file of a model folder.
+    """The bytes of a file of a model folder.
 
     Raises:
-        ArtifactError: it cannot be read.
+        ArtifactError: the file cannot be read, or is too large.
     """
     try:
-        found, most = path.stat(), MAX_BYTES[path.suffix]
-        if not stat.S_ISREG(found.st_mode):
+        status, most = path.stat(), MAX_BYTES[path.suffix]
+        if not stat.S_ISREG(status.st_mode):
             raise ArtifactError(f"{path} is no regular file; expected a whole model folder.")
-        if found.st_size > most:
-            raise ArtifactError(f"{path} has {found.st_size} bytes, at most {most} expected; it belongs to no model.")
+        if status.st_size > most:
+            raise ArtifactError(f"{path} has {status.st_size} bytes, at most {most} expected; it belongs to no model.")
         return path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}; expected a whole model folder.") from error
 
 
 def parsed(path: Path, text: bytes) -> dict[str, Any]:
-    """The one JSON object that a file of a model folder holds.
+    """The JSON object that a file of a model folder holds.
 
     Raises:
-        ArtifactError: it is something else.
+        ArtifactError: the file holds something else.
     """
     try:
         document = json.loads(text)
@@ -146,18 +146,18 @@ def parsed(path: Path, text: bytes) -> dict[str, Any]:
 
 
 def _check_version(path: Path, document: Mapping[str, Any]) -> None:
-    found = document.get("format_version")
-    if type(found) is not int or found != FORMAT_VERSION:
-        newer = isinstance(found, int) and found > FORMAT_VERSION
+    version = document.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        newer = isinstance(version, int) and version > FORMAT_VERSION
         advice = "it was written by a newer tabserve, so update this one" if newer else "it is damaged, so train again"
-        raise ArtifactError(f"{path} has format version {found!r:.60}, expected {FORMAT_VERSION}; {advice}.")
+        raise ArtifactError(f"{path} has format version {version!r:.60}, expected {FORMAT_VERSION}; {advice}.")
 
 
 def _check_types(path: Path, document: Mapping[str, Any], types: Mapping[str, type]) -> None:
     for key, expected in types.items():
         if not isinstance(document.get(key), expected):
-            found = type(document.get(key)).__name__
-            raise ArtifactError(f"{path} needs {key!r} as a {expected.__name__}, found {found}.")
+            actual = type(document.get(key)).__name__
+            raise ArtifactError(f"{path} needs {key!r} as a {expected.__name__}, found {actual}.")
 
 
 def _check_versions(path: Path, versions: Mapping[str, Any]) -> None:
@@ -166,8 +166,8 @@ def _check_versions(path: Path, versions: Mapping[str, Any]) -> None:
             raise ArtifactError(f"{path} has version {version!r:.60} of {name!r:.60}, expected a text of one line.")
 
 
-def _facts(problem: Problem) -> dict[str, Any]:
-    """The problem's own fields, without those that others hold."""
+def _own_fields(problem: Problem) -> dict[str, Any]:
+    """The problem's fields without columns and task, which the manifest holds in members of their own."""
     fields = ("name", "target", "id", "group", "holdout", "folds", "seed")
     return {name: getattr(problem, name) for name in fields}
 
@@ -181,19 +181,19 @@ def _task(task: Task) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    """A column, without what is as it is when nobody says so."""
+    """The name and kind of a column, and what differs from the defaults."""
     usual = asdict(Column(column.name))
     return {name: value for name, value in asdict(column).items() if name in ("name", "kind") or value != usual[name]}
 
 
 def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
     task = dict(document["task"])
-    task["criterion"] = _made(path, "criterion", task.get("criterion"), CRITERIA)
+    task["criterion"] = _create(path, "criterion", task.get("criterion"), CRITERIA)
     if isinstance(labels := task.get("labels"), list):
         task["labels"] = tuple(labels)
     try:
         columns = tuple(Column(**column) for column in document["columns"])
-        return Problem(columns=columns, task=_made(path, "task", task, TASKS), **document["problem"])
+        return Problem(columns=columns, task=_create(path, "task", task, TASKS), **document["problem"])
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a problem: {error}") from error
     except TypeError as error:
@@ -210,15 +210,15 @@ def _encoder(path: Path, problem: Problem, encodings: Mapping[str, Any]) -> Enco
 
 
 def _without_kind(path: Path, measured_with: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields of an earlier decision, whose kind is that of the present one."""
+    """The fields of the earlier decision; its kind is that of the present one."""
     if "kind" in measured_with:
         raise ArtifactError(f"{path} has a kind in {MEASURED_WITH!r}, expected the fields of the decision alone.")
     return measured_with
 
 
-def _made(path: Path, what: str, found: object, kinds: Mapping[str, Any]) -> Any:  # noqa: ANN401  one of the kinds
-    """What an object describes by its member `kind` and its fields."""
-    members = dict(found) if isinstance(found, Mapping) else {}
+def _create(path: Path, what: str, document: object, kinds: Mapping[str, Any]) -> Any:  # noqa: ANN401  one of the kinds
+    """The value that a JSON object describes by its member `kind` and its fields."""
+    members = dict(document) if isinstance(document, Mapping) else {}
     name = members.pop("kind", None)
     if not isinstance(name, str) or name not in kinds:
         raise ArtifactError(f"{path} has a {what} of kind {name!r:.60}, expected {' or '.join(kinds)}.")

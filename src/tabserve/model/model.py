@@ -13,7 +13,7 @@ from tabserve.errors import ArtifactError, UsageError
 from tabserve.model import folder as folders
 from tabserve.model import golden
 from tabserve.model.decision import Decision, threshold_of
-from tabserve.model.folder import CARD, GOLDEN, MANIFEST, check_card, opened, placed, seal
+from tabserve.model.folder import CARD, GOLDEN, MANIFEST, check_card, read_verified, seal, write_verified
 from tabserve.model.manifest import MEASURED_WITH, Manifest, content
 from tabserve.predictors.predictor import Predictor
 from tabserve.problem.problem import Problem
@@ -21,7 +21,7 @@ from tabserve.problem.problem import Problem
 __all__ = ["CARD", "GOLDEN", "MANIFEST", "PREDICTORS", "Model", "amend", "check_place", "load", "save", "versions"]
 
 PREDICTORS = {"model.ubj": "tabserve.predictors.booster.Booster", "model.npz": "tabserve.predictors.linear.Linear"}
-"""What reads each kind of model file; imported once it is needed, as XGBoost takes seconds."""
+"""The predictor that reads each kind of model file; imported when needed, as XGBoost takes seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +29,12 @@ class Model:
     """A model and all that its folder says about it.
 
     Attributes:
-        problem: the problem it answers.
+        problem: what it answers.
         encoder: makes features of the cells of its columns.
-        predictor: features in, raw outputs out.
-        decision: makes answers of these.
-        metrics: what the evaluation found; no times, so that the same run gives the same bytes.
-        data: what the model was trained on.
+        predictor: makes raw outputs of features.
+        decision: makes answers of raw outputs.
+        metrics: the results of the evaluation, without times, so that the same run writes the same bytes.
+        data: what is known of the training table.
         versions: of the libraries that made it.
     """
 
@@ -48,21 +48,21 @@ class Model:
 
     @property
     def measured_with(self) -> Decision:
-        """The decision that the metrics were measured with; another than `decision` where that was changed since."""
+        """The decision that the metrics were measured with; `decision` may have been changed since."""
         return replace(self.decision, **self.metrics.get(MEASURED_WITH, {}))
 
     def score(self, features: NDArray[Any]) -> Any:  # noqa: ANN401  Scores or Amounts, as the decision has it
-        """Answers for rows, whose features have the form that the predictor takes."""
+        """The answers for rows, given their features."""
         return self.decision.scores(self.predictor.raw(features))
 
 
 def save(folder: Path, model: Model, rows: NDArray[Any], card: str) -> Model:
-    """Write a model folder beside its place, verify it there, then move it in.
+    """Write a model folder under a temporary name, verify it, then rename it to its own.
 
     Args:
-        folder: where it goes, or a link to there; an earlier model folder is replaced, anything else is left alone.
+        folder: its path, or a link to it; an earlier model folder is replaced, anything else is left alone.
         model: what to write.
-        rows: golden rows, as `Predictor.examples` draws them, answered again at every load.
+        rows: golden rows, as `Predictor.examples` draws them; every load compares their raw outputs.
         card: the model card, in Markdown.
 
     Returns:
@@ -71,15 +71,15 @@ def save(folder: Path, model: Model, rows: NDArray[Any], card: str) -> Model:
     Raises:
         ArtifactError: the folder cannot be written, or holds something that is not a model folder.
     """
-    return placed(folder, {*PREDICTORS}, lambda fresh: _write(fresh, model, rows, card), load)
+    return write_verified(folder, {*PREDICTORS}, lambda fresh: _write(fresh, model, rows, card), load)
 
 
 def amend(folder: Path, model: Model, card: str) -> Model:
-    """Write what a model folder says anew, in the way of `save`; the model file and the golden rows stay as they are.
+    """Replace the manifest and the card of a model folder as `save` does; model file and golden rows stay.
 
     Args:
         folder: a model folder, or a link to one.
-        model: the folder's own, with another decision or other metrics.
+        model: the folder's model with another decision or other metrics.
         card: the model card, in Markdown.
 
     Returns:
@@ -88,16 +88,16 @@ def amend(folder: Path, model: Model, card: str) -> Model:
     Raises:
         ArtifactError: the folder cannot be written, or holds another model.
     """
-    return placed(folder, {*PREDICTORS}, lambda fresh: _rewrite(folder, fresh, model, card), load)
+    return write_verified(folder, {*PREDICTORS}, lambda fresh: _rewrite(folder, fresh, model, card), load)
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a place where a model folder could not be moved in; see `folder.check_place`."""
+    """Refuse a path that no model folder could be written to; see `folder.check_place`."""
     folders.check_place(folder, {*PREDICTORS})
 
 
 def versions(*libraries: str) -> dict[str, str]:
-    """Versions of Python, this package and the libraries that make a model, some of them named."""
+    """Versions of Python, tabserve, scikit-learn, numpy and the given libraries."""
     return folders.versions("scikit-learn", "numpy", *libraries)
 
 
@@ -105,11 +105,11 @@ def load(folder: Path) -> Model:
     """Read a model folder and verify it: format, checksums, predictor, decision and golden rows.
 
     Raises:
-        ArtifactError: naming the file that is missing, damaged or foreign.
+        ArtifactError: a file is missing, damaged or of another model; the message names it.
     """
     manifest = Manifest.read(folder / MANIFEST)
     name = _model_file(folder, manifest)
-    file, rows = (opened(folder, manifest, each) for each in (name, GOLDEN))
+    file, rows = (read_verified(folder, manifest, each) for each in (name, GOLDEN))
     predictor = _kind(name).read(folder / name, file, manifest.problem, manifest.encoder)
     _check_decision(folder / MANIFEST, manifest, predictor)
     golden.check(folder / GOLDEN, rows, predictor)
@@ -126,10 +126,10 @@ def load(folder: Path) -> Model:
 
 
 def load_binary(folder: Path) -> Model:
-    """Read a folder as `load` does, of a model that parts two classes by a threshold.
+    """Load a model folder whose decision is a threshold between two classes.
 
     Raises:
-        ArtifactError: as `load`; or it is of another model.
+        ArtifactError: as for `load`, or the decision is another.
     """
     model = load(folder)
     try:
@@ -141,16 +141,16 @@ def load_binary(folder: Path) -> Model:
 
 
 def _model_file(folder: Path, manifest: Manifest) -> str:
-    found = [name for name in PREDICTORS if name in manifest.files]
-    if len(found) != 1:
-        raise ArtifactError(f"{folder / MANIFEST} names {len(found)} model files, expected {' or '.join(PREDICTORS)}.")
-    return found[0]
+    names = [name for name in PREDICTORS if name in manifest.files]
+    if len(names) != 1:
+        raise ArtifactError(f"{folder / MANIFEST} names {len(names)} model files, expected {' or '.join(PREDICTORS)}.")
+    return names[0]
 
 
 def _kind(name: str) -> type[Predictor]:
     module, _, kind = PREDICTORS[name].rpartition(".")
-    found: type[Predictor] = getattr(import_module(module), kind)
-    return found
+    predictor: type[Predictor] = getattr(import_module(module), kind)
+    return predictor
 
 
 def _check_decision(path: Path, manifest: Manifest, predictor: Predictor) -> None:

@@ -84,7 +84,7 @@ class Booster:
             encoder: its features must be the model's, by name and order, with as many levels of each category.
 
         Raises:
-            ArtifactError: the file is not XGBoost's, its objective is none of the task's `OBJECTIVES`, its booster is not
+            ArtifactError: the file is not XGBoost's, its objective is not the task's, its booster is not
                 of trees (`KIND`), its features differ, or XGBoost could crash on it.
         """
         names, levels = encoder.names, encoder.levels
