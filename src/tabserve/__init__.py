@@ -1,6 +1,6 @@
 """From a table to an honest model behind the KServe V2 inference protocol.
 
-What a user of the package imports; each is imported once it is asked for, so that a server loads no training library.
+These are the names that a user imports; each is loaded at its first use, so that a server loads no training library.
 """
 
 import os
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from tabserve.training.selection import select as select
     from tabserve.training.split import hold_out as hold_out
 
-# XGBoost's threads wait by spinning unless told otherwise before it is imported: on shared cores that made training 6
-# times slower.
+# Set before XGBoost is imported: its threads would wait by spinning, which made training on shared cores 6 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 WHERE = {
@@ -57,7 +56,7 @@ __all__ = [*WHERE]  # noqa: PLE0604  these are strings
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever has the name
-    """Import what is asked for."""
+    """Load a name at its first use."""
     if name not in WHERE:
         raise AttributeError(f"module 'tabserve' has no attribute {name!r}")
     return getattr(import_module(f"tabserve.{WHERE[name]}"), name)

@@ -1,4 +1,4 @@
-"""Where a command writes: apart from what it reads, under a name that says what is written there."""
+"""Check where a command writes: apart from what it reads, and with an ending that says the format."""
 
 import os
 import re
@@ -9,23 +9,23 @@ from pathlib import Path, PurePath
 from tabserve.errors import DataError, UsageError
 
 TABLES = (".csv", ".csv.gz", ".parquet")
-"""Endings of the tables that are written; all of them are read as well."""
+"""Endings of the tables that can be written; all of them can be read."""
 
 Place = str | Path
 """A path, or an address such as `s3a://bucket/rows`."""
 
 
 def check_apart(outputs: Sequence[Place | None], inputs: Sequence[Place | None]) -> None:
-    """Refuse an output that is an input or another output, lies in one, or holds one, by whatever name.
+    """Refuse an output that is, lies in, or holds an input or another output, also behind links.
 
     Args:
         outputs: files and folders to be written; None where there is none.
         inputs: those that are read; None where there is none.
 
     Raises:
-        DataError: naming both.
+        DataError: the message names both.
     """
-    written, read = ([place for place in places if place] for places in (outputs, inputs))
+    written, read = ([path for path in paths if path] for paths in (outputs, inputs))
     pairs = [(one, other, "read") for one in written for other in read]
     pairs += [(one, other, "written") for one, other in combinations(written, 2)]
     for one, other, done in pairs:
@@ -36,28 +36,28 @@ def check_apart(outputs: Sequence[Place | None], inputs: Sequence[Place | None])
 
 
 def ending(place: Place, known: Sequence[str] = TABLES, default: str | None = None) -> str:
-    """How a name ends, of the endings known; the default where it has none.
+    """The ending of a name, one of those known, or the default if the name has none.
 
     Raises:
-        UsageError: it has another, or none and there is no default.
+        UsageError: the ending is another, or the name has none and there is no default.
     """
     name = PurePath(place).name.lower()
     if default and "." not in name:
         return default
-    if found := [each for each in known if name.endswith(each)]:
-        return found[0]
+    if matches := [ending for ending in known if name.endswith(ending)]:
+        return matches[0]
     *others, last = known
     expected = f"{', '.join(others)} or {last}" if others else last
     raise UsageError(f"{place} cannot be written: expected a name that ends in {expected}, which says what is written.")
 
 
 def _real(place: Place) -> str:
-    """The one name of a file or folder of this machine, behind all links; an address is a name like any other."""
+    """The path of a local file or folder with all links resolved; an address stays as it is."""
     return os.path.realpath(re.sub("^file:/+", "/", str(place)))
 
 
 def _relation(output: str, other: str) -> str | None:
-    """How an output stands to another place, where it is not apart from it."""
+    """How an output and another path overlap, as a verb, or None if they do not."""
     one, two = _identity(output), _identity(other)
     if one == two:
         return "is"
@@ -67,9 +67,9 @@ def _relation(output: str, other: str) -> str | None:
 
 
 def _identity(place: str) -> object:
-    """The same of all names of one file: also of hard links, or where capitals do not count."""
+    """A value that all names of one file share, also hard links and, on such file systems, names in other case."""
     try:
-        found = os.stat(place)  # noqa: PTH116  of many files, of which Path's takes longer
+        status = os.stat(place)  # noqa: PTH116  Path's takes longer, and there may be many files
     except OSError:
         return place
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

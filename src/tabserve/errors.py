@@ -8,17 +8,17 @@
     │       └── UnknownModel      (HTTP 404)    it is for a model or a version that is not served
     ├── ArtifactError             exit code 4   a model folder is damaged, foreign or cannot be written
     ├── ServerError               exit code 5   a server cannot start, or does not answer
-    │   └── Overloaded            (HTTP 503)    a server has as much to do as it may; try again
+    │   └── Overloaded            (HTTP 503)    a server's queue is full; try again
     │       └── NotLoaded         (HTTP 503)    the model of an inference request is still being loaded
-    ├── Drifted                   exit code 6   rows are distributed otherwise than the model's reference
-    └── JobError                  exit code 7   Spark could not do its part, for a reason of its own
+    ├── Drifted                   exit code 6   the distribution of rows differs from the model's reference
+    └── JobError                  exit code 7   Spark failed for a reason of its own
 
 A message says what was expected, what came, where, and what to do.
 """
 
 
 class TabserveError(Exception):
-    """Something the user can mend; the message is one sentence for them."""
+    """An error that the user can mend; its message is one sentence."""
 
     exit_code = 1
 
@@ -60,20 +60,20 @@ class ServerError(TabserveError):
 
 
 class Overloaded(ServerError):
-    """A server has as much to do as it may; the same request may succeed a little later."""
+    """A server's queue is full; the same request may succeed later."""
 
 
 class NotLoaded(Overloaded):
-    """The model that a request is for is still being loaded; the same request will succeed a little later."""
+    """The model of a request is still being loaded; the same request will succeed later."""
 
 
 class Drifted(TabserveError):
-    """Rows are distributed otherwise than the model's reference."""
+    """The distribution of rows differs from the model's reference."""
 
     exit_code = 6
 
 
 class JobError(TabserveError):
-    """Spark could not do its part, for a reason of its own."""
+    """Spark failed for a reason of its own."""
 
     exit_code = 7

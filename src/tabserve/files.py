@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Write files and folders whole or not at all."""
 
 import os
 import tempfile
@@ -11,24 +11,23 @@ from tabserve.errors import DataError
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`, which becomes `path` when the block ends well and vanishes when it does not.
+    """A temporary file beside `path`: renamed to `path` if the block succeeds, removed if it fails.
 
-    The folder is made where there is none, and does not stay where the file does not. A refusal of the temporary file
-    names `path`.
+    Missing folders are created, and removed again if the block fails. An error about the temporary file names `path`.
 
     Raises:
-        DataError: the file cannot be written there, or something that is no regular file would be replaced.
+        DataError: the file cannot be written, or would replace something that is not a regular file.
     """
     folder = path.absolute().parent
     with _writing(path):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise DataError(f"{path} is no regular file and would be replaced by one; name another place.")
-        with _made(folder):
+        with _created(folder):
             handle, name = tempfile.mkstemp(prefix=f".{path.name[:50]}-", dir=folder)
             temporary = Path(name)
             try:
                 os.close(handle)
-                with _named(temporary, path):
+                with _errors_about(path, temporary):
                     yield temporary
                 temporary.chmod(0o644)  # mkstemp's 0600 would keep other readers out
                 temporary.replace(path)
@@ -38,15 +37,15 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A place beside `path` for a folder, which becomes `path` when the block ends well and vanishes when it does not.
+    """The path of a temporary folder beside `path`: renamed to `path` if the block succeeds, removed if it fails.
 
-    What is at `path` by then is replaced; the folder around it is made where there is none, and does not stay where the
-    new one does not. A refusal of the place beside it names `path`.
+    The block creates the folder; an earlier one at `path` is replaced. Missing parents are created, and
+    removed again if the block fails. An error about the temporary folder names `path`.
 
     Raises:
-        DataError: the folder cannot be written there.
+        DataError: the folder cannot be written.
     """
-    with _writing(path), replaced(path.absolute()) as fresh, _named(fresh, path):
+    with _writing(path), replaced(path.absolute()) as fresh, _errors_about(path, fresh):
         yield fresh
 
 
@@ -60,8 +59,8 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _named(temporary: Path, path: Path) -> Iterator[None]:
-    """Let what is refused of one place name the other, which is the one that people know."""
+def _errors_about(path: Path, temporary: Path) -> Iterator[None]:
+    """Name the path in errors that name its temporary file or folder."""
     try:
         yield
     except DataError as error:
@@ -69,33 +68,33 @@ def _named(temporary: Path, path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """Make a folder, and those above it, where there is none; in the end the empty ones of them go again."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+def _created(folder: Path) -> Iterator[None]:
+    """Create a folder and its missing parents; at the end, remove those that are empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     finally:
-        for place in missing:
-            with suppress(OSError):  # it holds something
-                place.rmdir()
+        for path in missing:
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
 
 
 @contextmanager
-def replaced(place: Path) -> Iterator[Path]:
+def replaced(path: Path) -> Iterator[Path]:
     """As `whole_folder`, with the system's own errors."""
-    with _made(place.parent), beside(place, place.parent) as scratch:
+    with _created(path.parent), beside(path, path.parent) as scratch:
         yield (fresh := Path(scratch, "fresh"))
-        _swap(fresh, place, Path(scratch, "replaced"))
+        _swap(fresh, path, Path(scratch, "replaced"))
 
 
-def beside(place: Path, parent: Path) -> "tempfile.TemporaryDirectory[str]":
-    """A folder for what is not whole yet, with a name that fits wherever the place's does."""
-    return tempfile.TemporaryDirectory(prefix=f".{place.name[:50]}-", dir=parent)
+def beside(path: Path, parent: Path) -> "tempfile.TemporaryDirectory[str]":
+    """A temporary folder in `parent`, named after the path and not longer than a file system allows."""
+    return tempfile.TemporaryDirectory(prefix=f".{path.name[:50]}-", dir=parent)
 
 
 def _swap(fresh: Path, folder: Path, aside: Path) -> None:
-    """Move `fresh` to `folder`; what was there goes aside, and comes back if the move is interrupted."""
+    """Rename `fresh` to `folder`; an earlier folder is moved aside, and back if this is interrupted."""
     try:
         if folder.exists():
             folder.rename(aside)

@@ -1,27 +1,27 @@
-"""How the words of others are shown: in the sentence that refuses them, and on a terminal."""
+"""Show foreign values safely in a message or on a terminal."""
 
 import reprlib
 from collections.abc import Iterable
 
 MAX_SHOWN = 300
-"""Characters of a value that are shown."""
+"""Most characters of a value that are shown."""
 
 
 def shown(value: object) -> str:
-    """A value as JSON would write it, shortened."""
+    """A value as JSON, shortened."""
     text = _json.repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def listed(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
-    each = [*names]
-    more = f" and {len(each) - 12} more" if len(each) > 12 else ""
-    return ", ".join(map(shown, each[:12])) + more
+    all_names = [*names]
+    more = f" and {len(all_names) - 12} more" if len(all_names) > 12 else ""
+    return ", ".join(map(shown, all_names[:12])) + more
 
 
 def one_line(text: str) -> str:
-    """The text, with escapes for what would end the line, move the cursor or cannot be seen."""
+    """The text on one line, with escapes for line breaks, control characters and what cannot be seen."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 

@@ -25,10 +25,10 @@ from tabserve.problem.columns import Column, Unseen
 from tabserve.wording import listed, shown
 
 MAX_LEVELS = 10_000
-"""Levels that a column may have: training takes minutes for millions."""
+"""Most levels of a column; training takes minutes for millions."""
 
 MAX_CHARACTERS = 1_000
-"""Characters of a cell."""
+"""Most characters of a cell."""
 
 MISSING, UNSEEN = -1, -2
 """Codes of an empty cell, and of a level that training did not see."""
@@ -36,7 +36,7 @@ MISSING, UNSEEN = -1, -2
 DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
 FAMILIES: dict[str, set[type]] = {"a text": {str}, "true or false": {bool}, "a number": {int, float}}
-"""Types of cells that may stand together in a column, in words; None may stand beside each."""
+"""The types of cells that may be together in one column, by their name; None may be beside each."""
 
 FAMILY = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
 
@@ -53,7 +53,7 @@ def spelled(cell: str | bool | float | None) -> str:
 
 
 def key(text: str) -> str:
-    """What two texts of one level have in common: a decimal without the zeros at its end, any other text itself."""
+    """A key that all spellings of a level share: a decimal without trailing zeros, any other text as it is."""
     if not DECIMAL.fullmatch(text):
         return text
     short = text.rstrip("0").rstrip(".") if "." in text else text
@@ -65,9 +65,9 @@ class Categories(Encoding):
     """The levels of a column.
 
     Attributes:
-        levels: as training spelled them, in the order of their codes.
+        levels: as the training table spells them, in the order of their codes.
         missing: whether a cell may be empty.
-        unseen: what a level is that training did not see: `missing`, or `refused`.
+        unseen: how a level that training did not see is treated: as `missing`, or `refused`.
     """
 
     TYPE: ClassVar[str] = "c"
@@ -78,7 +78,7 @@ class Categories(Encoding):
     unseen: Unseen = "missing"
 
     def __post_init__(self) -> None:
-        """Refuse levels that cannot be."""
+        """Refuse levels that are not different short texts."""
         levels: object = self.levels
         if not isinstance(levels, tuple) or not all(isinstance(level, str) for level in levels):
             raise UsageError(f"A category needs a tuple of texts as its levels, not {shown(levels)}.")
@@ -87,10 +87,10 @@ class Categories(Encoding):
 
     @classmethod
     def learn(cls, column: Column, cells: Cells | Iterable[str | None]) -> "Categories":
-        """The distinct levels of a training table: numbers by their size if all are numbers, else by their text."""
-        found = uniform(cells if isinstance(cells, np.ndarray) else [*cells])
-        distinct = {*found}
-        _check_sizes(distinct, found)
+        """Learn the distinct levels, sorted as numbers if all are numbers, else as text."""
+        values = uniform(cells if isinstance(cells, np.ndarray) else [*cells])
+        distinct = {*values}
+        _check_sizes(distinct, values)
         texts = {*map(spelled, distinct)} - {""}
         if not texts:
             raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
@@ -109,29 +109,29 @@ class Categories(Encoding):
         return cls(tuple(document["levels"]), column.missing, column.unseen)
 
     def to_json(self) -> dict[str, Any]:
-        """Its levels, in the order of their codes."""
+        """The levels, in the order of their codes."""
         return {"levels": [*self.levels]}
 
     @property
     def level_count(self) -> int:
-        """How many levels there are."""
+        """Number of levels."""
         return len(self.levels)
 
     def codes(self, cells: Cells) -> NDArray[np.int32]:
         """The code of each cell's level, or `MISSING` or `UNSEEN`; shape (rows,).
 
         Raises:
-            BadCell: a cell is no text, truth or number, stands beside cells of another of these, is longer than
-                `MAX_CHARACTERS`, or is empty or unseen where that is refused.
+            BadCell: a cell is not a text, boolean or number, or is of another of these than the cells before, is longer
+                than `MAX_CHARACTERS`, or is empty or unseen where that is refused.
         """
-        found = uniform(cells)
-        codes = [*map(self._index.get, found)]
+        values = uniform(cells)
+        codes = [*map(self._index.get, values)]
         if None in codes:
-            codes = self._all_codes(found, codes)
+            codes = self._all_codes(values, codes)
         if not self.missing and MISSING in codes:
-            raise self._refused(codes, MISSING, found)
+            raise self._refused(codes, MISSING, values)
         if self.unseen == "refused" and UNSEEN in codes:
-            raise self._refused(codes, UNSEEN, found)
+            raise self._refused(codes, UNSEEN, values)
         return np.array(codes, np.int32)
 
     def raw(self, cells: Cells) -> NDArray[np.int32]:
@@ -151,11 +151,11 @@ class Categories(Encoding):
 
     def narrowed(self, features: NDArray[Any]) -> "Categories":
         """The levels whose codes occur, in the same order."""
-        found = np.unique(features[features >= 0])
-        return Categories(tuple(self.levels[int(code)] for code in found), self.missing, self.unseen)
+        codes = np.unique(features[features >= 0])
+        return Categories(tuple(self.levels[int(code)] for code in codes), self.missing, self.unseen)
 
     def recode(self, features: NDArray[np.float32], narrowed: Encoding) -> NDArray[np.float32]:
-        """Codes, or NaN, as those of the narrowed levels; NaN where they lack the level."""
+        """The codes of the narrowed levels; NaN for a level that is not among them."""
         assert isinstance(narrowed, Categories)
         codes = {level: code for code, level in enumerate(narrowed.levels)}
         table = np.array([*(codes.get(level, np.nan) for level in self.levels), np.nan], np.float32)
@@ -163,7 +163,7 @@ class Categories(Encoding):
 
     @cached_property
     def _index(self) -> dict[object, int]:
-        """The code of each way to bring a level: as its own text, as its key, and as a number."""
+        """Codes by each form of a level: its own text, its key, and its number."""
         index: dict[object, int] = {"": MISSING, None: MISSING}
         for code, level in enumerate(self.levels):
             index[level] = index[short := key(level)] = code
@@ -172,11 +172,11 @@ class Categories(Encoding):
         return index
 
     def _all_codes(self, cells: list[Any], codes: list[int | None]) -> list[int | None]:
-        """The codes, also of cells that the index does not have as they are."""
+        """The codes, with those of cells that are not in the index in their own form."""
         others = {cell for cell, code in zip(cells, codes, strict=True) if code is None}
         _check_sizes(others, cells)
-        found = {cell: self._index.get(key(spelled(cell)), UNSEEN) for cell in others}
-        return [found[cell] if code is None else code for cell, code in zip(cells, codes, strict=True)]
+        other_codes = {cell: self._index.get(key(spelled(cell)), UNSEEN) for cell in others}
+        return [other_codes[cell] if code is None else code for cell, code in zip(cells, codes, strict=True)]
 
     def _refused(self, codes: list[int | None], refused_code: int, cells: list[Any]) -> BadCell:
         rows = [row for row, code in enumerate(codes) if code == refused_code]
@@ -184,7 +184,7 @@ class Categories(Encoding):
 
 
 def _number(text: str) -> float | None:
-    """The number that is spelled so, if there is one."""
+    """The number that is spelled like this text, or None."""
     if not DECIMAL.fullmatch(text):
         return None
     number = float(text) if "." in text else int(text)
@@ -192,10 +192,10 @@ def _number(text: str) -> float | None:
 
 
 def uniform(cells: Cells) -> list[Any]:
-    """The cells as texts alone or as numbers alone, true and false as texts; a missing one stays what it is or is None.
+    """The cells as texts only or numbers only, with booleans as texts; a missing cell stays as it is or becomes None.
 
     Raises:
-        BadCell: about the first cell that is none of these, or stands beside cells of another family.
+        BadCell: a cell is none of these, or is of another family than the cells before.
     """
     values: list[Any] = cells if type(cells) is list else plain(cells)
     kinds = {*map(type, values)} - {type(None)}
@@ -206,7 +206,7 @@ def uniform(cells: Cells) -> list[Any]:
 
 
 def _family(values: list[Any]) -> str:
-    """What all cells are that are not None, in words."""
+    """The family of all cells that are not None."""
     expected = "a text, a number, true or false"
     if bad := refused(values, lambda cell: "" if cell is None or type(cell) in FAMILY else expected):
         raise bad
@@ -219,7 +219,7 @@ def _family(values: list[Any]) -> str:
 
 
 def _check_sizes(distinct: Iterable[str | float | None], cells: list[Any]) -> None:
-    """Refuse texts that are too long, and numbers that have no decimal; NaN is none of these."""
+    """Refuse texts that are too long and infinite numbers; NaN is accepted."""
     if any(map(_excess, distinct)) and (bad := refused(cells, _excess)):
         raise bad
 
@@ -231,7 +231,7 @@ def _excess(cell: str | float | None) -> str:
 
 
 def _complaint(levels: tuple[str, ...]) -> str:
-    """What is wrong with levels, or nothing."""
+    """What is wrong with the levels, or the empty text."""
     if len(levels) > MAX_LEVELS:
         return f"has more than {MAX_LEVELS} levels; leave the column out, or group its values"
     keys: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The cells of a column, as a file or a request brings them, what they become, and how a bad one is refused."""
+"""The protocol of an encoding: the cells of a column, from a file or a request, become features or are refused."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,17 +12,17 @@ from tabserve.problem.columns import Column
 from tabserve.wording import one_line, shown
 
 Cells = Sequence[Any] | NDArray[Any]
-"""The cells of a column, one for each row: a list of text, true or false, numbers and None, or a numpy array."""
+"""The cells of a column, one per row: a list of texts, booleans, numbers and None, or a numpy array."""
 
 
 class BadCell(Exception):
     """A cell that its column cannot hold.
 
     Attributes:
-        rows: all rows, from 0 and ascending, that the same check refuses.
-        expected: what the cell should have been, for a sentence.
-        found: what the first of them is, for a sentence.
-        column: the name of the column, once the encoder of all columns has put it there.
+        rows: ascending indices of all rows that the same check refuses.
+        expected: what the cell should hold, in words.
+        found: what the first of these rows holds, in words.
+        column: the name of the column; the encoder of all columns sets it.
     """
 
     def __init__(self, rows: Sequence[int], expected: str, found: str) -> None:
@@ -32,69 +32,69 @@ class BadCell(Exception):
 
 
 class Encoding(ABC):
-    """How the cells of one column become features; a quantity needs no more than the abstract methods."""
+    """Makes features of the cells of one column; a quantity needs the abstract methods alone."""
 
     TYPE: ClassVar[str] = "q"
-    """Of its features, as XGBoost's `feature_types` has it: `q` for a quantity, `c` for a code."""
+    """Type of its features in XGBoost's `feature_types`: `q` for a quantity, `c` for a category's code."""
 
     LEARNED: ClassVar[bool] = False
-    """Whether it holds something that the manifest must keep."""
+    """Whether the manifest must keep what it learned."""
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What follows the column's name in the name of each feature."""
+        """The suffix of each feature's name after the column's name."""
         return ("",)
 
     @property
     def level_count(self) -> int:
-        """How many codes a feature may have; 0 for a quantity."""
+        """Number of codes of a feature; 0 for a quantity."""
         return 0
 
     @classmethod
     @abstractmethod
     def learn(cls, column: Column, cells: Cells) -> Self:
-        """The encoding of a column of a training table.
+        """Learn the encoding of a column of a training table.
 
         Raises:
-            BadCell: no encoding of this kind takes one of the cells.
-            DataError: the cells together cannot be learned from.
+            BadCell: a cell is not of the column's kind.
+            DataError: the column as a whole cannot be learned from.
         """
 
     @classmethod
     @abstractmethod
     def from_json(cls, column: Column, document: Any) -> Self:  # noqa: ANN401  any JSON
-        """The encoding whose `to_json` is the document.
+        """The encoding whose `to_json` is this document.
 
         Raises:
-            UsageError: the document is another.
+            UsageError: the document has another form.
         """
 
     def to_json(self) -> dict[str, Any]:
-        """What the manifest keeps of it."""
+        """What the manifest keeps of the encoding."""
         return {}
 
     @abstractmethod
     def raw(self, cells: Cells) -> NDArray[Any]:
-        """The features, shape (rows, features), where a category's `MISSING` and `UNSEEN` are codes still.
+        """The features, shape (rows, features), with `MISSING` and `UNSEEN` as codes of categories.
 
         Raises:
             BadCell: the column cannot hold one of the cells.
         """
 
     def union(self, _other: "Encoding") -> "Encoding":
-        """The encoding that knows what either knows of the same column.
+        """The encoding that knows the levels of both.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the two cannot be united.
         """
         return self
 
     def narrowed(self, _features: NDArray[Any]) -> "Encoding":
-        """The encoding that knows only the levels that occur in its features."""
+        """The encoding with only the levels that occur in these features."""
         return self
 
     def recode(self, features: NDArray[np.float32], _narrowed: "Encoding") -> NDArray[np.float32]:
-        """Its features as the narrowed encoding has them."""
+        """These features as the narrowed encoding makes them."""
         return features
 
 
@@ -104,7 +104,7 @@ def is_missing(cell: object) -> bool:
 
 
 def plain(cells: Cells) -> list[Any]:
-    """The cells as Python's own values; a 16 or 32-bit float is read from its own shortest decimal."""
+    """The cells as Python values; a 16 or 32-bit float becomes the number of its shortest decimal."""
     if not isinstance(cells, np.ndarray):
         return [_plain(cell) for cell in cells]
     if cells.dtype.kind == "f" and cells.dtype.itemsize < np.float64().itemsize:
@@ -116,17 +116,17 @@ def plain(cells: Cells) -> list[Any]:
 
 
 def refused(cells: list[Any], check: Callable[[Any], str]) -> BadCell | None:
-    """What is wrong with the first cell for which `check` says what it should have been, or None if it accepts all."""
+    """The error about the first cell that `check` refuses by saying what it expects, or None if it accepts all."""
     expected = [check(cell) for cell in cells]
     first = next(filter(None, expected), None)
     if first is None:
         return None
-    rows = [row for row, each in enumerate(expected) if each == first]
+    rows = [row for row, expectation in enumerate(expected) if expectation == first]
     return BadCell(rows, first, described(cells[rows[0]]))
 
 
 def described(cell: object) -> str:
-    """A cell, for a sentence: shortened, on one line."""
+    """A cell in words: shortened, on one line."""
     return "an empty cell" if is_missing(cell) else one_line(shown(cell))
 
 

@@ -1,4 +1,4 @@
-"""A cell becomes the parts of a date: the day, the month, the weekday, and the hour where the column has times."""
+"""Makes features of dates: day, month, weekday, and the hour if the column has times."""
 
 import re
 from contextlib import suppress
@@ -18,7 +18,7 @@ DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 TIME = r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
 
 FORMATS = {False: re.compile(DAY), True: re.compile(DAY + TIME)}
-"""How ISO 8601 writes a date in a column without, and with, times."""
+"""ISO 8601 dates of a column without times and with times."""
 
 EXAMPLE = {False: "a date such as 2020-12-31", True: "a date with a time, such as 2020-12-31 08:30"}
 OTHER_FORMAT = {False: "a date without a time, such as 2020-12-31", True: EXAMPLE[True]}
@@ -30,13 +30,13 @@ MISWRITTEN = {
     re.compile(rf"{DAY}[T ][0-9]{{2}}:[0-9]{{2}}.*"): "a time from 00:00 to 23:59:59",
     re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:{TIME})?"): CALENDAR,
 }
-"""What is nearly a date, in this order, and what it should have been."""
+"""Texts that are nearly dates, tried in this order, with what is expected instead."""
 
 MAX_CHARACTERS = 40
-"""Characters of a cell that are looked at to say what is wrong with it; no date has more than 29."""
+"""Characters of a cell that the message's search looks at; no date has more than 29."""
 
 DATE_UNITS = {"Y", "M", "W", "D"}
-"""Of numpy's datetime64, those that hold no time."""
+"""Units of numpy's datetime64 without a time."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Dates(Encoding):
 
     Attributes:
         missing: whether a cell may be empty.
-        hours: whether each cell has a time; if not, none has.
+        hours: whether all cells have a time, or none has.
     """
 
     LEARNED: ClassVar[bool] = True
@@ -55,7 +55,7 @@ class Dates(Encoding):
 
     @classmethod
     def learn(cls, column: Column, cells: Cells) -> "Dates":
-        """With hours where the first cell that is not empty has a time; encoding checks the others."""
+        """Learn from the first cell that is not empty whether the column has times; encoding checks the others."""
         texts = _texts(cells, hours=_has_times(cells))
         first = next((text for text in texts if not is_missing(text)), None)
         if first is None:
@@ -64,24 +64,24 @@ class Dates(Encoding):
 
     @classmethod
     def from_json(cls, column: Column, document: Any) -> "Dates":  # noqa: ANN401  any JSON
-        """With or without hours, as the manifest keeps it."""
+        """With or without hours, as the manifest says."""
         if not isinstance(document, dict) or document.keys() != {"hours"} or type(document["hours"]) is not bool:
             raise UsageError(f'A date needs {{"hours": true}} or {{"hours": false}}, not {shown(document)}.')
         return cls(column.missing, document["hours"])
 
     def to_json(self) -> dict[str, Any]:
-        """Whether it has hours."""
+        """Whether the column has hours."""
         return {"hours": self.hours}
 
     def union(self, other: Encoding) -> "Dates":
-        """The same, if both have hours or neither has."""
+        """This encoding, if both have hours or neither has."""
         if other != self:
             raise UsageError("A column of dates has times for one model, and none for the other.")
         return self
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Of each date."""
+        """The suffixes of the features of a date."""
         return (".day", ".month", ".weekday", *([".hour"] if self.hours else []))
 
     def encode(self, cells: Cells) -> NDArray[np.float32]:
@@ -91,7 +91,7 @@ class Dates(Encoding):
             Shape (rows, 3) or (rows, 4); NaN throughout where a cell is missing.
 
         Raises:
-            BadCell: a cell is no date, or one of another format.
+            BadCell: a cell is not a date, or has another format than the column.
         """
         moments = self._moments(_texts(cells, hours=self.hours or _has_times(cells)))
         days = moments.astype("M8[D]").astype(np.int64)
@@ -106,9 +106,9 @@ class Dates(Encoding):
     raw = encode
 
     def _moments(self, texts: list[Any]) -> NDArray[np.datetime64]:
-        """Dates as datetime64[s]; checked together first, and each by itself if one is wrong."""
-        alike = {*map(type, texts)} <= {str, type(None)} and (self.missing or all(texts))
-        if alike and all(map(FORMATS[self.hours].fullmatch, filter(None, texts))):
+        """The dates as datetime64[s]; checked one by one only if a common check fails."""
+        texts_only = {*map(type, texts)} <= {str, type(None)} and (self.missing or all(texts))
+        if texts_only and all(map(FORMATS[self.hours].fullmatch, filter(None, texts))):
             with suppress(ValueError):  # 30 February
                 return np.array([text[:19] if text else "" for text in texts], "M8[s]")
         bad = refused(texts, self._expected)
@@ -116,12 +116,12 @@ class Dates(Encoding):
         raise bad
 
     def _expected(self, cell: object) -> str:
-        """What a cell should have been, or nothing."""
+        """What a cell should hold, or the empty text if it is accepted."""
         if is_missing(cell):
             return "" if self.missing else EXAMPLE[self.hours]
         if not isinstance(cell, str) or len(cell) > MAX_CHARACTERS:
             return EXAMPLE[self.hours]
-        if any(each.fullmatch(cell) for each in FORMATS.values()):
+        if any(pattern.fullmatch(cell) for pattern in FORMATS.values()):
             return self._expected_format(cell)
         return next((words for near, words in MISWRITTEN.items() if near.fullmatch(cell)), EXAMPLE[self.hours])
 
@@ -135,7 +135,7 @@ class Dates(Encoding):
 
 
 def _has_times(cells: Cells) -> bool:
-    """Whether an array of datetime64 holds times, not all of them midnight."""
+    """Whether an array of datetime64 holds a time other than midnight."""
     if not isinstance(cells, np.ndarray) or cells.dtype.kind != "M" or np.datetime_data(cells.dtype)[0] in DATE_UNITS:
         return False
     there = cells[~np.isnat(cells)]
@@ -143,9 +143,9 @@ def _has_times(cells: Cells) -> bool:
 
 
 def _texts(cells: Cells, *, hours: bool) -> list[Any]:
-    """The cells as ISO 8601 writes them; None where they are missing; what is no date stays as it is.
+    """The cells as ISO 8601 texts, None if missing; a cell that is not a date stays as it is.
 
-    A time is written for datetime64 only with `hours`, and if the unit has times.
+    A datetime64 gets a time only with `hours`, and if its unit has times.
     """
     if type(cells) is list and {*map(type, cells)} <= {str, type(None)}:
         return cells

@@ -1,4 +1,4 @@
-"""The cells of a problem's columns in, the features that a model learns from and answers out."""
+"""Makes features of the cells of a problem's columns: the same for files, requests and records."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,15 +23,15 @@ P = ParamSpec("P")
 Made = TypeVar("Made")
 
 ENCODINGS: dict[str, type[Encoding]] = {"number": Numbers, "category": Categories, "date": Dates}
-"""By the kind of a column; texts have none: those of a row are joined."""
+"""The encoding of each kind of column; texts have none, as those of a row are joined."""
 
 
 class Encoded(NamedTuple):
-    """What the cells became.
+    """Features, and what is to be counted about them.
 
     Attributes:
-        features: float32, shape (rows, features); or, of columns of text, the text of each row, shape (rows,).
-        unseen: for each column of categories, in how many rows its level is one that training did not see, if any.
+        features: float32, shape (rows, features); for columns of text, the text of each row, shape (rows,).
+        unseen: number of rows with a level that training did not see, by column of categories; zeros are left out.
     """
 
     features: NDArray[Any]
@@ -40,49 +40,51 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoder:
-    """How the columns of a problem become features.
+    """Makes features of the columns of a problem.
 
     Attributes:
-        columns: those of the problem.
-        encodings: one for each column, or none if the columns are texts.
+        columns: of the problem.
+        encodings: one per column, or none if the columns are texts.
     """
 
     columns: tuple[Column, ...]
     encodings: tuple[Encoding, ...]
 
     def __post_init__(self) -> None:
-        """Refuse features of one name."""
+        """Refuse two features of the same name."""
         if repeated := [name for name, times in Counter(self.names).items() if times > 1]:
             raise UsageError(f"A date gives features that other columns are called: {listed(repeated)}; rename them.")
 
     @classmethod
     def learn(cls, problem: Problem, cells: Mapping[str, Cells]) -> "Encoder":
-        """The encoding of each column of a training table.
+        """Learn the encoding of each column of a training table.
 
         Args:
-            problem: has the columns.
-            cells: of those in `learned`, by name; each needs to stand there but once.
+            problem: names the columns.
+            cells: the distinct cells of each column in `learned`, by name.
 
         Raises:
-            BadCell: naming the column.
+            BadCell: a cell is not of its column's kind; the error names the column.
             DataError: a column is empty, or has too many levels, or one level in two spellings.
         """
         columns = [column for column in problem.columns if column.kind in ENCODINGS]
-        encodings = (_named(each, ENCODINGS[each.kind].learn, each, cells.get(each.name, ())) for each in columns)
+        encodings = (
+            _named(column, ENCODINGS[column.kind].learn, column, cells.get(column.name, ())) for column in columns
+        )
         return cls(problem.columns, tuple(encodings))
 
     @staticmethod
     def learned(problem: Problem) -> list[str]:
-        """The columns from whose cells there is something to learn."""
-        return [each.name for each in problem.columns if each.kind in ENCODINGS and ENCODINGS[each.kind].LEARNED]
+        """The names of the columns whose encoding is learned from their cells."""
+        columns = [column for column in problem.columns if column.kind in ENCODINGS]
+        return [column.name for column in columns if ENCODINGS[column.kind].LEARNED]
 
     @classmethod
     def from_json(cls, problem: Problem, document: object) -> "Encoder":
-        """The encoder whose `to_json` is the document.
+        """The encoder whose `to_json` is this document.
 
         Raises:
-            UsageError: the document has an encoding that the problem's columns have no use for, lacks one, or holds
-                one that cannot be.
+            UsageError: the document has an encoding of no column that needs one, lacks one, or holds a wrong one.
         """
         kinds = [(column, ENCODINGS[column.kind]) for column in problem.columns if column.kind in ENCODINGS]
         needed = cls.learned(problem)
@@ -99,12 +101,12 @@ class Encoder:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Of the features; a date has several."""
+        """The names of the features; a date has several features."""
         return tuple(column.name + part for column, encoding in self._pairs for part in encoding.parts)
 
     @cached_property
     def levels(self) -> tuple[int, ...]:
-        """How many levels each feature has; 0 for a quantity."""
+        """Number of levels of each feature; 0 for a quantity."""
         return tuple(encoding.level_count for encoding in self.encodings for _ in encoding.parts)
 
     @cached_property
@@ -114,7 +116,7 @@ class Encoder:
 
     @property
     def categories(self) -> list[str]:
-        """The columns of categories."""
+        """The names of the columns of categories."""
         return [column.name for column, encoding in self._pairs if encoding.level_count]
 
     @cached_property
@@ -123,10 +125,10 @@ class Encoder:
         return bool(self.encodings) and all(isinstance(encoding, Numbers) for encoding in self.encodings)
 
     def encode(self, columns: Sequence[Cells]) -> Encoded:
-        """The features of the cells of each column, in the problem's order.
+        """Encode the cells of each column, in the problem's order.
 
         Raises:
-            BadCell: naming the column.
+            BadCell: a column cannot hold a cell; the error names the column.
         """
         if not self.encodings:
             return Encoded(self._texts(columns), {})
@@ -138,16 +140,16 @@ class Encoder:
         return Encoded(features, self._blank(features))
 
     def union(self, other: "Encoder") -> "Encoder":
-        """The encoder of the same columns that knows what either knows.
+        """The encoder of the same columns that knows the levels of both.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the two cannot be united.
         """
         pairs = zip(self.encodings, other.encodings, strict=True)
         return replace(self, encodings=tuple(one.union(another) for one, another in pairs))
 
     def narrowed(self, features: NDArray[Any]) -> "Encoder":
-        """The encoder that knows only the levels that occur in the features, such as those of one fold."""
+        """The encoder with only the levels that occur in these features, such as a fold's."""
         parts = [encoding.narrowed(part) for encoding, part in self._split(features)]
         return replace(self, encodings=tuple(parts))
 
@@ -165,7 +167,7 @@ class Encoder:
 
     @cached_property
     def _codes(self) -> NDArray[np.intp]:
-        """Which features are codes."""
+        """The indices of the features that are codes."""
         return np.flatnonzero(np.array(self.types) == Categories.TYPE)
 
     def _split(self, features: NDArray[Any]) -> Iterator[tuple[Encoding, NDArray[Any]]]:
@@ -175,7 +177,7 @@ class Encoder:
             yield encoding, features[:, start : (start := start + len(encoding.parts))]
 
     def _blank(self, features: NDArray[np.float32]) -> dict[str, int]:
-        """Make missing and unseen codes NaN, in place; count the unseen ones of each column."""
+        """Set missing and unseen codes to NaN, in place, and count the unseen ones of each column."""
         codes = features[:, self._codes]
         if not (blank := codes < 0).any():
             return {}
@@ -198,7 +200,7 @@ def _read(kind: type[Encoding], column: Column, document: object) -> Encoding:
 
 
 def _named(column: Column, work: Callable[P, Made], *args: P.args, **kwargs: P.kwargs) -> Made:
-    """What the work on a column's cells makes; the column's name is put into what it raises."""
+    """Call `work`, and set the column's name in the error that it raises."""
     try:
         return work(*args, **kwargs)
     except BadCell as bad:

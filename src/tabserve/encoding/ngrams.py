@@ -1,4 +1,4 @@
-"""A text in, its n-grams out: the same in training as in serving."""
+"""The n-grams of a text, for training and serving alike."""
 
 import re
 import unicodedata
@@ -7,25 +7,25 @@ from itertools import pairwise
 WORD, LETTER = re.compile(r"\w+"), re.compile(r"[^\W_]")
 
 WHOLE = "="
-"""What stands before whole words, so that none of them is taken for a part of one."""
+"""Prefix of n-grams of whole words, which keeps them apart from parts of words."""
 
 PARTS = range(2, 6)
-"""Characters in the parts of a word; the spaces around it are among them."""
+"""Lengths of the parts of a word, with a space before and after it."""
 
 LONGEST = 40
-"""Characters of a word that its parts are taken from; what is longer is no word of any language."""
+"""Characters of a word that parts are taken from; no language has longer words."""
 
 
 KNOWN_LETTERS = 1 << 12
-"""Letters whose plain form is remembered: of one language there are fewer."""
+"""Size of the cache of letters; one language has fewer."""
 
 
 class _Plain(dict[int, str]):
-    """Each letter without case, accents and the many ways in which Unicode writes the same, by its number.
+    """A translation table to letters without case and accents, filled at a letter's first use.
 
-    Compatibility forms as one (NFKC), then case folded, then decomposed (NFKD), and the marks dropped
-    (https://www.unicode.org/reports/tr15/). Letter by letter this gives the same as of the whole text, as all marks are
-    dropped in the end, and takes no more time for many marks on one letter, which Python sorts.
+    A letter is composed (NFKC), case-folded, decomposed (NFKD), and loses its marks
+    (https://www.unicode.org/reports/tr15/). Since all marks are dropped, this equals the normalisation of the whole
+    text, but takes no quadratic time for many marks on one letter.
     """
 
     def __missing__(self, number: int) -> str:
@@ -41,7 +41,7 @@ PLAIN = _Plain()
 
 
 def normalised(text: str) -> str:
-    """The text in plain letters."""
+    """The text in lower case, without accents."""
     return text.lower() if text.isascii() else text.translate(PLAIN)
 
 
@@ -51,28 +51,28 @@ def says_something(text: str) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """Its words, normalised: runs of letters, digits and underscores."""
+    """The normalised words: runs of letters, digits and underscores."""
     return WORD.findall(normalised(text))
 
 
-def wholes(found: list[str]) -> list[str]:
-    """Words, and the pairs of neighbours among them, as n-grams."""
-    pairs = [f"{WHOLE}{one} {other}" for one, other in pairwise(found)]
-    return [WHOLE + word for word in found] + pairs
+def wholes(words: list[str]) -> list[str]:
+    """The n-grams of whole words and of pairs of neighbours."""
+    pairs = [f"{WHOLE}{word} {following}" for word, following in pairwise(words)]
+    return [WHOLE + word for word in words] + pairs
 
 
 def parts(word: str) -> list[str]:
-    """The parts of a word, as n-grams."""
+    """The n-grams of a word's parts."""
     spaced = f" {word[:LONGEST]} "
     return [spaced[start : start + size] for size in PARTS for start in range(len(spaced) - size + 1)]
 
 
 def word_grams(text: str) -> list[str]:
-    """A text's n-grams of whole words."""
+    """The n-grams of a text's whole words."""
     return wholes(words(text))
 
 
 def grams(text: str) -> list[str]:
-    """A text's n-grams of whole words, and of their parts."""
-    found = words(text)
-    return wholes(found) + [part for word in found for part in parts(word)]
+    """The n-grams of a text's whole words and of their parts."""
+    text_words = words(text)
+    return wholes(text_words) + [part for word in text_words for part in parts(word)]

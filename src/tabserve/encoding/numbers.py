@@ -1,4 +1,4 @@
-"""The values of a tensor, as JSON or as an array brought them, in; numbers that the model can take out."""
+"""Numbers from the cells of a column or the values of a tensor, each checked to fit a 32-bit float."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,7 +16,7 @@ from tabserve.wording import shown
 Number = TypeVar("Number", bound=np.generic)
 
 BOOL = "BOOL"
-"""The V2 datatype of true and false, which are 1 and 0 to a model."""
+"""The V2 datatype of booleans, which a model takes as 1 and 0."""
 
 HALF = "FP16"
 """The V2 datatype of 16-bit floats, each of which a 32-bit float holds exactly."""
@@ -29,10 +29,10 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     HALF: np.dtype("<f2"),
     BOOL: np.dtype("|u1"),
 }
-"""How each V2 datatype that a tensor may have lies in bytes."""
+"""The numpy dtype of each V2 datatype of numbers."""
 
 RECAST = {HALF, BOOL}
-"""Of which the numbers are not those that JSON, or an array, has."""
+"""Datatypes whose values are converted before they are checked."""
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -44,21 +44,21 @@ RANGES = {
         if "INT" in name
     },
 }
-"""Of the datatypes that hold less than 32-bit floats do."""
+"""The range of each datatype that is narrower than that of 32-bit floats."""
 
 FEW = 1_000
-"""Values whose squares are added up on one core: for many more, OpenBLAS would use all."""
+"""Most values whose squares are summed by vdot; OpenBLAS would use all cores for many more."""
 
 Values = list[Any] | NDArray[Any]
-"""What a JSON parser makes of a list, or an array of numbers."""
+"""A list as a JSON parser returns it, or an array of numbers."""
 
 Place = Callable[[int], str]
-"""Names the row and column of a value, for a sentence."""
+"""Describes the position of the value with this index, in words."""
 
 
 @dataclass(frozen=True)
 class Numbers(Encoding):
-    """A column of numbers, each of which 32 bits can hold.
+    """A column of numbers within the range of 32-bit floats.
 
     Attributes:
         missing: whether a cell may be empty.
@@ -68,19 +68,19 @@ class Numbers(Encoding):
 
     @classmethod
     def learn(cls, column: Column, _cells: Cells) -> "Numbers":
-        """A number is what it is: only the column says whether it may be missing."""
+        """Nothing is learned: the column alone says whether a number may be missing."""
         return cls(column.missing)
 
     @classmethod
     def from_json(cls, column: Column, _document: Any) -> "Numbers":  # noqa: ANN401  any JSON
-        """Likewise: the manifest keeps nothing."""
+        """The manifest keeps nothing."""
         return cls(column.missing)
 
     def encode(self, cells: Cells) -> NDArray[np.float32]:
         """The numbers, NaN where they are missing; shape (rows, 1).
 
         Raises:
-            BadCell: a cell is no number (true and text are none), is missing where that is refused, or is too large.
+            BadCell: a cell is not a number (booleans and texts are not), too large, or missing where that is refused.
         """
         array = cells if isinstance(cells, np.ndarray) and cells.dtype.kind in "iuf" else self._array(cells)
         if array.dtype == DATATYPES[HALF]:
@@ -103,7 +103,7 @@ class Numbers(Encoding):
             raise bad
 
     def _expected(self, cell: object) -> str:
-        """What a cell should have been, or nothing."""
+        """What a cell should hold, or the empty text if it is accepted."""
         if is_missing(cell):
             return "" if self.missing else "a number"
         if isinstance(cell, bool) or not isinstance(cell, int | float):
@@ -112,46 +112,46 @@ class Numbers(Encoding):
 
 
 def joined(parts: Iterable[NDArray[Number]]) -> NDArray[Number]:
-    """One array of several, at least one; a lone one as it is."""
+    """Concatenate at least one array; a single one is not copied."""
     first, *others = parts
     return np.concatenate([first, *others]) if others else first
 
 
 def read(values: Values, datatype: str, place: Place, *, allow_missing: bool) -> NDArray[Any]:
-    """The values of a tensor as an array of numbers, as its datatype holds them.
+    """The values of a tensor as numbers of its datatype.
 
     Raises:
-        InvalidRequest: about the first value that the datatype cannot hold, or the model not take.
+        InvalidRequest: about the first value that the datatype cannot hold or the model cannot take.
     """
     if datatype == BOOL:
         return _truths(values, place, allow_missing=allow_missing)
     if isinstance(values, np.ndarray) and values.dtype == DATATYPES[HALF]:
         return numbers(values.astype(np.float32), place, allow_missing=allow_missing)
-    found = numbers(values, place, allow_missing=allow_missing)
-    check_held(datatype, found, 0, place)
-    return found.astype(np.float16).astype(np.float32) if datatype == HALF else found
+    array = numbers(values, place, allow_missing=allow_missing)
+    check_held(datatype, array, 0, place)
+    return array.astype(np.float16).astype(np.float32) if datatype == HALF else array
 
 
 def numbers(values: Values, place: Place, *, allow_missing: bool) -> NDArray[Any]:
-    """The values as an array of numbers, if float32 can hold each (or, where allowed, it is null or NaN).
+    """The values as an array of numbers that float32 can hold; null and NaN are missing, where that is allowed.
 
     Raises:
-        InvalidRequest: about the first value that is no such number.
+        InvalidRequest: about the first value that is not such a number.
     """
     if (array := _usable(values, allow_missing=allow_missing)) is not None:
         return array
-    for start in range(0, len(values), FEW):  # which of many is found much faster among few
+    for start in range(0, len(values), FEW):  # the position is searched in few values only
         few = values[start : start + FEW]
         if _usable(few, allow_missing=allow_missing) is None:
             cells = few.tolist() if isinstance(few, np.ndarray) else few
             complaints = (_complaint(cell, allow_missing=allow_missing) for cell in cells)
             cell, complaint = next((cell, complaint) for cell, complaint in enumerate(complaints) if complaint)
             raise InvalidRequest(f"{place(start + cell)} {complaint}.")
-    raise AssertionError("Each few of the values are usable, and all together are not.")
+    raise AssertionError("All chunks of the values are usable, but the whole is not.")
 
 
 def check_held(datatype: str, values: NDArray[Any], start: int, place: Place) -> None:
-    """Refuse numbers that a datatype cannot hold; they are the values from `start` on.
+    """Refuse numbers that a datatype cannot hold; `start` is the index of the first one.
 
     Raises:
         InvalidRequest: about the first of them.
@@ -168,7 +168,7 @@ def check_held(datatype: str, values: NDArray[Any], start: int, place: Place) ->
 
 
 def _truths(values: Values, place: Place, *, allow_missing: bool) -> NDArray[Any]:
-    """True and false as 1 and 0, from JSON's words or from bytes."""
+    """Booleans as 1 and 0, from JSON or from bytes."""
     if isinstance(values, np.ndarray) and values.dtype == DATATYPES[BOOL]:
         if values.max() > 1:
             cell = int(np.argmax(values > 1))
@@ -188,7 +188,7 @@ def _usable(values: Values, *, allow_missing: bool) -> NDArray[Any] | None:
 
 
 def _array(cells: list[Any], *, allow_missing: bool) -> NDArray[np.float64] | None:
-    """JSON's cells as float64, unless one of them is no number."""
+    """JSON values as float64, or None if one is not a number."""
     if set(map(type, cells)) <= {float, int, *([type(None)] if allow_missing else [])}:
         with suppress(OverflowError):
             return np.array(cells, dtype=np.float64)
@@ -197,7 +197,7 @@ def _array(cells: list[Any], *, allow_missing: bool) -> NDArray[np.float64] | No
 
 def _fits(array: NDArray[Any], *, allow_missing: bool) -> bool:
     if array.dtype.kind == "f" and len(array) <= FEW and np.vdot(array, array) <= FLOAT32_MAX:
-        return True  # no square is larger than their sum, which `vdot` lets overflow without a warning
+        return True  # each square is at most their sum, and `vdot` overflows without a warning
     size = np.abs(array)
     if size.max() <= FLOAT32_MAX:  # not so where a NaN is among them
         return True
@@ -205,7 +205,7 @@ def _fits(array: NDArray[Any], *, allow_missing: bool) -> bool:
 
 
 def _complaint(cell: object, *, allow_missing: bool) -> str:
-    """What is wrong with a cell, or nothing."""
+    """What is wrong with a cell, or the empty text."""
     if cell is None or cell != cell:  # noqa: PLR0124  only NaN differs from itself
         return "" if allow_missing else f"is {shown(cell)}; this model needs a number for every feature"
     if isinstance(cell, bool) or not isinstance(cell, int | float):

@@ -1,4 +1,4 @@
-"""The texts of a row are checked and joined: the same in a file, a request and a record."""
+"""Check and join the texts of a row, for files, requests and records alike."""
 
 from collections.abc import Iterable
 
@@ -8,19 +8,19 @@ from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.wording import shown
 
 MAX_CHARACTERS = 1_000
-"""Characters that a text of a request may hold: the work that it makes is in proportion."""
+"""Most characters of a text in a request; the work grows with them."""
 
 
 def join_row(texts: Iterable[str | None]) -> str:
-    """The text that a model reads of a row: those of its columns, in their order; an empty one leaves no space."""
+    """Join the texts of a row's columns, in their order, with spaces; an empty one is left out."""
     return " ".join(filter(None, texts))
 
 
 def check_cells(cells: Cells, *, needed: bool) -> list[str | None]:
-    """The cells of a column, if each is a text, or is missing where no text is needed.
+    """The cells of a column of texts, with None for a missing one.
 
     Raises:
-        BadCell: one is something else or, where it is needed, has neither a letter nor a digit.
+        BadCell: a cell is not a text, or where a text is needed has neither a letter nor a digit.
     """
     values = plain(cells)
     expected = "a text with letters or digits" if needed else "a text"
@@ -35,15 +35,15 @@ def check_cells(cells: Cells, *, needed: bool) -> list[str | None]:
 
 
 def check_text(value: object, place: str) -> str:
-    """The value, if it is a text that says something.
+    """The value as a text with letters or digits.
 
     Args:
-        value: whatever the request holds; bytes are a text in UTF-8.
-        place: what the sentence calls it, such as `products[3] has a title that`.
+        value: of a request; bytes are decoded as UTF-8.
+        place: its position in words, such as `products[3].title`.
 
     Raises:
-        InvalidRequest: it is no text, or has neither a letter nor a digit.
-        TooLarge: it has more than `MAX_CHARACTERS`.
+        InvalidRequest: the value is not a text, or has neither a letter nor a digit.
+        TooLarge: the text has more than `MAX_CHARACTERS`.
     """
     text = check_length(value, place)
     if not says_something(text):
@@ -52,7 +52,7 @@ def check_text(value: object, place: str) -> str:
 
 
 def check_length(value: object, place: str) -> str:
-    """The value, if it is a text, which may be empty; `check_text` says the rest."""
+    """The value as a text that may be empty; errors as for `check_text`."""
     text = check_characters(value, place)
     if len(text) > MAX_CHARACTERS:
         raise TooLarge(f"{place} has {len(text)} characters; send at most {MAX_CHARACTERS}.")
@@ -60,10 +60,10 @@ def check_length(value: object, place: str) -> str:
 
 
 def check_characters(value: object, place: str) -> str:
-    """The value, if it is a text that UTF-8 can write, of any length.
+    """The value as a text of any length that UTF-8 can write.
 
     Raises:
-        InvalidRequest: it is none.
+        InvalidRequest: the value is not such a text.
     """
     text = _decoded(value, place) if isinstance(value, bytes) else value
     if not isinstance(text, str):
@@ -74,7 +74,7 @@ def check_characters(value: object, place: str) -> str:
 
 
 def is_writable(text: str) -> bool:
-    """Whether UTF-8 can write a text: it holds no half of a surrogate pair."""
+    """Whether UTF-8 can write the text, which must hold no half of a surrogate pair."""
     try:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:

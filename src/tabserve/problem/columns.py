@@ -15,10 +15,10 @@ class Column:
     """A column that a model learns from.
 
     Attributes:
-        name: what the table, requests and the manifest call it.
+        name: its name in the table, in requests and in the manifest.
         kind: what its cells hold: a `number`, a `category` (one of a few levels), a `date`, or a `text`.
-        missing: whether a cell may be empty, which is then something to learn from; if not, it is refused.
-        unseen: what a level is that training did not see, in a column of categories: `missing`, or `refused`.
+        missing: whether a cell may be empty; an empty cell is refused otherwise.
+        unseen: how a category that training did not see is treated: as `missing`, or `refused`.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Column:
     unseen: Unseen = "missing"
 
     def __post_init__(self) -> None:
-        """Refuse a column that cannot be."""
+        """Refuse an empty name and unknown values."""
         name: object = self.name
         if not isinstance(name, str) or not name:
             raise UsageError(f"A column needs a name, written as text, not {self.name!r:.60}.")
@@ -39,12 +39,12 @@ class Column:
 
     @property
     def stands_alone(self) -> bool:
-        """Whether it can stand beside columns of its own kind alone."""
+        """Whether a problem with this column can only have columns of the same kind."""
         return self.kind == "text"
 
     @property
     def as_text(self) -> bool:
-        """Whether a table's cells are read as text, not as numbers."""
+        """Whether its cells are read from a file as text, not as numbers."""
         return self.kind != "number"
 
 

@@ -30,11 +30,11 @@ class Counts(NamedTuple):
 
 
 class Criterion(Protocol):
-    """What a threshold maximises: one number per entry of the counts, larger is better."""
+    """A figure of confusion counts that a threshold maximises."""
 
     @property
     def name(self) -> str:
-        """What tables and manifests call it."""
+        """Its name in tables and manifests."""
 
     def __call__(self, counts: Counts, /) -> FloatArray:
         """One number per entry of the counts."""
@@ -46,7 +46,7 @@ class F1:
 
     @property
     def name(self) -> str:
-        """What tables and manifests call it."""
+        """Its name in tables and manifests."""
         return "f1"
 
     def __call__(self, counts: Counts) -> FloatArray:
@@ -68,7 +68,7 @@ class Costs:
     false_negative: float
 
     def __post_init__(self) -> None:
-        """Refuse costs that no threshold can answer."""
+        """Refuse costs that are not finite numbers above 0."""
         costs: tuple[object, object] = (self.false_positive, self.false_negative)
         for cost in costs:
             if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost <= sys.float_info.max:
@@ -76,7 +76,7 @@ class Costs:
 
     @property
     def name(self) -> str:
-        """What tables and manifests call it."""
+        """Its name in tables and manifests."""
         return "minus_cost"
 
     def __call__(self, counts: Counts) -> FloatArray:
@@ -89,11 +89,11 @@ f1 = F1()
 
 
 class Loss(Protocol):
-    """How good predicted amounts are: one number, larger is better."""
+    """A figure of predicted amounts, larger is better."""
 
     @property
     def name(self) -> str:
-        """What tables and manifests call it."""
+        """Its name in tables and manifests."""
 
     def __call__(self, target: FloatArray, prediction: FloatArray, /) -> float:
         """One number for amounts of shape (rows,)."""
@@ -101,11 +101,11 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class RMSE:
-    """Minus the root of the mean squared error: large mistakes weigh most."""
+    """Minus the root of the mean squared error; large errors weigh most."""
 
     @property
     def name(self) -> str:
-        """What tables and manifests call it."""
+        """Its name in tables and manifests."""
         return "minus_rmse"
 
     def __call__(self, target: FloatArray, prediction: FloatArray) -> float:
@@ -119,7 +119,7 @@ class MAE:
 
     @property
     def name(self) -> str:
-        """What tables and manifests call it."""
+        """Its name in tables and manifests."""
         return "minus_mae"
 
     def __call__(self, target: FloatArray, prediction: FloatArray) -> float:
@@ -130,4 +130,4 @@ class MAE:
 rmse = RMSE()
 
 CRITERIA: dict[str, type[F1 | Costs | RMSE | MAE]] = {kind.__name__: kind for kind in (F1, Costs, RMSE, MAE)}
-"""By the names that a manifest has for them."""
+"""The criteria by their name in a manifest."""

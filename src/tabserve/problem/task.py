@@ -1,4 +1,4 @@
-"""What is predicted: one of two labels, one of several, or an amount."""
+"""The three tasks: predict one of two labels, one of several labels, or an amount."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tabserve.errors import UsageError
 from tabserve.problem.criterion import F1, MAE, RMSE, Costs, Criterion, Loss, f1, rmse
 
 MAX_LABELS = 127
-"""What a target of one byte can tell apart."""
+"""Most labels that a target of type int8 can hold."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,21 @@ class Binary:
     criterion: Criterion = f1
 
     def __post_init__(self) -> None:
-        """Refuse labels that are not two, and a criterion that is not of counts."""
+        """Refuse other than two labels, and a criterion that does not take counts."""
         _check_labels(self.labels, "exactly two different labels", 2)
         _check_criterion(self.criterion, "f1 or Costs(...)", (RMSE, MAE))
 
     @property
     def expected(self) -> str:
-        """What a cell of the target must be, in words."""
+        """What a cell of the target column must hold, in words."""
         return " or ".join(map(repr, self.labels))
 
     def spelled(self, target: int) -> str:
-        """A target as the table has it."""
+        """A target as the table spells it."""
         return repr(self.labels[target])
 
     def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """The index of each cell's label, and the rows whose cell is no label."""
+        """The index of each cell's label, and the rows whose cell is not a label."""
         return _codes(self.labels, cells)
 
 
@@ -64,21 +64,21 @@ class Multiclass:
     criterion: Criterion = f1
 
     def __post_init__(self) -> None:
-        """Refuse fewer than two labels, or too many, and a criterion that is not of counts."""
+        """Refuse fewer than two labels, too many, and a criterion that does not take counts."""
         _check_labels(self.labels, f"at least two different labels, and at most {MAX_LABELS}", MAX_LABELS)
         _check_criterion(self.criterion, "f1 or Costs(...)", (RMSE, MAE))
 
     @property
     def expected(self) -> str:
-        """What a cell of the target must be, in words."""
+        """What a cell of the target column must hold, in words."""
         return " or ".join(map(repr, self.labels))
 
     def spelled(self, target: int) -> str:
-        """A target as the table has it."""
+        """A target as the table spells it."""
         return repr(self.labels[target])
 
     def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """The index of each cell's label, and the rows whose cell is no label."""
+        """The index of each cell's label, and the rows whose cell is not a label."""
         return _codes(self.labels, cells)
 
 
@@ -88,7 +88,7 @@ class Regression:
 
     Attributes:
         unit: of the amount, such as `USD`; empty where it has none.
-        criterion: what is smallest for the best candidate.
+        criterion: what selection maximises, such as minus the root mean squared error.
     """
 
     KIND: ClassVar[str] = "regression"
@@ -98,7 +98,7 @@ class Regression:
     criterion: Loss = rmse
 
     def __post_init__(self) -> None:
-        """Refuse a unit that is no text of one line, and a criterion that is not of amounts."""
+        """Refuse a unit that is not a text of one line, and a criterion that does not take amounts."""
         unit: object = self.unit
         if not isinstance(unit, str) or not unit.isprintable():
             raise UsageError(f"A regression needs a text of one line as its unit, not {self.unit!r:.60}.")
@@ -106,20 +106,20 @@ class Regression:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """None: an amount has no labels."""
+        """Empty: an amount has no labels."""
         return ()
 
     @property
     def expected(self) -> str:
-        """What a cell of the target must be, in words."""
+        """What a cell of the target column must hold, in words."""
         return "a finite number"
 
     def spelled(self, target: float) -> str:
-        """A target as the table has it."""
+        """A target as the table spells it."""
         return f"{target:g}"
 
     def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Each cell as a float64, and the rows whose cell is no finite number."""
+        """Each cell as a float64, and the rows whose cell is not a finite number."""
         values = np.array(cells, dtype=np.float64)
         return values, np.flatnonzero(~np.isfinite(values))
 
@@ -127,7 +127,7 @@ class Regression:
 Task = Binary | Multiclass | Regression
 
 TASKS: dict[str, type[Task]] = {task.KIND: task for task in (Binary, Multiclass, Regression)}
-"""By the names that a manifest has for them."""
+"""The tasks by their kind in a manifest."""
 
 
 def _codes(labels: tuple[str, ...], cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
