@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tabserve.training.selection import select as select
     from tabserve.training.split import hold_out as hold_out
 
-# Set before XGBoost is imported: its threads would wait by spinning, which made training on shared cores 6 times slower.
+# Set before XGBoost is imported: spinning threads made training 6 times slower on shared cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 WHERE = {
