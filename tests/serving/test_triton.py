@@ -86,9 +86,9 @@ def test_the_configuration_is_the_settings(edge: Server, by_grpc: dict[str, Any]
     with by_rest(edge) as client:
         assert client.get_model_config("xgboost-model") == CONFIG
         assert client.get_model_config("xgboost-model", "v0.1.0") == CONFIG
-    expected = triton_messages.written("ModelConfigResponse", {"config": CONFIG})
+    expected = triton_messages.serialize("ModelConfigResponse", {"config": CONFIG})
     for found in ("config", "of a version"):
-        assert triton_messages.written("ModelConfigResponse", by_grpc[found]) == expected
+        assert triton_messages.serialize("ModelConfigResponse", by_grpc[found]) == expected
 
 
 def test_statistics_count_what_was_done(edge: Server) -> None:

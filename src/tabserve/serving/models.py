@@ -1,4 +1,4 @@
-"""What both front doors know: a model as it is asked there, the way to it, and the id of a request that has none."""
+"""The served models as REST and gRPC see them, and ids for requests without one."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ ORIGIN, MADE = str(uuid.uuid4())[:24], count()
 
 
 class Model(Protocol):
-    """What a model must do to be asked here; `runtime.FolderModel` does."""
+    """A model that REST and gRPC ask directly, such as `runtime.FolderModel`."""
 
     name: str
     version: str | None
@@ -23,7 +23,7 @@ class Model(Protocol):
     signature: Signature
 
     def check_room(self) -> None:
-        """Raise Overloaded when its queue is full."""
+        """Raise Overloaded if its queue is full."""
 
     def read(self, document: object) -> Request:
         """Validate a request."""
@@ -32,20 +32,20 @@ class Model(Protocol):
         """The outputs that a valid request asks for."""
 
 
-Find = Callable[[str, str | None], Any]
-"""The loaded model of this name and version; raises UnknownModel, or NotLoaded while it is being loaded."""
+FindModel = Callable[[str, str | None], Any]
+"""Finds the loaded model of a name and version; raises UnknownModel, or NotLoaded while it is being loaded."""
 
-Every = Callable[[], Awaitable[Any]]
-"""All models that are served."""
+ListModels = Callable[[], Awaitable[Any]]
+"""Lists all models that are served."""
 
 
 def is_ours(model: Any) -> TypeGuard[Model]:  # noqa: ANN401  any of MLServer's
-    """Whether it can be asked here; not told by its type, as MLServer imports that anew at each load."""
+    """Whether it can be asked directly; not told by type, as MLServer imports the class again at each load."""
     return hasattr(model, "answer")
 
 
-def is_ready(find: Find, name: str, version: str | None) -> bool:
-    """Whether requests for a model are welcome.
+def is_ready(find: FindModel, name: str, version: str | None) -> bool:
+    """Whether a model takes requests.
 
     Raises:
         UnknownModel: there is no model of this name and version.
@@ -56,11 +56,11 @@ def is_ready(find: Find, name: str, version: str | None) -> bool:
         return False
 
 
-async def all_ready(every: Every) -> bool:
-    """Whether requests for each of the models are welcome."""
+async def all_ready(every: ListModels) -> bool:
+    """Whether every model takes requests."""
     return all(model.ready for model in await every())
 
 
-def made_id() -> str:
-    """An id for a request that has none, in a UUID's form: this process's beginning, and a number."""
+def new_id() -> str:
+    """A new request id in the form of a UUID: the process's own prefix and a counter."""
     return f"{ORIGIN}{next(MADE):012x}"

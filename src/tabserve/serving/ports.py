@@ -1,4 +1,4 @@
-"""Ports to listen on, or the sentence that says why not."""
+"""Open ports to listen on."""
 
 import errno
 import socket
@@ -7,14 +7,14 @@ from typing import Any
 from tabserve.errors import ServerError
 
 BACKLOG = 2048
-"""Connections that the kernel holds until they are accepted."""
+"""Most connections that the kernel queues until they are accepted."""
 
 EVERY = "0.0.0.0"  # noqa: S104
-"""What an empty host stands for: every address of IPv4."""
+"""The host that an empty one stands for: every IPv4 address."""
 
 
-def opened(host: str, port: int, *, port_variable: str, host_variable: str) -> socket.socket:
-    """A socket that listens; on `::` for both families, of a name with addresses of both on that of IPv4.
+def listen(host: str, port: int, *, port_variable: str, host_variable: str) -> socket.socket:
+    """A listening socket; `::` listens for IPv4 and IPv6, and a name with addresses of both on its IPv4 one.
 
     Args:
         host: an address of this machine, or a name of one.
@@ -23,7 +23,7 @@ def opened(host: str, port: int, *, port_variable: str, host_variable: str) -> s
         host_variable: the one that sets the host.
 
     Raises:
-        ServerError: it cannot be opened; the sentence names the variable.
+        ServerError: the port cannot be opened; the message names the variable.
     """
     listening = None
     try:
@@ -42,14 +42,14 @@ def opened(host: str, port: int, *, port_variable: str, host_variable: str) -> s
 
 
 def authority(host: str, port: int) -> str:
-    """An address as URLs and gRPC have it: `host:port`, an address of IPv6 in brackets."""
+    """`host:port`, as URLs and gRPC write it, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host or EVERY}:{port}"
 
 
 def _resolved(host: str) -> tuple[socket.AddressFamily, Any]:
-    """The family and the address that a host stands for."""
-    found = socket.getaddrinfo(host or EVERY, 0, type=socket.SOCK_STREAM)
-    family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    """The address family and the address of a host."""
+    addresses = socket.getaddrinfo(host or EVERY, 0, type=socket.SOCK_STREAM)
+    family, *_, address = min(addresses, key=lambda info: info[0] != socket.AF_INET)
     return family, address
 
 

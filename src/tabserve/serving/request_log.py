@@ -1,4 +1,4 @@
-"""What is told about each inference request: counts of all, and one log line for each that got no prediction."""
+"""Count every inference request, and log each one that got no prediction."""
 
 import logging
 import time
@@ -10,21 +10,21 @@ from tabserve.serving.metrics import METRICS, Outcomes
 from tabserve.wording import shown
 
 MAX_ID = 200
-"""Characters of a request's id that are logged: it may be as long as a request."""
+"""Most characters of a request's id in the log; a client may send any length."""
 
 log = logging.getLogger(__name__)
 
 
-class Journal:
+class RequestLog:
     """Counts and logs the requests of one protocol."""
 
     def __init__(self, protocol: str, outcomes: Outcomes) -> None:
-        """Take the protocol's name and MLServer's own counts."""
+        """Count for this protocol, in MLServer's own counts too."""
         self._protocol, self._outcomes = protocol, outcomes
         self._seconds = METRICS.seconds(protocol)
 
     def answered(self, model: str, version: str | None, start: float) -> None:
-        """Count a request that was answered; it began at `start`, in seconds of `time.perf_counter`."""
+        """Count an answered request; `start` is in seconds of `time.perf_counter`."""
         seconds = time.perf_counter() - start
         self._seconds.add(seconds)
         self._outcomes.count(model, version, seconds, success=True)
@@ -32,14 +32,14 @@ class Journal:
     def refused(
         self, status: str, reason: str, identity: object, served: tuple[str, str | None] | None, start: float
     ) -> None:
-        """Count and log a request that was not.
+        """Count and log a refused request.
 
         Args:
-            status: what the protocol calls the refusal.
-            reason: the sentence that the client gets.
-            identity: the request's own id, if it got so far as to have one.
-            served: the model and version it was for, if there is such a model: labels must not be made by strangers.
-            start: when it began, in seconds of `time.perf_counter`.
+            status: the refusal's name in the protocol.
+            reason: the message that the client gets.
+            identity: the request's id, if it was read.
+            served: the model and version, if they exist: a client must not be able to create metric labels.
+            start: of the request, in seconds of `time.perf_counter`.
         """
         METRICS.reject(self._protocol, status)
         if served:

@@ -1,7 +1,7 @@
-"""What Triton's clients ask beside inference: a model's configuration and its statistics, as JSON.
+"""Triton's extensions of the protocol: a model's configuration and its statistics, as JSON.
 
-As https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md and
-`extension_statistics.md` beside it have them.
+See https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md and
+`extension_statistics.md` beside it.
 """
 
 from typing import Any
@@ -9,13 +9,13 @@ from typing import Any
 from tabserve.errors import UnknownModel
 from tabserve.model.decision import OutputKind
 from tabserve.serving.metrics import METRICS, Duration
-from tabserve.serving.models import Every, Find, is_ours
+from tabserve.serving.models import FindModel, ListModels, is_ours
 from tabserve.serving.protocol.datatypes import BYTES
 from tabserve.serving.protocol.signature import InputKind
 from tabserve.wording import shown
 
 NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
-"""What Triton calls the extensions of the protocol that we have."""
+"""Triton's names of the extensions that this server has."""
 
 DURATIONS = (
     "success",
@@ -27,16 +27,16 @@ DURATIONS = (
     "cache_hit",
     "cache_miss",
 )
-"""What Triton measures; of these we measure `success` and `fail` for each request, `compute_infer` for each call."""
+"""Triton's durations; we measure `success` and `fail` of requests, and `compute_infer` of calls of the model."""
 
 TYPES = {BYTES: "TYPE_STRING"}
-"""What Triton's configuration calls the V2 datatypes that it does not call by their own names."""
+"""Triton's types of the V2 datatypes that have another name there."""
 
 Document = dict[str, Any]
 
 
 def config(model: Any) -> Document:  # noqa: ANN401  a `FolderModel`, or what looks like one
-    """A model's configuration. As always where there is a `max_batch_size`, the dimensions leave out the rows."""
+    """A model's configuration; its dimensions leave out the rows, as Triton's do if there is a `max_batch_size`."""
     return {
         "name": model.name,
         "platform": model.settings.platform,
@@ -51,7 +51,7 @@ def config(model: Any) -> Document:  # noqa: ANN401  a `FolderModel`, or what lo
 
 
 def statistics(model: Any) -> Document:  # noqa: ANN401
-    """What was counted of a model since the server's start; what is not measured has the count 0."""
+    """A model's counts since the server's start; durations that are not measured have the count 0."""
     metrics = METRICS.model(model.name)
     measured = {"success": metrics.success, "fail": metrics.failure, "compute_infer": metrics.calls}
     return {
@@ -65,17 +65,17 @@ def statistics(model: Any) -> Document:  # noqa: ANN401
 
 
 class Extensions:
-    """Answers about the models that are served."""
+    """Answers Triton's requests about the served models."""
 
-    def __init__(self, find: Find, every: Every) -> None:
-        """Take the way to a model, and to all of them; of those of another runtime nothing can be told."""
+    def __init__(self, find: FindModel, every: ListModels) -> None:
+        """Ask these for one model and for all of them; models of another runtime are left out."""
         self._find, self._every = find, every
 
     async def config(self, name: str, version: str | None = None) -> Document:
         """The configuration of one model.
 
         Raises:
-            UnknownModel: there is none, or it is of another runtime.
+            UnknownModel: the model does not exist, or is of another runtime.
         """
         return config(self._ours(name, version))
 
@@ -83,7 +83,7 @@ class Extensions:
         """The statistics of one model, or of all.
 
         Raises:
-            UnknownModel: there is none of this name and version, or it is of another runtime.
+            UnknownModel: the model does not exist, or is of another runtime.
         """
         models = [self._ours(name, version)] if name else filter(is_ours, await self._every())
         return {"model_stats": [statistics(model) for model in models]}

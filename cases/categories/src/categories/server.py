@@ -38,7 +38,7 @@ def run() -> None:
     memory.settle()
     host = os.environ.get("HOST") or "127.0.0.1"
     with (
-        ports.opened(host, port, port_variable="PORT", host_variable="HOST") as listening,
+        ports.listen(host, port, port_variable="PORT", host_variable="HOST") as listening,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         print(f"Listening on http://{ports.authority(host, port)}; /docs shows what can be asked.", flush=True)

@@ -1,7 +1,7 @@
-"""gRPC's own service of health (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), true at any moment.
+"""The gRPC health service (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), asked of the registry.
 
-Its package has a servicer, which keeps a copy of each status, holds up everybody who watches the same service while it
-writes to one that does not read, and bounds nothing; therefore only its messages are used here.
+The servicer of grpcio-health-checking keeps a copy of each status, lets one slow watcher delay all others, and limits
+nothing; so only its messages are used here.
 """
 
 import asyncio
@@ -12,38 +12,38 @@ from grpc_health.v1.health_pb2_grpc import HealthServicer
 
 from tabserve.errors import Overloaded, UnknownModel
 from tabserve.serving.grpc.servicer import SERVICE
-from tabserve.serving.models import Every, Find, all_ready, is_ready
+from tabserve.serving.models import FindModel, ListModels, all_ready, is_ready
 
 OVERALL = {"", SERVICE}
-"""What names the whole server; any other name is a model's."""
+"""The names of the whole server; any other name is a model's."""
 
 MAX_WATCHERS = 512
-"""Who may watch at a time; each holds 24 KiB."""
+"""Most watchers at a time; each takes 24 KiB."""
 
 Status = messages.HealthCheckResponse
 
 
 class Health(HealthServicer):  # type: ignore[misc]  # it has no types
-    """Tells whether requests should come here, or to a model, and when that changes."""
+    """Answers and watches whether the server, or a model, takes requests."""
 
-    def __init__(self, find: Find, every: Every) -> None:
-        """Take the way to a model, and to all of them."""
+    def __init__(self, find: FindModel, every: ListModels) -> None:
+        """Ask these for one model and for all of them."""
         self._find, self._every = find, every
         self._draining = self._ended = False
         self._watchers, self._changed = 0, asyncio.Event()
 
     def tell(self) -> None:
-        """Let whoever watches look anew: a model has come, has become ready, or has gone."""
+        """Wake all watchers, as a model was added, became ready, or was removed."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     def drain(self) -> None:
-        """Say from now on that no requests should come here."""
+        """Answer from now on that nothing is served."""
         self._draining = True
         self.tell()
 
     def end(self) -> None:
-        """End all watching, which would keep the server from ending."""
+        """End all watches, which would keep the server from ending."""
         self._ended = True
         self.tell()
 
@@ -52,8 +52,8 @@ class Health(HealthServicer):  # type: ignore[misc]  # it has no types
         return Status(status=await self._status(request.service))
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802,ANN401
-        """Write the status of a service, and again whenever it has changed; that of an unknown one as well."""
-        service, request = request.service, None  # of which a message may hold much more
+        """Write the status of a service now and at each change, also of an unknown service."""
+        service, request = request.service, None  # the message may hold much more
         if self._watchers >= MAX_WATCHERS:
             raise Overloaded(f"The server has {self._watchers} watchers of its health; ask by Check, or later.")
         self._watchers += 1
@@ -63,16 +63,16 @@ class Health(HealthServicer):  # type: ignore[misc]  # it has no types
             self._watchers -= 1
 
     async def _watch(self, service: str, context: Any) -> None:  # noqa: ANN401
-        told = None
+        written = None
         while not self._ended:
             changed = self._changed
-            if (status := await self._seen(service)) != told:
+            if (status := await self._status_or_unknown(service)) != written:
                 await context.write(Status(status=status))
-                told = status
+                written = status
             await changed.wait()
         raise Overloaded("The server is about to end; watch another.")
 
-    async def _seen(self, service: str) -> int:
+    async def _status_or_unknown(self, service: str) -> int:
         try:
             return await self._status(service)
         except UnknownModel:

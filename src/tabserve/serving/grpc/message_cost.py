@@ -1,7 +1,7 @@
-"""What a request over gRPC takes in memory while it is read, told from the layout of its bytes before it is read.
+"""Estimate from the bytes of a gRPC request, before it is parsed, how much memory its parsing takes.
 
-https://protobuf.dev/programming-guides/encoding has that layout: fields, each a tag and a value, of which a message
-within the message is one that has its length before it.
+https://protobuf.dev/programming-guides/encoding describes the bytes: fields of a tag and a value, where a
+message within the message is prefixed by its length.
 """
 
 import numpy as np
@@ -11,28 +11,28 @@ from mlserver.grpc.dataplane_pb2 import ModelInferRequest
 from tabserve.serving.protocol.cost import MAX_COST, bound
 
 FIELD, NUMBER = 384, 64
-"""Bytes that a field may take, such as a tensor, and what is made of it; and a number among many."""
+"""Memory in bytes of a parsed field, such as a tensor, and of a number in a repeated field."""
 
 VARINT, FIXED64, SIZED, FIXED32 = 0, 1, 2, 5
-"""Kinds of values: a number in base 128, one of eight bytes, one with its length before it, one of four bytes."""
+"""Wire types of values: a varint, eight bytes, a value prefixed by its length, four bytes."""
 
 MAX_DIGITS = 10
-"""Of a number in base 128."""
+"""Most bytes of a varint."""
 
 WIDTHS = {FieldDescriptor.TYPE_FLOAT: 4, FieldDescriptor.TYPE_DOUBLE: 8}
-"""Bytes of a number, of the types that are not in base 128."""
+"""Bytes of a number, by the types that are not varints."""
 
 TEXTS = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES}
 
 Layout = dict[int, "Layout | int"]
-"""What the fields with a length hold, by their tags: a message, or numbers so wide, or (0) in base 128."""
+"""By tag, what a field with a length holds: a message, or numbers of so many bytes each, 0 for varints."""
 
 
 def check(sent: bytes) -> None:
-    """Refuse a request that would take more memory to read than it may; what is no message is left to its reader.
+    """Refuse a request that would take too much memory to parse; bytes that are no message are left to the parser.
 
     Raises:
-        TooLarge: it would.
+        TooLarge: parsing would take more than `MAX_COST` bytes.
     """
     if len(sent) * FIELD <= MAX_COST:
         return
@@ -44,7 +44,7 @@ def check(sent: bytes) -> None:
 
 
 def _cost(sent: bytes, start: int, end: int, layout: Layout) -> int:
-    """Bytes that a message takes, with the messages within it; counted until it is too much."""
+    """Memory in bytes of a message with the messages in it; counting stops beyond `MAX_COST`."""
     cost = 0
     while start < end and cost <= MAX_COST:
         cost += FIELD
@@ -63,7 +63,7 @@ def _cost(sent: bytes, start: int, end: int, layout: Layout) -> int:
 
 
 def _inside(sent: bytes, start: int, end: int, inside: Layout | int) -> int:
-    """Bytes that a message within a message takes, or numbers that lie one behind the other."""
+    """Memory in bytes of a message within a message, or of packed numbers."""
     if isinstance(inside, dict):
         return _cost(sent, start, end, inside)
     if inside:
@@ -73,17 +73,17 @@ def _inside(sent: bytes, start: int, end: int, inside: Layout | int) -> int:
 
 
 def _number(sent: bytes, start: int) -> tuple[int, int]:
-    """A number in base 128, its lowest digit first, and the place behind it."""
+    """A varint, and the index of the byte after it."""
     value = sent[start]
     if value < 128:
         return value, start + 1
     value &= 127
-    for place in range(1, MAX_DIGITS):
-        digit = sent[start + place]
-        value |= (digit & 127) << 7 * place
+    for index in range(1, MAX_DIGITS):
+        digit = sent[start + index]
+        value |= (digit & 127) << 7 * index
         if digit < 128:
-            return value, start + place + 1
-    raise OverflowError("a number of too many digits")
+            return value, start + index + 1
+    raise OverflowError("a varint of too many bytes")
 
 
 def _layout(kind: Descriptor) -> Layout:

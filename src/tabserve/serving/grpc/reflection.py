@@ -1,4 +1,4 @@
-"""gRPC's own service of reflection: what services the server has, and of what messages, for clients that know neither.
+"""The gRPC reflection service, by which clients learn the server's services and messages.
 
 https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
 """
@@ -18,20 +18,20 @@ from tabserve.serving.grpc.triton import METHODS
 
 
 def reflection(services: Iterable[str]) -> Any:  # noqa: ANN401  it has no types
-    """The servicer that tells of these services, and of itself."""
-    return servicers.ReflectionServicer([*services, SERVICE_NAME], described())
+    """The servicer that describes these services and itself."""
+    return servicers.ReflectionServicer([*services, SERVICE_NAME], descriptors())
 
 
-def described() -> descriptor_pool.DescriptorPool:
-    """All files of protocol buffers that describe the server.
+def descriptors() -> descriptor_pool.DescriptorPool:
+    """The files of protocol buffers that describe the server.
 
-    That of inference is MLServer's, with Triton's methods added: one service is described by one file.
+    One file describes a service, so Triton's methods are added to MLServer's file of the inference service.
     """
     pool = descriptor_pool.DescriptorPool()
     for file in (health_pb2, reflection_pb2, model_repository_pb2):
         pool.AddSerializedFile(file.DESCRIPTOR.serialized_pb)
-    for made in (triton_messages.FILE, _inference()):
-        pool.AddSerializedFile(made.SerializeToString())
+    for description in (triton_messages.FILE, _inference()):
+        pool.AddSerializedFile(description.SerializeToString())
     return pool
 
 

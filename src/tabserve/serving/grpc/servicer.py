@@ -1,4 +1,4 @@
-"""The front door of gRPC: inference is answered here, all else by MLServer's own servicer."""
+"""The gRPC servicer: it answers inference itself, and leaves all else to MLServer's servicer."""
 
 import asyncio
 import logging
@@ -14,12 +14,12 @@ from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 
 from tabserve.encoding.numbers import BOOL, HALF, Values
 from tabserve.errors import InvalidRequest, TabserveError
-from tabserve.serving.models import CLOSED, Find, Model, is_ours, is_ready, made_id
+from tabserve.serving.models import CLOSED, FindModel, Model, is_ours, is_ready, new_id
 from tabserve.serving.protocol import parameters
 from tabserve.serving.protocol.datatypes import BYTES, packed, plain, unpacked
 from tabserve.serving.protocol.request import Output, Request, check_count
 from tabserve.serving.protocol.status import CANCELLED, FAILED, status
-from tabserve.serving.request_log import Journal
+from tabserve.serving.request_log import RequestLog
 from tabserve.wording import shown
 
 SERVICE = "inference.GRPCInferenceService"
@@ -38,40 +38,40 @@ CONTENTS: dict[str, tuple[str, Callable[[Any], Values]]] = {
     BOOL: ("bool_contents", list),
     BYTES: ("bytes_contents", list),
 }
-"""Where the protocol keeps the values of each datatype, if they are not raw, and what they are read as."""
+"""The field that holds the values of each datatype if they are not raw, and what reads it."""
 
 log = logging.getLogger(__name__)
 
 
 class Servicer(InferenceServicer):
-    """MLServer's servicer, with inference of our own."""
+    """MLServer's servicer with inference of our own."""
 
     def __init__(
-        self, data_plane: DataPlane, repository: ModelRepositoryHandlers, find: Find, journal: Journal
+        self, data_plane: DataPlane, repository: ModelRepositoryHandlers, find: FindModel, request_log: RequestLog
     ) -> None:
-        """Take what MLServer's servicer needs, and the way to a model."""
+        """Take what MLServer's servicer needs, and what finds a model and logs a request."""
         super().__init__(data_plane, repository)
-        self._find, self.journal = find, journal
+        self._find, self.request_log = find, request_log
         self.draining = False
 
     async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401  gRPC's names and types
-        """Whether requests should come here."""
+        """Whether the server takes requests."""
         return (
             messages.ServerReadyResponse(ready=False) if self.draining else await super().ServerReady(request, context)
         )
 
     async def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802,ANN401
-        """Whether requests for a model should come here."""
+        """Whether a model takes requests."""
         ready = is_ready(self._find, request.name, request.version or None)
         return messages.ModelReadyResponse(ready=ready and not self.draining)
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
-        """What a model takes and gives."""
+        """The inputs and outputs of a model."""
         self._find(request.name, request.version or None)
         return await super().ModelMetadata(request, context)
 
     async def ModelStreamInfer(self, _requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802,ANN401
-        """Refuse: MLServer's would answer the first request and none after it."""
+        """Refuse: MLServer's servicer would answer the first request only."""
         yield await context.abort(grpc.StatusCode.UNIMPLEMENTED, "This server streams nothing; ask by ModelInfer.")
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401
@@ -85,26 +85,26 @@ class Servicer(InferenceServicer):
                 return await super().ModelInfer(request, context)
             model.check_room()
             valid = model.read(_document(request, model.signature.datatypes))
-            request = None  # the message need not wait in the queue
+            request = None  # so that the message is not kept while its rows wait
             outputs = await model.answer(valid)
         except TabserveError as error:
             code, reason = status(error).grpc, str(error)
         except asyncio.CancelledError:
-            self.journal.refused(grpc.StatusCode.CANCELLED.name, CANCELLED, identity, served, start)
+            self.request_log.refused(grpc.StatusCode.CANCELLED.name, CANCELLED, identity, served, start)
             raise
         except Exception:
             log.exception("Answering a request failed.")
             code, reason = grpc.StatusCode.INTERNAL, FAILED
         else:
-            self.journal.answered(name, version, start)
+            self.request_log.answered(name, version, start)
             return _response(model, valid, outputs, raw=raw)
-        request = None  # nor until the refusal is sent
-        self.journal.refused(code.name, reason, identity, served, start)
+        request = None  # nor while the refusal is sent
+        self.request_log.refused(code.name, reason, identity, served, start)
         return await context.abort(code, reason)
 
 
 def close_repository(servicer: Any) -> None:  # noqa: ANN401  either of MLServer's two
-    """Refuse what lists, loads and unloads models."""
+    """Refuse listing, loading and unloading of models."""
     for method in ("RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload"):
         setattr(servicer, method, _closed)
 
@@ -114,13 +114,13 @@ async def _closed(_request: object, context: Any) -> None:  # noqa: ANN401  gRPC
 
 
 def _document(request: Any, datatypes: tuple[str, ...]) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
-    """The request as plain data, for a model that takes these datatypes."""
+    """The request as plain data; inputs of other datatypes than these lose their values, and are refused later."""
     check_count("inputs", len(request.inputs))
     check_count("outputs", len(request.outputs))
     raw = request.raw_input_contents
     if raw:
         _check_raw(request)
-    inputs = [_tensor(tensor, raw[place] if raw else None, datatypes) for place, tensor in enumerate(request.inputs)]
+    inputs = [_tensor(tensor, raw[index] if raw else None, datatypes) for index, tensor in enumerate(request.inputs)]
     return {
         "inputs": inputs,
         "outputs": [{"name": output.name, "parameters": _parameters(output)} for output in request.outputs],
@@ -130,7 +130,7 @@ def _document(request: Any, datatypes: tuple[str, ...]) -> dict[str, Any]:  # no
 
 
 def _check_raw(request: Any) -> None:  # noqa: ANN401  protobuf's type
-    """Refuse a request with raw contents where one of its inputs has other contents, or none."""
+    """Refuse a request with raw contents if an input has other contents, or none."""
     for tensor in request.inputs:
         if tensor.HasField("contents") and (typed := [*_typed(tensor)]):
             raise InvalidRequest(
@@ -141,7 +141,7 @@ def _check_raw(request: Any) -> None:  # noqa: ANN401  protobuf's type
         for tensor in request.inputs:
             parameters.check(
                 {"parameters": _parameters(tensor)}, f"Input {shown(tensor.name)}"
-            )  # of where else they are
+            )  # such as shared memory
         raise InvalidRequest(
             f"The request has {len(request.inputs)} inputs and {len(request.raw_input_contents)} raw contents;"
             " expected as many."
@@ -163,7 +163,7 @@ def _tensor(tensor: Any, raw: bytes | None, datatypes: tuple[str, ...]) -> dict[
 
 
 def _typed(tensor: Any) -> dict[str, Any]:  # noqa: ANN401
-    """The typed values of an input, by the fields that hold some."""
+    """The typed values of an input, by field."""
     return {field.name: values for field, values in tensor.contents.ListFields()}
 
 
@@ -193,9 +193,9 @@ def _parameters(message: Any) -> dict[str, Any] | None:  # noqa: ANN401  protobu
 
 
 def _response(model: Model, request: Request, outputs: list[Output], *, raw: bool) -> Any:  # noqa: ANN401  protobuf's type
-    """The response, its values as raw as the request's were."""
+    """The response, with raw values if the request had raw values."""
     kind = messages.ModelInferResponse
-    response = kind(model_name=model.name, model_version=model.version or "", id=request.id or made_id())
+    response = kind(model_name=model.name, model_version=model.version or "", id=request.id or new_id())
     for name, value in model.signature.parameters.items():
         response.parameters[name].string_param = value
     for output in outputs:

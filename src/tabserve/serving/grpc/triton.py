@@ -26,8 +26,8 @@ def handlers(extensions: Extensions) -> dict[str, grpc.RpcMethodHandler]:
 def _handler(name: str, answer: Answer) -> grpc.RpcMethodHandler:
     return grpc.unary_unary_rpc_method_handler(
         partial(_answer, answer),
-        partial(triton_messages.read, f"{name}Request"),
-        partial(triton_messages.written, f"{name}Response"),
+        partial(triton_messages.parse, f"{name}Request"),
+        partial(triton_messages.serialize, f"{name}Response"),
     )
 
 

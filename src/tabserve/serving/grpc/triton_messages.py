@@ -2,7 +2,7 @@
 
 Names and numbers are those of
 https://github.com/triton-inference-server/common/blob/main/protobuf/grpc_service.proto and `model_config.proto` beside
-it, as far as we fill them. They live in a pool of their own, so that they meet no other library's messages.
+it, as far as we fill them. They are in a descriptor pool of their own, apart from other libraries' messages.
 """
 
 from typing import Any
@@ -51,25 +51,25 @@ FIELDS = {
 """The number and the type of each message's fields."""
 
 DATA_TYPES = {"TYPE_INVALID": 0, "TYPE_INT64": 9, "TYPE_FP32": 11, "TYPE_STRING": 13}
-"""Those that a model of ours can have, and the one that protocol buffers want at zero."""
+"""The types that a model of ours can have, and the one that protocol buffers require as number 0."""
 
 
-def read(kind: str, message: bytes) -> Any:  # noqa: ANN401  protobuf's type
-    """A message of this kind.
+def parse(kind: str, message: bytes) -> Any:  # noqa: ANN401  protobuf's type
+    """Parse a message of this kind.
 
     Raises:
-        google.protobuf.message.DecodeError: the bytes are none.
+        google.protobuf.message.DecodeError: the bytes are not such a message.
     """
     return _kinds[kind].FromString(message)
 
 
-def written(kind: str, document: dict[str, Any]) -> bytes:
-    """A message of this kind, from its form in JSON."""
+def serialize(kind: str, document: dict[str, Any]) -> bytes:
+    """The bytes of a message of this kind, from its form in JSON."""
     message: bytes = json_format.ParseDict(document, _kinds[kind]()).SerializeToString()
     return message
 
 
-def _described() -> descriptor_pb2.FileDescriptorProto:
+def _file() -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(name="triton.proto", package=PACKAGE, syntax="proto3")
     data_type = file.enum_type.add(name="DataType")
     for name, number in DATA_TYPES.items():
@@ -90,13 +90,13 @@ def _describe(field: descriptor_pb2.FieldDescriptorProto, type_: str) -> None:
         field.type = getattr(field, f"TYPE_{single.upper()}")
 
 
-def _made() -> dict[str, Any]:
+def _message_classes() -> dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(FILE.SerializeToString())
     return {kind: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{kind}")) for kind in FIELDS}
 
 
-FILE = _described()
-"""All of them, as protocol buffers describe themselves."""
+FILE = _file()
+"""The file of all messages."""
 
-_kinds = _made()
+_kinds = _message_classes()

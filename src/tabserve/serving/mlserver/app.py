@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from tabserve.errors import TabserveError
-from tabserve.serving.models import Every, Find, is_ours
+from tabserve.serving.models import FindModel, ListModels, is_ours
 from tabserve.serving.protocol.status import UNANSWERED, status
 from tabserve.serving.rest import openapi, swagger
 from tabserve.serving.triton import Document, Extensions
@@ -20,7 +20,7 @@ from tabserve.serving.triton import Document, Extensions
 MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
 
-def complete(app: FastAPI, find: Find, every: Every, extensions: Extensions, *, admin: bool) -> None:
+def complete(app: FastAPI, find: FindModel, every: ListModels, extensions: Extensions, *, admin: bool) -> None:
     """Let MLServer's app answer as the document says that is returned under `/v2/docs/dataplane.json`.
 
     Args:

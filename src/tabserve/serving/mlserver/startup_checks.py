@@ -77,4 +77,4 @@ def check_ports(settings: Settings) -> None:
 def opened(settings: Settings, kind: str) -> socket.socket:
     """A socket that listens on the port for `http`, `grpc` or `metrics`; see `ports.opened`."""
     port, variable = getattr(settings, f"{kind}_port"), f"MLSERVER_{kind.upper()}_PORT"
-    return ports.opened(settings.host, port, port_variable=variable, host_variable="MLSERVER_HOST")
+    return ports.listen(settings.host, port, port_variable=variable, host_variable="MLSERVER_HOST")

@@ -14,9 +14,9 @@ from mlserver.metrics import MetricsServer
 from mlserver.rest.server import RESTServer
 
 from tabserve.serving.grpc import triton
-from tabserve.serving.grpc.arrival import Arrivals
 from tabserve.serving.grpc.health import Health
-from tabserve.serving.grpc.methods import Methods, Reading
+from tabserve.serving.grpc.message_reader import MessageReader
+from tabserve.serving.grpc.methods import MessageReaders, MethodRegistry
 from tabserve.serving.grpc.reflection import reflection
 from tabserve.serving.grpc.servicer import SERVICE, Servicer, close_repository
 from tabserve.serving.limits import Limits
@@ -92,11 +92,11 @@ class Grpc(GRPCServer):
         self.__dict__.update(vars(theirs))
         self._servicer, self._extensions, self._health, self._limits = servicer, extensions, health, limits
         places = (limits.max_receiving_messages, STREAM_MESSAGES, OTHER_MESSAGES)
-        self._reading = Reading(*(Arrivals(each, limits.receive_seconds) for each in places))
+        self._readers = MessageReaders(*(MessageReader(each, limits.receive_seconds) for each in places))
 
     async def start(self) -> None:
         """Serve until stopped."""
-        sweeping = [asyncio.create_task(arrivals.sweep()) for arrivals in self._reading]
+        sweeping = [asyncio.create_task(reader.sweep()) for reader in self._readers]
         server = self._create_server()
         try:
             await server.start()
@@ -109,7 +109,7 @@ class Grpc(GRPCServer):
     async def stop(self, sig: int | None = None) -> None:
         """Answer who has asked, then end; who watches, or may ask more, would never have done."""
         self._health.end()
-        self._reading.streams.end()
+        self._readers.streams.end()
         await super().stop(sig)
 
     def _create_server(self) -> grpc.aio.Server:
@@ -118,7 +118,7 @@ class Grpc(GRPCServer):
             close_repository(self._servicer)
             close_repository(repository)
         self._server = grpc.aio.server(options=[*self._get_options(), *WINDOW])
-        methods = Methods(self._server, self._servicer.journal, self._reading)
+        methods = MethodRegistry(self._server, self._servicer.request_log, self._readers)
         add_GRPCInferenceServiceServicer_to_server(self._servicer, methods)  # type: ignore[no-untyped-call]
         add_ModelRepositoryServiceServicer_to_server(repository, methods)  # type: ignore[no-untyped-call]
         methods.add_registered_method_handlers(SERVICE, triton.handlers(self._extensions))

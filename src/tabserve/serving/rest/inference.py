@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 
 from tabserve.errors import TabserveError, UnknownModel
 from tabserve.serving.limits import Limits
-from tabserve.serving.models import CLOSED, Every, Find, Model, all_ready, is_ours, is_ready
+from tabserve.serving.models import CLOSED, FindModel, ListModels, Model, all_ready, is_ours, is_ready
 from tabserve.serving.protocol.status import FAILED, status
-from tabserve.serving.request_log import Journal
+from tabserve.serving.request_log import RequestLog
 from tabserve.serving.rest import payload, responses
 from tabserve.serving.rest.bodies import Arriving, Bodies
 from tabserve.serving.rest.paths import with_routes
@@ -54,9 +54,9 @@ class Asked(Arriving, Protocol):
 class Edge:
     """An ASGI app around MLServer's, and what answers inference beside it."""
 
-    def __init__(self, app: App, find: Find, every: Every, limits: Limits, journal: Journal) -> None:
+    def __init__(self, app: App, find: FindModel, every: ListModels, limits: Limits, request_log: RequestLog) -> None:
         """Take MLServer's app, the way to a model, and to all of them."""
-        self._mlserver, self._find, self._every, self._limits, self._journal = app, find, every, limits, journal
+        self._mlserver, self._find, self._every, self._limits, self._request_log = app, find, every, limits, request_log
         self._app = with_safe_methods(with_routes(self._answer))
         self._bodies = Bodies(limits)
         self.draining = False
@@ -146,12 +146,12 @@ class Edge:
         except Exception:
             log.exception("Answering a request failed.")
             return self._refused(500, FAILED, document, served, start)
-        self._journal.answered(name, version, start)
+        self._request_log.answered(name, version, start)
         return responses.answer(model, request, outputs, binary)
 
     def _refused(
         self, status: int, reason: str, document: object, served: tuple[str, str | None] | None, start: float
     ) -> responses.Reply:
         identity = document.get("id") if isinstance(document, dict) else None
-        self._journal.refused(str(status), reason, identity, served, start)
+        self._request_log.refused(str(status), reason, identity, served, start)
         return responses.refusal(status, reason)

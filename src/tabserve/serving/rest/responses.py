@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import orjson
 
-from tabserve.serving.models import Model, made_id
+from tabserve.serving.models import Model, new_id
 from tabserve.serving.protocol.request import Output, Request
 from tabserve.serving.rest import payload
 
@@ -49,7 +49,7 @@ def answer(model: Model, request: Request, outputs: list[Output], binary: frozen
     document = {
         "model_name": model.name,
         "model_version": model.version,
-        "id": request.id or made_id(),
+        "id": request.id or new_id(),
         "parameters": {**model.signature.parameters},
     }
     body, head_length = payload.write(document, outputs, binary)

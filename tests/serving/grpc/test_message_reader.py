@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 from tabserve.errors import InvalidRequest, Overloaded
-from tabserve.serving.grpc import arrival
-from tabserve.serving.grpc.arrival import Arrivals
+from tabserve.serving.grpc import message_reader
+from tabserve.serving.grpc.message_reader import MessageReader
 
 SECONDS = 20
 """That anything here may take."""
@@ -37,8 +37,8 @@ def test_who_finds_no_place_is_not_read_before_one_is_free() -> None:
     """And is read then, in turn; an empty message is one."""
 
     async def check() -> None:
-        arrivals, calls = Arrivals(1, SECONDS), [Call() for _ in range(3)]
-        reading = [asyncio.create_task(arrivals.read(call)) for call in calls]
+        reader, calls = MessageReader(1, SECONDS), [Call() for _ in range(3)]
+        reading = [asyncio.create_task(reader.read(call)) for call in calls]
         for place, call in enumerate(calls):
             await call.asked.wait()
             assert not any(later.asked.is_set() for later in calls[place + 1 :])
@@ -52,8 +52,8 @@ def test_a_call_without_a_message_is_refused_unless_it_turns_out_to_be_cancelled
     """Meanwhile it takes no place."""
 
     async def check() -> None:
-        arrivals, calls = Arrivals(1, SECONDS), [Call() for _ in range(3)]
-        empty, left, next_ = [asyncio.create_task(arrivals.read(call)) for call in calls]
+        reader, calls = MessageReader(1, SECONDS), [Call() for _ in range(3)]
+        empty, left, next_ = [asyncio.create_task(reader.read(call)) for call in calls]
         for call in calls:
             await call.asked.wait()
             call.message.set_result(b"one" if call is calls[2] else grpc.aio.EOF)
@@ -71,8 +71,8 @@ def test_who_leaves_while_waiting_or_arriving_leaves_the_place() -> None:
     """To the next."""
 
     async def check() -> None:
-        arrivals, calls = Arrivals(1, SECONDS), [Call() for _ in range(3)]
-        reading = [asyncio.create_task(arrivals.read(call)) for call in calls]
+        reader, calls = MessageReader(1, SECONDS), [Call() for _ in range(3)]
+        reading = [asyncio.create_task(reader.read(call)) for call in calls]
         await calls[0].asked.wait()
         reading[1].cancel()
         reading[0].cancel()
@@ -86,13 +86,13 @@ def test_who_leaves_while_waiting_or_arriving_leaves_the_place() -> None:
 @pytest.mark.parametrize("waits", [True, False], ids=["others wait", "nobody waits"])
 def test_a_message_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, waits: bool) -> None:
     """After its share of time where others wait, else after all that it may take."""
-    monkeypatch.setattr(arrival, "SWEEP_SECONDS", 0.01)
-    monkeypatch.setattr(arrival, "SHARE_SECONDS", 0.02 if waits else SECONDS)
+    monkeypatch.setattr(message_reader, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(message_reader, "SHARE_SECONDS", 0.02 if waits else SECONDS)
 
     async def check() -> None:
-        arrivals, calls = Arrivals(1, SECONDS if waits else 0.02), [Call() for _ in range(1 + waits)]
-        sweeping = asyncio.create_task(arrivals.sweep())
-        reading = [asyncio.create_task(arrivals.read(call)) for call in calls]
+        reader, calls = MessageReader(1, SECONDS if waits else 0.02), [Call() for _ in range(1 + waits)]
+        sweeping = asyncio.create_task(reader.sweep())
+        reading = [asyncio.create_task(reader.read(call)) for call in calls]
         with pytest.raises(Overloaded, match="took too long to arrive"):
             await reading[0]
         if waits:
@@ -108,11 +108,11 @@ def test_at_the_end_nothing_more_is_read() -> None:
     """Neither what is arriving, nor who waits for a place, nor who comes yet."""
 
     async def check() -> None:
-        arrivals, calls = Arrivals(1, SECONDS), [Call() for _ in range(3)]
-        reading = [asyncio.create_task(arrivals.read(call)) for call in calls[:2]]
+        reader, calls = MessageReader(1, SECONDS), [Call() for _ in range(3)]
+        reading = [asyncio.create_task(reader.read(call)) for call in calls[:2]]
         await calls[0].asked.wait()
-        arrivals.end()
-        for each in (*reading, arrivals.read(calls[2])):
+        reader.end()
+        for each in (*reading, reader.read(calls[2])):
             with pytest.raises(Overloaded, match="took too long to arrive"):
                 await each
 
@@ -121,14 +121,14 @@ def test_at_the_end_nothing_more_is_read() -> None:
 
 def test_beyond_so_many_who_wait_the_next_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, and nobody of those is harmed."""
-    monkeypatch.setattr(arrival, "MAX_WAITING", 2)
+    monkeypatch.setattr(message_reader, "MAX_WAITING", 2)
 
     async def check() -> None:
-        arrivals, calls = Arrivals(1, SECONDS), [Call() for _ in range(3)]
-        reading = [asyncio.create_task(arrivals.read(call)) for call in calls]
+        reader, calls = MessageReader(1, SECONDS), [Call() for _ in range(3)]
+        reading = [asyncio.create_task(reader.read(call)) for call in calls]
         await calls[0].asked.wait()
         with pytest.raises(Overloaded, match="has 2 messages to read"):
-            await arrivals.read(Call())
+            await reader.read(Call())
         for call in calls:
             call.message.set_result(b"one")
         assert await asyncio.gather(*reading) == [b"one"] * 3
