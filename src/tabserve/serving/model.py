@@ -64,8 +64,8 @@ class LoadedModel:
         self._batcher.check_room()
 
     def read(self, document: object) -> request.Request:
-        """Validate a V2 request; see `protocol.request.read`."""
-        return request.read(document, self.signature, self._max_rows)
+        """Validate a V2 request; see `protocol.request.validate`."""
+        return request.validate(document, self.signature, self._max_rows)
 
     async def answer(self, asked: request.Request) -> list[request.Output]:
         """The outputs that a valid V2 request asks for; see `score`."""

@@ -89,7 +89,7 @@ def test_hostile_json_is_refused_before_it_is_read(shape: str) -> None:
     )
     expected += rf" expected at most {MAX_COST // MIB} MiB: send less at a time\."
     with pytest.raises(TooLarge, match=expected):
-        list(json_numbers.read(text)["inputs"][0]["data"].cells())  # the numbers of a lone matrix are read later
+        list(json_numbers.parse(text)["inputs"][0]["data"].cells())  # the numbers of a lone matrix are read later
     with pytest.raises(TooLarge, match=expected):
         contract.features(text, ENCODER, 10_000)
 
@@ -168,13 +168,13 @@ ENCODER = Encoder.learn(PROBLEM, {})
 def test_what_is_read_of_json_takes_no_more_than_is_said(shape: str) -> None:
     """The process grows by less than the bound and the bytes of the text, twice, as it is cut."""
     text = largest(JSON[shape], lambda text: cost.of(text) <= SMALL, SMALL // 2)
-    assert taken(text, "tabserve.serving.protocol", "json_numbers", "read") < SMALL + 2 * len(text) + MIB
+    assert taken(text, "tabserve.serving.protocol", "json_numbers", "parse") < SMALL + 2 * len(text) + MIB
 
 
 def test_what_orjson_cannot_read_takes_no_more_than_is_said() -> None:
     """It is read a second time, and what went wrong the first time does not keep it in memory."""
     text = HALF + b"a" * (SMALL // 2) + b'\\ud83d\\ude00","inputs":[]}'
-    assert taken(text, "tabserve.serving.protocol", "document", 'read(text, "") and len') < 12 * len(text)
+    assert taken(text, "tabserve.serving.protocol", "document", 'parse(text, "") and len') < 12 * len(text)
 
 
 @pytest.mark.parametrize("shape", MESSAGES)
@@ -229,7 +229,7 @@ LEGITIMATE = {
 @pytest.mark.parametrize("kind", LEGITIMATE)
 def test_large_requests_are_read(kind: str) -> None:
     """The most rows that may be, of 200 columns, or of texts; and as many tensors."""
-    assert json_numbers.read(LEGITIMATE[kind]())["inputs"]
+    assert json_numbers.parse(LEGITIMATE[kind]())["inputs"]
 
 
 def test_many_products_are_read() -> None:

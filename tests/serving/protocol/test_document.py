@@ -37,7 +37,7 @@ def encoded(value: object) -> str:
 
 def read(text: str) -> Any:  # noqa: ANN401  whatever JSON holds
     """Plain data."""
-    return document.read(text.encode(), "anything")
+    return document.parse(text.encode(), "anything")
 
 
 def same(one: object, other: object) -> bool:
@@ -103,7 +103,7 @@ def test_what_is_no_json_is_called_so(text: str) -> None:
 def test_other_encodings_are_no_json(body: bytes) -> None:
     """UTF-8 alone is, also in the slower parser."""
     with pytest.raises(InvalidRequest, match="The body is not JSON"):
-        document.read(body, "anything")
+        document.parse(body, "anything")
 
 
 @pytest.mark.parametrize("depth", [1_500, 100_000])
@@ -135,8 +135,8 @@ def test_what_a_v2_request_is_not_asked_for_is_ignored(
     body = encoded({"inputs": [lone], "parameters": other, **other})
     assert not known & {*other}
     for text in (body, body.replace("{", '{"big": 1e400, "half": "\\ud83d", ', 1)):
-        found = request.read(json_numbers.read(text.encode()), signature)
-        plain = request.read(json_numbers.read(encoded({"inputs": [tensor]}).encode()), signature)
+        found = request.validate(json_numbers.parse(text.encode()), signature)
+        plain = request.validate(json_numbers.parse(encoded({"inputs": [tensor]}).encode()), signature)
         assert [part.tolist() for part in found.features.parts] == [part.tolist() for part in plain.features.parts]
 
 
@@ -151,5 +151,5 @@ def test_half_a_pair_that_is_looked_at_is_called_by_its_place(half: str) -> None
         ({"inputs": [{**TEXT, "datatype": half}]}, "Input 'title' has datatype '"),
     ):
         with pytest.raises(InvalidRequest, match=rf"^{said}.*ud83d.*") as error:
-            [*request.read(json_numbers.read(encoded(asked).encode()), OF_TEXTS).features.parts]
+            [*request.validate(json_numbers.parse(encoded(asked).encode()), OF_TEXTS).features.parts]
         assert orjson.dumps({"error": str(error.value)})

@@ -47,7 +47,7 @@ def tensor(
 
 def read(document: object, problem: Problem) -> Request:
     """The request, as a model reads it whose problem this is."""
-    return request.read(document, signature(problem, Encoder.learn(problem, {}), Threshold(0.5)))
+    return request.validate(document, signature(problem, Encoder.learn(problem, {}), Threshold(0.5)))
 
 
 def whole(document: object, problem: Problem) -> NDArray[np.float32]:
@@ -173,12 +173,12 @@ def test_a_long_text_of_true_and_false_is_read_too() -> None:
     """Though none of its pieces holds numbers; one that does is refused."""
     cells, head = ["true", "false", "false"] * 30_000, '"name": "x", "datatype": "BOOL", "shape": [30000, 3]'
     text = f'{{"inputs": [{{{head}, "data": [{", ".join(cells)}]}}]}}'
-    long = request.read(payload.read(text.encode()), TAKES, 30_000)
-    assert isinstance(payload.read(text.encode())["inputs"][0]["data"], json_numbers.Numbers)
+    long = request.validate(payload.decode(text.encode()), TAKES, 30_000)
+    assert isinstance(payload.decode(text.encode())["inputs"][0]["data"], json_numbers.Numbers)
     assert np.concatenate(list(long.features.parts)).tolist() == [[1.0, 0.0, 0.0]] * 30_000
     wrong = text.replace("false]", "0]").encode()
     with pytest.raises(InvalidRequest, match="Row 29999, column 'c', is 0; a BOOL is true or false"):
-        list(request.read(payload.read(wrong), TAKES, 30_000).features.parts)
+        list(request.validate(payload.decode(wrong), TAKES, 30_000).features.parts)
 
 
 def test_an_array_of_columns_is_taken_by_name() -> None:
@@ -229,7 +229,7 @@ def test_a_long_text_is_read_like_a_short_one(
     for long in (2**20, 0):
         with patch.multiple(json_numbers, PIECE=size, LONG=long, DIGITS=2**20):
             try:
-                found.append(whole(payload.read(text), problem).tobytes())
+                found.append(whole(payload.decode(text), problem).tobytes())
             except InvalidRequest as error:
                 found.append(str(error))
     assert found[0] == found[1] or (isinstance(found[0], str) and isinstance(found[1], str))
@@ -249,7 +249,7 @@ def test_the_end_of_a_long_text_is_validated(end: str, sentence: str) -> None:
     """Its beginning may be scored by then."""
     cells = [*["0.1234567890123456"] * (9_000 * 3 - 1), end]
     text = f'{{"inputs": [{{"name": "x", "datatype": "FP64", "shape": [9000, 3], "data": [{",".join(cells)}]}}]}}'
-    parts = iter(read(payload.read(text.encode()), PROBLEM).features.parts)
+    parts = iter(read(payload.decode(text.encode()), PROBLEM).features.parts)
     assert len(next(parts)) < 9_000
     with pytest.raises(InvalidRequest, match=sentence):
         list(parts)
@@ -260,7 +260,7 @@ def test_a_wrong_cell_of_a_long_text_is_found_within_its_piece(cell: str) -> Non
     """The whole text is not parsed anew for it."""
     cells = [*["0.1234567890123456"] * (9_000 * 3 - 1), cell]
     text = f'{{"inputs": [{{"name": "x", "datatype": "FP64", "shape": [9000, 3], "data": [{",".join(cells)}]}}]}}'
-    request = read(payload.read(text.encode()), PROBLEM)
+    request = read(payload.decode(text.encode()), PROBLEM)
     with (
         patch.object(json_numbers.Numbers, "plain", None),
         pytest.raises(InvalidRequest, match="Row 8999, column 'c', is"),

@@ -46,7 +46,7 @@ def read(*inputs: dict[str, Any], **members: Any) -> list[str]:  # noqa: ANN401 
 
 def taken(document: object) -> list[str]:
     """The texts of a document."""
-    features = request.read(document, TAKES).features
+    features = request.validate(document, TAKES).features
     found: list[str] = np.concatenate(list(features.parts)).tolist()
     assert len(found) == features.rows
     return found
@@ -64,7 +64,7 @@ def binary(*columns: tuple[str, bytes, int]) -> Any:  # noqa: ANN401  any JSON
         for name, raw, rows in columns
     ]
     head = orjson.dumps({"inputs": inputs})
-    return payload.read(b"".join([head, *(raw for _, raw, _ in columns)]), str(len(head)).encode())
+    return payload.decode(b"".join([head, *(raw for _, raw, _ in columns)]), str(len(head)).encode())
 
 
 @given(rows, st.permutations(["title", "tags", "product_id"]), st.booleans())
@@ -79,7 +79,7 @@ def test_columns_are_joined_in_the_problems_order(found: list[tuple[str, str]], 
     inputs = [column(name, [[each] for each in data[name]] if nested else data[name], **members) for name in order]
     expected = [f"{title} {tags}" if tags else title for title, tags in found]
     assert read(*inputs) == expected
-    assert taken(payload.read(orjson.dumps({"inputs": inputs}))) == expected
+    assert taken(payload.decode(orjson.dumps({"inputs": inputs}))) == expected
 
 
 @given(st.lists(titles, min_size=1, max_size=5), st.sampled_from(["title", "predict", "", "input-0"]))
@@ -115,7 +115,7 @@ def test_many_texts_come_in_parts(count: int) -> None:
     texts = [f"t {number}" for number in range(count)]
     assert read(column("title", texts)) == texts
     assert taken(binary(("title", behind_lengths(texts), count))) == texts
-    sizes = [len(part) for part in request.read({"inputs": [column("title", texts)]}, TAKES).features.parts]
+    sizes = [len(part) for part in request.validate({"inputs": [column("title", texts)]}, TAKES).features.parts]
     assert sum(sizes) == count
     assert max(sizes) <= PART_ROWS
 
@@ -123,7 +123,7 @@ def test_many_texts_come_in_parts(count: int) -> None:
 def test_long_texts_come_in_small_parts() -> None:
     """Few at a time are as much work as many short ones."""
     texts = ["word " * 200] * 40
-    sizes = [len(part) for part in request.read({"inputs": [column("title", texts)]}, TAKES).features.parts]
+    sizes = [len(part) for part in request.validate({"inputs": [column("title", texts)]}, TAKES).features.parts]
     assert sum(sizes) == len(texts)
     assert max(sizes) <= PART_CHARACTERS // 1_000 + 1
 
@@ -309,4 +309,4 @@ def test_what_json_reads_of_texts_is_what_came() -> None:
     """Also where they look like the end of a list, or like what stands around one."""
     texts = ["]", "a]]", '"data": [1, 2]', "[a", '","', "\\", "é\u2028"]
     document = {"inputs": [column("x", texts)]}
-    assert payload.read(json.dumps(document).encode()) == document
+    assert payload.decode(json.dumps(document).encode()) == document

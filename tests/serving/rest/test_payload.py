@@ -51,7 +51,7 @@ def test_the_numbers_of_a_lone_tensor_come_as_an_array(rows: list[list[float]], 
     """Flat, in row-major order, and the very floats that Python reads; all else stays as it is."""
     flat = [cell for row in rows for cell in row]
     others: dict[str, Any] = {"outputs": [{"name": "predict"}], "id": "x"} if asks else {}
-    found = payload.read(orjson.dumps(request(rows if nested else flat, [len(rows), 3], **others)))
+    found = payload.decode(orjson.dumps(request(rows if nested else flat, [len(rows), 3], **others)))
     data = found["inputs"][0].pop("data")
     assert isinstance(data, np.ndarray)
     assert data.tolist() == [float(cell) for cell in flat]
@@ -61,14 +61,14 @@ def test_the_numbers_of_a_lone_tensor_come_as_an_array(rows: list[list[float]], 
 @given(json_values)
 def test_any_json_is_read_as_it_is(document: object) -> None:
     """Whatever it is, if it is no request."""
-    assert listed(payload.read(orjson.dumps(document))) == document
+    assert listed(payload.decode(orjson.dumps(document))) == document
 
 
 @given(json_values, json_values)
 @example([[], 0.0, []], None)
 def test_data_of_any_kind_is_read_as_it_is(data: object, shape: object) -> None:
     """Lists are only an array where they are nothing but numbers, nested as the shape says."""
-    found = payload.read(orjson.dumps(request(data, shape)))["inputs"][0]["data"]
+    found = payload.decode(orjson.dumps(request(data, shape)))["inputs"][0]["data"]
     if isinstance(found, np.ndarray):
         assert found.tolist() == np.array(data, dtype=np.float64).ravel().tolist()
     else:
@@ -89,7 +89,7 @@ HIDDEN = {
 @pytest.mark.parametrize("data", HIDDEN.values(), ids=list(HIDDEN))
 def test_nothing_is_hidden_among_numbers(data: list[Any]) -> None:
     """It reaches the validation as a list, which names it."""
-    assert payload.read(orjson.dumps(request(data, [1, 3])))["inputs"][0]["data"] == data
+    assert payload.decode(orjson.dumps(request(data, [1, 3])))["inputs"][0]["data"] == data
 
 
 tokens = st.lists(st.sampled_from(["1", "-2.5e3", ",", ", ", "[", "]", "],[", '"a"', "{", "}", "1,2,3"]), max_size=15)
@@ -107,9 +107,9 @@ def test_any_text_cut_into_pieces_is_what_it_is_as_a_whole(inner: str, size: int
             document = json.loads(text)
         except json.JSONDecodeError:
             with pytest.raises(InvalidRequest, match="The body is not JSON"):
-                payload.read(text.encode())
+                payload.decode(text.encode())
             return
-        found = payload.read(text.encode())
+        found = payload.decode(text.encode())
     expected = document["inputs"][0]["data"]
     if isinstance(found["inputs"][0]["data"], np.ndarray) and isinstance(expected[0], list):
         assert [len(row) for row in expected] == [3] * rows
@@ -123,7 +123,7 @@ def test_rows_of_a_long_text_are_parsed_piece_by_piece(between: str) -> None:
     """However they are spaced."""
     rows, row = 3_000, ",".join(["0.125"] * 200)
     text = f'{{"inputs": [{{"name": "x", "shape": [{rows}, 200], "data": [[{between.join([row] * rows)}]]}}]}}'
-    found = payload.read(text.encode())["inputs"][0]["data"]
+    found = payload.decode(text.encode())["inputs"][0]["data"]
     assert isinstance(found, json_numbers.Numbers)
     pieces = list(found.pieces())
     assert sum(map(len, pieces)) == rows * 200
@@ -136,13 +136,13 @@ def test_rows_of_a_long_text_are_parsed_piece_by_piece(between: str) -> None:
 def test_what_is_no_json_is_refused(text: bytes) -> None:
     """In one sentence."""
     with pytest.raises(InvalidRequest, match=r"^The body is not JSON \(.*\); expected a V2 inference request\.$"):
-        payload.read(text)
+        payload.decode(text)
 
 
 def test_a_member_named_twice_is_what_came_last() -> None:
     """As JSON's usual readers have it."""
     text = b'{"inputs": [], "inputs": [{"name": "x", "shape": [1, 1], "data": [1], "data": [2]}]}'
-    assert payload.read(text)["inputs"][0]["data"] == [2]
+    assert payload.decode(text)["inputs"][0]["data"] == [2]
 
 
 @given(npst.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(3)), elements=st.floats(width=32)))
@@ -152,7 +152,7 @@ def test_binary_tensors_are_found_behind_the_json(values: NDArray[np.float32]) -
     del head["inputs"][0]["data"]
     head["inputs"][0]["parameters"] = {"binary_data_size": values.nbytes}
     text = orjson.dumps(head)
-    found = payload.read(text + values.tobytes(), str(len(text)).encode())
+    found = payload.decode(text + values.tobytes(), str(len(text)).encode())
     assert found["inputs"][0]["data"].tobytes() == values.tobytes()
 
 
@@ -162,7 +162,7 @@ def test_binary_tensors_of_every_datatype_are_found(datatype: str) -> None:
     values = np.array([1, 0, 1], DATATYPES[datatype])
     head = {"name": "x", "datatype": datatype, "shape": [1, 3], "parameters": {"binary_data_size": values.nbytes}}
     text = orjson.dumps({"inputs": [head]})
-    found = payload.read(text + values.tobytes(), str(len(text)).encode())["inputs"][0]["data"]
+    found = payload.decode(text + values.tobytes(), str(len(text)).encode())["inputs"][0]["data"]
     assert (found.dtype, found.tolist()) == (values.dtype, values.tolist())
 
 
@@ -195,7 +195,7 @@ LIES = {
 def test_bytes_that_are_not_where_they_should_be_are_refused(body: tuple[bytes, bytes], sentence: str) -> None:
     """Each lie gets its sentence."""
     with pytest.raises(InvalidRequest, match=sentence):
-        payload.read(*body)
+        payload.decode(*body)
 
 
 OUTPUTS = [
@@ -207,7 +207,7 @@ OUTPUTS = [
 @given(st.sets(st.sampled_from(["predict", "predict_proba"])))
 def test_an_answer_is_json_with_the_wanted_tensors_behind(wanted: set[str]) -> None:
     """Both forms hold the same values, to the bit."""
-    body, head_length = payload.write({"id": "x"}, OUTPUTS, frozenset(wanted))
+    body, head_length = payload.encode({"id": "x"}, OUTPUTS, frozenset(wanted))
     assert (head_length is None) == (not wanted)
     document, tail = json.loads(body[:head_length]), body[head_length or len(body) :]
     for output, found in zip(OUTPUTS, document["outputs"], strict=True):
@@ -239,9 +239,9 @@ PACKED: dict[str, Any] = {"gzip": gzip.compress, "x-gzip": gzip.compress, "defla
 def test_a_packed_body_is_unpacked(encoding: str, packed: Any) -> None:  # noqa: ANN401  the standard library's functions
     """Up to the limit, and not beyond; cut, damaged, or with something behind it, it is refused."""
     body = packed(b"x" * 1000)
-    assert payload.inflated(body, encoding, 1000) == b"x" * 1000
+    assert payload.decompress(body, encoding, 1000) == b"x" * 1000
     with pytest.raises(TooLarge, match="unpacks to more than 999 bytes"):
-        payload.inflated(body, encoding, 999)
+        payload.decompress(body, encoding, 999)
     for bad in (
         b"",
         body[:-1],
@@ -252,13 +252,13 @@ def test_a_packed_body_is_unpacked(encoding: str, packed: Any) -> None:  # noqa:
         b"nonsense",
     ):
         with pytest.raises(InvalidRequest, match=f"not one whole {encoding}|unpacked as {encoding}|behind 1 whole"):
-            payload.inflated(bad, encoding, 5000)
+            payload.decompress(bad, encoding, 5000)
 
 
 def test_deflate_is_one_stream() -> None:
     """It has no members."""
     with pytest.raises(InvalidRequest, match=r"The body goes on behind 1 whole deflate stream; compress it as one\."):
-        payload.inflated(zlib.compress(b"x") * 2, "deflate", 1000)
+        payload.decompress(zlib.compress(b"x") * 2, "deflate", 1000)
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.sampled_from([1, 50]), st.data())
@@ -268,23 +268,23 @@ def test_the_members_of_gzip_are_read_as_one(parts: list[bytes], times: int, dat
     plain, body = b"".join(part * times for part in parts), b"".join(members)
     cut = data.draw(st.integers(1, len(members[-1]) - 1))
     with patch.object(payload, "PIECE", data.draw(st.sampled_from([1, 7, 100, payload.PIECE]))):
-        assert payload.inflated(body, "gzip", len(plain)) == plain
+        assert payload.decompress(body, "gzip", len(plain)) == plain
         if plain:
             with pytest.raises(TooLarge):
-                payload.inflated(body, "gzip", len(plain) - 1)
+                payload.decompress(body, "gzip", len(plain) - 1)
         with pytest.raises(InvalidRequest, match="not one whole gzip stream"):
-            payload.inflated(body[:-cut], "gzip", len(plain))
+            payload.decompress(body[:-cut], "gzip", len(plain))
 
 
 def test_a_crowd_of_members_is_refused_before_it_is_unpacked() -> None:
     """Each takes time, however little it holds; as many as are taken are read."""
     nothing, most = gzip.compress(b""), payload.GZIP.streams
-    assert payload.inflated(nothing * most, "gzip", 0) == b""
+    assert payload.decompress(nothing * most, "gzip", 0) == b""
     with pytest.raises(InvalidRequest, match=f"The body goes on behind {most} whole gzip streams"):
-        payload.inflated(nothing * most * 50, "gzip", 0)
+        payload.decompress(nothing * most * 50, "gzip", 0)
 
 
 def test_an_unknown_encoding_is_refused() -> None:
     """With those that are known."""
     with pytest.raises(InvalidRequest, match="has the Content-Encoding 'br'; expected gzip, deflate or none"):
-        payload.inflated(b"", "br", 10)
+        payload.decompress(b"", "br", 10)

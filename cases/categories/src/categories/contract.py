@@ -30,7 +30,7 @@ def features(body: Bytes, encoder: Encoder, most: int) -> Features:
         InvalidRequest: the body is something else.
         TooLarge: it holds more products, or longer texts, or would take too much memory to read.
     """
-    products = _products(document.read(body, "an object with a list of products"), encoder.columns[0].name)
+    products = _products(document.parse(body, "an object with a list of products"), encoder.columns[0].name)
     if len(products) > most:
         raise TooLarge(f"The request has {len(products)} products; send at most {most} at a time.")
     rows = [_cells(product, f"products[{place}]", encoder.columns) for place, product in enumerate(products)]

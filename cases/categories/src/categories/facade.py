@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Facade:
-    """A `tabserve.serving.rest.exchange.Door`: what answers on the API's connections.
+    """A `tabserve.serving.rest.exchange.RequestHandler`: what answers on the API's connections.
 
     Attributes:
         draining: whether it is about to end; it still answers, and says so at `/ready`.

@@ -29,7 +29,7 @@ from tabserve.serving.mlserver.settings import check_choice
 from tabserve.serving.mlserver.startup_checks import check_model, check_model_settings, check_ports, read_limits
 from tabserve.serving.mlserver.transports import Grpc, Metrics, Rest
 from tabserve.serving.request_log import RequestLog
-from tabserve.serving.rest.inference import Edge
+from tabserve.serving.rest.inference import InferenceApp
 from tabserve.serving.triton import NAMES, Extensions
 from tabserve.wording import listed, shown
 
@@ -118,7 +118,9 @@ class Server(MLServer):
         outcomes = Outcomes(
             plane._ModelInferRequestSuccess, plane._ModelInferRequestFailure, plane._ModelInferRequestDuration
         )
-        self._edge = Edge(self._rest_server._app, self._find, self._every, self._limits, RequestLog("rest", outcomes))
+        self._edge = InferenceApp(
+            self._rest_server._app, self._find, self._every, self._limits, RequestLog("rest", outcomes)
+        )
         self._servicer = Servicer(plane, self._model_repository_handlers, self._find, RequestLog("grpc", outcomes))
         self._rest_server = Rest(self._rest_server, self._edge, self._limits)
         self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._health, self._limits)

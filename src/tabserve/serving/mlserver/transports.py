@@ -22,8 +22,8 @@ from tabserve.serving.grpc.servicer import SERVICE, Servicer, close_repository
 from tabserve.serving.limits import Limits
 from tabserve.serving.mlserver.startup_checks import opened
 from tabserve.serving.ports import authority
-from tabserve.serving.rest.exchange import AppDoor
-from tabserve.serving.rest.inference import Edge
+from tabserve.serving.rest.exchange import AppHandler
+from tabserve.serving.rest.inference import InferenceApp
 from tabserve.serving.rest.listener import Listener, configured
 from tabserve.serving.rest.paths import with_routes
 from tabserve.serving.rest.safe_methods import READING, with_safe_methods
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 class Rest(RESTServer):
     """MLServer's REST server, with our edge around its app and our connections below it."""
 
-    def __init__(self, theirs: RESTServer, edge: Edge, limits: Limits) -> None:
+    def __init__(self, theirs: RESTServer, edge: InferenceApp, limits: Limits) -> None:
         """Take over from MLServer's server."""
         self.__dict__.update(vars(theirs))
         self._edge, self._limits = edge, limits
@@ -74,7 +74,7 @@ class Metrics(MetricsServer):
     async def start(self) -> None:
         """Serve until stopped."""
         config = self._get_config()  # type: ignore[no-untyped-call]
-        listener = Listener(configured(config, AppDoor(self._app), self._limits), self._limits)
+        listener = Listener(configured(config, AppHandler(self._app), self._limits), self._limits)
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
         with opened(self._settings, "metrics") as listening:
             address = authority(self._settings.host, self._settings.metrics_port)

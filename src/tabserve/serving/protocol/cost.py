@@ -1,4 +1,4 @@
-"""What a request takes in memory while it is read, told before it is read: at most, and the same bound for all."""
+"""Estimate how much memory the parsing of a request takes at most, before it is parsed, and limit it."""
 
 from collections import Counter
 
@@ -10,78 +10,80 @@ from tabserve.errors import TooLarge
 MIB = 2**20
 
 MAX_COST = 256 * MIB
-"""Bytes that the reading of a request may take beside its own: twice as many as 10,000 rows in 200 tensors need."""
+"""Most bytes that parsing may take beside the request: twice what 10,000 rows in 200 tensors need."""
 
 SIGNS = {ord("["): 96, ord("{"): 96, ord(","): 56, ord(":"): 112, ord('"'): 24}
-"""Bytes that orjson takes for what each of JSON's signs may stand for: a list, an object, a value, a member, and half a
-string. A sign within a text counts as well: to tell which are would take as long as to read them."""
+"""Bytes that orjson allocates for what a sign of JSON starts: a list, an object, a value, a member, half a string.
+
+Signs within texts count too, as telling them apart would take as long as parsing.
+"""
 
 NARROW, WIDE = 2, 5
-"""Bytes for each byte of JSON beside that: a text with one character beyond Latin has four for each of its others."""
+"""Bytes for each byte of JSON beside that; a text with one character beyond Latin-1 takes four per character."""
 
 PIECE = 2**16
-"""Bytes that are counted at a time."""
+"""Bytes that are counted at once."""
 
 MOST = WIDE + max(SIGNS.values())
-"""Bytes for each byte of JSON, at most."""
+"""Most bytes for each byte of JSON."""
 
 
 def loads(text: bytes | bytearray) -> object:
-    """What JSON holds, where that is not too much to read.
+    """Parse JSON that does not take too much memory.
 
     Raises:
-        TooLarge: reading it would take more memory than a request may.
-        orjson.JSONDecodeError: it is no JSON.
+        TooLarge: parsing would take more than `MAX_COST` bytes.
+        orjson.JSONDecodeError: the text is not JSON.
     """
     check(text)
     return orjson.loads(text)
 
 
 def check(text: bytes | bytearray) -> None:
-    """Refuse JSON that would take more memory to read than a request may.
+    """Refuse JSON that would take too much memory to parse.
 
     Raises:
-        TooLarge: it would.
+        TooLarge: parsing would take more than `MAX_COST` bytes.
     """
     if len(text) * MOST > MAX_COST:
-        found = _signs(text)
-        lists = found[ord("[")] + found[ord("{")]
-        bound(_of(text, found), f"The JSON has {lists} brackets of lists and objects, and {found[ord(',')]} commas")
+        counts = _signs(text)
+        lists = counts[ord("[")] + counts[ord("{")]
+        bound(_of(text, counts), f"The JSON has {lists} brackets of lists and objects, and {counts[ord(',')]} commas")
 
 
 def of(text: bytes | bytearray) -> int:
-    """Bytes that JSON takes to read, at most."""
+    """Most bytes that parsing JSON takes."""
     return _of(text, _signs(text))
 
 
-def _of(text: bytes | bytearray, found: Counter[int]) -> int:
+def _of(text: bytes | bytearray, counts: Counter[int]) -> int:
     width = NARROW if text.isascii() and b"\\u" not in text else WIDE
-    return width * len(text) + sum(found[sign] * cost for sign, cost in SIGNS.items())
+    return width * len(text) + sum(counts[sign] * cost for sign, cost in SIGNS.items())
 
 
 def _signs(text: bytes | bytearray) -> Counter[int]:
-    """How often each sign is there; some bytes at a time, which is three times as fast as `text.count`."""
-    found = Counter[int]()
+    """The count of each sign; numpy is three times as fast as `text.count`."""
+    counts = Counter[int]()
     for start in range(0, len(text), PIECE):
         piece = np.frombuffer(text, np.uint8, min(PIECE, len(text) - start), start)
         for sign in SIGNS:
-            found[sign] += int(np.count_nonzero(piece == sign))
-    return found
+            counts[sign] += int(np.count_nonzero(piece == sign))
+    return counts
 
 
-def bound(cost: int, found: str) -> None:
-    """Refuse what takes more memory to read than a request may.
+def bound(cost: int, subject: str) -> None:
+    """Refuse a request whose parsing takes too much memory.
 
     Args:
-        cost: what it takes, in bytes.
-        found: what takes so much; the sentence begins with it.
+        cost: of parsing, in bytes.
+        subject: what takes so much, as the beginning of the message.
 
     Raises:
-        TooLarge: it does.
+        TooLarge: the cost is more than `MAX_COST`.
     """
     if cost > MAX_COST:
         most = MAX_COST // MIB
         raise TooLarge(
-            f"{found}, which may take {max(cost // MIB, most + 1)} MiB or more to read; expected at most {most} MiB:"
+            f"{subject}, which may take {max(cost // MIB, most + 1)} MiB or more to read; expected at most {most} MiB:"
             " send less at a time."
         )

@@ -1,6 +1,6 @@
-"""How the values of a tensor lie in bytes: in Triton's binary tensors and in gRPC's raw contents.
+"""Pack and unpack the values of a tensor: Triton's binary tensors and gRPC's raw contents.
 
-Numbers lie one after the other, little-endian; of texts, each lies behind its length in four bytes.
+Numbers are little-endian; each text is prefixed by its length in four bytes.
 """
 
 import struct
@@ -18,19 +18,19 @@ BYTES = "BYTES"
 """The V2 datatype of texts."""
 
 LENGTH = struct.Struct("<I")
-"""What stands before each text."""
+"""The length before each text."""
 
 
 class Packed(NamedTuple):
-    """Texts in bytes, which are still to be taken apart."""
+    """Packed texts that are not unpacked yet."""
 
     raw: bytes | memoryview
 
     def texts(self, count: int, place: Place) -> Iterator[bytes]:
-        """So many texts, one after the other; no more of them is looked at than is asked for.
+        """Unpack `count` texts lazily.
 
         Raises:
-            InvalidRequest: about the first one that is cut off, or about bytes behind the last.
+            InvalidRequest: a text is cut off, or bytes follow the last one.
         """
         raw, start = self.raw, 0
         for cell in range(count):
@@ -47,16 +47,16 @@ class Packed(NamedTuple):
 
 
 def unpacked(raw: bytes | memoryview, datatype: str, place: str) -> NDArray[Any] | Packed | list[Any]:
-    """The values that lie in bytes: numbers of shape (values,), or texts; none of a datatype that nothing here has.
+    """Unpack values: numbers of shape (values,), or packed texts; nothing for an unknown datatype.
 
     Raises:
-        InvalidRequest: about the tensor at this place: its bytes are no whole number of numbers.
+        InvalidRequest: the bytes are not a whole number of values; `place` is the tensor's position in words.
     """
     return _READ[datatype](raw, place) if datatype in _READ else []
 
 
 def packed(values: NDArray[Any], datatype: str) -> bytes:
-    """The values in row-major order, as bytes."""
+    """Pack values in row-major order."""
     return _WRITE[datatype](values)
 
 
@@ -72,7 +72,7 @@ def _numbers(datatype: str, raw: bytes | memoryview, place: str) -> NDArray[Any]
     return np.frombuffer(raw, kind)
 
 
-def _written(kind: np.dtype[Any], values: NDArray[Any]) -> bytes:
+def _number_bytes(kind: np.dtype[Any], values: NDArray[Any]) -> bytes:
     return values.astype(kind, order="C", copy=False).tobytes()
 
 
@@ -80,7 +80,7 @@ def _encoded(texts: list[str]) -> list[bytes]:
     return [text.encode() for text in texts]
 
 
-def _behind_lengths(values: NDArray[Any]) -> bytes:
+def _text_bytes(values: NDArray[Any]) -> bytes:
     return b"".join(LENGTH.pack(len(text)) + text for text in _encoded(values.ravel().tolist()))
 
 
@@ -90,8 +90,8 @@ _READ: dict[str, Callable[[bytes | memoryview, str], NDArray[Any] | Packed]] = {
 }
 
 _WRITE: dict[str, Callable[[NDArray[Any]], bytes]] = {
-    **{name: partial(_written, kind) for name, kind in DATATYPES.items()},
-    BYTES: _behind_lengths,
+    **{name: partial(_number_bytes, kind) for name, kind in DATATYPES.items()},
+    BYTES: _text_bytes,
 }
 
 _PLAIN: dict[str, Callable[[list[Any]], list[Any]]] = {BYTES: _encoded}

@@ -1,4 +1,4 @@
-"""The parameters that clients put beside a request, its inputs and its outputs: what would be ignored is refused."""
+"""Check the parameters of a request, its inputs and outputs: those that would be ignored are refused."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,9 +19,9 @@ REFUSED = {
     "shared_memory_byte_size": NO_SHARED_MEMORY,
     "shared_memory_offset": NO_SHARED_MEMORY,
 }
-"""Triton's parameters that would change the answer, and why they cannot; where they are 0, they ask for nothing.
+"""Triton's parameters that would change the answer, with the reason of the refusal; a value of 0 or false is accepted.
 
-As its extensions classification, sequence and shared_memory have them, in
+They belong to its extensions classification, sequence and shared_memory, see
 https://github.com/triton-inference-server/server/tree/main/docs/protocol.
 """
 
@@ -29,33 +29,33 @@ CONTENT_TYPE = "content_type"
 """MLServer's parameter that names the codec of a request, an input or an output."""
 
 CODECS = ("np", "pd", "str")
-"""Codecs that leave values as V2 has them; the others, such as base64, would be decoded first."""
+"""Codecs that do not change values; others, such as base64, would need decoding."""
 
 
 def of(item: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    """The parameters of a request, of an input or of an output; empty where it has none.
+    """The parameters of a request, an input or an output; empty if it has none.
 
     Raises:
-        InvalidRequest: they are no object.
+        InvalidRequest: they are not an object.
     """
-    found = item.get("parameters")
-    if found is None:
+    parameters = item.get("parameters")
+    if parameters is None:
         return {}
-    if not isinstance(found, dict):
-        raise InvalidRequest(f"{place} has {shown(found)} as its 'parameters'; expected an object.")
-    return found
+    if not isinstance(parameters, dict):
+        raise InvalidRequest(f"{place} has {shown(parameters)} as its 'parameters'; expected an object.")
+    return parameters
 
 
 def check(item: Mapping[str, Any], place: str, datatype: str = BYTES) -> None:
-    """Refuse a parameter that asks for what is not done.
+    """Refuse a parameter that asks for something that is not supported.
 
     Args:
-        item: the request, the input or the output.
-        place: what the refusal calls it.
-        datatype: V2's, of an output: only texts are answered by MLServer's codec for texts.
+        item: the request, input or output.
+        place: its position in words.
+        datatype: of an output; only BYTES may have MLServer's codec for texts.
 
     Raises:
-        InvalidRequest: with the parameter's name.
+        InvalidRequest: the message names the parameter.
     """
     if not (parameters := of(item, place)):
         return

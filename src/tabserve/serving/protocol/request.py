@@ -1,8 +1,7 @@
-"""V2 inference as plain data: request documents in, features out; scores in, output tensors out.
+"""Validate V2 inference requests as plain data, and make their output tensors.
 
-The one place where a request is validated, and where the sentence that refuses it is written. A request is what a JSON
-parser leaves of it (dicts, lists, strings, numbers, True, False, None), whichever transport brought it; the data of a
-tensor may be a flat array, or texts in bytes, as well.
+Requests are validated here alone, whatever transport they come by. A request is plain data as a JSON parser returns it;
+the data of a tensor may also be a flat array, or packed texts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,14 +21,14 @@ from tabserve.serving.protocol.tensors import Input, named
 from tabserve.wording import listed, shown
 
 MAX_ROWS = 10_000
-"""Rows that one request may hold, unless the server's settings say otherwise."""
+"""Default of the most rows of a request."""
 
 MAX_TENSORS = 100_000
-"""Inputs or outputs that one request may hold, far more than any model has: each costs hundreds of bytes to look at."""
+"""Most inputs or outputs of a request, far more than any model has; each costs hundreds of bytes to validate."""
 
 
 class Output(NamedTuple):
-    """An answered tensor: its V2 datatype and its values, of shape (rows, columns)."""
+    """An output tensor: its name, V2 datatype and values of shape (rows, columns)."""
 
     name: str
     datatype: str
@@ -40,8 +39,9 @@ class Request(NamedTuple):
     """A valid request.
 
     Attributes:
-        outputs: names of what it asks for, in its order.
-        id: its own name for itself, if it has one.
+        features: of its rows.
+        outputs: the names of the outputs that it asks for, in its order.
+        id: its own id, if it has one.
     """
 
     features: Features
@@ -49,17 +49,17 @@ class Request(NamedTuple):
     id: str | None
 
 
-def read(document: object, signature: Signature, max_rows: int = MAX_ROWS) -> Request:
+def validate(document: object, signature: Signature, max_rows: int = MAX_ROWS) -> Request:
     """Validate a request.
 
     Args:
-        document: `{"inputs": [...], "outputs": [...]}`. The outputs, where there are any, name some of the signature's.
-        signature: says what the inputs may be.
-        max_rows: rows that the request may hold.
+        document: `{"inputs": [...], "outputs": [...]}`; the outputs are optional and name some of the signature's.
+        signature: of the model.
+        max_rows: most rows.
 
     Raises:
-        InvalidRequest: with one sentence that says what was expected and what came.
-        TooLarge: it holds more rows.
+        InvalidRequest: the message says in one sentence what was expected and what came.
+        TooLarge: the request holds more rows.
     """
     request = _members(document, "The request", inputs=list)
     if "parameters" in request:
@@ -67,30 +67,30 @@ def read(document: object, signature: Signature, max_rows: int = MAX_ROWS) -> Re
     if not request["inputs"]:
         raise InvalidRequest("The request has no inputs; expected one tensor, or one for each feature.")
     check_count("inputs", len(request["inputs"]))
-    inputs = [_input(item, f"inputs[{place}]") for place, item in enumerate(request["inputs"])]
+    inputs = [_input(item, f"inputs[{index}]") for index, item in enumerate(request["inputs"])]
     _check_rows(inputs, max_rows)
     outputs = _outputs(request.get("outputs"), signature.outputs)
     return Request(signature.features(inputs), outputs, _id(request.get("id")))
 
 
 def answer(scores: Scores, outputs: Iterable[str], signature: Signature) -> list[Output]:
-    """The named outputs, in this order."""
+    """The output tensors of these names, in this order."""
     kinds = signature.outputs
     return [Output(name, kinds[name].datatype, kinds[name].values(scores)) for name in outputs]
 
 
 def check_count(name: str, count: int) -> None:
-    """Refuse more inputs or outputs than a request may hold.
+    """Refuse too many inputs or outputs.
 
     Raises:
-        InvalidRequest: there are more.
+        InvalidRequest: there are more than `MAX_TENSORS`.
     """
     if count > MAX_TENSORS:
         raise InvalidRequest(f"The request has {count} {name}; expected at most {MAX_TENSORS}.")
 
 
 def _members(document: object, place: str, **members: type | tuple[type, ...]) -> dict[str, Any]:
-    """The document, if it is an object with members of these types."""
+    """The document as an object with members of these types."""
     if not isinstance(document, dict):
         raise InvalidRequest(f"{place} is {shown(document)}; expected an object with {', '.join(members)}.")
     for name, expected in members.items():
@@ -107,7 +107,7 @@ def _input(item: object, place: str) -> Input:
         members = _members(item, place, name=str, datatype=str, shape=list, data=(list, np.ndarray, Numbers, Packed))
     except InvalidRequest:
         if isinstance(item, dict):
-            parameters.check(item, place)  # which may say that its data are elsewhere
+            parameters.check(item, place)  # such as shared memory
         raise
     tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
     if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
@@ -117,11 +117,11 @@ def _input(item: object, place: str) -> Input:
     return tensor
 
 
-def _id(found: object) -> str | None:
-    if found is None or (isinstance(found, str) and is_writable(found)):
-        return found
-    expected = "whole characters, not half of a surrogate pair" if isinstance(found, str) else "a string"
-    raise InvalidRequest(f"The request has {shown(found)} as its 'id'; expected {expected}.")
+def _id(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and is_writable(value)):
+        return value
+    expected = "whole characters, not half of a surrogate pair" if isinstance(value, str) else "a string"
+    raise InvalidRequest(f"The request has {shown(value)} as its 'id'; expected {expected}.")
 
 
 def _outputs(items: object, known: Mapping[str, OutputKind]) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def _outputs(items: object, known: Mapping[str, OutputKind]) -> tuple[str, ...]:
     if not isinstance(items, list):
         raise InvalidRequest(f"The request has {shown(items)} as its 'outputs'; expected a list.")
     check_count("outputs", len(items))
-    names = [_members(item, f"outputs[{place}]", name=str)["name"] for place, item in enumerate(items)]
+    names = [_members(item, f"outputs[{index}]", name=str)["name"] for index, item in enumerate(items)]
     for name in names:
         if name not in known:
             raise InvalidRequest(f"Output {shown(name)} is unknown; this model answers {listed(known)}.")

@@ -1,4 +1,4 @@
-"""What a model takes and what it gives: all that a request, an answer and a document of its routes depend on."""
+"""The inputs and outputs of a model, on which requests, responses, metadata and OpenAPI depend."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ class Features(NamedTuple):
     """The features of a request.
 
     Attributes:
-        rows: how many they are.
-        parts: some rows each, as the model scores them; to be taken once. More than one of a request that is long to
-            score, or to read: they are parsed, validated and refused (InvalidRequest) while they are taken.
-        unseen: for each column of categories, in how many rows its level is one that training did not see; complete
-            once all parts are taken.
+        rows: number of rows.
+        parts: chunks of rows, to be iterated once. A request that takes long to score or parse has several chunks,
+            which are parsed and validated (InvalidRequest) during the iteration.
+        unseen: number of rows with a level that training did not see, by column of categories; complete after the
+            iteration.
     """
 
     rows: int
@@ -28,13 +28,13 @@ class Features(NamedTuple):
 
 
 class InputKind(NamedTuple):
-    """A tensor that the model is asked with.
+    """An input tensor of a model.
 
     Attributes:
-        datatype: of V2.
-        columns: how many.
-        optional: whether it may be left out.
-        names: of the columns, where they are several.
+        datatype: of the V2 protocol.
+        columns: number of columns.
+        optional: whether a request may leave it out.
+        names: of the columns, if there are several.
     """
 
     datatype: str
@@ -45,14 +45,14 @@ class InputKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes and gives.
+    """The inputs and outputs of a model.
 
     Attributes:
-        inputs: what it is asked with, by name.
-        datatypes: of V2, those that its inputs may have.
-        outputs: what it can be asked for, by name, in the order of an answer to whoever names none.
-        features: those in the inputs of a request; raises InvalidRequest where they are not what the model takes.
-        parameters: what each answer says of the model.
+        inputs: by name.
+        datatypes: the V2 datatypes that inputs may have.
+        outputs: by name, in the order of a response to a request that names none.
+        features: makes features of the inputs of a request; raises InvalidRequest if they do not fit.
+        parameters: of every response.
     """
 
     inputs: Mapping[str, InputKind]

@@ -1,4 +1,4 @@
-"""What each protocol calls it when a request gets no prediction."""
+"""The status of a refusal in each protocol."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ STATUS: dict[type[TabserveError], Status] = {
     Overloaded: Status(503, grpc.StatusCode.UNAVAILABLE),
     TabserveError: Status(500, grpc.StatusCode.INTERNAL),
 }
-"""The first of these that an error is."""
+"""The status of each error; the first class that an error is an instance of counts."""
 
 CANCELLED = "The client left, or its deadline passed, before it was answered."
 
@@ -31,5 +31,5 @@ UNANSWERED = "The server failed to answer; its log says why."
 
 
 def status(error: TabserveError) -> Status:
-    """How a refusal for this reason is called."""
-    return next(found for kind, found in STATUS.items() if isinstance(error, kind))
+    """The status of a refusal for this error."""
+    return next(value for kind, value in STATUS.items() if isinstance(error, kind))

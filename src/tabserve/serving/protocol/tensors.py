@@ -1,4 +1,4 @@
-"""The tensors of a request beside each other: their names, their shapes, and the cells of each."""
+"""The input tensors of a request: their names, shapes and cells."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from tabserve.wording import listed, shown
 
 
 class Input(NamedTuple):
-    """A tensor of a request: its parts have the right types, and are not yet compared with each other."""
+    """An input tensor; its members have the right types, but may not fit each other."""
 
     name: str
     datatype: str
@@ -23,12 +23,12 @@ class Input(NamedTuple):
 
 
 def named(tensor: Input, word: str = "Input") -> str:
-    """A tensor's name and shape, as a sentence begins."""
+    """A tensor's name and shape, as the beginning of a message."""
     return f"{word} {shown(tensor.name)} has shape {shown(tensor.shape)}"
 
 
 def is_column(tensor: Input) -> bool:
-    """Whether it has one value for each row."""
+    """Whether a tensor has one value per row."""
     return tensor.shape[1:] in ([], [1])
 
 
@@ -51,10 +51,10 @@ def by_name(inputs: list[Input], problem: Problem, needed: Iterable[str], expect
 
 
 def check_column(column: Input, first: Input) -> None:
-    """Refuse what is no column as long as the first one.
+    """Refuse a tensor that is not a column with as many rows as the first.
 
     Raises:
-        InvalidRequest: it has another shape.
+        InvalidRequest: the tensor has another shape.
     """
     if not is_column(column):
         raise InvalidRequest(f"{named(column)}; expected [rows] or [rows, 1], as it is one column of several.")
@@ -65,10 +65,10 @@ def check_column(column: Input, first: Input) -> None:
 
 
 def cells(tensor: Input) -> Values:
-    """The values in row-major order of a tensor that holds no packed texts, from flat or nested data.
+    """The values of a tensor without packed texts, in row-major order, from flat or nested data.
 
     Raises:
-        InvalidRequest: they are more or fewer than its shape says, or nested otherwise.
+        InvalidRequest: the data do not fit the shape.
     """
     assert not isinstance(tensor.data, Packed)
     data = tensor.data.plain() if isinstance(tensor.data, Numbers) else tensor.data

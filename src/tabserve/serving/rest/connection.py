@@ -9,8 +9,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tabserve.serving.rest import departure, responses
-from tabserve.serving.rest.exchange import Door, Exchange, written
-from tabserve.serving.rest.lingering_close import Farewell
+from tabserve.serving.rest.exchange import Exchange, RequestHandler, to_bytes
+from tabserve.serving.rest.lingering_close import LingeringClose
 from tabserve.serving.rest.paths import route
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -84,7 +84,7 @@ class Connection(HttpToolsProtocol):
             self._is_upgrade = True
             return
         self._check_host()
-        target = cast("Door", self.config.app).target(route(httptools.parse_url(self.url).path))
+        target = cast("RequestHandler", self.config.app).target(route(httptools.parse_url(self.url).path))
         if target is None:
             super().on_headers_complete()
             return
@@ -142,7 +142,7 @@ class Connection(HttpToolsProtocol):
             return
         reply = responses.refusal(400, msg)
         headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers, responses.CLOSE]
-        self.transport.write(written(400, headers, reply.body))
+        self.transport.write(to_bytes(400, headers, reply.body))
         self.end()
 
     def _is_asked(self) -> bool:
@@ -155,7 +155,7 @@ class Connection(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if self._is_broken or cycle is None or cycle.more_body:
             self.flow.resume_reading()
-            Farewell(self.transport, self.connections)
+            LingeringClose(self.transport, self.connections)
             self.connection_lost(ConnectionAbortedError())
         else:
             self.transport.close()

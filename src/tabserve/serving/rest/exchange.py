@@ -12,24 +12,24 @@ from tabserve.serving.rest.responses import CLOSE, Reply
 from tabserve.serving.rest.safe_methods import App, Message, Receive, Send
 
 
-class Door(Protocol):
-    """What answers on connections: an ASGI app, and past ASGI what must be fast; `edge.Edge` is one.
+class RequestHandler(Protocol):
+    """Answers the requests of connections: inference directly, all else as an ASGI app; see `inference.InferenceApp`.
 
     Attributes:
-        draining: whether each connection is to close with its next answer.
+        draining: whether each connection closes with its next response.
     """
 
     draining: bool
 
     def target(self, path: str) -> object:
-        """Whom a path asks past ASGI, as `paths.route` has it; None where it is left to the app."""
+        """What answers this path (as of `paths.route`) directly, or None if the ASGI app does."""
 
-    async def infer(self, asked: Any) -> Reply:  # noqa: ANN401  an Exchange, as far as the door looks at it
-        """The answer to such a request, or the refusal; cancelled where the client leaves."""
+    async def infer(self, asked: Any) -> Reply:  # noqa: ANN401  an Exchange
+        """The response to such a request; cancelled if the client leaves."""
 
 
-class AppDoor:
-    """A door that leaves everything to an ASGI app."""
+class AppHandler:
+    """A request handler that leaves everything to an ASGI app."""
 
     draining = False
 
@@ -42,23 +42,23 @@ class AppDoor:
         await self._app(scope, receive, send)
 
     def target(self, _path: str) -> None:
-        """Nobody is asked past ASGI."""
+        """None: the app answers every path."""
 
     async def infer(self, asked: Any) -> Reply:  # noqa: ANN401
-        """Never asked, as no path has a target."""
+        """Never called, as no path has a target."""
         raise NotImplementedError
 
 
 class Exchange:
-    """What uvicorn's `RequestResponseCycle` is to its connection, with no scope and messages of ASGI to go through.
+    """Takes the place of uvicorn's `RequestResponseCycle`, without ASGI's scope and messages.
 
     Attributes:
-        target, method, headers, body, more_body: as `edge.Asked` has them.
-        keep_alive, disconnected, response_complete, message_event: as uvicorn has them.
+        target, method, headers, body, more_body: as in `inference.InferenceRequest`.
+        keep_alive, disconnected, response_complete, message_event: as in uvicorn.
     """
 
-    def __init__(self, connection: Any, target: Any) -> None:  # noqa: ANN401  a `connection.Connection`, and the door's own
-        """Begin, once the head is here; the target is what the door has found."""
+    def __init__(self, connection: Any, target: Any) -> None:  # noqa: ANN401  a `connection.Connection`, and the handler's own
+        """Start when the head has arrived; the target is the request handler's."""
         self._connection = connection
         parser = connection.parser
         self.target, self.method, self.headers = target, parser.get_method(), dict(connection.headers)
@@ -71,8 +71,8 @@ class Exchange:
         self._is_awaited = connection.expect_100_continue
         self.task: asyncio.Task[None] | None = None
 
-    async def grown(self) -> None:
-        """Wait until more of the body has come."""
+    async def wait_for_more(self) -> None:
+        """Wait until more of the body has arrived."""
         if self._is_awaited:
             self._is_awaited = False
             self._connection.transport.write(CONTINUE)
@@ -80,8 +80,8 @@ class Exchange:
         self.message_event.clear()
         await self.message_event.wait()
 
-    def taken(self) -> bytearray:
-        """The whole body, which is held no longer; who leaves from now on is heard."""
+    def take_body(self) -> bytearray:
+        """Return the whole body and release it; from now on a client that leaves is noticed."""
         self._connection.flow.resume_reading()
         body, self.body = self.body, bytearray()
         return body
@@ -91,23 +91,23 @@ class Exchange:
         if self.disconnected:
             return
         self.task = asyncio.current_task()
-        connection, door = self._connection, cast("Door", self._connection.config.app)
-        reply = await door.infer(self)
+        connection, handler = self._connection, cast("RequestHandler", self._connection.config.app)
+        reply = await handler.infer(self)
         if connection.flow.write_paused:
             await connection.flow.drain()
         if not connection.transport.is_closing():
-            self._write(reply, responses.headers(reply, closing=door.draining))
+            self._write(reply, responses.headers(reply, closing=handler.draining))
 
     def _write(self, reply: Reply, headers: list[tuple[bytes, bytes]]) -> None:
-        """Write the whole response at one go."""
+        """Write the whole response in one call."""
         connection = self._connection
         if not self.keep_alive and CLOSE not in headers:
             headers.append(CLOSE)
         headers[:0] = connection.server_state.default_headers
         body = b"" if self.method == b"HEAD" else reply.body
-        connection.transport.write(written(reply.status, headers, body))
+        connection.transport.write(to_bytes(reply.status, headers, body))
         self.response_complete = True
-        self.body = bytearray()  # what came of a refused one is not kept until the connection's next request
+        self.body = bytearray()  # frees what arrived of a refused body
         if CLOSE in headers:
             connection.end()
         else:
@@ -115,13 +115,13 @@ class Exchange:
 
 
 def joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers by their names, all values of one that comes several times behind each other (RFC 9110, 5.3)."""
+    """Headers by name; the values of a repeated header are joined by commas (RFC 9110, 5.3)."""
     values: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         values.setdefault(name, []).append(value)
-    return {name: b", ".join(found) for name, found in values.items()}
+    return {name: b", ".join(parts) for name, parts in values.items()}
 
 
-def written(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
-    """A whole response."""
+def to_bytes(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """The bytes of a whole response."""
     return b"".join([STATUS_LINE[status], *[b"%b: %b\r\n" % header for header in headers], b"\r\n", body])

@@ -1,4 +1,4 @@
-"""The front door of REST: inference and health are answered here, all else by MLServer's own app."""
+"""The REST app: it answers inference and health itself, and leaves all else to MLServer's app."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ from tabserve.serving.models import CLOSED, FindModel, ListModels, Model, all_re
 from tabserve.serving.protocol.status import FAILED, status
 from tabserve.serving.request_log import RequestLog
 from tabserve.serving.rest import payload, responses
-from tabserve.serving.rest.bodies import Arriving, Bodies
+from tabserve.serving.rest.bodies import ArrivingRequest, Bodies
 from tabserve.serving.rest.paths import with_routes
 from tabserve.serving.rest.safe_methods import App, Message, Receive, Send, with_safe_methods
 
@@ -22,9 +22,9 @@ STREAM = re.compile(r"/v2/models/[^/]+(?:/versions/[^/]+)?/(?:infer|generate)_st
 LIVE, READY = "/v2/health/live", "/v2/health/ready"
 
 MODEL = re.compile(r"/v2/models/(?!stats$)([^/]+)(?:/versions/([^/]+))?(?:/(.*))?")
-"""Every route about one model: its name, its version, and what is asked of it."""
+"""Every route about one model: its name, its version, and the rest of the path."""
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # MLServer's routes would take a line feed behind them for nothing
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # MLServer's routes ignore a line feed at the end
 
 ADMIN = "/v2/repository/"
 
@@ -32,18 +32,18 @@ log = logging.getLogger(__name__)
 
 
 class Target(NamedTuple):
-    """Whom an inference request asks; without a model where there is none of this name and version."""
+    """The model that an inference request addresses; None if there is no loaded one of this name and version."""
 
     name: str
     version: str | None
     model: Model | None
 
 
-class Asked(Arriving, Protocol):
-    """An inference request; `exchange.Exchange` is one.
+class InferenceRequest(ArrivingRequest, Protocol):
+    """An inference request, such as `exchange.Exchange`.
 
     Attributes:
-        target: whom it asks.
+        target: the model that it addresses.
         method: of HTTP, such as `POST`.
     """
 
@@ -51,18 +51,18 @@ class Asked(Arriving, Protocol):
     method: bytes
 
 
-class Edge:
-    """An ASGI app around MLServer's, and what answers inference beside it."""
+class InferenceApp:
+    """A `RequestHandler` around MLServer's ASGI app."""
 
     def __init__(self, app: App, find: FindModel, every: ListModels, limits: Limits, request_log: RequestLog) -> None:
-        """Take MLServer's app, the way to a model, and to all of them."""
+        """Wrap MLServer's app; `find` and `every` look models up."""
         self._mlserver, self._find, self._every, self._limits, self._request_log = app, find, every, limits, request_log
         self._app = with_safe_methods(with_routes(self._answer))
         self._bodies = Bodies(limits)
         self.draining = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request that asks for no inference."""
+        """Answer a request other than inference."""
         await self._app(scope, receive, send)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -77,16 +77,16 @@ class Edge:
         await send({"type": "http.response.body", "body": reply.body})
 
     async def _reply(self, method: str, path: str) -> responses.Reply | None:
-        """Health, or a refusal; None where MLServer's app answers."""
+        """Health or a refusal, or None if MLServer's app should answer."""
         if CONTROL.search(path):
             return responses.refusal(404, "Not Found.")
         if path.startswith(ADMIN) and not self._limits.admin:
             return responses.refusal(403, CLOSED)
         if STREAM.fullmatch(path):
             return responses.refusal(404, "This server streams nothing; ask by /infer.")
-        about = MODEL.fullmatch(path)
-        name, version, asked = about.groups() if about else (None, None, None)
-        if path in {LIVE, READY} or asked == "ready":
+        match = MODEL.fullmatch(path)
+        name, version, rest = match.groups() if match else (None, None, None)
+        if path in {LIVE, READY} or rest == "ready":
             health = await self._health(path, name, version)
             is_asked = method == "GET" or health.status == 404
             return health if is_asked else responses.refusal(405, f"Health takes GET, not {method}.", allow=b"GET")
@@ -101,11 +101,11 @@ class Edge:
         except UnknownModel as error:
             return responses.refusal(404, str(error))
         ready = ready and not self.draining
-        asked = {"name": name} if name else live  # the protocol's text has `live`, KServe's client reads `ready`
-        return responses.document(200 if ready else 503, {**asked, "ready": ready})
+        subject = {"name": name} if name else live  # the protocol's text has `live`, KServe's client reads `ready`
+        return responses.document(200 if ready else 503, {**subject, "ready": ready})
 
     def _refusal(self, name: str, version: str | None) -> responses.Reply | None:
-        """The refusal of whatever is asked about a model that is unknown or not loaded; None for a loaded one."""
+        """The refusal of a request about a model that is unknown or not loaded, or None if it is loaded."""
         try:
             self._find(name, version)
         except TabserveError as error:
@@ -113,33 +113,33 @@ class Edge:
         return None
 
     def target(self, path: str) -> Target | None:
-        """Whom a path asks for inference; none where it asks for something else, or a model of another runtime."""
-        if not (found := INFER.fullmatch(path)):
+        """The model that a path addresses, or None if it is no inference route or the model is of another runtime."""
+        if not (match := INFER.fullmatch(path)):
             return None
-        name, version = found.groups()
+        name, version = match.groups()
         try:
             model = self._find(name, version)
         except TabserveError:  # unknown, or not loaded yet: `infer` says which
             return Target(name, version, None)
         return Target(name, version, model) if is_ours(model) else None
 
-    async def infer(self, asked: Asked) -> responses.Reply:
-        """The answer to an inference request, or the refusal; cancelled where the client leaves."""
+    async def infer(self, asked: InferenceRequest) -> responses.Reply:
+        """The response to an inference request; cancelled if the client leaves."""
         start = time.perf_counter()
         name, version, model = asked.target
         served, document = (name, version) if model else None, None
         try:
-            if model is None or not model.ready:  # there was none, or another has taken its place meanwhile
+            if model is None or not model.ready:  # unknown, or replaced meanwhile
                 model = self._find(name, version)
             if asked.method == b"OPTIONS":
                 return responses.OPTIONS
             if asked.method != b"POST":
                 return self._refused(405, f"Inference takes POST, not {asked.method.decode()}.", None, None, start)
             model.check_room()
-            document = payload.read(await self._bodies.read(asked), asked.headers.get(payload.HEAD_LENGTH))
+            document = payload.decode(await self._bodies.read(asked), asked.headers.get(payload.HEAD_LENGTH))
             request = model.read(document)
             binary = payload.wanted_binary(document, request.outputs)
-            document = {"id": request.id}  # the rest need not wait in the queue
+            document = {"id": request.id}  # so that the rest is not kept while its rows wait
             outputs = await model.answer(request)
         except TabserveError as error:
             return self._refused(status(error).http, str(error), document, served, start)

@@ -1,45 +1,45 @@
-"""The end of a connection on which more comes than is wanted: the last answer would be lost if it were just closed."""
+"""Lingering close: drop what a client still sends after the last response, which an abrupt close could destroy."""
 
 import asyncio
 from typing import Any
 
 DROPPED_BYTES = 2**30
-"""That are read of a request after its refusal, at most."""
+"""Most bytes that are read and dropped after the response."""
 
 
-class Farewell(asyncio.Protocol):
-    """Reads and drops what still comes, until the client ends the connection too: the kernel would answer by a reset.
+class LingeringClose(asyncio.Protocol):
+    """Reads and drops what still arrives until the client closes too; the kernel would answer it by a reset.
 
-    It stands in the place of a connection among uvicorn's, where the listener's sweep ends it in time.
+    It takes the connection's place in uvicorn's set, where the listener's sweep ends it in time.
     """
 
     cycle = None
 
     def __init__(self, transport: asyncio.Transport, connections: set[Any]) -> None:
-        """Take over, once the last answer is written."""
+        """Take over from a connection whose last response is written."""
         self.transport, self._connections, self._left = transport, connections, DROPPED_BYTES
         transport.write_eof()
         transport.set_protocol(self)
         connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Drop what came."""
+        """Drop the bytes; close if they are too many."""
         self._left -= len(data)
         if self._left < 0:
             self.transport.close()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Be gone."""
+        """Remove the connection from the server's set."""
         self._connections.discard(self)
 
     def unfinished(self) -> bool:
-        """Whether it may last only as long as a request may take to arrive: always."""
+        """True: it may last only as long as a request may take to arrive."""
         return True
 
     def abandon(self) -> None:
-        """End at once."""
+        """Abort the connection."""
         self.transport.abort()
 
     def shutdown(self) -> None:
-        """End with the server."""
+        """Close with the server."""
         self.transport.close()

@@ -14,7 +14,7 @@ import uvicorn
 from tabserve.serving.limits import Limits
 from tabserve.serving.ports import BACKLOG
 from tabserve.serving.rest.connection import Connection
-from tabserve.serving.rest.exchange import Door
+from tabserve.serving.rest.exchange import RequestHandler
 
 SWEEP_SECONDS = 1.0
 
@@ -32,7 +32,7 @@ NO_SYN = b"".join(
 log = logging.getLogger(__name__)
 
 
-def configured(config: uvicorn.Config, door: Door, limits: Limits) -> uvicorn.Config:
+def configured(config: uvicorn.Config, door: RequestHandler, limits: Limits) -> uvicorn.Config:
     """The configuration, for this door and for our connections."""
     config.app, config.http, config.backlog = cast("Any", door), Connection, BACKLOG
     config.ws = "none"
@@ -91,7 +91,7 @@ class Listener(uvicorn.Server):
             each.abandon()
 
     def _connections(self) -> set[Any]:
-        """Those that are open, of which each is a `Connection` or its `Farewell`."""
+        """Those that are open, of which each is a `Connection` or its `LingeringClose`."""
         return cast("set[Any]", self.server_state.connections)
 
     def _connection(self) -> Connection:

@@ -1,4 +1,4 @@
-"""The path of a request as the routes have it: a slash at its end says nothing, and an encoded one parts nothing."""
+"""Normalise the path of a request: a trailing slash is dropped, and an encoded slash does not separate."""
 
 import re
 from urllib.parse import unquote
@@ -9,7 +9,7 @@ ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 def route(target: bytes) -> str:
-    """The path that a request's target has, decoded but for slashes, which stay `%2F` (RFC 3986, 2.2)."""
+    """The path of a request's target, decoded except for slashes, which stay `%2F` (RFC 3986, 2.2)."""
     path = target.decode("ascii")
     if "%" in path:
         path = "%2F".join(map(unquote, ENCODED_SLASH.split(path)))
@@ -17,7 +17,7 @@ def route(target: bytes) -> str:
 
 
 def with_routes(app: App) -> App:
-    """An ASGI app that gives the given one each path as `route` has it."""
+    """An ASGI app that passes each request on with its path as of `route`."""
 
     async def answer(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -1,4 +1,4 @@
-"""The bytes of a REST request in, plain data out, and back again: JSON, and tensors in binary behind it.
+"""Decode the body of a REST request, and encode that of a response: JSON, with binary tensors after it.
 
 The binary tensors are those of Triton's extension of the protocol
 (https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md).
@@ -19,22 +19,22 @@ from tabserve.serving.protocol.request import Output
 from tabserve.wording import shown
 
 HEAD_LENGTH = b"inference-header-content-length"
-"""The header that says where the JSON ends and the binary tensors begin."""
+"""The header with the length of the JSON, after which the binary tensors begin."""
 
 MAX_DIGITS = 18
-"""Digits of a length that a body can have."""
+"""Most digits of the length of a body."""
 
 
 PIECE = 2**16
-"""Bytes that are unpacked at a time, of what is packed and of what it holds."""
+"""Bytes that are decompressed at a time, both compressed and plain."""
 
 
 class Packing(NamedTuple):
-    """How a body may be packed.
+    """A compression of a body.
 
     Attributes:
-        window: zlib's number for the format.
-        streams: that may follow each other, at most; each takes time, however little it holds.
+        window: zlib's number of the format.
+        streams: most streams that may follow each other; each takes time, however short it is.
     """
 
     window: int
@@ -44,22 +44,22 @@ class Packing(NamedTuple):
 GZIP = Packing(zlib.MAX_WBITS + 16, 10_000)
 
 PACKINGS = {"gzip": GZIP, "x-gzip": GZIP, "deflate": Packing(zlib.MAX_WBITS, 1)}
-"""By what Content-Encoding calls them (RFC 9110, 8.4.1)."""
+"""The compressions by their Content-Encoding (RFC 9110, 8.4.1)."""
 
 
 class Encoded(NamedTuple):
-    """A response's body, and the length of its JSON where binary tensors follow it."""
+    """A response's body, and the length of its JSON if binary tensors follow it."""
 
     body: bytes
     head_length: int | None
 
 
-def inflated(body: Bytes, encoding: str, max_bytes: int) -> bytearray:
-    """The body without its Content-Encoding, gzip or deflate.
+def decompress(body: Bytes, encoding: str, max_bytes: int) -> bytearray:
+    """Decompress a body of Content-Encoding gzip or deflate.
 
     Raises:
-        InvalidRequest: it is of another encoding, or damaged.
-        TooLarge: it holds more bytes than that.
+        InvalidRequest: the encoding is another, or the body is damaged.
+        TooLarge: the plain body has more than `max_bytes`.
     """
     if encoding not in PACKINGS:
         raise InvalidRequest(f"The body has the Content-Encoding {shown(encoding)}; expected gzip, deflate or none.")
@@ -75,7 +75,7 @@ def inflated(body: Bytes, encoding: str, max_bytes: int) -> bytearray:
 
 
 def _pieces(body: Bytes, encoding: str) -> Iterator[bytes]:
-    """What a packed body holds, of gzip in all its members (RFC 1952, 2.2); of none, an empty body is half a stream."""
+    """The plain body, chunk by chunk; gzip may have several members (RFC 1952, 2.2), and an empty body is damaged."""
     start, streams, most = 0, 0, PACKINGS[encoding].streams
     while start < len(body) or not streams:
         if streams == most:
@@ -87,10 +87,10 @@ def _pieces(body: Bytes, encoding: str) -> Iterator[bytes]:
 
 
 def _stream(body: Bytes, start: int, encoding: str) -> Generator[bytes, None, int]:
-    """What the stream holds that begins there; returns where it ends."""
+    """The plain content of the stream that begins at `start`; returns the index after its end."""
     inflater = zlib.decompressobj(PACKINGS[encoding].window)
     while not inflater.eof:
-        packed = body[start : start + PIECE]  # little, as zlib copies all of it that is another stream's
+        packed = body[start : start + PIECE]  # not more, as zlib copies all that follows the stream
         plain = inflater.decompress(packed, PIECE)
         start += len(packed) - len(inflater.unused_data or inflater.unconsumed_tail)
         if not packed and not plain and not inflater.eof:
@@ -99,26 +99,26 @@ def _stream(body: Bytes, start: int, encoding: str) -> Generator[bytes, None, in
     return start
 
 
-def read(body: Bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
-    """The document of a body, its binary tensors in place.
+def decode(body: Bytes, head_length: bytes | None = None) -> Any:  # noqa: ANN401  whatever JSON holds
+    """Decode a body into plain data with its binary tensors in place.
 
     Raises:
-        InvalidRequest: it is no JSON, or the binary tensors are not where it says.
+        InvalidRequest: the body is not JSON, or the binary tensors are not as announced.
     """
     if head_length is None:
-        return json_numbers.read(body)
+        return json_numbers.parse(body)
     if not head_length.isdigit() or len(head_length) > MAX_DIGITS or int(head_length) > len(body):
         raise InvalidRequest(
             f"Inference-Header-Content-Length is {shown(head_length.decode('latin-1'))};"
             f" expected the length of the JSON at the start of the body, which has {len(body)} bytes."
         )
-    document = json_numbers.read(body[: int(head_length)])
+    document = json_numbers.parse(body[: int(head_length)])
     _attach(document, memoryview(body)[int(head_length) :])
     return document
 
 
-def write(document: dict[str, Any], outputs: Iterable[Output], binary: frozenset[str]) -> Encoded:
-    """A response with these outputs; those named in `binary` follow the JSON as bytes."""
+def encode(document: dict[str, Any], outputs: Iterable[Output], binary: frozenset[str]) -> Encoded:
+    """Encode a response with these outputs; those named in `binary` follow the JSON as bytes."""
     tails: list[bytes] = []
     document["outputs"] = [_output(output, tails if output.name in binary else None) for output in outputs]
     head = orjson.dumps(document)
@@ -126,24 +126,24 @@ def write(document: dict[str, Any], outputs: Iterable[Output], binary: frozenset
 
 
 def wanted_binary(document: dict[str, Any], outputs: Iterable[str]) -> frozenset[str]:
-    """Names of the outputs that a valid request wants as bytes.
+    """The names of the outputs that a valid request wants as bytes.
 
     Raises:
-        InvalidRequest: what says so is no boolean.
+        InvalidRequest: a parameter about it is not a boolean.
     """
     default = _flag(document, "binary_data_output", default=False)
-    asked = {item["name"]: _flag(item, "binary_data", default=default) for item in document.get("outputs") or []}
-    return frozenset(name for name in outputs if asked.get(name, default))
+    flags = {item["name"]: _flag(item, "binary_data", default=default) for item in document.get("outputs") or []}
+    return frozenset(name for name in outputs if flags.get(name, default))
 
 
 def _attach(document: object, tail: memoryview) -> None:
-    """Give each input that announces bytes its part of the tail, in their order."""
+    """Give each input that announces bytes its part of the tail, in order."""
     inputs = document.get("inputs") if isinstance(document, dict) else None
     start = 0
-    for place, item in enumerate(inputs if isinstance(inputs, list) else []):
-        size = parameters.of(item, f"inputs[{place}]").get("binary_data_size") if isinstance(item, dict) else None
+    for index, item in enumerate(inputs if isinstance(inputs, list) else []):
+        size = parameters.of(item, f"inputs[{index}]").get("binary_data_size") if isinstance(item, dict) else None
         if size is not None:
-            item["data"] = _array(item, f"inputs[{place}]", size, tail[start:])
+            item["data"] = _array(item, f"inputs[{index}]", size, tail[start:])
             start += size
     if start != len(tail):
         raise InvalidRequest(
@@ -164,16 +164,16 @@ def _array(item: dict[str, Any], place: str, size: object, tail: memoryview) -> 
 
 
 def _output(output: Output, tails: list[bytes] | None) -> dict[str, Any]:
-    described: dict[str, Any] = {"name": output.name, "shape": output.values.shape, "datatype": output.datatype}
+    members: dict[str, Any] = {"name": output.name, "shape": output.values.shape, "datatype": output.datatype}
     if tails is None:
-        # As float64, so that whoever compares with the threshold sees the very number that was compared here.
-        return {**described, "data": output.values.ravel().tolist()}
+        # As float64, so that a client that compares with the threshold sees the number that was compared here.
+        return {**members, "data": output.values.ravel().tolist()}
     tails.append(packed(output.values, output.datatype))
-    return {**described, "parameters": {"binary_data_size": len(tails[-1])}}
+    return {**members, "parameters": {"binary_data_size": len(tails[-1])}}
 
 
 def _flag(item: dict[str, Any], name: str, *, default: bool) -> bool:
-    found = parameters.of(item, "The request").get(name, default)
-    if not isinstance(found, bool):
-        raise InvalidRequest(f"The request has {shown(found)} as its {name!r}; expected true or false.")
-    return found
+    flag = parameters.of(item, "The request").get(name, default)
+    if not isinstance(flag, bool):
+        raise InvalidRequest(f"The request has {shown(flag)} as its {name!r}; expected true or false.")
+    return flag

@@ -1,4 +1,4 @@
-"""Whole HTTP responses to inference requests."""
+"""HTTP responses to inference requests."""
 
 from typing import NamedTuple
 
@@ -24,35 +24,35 @@ class Reply(NamedTuple):
 
 
 OPTIONS = Reply(200, b"", ((b"allow", b"OPTIONS, POST"),))
-"""What can be done on a route that answers inference."""
+"""The answer to OPTIONS on a route of inference."""
 
 
 def headers(reply: Reply, *, closing: bool) -> list[tuple[bytes, bytes]]:
-    """All headers of a response that depend on it, and on whether its connection is about to close."""
+    """The headers of a response; `closing` says whether its connection closes."""
     length = (b"content-length", b"%d" % len(reply.body))
     return [length, *reply.headers, CLOSE] if closing else [length, *reply.headers]
 
 
-def document(status: int, found: object) -> Reply:
+def document(status: int, content: object) -> Reply:
     """A response in JSON; a 503 says when to try again."""
-    return Reply(status, orjson.dumps(found), (JSON, RETRY) if status == 503 else (JSON,))
+    return Reply(status, orjson.dumps(content), (JSON, RETRY) if status == 503 else (JSON,))
 
 
 def refusal(status: int, reason: str, allow: bytes = b"OPTIONS, POST") -> Reply:
-    """A response that says why there is no other; a 405 names the methods that are allowed."""
+    """A response with the reason of a refusal; a 405 names the allowed methods."""
     reply = document(status, {"error": reason})
     return reply._replace(headers=(*reply.headers, (b"allow", allow))) if status == 405 else reply
 
 
 def answer(model: Model, request: Request, outputs: list[Output], binary: frozenset[str]) -> Reply:
-    """The answer to a valid request; of its outputs, those named in `binary` as bytes."""
+    """The response to a valid request; outputs named in `binary` are bytes."""
     document = {
         "model_name": model.name,
         "model_version": model.version,
         "id": request.id or new_id(),
         "parameters": {**model.signature.parameters},
     }
-    body, head_length = payload.write(document, outputs, binary)
+    body, head_length = payload.encode(document, outputs, binary)
     if head_length is None:
         return Reply(200, body, (JSON,))
     kind = (b"content-type", b"application/octet-stream")

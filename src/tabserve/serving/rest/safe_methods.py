@@ -1,6 +1,6 @@
 """HEAD and OPTIONS on every route that answers GET, and `OPTIONS *` (RFC 9110, 9.3.2 and 9.3.7).
 
-Load balancers ask by them.
+Load balancers use them.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -18,33 +18,33 @@ ALL = READING + b", POST"
 
 
 def with_safe_methods(app: App, methods: bytes = ALL) -> App:
-    """An ASGI app that answers HEAD as the given one answers GET, and OPTIONS by the methods of the route.
+    """An ASGI app that answers HEAD as `app` answers GET, and OPTIONS with the methods of the route.
 
     Args:
-        app: the given one.
-        methods: those of all its routes together, for `OPTIONS *`.
+        app: answers all other methods.
+        methods: of all its routes together, for `OPTIONS *`.
     """
 
     async def answer(scope: Message, receive: Receive, send: Send) -> None:
         method = scope.get("method")
         if method == "OPTIONS" and scope["path"].removeprefix(scope["root_path"]) == "*":
-            await _tell(methods, send)
+            await _send_methods(methods, send)
             return
         if method == "HEAD":
             scope = {**scope, "method": "GET"}  # uvicorn leaves the body out
-        await app(scope, receive, _naming_methods(send, asked=method == "OPTIONS"))
+        await app(scope, receive, _with_methods(send, asked=method == "OPTIONS"))
 
     return answer
 
 
-async def _tell(methods: bytes, send: Send) -> None:
+async def _send_methods(methods: bytes, send: Send) -> None:
     headers = [(b"allow", methods), (b"content-length", b"0")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 
-def _naming_methods(send: Send, *, asked: bool) -> Send:
-    """Name HEAD and OPTIONS too where a response names the allowed methods; make it a success where they were asked."""
+def _with_methods(send: Send, *, asked: bool) -> Send:
+    """Add HEAD and OPTIONS to the allowed methods of a 405, and make it a 200 if OPTIONS was asked."""
     is_list = False
 
     async def send_on(message: Message) -> None:
@@ -54,14 +54,14 @@ def _naming_methods(send: Send, *, asked: bool) -> Send:
             is_list = asked
             replaced = {b"allow", b"content-length", b"content-type"} if asked else {b"allow"}
             headers = [header for header in message["headers"] if header[0] not in replaced]
-            headers += [(b"allow", _completed(allowed)), *([(b"content-length", b"0")] if asked else [])]
+            headers += [(b"allow", _with_added(allowed)), *([(b"content-length", b"0")] if asked else [])]
             message = {**message, "status": 200 if asked else 405, "headers": headers}
         await send({**message, "body": b""} if is_list and "body" in message else message)
 
     return send_on
 
 
-def _completed(allowed: bytes) -> bytes:
-    """The methods of a route, with those that this module adds."""
+def _with_added(allowed: bytes) -> bytes:
+    """The methods of a route, with HEAD and OPTIONS."""
     methods = {*allowed.split(b", "), b"OPTIONS"}
     return b", ".join(sorted(methods | {b"HEAD"} if b"GET" in methods else methods))

@@ -1,4 +1,4 @@
-"""Swagger UI's page on an OpenAPI document, and all that it loads, served by ourselves under a strict policy."""
+"""The page of Swagger UI and all that it loads, served under a strict content-security policy."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -16,20 +16,20 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data:",  # the signs that Swagger UI's own style draws
+        "img-src 'self' data:",  # icons of Swagger UI's own style
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
     ]
 )
-"""What a browser lets the page do: use what this server has, and nothing else."""
+"""The page may load from this server only."""
 
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",  # kept, but asked for by its tag each time: a new version comes under the same name
+    "cache-control": "no-cache",  # revalidated by its tag each time, as a new version has the same name
 }
 
 PAGE = """<!doctype html>
@@ -48,26 +48,26 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
-"""Its links are relative, so that it holds no name that a client sent, and works behind a proxy that adds a prefix;
-`above` leads up from a path that ends with a slash."""
+"""Its links are relative, so that it holds no name that a client sent and works behind a prefix; `above` is `../` on a
+path that ends with a slash."""
 
 START = """const place = document.getElementById("swagger-ui");
 SwaggerUIBundle({domNode: place, url: place.dataset.document, deepLinking: true, validatorUrl: "none"});
 """
 
 PACKAGE, FOLDER = "fastapi-swagger", "fastapi_swagger/resources"
-"""Whose files are read; none of its code is run."""
+"""The package whose files are served; none of its code is run."""
 
 KINDS = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "swagger-ui.css": "text/css; charset=utf-8",
     "favicon-32x32.png": "image/png",
 }
-"""Its files that are served, and no other."""
+"""The files that are served, with their content type."""
 
 
 class File(NamedTuple):
-    """What is answered, with a tag that changes with it."""
+    """A served file with its entity tag."""
 
     body: bytes
     kind: str
@@ -75,12 +75,12 @@ class File(NamedTuple):
 
 
 def routes(page: str, document: str, check: Callable[..., object] = lambda: None) -> list[BaseRoute]:
-    """The routes of a page and, below it, of its files.
+    """The routes of the page and of its files below it.
 
     Args:
         page: its path, which ends with `/docs`.
-        document: where the OpenAPI document is, as a link from the page.
-        check: is called first, with the path's parameters; what it raises refuses the request.
+        document: the relative link from the page to the OpenAPI document.
+        check: called first with the path's parameters; it raises to refuse the request.
     """
 
     async def answer(read: Callable[[], File], request: Request) -> Response:
@@ -97,9 +97,9 @@ def routes(page: str, document: str, check: Callable[..., object] = lambda: None
 
 
 def _response(file: File, known: str) -> Response:
-    """The file, or no more than that it is one of those that the client has kept."""
+    """The file, or 304 if the client has it."""
     headers = {**HEADERS, "etag": file.tag}
-    if file.tag in known:  # a list of tags in quotes, each perhaps behind `W/`
+    if file.tag in known:  # a list of quoted tags, some with the prefix `W/`
         return Response(status_code=304, headers=headers)
     return Response(file.body, headers={**headers, "content-type": file.kind})
 
@@ -116,7 +116,7 @@ def _start() -> File:
 
 @cache
 def _packaged(name: str) -> File:
-    """A file of the package, read when it is first asked for."""
+    """A file of the package, read at its first request."""
     return _file(Path(str(distribution(PACKAGE).locate_file(FOLDER)), name).read_bytes(), KINDS[name])
 
 
