@@ -1,4 +1,4 @@
-"""A server process of one's own, for as long as a `with` block lasts: for notebooks, tests and benchmarks."""
+"""Run a server process for the duration of a `with` block, for notebooks, tests and benchmarks."""
 
 import os
 import socket
@@ -20,16 +20,16 @@ from tabserve.errors import ServerError
 SERVE = (sys.executable, "-m", "tabserve", "serve")
 
 PORTS = range(10_000, 32_768)
-"""Below those that Linux gives to connections that go out (ip_local_port_range of ip(7))."""
+"""Ports below those of outgoing connections on Linux (ip_local_port_range of ip(7))."""
 
 HERE = build_opener(ProxyHandler({}))
-"""Asks this machine, before which no proxy of the surroundings stands."""
+"""Asks this machine, without a proxy."""
 
 READY_SECONDS, STOP_SECONDS = 60.0, 20.0
 
 
 class Server(NamedTuple):
-    """A running server: its process, the addresses it listens on, and the file that its log goes to."""
+    """A running server: its process, its addresses, and the file of its log."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -49,12 +49,12 @@ def running(
 
     Args:
         folder: of `settings.json` and `model-settings.json`; None for the model that comes with tabserve.
-        environment: variables beside the process's own, such as TABSERVE_MODEL.
-        command: what starts it, the folder's path goes last where there is one.
+        environment: variables in addition to the process's own, such as TABSERVE_MODEL.
+        command: starts it; the folder's path is appended if there is one.
         ready: the route that answers 200 once the model is loaded.
 
     Raises:
-        ServerError: it ended, or was not ready in time; with the end of its log.
+        ServerError: the server ended, or was not ready in time; the message has the end of its log.
     """
     http, grpc, metrics = free_ports(3)
     ports = {"MLSERVER_HTTP_PORT": http, "MLSERVER_GRPC_PORT": grpc, "MLSERVER_METRICS_PORT": metrics}
@@ -71,15 +71,15 @@ def started(
     """Start any server, wait until it is ready, and stop it at the end.
 
     Args:
-        command: what starts it.
+        command: starts it.
         environment: all of its variables.
-        ready: the URL that answers 200 once requests are welcome.
+        ready: the URL that answers 200 once it is ready.
 
     Yields:
-        Its process, and the file that its log goes to.
+        Its process, and the file of its log.
 
     Raises:
-        ServerError: it ended, or was not ready in time; with the end of its log.
+        ServerError: the server ended, or was not ready in time; the message has the end of its log.
     """
     with tempfile.TemporaryDirectory(prefix="tabserve-") as scratch:
         log = Path(scratch, "log")
@@ -93,16 +93,13 @@ def started(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on right now, and that are not given to anybody soon.
-
-    Neither to a connection, nor by this function, in whichever process.
-    """
+    """Free ports of the loopback address, which neither connections nor other calls, in any process, get soon."""
     return [*islice(filter(_is_free, _candidates()), count)]
 
 
 @cache
 def _candidates() -> Iterator[int]:
-    """All ports, again and again; by the golden ratio processes with near numbers begin far from each other."""
+    """All ports in a cycle; by the golden ratio, processes with near ids start far from each other."""
     begin = int(os.getpid() * 0.618034 % 1 * len(PORTS))
     return cycle([*PORTS[begin:], *PORTS[:begin]])
 

@@ -1,6 +1,6 @@
-"""What a client takes of its surroundings: proxies, but none before this machine, and certificates; no password.
+"""What a client takes from the environment: proxies, except to this machine, and certificates.
 
-A password for a host in ~/.netrc is not sent: nobody named it for this, and a server here asks for none.
+Passwords in ~/.netrc are not sent: a server of this project asks for none.
 """
 
 import os
@@ -24,12 +24,12 @@ NO_ADDRESS = (
     requests.exceptions.InvalidURL,
     LocationParseError,
 )
-"""What requests raises before it asks anyone; its other errors are about who answers."""
+"""Errors of requests about the address itself."""
 
 OF_A_PROXY = (requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL, ProxySchemeUnknown)
 
 OF_GRPC = ("grpc_proxy", "https_proxy", "http_proxy")
-"""The variables that gRPC looks at, in this order."""
+"""The variables that gRPC reads, in this order."""
 
 
 class Proxy(NamedTuple):
@@ -39,31 +39,31 @@ class Proxy(NamedTuple):
     variable: str
 
     def __str__(self) -> str:
-        """As sentences call it."""
+        """Its name in messages."""
         return f"the proxy {without_password(self.url)} that {self.variable} names"
 
 
 def session(url: str) -> requests.Session:
-    """A session for one server, or for what it redirects to."""
-    found = requests.Session()
-    found.trust_env = False
-    found.proxies = dict(get_environ_proxies(url)) if before(url) else {}
-    found.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    return found
+    """A session for the server of this address."""
+    created = requests.Session()
+    created.trust_env = False
+    created.proxies = dict(get_environ_proxies(url)) if before(url) else {}
+    created.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    return created
 
 
 def before(url: str) -> Proxy | None:
-    """The proxy that stands before a server, if one does."""
-    with suppress(ValueError):  # what is no address has none
+    """The proxy to a server, or None."""
+    with suppress(ValueError):  # not an address
         split = urlsplit(url)
         if split.hostname and not is_here(split.hostname) and not should_bypass_proxies(url, no_proxy=None):
             names = [f"{scheme}_proxy" for scheme in (split.scheme, "all")]
-            return _named(select_proxy(url, getproxies()), [each for name in names for each in (name, name.upper())])
+            return _named(select_proxy(url, getproxies()), [case for name in names for case in (name, name.upper())])
     return None
 
 
 def before_grpc(target: str) -> Proxy | None:
-    """The proxy that gRPC asks for a target such as host:8081, if it does."""
+    """The proxy that gRPC uses for a target such as host:8081, or None."""
     host, variable = grpc_host(target), os.environ.get
     if host and not is_here(host):
         past = variable("no_grpc_proxy") or variable("no_proxy") or ""
@@ -73,41 +73,41 @@ def before_grpc(target: str) -> Proxy | None:
 
 
 def grpc_host(target: str) -> str:
-    """The host of a target, such as dns:///host:8081 or ipv6:[::1]:8081; none of a socket's path."""
+    """The host of a target such as dns:///host:8081 or ipv6:[::1]:8081; empty for a socket's path."""
     with suppress(ValueError):
         return urlsplit("//" + re.sub(r"^(dns|ipv[46]):", "", target).rpartition("/")[2]).hostname or ""
     return ""
 
 
 def is_here(host: str) -> bool:
-    """Whether a host is this machine by its loopback address, before which no proxy can stand."""
+    """Whether a host is a loopback address, which no proxy can reach."""
     name = host.rstrip(".").lower()
     try:
         address = ip_address(name)
     except ValueError:
         return name == "localhost" or name.endswith(".localhost")
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return any(each.is_loopback or each.is_unspecified for each in (address, mapped) if each)
+    return any(ip.is_loopback or ip.is_unspecified for ip in (address, mapped) if ip)
 
 
 def failed(error: Exception, address: str) -> bool:
-    """Whether an error of requests is about the proxy before an address: it cannot be asked, or is named wrongly."""
+    """Whether an error of requests is about the proxy to this address: unreachable, or with a wrong name."""
     return isinstance(error, OF_A_PROXY) or (isinstance(error, NO_ADDRESS) and _is_address(address))
 
 
-def failure(found: Proxy, address: str) -> ServerError:
-    """The error that names a proxy that failed."""
+def failure(proxy: Proxy, address: str) -> ServerError:
+    """The error about a proxy that failed."""
     past = "list the host in no_proxy to go past it"
-    return ServerError(f"T{str(found)[1:]} leads to no {without_password(address)}; mend the variable, or {past}.")
+    return ServerError(f"T{str(proxy)[1:]} leads to no {without_password(address)}; mend the variable, or {past}.")
 
 
-def way(found: Proxy | None) -> str:
-    """What a sentence says behind an address that was asked through a proxy."""
-    return f", asked through {found}," if found else ""
+def way(proxy: Proxy | None) -> str:
+    """The words after an address in a message that name the proxy it was asked through."""
+    return f", asked through {proxy}," if proxy else ""
 
 
 def without_password(url: str) -> str:
-    """An address without the user and the password in it."""
+    """An address without its user and password."""
     return re.sub(r"^((?:[^/?#]*//)?)[^/?#]*@", r"\1", url)
 
 
@@ -119,5 +119,5 @@ def _is_address(url: str) -> bool:
 
 
 def _named(url: str | None, variables: Sequence[str]) -> Proxy | None:
-    found = [name for name in variables if os.environ.get(name) == url]
-    return Proxy(url, found[0]) if url and found else None
+    names = [name for name in variables if os.environ.get(name) == url]
+    return Proxy(url, names[0]) if url and names else None

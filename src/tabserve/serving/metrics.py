@@ -1,6 +1,6 @@
-"""What Prometheus is told: MLServer's own counts kept true, and ours beside them.
+"""Prometheus metrics: ours, and MLServer's own where it does not see a request.
 
-Our histograms are plain arrays, read when Prometheus asks: prometheus_client's own cost several times as much for each
+Our histograms are plain arrays that are read at each scrape: prometheus_client's own cost several times as much per
 value, on the path of every request.
 """
 
@@ -38,10 +38,10 @@ PROBABILITY = tuple(np.linspace(0.05, 1, 20).round(2).tolist())
 
 
 class Histogram:
-    """Counts of values between edges, each edge belonging to the values below it, and their sum."""
+    """Counts of values between edges, and their sum; a value at an edge counts below it."""
 
     def __init__(self, edges: Sequence[float]) -> None:
-        """Count nothing yet."""
+        """Start with no count."""
         self._edges = list(edges)
         self._array = np.array(edges)
         self._counts = [0] * (len(edges) + 1)
@@ -57,8 +57,8 @@ class Histogram:
         if len(values) == 1:  # several times as fast
             self.add(float(values[0]))
             return
-        for place, count in enumerate(np.bincount(np.searchsorted(self._array, values)).tolist()):
-            self._counts[place] += count
+        for index, count in enumerate(np.bincount(np.searchsorted(self._array, values)).tolist()):
+            self._counts[index] += count
         self._sum += float(values.sum())
 
     def buckets(self) -> list[tuple[str, float]]:
@@ -72,23 +72,23 @@ class Histogram:
 
 
 class Duration:
-    """How often something was done, and how many seconds it took in all."""
+    """A number of events and their total duration in seconds."""
 
     def __init__(self) -> None:
-        """Nothing was done yet."""
+        """Start with no event."""
         self.count, self.seconds = 0, 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one time."""
+        """Count one event."""
         self.count += 1
         self.seconds += seconds
 
 
 class Amounts:
-    """How many amounts were answered, and their sum."""
+    """The number and the sum of answered amounts."""
 
     def __init__(self) -> None:
-        """Count nothing yet."""
+        """Start with no count."""
         self.count, self.sum = 0, 0.0
 
     def add_all(self, values: NDArray[np.float32]) -> None:
@@ -98,19 +98,19 @@ class Amounts:
 
 
 class ModelMetrics:
-    """What is told about one model.
+    """The metrics of one model.
 
     Attributes:
-        success, failure: requests that were answered, and those that were refused.
-        calls: of the model, each for the rows of one batch.
-        last: when the last one ended, in seconds since 1970; 0 before the first.
-        watched: what counts the values whose distribution is watched: those of a model of classes are probabilities.
-        labels: how many rows got each, by its name.
-        unseen: in how many rows each column of categories had a level that training did not see.
+        success, failure: answered and refused requests.
+        calls: of the model, one per batch.
+        last: end of the last call in seconds since 1970, 0 before the first.
+        watched: counts the monitored values, which are probabilities or amounts.
+        labels: number of rows with each label.
+        unseen: number of rows with a level that training did not see, by column of categories.
     """
 
     def __init__(self) -> None:
-        """Tell nothing yet."""
+        """Start with no count."""
         self.rows, self.probability = Histogram(ROWS), Histogram(PROBABILITY)
         self.amounts = Amounts()
         self.watched: Histogram | Amounts = self.probability
@@ -123,20 +123,20 @@ class ModelMetrics:
         self._lock = Lock()
 
     def describe(self, model: Model, version: str) -> None:
-        """Tell which model this is; after a reload, in the place of the one before."""
+        """Set the facts of the model, also after a reload."""
         facts = {**model.predictor.facts, **model.decision.parameters}
         self.info = {"version": version, "problem": model.problem.name, **facts}
         self.watched = self.amounts if model.problem.task.AMOUNT else self.probability
         self.unseen.update(dict.fromkeys(model.encoder.categories, 0))
-        self.labels.update(dict.fromkeys(model.problem.labels, 0))  # told before the first row gets one
+        self.labels.update(dict.fromkeys(model.problem.labels, 0))  # so that Prometheus sees 0 before the first row
 
     def count(self, labels: Mapping[str, int], watched: NDArray[np.float32], seconds: float) -> None:
-        """Count one call of the model, on whichever thread.
+        """Count one call of the model; may be called on any thread.
 
         Args:
-            labels: how many rows got each.
-            watched: the probability of each row, or its amount, shape (rows,).
-            seconds: that the call took.
+            labels: number of rows with each label.
+            watched: the monitored value of each row, shape (rows,).
+            seconds: duration of the call.
         """
         with self._lock:
             self.calls.add(seconds)
@@ -148,28 +148,28 @@ class ModelMetrics:
 
 
 class ServingMetrics:
-    """Everything that is told beside MLServer's own; a collector of prometheus_client."""
+    """All metrics beside MLServer's own; a collector of prometheus_client."""
 
     def __init__(self) -> None:
-        """Tell nothing yet."""
+        """Start with no count."""
         self._models: dict[str, ModelMetrics] = {}
         self._seconds: dict[str, Histogram] = {}
         self._rejected: Counter[tuple[str, str]] = Counter()
 
     def model(self, name: str) -> ModelMetrics:
-        """The metrics of one model; the same ones after a reload."""
+        """The metrics of one model, which stay after a reload."""
         return self._models.setdefault(name, ModelMetrics())
 
     def seconds(self, protocol: str) -> Histogram:
-        """How long requests took from their last byte to their answer."""
+        """The durations of requests, from the last byte to the answer."""
         return self._seconds.setdefault(protocol, Histogram(SECONDS))
 
     def reject(self, protocol: str, status: str) -> None:
-        """Count a request that got no prediction."""
+        """Count a refused request."""
         self._rejected[protocol, status] += 1
 
     def collect(self) -> Iterable[Metric]:
-        """All of it, as prometheus_client wants it."""
+        """All metrics, for prometheus_client."""
         yield _histograms("tabserve_request_seconds", "Seconds from a request to its answer", "protocol", self._seconds)
         rows = {name: model.rows for name, model in self._models.items()}
         yield _histograms("tabserve_batch_rows", "Rows in one call of the model", "model", rows)
@@ -199,15 +199,15 @@ class ServingMetrics:
 
 
 class Outcomes:
-    """MLServer's own counts of inference requests, kept true where MLServer does not see them."""
+    """MLServer's own counts of inference requests, for requests that MLServer does not see."""
 
     def __init__(self, success: prometheus.Counter, failure: prometheus.Counter, duration: prometheus.Summary) -> None:
-        """Take MLServer's collectors; each has the labels `model` and `version`."""
+        """Count in these collectors of MLServer, which have the labels `model` and `version`."""
         self._success, self._failure, self._duration = success, failure, duration
         self._of = cache(self._labelled)
 
     def count(self, name: str, version: str | None, seconds: float, *, success: bool) -> None:
-        """Count one request for a model that is served."""
+        """Count one request for a served model."""
         succeeded, failed, duration, ours = self._of(name, version)
         (succeeded if success else failed).inc()
         duration.observe(seconds)

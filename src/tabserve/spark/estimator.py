@@ -19,7 +19,7 @@ from tabserve.problem.problem import Problem
 from tabserve.spark import java, job
 from tabserve.spark.training_table import FEATURES, TARGET, Labelled
 from tabserve.training.selection import Candidate
-from tabserve.training.stumps import AveragedStumps, step_functions, written
+from tabserve.training.stumps import AveragedStumps, step_functions, to_booster
 
 SPARKS_OWN = {"n_jobs", "objective", "enable_categorical"}
 """Parameters of XGBoost's classifier that `xgboost.spark` does not take: it sets them itself."""
@@ -81,7 +81,7 @@ class Distributed(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def _folded(self, boosters: list[xgb.Booster], numbers: NDArray[np.int64]) -> xgb.Booster:
         functions = step_functions(boosters)
-        return written(boosters[0], functions, self.table.covers(functions, numbers))
+        return to_booster(boosters[0], functions, self.table.covers(functions, numbers))
 
 
 def check(candidates: Sequence[Candidate], problem: Problem) -> None:

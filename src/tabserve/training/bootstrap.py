@@ -1,4 +1,4 @@
-"""How far a measure can be trusted: its interval over rows drawn again with replacement."""
+"""Bootstrap intervals of measures."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 RESAMPLES = 300
 
 Draw = NDArray[np.int64]
-"""Positions of rows."""
+"""Indices of rows."""
 
 
 class Interval(NamedTuple):
@@ -28,15 +28,15 @@ def intervals(
     seed: int = 0,
     usable: Callable[[Draw], bool] = lambda _: True,
 ) -> dict[str, Interval]:
-    """Measure all rows, by name, with an interval over rows drawn again with replacement.
+    """Measure all rows, with an interval over rows drawn with replacement.
 
-    A difference that is measured within a draw is a paired one: both of its sides see the same rows.
+    A difference that is measured within a draw is paired: both of its sides see the same rows.
 
     Args:
-        rows: how many there are.
-        measured: from the positions of rows to what is measured on these.
-        seed: of the draws; the same seed and rows give the same draws, whatever is measured.
-        usable: whether a draw can be measured; if not, another takes its place. All rows together must be usable.
+        rows: number of rows.
+        measured: measures the rows of these indices, by name.
+        seed: of the draws; the same seed and number of rows give the same draws.
+        usable: whether a draw can be measured; if not, it is drawn again. All rows together must be usable.
     """
     rng, drawn = np.random.default_rng(seed), list[list[float]]()
     while len(drawn) < RESAMPLES:
@@ -52,6 +52,6 @@ def intervals(
 
 
 def every_class(target: NDArray[np.integer[Any]]) -> Callable[[Draw], bool]:
-    """Whether a draw has a row of each class, given the index of each row's class, shape (rows,)."""
+    """A test whether a draw has a row of each class, given the class of each row, shape (rows,)."""
     classes = int(target.max()) + 1
     return lambda draw: bool(np.bincount(target[draw], minlength=classes).all())

@@ -1,4 +1,4 @@
-"""What training asks of two classes and of several alike."""
+"""The part of training that is the same for two classes and for several."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from tabserve.problem.criterion import FloatArray, IntArray
 
 
 class ClassTraining:
-    """The training half of both tasks; see `TaskTraining`."""
+    """The shared half of `BinaryTraining` and `MulticlassTraining`; see `TaskTraining`."""
 
     ESTIMATOR: ClassVar[str] = "an unfitted classifier, such as XGBClassifier()"
     ANSWERS: ClassVar[str] = "probabilities"
@@ -23,16 +23,16 @@ class ClassTraining:
         return {"prior": DummyClassifier(strategy="prior")}
 
     def suits(self, estimator: BaseEstimator) -> bool:
-        """Whether it is no regressor; scikit-learn tells by its tags, and nothing of one without."""
+        """Whether it is not a regressor by scikit-learn's tags; True for an estimator without tags."""
         return not (hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator))
 
     def strata(self, target: NDArray[Any]) -> IntArray:
-        """Each row's class."""
+        """The class of each row."""
         return target.astype(np.int64)
 
     def fault(self, prediction: FloatArray) -> str | None:
-        """That they are no probabilities."""
+        """What is wrong with values that are not probabilities, or None."""
         if ((prediction >= 0) & (prediction <= 1)).all():
             return None
-        found = f"{np.nanmin(prediction):.4g} to {np.nanmax(prediction):.4g}"
-        return f"answers {found}, and probabilities from 0 to 1 are expected; leave it out"
+        values = f"{np.nanmin(prediction):.4g} to {np.nanmax(prediction):.4g}"
+        return f"answers {values}, and probabilities from 0 to 1 are expected; leave it out"

@@ -1,7 +1,7 @@
-"""Out-of-fold amounts in, intervals out that hold the true amount of nine rows in ten.
+"""Choose intervals that hold the true amount of nine rows in ten, from out-of-fold predictions.
 
-The width is what amounts about as large are missed by: one width for all would be too narrow for the largest. In each
-bin of the prediction it is the quantile of the absolute residuals that split conformal prediction takes, the
+The width depends on the prediction, as one width for all would be too narrow for the largest. In each bin of the
+prediction it is the quantile of the absolute residuals that split conformal prediction takes, the
 ⌈0.9 (n + 1)⌉th smallest of n (Lei et al., Distribution-Free Predictive Inference for Regression, JASA 113, 2018; by
 bins: Boström & Johansson, Mondrian Conformal Regressors, COPA 2020). Out-of-fold residuals stand for those of rows set
 aside (Barber et al., Predictive Inference with the Jackknife+, Annals of Statistics 49, 2021), so that no row is lost.
@@ -16,13 +16,13 @@ from tabserve.problem.criterion import FloatArray, IntArray
 from tabserve.training import folds
 
 BINS = 8
-"""Bins of the prediction, at most."""
+"""Most bins of the prediction."""
 
 FEWEST = 30
-"""Rows of a bin, at least, where there are so many: the quantile of fewer says little."""
+"""Least rows of a bin; a quantile of fewer is uncertain."""
 
 DEAREST = 0.9
-"""From this quantile of the predictions on, a row is among the dearest."""
+"""The quantile of the predictions from which a row counts as among the dearest."""
 
 
 def choose(target: FloatArray, prediction: FloatArray) -> Amount:
@@ -34,7 +34,7 @@ def choose(target: FloatArray, prediction: FloatArray) -> Amount:
     """
     edges = _edges(prediction)
     number, residual = bins(edges, prediction), np.abs(target - prediction)
-    widths = [_width(residual[number == each]) for each in range(len(edges) + 1)]
+    widths = [_width(residual[number == index]) for index in range(len(edges) + 1)]
     return Amount(tuple(edges.tolist()), tuple(widths))
 
 
@@ -55,7 +55,7 @@ def coverage(target: FloatArray, amounts: Amounts) -> dict[str, float]:
 
 
 def _edges(prediction: FloatArray) -> FloatArray:
-    """The quantiles of the prediction that leave enough rows between them; fewer where predictions repeat."""
+    """The quantiles of the prediction with enough rows between them; fewer if predictions repeat."""
     ordered, kept, start = np.sort(prediction), list[float](), 0
     for edge in np.unique(np.quantile(ordered, np.arange(1, BINS) / BINS)).tolist():
         end = int(np.searchsorted(ordered, edge))
@@ -66,6 +66,6 @@ def _edges(prediction: FloatArray) -> FloatArray:
 
 
 def _width(residual: FloatArray) -> float:
-    """The residual that so many rows in ten do not exceed; the largest where there are too few to know."""
+    """The conformal quantile of the residuals; the largest one if there are too few."""
     rank = min(len(residual), math.ceil(COVERAGE * (len(residual) + 1)))
     return float(np.partition(residual, rank - 1)[rank - 1])

@@ -1,4 +1,4 @@
-"""That what is served answers as the estimator that was judged: seen on rows, before anything is saved."""
+"""Check, before anything is saved, that the served model answers as the estimator that was judged."""
 
 from pathlib import Path
 from typing import Any
@@ -16,34 +16,34 @@ from tabserve.table.frame import Frame
 from tabserve.training.task_training import Prediction, training_of
 
 ROWS = 4_096
-"""Rows that are answered twice, at most: as many as tell two models apart, and no memory to speak of."""
+"""Most rows that are compared: enough to tell two models apart, and little memory."""
 
 
 def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
-    """Answer rows by a candidate's fitted estimator, and by the predictor that a folder would hold of it.
+    """Compare the answers of a fitted estimator with those of the predictor that a folder would hold.
 
     Args:
         name: of the candidate.
-        fitted: as `predictor` takes it.
-        frame: the rows; best few of them (`ROWS`).
+        fitted: the estimator, as for `predictor`.
+        frame: the rows, about `ROWS` of them.
 
     Raises:
         UsageError: the answers differ, or a folder cannot hold such a model.
     """
     training = training_of(frame.problem)
     try:
-        served = _written_and_read(predictor(fitted, frame.encoder), frame)
-        features = fitted.opened(frame.features) if hasattr(fitted, "opened") else frame.features  # of Spark's workers
-        found = training.served(served.raw(features))
+        served = _reloaded(predictor(fitted, frame.encoder), frame)
+        features = fitted.opened(frame.features) if hasattr(fitted, "opened") else frame.features  # on Spark
+        answers = training.served(served.raw(features))
     except (ArtifactError, AttributeError, LookupError, ValueError) as error:  # XGBoost's own is a ValueError
         raise UsageError(f"Candidate {name!r} ends as no model that a folder can hold: {error}") from error
-    _compare(name, training.prediction(fitted, frame.features), found)
+    _compare(name, training.prediction(fitted, frame.features), answers)
 
 
 def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
-    """What is served of a fitted estimator, which has `get_booster` or `get_linear`.
+    """The predictor of a fitted estimator, which has `get_booster` or `get_linear`.
 
-    Of trees whose training was stopped early, the rounds up to the best one, as the estimator itself answers.
+    After early stopping it has the rounds up to the best one, as the estimator itself answers.
     """
     if hasattr(fitted, "get_linear"):
         return fitted.get_linear()  # type: ignore[no-any-return]
@@ -54,13 +54,13 @@ def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
     return Booster(trees)
 
 
-def _written_and_read(found: Predictor, frame: Frame) -> Predictor:
-    """The same, as its file holds it."""
-    return type(found).read(Path(found.FILE), found.to_bytes(), frame.problem, frame.encoder)
+def _reloaded(model: Predictor, frame: Frame) -> Predictor:
+    """The predictor as read back from its file."""
+    return type(model).read(Path(model.FILE), model.to_bytes(), frame.problem, frame.encoder)
 
 
 def _compare(name: str, own: Prediction, served: NDArray[Any]) -> None:
-    apart = np.abs(own - served) / np.maximum(1, np.abs(own))  # amounts are known to some digits
+    apart = np.abs(own - served) / np.maximum(1, np.abs(own))  # relative, as amounts may be large
     wrong = ~(apart <= TOLERANCE).reshape(len(own), -1).all(axis=1)
     if wrong.any():
         raise UsageError(

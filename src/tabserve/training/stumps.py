@@ -1,4 +1,4 @@
-"""Many boosted stumps folded into one shallow tree per feature: the same function, several times faster to serve.
+"""Fold many boosted stumps into one shallow tree per feature: the same function, several times faster to serve.
 
 A stump looks at one feature, so a sum of stumps is a sum of step functions, one per feature. Each step function is one
 balanced tree, however many stumps it came from: a row costs features × log2(steps) comparisons. Averaging over seeds
@@ -41,16 +41,16 @@ class Steps(NamedTuple):
     missing_first: bool = False
 
     def with_missing(self, value: float) -> "Steps":
-        """The same function, with a value of its own for a missing value: a first step that no number is below."""
+        """The same function with a value for a missing feature, as a first step below all numbers."""
         cuts, values = np.insert(self.cuts, 0, -np.inf), np.insert(self.values, 0, value)
         return self._replace(cuts=cuts, values=values, missing_first=True)
 
     def cover(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
-        """How many rows have each of the values, shape (steps + 1,), given the feature in every row, shape (rows,)."""
-        place = np.searchsorted(self.cuts, rows, side="right")  # NaN is behind every cut
+        """The number of rows with each value, shape (steps + 1,), given the feature of every row, shape (rows,)."""
+        index = np.searchsorted(self.cuts, rows, side="right")  # NaN sorts after every cut
         if self.missing_first:
-            place[np.isnan(rows)] = 0
-        return np.bincount(place, minlength=len(self.values))
+            index[np.isnan(rows)] = 0
+        return np.bincount(index, minlength=len(self.values))
 
 
 class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -69,7 +69,7 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         n_jobs: int | None = None,
         device: str = "cpu",
     ) -> None:
-        """Take the number of seeds to average over; the rest are XGBoost's own parameters of each booster."""
+        """Average over `seeds` boosters; all other parameters are XGBoost's own."""
         self.seeds = seeds
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
@@ -98,7 +98,7 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         return self.booster_
 
     def members(self) -> list[xgb.XGBClassifier]:
-        """An unfitted classifier for each seed, whose boosters are folded."""
+        """One unfitted classifier per seed; their boosters are folded."""
         own = {name: value for name, value in self.get_params().items() if name != "seeds"}
         own |= {"max_depth": 1, "n_jobs": max(1, self._jobs // self.seeds)}
         return [xgb.XGBClassifier(**own | {"random_state": self.random_state + seed}) for seed in range(self.seeds)]
@@ -109,14 +109,14 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
 
 def fold(boosters: Sequence[xgb.Booster], features: NDArray[np.float32]) -> xgb.Booster:
-    """One booster whose log odds are the mean of those of boosters made of stumps.
+    """One booster whose log odds are the mean of several boosters' of stumps.
 
     Args:
         boosters: trained on the same target, so that they share one base score.
         features: the rows they were trained on, for the cover that SHAP values need; shape (rows, features).
     """
     functions = step_functions(boosters)
-    return written(boosters[0], functions, covers(functions, features))
+    return to_booster(boosters[0], functions, covers(functions, features))
 
 
 def step_functions(boosters: Sequence[xgb.Booster]) -> list[Steps]:
@@ -126,18 +126,18 @@ def step_functions(boosters: Sequence[xgb.Booster]) -> list[Steps]:
     rows = [[t["split_indices"][0], *t["split_conditions"], t["loss_changes"][0], t["default_left"][0]] for t in stumps]
     table = np.array(rows).reshape(-1, 6)
     features = np.unique(table[:, 0]).astype(int).tolist()
-    found = [_step_function(feature, table[table[:, 0] == feature, 1:], len(boosters)) for feature in features]
+    functions = [_step_function(feature, table[table[:, 0] == feature, 1:], len(boosters)) for feature in features]
     leaves = sum(tree["split_conditions"][0] for tree in trees if len(tree["left_children"]) == 1)
-    return [*found, Steps(0, np.empty(0, np.float32), np.array([leaves / len(boosters)]), 0.0)]
+    return [*functions, Steps(0, np.empty(0, np.float32), np.array([leaves / len(boosters)]), 0.0)]
 
 
 def covers(functions: Sequence[Steps], features: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-    """How many rows each value of each function is for; those of several parts of a table add up to the whole's."""
+    """The number of rows with each value of each function; the counts of parts of a table add up."""
     return [steps.cover(features[:, steps.feature]) for steps in functions]
 
 
-def written(booster: xgb.Booster, functions: Sequence[Steps], covered: Sequence[NDArray[np.int64]]) -> xgb.Booster:
-    """A booster of one tree for each function, with the base score of the one given."""
+def to_booster(booster: xgb.Booster, functions: Sequence[Steps], covered: Sequence[NDArray[np.int64]]) -> xgb.Booster:
+    """A booster of one tree per function, with the base score of the given one."""
     document, width = json.loads(booster.save_raw("json")), booster.num_features()
     trees = [_tree(number, *pair, width) for number, pair in enumerate(zip(functions, covered, strict=True))]
     document["learner"]["gradient_booster"]["model"] |= {
@@ -150,14 +150,14 @@ def written(booster: xgb.Booster, functions: Sequence[Steps], covered: Sequence[
 
 
 def _step_function(feature: int, stumps: NDArray[np.float64], boosters: int) -> Steps:
-    """The mean over boosters of the stumps of one feature: cut, left and right leaf, gain, side of a missing value."""
+    """The mean over boosters of one feature's stumps, given their cuts, leaves, gains and sides of a missing value."""
     cut, left, right, gain, missing_left = stumps.T
     cuts, position = np.unique(cut.astype(np.float32), return_inverse=True)
     before = np.bincount(position, left)[::-1].cumsum()[::-1]
     after = np.bincount(position, right).cumsum()
     total = (np.append(before, 0) + np.insert(after, 0, 0)) / boosters
     steps = Steps(feature, cuts, total, float(gain.sum()) / boosters)
-    if not missing_left.any():  # a missing value goes where the largest go: XGBoost's choice when it met none
+    if not missing_left.any():  # XGBoost's default if it saw no missing value
         return steps
     return steps.with_missing(float(np.where(missing_left, left, right).sum()) / boosters)
 
@@ -201,7 +201,7 @@ def _tree(number: int, steps: Steps, cover: NDArray[np.int64], features: int) ->
 def _nodes(steps: Steps, covered: NDArray[np.int64]) -> list[tuple[int, int, int, float, float, float]]:
     """Left child, right child, parent, cut or leaf value, mean value and cover of each node, breadth first.
 
-    XGBoost finds a right child beside its left one, so siblings must be neighbours.
+    XGBoost takes the node after the left child for the right one, so siblings must be neighbours.
     """
     nodes: list[tuple[int, int, int, float, float, float]] = []
     waiting = deque([(0, len(steps.cuts), ROOT_PARENT)])

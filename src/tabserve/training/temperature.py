@@ -1,7 +1,7 @@
-"""Out-of-fold probabilities of several classes in, the temperature out that makes them honest.
+"""Choose the temperature that calibrates out-of-fold probabilities of several classes.
 
-A temperature leaves every row its most probable class (Guo et al., On Calibration of Modern Neural Networks, ICML
-2017).
+A temperature does not change the most probable class of a row (Guo et al., On Calibration of Modern Neural Networks,
+ICML 2017).
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ BOUNDS = (-4.0, 4.0)
 """Natural logarithms of the smallest and the largest temperature."""
 
 SMALLEST = 1e-12
-"""What a probability of 0 counts as."""
+"""The probability in place of 0."""
 
 
 def tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """The probabilities at another temperature than 1, shape (rows, classes): above it, they differ less."""
+    """The probabilities at this temperature, shape (rows, classes); above 1 they differ less."""
     return softmax(np.log(np.maximum(probability, SMALLEST)) / temperature)
 
 
@@ -28,8 +28,8 @@ def choose(target: NDArray[np.int8], probability: NDArray[np.float64]) -> float:
     """The temperature with the smallest log loss.
 
     Args:
-        target: the place of each row's class, shape (rows,).
-        probability: of each class, at temperature 1, on rows that the model was not fitted on; shape (rows, classes).
+        target: index of each row's class, shape (rows,).
+        probability: out-of-fold at temperature 1, shape (rows, classes).
     """
     labels = range(probability.shape[1])
 

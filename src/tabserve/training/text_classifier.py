@@ -1,4 +1,4 @@
-"""A linear classifier over the n-grams of texts, which ends as a `Linear`: the same answers without scikit-learn."""
+"""A linear classifier over the n-grams of texts that becomes a `Linear`, which needs no scikit-learn."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -14,19 +14,19 @@ from tabserve.predictors.linear import Linear
 Analyzer = Callable[[str], list[str]]
 
 EXAMPLE = "Lembrancinha de bebê: 30 caixas, Azul-claro"
-"""A text as others are, to see which n-grams an analyzer finds in it."""
+"""A typical text, to compare the n-grams of an analyzer."""
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """A text as the set of its n-grams, each weighted by its inverse document frequency, then a linear classifier."""
+    """A linear classifier over the set of a text's n-grams, weighted by inverse document frequency."""
 
     def __init__(self, estimator: Any, analyzer: Analyzer = grams, min_df: int = 2) -> None:  # noqa: ANN401
-        """Prepare to fit.
+        """Set the parameters.
 
         Args:
-            estimator: an unfitted classifier with `decision_function` and `coef_`, cloned at every fit.
-            analyzer: a text's n-grams; `text.grams`, or some of them.
-            min_df: texts that an n-gram must occur in to be known.
+            estimator: an unfitted classifier with `decision_function` and `coef_`; every fit clones it.
+            analyzer: makes n-grams of a text; `ngrams.grams`, or a subset of them.
+            min_df: least number of texts that an n-gram must occur in.
         """
         self.estimator = estimator
         self.analyzer = analyzer
@@ -40,16 +40,16 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         return self
 
     def decision_function(self, texts: Sequence[str] | NDArray[np.object_]) -> NDArray[np.float64]:
-        """How far each text is on each class's side, shape (texts, classes)."""
+        """The margin of each class, shape (texts, classes)."""
         margins: NDArray[np.float64] = self.estimator_.decision_function(self.vectoriser_.transform(texts))
         return margins if margins.ndim == 2 else np.stack([-margins, margins], axis=1)
 
     def predict(self, texts: Sequence[str] | NDArray[np.object_]) -> NDArray[Any]:
-        """The class on whose side each text is farthest."""
+        """The class with the largest margin."""
         return np.asarray(self.classes_[self.decision_function(texts).argmax(axis=1)])
 
     def unserved(self) -> str | None:
-        """Why its n-grams are others than those that are served, if so."""
+        """Why a predictor cannot make its n-grams, or None if it can."""
         if set(self.analyzer(EXAMPLE)) <= set(grams(EXAMPLE)):
             return None
         return (
@@ -57,7 +57,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         )
 
     def get_linear(self) -> Linear:
-        """The same model, to be saved and served."""
+        """The fitted model as a predictor."""
         weights, intercept, idf = self.estimator_.coef_, self.estimator_.intercept_, self.vectoriser_.idf_
         if len(self.classes_) == 2:
             weights, intercept = np.vstack([-weights, weights]), np.concatenate([-intercept, intercept])

@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities in, decision threshold out; never scored on the rows that chose it."""
+"""Choose the decision threshold from out-of-fold probabilities; it is never scored on the rows that chose it."""
 
 from typing import NamedTuple
 
@@ -10,14 +10,14 @@ from tabserve.training import folds
 
 
 class Curve(NamedTuple):
-    """Every distinct decision the probabilities allow: thresholds (increasing) and the counts at each."""
+    """All distinct thresholds, ascending, with the confusion counts at each."""
 
     thresholds: FloatArray
     counts: Counts
 
 
 def curve(target: NDArray[np.int8], probability: ArrayLike) -> Curve:
-    """The counts at each distinct probability used as threshold, and above the largest (nobody is positive).
+    """The counts at each distinct probability as threshold, and above the largest, where no row is positive.
 
     Args:
         target: 0 or 1, shape (rows,).
@@ -44,7 +44,7 @@ def choose(target: NDArray[np.int8], probability: ArrayLike, criterion: Criterio
     best = int(np.argmax(criterion(counts)))
     lower = thresholds[best - 1] if best else 0.0
     middle = (lower + thresholds[best]) / 2
-    return float(middle if middle > lower else thresholds[best])  # neighbouring floats have nothing between them
+    return float(middle if middle > lower else thresholds[best])  # neighbouring floats have no number between them
 
 
 def cross_fitted(

@@ -35,7 +35,7 @@ def run() -> None:
     port, limits = _port(os.environ.get("PORT") or "5000"), _limits()
     model = _model(Path(os.environ.get("MODEL_PATH") or MODEL))
     facade = Facade(model, limits)
-    memory.settle()
+    memory.freeze_gc()
     host = os.environ.get("HOST") or "127.0.0.1"
     with (
         ports.listen(host, port, port_variable="PORT", host_variable="HOST") as listening,

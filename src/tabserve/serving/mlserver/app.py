@@ -1,4 +1,4 @@
-"""MLServer's REST app, completed: refusals like ours, what Triton's clients ask, and documents that are true."""
+"""Extend MLServer's REST app: our refusals, Triton's extensions, and documents of the loaded models."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,19 +20,19 @@ from tabserve.serving.triton import Document, Extensions
 MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
 
-def complete(app: FastAPI, find: FindModel, every: ListModels, extensions: Extensions, *, admin: bool) -> None:
-    """Let MLServer's app answer as the document says that is returned under `/v2/docs/dataplane.json`.
+def add_routes(app: FastAPI, find: FindModel, every: ListModels, extensions: Extensions, *, admin: bool) -> None:
+    """Add routes and error handlers, so that the app answers as `/v2/docs/dataplane.json` says.
 
     Args:
         app: MLServer's.
-        find: the way to a model.
-        every: the way to all of them.
-        extensions: what answers about models.
+        find: finds a model.
+        every: lists all models.
+        extensions: answers Triton's requests.
         admin: whether clients may load, unload and list models.
     """
     for kind in (HTTPException, RequestValidationError, MLServerError, TabserveError, Exception):
         app.add_exception_handler(kind, _refuse)
-    app.router.redirect_slashes = False  # to where the client's own Host header says
+    app.router.redirect_slashes = False  # they would follow the client's Host header
 
     def lookup(name: str | None = None, version: str | None = None) -> Any:  # noqa: ANN401  a model, or none
         return find(name, version) if name else None
@@ -46,7 +46,7 @@ def complete(app: FastAPI, find: FindModel, every: ListModels, extensions: Exten
     ours = {f"{model}/{last}": answer for model in MODELS for last, answer in answers.items()}
     ours |= {"/v2/models/stats": extensions.statistics, "/v2/docs/dataplane.json": docs, "/openapi.json": docs}
     pages = [
-        each for base in ("/v2", *MODELS) for each in swagger.routes(f"{base}/docs", "docs/dataplane.json", lookup)
+        route for base in ("/v2", *MODELS) for route in swagger.routes(f"{base}/docs", "docs/dataplane.json", lookup)
     ]
     app.routes[:0] = [*(Route(path, partial(_answer, answer)) for path, answer in ours.items()), *pages]
 
@@ -56,7 +56,7 @@ async def _answer(answer: Callable[..., Awaitable[Document]], request: Request) 
 
 
 def _refuse(_request: Request, error: Exception) -> JSONResponse:
-    """`{"error": …}` for whatever is not answered."""
+    """`{"error": …}` for any error."""
     if isinstance(error, HTTPException):
         return _refused(f"{error.detail}.", error.status_code, error.headers)
     if isinstance(error, RequestValidationError):

@@ -1,4 +1,4 @@
-"""MLServer's registry of models, which tells of each change, and its repository, which tells what is being loaded."""
+"""MLServer's registry with a callback for changes, and its repository with the state of a model that is loading."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,26 +10,26 @@ from mlserver.types import State
 
 
 class Registry(MultiModelRegistry):
-    """Tells that a model has come, has become ready, or has gone."""
+    """MLServer's registry that calls back when a model is added, becomes ready, or is removed."""
 
     def __init__(self, theirs: MultiModelRegistry, tell: Callable[[], None]) -> None:
-        """Take over from MLServer's registry, and what to call after each change."""
+        """Take over from MLServer's registry; `tell` is called after each change."""
         self.__dict__.update(vars(theirs))
         self._tell = tell
         self._on_model_load = [self._registered, *self._on_model_load]
 
     async def load(self, model_settings: ModelSettings) -> MLModel:
-        """Load a model, or load it anew."""
+        """Load or reload a model."""
         with self._telling():
             return await super().load(model_settings)
 
     async def unload(self, name: str) -> None:
-        """Forget a model."""
+        """Remove a model."""
         with self._telling():
             await super().unload(name)
 
     async def unload_version(self, name: str, version: str | None = None) -> None:
-        """Forget one version of a model."""
+        """Remove one version of a model."""
         with self._telling():
             await super().unload_version(name, version)
 
@@ -46,7 +46,7 @@ class Registry(MultiModelRegistry):
 
 
 class Repository(ModelRepositoryHandlers):
-    """MLServer's repository, which tells of a model that is being loaded that it is."""
+    """MLServer's repository that lists a model being loaded as such."""
 
     async def _get_state(self, model_settings: ModelSettings) -> State:
         state = await super()._get_state(model_settings)

@@ -1,4 +1,4 @@
-"""The MLServer runtime that `model-settings.json` names: it loads a model folder and answers V2 requests with it."""
+"""The MLServer runtime that `model-settings.json` names: serve a model folder."""
 
 import asyncio
 import encodings.cp437  # zipfile would import it on the thread that loads a model, and MLServer the next at that time,
@@ -21,20 +21,20 @@ from tabserve.serving.protocol.status import FAILED, status
 
 
 class FolderModel(MLModel):
-    """A model folder that is served."""
+    """Serves a model folder."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        """Take the batch limits for ourselves: seeing no `max_batch_time`, MLServer leaves its own batching off."""
+        """Hide `max_batch_time` from MLServer, so that its own batching stays off."""
         super().__init__(settings.model_copy(update={"max_batch_time": 0.0}))
         self._given = settings
 
     @classmethod
     def check(cls, settings: ModelSettings) -> None:
-        """Do what can fail at the start.
+        """Check the settings and the model folder before the server starts.
 
         Raises:
             ServerError: a setting is wrong.
-            ArtifactError: the model folder is.
+            ArtifactError: the model folder does not verify.
         """
         batch_limits(settings, load(model_folder(settings)).predictor.BATCH_ROWS)
 
@@ -42,9 +42,9 @@ class FolderModel(MLModel):
         """Load and verify the model folder.
 
         Raises:
-            ArtifactError: the folder is not whole.
+            ArtifactError: the folder does not verify.
         """
-        memory.reuse()
+        memory.tune_malloc()
         model = await asyncio.to_thread(load, model_folder(self.settings))
         self.max_batch_size, self.max_batch_time = batch_limits(self._given, model.predictor.BATCH_ROWS)
         metrics = METRICS.model(self.name)
@@ -56,11 +56,11 @@ class FolderModel(MLModel):
         self.settings.versions = [self.version] if self.version else []
         self.inputs = [types.input_tensor(name, kind) for name, kind in self.signature.inputs.items()]
         self.outputs = [types.output_tensor(name, kind) for name, kind in self.signature.outputs.items()]
-        memory.settle()
+        memory.freeze_gc()
         return True
 
     def check_room(self) -> None:
-        """Refuse work before any is done for it; see `LoadedModel.check_room`."""
+        """Refuse a request before work is done for it; see `LoadedModel.check_room`."""
         self._loaded.check_room()
 
     def read(self, document: object) -> Request:
@@ -72,7 +72,7 @@ class FolderModel(MLModel):
         return await self._loaded.answer(request)
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Answer a request that MLServer has read.
+        """Answer a request that MLServer has parsed.
 
         Raises:
             InferenceError: the request is invalid (HTTP 400, gRPC INVALID_ARGUMENT).

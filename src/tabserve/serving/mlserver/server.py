@@ -1,4 +1,4 @@
-"""`tabserve serve`: MLServer on a folder of settings, with our front doors."""
+"""`tabserve serve`: MLServer on a folder of settings, with our REST and gRPC servers."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tabserve.serving.grpc.health import Health
 from tabserve.serving.grpc.servicer import Servicer
 from tabserve.serving.limits import Limits, reason
 from tabserve.serving.metrics import Outcomes
-from tabserve.serving.mlserver.app import complete
+from tabserve.serving.mlserver.app import add_routes
 from tabserve.serving.mlserver.registry import Registry, Repository
 from tabserve.serving.mlserver.settings import check_choice
 from tabserve.serving.mlserver.startup_checks import check_model, check_model_settings, check_ports, read_limits
@@ -50,7 +50,7 @@ def serve(folder: Path, model: Path | None = None) -> None:
     """
     if model:
         os.environ["TABSERVE_MODEL"] = str(model.absolute())  # a link is followed at each load
-    memory.reuse()  # before there are threads
+    memory.tune_malloc()  # before there are threads
     configure_logger()
     logging.getLogger("mlserver").addFilter(_is_worth_saying)
     ours = logging.getLogger("tabserve")
@@ -62,7 +62,7 @@ def serve(folder: Path, model: Path | None = None) -> None:
 
 
 def _is_worth_saying(record: logging.LogRecord) -> bool:
-    """All but MLServer's warning that a model is not named after the folder of its settings: no model needs to be."""
+    """False for MLServer's warning that a model is not named after its settings' folder, which no model needs to be."""
     return "is different than model's folder name" not in record.getMessage()
 
 
@@ -86,9 +86,9 @@ async def _serve(folder: Path) -> None:
 async def _load_settings(folder: Path) -> tuple[Settings, list[ModelSettings]]:
     """The server's settings and its models', as `mlserver start` reads them.
 
-    Its own function comes with its whole command line, whose clients take a second and 15 MB to import.
+    MLServer's own function imports its command line, which takes a second and 15 MB.
     """
-    sys.path[:0] = [str(folder), "."]  # a runtime may lie beside its settings
+    sys.path[:0] = [str(folder), "."]  # a runtime's module may be beside its settings
     path = folder / "settings.json"
     settings = Settings.model_validate(json.loads(path.read_text())) if path.is_file() else Settings()
     settings.model_repository_root = str(folder)
@@ -98,14 +98,14 @@ async def _load_settings(folder: Path) -> tuple[Settings, list[ModelSettings]]:
 
 
 class Server(MLServer):
-    """MLServer behind our front doors."""
+    """MLServer with our REST and gRPC servers."""
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
         """Prepare to serve."""
         self._limits = limits
         self._stopping = False
         settings.extensions = NAMES
-        if "server_version" not in settings.model_fields_set:  # MLServer's own would stand there
+        if "server_version" not in settings.model_fields_set:  # it would be MLServer's version
             settings.server_version = version("tabserve")
         super().__init__(settings)
 
@@ -113,16 +113,16 @@ class Server(MLServer):
         self._model_repository_handlers = Repository(self._model_repository, self._model_registry)
         super()._create_servers()  # type: ignore[no-untyped-call]
         extensions = Extensions(self._find, self._every)
-        complete(self._rest_server._app, self._find, self._every, extensions, admin=self._limits.admin)
+        add_routes(self._rest_server._app, self._find, self._every, extensions, admin=self._limits.admin)
         plane = self._data_plane
         outcomes = Outcomes(
             plane._ModelInferRequestSuccess, plane._ModelInferRequestFailure, plane._ModelInferRequestDuration
         )
-        self._edge = InferenceApp(
+        self._app = InferenceApp(
             self._rest_server._app, self._find, self._every, self._limits, RequestLog("rest", outcomes)
         )
         self._servicer = Servicer(plane, self._model_repository_handlers, self._find, RequestLog("grpc", outcomes))
-        self._rest_server = Rest(self._rest_server, self._edge, self._limits)
+        self._rest_server = Rest(self._rest_server, self._app, self._limits)
         self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._health, self._limits)
         if self._metrics_server:
             self._metrics_server = Metrics(self._metrics_server, self._limits)
@@ -132,11 +132,11 @@ class Server(MLServer):
         return Registry(super()._create_model_registry(), self._health.tell)
 
     async def _every(self) -> list[MLModel]:
-        """All models, of all versions."""
+        """All models, in all versions."""
         return [*await self._model_registry.get_models()]
 
     def _find(self, name: str, version: str | None) -> MLModel:
-        """The loaded model of this name and version; MLServer registers a model before it loads it."""
+        """The loaded model of this name and version; MLServer registers a model before it is loaded."""
         versions = self._model_registry._models.get(name)
         model = versions._find_model(version) if versions else None
         if model is None:
@@ -154,7 +154,7 @@ class Server(MLServer):
         await super().start(models_settings)
 
     async def _reload(self, models_settings: list[ModelSettings]) -> None:
-        """Load each model anew; the one before answers until the new one can, and goes on where that fails."""
+        """Reload each model; the old one answers until the new one is loaded, and stays if that fails."""
         for settings in models_settings:
             try:
                 await self._model_registry.load(settings)
@@ -164,16 +164,16 @@ class Server(MLServer):
                 log.info("Model %s was reloaded.", settings.name)
 
     async def stop(self, sig: int | None = None) -> None:  # noqa: ARG002  MLServer names it
-        """Say that we are about to end, answer whoever has not heard it yet, then end; asked twice, end at once."""
+        """Report not ready, answer requests for `drain_seconds`, then end; at a second signal, end at once."""
         waits = not self._stopping
-        self._stopping = self._edge.draining = self._servicer.draining = True
+        self._stopping = self._app.draining = self._servicer.draining = True
         self._health.drain()
         if waits:
             await asyncio.sleep(self._limits.drain_seconds)
         await super().stop(signal.SIGTERM)  # at a second SIGINT, uvicorn would leave requests unanswered
 
     async def check_loaded(self, models: list[ModelSettings]) -> None:
-        """MLServer ends as if all were well when a model fails to load, and has forgotten that model by then."""
+        """Raise if a model failed to load, after which MLServer ends with exit code 0 and drops the model."""
         loaded = {model.name for model in await self._model_registry.get_models() if model.ready}
         for model in models:
             if model.name not in loaded:
@@ -182,7 +182,7 @@ class Server(MLServer):
 
 @contextmanager
 def _one_signal_handler() -> Iterator[None]:
-    """Leave signals to MLServer: uvicorn, of which it runs two, would raise each again once it has ended."""
+    """Leave signals to MLServer: its two uvicorn servers would raise each signal again at their end."""
     theirs = uvicorn.Server.capture_signals
     uvicorn.Server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
     try:

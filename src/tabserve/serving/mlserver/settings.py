@@ -1,4 +1,4 @@
-"""What `model-settings.json` says of a model: where its folder is, and how its requests are batched."""
+"""Read a model's folder and its batching from `model-settings.json`."""
 
 import os
 from pathlib import Path
@@ -9,14 +9,14 @@ from mlserver.utils import to_absolute_path
 from tabserve.errors import ServerError, UsageError
 
 CHOICE = "TABSERVE_MODEL"
-"""The variable that names a model folder instead of the settings'."""
+"""The variable that overrides the settings' model folder."""
 
 
 def model_folder(settings: ModelSettings) -> Path:
-    """Where the model folder is: TABSERVE_MODEL, or else `parameters.uri`, relative to the settings file.
+    """The model folder: TABSERVE_MODEL, or `parameters.uri` relative to the settings file.
 
     Raises:
-        ServerError: neither is given.
+        ServerError: neither is set.
     """
     if chosen := os.environ.get(CHOICE):
         return Path(chosen)
@@ -28,10 +28,10 @@ def model_folder(settings: ModelSettings) -> Path:
 
 
 def batch_limits(settings: ModelSettings, default_size: int) -> tuple[int, float]:
-    """Rows in a batch, `default_size` where they name none, and seconds that its first waits for others.
+    """Most rows of a batch, `default_size` if the settings name none, and seconds that its first row waits for others.
 
     Raises:
-        ServerError: one of them is negative, or no number.
+        ServerError: one of them is out of range.
     """
     size, time = settings.max_batch_size or default_size, settings.max_batch_time
     if size < 1 or not 0 <= time < float("inf"):
@@ -43,10 +43,10 @@ def batch_limits(settings: ModelSettings, default_size: int) -> tuple[int, float
 
 
 def check_choice(models: list[ModelSettings]) -> None:
-    """Refuse to serve one chosen folder as several models.
+    """Refuse to serve one model folder as several models.
 
     Raises:
-        UsageError: a folder is chosen, and the settings name more than one model.
+        UsageError: TABSERVE_MODEL is set, and the settings name several models.
     """
     if os.environ.get(CHOICE) and len(models) > 1:
         names = ", ".join(sorted(repr(model.name) for model in models))

@@ -1,4 +1,4 @@
-"""What can be checked before a server starts: its settings, its models, its ports."""
+"""Check settings, models and ports before the server starts."""
 
 import json
 import socket
@@ -15,14 +15,14 @@ from tabserve.serving.limits import Limits, reason
 from tabserve.serving.mlserver.runtime import FolderModel
 
 RUNTIME = f"{FolderModel.__module__}.{FolderModel.__name__}"
-"""Ours, as `model-settings.json` names it."""
+"""Our runtime's name in `model-settings.json`."""
 
 
 def read_limits(folder: Path) -> Limits:
-    """The `tabserve` key of a folder's settings.json, where no variable says otherwise.
+    """The limits of a folder's settings.json, key `tabserve`, overridden by variables.
 
     Raises:
-        ServerError: one of them is unknown, or has a value that it cannot have.
+        ServerError: a limit is unknown, or its value is out of range.
     """
     path = folder / "settings.json"
     try:
@@ -34,7 +34,7 @@ def read_limits(folder: Path) -> Limits:
 
 
 def check_model_settings(folder: Path) -> None:
-    """Refuse a folder that names no model, or does so in a way that MLServer would pass over."""
+    """Refuse a folder without a model, and settings that MLServer would skip silently."""
     paths = sorted(folder.rglob(DEFAULT_MODEL_SETTINGS_FILENAME))
     if not paths:
         raise UsageError(
@@ -56,7 +56,7 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 
 def check_model(settings: ModelSettings) -> None:
-    """Refuse a model that cannot be loaded; of another runtime than ours, see only whether it is installed."""
+    """Refuse a model that cannot be loaded; for another runtime, check only that it is installed."""
     if settings.implementation_ == RUNTIME:
         FolderModel.check(settings)
         return
@@ -67,14 +67,14 @@ def check_model(settings: ModelSettings) -> None:
 
 
 def check_ports(settings: Settings) -> None:
-    """Open all ports for a moment: MLServer would die with a traceback, or share a gRPC port with another server."""
+    """Open all ports briefly: MLServer would end with a traceback, or share a gRPC port with another server."""
     kinds = ["http", "grpc", *(["metrics"] if settings.metrics_endpoint else [])]
     with ExitStack() as stack:
         for kind in kinds:
-            stack.enter_context(opened(settings, kind))
+            stack.enter_context(listen(settings, kind))
 
 
-def opened(settings: Settings, kind: str) -> socket.socket:
-    """A socket that listens on the port for `http`, `grpc` or `metrics`; see `ports.opened`."""
+def listen(settings: Settings, kind: str) -> socket.socket:
+    """A listening socket for `http`, `grpc` or `metrics`; see `ports.listen`."""
     port, variable = getattr(settings, f"{kind}_port"), f"MLSERVER_{kind.upper()}_PORT"
     return ports.listen(settings.host, port, port_variable=variable, host_variable="MLSERVER_HOST")

@@ -1,4 +1,4 @@
-"""MLServer's three servers, of REST, gRPC and metrics, on our sockets and with our front doors."""
+"""MLServer's REST, gRPC and metrics servers, on our sockets, connections and servicers."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from tabserve.serving.grpc.methods import MessageReaders, MethodRegistry
 from tabserve.serving.grpc.reflection import reflection
 from tabserve.serving.grpc.servicer import SERVICE, Servicer, close_repository
 from tabserve.serving.limits import Limits
-from tabserve.serving.mlserver.startup_checks import opened
+from tabserve.serving.mlserver.startup_checks import listen
 from tabserve.serving.ports import authority
 from tabserve.serving.rest.exchange import AppHandler
 from tabserve.serving.rest.inference import InferenceApp
@@ -30,37 +30,37 @@ from tabserve.serving.rest.safe_methods import READING, with_safe_methods
 from tabserve.serving.triton import Extensions
 
 OTHER_MESSAGES = 4
-"""Messages, beside requests for inference, that may be arriving over gRPC at a time: health is asked for meanwhile."""
+"""Most messages other than inference requests that may arrive over gRPC at a time, so that health is answered."""
 
 STREAM_MESSAGES = 2
-"""Messages of calls that may send several, of which one that waits to send its next keeps a place."""
+"""Most calls of several messages at a time; one that waits to send its next message counts."""
 
 WINDOW = [("grpc.http2.bdp_probe", 0)]
-"""Let gRPC's window of a message that nobody reads stay at 64 KiB, and not grow with the speed of the line."""
+"""Keep gRPC's flow-control window at 64 KiB; it would grow with the bandwidth."""
 
 log = logging.getLogger(__name__)
 
 
 class Rest(RESTServer):
-    """MLServer's REST server, with our edge around its app and our connections below it."""
+    """MLServer's REST server, with our app around its own and our connections."""
 
-    def __init__(self, theirs: RESTServer, edge: InferenceApp, limits: Limits) -> None:
+    def __init__(self, theirs: RESTServer, app: InferenceApp, limits: Limits) -> None:
         """Take over from MLServer's server."""
         self.__dict__.update(vars(theirs))
-        self._edge, self._limits = edge, limits
+        self._inference_app, self._limits = app, limits
 
     async def start(self) -> None:
         """Serve until stopped."""
         config = self._get_config()  # type: ignore[no-untyped-call]
-        listener = Listener(configured(config, self._edge, self._limits), self._limits)
+        listener = Listener(configured(config, self._inference_app, self._limits), self._limits)
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
-        with opened(self._settings, "http") as listening:
+        with listen(self._settings, "http") as listening:
             log.info("REST server running on http://%s", authority(self._settings.host, self._settings.http_port))
             await listener.serve_on(listening)
 
 
 class Metrics(MetricsServer):
-    """MLServer's server of metrics, with no other route, and with our connections below it."""
+    """MLServer's metrics server, without its other routes and with our connections."""
 
     def __init__(self, theirs: MetricsServer, limits: Limits) -> None:
         """Take over from MLServer's server."""
@@ -68,7 +68,7 @@ class Metrics(MetricsServer):
         self._limits = limits
         routes = self._app.routes  # FastAPI adds pages whose script comes from a public server
         routes[:] = [route for route in routes if getattr(route, "path", "") == self._settings.metrics_endpoint]
-        self._app.router.redirect_slashes = False  # to where the client's own Host header says
+        self._app.router.redirect_slashes = False  # they would follow the client's Host header
         self._app = with_safe_methods(with_routes(self._app), READING)
 
     async def start(self) -> None:
@@ -76,14 +76,14 @@ class Metrics(MetricsServer):
         config = self._get_config()  # type: ignore[no-untyped-call]
         listener = Listener(configured(config, AppHandler(self._app), self._limits), self._limits)
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
-        with opened(self._settings, "metrics") as listening:
+        with listen(self._settings, "metrics") as listening:
             address = authority(self._settings.host, self._settings.metrics_port)
             log.info("Metrics are at http://%s%s", address, self._settings.metrics_endpoint)
             await listener.serve_on(listening)
 
 
 class Grpc(GRPCServer):
-    """MLServer's gRPC server, with our servicer, and with methods that MLServer's lacks."""
+    """MLServer's gRPC server, with our servicer and further methods."""
 
     def __init__(
         self, theirs: GRPCServer, servicer: Servicer, extensions: Extensions, health: Health, limits: Limits
@@ -91,8 +91,8 @@ class Grpc(GRPCServer):
         """Take over from MLServer's server."""
         self.__dict__.update(vars(theirs))
         self._servicer, self._extensions, self._health, self._limits = servicer, extensions, health, limits
-        places = (limits.max_receiving_messages, STREAM_MESSAGES, OTHER_MESSAGES)
-        self._readers = MessageReaders(*(MessageReader(each, limits.receive_seconds) for each in places))
+        counts = (limits.max_receiving_messages, STREAM_MESSAGES, OTHER_MESSAGES)
+        self._readers = MessageReaders(*(MessageReader(count, limits.receive_seconds) for count in counts))
 
     async def start(self) -> None:
         """Serve until stopped."""
@@ -103,11 +103,11 @@ class Grpc(GRPCServer):
             log.info("gRPC server running on grpc://%s", authority(self._settings.host, self._settings.grpc_port))
             await server.wait_for_termination()
         finally:
-            for each in sweeping:
-                each.cancel()
+            for task in sweeping:
+                task.cancel()
 
     async def stop(self, sig: int | None = None) -> None:
-        """Answer who has asked, then end; who watches, or may ask more, would never have done."""
+        """Answer pending calls, then end; watches and streams are ended first, as they would last forever."""
         self._health.end()
         self._readers.streams.end()
         await super().stop(sig)
