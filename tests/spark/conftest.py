@@ -32,4 +32,4 @@ def spark() -> "Iterator[SparkSession]":
 
     with session("local[2,4]", {"spark.sql.shuffle.partitions": "2"}) as started:
         yield started
-    java.log().unlink(missing_ok=True)  # a test that sees a job fail keeps it
+    java.log_path().unlink(missing_ok=True)  # a test that sees a job fail keeps it

@@ -23,9 +23,9 @@ from santander.problem import PROBLEM
 from tabserve.errors import JobError, UsageError
 from tabserve.predictors.xgboost_call import predict
 from tabserve.spark import estimator
-from tabserve.spark.estimator import Distributed, check, distributed, workers
+from tabserve.spark.estimator import DistributedEstimator, check, distribute, worker_count
 from tabserve.spark.source import files
-from tabserve.spark.training_table import Labelled, labelled
+from tabserve.spark.training_table import TrainingTable, load_table
 from tabserve.table.frame import Frame
 from tabserve.training import proof
 from tabserve.training.selection import Candidate
@@ -40,12 +40,12 @@ def frame(sample_frame: Frame) -> Frame:
 
 
 @pytest.fixture(scope="module")
-def table(spark: SparkSession, frame: Frame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labelled]:
+def table(spark: SparkSession, frame: Frame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainingTable]:
     """The same rows in Spark."""
     path = tmp_path_factory.mktemp("estimator") / "rows.parquet"
     columns = [frame.ids, frame.target, *frame.features.T]
     pyarrow.parquet.write_table(pa.table(columns, ["ID_code", "target", *frame.problem.features]), path)
-    with labelled(spark, files(str(path)), frame.problem, 2) as table:
+    with load_table(spark, files(str(path)), frame.problem, 2) as table:
         yield table
 
 
@@ -61,29 +61,29 @@ def described(booster: xgb.Booster) -> dict[str, Any]:
     return {"generic": generic, "trees": learner["gradient_booster"]["tree_train_param"], "goal": learner["objective"]}
 
 
-def test_the_same_rows_make_the_same_model(table: Labelled, frame: Frame) -> None:
+def test_the_same_rows_make_the_same_model(table: TrainingTable, frame: Frame) -> None:
     """Where nothing is drawn at random and no value of a column is rounded: nothing but the sums' order differs."""
     rows, others = np.arange(0, 1_500, 2), np.arange(1, 1_500, 2)
     here = short("xgboost-defaults-weighted").fit(frame.features[rows], frame.target[rows])
-    there = Distributed(short("xgboost-defaults-weighted"), table).fit(rows, frame.target[rows])
+    there = DistributedEstimator(short("xgboost-defaults-weighted"), table).fit(rows, frame.target[rows])
     expected = here.predict_proba(frame.features[others])
     assert there.predict_proba(others) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["xgboost-depth-2", "xgboost-averaged-stumps"])
-def test_every_parameter_is_the_candidates(name: str, table: Labelled, frame: Frame) -> None:
+def test_every_parameter_is_the_candidates(name: str, table: TrainingTable, frame: Frame) -> None:
     """Depth, rates, shares and seeds: what XGBoost says of both boosters is the same."""
     there, here = short(name), short(name)
     members = getattr(here, "members", lambda: [here])()
     for member in members:
-        found = estimator._booster(member, table.at(np.arange(1_500)))
+        found = estimator._fit_booster(member, table.select_rows(np.arange(1_500)))
         assert described(found) == described(clone(member).fit(frame.features, frame.target).get_booster())
-    assert Distributed(there, table).get_params() == here.get_params()
+    assert DistributedEstimator(there, table).get_params() == here.get_params()
 
 
-def test_stumps_are_folded_into_one_tree_for_each_feature(table: Labelled, frame: Frame) -> None:
+def test_stumps_are_folded_into_one_tree_for_each_feature(table: TrainingTable, frame: Frame) -> None:
     """Whose cover counts every row, and which learned; a second fit gives the same bytes."""
-    stumps, rows = Distributed(short("xgboost-averaged-stumps", 60), table), np.arange(1_500)
+    stumps, rows = DistributedEstimator(short("xgboost-averaged-stumps", 60), table), np.arange(1_500)
     booster = stumps.fit(rows, frame.target).get_booster()
     model = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
     assert len({tree["split_indices"][0] for tree in model["trees"][:-1]}) == len(model["trees"]) - 1
@@ -93,10 +93,10 @@ def test_stumps_are_folded_into_one_tree_for_each_feature(table: Labelled, frame
     assert clone(stumps).fit(rows, frame.target).get_booster().save_raw() == booster.save_raw()
 
 
-def test_a_grid_is_chosen_where_the_rows_are(table: Labelled) -> None:
+def test_a_grid_is_chosen_where_the_rows_are(table: TrainingTable) -> None:
     """By the same names as on one machine."""
     candidate = Candidate("grid", short("xgboost-defaults"), {"max_depth": [1, 2]})
-    fitted = distributed(candidate, table).fit(table.frame)
+    fitted = distribute(candidate, table).fit(table.frame)
     assert fitted.get_params()["max_depth"] in {1, 2}
 
 
@@ -104,14 +104,14 @@ def test_a_grid_is_chosen_where_the_rows_are(table: Labelled) -> None:
 
 
 def test_the_workers_answers_are_those_of_the_model_that_is_saved(
-    table: Labelled, monkeypatch: pytest.MonkeyPatch
+    table: TrainingTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen on rows whose features come here; where they come apart, the candidate is named."""
     rows = table.frame.take(np.arange(0, 1_500, 3))
-    fitted = Distributed(short("xgboost-averaged-stumps"), table).fit(table.frame.features, table.frame.target)
+    fitted = DistributedEstimator(short("xgboost-averaged-stumps"), table).fit(table.frame.features, table.frame.target)
     proof.check("stumps", fitted, rows)
-    honest = Distributed.predict_proba
-    monkeypatch.setattr(Distributed, "predict_proba", lambda self, numbers: 0.9 * honest(self, numbers))
+    honest = DistributedEstimator.predict_proba
+    monkeypatch.setattr(DistributedEstimator, "predict_proba", lambda self, numbers: 0.9 * honest(self, numbers))
     with pytest.raises(UsageError, match=r"^Candidate 'stumps' answers 500 of 500 rows otherwise"):
         proof.check("stumps", fitted, rows)
 
@@ -119,7 +119,7 @@ def test_the_workers_answers_are_those_of_the_model_that_is_saved(
 # A worker that is lost.
 
 
-def dying(table: Labelled, folder: Path, times: int) -> Labelled:
+def dying(table: TrainingTable, folder: Path, times: int) -> TrainingTable:
     """The table, whose worker dies in a barrier stage so many times."""
 
     def die(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -134,22 +134,24 @@ def dying(table: Labelled, folder: Path, times: int) -> Labelled:
     return replace(table, rows=table.rows.mapInArrow(die, table.rows.schema))
 
 
-def test_a_lost_worker_is_survived(table: Labelled, frame: Frame, tmp_path: Path) -> None:
+def test_a_lost_worker_is_survived(table: TrainingTable, frame: Frame, tmp_path: Path) -> None:
     """The booster is fitted again, and is the same to the byte."""
     rows = np.arange(1_500)
-    expected = Distributed(short("xgboost-depth-2"), table).fit(rows, frame.target).get_booster()
-    found = Distributed(short("xgboost-depth-2"), dying(table, tmp_path, 1)).fit(rows, frame.target).get_booster()
+    expected = DistributedEstimator(short("xgboost-depth-2"), table).fit(rows, frame.target).get_booster()
+    found = (
+        DistributedEstimator(short("xgboost-depth-2"), dying(table, tmp_path, 1)).fit(rows, frame.target).get_booster()
+    )
     assert len(list(tmp_path.iterdir())) == 1
     assert found.save_raw() == expected.save_raw()
 
 
 def test_a_worker_that_is_lost_each_time_is_one_sentence(
-    table: Labelled, frame: Frame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: TrainingTable, frame: Frame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After as many attempts as there may be."""
     monkeypatch.setattr(estimator, "ATTEMPTS", 2)
     with pytest.raises(JobError, match=r"^A worker was lost each of the 2 times that a booster was fitted") as failed:
-        Distributed(short("xgboost-depth-2"), dying(table, tmp_path, 9)).fit(np.arange(1_500), frame.target)
+        DistributedEstimator(short("xgboost-depth-2"), dying(table, tmp_path, 9)).fit(np.arange(1_500), frame.target)
     assert len(list(tmp_path.iterdir())) == 2
     assert "\n" not in str(failed.value)
 
@@ -159,9 +161,9 @@ def test_a_worker_that_is_lost_each_time_is_one_sentence(
 
 def test_more_workers_than_can_run_at_a_time_are_refused(spark: SparkSession) -> None:
     """They would wait for each other."""
-    assert (workers(spark, None), workers(spark, 1)) == (2, 1)
+    assert (worker_count(spark, None), worker_count(spark, 1)) == (2, 1)
     with pytest.raises(UsageError, match=r"^3 workers would fit a booster together, and Spark can run 2 tasks at a"):
-        workers(spark, 3)
+        worker_count(spark, 3)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tabserve.errors import DataError
 from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.spark.rows import Cells, CsvReader, Lines, Piece
-from tabserve.spark.worker import Rejected, sifted
+from tabserve.spark.worker import RejectedRow, split_bad_rows
 from tabserve.table.frame import rows, stream, to_score
 
 PROBLEM = Problem("small", numbers("a", "b"), id="ID_code")
@@ -32,12 +32,12 @@ def lines(*texts: str | bytes, file: str = "file:/x.csv", start: int = 0) -> pa.
     return pa.record_batch(columns, ["value", "file_path", "file_block_start"])
 
 
-def read(*batches: pa.RecordBatch, other: Sequence[str] = NAMES) -> list[Row | Rejected]:
+def read(*batches: pa.RecordBatch, other: Sequence[str] = NAMES) -> list[Row | RejectedRow]:
     """Id and features of each good row, and what is said of each bad one; `other` are the names of y.csv."""
-    found: list[Row | Rejected] = []
+    found: list[Row | RejectedRow] = []
     for piece in CsvReader({"/x.csv": NAMES, "/y.csv": other})(iter(batches)):
-        for part in sifted(piece, "ID_code", lambda part: rows(PROBLEM, ENCODER, part.batch(SCHEMA))):
-            found += [part] if isinstance(part, Rejected) else zip(part.ids, part.features.tolist(), strict=True)
+        for part in split_bad_rows(piece, "ID_code", lambda part: rows(PROBLEM, ENCODER, part.batch(SCHEMA))):
+            found += [part] if isinstance(part, RejectedRow) else zip(part.ids, part.features.tolist(), strict=True)
     return found
 
 
@@ -66,7 +66,7 @@ def test_a_header_that_is_another_by_now_ends_the_job(line: str | bytes) -> None
 def test_a_header_further_down_is_a_bad_row() -> None:
     """As where two files were joined into one."""
     (bad,) = read(lines("ID_code,a,b", "ID_code,a,b"))
-    assert bad == Rejected("/x.csv", "ID_code", "column 'a': expected a number, found 'a'")
+    assert bad == RejectedRow("/x.csv", "ID_code", "column 'a': expected a number, found 'a'")
 
 
 BAD: dict[str, tuple[str | bytes, str, str]] = {
@@ -92,18 +92,18 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
 @pytest.mark.parametrize(("line", "name", "reason"), BAD.values(), ids=BAD)
 def test_a_bad_row_is_told_by_file_and_id_and_harms_no_other(line: str | bytes, name: str, reason: str) -> None:
     """Wherever it stands among good ones."""
-    bad, good = Rejected("/x.csv", name, reason), [(f"r{number}", [number, 0.5]) for number in range(6)]
+    bad, good = RejectedRow("/x.csv", name, reason), [(f"r{number}", [number, 0.5]) for number in range(6)]
     for place in range(7):
         around: list[str | bytes] = [f"r{number},{number},0.5" for number in range(6)]
         around.insert(place, line)
-        expected: list[Row | Rejected] = [*good[:place], bad, *good[place:]]
+        expected: list[Row | RejectedRow] = [*good[:place], bad, *good[place:]]
         assert read(lines("ID_code,a,b", *around)) == expected
 
 
 def test_a_bad_row_ends_a_job_by_a_sentence_of_file_id_and_column() -> None:
     """The one that the user reads."""
     (bad,) = read(lines("x,1,two", start=9))
-    assert isinstance(bad, Rejected)
+    assert isinstance(bad, RejectedRow)
     assert isinstance(bad.error("ID_code"), DataError)
     assert str(bad.error("ID_code")) == "/x.csv, ID_code 'x', column 'b': expected a number, found 'two'."
 
@@ -119,7 +119,7 @@ ILL = pa.array([b"r\xff"]).view(pa.string())
 )
 def test_an_id_of_any_type_is_told_as_one_machine_spells_it(ids: pa.Array, name: str) -> None:
     """As far as it can be read."""
-    assert Cells("/x.parquet", pa.record_batch([ids], ["ID_code"])).named("ID_code") == name
+    assert Cells("/x.parquet", pa.record_batch([ids], ["ID_code"])).first_cell("ID_code") == name
 
 
 @pytest.mark.parametrize("column", NAMES)
@@ -127,8 +127,8 @@ def test_a_text_that_is_no_utf_8_is_a_bad_row(column: str) -> None:
     """In an id, or where a number should be."""
     columns = {"ID_code": pa.array(["r1"]), "a": pa.array([1.0]), "b": pa.array([2.0])}
     cells = Cells("/x.parquet", pa.record_batch(columns | {column: ILL}))
-    (found,) = sifted(cells, "ID_code", lambda part: rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
-    assert isinstance(found, Rejected)
+    (found,) = split_bad_rows(cells, "ID_code", lambda part: rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
+    assert isinstance(found, RejectedRow)
     assert found.reason == "it is not UTF-8 text; save its texts as UTF-8"
 
 
@@ -153,8 +153,8 @@ def test_bad_rows_cost_a_conversion_each_and_one_of_what_is_between_them(
         tried += 1
         return len(rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
 
-    found = [*sifted(piece, "ID_code", convert)]
-    bad = sum(isinstance(each, Rejected) for each in found)
+    found = [*split_bad_rows(piece, "ID_code", convert)]
+    bad = sum(isinstance(each, RejectedRow) for each in found)
     assert (bad, len(found)) == (count // 8, 2 * count // 8 + 1)
     assert tried < 1.5 * len(found)
 
@@ -186,7 +186,7 @@ def test_good_lines_are_the_rows_that_one_machine_reads(texts: list[str]) -> Non
             (found,) = read(lines(text, start=9))
             path = Path(folder, "x.csv")
             path.write_text(f"ID_code,a,b\n{text}\n", encoding="utf-8")
-            if isinstance(found, Rejected):
+            if isinstance(found, RejectedRow):
                 with pytest.raises(DataError):
                     [*stream(path, PROBLEM, ENCODER)]
             else:

@@ -28,12 +28,12 @@ from tabserve.errors import DataError, JobError, UsageError
 from tabserve.model.model import MANIFEST, load, save
 from tabserve.score import score_file
 from tabserve.spark import score as spark_score
-from tabserve.spark.score import Scored, score_table
+from tabserve.spark.score import RowCounts, score_table
 from tabserve.spark.source import Source, files, table
-from tabserve.spark.worker import Scorer, model, packed
+from tabserve.spark.worker import Scorer, load_model, model_files
 from tabserve.table.columns import Columns
 from tabserve.table.frame import Frame
-from tabserve.table.reader import batches, names
+from tabserve.table.reader import batches, column_names
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "score.py"
 
@@ -92,7 +92,7 @@ def test_files_get_the_answers_of_one_machine_to_the_bit(
 ) -> None:
     """Every row once, with the types of the answers."""
     out = tmp_path / "scores"
-    assert score_table(model_folder, files(str(rows)), str(out)) == Scored(1_000, 0)
+    assert score_table(model_folder, files(str(rows)), str(out)) == RowCounts(1_000, 0)
     pd.testing.assert_frame_equal(scores_in(out), expected, check_exact=True)
     assert list(tmp_path.iterdir()) == [out]
 
@@ -108,7 +108,7 @@ def test_parquet_and_a_table_get_the_answers_of_one_machine_to_the_bit(
     expected = pd.read_csv(tmp_path / "scores.csv", dtype={"label": "int8", "probability": "float32"})
     spark.read.parquet(f"{tmp_path}/rows.parquet").createOrReplaceGlobalTempView("customers")
     for place, source in enumerate((files(f"{tmp_path}/rows.parquet"), table("global_temp.customers"))):
-        assert score_table(model_folder, source, f"{tmp_path}/{place}") == Scored(200, 0)
+        assert score_table(model_folder, source, f"{tmp_path}/{place}") == RowCounts(200, 0)
         pd.testing.assert_frame_equal(scores_in(tmp_path / str(place)), expected, check_exact=True)
 
 
@@ -122,7 +122,7 @@ def test_what_is_written_under_an_ending_is_read_back(
     few.loc[7, "var_3"] = np.inf
     few.to_parquet(tmp_path / "rows.parquet")
     out, rejects = f"{tmp_path}/scores{known}", f"{tmp_path}/rejects{known}"
-    assert score_table(model_folder, files(f"{tmp_path}/rows.parquet"), out, rejects) == Scored(7, 1)
+    assert score_table(model_folder, files(f"{tmp_path}/rows.parquet"), out, rejects) == RowCounts(7, 1)
     parts = sorted(Path(out).glob("part-*"))
     assert all(part.name.endswith(known) for part in parts)
     columns = Columns(["label", "probability"], ["ID_code"])
@@ -131,7 +131,7 @@ def test_what_is_written_under_an_ending_is_read_back(
         zip(found["ID_code"].to_pylist(), found["probability"].cast(pa.float32()).to_pylist(), strict=True)
     ) == dict(zip(ids[:7], expected["probability"].astype(float)[:7], strict=True))
     assert len(files(out)(SparkSession.builder.getOrCreate(), columns).files) == len(parts)
-    told = [part for part in Path(rejects).glob("part-*") if names(part, "")]
+    told = [part for part in Path(rejects).glob("part-*") if column_names(part, "")]
     ends = [each for part in told for each in batches(part, Columns([], ["ID_code"], ["file", "reason"]), "", list)]
     assert [cell.as_py() for (column,) in ends for cell in column] == ["NA"]
 
@@ -152,12 +152,12 @@ def test_an_ending_that_is_not_written_is_refused_before_any_work(
 
 def test_a_worker_loads_the_model_once(spark: SparkSession, model_folder: Path) -> None:
     """For all the tasks that it is given."""
-    files = packed(model_folder)
+    files = model_files(model_folder)
 
     def load(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            model(files)
-            found = [batch.column(0)[:1], pa.array([os.getpid()]), pa.array([model.cache_info().misses])]
+            load_model(files)
+            found = [batch.column(0)[:1], pa.array([os.getpid()]), pa.array([load_model.cache_info().misses])]
             yield pa.record_batch(found, ["id", "process", "loads"])
 
     found = spark.range(0, 8, 1, 8).mapInArrow(load, "id long, process long, loads long").toPandas()
@@ -173,7 +173,7 @@ def test_a_worker_is_given_the_files_of_a_model_and_no_others(model_folder: Path
     manifest = json.loads((folder / MANIFEST).read_text())
     strangers = {"../secret": "", str(tmp_path / "secret"): "", "notes": ""}
     (folder / MANIFEST).write_text(json.dumps(manifest | {"files": manifest["files"] | strangers}))
-    assert {name for name, _ in packed(folder)} == {path.name for path in model_folder.iterdir()}
+    assert {name for name, _ in model_files(folder)} == {path.name for path in model_folder.iterdir()}
 
 
 def test_a_lost_worker_is_survived(
@@ -192,11 +192,11 @@ def test_a_lost_worker_is_survived(
                 if context.attemptNumber() == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-        work.name = scorer.name  # type: ignore[attr-defined]
+        work.id = scorer.id  # type: ignore[attr-defined]
         return work  # type: ignore[return-value]
 
     monkeypatch.setattr(spark_score, "Scorer", mortal)
-    assert score_table(model_folder, files(str(rows)), f"{tmp_path}/scores") == Scored(1_000, 0)
+    assert score_table(model_folder, files(str(rows)), f"{tmp_path}/scores") == RowCounts(1_000, 0)
     pd.testing.assert_frame_equal(scores_in(tmp_path / "scores"), expected, check_exact=True)
 
 
@@ -248,7 +248,7 @@ def test_rows_that_came_in_the_place_of_others_are_read_anew(
         frame.head(count).to_csv(tmp_path / "rows.csv", index=False)
         outputs = f"{tmp_path}/scores", f"{tmp_path}/rejects"
         read = files(f"{tmp_path}/rows.csv")
-        assert score_table(model_folder, read, *outputs, overwrite=True) == Scored(count, 0)
+        assert score_table(model_folder, read, *outputs, overwrite=True) == RowCounts(count, 0)
 
 
 @pytest.mark.parametrize("name", ["customer.id", "a`b", "file", "reason"])
@@ -263,7 +263,7 @@ def test_the_column_of_ids_may_have_any_name(
     few.loc[1, "var_3"] = np.inf
     few.to_csv(tmp_path / "rows.csv", index=False)
     outputs = f"{tmp_path}/scores", f"{tmp_path}/rejects"
-    assert score_table(tmp_path / "model", files(f"{tmp_path}/rows.csv"), *outputs) == Scored(2, 1)
+    assert score_table(tmp_path / "model", files(f"{tmp_path}/rows.csv"), *outputs) == RowCounts(2, 1)
     assert sorted(pd.read_parquet(tmp_path / "scores")[name]) == [few[name][0], few[name][2]]
 
 
@@ -326,7 +326,7 @@ def test_a_model_that_is_replaced_meanwhile_changes_no_answer(
         shutil.rmtree(tmp_path / "model")
         return files(str(rows))(spark, columns)
 
-    assert score_table(tmp_path / "model", read, f"{tmp_path}/scores") == Scored(1_000, 0)
+    assert score_table(tmp_path / "model", read, f"{tmp_path}/scores") == RowCounts(1_000, 0)
     pd.testing.assert_frame_equal(scores_in(tmp_path / "scores"), expected, check_exact=True)
 
 

@@ -59,7 +59,7 @@ def test_a_defect_is_one_sentence_and_a_log(spark: SparkSession) -> None:
     with pytest.raises(JobError, match=r"^Spark failed: ZeroDivisionError: .*; \S+\.log says more\.$") as found:
         job.run(spark, "failing", spark.range(3).mapInArrow(fail, "id long").count)
     assert "\n" not in str(found.value)
-    assert "ZeroDivisionError" in java.log().read_text()
+    assert "ZeroDivisionError" in java.log_path().read_text()
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ FULL = "Caused by: org.apache.hadoop.fs.FSError: java.io.IOException: No space l
 def test_a_full_disk_is_told_by_what_is_on_it(text: str, kind: type[Exception], said: str) -> None:
     """The output's is the user's to choose, as is that of Spark's own files."""
     with pytest.raises(kind, match=said):
-        raise job.told(Py4JError(text))
+        raise job.to_tabserve_error(Py4JError(text))
 
 
 def test_the_reason_names_the_program_that_is_missing() -> None:
@@ -156,14 +156,14 @@ def test_a_spark_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPat
     with pytest.raises(
         UsageError, match=rf"^Spark cannot be started: .*{tmp_path}/./bin/spark-submit'; unset SPARK_HOME"
     ):
-        java.started(SparkConf(loadDefaults=False))
+        java.start_gateway(SparkConf(loadDefaults=False))
 
 
 @pytest.fixture
 def begun(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session is begun, as it seems: it is the one of all tests, and goes on."""
     monkeypatch.setattr(SparkSession, "getActiveSession", lambda: None)
-    monkeypatch.setattr("tabserve.spark.session._context", lambda *_: spark.sparkContext)
+    monkeypatch.setattr("tabserve.spark.session._start_context", lambda *_: spark.sparkContext)
     monkeypatch.setattr(SparkContext, "stop", lambda _: None)
 
 

@@ -44,7 +44,7 @@ def given(source: Source) -> list[tuple[str, str, float, float]]:
     def work(read: Callable[..., Any], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for piece in read(batches):
             a, b, ids = piece.batch(schema).columns
-            yield pa.record_batch([pa.array([piece.place] * len(ids)), ids, a, b], ["place", "id", "a", "b"])
+            yield pa.record_batch([pa.array([piece.source] * len(ids)), ids, a, b], ["place", "id", "a", "b"])
 
     found: list[Any] = []
     for frame in source.frames:
@@ -164,7 +164,7 @@ def test_a_file_elsewhere_is_known_by_its_first_line(
     own: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it cannot be looked into from here."""
-    monkeypatch.setattr("tabserve.spark.source.local", lambda _file: None)
+    monkeypatch.setattr("tabserve.spark.source.local_path", lambda _file: None)
     (tmp_path / "x.csv").write_bytes(gzip.compress(ROW.encode()))
     with pytest.raises(DataError, match=r"it is gzip, and Spark goes by the name; rename it to end in \.csv\.gz\."):
         files(str(tmp_path / "x.csv"))(own, COLUMNS)

@@ -13,7 +13,7 @@ from tabserve.predictors.xgboost_call import predict
 from tabserve.problem import columns
 from tabserve.problem.problem import Problem
 from tabserve.spark.source import files
-from tabserve.spark.training_table import Labelled, labelled
+from tabserve.spark.training_table import TrainingTable, load_table
 from tabserve.table.frame import Frame, read
 from tabserve.training.stumps import AveragedStumps, covers, step_functions
 
@@ -45,9 +45,9 @@ def small_blocks(spark: SparkSession) -> Iterator[SparkSession]:
 
 
 @pytest.fixture(scope="module")
-def table(small_blocks: SparkSession, path: Path) -> Iterator[Labelled]:
+def table(small_blocks: SparkSession, path: Path) -> Iterator[TrainingTable]:
     """The csv in Spark."""
-    with labelled(small_blocks, files(str(path)), PROBLEM, 2) as table:
+    with load_table(small_blocks, files(str(path)), PROBLEM, 2) as table:
         yield table
 
 
@@ -63,35 +63,35 @@ def numbers() -> np.ndarray:
     return np.random.default_rng(1).permutation(ROWS)[:300]
 
 
-def test_rows_are_numbered_in_the_files_order(table: Labelled, frame: Frame) -> None:
+def test_rows_are_numbered_in_the_files_order(table: TrainingTable, frame: Frame) -> None:
     """So that splits, which look at targets and numbers, are those of the core."""
     assert table.frame.features.tolist() == list(range(ROWS))
     assert np.array_equal(table.frame.target, frame.target)
 
 
-def test_rows_are_found_by_their_numbers(table: Labelled, frame: Frame, numbers: np.ndarray) -> None:
+def test_rows_are_found_by_their_numbers(table: TrainingTable, frame: Frame, numbers: np.ndarray) -> None:
     """In the order that they are asked for, to the bit, missing values included."""
-    opened = table.opened(table.frame.take(numbers))
-    assert opened.features.dtype == np.float32
-    assert np.array_equal(opened.features, frame.features[numbers], equal_nan=True)
-    assert np.array_equal(opened.target, frame.target[numbers])
+    rows = table.with_features(table.frame.take(numbers))
+    assert rows.features.dtype == np.float32
+    assert np.array_equal(rows.features, frame.features[numbers], equal_nan=True)
+    assert np.array_equal(rows.target, frame.target[numbers])
 
 
-def test_each_worker_gets_a_part_of_them(table: Labelled, numbers: np.ndarray) -> None:
+def test_each_worker_gets_a_part_of_them(table: TrainingTable, numbers: np.ndarray) -> None:
     """None is there twice, and no worker is without."""
-    parts = table.at(numbers).rdd.mapPartitions(lambda rows: [[row.number for row in rows]]).collect()
+    parts = table.select_rows(numbers).rdd.mapPartitions(lambda rows: [[row.number for row in rows]]).collect()
     assert sorted(number for part in parts for number in part) == sorted(numbers)
     assert len(parts) == 2
     assert all(parts)
 
 
-def test_scores_come_in_the_order_of_the_numbers(table: Labelled, frame: Frame, numbers: np.ndarray) -> None:
+def test_scores_come_in_the_order_of_the_numbers(table: TrainingTable, frame: Frame, numbers: np.ndarray) -> None:
     """To the bit what the booster answers here."""
     booster = AveragedStumps(n_estimators=30, n_jobs=1).fit(frame.features, frame.target).get_booster()
     assert np.array_equal(table.score(booster, numbers), predict(booster, frame.features[numbers]))
 
 
-def test_rows_behind_a_step_are_counted_by_all_workers(table: Labelled, frame: Frame, numbers: np.ndarray) -> None:
+def test_rows_behind_a_step_are_counted_by_all_workers(table: TrainingTable, frame: Frame, numbers: np.ndarray) -> None:
     """The counts of the parts add up to those of the whole."""
     booster = AveragedStumps(n_estimators=30, n_jobs=1).members()[0].fit(frame.features, frame.target).get_booster()
     functions = step_functions([booster])
@@ -99,10 +99,10 @@ def test_rows_behind_a_step_are_counted_by_all_workers(table: Labelled, frame: F
     assert [found.tolist() for found in table.covers(functions, numbers)] == [found.tolist() for found in expected]
 
 
-def test_the_checksum_is_that_of_the_rows(table: Labelled, small_blocks: SparkSession, path: Path) -> None:
+def test_the_checksum_is_that_of_the_rows(table: TrainingTable, small_blocks: SparkSession, path: Path) -> None:
     """Whatever the number of workers; another row is another checksum."""
     everything = np.arange(ROWS)
-    with labelled(small_blocks, files(str(path)), PROBLEM, 3) as other:
+    with load_table(small_blocks, files(str(path)), PROBLEM, 3) as other:
         assert table.checksum(everything) == other.checksum(everything)
     assert table.checksum(everything) != table.checksum(everything[1:])
 
@@ -126,7 +126,7 @@ BAD: dict[str, tuple[Bad, str]] = {
     "text in a number": (cell("x2", "twelve"), "key 'row 400', column 'x2': expected a number, found 'twelve'."),
     "a third label": (cell("target", "2"), "key 'row 400', column 'target': expected '0' or '1', found '2'."),
     "an id twice": (cell("key", "row 3"), " has the id 'row 3' 2 times; every row needs an id of its own."),
-    "one class": (lambda table: table.assign(target="1"), " has only '1' in column 'target'; a classifier needs rows"),
+    "one class": (lambda table: table.assign(target="1"), " has only '1' in column 'target'; a model needs rows of different targets."),
     "a column missing": (lambda table: table.drop(columns="x4"), " lacks 'x4'; expected 8 columns, found 7."),
     "a column too many": (lambda table: table.assign(day="1"), " has unexpected columns: 'day'; remove them"),
     "only a header": (lambda table: table[:0], " has a header and no rows; a table needs at least one row"),
@@ -139,7 +139,7 @@ def test_a_bad_table_is_one_sentence(name: str, spark: SparkSession, path: Path,
     change, said = BAD[name]
     place = tmp_path / "train.csv"
     change(pd.read_csv(path, dtype=str, keep_default_na=False)).to_csv(place, index=False)
-    with pytest.raises(DataError) as refused, labelled(spark, files(str(place)), PROBLEM, 2):
+    with pytest.raises(DataError) as refused, load_table(spark, files(str(place)), PROBLEM, 2):
         pass
     assert str(refused.value).startswith(str(place))
     assert said in str(refused.value)

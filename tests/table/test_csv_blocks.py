@@ -9,11 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tabserve.table import csv_blocks
-from tabserve.table.csv_blocks import BadRow, conversion, header, parse
+from tabserve.table.csv_blocks import BadRow, convert_options, parse, split_header
 
 SCHEMA = pa.schema([("a", pa.string()), ("b", pa.string())])
 
-CONVERSION = conversion(SCHEMA)
+CONVERSION = convert_options(SCHEMA)
 
 
 class Long(BytesIO):
@@ -33,7 +33,7 @@ def cut(text: bytes, size: int) -> list[bytes]:
     """The blocks of a csv, cut at this size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "BLOCK_BYTES", size)
-        return list(csv_blocks.blocks(BytesIO(text)))
+        return list(csv_blocks.split_blocks(BytesIO(text)))
 
 
 def rows(block: bytes) -> list[dict[str, str]]:
@@ -73,9 +73,9 @@ def test_blocks_have_about_their_size(lines: list[str], size: int) -> None:
 def test_a_row_that_never_ends_is_given_up(start: bytes, text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a stated number of bytes; until then ever more are read at once, so that none is searched often."""
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 16)
-    monkeypatch.setattr(csv_blocks, "ROW_BYTES", 1 << 14)
+    monkeypatch.setattr(csv_blocks, "MAX_ROW_BYTES", 1 << 14)
     file = Long(b"a,b\n" + start, text)
-    *_, last = csv_blocks.blocks(file)
+    *_, last = csv_blocks.split_blocks(file)
     with pytest.raises(BadRow, match="expected its end within") as error:
         list(parse(last, ["a", "b"], CONVERSION))
     assert error.value.row == 1
@@ -85,14 +85,14 @@ def test_a_row_that_never_ends_is_given_up(start: bytes, text: bytes, monkeypatc
 
 def test_the_header_is_split_from_the_rows() -> None:
     """Also where its names hold line ends."""
-    assert header(b'"a\nb",c\r\n1,2\n3,4\n') == (["a\nb", "c"], b"1,2\n3,4\n")
+    assert split_header(b'"a\nb",c\r\n1,2\n3,4\n') == (["a\nb", "c"], b"1,2\n3,4\n")
 
 
 def test_cells_of_another_type_come_as_text() -> None:
     """With all others of their block, so that their place can be told."""
     schema = pa.schema([("a", pa.float64()), ("b", pa.string())])
-    (numbers,) = parse(b"1,x\n2,y\n", ["a", "b"], conversion(schema))
-    (texts,) = parse(b"1,x\nz,y\n", ["a", "b"], conversion(schema))
+    (numbers,) = parse(b"1,x\n2,y\n", ["a", "b"], convert_options(schema))
+    (texts,) = parse(b"1,x\nz,y\n", ["a", "b"], convert_options(schema))
     assert numbers.to_pylist() == [{"a": 1.0, "b": "x"}, {"a": 2.0, "b": "y"}]
     assert texts.to_pylist() == [{"a": "1", "b": "x"}, {"a": "z", "b": "y"}]
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tabserve.errors import DataError
 from tabserve.table import formats
 from tabserve.table.columns import Columns
-from tabserve.table.reader import batches, names
+from tabserve.table.reader import batches, column_names
 
 CSV = b"id,a\nx,1\ny,2\n"
 TABLE = pa.table({"id": ["x", "y"], "a": [1.0, 2.0]})
@@ -61,7 +61,7 @@ def test_a_table_is_read_whatever_its_name(name: str, content: bytes, tmp_path: 
     (tmp_path / name).write_bytes(content)
     found = pa.Table.from_batches(batches(tmp_path / name, Columns(["a"], ["id"]), "wanted.csv", lambda batch: batch))
     assert found.to_pydict() == {"a": [1.0, 2.0], "id": ["x", "y"]}
-    assert names(tmp_path / name, "wanted.csv") == ["id", "a"]
+    assert column_names(tmp_path / name, "wanted.csv") == ["id", "a"]
 
 
 def database() -> bytes:
@@ -110,7 +110,7 @@ def test_an_archive_whose_names_are_like_a_workbooks_is_read(tmp_path: Path) -> 
     """A folder beside the csv, and words within it, say nothing of what it is."""
     held = {"data_xl/readme.txt": b"xl/", "wanted.csv": CSV.replace(b"x", b"xl/0")}
     (tmp_path / "t.zip").write_bytes(zipped(**held))
-    assert names(tmp_path / "t.zip", "wanted.csv") == ["id", "a"]
+    assert column_names(tmp_path / "t.zip", "wanted.csv") == ["id", "a"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,7 +121,7 @@ def test_what_no_table_is_read_from_is_called_by_what_it_is(
     """Whatever its name, and with what to do."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as error:
-        names(tmp_path / name, "wanted.csv")
+        column_names(tmp_path / name, "wanted.csv")
     assert str(error.value).startswith(f"{tmp_path / name} cannot be read as a table: it is {said}")
 
 
@@ -138,7 +138,7 @@ def test_what_is_packed_and_no_csv_is_called_so(
     path = tmp_path / "t.csv.gz"
     path.write_bytes(pack(content))
     with pytest.raises(DataError) as error:
-        names(path, "wanted.csv")
+        column_names(path, "wanted.csv")
     assert str(error.value) == f"{path}, once unpacked, cannot be read as a table: it is {said}"
 
 
@@ -146,7 +146,7 @@ def test_what_is_packed_and_no_csv_is_called_so(
 def test_a_csv_is_a_csv_whatever_its_columns_are_called(header: list[str]) -> None:
     """Also as the formats that begin with letters, and cut within a character."""
     content = ",".join(header).encode()
-    assert {formats.kind(content[:length], "t.csv.gz") for length in range(1, len(content) + 1)} == {"csv"}
+    assert {formats.detect_format(content[:length], "t.csv.gz") for length in range(1, len(content) + 1)} == {"csv"}
 
 
 @pytest.mark.parametrize("write", [pd.DataFrame.to_parquet, pd.DataFrame.to_csv])
@@ -155,4 +155,4 @@ def test_what_pandas_writes_is_known_by_its_bytes(write: Callable[..., None], ro
     """However many rows there are."""
     write(pd.DataFrame({"a": np.arange(rows, dtype=float)}), tmp_path / "t", index=False)
     expected = "parquet" if write is pd.DataFrame.to_parquet else "csv"
-    assert formats.kind((tmp_path / "t").read_bytes()[: formats.FIRST_BYTES], "t.zip") == expected
+    assert formats.detect_format((tmp_path / "t").read_bytes()[: formats.FIRST_BYTES], "t.zip") == expected
