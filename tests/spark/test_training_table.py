@@ -126,7 +126,10 @@ BAD: dict[str, tuple[Bad, str]] = {
     "text in a number": (cell("x2", "twelve"), "key 'row 400', column 'x2': expected a number, found 'twelve'."),
     "a third label": (cell("target", "2"), "key 'row 400', column 'target': expected '0' or '1', found '2'."),
     "an id twice": (cell("key", "row 3"), " has the id 'row 3' 2 times; every row needs an id of its own."),
-    "one class": (lambda table: table.assign(target="1"), " has only '1' in column 'target'; a model needs rows of different targets."),
+    "one class": (
+        lambda table: table.assign(target="1"),
+        " has only '1' in column 'target'; a model needs rows of different targets.",
+    ),
     "a column missing": (lambda table: table.drop(columns="x4"), " lacks 'x4'; expected 8 columns, found 7."),
     "a column too many": (lambda table: table.assign(day="1"), " has unexpected columns: 'day'; remove them"),
     "only a header": (lambda table: table[:0], " has a header and no rows; a table needs at least one row"),
