@@ -34,12 +34,11 @@ def lines(*texts: str | bytes, file: str = "file:/x.csv", start: int = 0) -> pa.
 
 def read(*batches: pa.RecordBatch, other: Sequence[str] = NAMES) -> list[Row | RejectedRow]:
     """Id and features of each good row, and each rejected row; `other` are the column names of y.csv."""
-    read_rows: list[Row | RejectedRow] = []
+    results: list[Row | RejectedRow] = []
     for piece in CsvReader({"/x.csv": NAMES, "/y.csv": other})(iter(batches)):
         for part in split_bad_rows(piece, "ID_code", lambda part: rows(PROBLEM, ENCODER, part.batch(SCHEMA))):
-            rejected = isinstance(part, RejectedRow)
-            read_rows += [part] if rejected else zip(part.ids, part.features.tolist(), strict=True)
-    return read_rows
+            results += [part] if isinstance(part, RejectedRow) else zip(part.ids, part.features.tolist(), strict=True)
+    return results
 
 
 def test_the_header_is_the_first_line_of_a_files_first_block() -> None:
