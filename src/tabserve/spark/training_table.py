@@ -153,18 +153,18 @@ def _encode_batches(
             yield pa.record_batch({ID: pa.array(part.ids, pa.string()), FEATURES: features, TARGET: part.target})
 
 
-def _frame_of_numbers(found: pa.Table, problem: Problem) -> tuple[Frame, NDArray[np.int64]]:
-    """The rows by their numbers from 0; and by how much Spark's are larger, in each partition of the file."""
-    spaced, target = (found[name].to_numpy() for name in (NUMBER, TARGET))
-    numbers = np.arange(len(found))
-    skipped = np.zeros((spaced[-1] >> PARTITION) + 1, np.int64)
-    skipped[spaced >> PARTITION] = spaced - numbers
-    return Frame(np.empty(len(found), np.object_), numbers, target, problem, _numeric_encoder(problem)), skipped
+def _frame_of_numbers(rows: pa.Table, problem: Problem) -> tuple[Frame, NDArray[np.int64]]:
+    """A frame whose features are numbers from 0; and the excess of Spark's numbers, for each partition of the file."""
+    spark_numbers, target = (rows[name].to_numpy() for name in (NUMBER, TARGET))
+    numbers = np.arange(len(rows))
+    offsets = np.zeros((spark_numbers[-1] >> PARTITION) + 1, np.int64)
+    offsets[spark_numbers >> PARTITION] = spark_numbers - numbers
+    return Frame(np.empty(len(rows), np.object_), numbers, target, problem, _numeric_encoder(problem)), offsets
 
 
 def _refuse_repeated(name: str, rows: DataFrame) -> None:
-    often = rows.where(F.col(ID).isNotNull()).groupBy(ID).count().where("count > 1").orderBy(F.desc("count"))
-    for repeated, times in job.run(rows.sparkSession, "comparing ids", often.limit(1).collect):
+    repeats = rows.where(F.col(ID).isNotNull()).groupBy(ID).count().where("count > 1").orderBy(F.desc("count"))
+    for repeated, times in job.run(rows.sparkSession, "comparing ids", repeats.limit(1).collect):
         raise DataError(f"{name} has the id {repeated!r} {times} times; every row needs an id of its own.")
 
 
@@ -175,7 +175,7 @@ def _collect_in_order(title: str, rows: DataFrame, numbers: NDArray[np.int64]) -
 
 
 def _map_partitions(title: str, rows: DataFrame, function: Callable[[Batches], bytes]) -> list[bytes]:
-    """The function's result for each partition."""
+    """Call the function on the batches of each partition, and collect the results."""
 
     def work(batches: Batches) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"result": [function(batches)]})

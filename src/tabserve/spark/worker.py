@@ -112,7 +112,7 @@ def keep_rejected(row: RejectedRow, _id_column: str) -> pa.RecordBatch:
 def split_bad_rows(
     piece: Piece, id_column: str, convert: Callable[[Piece], Converted]
 ) -> Iterator[Converted | RejectedRow]:
-    """Convert a piece; if rows of it are bad, convert the parts between them and yield each as rejected, in order.
+    """Convert a piece; if rows of it are bad, yield each of them as rejected and convert the parts between, in order.
 
     Args:
         piece: at least one row.

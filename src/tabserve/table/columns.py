@@ -1,4 +1,4 @@
-"""Which columns a table must have, and each batch's cells in their types."""
+"""Check the names of a table's columns, and cast the cells of a batch to their types."""
 
 import re
 from collections import Counter, defaultdict
@@ -104,7 +104,7 @@ def first_names(names: Sequence[str]) -> str:
 
 
 def bad_cell(rows: Iterable[int], column: str, expected: str, found: str) -> BadRow:
-    """The error of a column's cells in these rows, counted from 0; `found` is the first bad cell."""
+    """The error of a column's cells in these rows, numbered from 0; `found` is the first of the cells."""
     return BadRow([int(row) + 1 for row in rows], f"expected {expected}, found {found}", column)
 
 
