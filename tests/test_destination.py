@@ -16,7 +16,7 @@ from tabserve.destination import TABLES, check_apart, ending
 from tabserve.errors import DataError, UsageError
 from tabserve.table.columns import Columns
 from tabserve.table.reader import batches
-from tabserve.table.writer import writing
+from tabserve.table.writer import open_writer
 
 ROOT = Path(__file__).parents[1]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -222,7 +222,7 @@ def test_what_is_written_is_read_back(
     kinds = {"id": pa.string(), "label": pa.int8(), "probability": pa.float32()}
     schema = pa.schema(kinds.items())
     columns = [pa.array([row[place] for row in rows], kind) for place, kind in enumerate(kinds.values())]
-    with writing(path, schema) as writer:
+    with open_writer(path, schema) as writer:
         for start in range(0, len(rows), 7):
             writer.write_batch(pa.record_batch(columns, schema=schema)[start : start + 7])
     found = pa.Table.from_batches(

@@ -93,13 +93,13 @@ def spark(
         name = given or opened.enter_context(sample_file(rows, seed))
         read = sources.table(name) if table else sources.files(name)
         running = opened.enter_context(session.session(master))
-        parts = estimator.workers(running, workers)
-        found = opened.enter_context(training_table.labelled(running, read, problem, parts))
+        parts = estimator.worker_count(running, workers)
+        found = opened.enter_context(training_table.load_table(running, read, problem, parts))
         kept = subset(found.frame, rows or len(found.frame))
         development, holdout = hold_out(kept)
-        measured = found.opened(subset(holdout, HOLDOUT_ROWS))
+        measured = found.with_features(subset(holdout, HOLDOUT_ROWS))
         data = tables.provenance(kept, source(given, kept, len(found.frame)), synthetic=given is None)
         data |= {"sha256": found.checksum(kept.features), "engine": f"Spark, {parts} workers"}
-        fitting = [estimator.distributed(candidate, found) for candidate in candidates]
+        fitting = [estimator.distribute(candidate, found) for candidate in candidates]
         versions = model.versions("xgboost") | {"pyspark": running.version}
         yield Ground(development, measured, fitting, measured.features, data, versions)

@@ -12,7 +12,7 @@ from tabserve.destination import check_apart
 from tabserve.model.decision import Answers
 from tabserve.model.model import Model
 from tabserve.table.frame import Rows, stream
-from tabserve.table.writer import writing
+from tabserve.table.writer import open_writer
 
 
 def score_file(model: Model, path: Path, out: Path) -> int:
@@ -32,7 +32,7 @@ def score_file(model: Model, path: Path, out: Path) -> int:
     """
     check_apart([out], [path])
     rows, schema = 0, schema_of(model)
-    with writing(out, schema) as writer, tqdm(unit=" rows", unit_scale=True, disable=None) as progress:
+    with open_writer(out, schema) as writer, tqdm(unit=" rows", unit_scale=True, disable=None) as progress:
         for batch, scores in _scored(model, path):
             writer.write_batch(answers(model, batch, scores, schema))
             progress.update(len(batch))

@@ -1,4 +1,4 @@
-"""One Spark session for all tests of a process; without PySpark or Java they are skipped, and say so."""
+"""One Spark session for all tests of a process; without PySpark or Java they are skipped with the reason."""
 
 import os
 from importlib.util import find_spec
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-# Short runs do not earn back what Java's second compiler and its parallel collector cost; for the commands too.
+# Java's second compiler and its parallel collector cost more than they save in short runs; the commands inherit this.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 def pytest_collect_file() -> None:
-    """Skip the whole folder, whose files could not even be imported."""
+    """Skip the whole folder: its files cannot be imported without PySpark."""
     if not find_spec("pyspark"):
         pytest.skip(needs.reason(["java"], "run `make test-spark`"), allow_module_level=True)
     if needs.missing(["java"]):
@@ -26,10 +26,10 @@ def pytest_collect_file() -> None:
 
 @pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
-    """Two workers on this machine, where a task may be tried four times."""
+    """Two workers on this machine; a task is tried four times at most."""
     from tabserve.spark import java
     from tabserve.spark.session import session
 
     with session("local[2,4]", {"spark.sql.shuffle.partitions": "2"}) as started:
         yield started
-    java.log().unlink(missing_ok=True)  # a test that sees a job fail keeps it
+    java.log_path().unlink(missing_ok=True)  # a failed job keeps its log

@@ -1,4 +1,4 @@
-"""scripts/train.py --engine spark: the same stations end with the same kind of folder; a mistake is one sentence."""
+"""scripts/train.py --engine spark trains and saves as on one machine; a mistake is one sentence."""
 
 import json
 import os
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "train.py"
 
 SERVING = ROOT / ".venv" / "bin" / "python"
-"""Of the environment that serves, which `make setup` makes; it knows nothing of Spark."""
+"""Python of the serving environment, which `make setup` makes; PySpark is not installed there."""
 
 CANDIDATE = ["--candidates", "xgboost-defaults-weighted"]
 
@@ -39,39 +39,39 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def train(spark: SparkSession, script: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the script in this process and its session, with intervals of few resamples."""
+    """Run the script in this process and in its session; intervals take few resamples."""
     assert spark.version
     monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
     return lambda *options: script(SCRIPT, *options)
 
 
 class Pair(NamedTuple):
-    """The same rows, split, candidate and seed on Spark and on one machine."""
+    """Models of the same rows, split, candidate and seed: of Spark and of one machine."""
 
     spark: Model
     local: Model
 
 
 def trained(train: Run, folder: Path, *options: object) -> Pair:
-    """Both models."""
+    """Train the same model on Spark and on one machine."""
     for engine in ("spark", "local"):
-        ended = train(*options, *CANDIDATE, "--engine", engine, "--out", folder / engine)
-        assert (ended.returncode, ended.stderr) == (0, "")
+        process = train(*options, *CANDIDATE, "--engine", engine, "--out", folder / engine)
+        assert (process.returncode, process.stderr) == (0, "")
     return Pair(*(load(folder / engine) for engine in ("spark", "local")))
 
 
-def numbers(metrics: Mapping[str, Any], above: str = "") -> dict[str, float]:
-    """Every number, by the words that lead to it."""
-    found: dict[str, float] = {}
+def numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Flatten nested metrics: every number by the names that lead to it."""
+    flat: dict[str, float] = {}
     for name, value in metrics.items():
-        found |= numbers(value, f"{above} {name}") if isinstance(value, Mapping) else {f"{above} {name}": value}
-    return found
+        flat |= numbers(value, f"{prefix} {name}") if isinstance(value, Mapping) else {f"{prefix} {name}": value}
+    return flat
 
 
-OWN = {"sha256": None, "engine": None, "reference": None}
-"""What is said of the data otherwise than on one machine."""
+DIFFERENT = {"sha256": None, "engine": None, "reference": None}
+"""Entries of the manifest's data that differ from those of one machine."""
 
-ALONE = """
+CHECK_WITHOUT_SPARK = """
 import sys
 sys.modules["pyspark"] = None
 from pathlib import Path
@@ -82,7 +82,7 @@ main.main()
 
 
 def test_few_rows_of_a_table_make_the_same_model_as_on_one_machine(train: Run, tmp_path: Path) -> None:
-    """Where XGBoost rounds nothing: the same split, folds, figures and threshold; the folder needs no Spark."""
+    """So few rows that XGBoost rounds no value: same split, folds, measures and threshold; loading needs no Spark."""
     frame = sample(3_000, 4)
     names = ["ID_code", "target", *frame.problem.features]
     pyarrow.csv.write_csv(pa.table([frame.ids, frame.target, *frame.features.T], names), tmp_path / "mine.csv")
@@ -92,30 +92,30 @@ def test_few_rows_of_a_table_make_the_same_model_as_on_one_machine(train: Run, t
     assert threshold_of(spark.decision) == pytest.approx(threshold_of(local.decision), abs=5e-3)
     assert spark.problem == local.problem
     assert spark.data["reference"]["columns"] == local.data["reference"]["columns"]
-    assert {**spark.data, **OWN} == {**local.data, **OWN}
+    assert {**spark.data, **DIFFERENT} == {**local.data, **DIFFERENT}
     assert (spark.data["source"], spark.data["engine"]) == ("mine.csv, 2,500 of its 3,000 rows", "Spark, 2 workers")
     assert f"pyspark {spark.versions['pyspark']}" in (tmp_path / "spark" / CARD).read_text()
-    alone = [sys.executable, "-c", ALONE.format(folder=str(tmp_path / "spark"))]
-    checked = subprocess.run(alone, capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-c", CHECK_WITHOUT_SPARK.format(folder=str(tmp_path / "spark"))]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_figures_lie_within_the_intervals_of_one_machine(train: Run, tmp_path: Path) -> None:
-    """On rows of the sample enough that the models differ."""
+def test_measures_lie_within_the_intervals_of_one_machine(train: Run, tmp_path: Path) -> None:
+    """With so many rows that the two models differ."""
     spark, local = trained(train, tmp_path, "--rows", 20_000)
     for name, interval in local.metrics["holdout"].items():
         assert interval["low"] <= spark.metrics["holdout"][name]["value"] <= interval["high"], name
 
 
 def test_a_table_by_name_makes_the_model_of_its_file(spark: SparkSession, train: Run, tmp_path: Path) -> None:
-    """To the byte, but for what is said of where the rows come from."""
+    """The booster is the same to the byte; only the source of the data has another name."""
     frame = sample(2_000, 6)
     names = ["ID_code", "target", *frame.problem.features]
     pyarrow.parquet.write_table(pa.table([frame.ids, frame.target, *frame.features.T], names), tmp_path / "f.parquet")
     spark.read.parquet(f"{tmp_path}/f.parquet").createOrReplaceGlobalTempView("customers")
-    for option, place in (("--data", f"{tmp_path}/f.parquet"), ("--table", "global_temp.customers")):
-        ended = train(option, place, *CANDIDATE, "--engine", "spark", "--out", tmp_path / option)
-        assert (ended.returncode, ended.stderr) == (0, "")
+    for option, source in (("--data", f"{tmp_path}/f.parquet"), ("--table", "global_temp.customers")):
+        process = train(option, source, *CANDIDATE, "--engine", "spark", "--out", tmp_path / option)
+        assert (process.returncode, process.stderr) == (0, "")
     file, table = (load(tmp_path / option) for option in ("--data", "--table"))
     assert (tmp_path / "--data" / Booster.FILE).read_bytes() == (tmp_path / "--table" / Booster.FILE).read_bytes()
     assert table.data["source"] == "global_temp.customers, 2,000 of its 2,000 rows"
@@ -124,26 +124,26 @@ def test_a_table_by_name_makes_the_model_of_its_file(spark: SparkSession, train:
 
 @pytest.mark.skipif(not SERVING.exists(), reason="no .venv beside .venv-spark: make setup")
 def test_a_model_of_spark_is_served_as_any_other(train: Run, tmp_path: Path) -> None:
-    """By the environment that serves, and with the model's own probabilities to the bit."""
+    """The serving environment answers with the model's own probabilities, to the bit."""
     folder, features = tmp_path / "model", sample(100, 5).features
-    ended = train("--rows", 2_000, *CANDIDATE, "--engine", "spark", "--out", folder)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    process = train("--rows", 2_000, *CANDIDATE, "--engine", "spark", "--out", folder)
+    assert (process.returncode, process.stderr) == (0, "")
     tensor = {"name": "rows", "shape": features.shape, "datatype": "FP32", "data": features.ravel().tolist()}
-    asked = json.dumps({"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}).encode()
+    request = json.dumps({"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}).encode()
     with (
         running(ROOT / "deploy", {"TABSERVE_MODEL": str(folder)}, (str(SERVING), "-m", "tabserve", "serve")) as server,
-        urlopen(f"{server.url}/v2/models/xgboost-model/infer", asked, timeout=60) as response,
+        urlopen(f"{server.url}/v2/models/xgboost-model/infer", request, timeout=60) as response,
     ):
-        (answered,) = json.load(response)["outputs"]
-    positive = np.array(answered["data"], np.float32).reshape(-1, 2)[:, 1]
+        (output,) = json.load(response)["outputs"]
+    positive = np.array(output["data"], np.float32).reshape(-1, 2)[:, 1]
     assert positive.tolist() == load(folder).score(features).probability.tolist()
 
 
-# What is refused before any work.
+# Mistakes that are refused before training.
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "sentence"),
     [
         (["--candidates", "xgbost-stumps"], 2, "There is no candidate 'xgbost-stumps'; did you mean 'xgboost-stumps'?"),
         (["--candidates", "xgboost-stumps,dummy"], 2, "Spark cannot fit 'dummy', as it is no model of XGBoost"),
@@ -158,37 +158,39 @@ def test_a_model_of_spark_is_served_as_any_other(train: Run, tmp_path: Path) -> 
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_wrong_option_is_one_sentence(options: list[str], code: int, said: str, train: Run, tmp_path: Path) -> None:
-    """Nothing is written."""
-    ended = train("--rows", 300, "--engine", "spark", "--out", tmp_path / "model", *options)
-    assert (ended.returncode, ended.stdout) == (code, "")
-    assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_a_wrong_option_is_one_sentence(
+    options: list[str], code: int, sentence: str, train: Run, tmp_path: Path
+) -> None:
+    """The command prints one sentence and writes nothing."""
+    process = train("--rows", 300, "--engine", "spark", "--out", tmp_path / "model", *options)
+    assert (process.returncode, process.stdout) == (code, "")
+    assert sentence in process.stderr
+    assert "Traceback" not in process.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_column_is_one_sentence(train: Run, tmp_path: Path) -> None:
-    """It names the file, and nothing is written."""
+def test_a_missing_column_is_one_sentence(train: Run, tmp_path: Path) -> None:
+    """The sentence names the file, and nothing is written."""
     (tmp_path / "mine.csv").write_text("ID_code,target,var_0\na,1,2\n")
-    ended = train("--data", tmp_path / "mine.csv", "--engine", "spark", "--out", tmp_path / "model")
-    assert (ended.returncode, ended.stdout) == (3, "")
-    assert ended.stderr.startswith(f"{tmp_path}/mine.csv lacks 'var_1', 'var_2'")
-    assert ended.stderr.count("\n") == 1
+    process = train("--data", tmp_path / "mine.csv", "--engine", "spark", "--out", tmp_path / "model")
+    assert (process.returncode, process.stdout) == (3, "")
+    assert process.stderr.startswith(f"{tmp_path}/mine.csv lacks 'var_1', 'var_2'")
+    assert process.stderr.count("\n") == 1
     assert not (tmp_path / "model").exists()
 
 
-def test_a_folder_of_the_users_own_is_not_replaced(train: Run, tmp_path: Path) -> None:
-    """And nothing is read first."""
+def test_a_folder_that_is_no_model_is_not_replaced(train: Run, tmp_path: Path) -> None:
+    """The folder is refused before the table is read."""
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("mine")
-    ended = train("--data", tmp_path / "no.csv", "--engine", "spark", "--out", tmp_path / "thesis")
-    assert (ended.returncode, ended.stdout) == (4, "")
-    assert "holds something other than a model; name another place, or remove it first." in ended.stderr
+    process = train("--data", tmp_path / "no.csv", "--engine", "spark", "--out", tmp_path / "thesis")
+    assert (process.returncode, process.stdout) == (4, "")
+    assert "holds something other than a model; name another place, or remove it first." in process.stderr
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
 
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
-    """One sentence, exit code 130; no folder, no process and no temporary file."""
+    """The command prints one sentence, exits with 130, and leaves no folder and no temporary file."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     options = ["--rows", "3000", "--engine", "spark", "--out", "model"]
@@ -204,14 +206,14 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
             assert child.stdout is not None
             assert child.stderr is not None
             assert child.stdout.readline().startswith("Training on 3,000 rows (synthetic")
-            time.sleep(1)  # by now it fits
+            time.sleep(1)  # so that it is fitting
             child.send_signal(signal.SIGINT)
             assert child.wait(timeout=60) == 130
             assert child.stderr.read() == "Interrupted; nothing was left behind.\n"
         finally:
             child.kill()
     assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
-    deadline = time.monotonic() + 20  # Java removes its own a little later
+    deadline = time.monotonic() + 20  # Java removes its own files a little later
     while (left := list(scratch.iterdir())) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []

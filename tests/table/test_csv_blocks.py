@@ -9,15 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tabserve.table import csv_blocks
-from tabserve.table.csv_blocks import BadRow, conversion, header, parse
+from tabserve.table.csv_blocks import BadRow, convert_options, parse, split_header
 
 SCHEMA = pa.schema([("a", pa.string()), ("b", pa.string())])
 
-CONVERSION = conversion(SCHEMA)
+CONVERSION = convert_options(SCHEMA)
 
 
 class Long(BytesIO):
-    """A file that repeats a text behind its start, a million times, and knows how it was read."""
+    """A file of a start and a million times the same text; it counts the calls of `read` and their bytes."""
 
     def __init__(self, start: bytes, text: bytes) -> None:
         super().__init__(start + text * (1 << 20))
@@ -30,19 +30,19 @@ class Long(BytesIO):
 
 
 def cut(text: bytes, size: int) -> list[bytes]:
-    """The blocks of a csv, cut at this size."""
+    """Cut a csv into blocks of about this size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "BLOCK_BYTES", size)
-        return list(csv_blocks.blocks(BytesIO(text)))
+        return list(csv_blocks.split_blocks(BytesIO(text)))
 
 
 def rows(block: bytes) -> list[dict[str, str]]:
-    """What Arrow finds in a block; rows that have not two cells are left out."""
+    """The rows that Arrow reads from a block; it skips rows that do not have two cells."""
     read = pyarrow.csv.ReadOptions(column_names=["a", "b"], block_size=len(block) + 1)
     split = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
     convert = pyarrow.csv.ConvertOptions(column_types=SCHEMA)
-    found: list[dict[str, str]] = pyarrow.csv.read_csv(BytesIO(block), read, split, convert).to_pylist()
-    return found
+    cells: list[dict[str, str]] = pyarrow.csv.read_csv(BytesIO(block), read, split, convert).to_pylist()
+    return cells
 
 
 PIECES = st.sampled_from([b"a", b"b", b'"', b",", b"\n", b"\r\n", b'"a\n,b"', b'a"', b'""', b"a,b\n"])
@@ -51,18 +51,18 @@ PIECES = st.sampled_from([b"a", b"b", b'"', b",", b"\n", b"\r\n", b'"a\n,b"', b'
 @given(text=st.lists(PIECES, max_size=30).map(b"".join), size=st.integers(1, 16))
 @example(text=b'a",b\n"a\nb",b\n', size=1)
 def test_a_cut_changes_no_row(text: bytes, size: int) -> None:
-    """Blocks read one by one hold what the whole holds, wherever quotes stand, and whether they are closed or not."""
+    """The blocks have the rows of the whole, wherever there are quotes, and whether they are closed or not."""
     assert [row for block in cut(text, size) for row in rows(block)] == rows(text + b"\n")
 
 
 @given(lines=st.lists(st.text("ab,", min_size=1, max_size=9), min_size=1), size=st.integers(10, 40))
 def test_blocks_have_about_their_size(lines: list[str], size: int) -> None:
-    """A row's length more or less; and each ends as a line does."""
+    """Their sizes differ by the length of a row, and each block ends with a line end."""
     text = "\n".join(lines).encode()
-    found = cut(text, size)
-    assert b"".join(found) == text + b"\n"
-    assert all(block.endswith(b"\n") and len(block) <= size + 2 * 10 for block in found)
-    assert all(len(block) >= size - 10 for block in found[:-2])
+    blocks = cut(text, size)
+    assert b"".join(blocks) == text + b"\n"
+    assert all(block.endswith(b"\n") and len(block) <= size + 2 * 10 for block in blocks)
+    assert all(len(block) >= size - 10 for block in blocks[:-2])
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_blocks_have_about_their_size(lines: list[str], size: int) -> None:
     [(b'"', b"a\n"), (b'a,"', b'""\n'), (b'"', b'","'), (b"", b"a"), (b"", b'"",')],
     ids=["text", "quotes", "cells", "line", "row"],
 )
-def test_a_row_that_never_ends_is_given_up(start: bytes, text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a stated number of bytes; until then ever more are read at once, so that none is searched often."""
+def test_a_row_that_never_ends_is_refused(start: bytes, text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `MAX_ROW_BYTES`; each read takes more bytes than the last, so that no byte is searched often."""
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 16)
-    monkeypatch.setattr(csv_blocks, "ROW_BYTES", 1 << 14)
+    monkeypatch.setattr(csv_blocks, "MAX_ROW_BYTES", 1 << 14)
     file = Long(b"a,b\n" + start, text)
-    *_, last = csv_blocks.blocks(file)
+    *_, last = csv_blocks.split_blocks(file)
     with pytest.raises(BadRow, match="expected its end within") as error:
         list(parse(last, ["a", "b"], CONVERSION))
     assert error.value.row == 1
@@ -84,24 +84,24 @@ def test_a_row_that_never_ends_is_given_up(start: bytes, text: bytes, monkeypatc
 
 
 def test_the_header_is_split_from_the_rows() -> None:
-    """Also where its names hold line ends."""
-    assert header(b'"a\nb",c\r\n1,2\n3,4\n') == (["a\nb", "c"], b"1,2\n3,4\n")
+    """Also if a column's name holds a line end."""
+    assert split_header(b'"a\nb",c\r\n1,2\n3,4\n') == (["a\nb", "c"], b"1,2\n3,4\n")
 
 
 def test_cells_of_another_type_come_as_text() -> None:
-    """With all others of their block, so that their place can be told."""
+    """With all other cells of their block, so that an error can name row and column."""
     schema = pa.schema([("a", pa.float64()), ("b", pa.string())])
-    (numbers,) = parse(b"1,x\n2,y\n", ["a", "b"], conversion(schema))
-    (texts,) = parse(b"1,x\nz,y\n", ["a", "b"], conversion(schema))
+    (numbers,) = parse(b"1,x\n2,y\n", ["a", "b"], convert_options(schema))
+    (texts,) = parse(b"1,x\nz,y\n", ["a", "b"], convert_options(schema))
     assert numbers.to_pylist() == [{"a": 1.0, "b": "x"}, {"a": 2.0, "b": "y"}]
     assert texts.to_pylist() == [{"a": "1", "b": "x"}, {"a": "z", "b": "y"}]
 
 
-@pytest.mark.parametrize(("bad", "found"), [(b"1\n", 1), (b"1,2,3\n", 3)])
-def test_a_row_of_another_length_is_counted_within_its_block(bad: bytes, found: int) -> None:
-    """From 1; blank lines are no rows, and the rows above it come first."""
-    found_rows = parse(b'1,2\n\n"a\nb",2\n' + bad + bad, ["a", "b"], CONVERSION)
-    assert next(found_rows).to_pylist() == [{"a": "1", "b": "2"}, {"a": "a\nb", "b": "2"}]
-    with pytest.raises(BadRow, match=f"expected 2 columns, found {found}") as error:
-        next(found_rows)
+@pytest.mark.parametrize(("bad", "cells"), [(b"1\n", 1), (b"1,2,3\n", 3)])
+def test_a_row_of_another_length_is_numbered_within_its_block(bad: bytes, cells: int) -> None:
+    """From 1, without blank lines; the rows above it are yielded first."""
+    batches = parse(b'1,2\n\n"a\nb",2\n' + bad + bad, ["a", "b"], CONVERSION)
+    assert next(batches).to_pylist() == [{"a": "1", "b": "2"}, {"a": "a\nb", "b": "2"}]
+    with pytest.raises(BadRow, match=f"expected 2 columns, found {cells}") as error:
+        next(batches)
     assert error.value.row == 3

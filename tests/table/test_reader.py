@@ -1,4 +1,4 @@
-"""A table is read by column name, a batch at a time, whatever its format; what is wrong is named with its place."""
+"""A table of any format is read by column name in batches; an error names its file, row and column."""
 
 import csv
 import gzip
@@ -27,7 +27,7 @@ from tabserve.table.reader import batches
 
 COLUMNS = Columns(["a", "b", "c"], ["id"], ["target"])
 SMALL_BLOCK = 256
-"""Bytes of csv: a few rows, so that even a small table comes in several batches."""
+"""Bytes of csv in a block: a few rows, so that even a small table comes in several batches."""
 
 Writer = Callable[[pd.DataFrame, Path], Path]
 
@@ -45,7 +45,7 @@ def as_gz(data: pd.DataFrame, folder: Path) -> Path:
 
 
 def as_zip(data: pd.DataFrame, folder: Path) -> Path:
-    """Write a zip as Kaggle packs it, with more than the wanted csv."""
+    """Write a zip like Kaggle's, which holds more than the wanted csv."""
     with zipfile.ZipFile(folder / "table.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("sample_submission.csv", "id,target\n")
         archive.writestr("wanted.csv", data.to_csv(index=False))
@@ -59,12 +59,12 @@ def as_parquet(data: pd.DataFrame, folder: Path) -> Path:
 
 
 def read(path: Path, columns: Columns = COLUMNS) -> pa.Table:
-    """The whole table, checked to come in batches."""
+    """Read the whole table."""
     return pa.Table.from_batches(batches(path, columns, "wanted.csv", lambda batch: batch))
 
 
 def refused(path: Path, columns: Columns = COLUMNS) -> str:
-    """The sentence that refuses a file."""
+    """The error that refuses a file."""
     with pytest.raises(DataError) as error:
         read(path, columns)
     return str(error.value)
@@ -87,30 +87,30 @@ NUMBERS = npst.arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), ele
 
 @pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
 @given(values=NUMBERS, order=st.permutations(["a", "b", "c", "id"]))
-def test_values_land_by_name_in_every_format(
+def test_columns_are_read_by_name_in_every_format(
     write: Writer, values: NDArray[np.float64], order: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """What is written in any order of columns is read back to the bit."""
+    """Columns in any order are read back to the bit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "BLOCK_BYTES", SMALL_BLOCK)
-        found = read(write(data(values)[order], tmp_path_factory.getbasetemp()))
-    assert found.column_names == ["a", "b", "c", "id"]
-    assert np.array_equal(np.column_stack([found[name].to_numpy() for name in "abc"]), values)
-    assert found["id"].to_pylist() == data(values)["id"].tolist()
+        table = read(write(data(values)[order], tmp_path_factory.getbasetemp()))
+    assert table.column_names == ["a", "b", "c", "id"]
+    assert np.array_equal(np.column_stack([table[name].to_numpy() for name in "abc"]), values)
+    assert table["id"].to_pylist() == data(values)["id"].tolist()
 
 
 @pytest.mark.parametrize("ends", [{0, 1, 2, 3, 4}, {0}, {0, 1, 2}], ids=["all", "header", "mixed"])
-def test_lines_that_end_with_cr_alone_lose_no_row(ends: set[int], tmp_path: Path) -> None:
-    """They are refused, as the first line that ends otherwise would be taken for the header."""
+def test_lines_that_end_with_cr_alone_are_refused(ends: set[int], tmp_path: Path) -> None:
+    """Rows that end so would be read as part of the header, and be lost."""
     lines = ["a,b,c,id", "1,2,3,x", "4,5,6,y", "7,8,9,z", "1,1,1,w"]
-    text = "".join(line + ("\r" if place in ends else "\n") for place, line in enumerate(lines))
+    text = "".join(line + ("\r" if number in ends else "\n") for number, line in enumerate(lines))
     (tmp_path / "cr.csv").write_bytes(text.encode())
     assert "ends a line with CR alone" in refused(tmp_path / "cr.csv")
 
 
 @pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
-def test_a_name_in_capitals_is_the_same_format(write: Writer, tmp_path: Path) -> None:
-    """As other systems write them."""
+def test_a_file_whose_name_is_in_capitals_is_read(write: Writer, tmp_path: Path) -> None:
+    """As some systems write names."""
     path = write(data(np.ones((1, 3))), tmp_path)
     assert read(path.rename(tmp_path / path.name.upper())).num_rows == 1
 
@@ -118,7 +118,7 @@ def test_a_name_in_capitals_is_the_same_format(write: Writer, tmp_path: Path) ->
 @pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
 def test_a_table_comes_in_batches(write: Writer, tmp_path: Path) -> None:
-    """No batch is the whole table, and the first ones come before anything is known of the last row."""
+    """No batch is the whole table, and the first ones come before the last row is read."""
     broken = data(np.ones((100, 3))).astype({"a": str})
     broken.loc[99, "a"] = "twelve"
     sizes: list[int] = []
@@ -133,10 +133,10 @@ def test_a_table_comes_in_batches(write: Writer, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("write", [as_csv, as_gz, as_zip, as_parquet])
 @pytest.mark.parametrize(("row", "column"), [(0, "a"), (41, "b"), (99, "c")])
-def test_a_text_in_a_number_is_named_with_its_row_and_column(
+def test_a_text_in_a_column_of_numbers_is_named_with_its_row_and_column(
     write: Writer, row: int, column: str, tmp_path: Path
 ) -> None:
-    """Rows are counted from 1 below the header, over all batches."""
+    """Rows are numbered from 1 below the header, over all batches."""
     bad = data(np.ones((100, 3))).astype({column: str})
     bad.loc[row, column] = "twelve"
     path = write(bad, tmp_path)
@@ -145,7 +145,7 @@ def test_a_text_in_a_number_is_named_with_its_row_and_column(
 
 @pytest.mark.parametrize("spelling", ["", "NA", "NaN", "nan", "null", "NULL", "None"])
 def test_an_empty_cell_is_null_however_it_is_spelled(spelling: str, tmp_path: Path) -> None:
-    """Whether that is allowed is for others to decide; in a text it is the text."""
+    """In a column of texts the same spelling is the text itself."""
     path = tmp_path / "table.csv"
     path.write_text(f"id,a,b,c\n{spelling},1,{spelling},3\n")
     assert read(path).to_pylist() == [{"id": spelling, "a": 1.0, "b": None, "c": 3.0}]
@@ -168,14 +168,14 @@ def test_an_empty_cell_is_null_however_it_is_spelled(spelling: str, tmp_path: Pa
     ],
 )
 def test_harmless_differences_change_nothing(change: Callable[[str], str], tmp_path: Path) -> None:
-    """The same table comes out."""
+    """The table that is read is the same."""
     path = tmp_path / "table.csv"
     path.write_text(change("id,a,b,c\nr,1.5,2,3\n"), newline="")
     assert read(path).to_pylist() == [{"a": 1.5, "b": 2.0, "c": 3.0, "id": "r"}]
 
 
 def test_numbers_of_any_parquet_type_are_numbers(tmp_path: Path) -> None:
-    """Integers, decimals and 32-bit floats; labels and ids may be integers too."""
+    """Integers and 32-bit floats too; ids may be integers."""
     columns = {"a": pa.array([1], pa.int8()), "b": pa.array([2.5], pa.float32()), "c": pa.array([3]), "id": [7]}
     path = tmp_path / "table.parquet"
     pa.parquet.write_table(pa.table(columns), path)
@@ -183,7 +183,7 @@ def test_numbers_of_any_parquet_type_are_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "message"),
     [
         pytest.param("id,a,b", "lacks 'c'; expected 4 columns, found 3.", id="missing"),
         pytest.param("id,alpha,b,gamma", "lacks 'a', 'c'; expected 4 columns, found 4.", id="several missing"),
@@ -195,51 +195,52 @@ def test_numbers_of_any_parquet_type_are_numbers(tmp_path: Path) -> None:
         pytest.param("id;a;b;c", "has one column, named 'id;a;b;c'; expected 4 separated by commas.", id="delimiter"),
     ],
 )
-def test_wrong_columns_are_named(header: str, said: str, tmp_path: Path) -> None:
-    """Missing, repeated and unexpected ones; a wrong delimiter is told from missing columns."""
+def test_wrong_columns_are_named(header: str, message: str, tmp_path: Path) -> None:
+    """Missing, repeated and unexpected ones; a wrong delimiter is not reported as missing columns."""
     path = tmp_path / "table.csv"
     path.write_text(header + "\n" + ",".join("1" for _ in header.split(",")) + "\n")
-    assert refused(path).startswith(f"{path} {said}")
+    assert refused(path).startswith(f"{path} {message}")
 
 
-NAMED = "or, where it is a column that is expected, give it that name."
-FIRST = (
-    "a first column without a name, as pandas' to_csv writes its index; save the table by to_csv(index=False), " + NAMED
+RENAME = "or, where it is a column that is expected, give it that name."
+FIRST_NAMELESS = (
+    "a first column without a name, as pandas' to_csv writes its index; save the table by to_csv(index=False), "
+    + RENAME
 )
 INDEXED: dict[str, tuple[Callable[[pd.DataFrame, Path], None], str]] = {
     "to_csv": (
         lambda frame, path: frame.to_csv(path),
-        FIRST,
+        FIRST_NAMELESS,
     ),
     "two levels": (
         lambda frame, path: frame.set_index([frame["id"], frame["a"]]).rename_axis([None, None]).to_csv(path),
-        FIRST,
+        FIRST_NAMELESS,
     ),
     "to_csv, twice": (
         lambda frame, path: pd.read_csv(io.StringIO(frame.to_csv())).to_csv(path, index=False),
-        f"the column 'Unnamed: 0', an index that pandas saved; save the table with index=False, {NAMED}",
+        f"the column 'Unnamed: 0', an index that pandas saved; save the table with index=False, {RENAME}",
     ),
     "to_parquet": (
         lambda frame, path: frame.set_index(pd.Index(["x", "y", "z"])).to_parquet(path),
-        f"the column '__index_level_0__', an index that pandas saved; save the table with index=False, {NAMED}",
+        f"the column '__index_level_0__', an index that pandas saved; save the table with index=False, {RENAME}",
     ),
 }
 
 
-@pytest.mark.parametrize("lacking", [[], ["id"]], ids=["beside all columns", "in the place of the id"])
-@pytest.mark.parametrize(("save", "said"), INDEXED.values(), ids=INDEXED)
-def test_an_index_that_pandas_saved_is_called_so(
-    save: Callable[[pd.DataFrame, Path], None], said: str, lacking: list[str], tmp_path: Path
+@pytest.mark.parametrize("lacking", [[], ["id"]], ids=["beside all columns", "in place of the id"])
+@pytest.mark.parametrize(("save", "message"), INDEXED.values(), ids=INDEXED)
+def test_an_index_that_pandas_saved_is_refused_as_one(
+    save: Callable[[pd.DataFrame, Path], None], message: str, lacking: list[str], tmp_path: Path
 ) -> None:
-    """With advice that can be followed."""
+    """The error says how to save the table without it."""
     frame = data(np.ones((3, 3)))
     save(frame, tmp_path / "t")
     columns = Columns(COLUMNS.numbers, [*COLUMNS.texts, *(f"{name} of mine" for name in lacking)], COLUMNS.texts)
-    assert refused(tmp_path / "t", columns) == f"{tmp_path / 't'} has {said}"
+    assert refused(tmp_path / "t", columns) == f"{tmp_path / 't'} has {message}"
 
 
 def test_the_advice_about_an_index_can_be_followed(tmp_path: Path) -> None:
-    """Without the index the table is read; and with it, once it has the name of the id."""
+    """The table is read without the index, or with the index under the name of the id."""
     path, frame = tmp_path / "t.csv", data(np.ones((3, 3)))
     frame.to_csv(path, index=False)
     assert read(path).num_rows == 3
@@ -247,15 +248,15 @@ def test_the_advice_about_an_index_can_be_followed(tmp_path: Path) -> None:
     assert read(path)["id"].to_pylist() == ["0", "1", "2"]
 
 
-def test_a_near_name_is_suggested(tmp_path: Path) -> None:
-    """Where a column is missing and another is called almost so."""
+def test_a_similar_name_is_suggested_for_a_missing_column(tmp_path: Path) -> None:
+    """If the table has an unexpected column of such a name."""
     path = tmp_path / "table.csv"
     path.write_text("incme,age\n1,2\n")
     assert refused(path, Columns(["income", "age"], [])) == f"{path} lacks 'income'; did you mean 'incme'?"
 
 
-def test_a_space_belongs_to_a_name(tmp_path: Path) -> None:
-    """Also behind the last one, where nobody sees it."""
+def test_a_space_belongs_to_a_columns_name(tmp_path: Path) -> None:
+    """Also at the end of the header, where it cannot be seen."""
     path = tmp_path / "table.csv"
     path.write_text("income ,age \r\n1,2\r\n")
     assert read(path, Columns(["income ", "age "], [])).to_pylist() == [{"income ": 1.0, "age ": 2.0}]
@@ -264,7 +265,7 @@ def test_a_space_belongs_to_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_batches")
 def test_any_number_of_blank_lines_may_stand_before_the_header(tmp_path: Path) -> None:
-    """More than a block of them as well."""
+    """Also more of them than a block holds."""
     path = tmp_path / "table.csv"
     path.write_bytes(b"\n\r\n" * SMALL_BLOCK + CSV)
     assert read(path).num_rows == 50
@@ -272,7 +273,7 @@ def test_any_number_of_blank_lines_may_stand_before_the_header(tmp_path: Path) -
 
 @pytest.mark.usefixtures("small_batches")
 def test_a_blank_line_of_a_single_column_is_an_empty_cell(tmp_path: Path) -> None:
-    """To leave it out would give its row's answer to the next one."""
+    """If it were skipped, the next row would get its row's answer."""
     path = tmp_path / "table.csv"
     path.write_text("a\n" + "1\n\n2\n" * 200)
     assert read(path, Columns(["a"], []))["a"].to_pylist() == [1.0, None, 2.0] * 200
@@ -280,23 +281,23 @@ def test_a_blank_line_of_a_single_column_is_an_empty_cell(tmp_path: Path) -> Non
 
 @pytest.mark.timeout(60)
 def test_a_header_may_be_long(tmp_path: Path) -> None:
-    """Megabytes of names are read, and compared in one pass."""
+    """Megabytes of names are read within the time limit."""
     names = [f"feature_number_{number:08}" for number in range(100_000)]
     (tmp_path / "t.csv").write_text(",".join(names) + "\n" + "1," * (len(names) - 1) + "1\n")
     assert "has unexpected columns: 'feature_number_00000001'" in refused(tmp_path / "t.csv", Columns(names[:1], []))
     assert read(tmp_path / "t.csv", Columns(names[-1:], [], names[:-1])).num_rows == 1
 
 
-def test_many_names_are_cut_short(tmp_path: Path) -> None:
-    """A message stays one sentence when 200 columns are missing."""
+def test_an_error_names_five_of_many_missing_columns(tmp_path: Path) -> None:
+    """And the number of the others."""
     path = tmp_path / "table.csv"
     path.write_text("a,b\n1,2\n")
-    said = refused(path, Columns(["a", *(f"v{number}" for number in range(20))], []))
-    assert "lacks 'v0', 'v1', 'v2', 'v3', 'v4' and 15 more;" in said
+    message = refused(path, Columns(["a", *(f"v{number}" for number in range(20))], []))
+    assert "lacks 'v0', 'v1', 'v2', 'v3', 'v4' and 15 more;" in message
 
 
 def zipped(text: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip with a csv; as it is not compressed, cutting the zip cuts the csv."""
+    """The bytes of a zip with a csv, stored by default, so that a cut through the zip cuts the csv."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", method) as archive:
         archive.writestr("wanted.csv", text)
@@ -304,9 +305,9 @@ def zipped(text: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
 
 
 def encrypted(archive: bytes) -> bytes:
-    """A zip of one member that says it needs a password."""
+    """The zip of one member with the flags that say that it needs a password."""
     local, central = archive.index(b"PK\x03\x04") + 6, archive.index(b"PK\x01\x02") + 8
-    return bytes(byte | (place in {local, central}) for place, byte in enumerate(archive))
+    return bytes(byte | (index in {local, central}) for index, byte in enumerate(archive))
 
 
 CSV = b"id,a,b,c\n" + b"".join(b"r%d,%d,2,3\n" % (row, row) for row in range(50))
@@ -314,7 +315,7 @@ NOT_UTF8 = "it is not UTF-8 text; save it as UTF-8."
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "reason"),
     [
         pytest.param("t.csv", b"", "Empty CSV file", id="empty"),
         pytest.param("t.csv", b"\n\n", "Empty CSV file", id="blank"),
@@ -337,43 +338,43 @@ NOT_UTF8 = "it is not UTF-8 text; save it as UTF-8."
         pytest.param("t.parquet", b"", "0 bytes", id="empty parquet"),
     ],
 )
-def test_an_unreadable_file_is_refused_with_its_reason(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused_with_the_reason(name: str, content: bytes, reason: str, tmp_path: Path) -> None:
     """One line that names the file and what is wrong with it."""
     (tmp_path / name).write_bytes(content)
-    sentence = refused(tmp_path / name)
-    assert sentence.startswith(f"{tmp_path / name} cannot be read as a table: ")
-    assert said in sentence
-    assert "\n" not in sentence
+    message = refused(tmp_path / name)
+    assert message.startswith(f"{tmp_path / name} cannot be read as a table: ")
+    assert reason in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.zip", "t.parquet"])
-def test_a_missing_file_and_a_folder_are_told_apart(name: str, tmp_path: Path) -> None:
-    """In every format."""
+def test_a_missing_file_and_a_folder_are_refused_as_such(name: str, tmp_path: Path) -> None:
+    """Whatever format the name promises."""
     assert "No such file or directory" in refused(tmp_path / name)
     (tmp_path / name).mkdir()
     assert "is a directory" in refused(tmp_path / name).lower()
 
 
-def test_a_zip_without_the_csv_lists_what_it_has(tmp_path: Path) -> None:
-    """So that the user sees which one they mean."""
+def test_the_error_of_a_zip_without_the_csv_lists_its_members(tmp_path: Path) -> None:
+    """So that the user sees which one to unpack."""
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
         archive.writestr("test.csv", CSV)
-    said = "holds no wanted.csv, only 'test.csv'; unpack the csv you mean."
-    assert refused(tmp_path / "t.zip") == f"{tmp_path / 't.zip'} {said}"
+    reason = "holds no wanted.csv, only 'test.csv'; unpack the csv you mean."
+    assert refused(tmp_path / "t.zip") == f"{tmp_path / 't.zip'} {reason}"
 
 
-def test_an_empty_zip_is_called_so(tmp_path: Path) -> None:
-    """It has nothing to list."""
+def test_an_empty_zip_is_refused_as_empty(tmp_path: Path) -> None:
+    """It has no members to list."""
     zipfile.ZipFile(tmp_path / "t.zip", "w").close()
     assert refused(tmp_path / "t.zip") == f"{tmp_path / 't.zip'} holds no wanted.csv, it is an empty archive."
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["bzip2", "lzma"])
-def test_a_zip_that_unpacks_without_bounds_is_refused(method: int, tmp_path: Path) -> None:
-    """A kilobyte of such a file may become a gigabyte of one block."""
+def test_a_zip_that_unpacks_in_unbounded_memory_is_refused(method: int, tmp_path: Path) -> None:
+    """Python may make a gigabyte at once of a kilobyte of such a file."""
     (tmp_path / "t.zip").write_bytes(zipped(CSV, method))
-    said = "packs wanted.csv otherwise than by deflate, which zip programs do by default; pack it anew."
-    assert refused(tmp_path / "t.zip") == f"{tmp_path / 't.zip'} {said}"
+    reason = "packs wanted.csv otherwise than by deflate, which zip programs do by default; pack it anew."
+    assert refused(tmp_path / "t.zip") == f"{tmp_path / 't.zip'} {reason}"
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -385,16 +386,16 @@ def test_a_zip_that_unpacks_without_bounds_is_refused(method: int, tmp_path: Pat
     ],
 )
 @pytest.mark.parametrize("row", [1, 25, 35])
-def test_a_bad_row_is_named_before_what_ends_the_file(
+def test_a_bad_row_is_named_before_damage_further_down_the_file(
     row: int, name: str, end: Callable[[bytes], bytes], tmp_path: Path
 ) -> None:
-    """Whoever mends a table mends it from the top."""
+    """So that a table can be mended from the top."""
     (tmp_path / name).write_bytes(end(CSV.replace(b"r%d,%d,2" % (row - 1, row - 1), b"r,1,x")))
     assert refused(tmp_path / name) == f"{tmp_path / name}, row {row}, column 'b': expected a number, found 'x'."
 
 
 def test_too_little_memory_is_no_fault_of_the_table(tmp_path: Path) -> None:
-    """Arrow's error is one of those that a damaged file raises, too."""
+    """Arrow's MemoryError is also one of the errors that a damaged file raises."""
     (tmp_path / "t.csv").write_bytes(CSV)
 
     def convert(_: pa.RecordBatch) -> None:
@@ -404,28 +405,28 @@ def test_too_little_memory_is_no_fault_of_the_table(tmp_path: Path) -> None:
         list(batches(tmp_path / "t.csv", COLUMNS, "", convert))
 
 
-def test_a_number_that_is_none_is_no_text(tmp_path: Path) -> None:
-    """Pandas writes a column of whole numbers with a gap as floats and NaN."""
+def test_a_nan_in_a_column_of_texts_is_an_empty_cell(tmp_path: Path) -> None:
+    """Pandas writes integers with a gap as floats and NaN."""
     columns = {"a": [1, 2], "b": [1, 2], "c": [1, 2], "id": [7.0, float("nan")]}
     pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
     assert read(tmp_path / "t.parquet")["id"].to_pylist() == ["7", None]
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.struct({"x": pa.int8()}), pa.timestamp("us")])
-def test_a_parquet_column_of_no_numbers_is_named_with_its_type(kind: pa.DataType, tmp_path: Path) -> None:
-    """No single cell of it is to blame."""
+def test_a_parquet_column_whose_type_is_no_number_is_named_with_its_type(kind: pa.DataType, tmp_path: Path) -> None:
+    """The error names no row."""
     columns = {"a": [1], "b": pa.array([None], kind), "c": [1], "id": ["r"]}
     pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
-    said = f"{tmp_path / 't.parquet'}, column 'b': expected numbers, found {str(kind).split('<')[0]}"
-    assert refused(tmp_path / "t.parquet").startswith(said)
+    message = f"{tmp_path / 't.parquet'}, column 'b': expected numbers, found {str(kind).split('<')[0]}"
+    assert refused(tmp_path / "t.parquet").startswith(message)
 
 
 @pytest.mark.parametrize("texts", [pa.array([b"x", b"\xff"]), pa.array([b"x", b"\xff"]).view(pa.string())])
 def test_a_parquet_text_that_is_not_utf8_is_refused(texts: pa.Array, tmp_path: Path) -> None:
-    """Whether it claims to be text or not."""
+    """Whether its type is text or binary."""
     pa.parquet.write_table(pa.table({"id": texts, "a": [1, 2], "b": [1, 2], "c": [1, 2]}), tmp_path / "t.parquet")
-    said = refused(tmp_path / "t.parquet")
-    assert NOT_UTF8 in said or "row 2, column 'id': expected a text, found" in said
+    message = refused(tmp_path / "t.parquet")
+    assert NOT_UTF8 in message or "row 2, column 'id': expected a text, found" in message
 
 
 @pytest.mark.parametrize(
@@ -438,29 +439,29 @@ def test_a_parquet_text_that_is_not_utf8_is_refused(texts: pa.Array, tmp_path: P
     ],
 )
 def test_a_parquet_number_is_rounded_as_in_a_csv(column: pa.Array, tmp_path: Path) -> None:
-    """And empty where a csv's cell would be."""
+    """Cells that are empty in a csv are empty in parquet too."""
     columns = {"a": column, "b": [1, 2], "c": [1, 2], "id": ["x", "y"]}
     pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
     assert read(tmp_path / "t.parquet")["a"].to_pylist() == [2.0**53, None]
 
 
 @pytest.mark.usefixtures("small_batches")
-@pytest.mark.parametrize(("bad", "found"), [("r,1", 2), ("r,1,2,3,4", 5), ("  ", 1)])
+@pytest.mark.parametrize(("bad", "cells"), [("r,1", 2), ("r,1,2,3,4", 5), ("  ", 1)])
 @pytest.mark.parametrize("row", ["r{},1,2,3", '"r\n{}",1,2,3', "r{},1,2,3\n\n"], ids=["plain", "quoted", "blank"])
 @pytest.mark.parametrize("rows", [0, 40, 99])
-def test_a_row_of_another_length_is_named(bad: str, found: int, row: str, rows: int, tmp_path: Path) -> None:
-    """Its number is counted as a cell's is, whatever blocks, quoted line ends and blank lines came before it."""
+def test_a_row_of_another_length_is_named(bad: str, cells: int, row: str, rows: int, tmp_path: Path) -> None:
+    """Blocks, quoted line ends and blank lines before it do not change its number; nor that of a bad cell's row."""
     lines = [row.format(number) for number in range(100)]
     path = tmp_path / "table.csv"
     path.write_text("\n".join(["id,a,b,c", *lines[:rows], bad, *lines[rows:], ""]))
-    assert refused(path) == f"{path}, row {rows + 1}: expected 4 columns, found {found}."
+    assert refused(path) == f"{path}, row {rows + 1}: expected 4 columns, found {cells}."
     path.write_text("\n".join(["id,a,b,c", *lines[:rows], "r,1,x,3", *lines[rows:], ""]))
     assert refused(path) == f"{path}, row {rows + 1}, column 'b': expected a number, found 'x'."
 
 
 @pytest.mark.parametrize("cell", ["1_000", "٣", "0x1", "1d5", "- 1", "1\xa0", "NA ", " ", "1\0", "twelve"])
-def test_a_number_that_only_others_know_is_named(cell: str, tmp_path: Path) -> None:
-    """Python's `float` takes some of them, other csv readers take others."""
+def test_a_number_in_another_notation_is_named(cell: str, tmp_path: Path) -> None:
+    """Python's `float` reads some of these, other csv readers read others."""
     path = tmp_path / "table.csv"
     path.write_text(f"id,a,b,c\nx,1,2,3\ny,1,{cell},3\n")
     assert refused(path) == f"{path}, row 2, column 'b': expected a number, found {cell!r}."
@@ -468,15 +469,15 @@ def test_a_number_that_only_others_know_is_named(cell: str, tmp_path: Path) -> N
 
 @given(cell=st.text("019+-_.eEinfaN \t٣x\xa0", max_size=8) | st.text(st.characters(codec="utf-8"), max_size=8))
 def test_any_cell_is_a_number_or_named(cell: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What refuses a cell is what names it, so that no cell is refused without its place."""
+    """No cell is refused without its row and column."""
     path = tmp_path_factory.getbasetemp() / "cell.csv"
     quoted = cell.replace('"', '""')
     path.write_text(f'id,a,b,c\nx,1,2,3\ny,1,"{quoted}",3\nz,1,2,3\n', newline="")
     try:
-        said = f"{read(path).num_rows} rows"
+        result = f"{read(path).num_rows} rows"
     except DataError as error:
-        said = str(error)
-    assert said in {"3 rows", f"{path}, row 2, column 'b': expected a number, found {cell!r}."}
+        result = str(error)
+    assert result in {"3 rows", f"{path}, row 2, column 'b': expected a number, found {cell!r}."}
 
 
 ROWS = st.lists(st.tuples(st.text(st.characters(codec="utf-8")), *[st.floats(allow_nan=False)] * 3), min_size=1)
@@ -494,21 +495,21 @@ def test_any_text_is_read_as_it_was_written(
     block: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """With quotes, commas and line ends of every kind, also where blocks meet."""
+    """With quotes, commas and all kinds of line ends, also at the ends of blocks."""
     path = tmp_path_factory.getbasetemp() / "any.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, quoting=quoting, lineterminator=end).writerows([("id", "a", "b", "c"), *rows])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "BLOCK_BYTES", block)
-        found = read(path)
-    assert list(zip(*(found[name].to_pylist() for name in ("id", "a", "b", "c")), strict=True)) == rows
+        table = read(path)
+    assert list(zip(*(table[name].to_pylist() for name in ("id", "a", "b", "c")), strict=True)) == rows
 
 
 @given(texts=st.lists(st.text(st.sampled_from('ab",\n;'), min_size=1), min_size=1), block=st.integers(1, 64))
 def test_what_pandas_writes_is_read_as_pandas_reads_it(
     texts: list[str], block: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """With its own way of quoting."""
+    """Quoted in pandas' way."""
     path = tmp_path_factory.getbasetemp() / "pandas.csv"
     pd.DataFrame({"a": 1.5, "b": 2, "c": 3, "id": texts}).to_csv(path, index=False)
     with pytest.MonkeyPatch.context() as patch:
@@ -520,15 +521,15 @@ def test_what_pandas_writes_is_read_as_pandas_reads_it(
 @pytest.mark.parametrize("row", ['"r50,1,2,3', 'r50,1,2,"3', '"r50"",1,2,3', 'r50,"1""'])
 @pytest.mark.parametrize("after", ["", "\n", "\nr51,1,2,3\n"])
 def test_a_quote_that_is_never_closed_is_named_with_its_row(row: str, after: str, tmp_path: Path) -> None:
-    """It would take all that follows into one cell."""
+    """All that follows would be read into one cell."""
     path = tmp_path / "table.csv"
     path.write_bytes(CSV + (row + after).encode())
-    said = "expected its end within 16 MiB, found none; a quote may be opened and never closed."
-    assert refused(path) == f"{path}, row 51: {said}"
+    reason = "expected its end within 16 MiB, found none; a quote may be opened and never closed."
+    assert refused(path) == f"{path}, row 51: {reason}"
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "reason"),
     [
         pytest.param(b'"' + CSV, "expected its end within 16 MiB, found none", id="open quote"),
         pytest.param(
@@ -536,18 +537,18 @@ def test_a_quote_that_is_never_closed_is_named_with_its_row(row: str, after: str
         ),
     ],
 )
-def test_a_header_that_is_none_is_refused(header: bytes, said: str, tmp_path: Path) -> None:
-    """It has no number among the rows."""
+def test_a_malformed_header_is_refused(header: bytes, reason: str, tmp_path: Path) -> None:
+    """The error names the header in place of a row."""
     path = tmp_path / "table.csv"
     path.write_bytes(header)
-    assert refused(path).startswith(f"{path}, header: {said}")
+    assert refused(path).startswith(f"{path}, header: {reason}")
 
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["csv", "gz"])
 @pytest.mark.parametrize("end", [b"", b"r50,1,x,3\n"], ids=["good", "bad"])
 def test_a_pipe_is_read_once(pack: Callable[[bytes], bytes], end: bytes, tmp_path: Path) -> None:
-    """Its bytes come only once, and a bad cell in them is named all the same."""
+    """A bad cell is named although the pipe's bytes cannot be read twice."""
     pipe = tmp_path / f"pipe.{'csv' if pack is bytes else 'gz'}"
     os.mkfifo(pipe)
     Thread(target=pipe.write_bytes, args=(pack(CSV + end),), daemon=True).start()
@@ -559,14 +560,14 @@ def test_a_pipe_is_read_once(pack: Callable[[bytes], bytes], end: bytes, tmp_pat
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("name", ["pipe.zip", "pipe.parquet"])
-def test_a_pipe_that_would_have_to_be_searched_is_refused(name: str, tmp_path: Path) -> None:
-    """A zip and a parquet have their contents at their ends."""
+def test_a_pipe_of_zip_or_parquet_is_refused(name: str, tmp_path: Path) -> None:
+    """Their tables of contents are at their ends, and a pipe cannot be searched."""
     os.mkfifo(tmp_path / name)
     Thread(target=(tmp_path / name).write_bytes, args=(b"",), daemon=True).start()
     assert refused(tmp_path / name).startswith(f"{tmp_path / name} cannot be read as a table: ")
 
 
-def test_packed_parts_are_one_table(tmp_path: Path) -> None:
+def test_joined_gzip_files_are_one_table(tmp_path: Path) -> None:
     """As `cat one.gz two.gz` joins them."""
     path = tmp_path / "t.csv.gz"
     path.write_bytes(gzip.compress(CSV) + gzip.compress(CSV.split(b"\n", 1)[1]))

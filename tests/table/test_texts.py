@@ -1,4 +1,4 @@
-"""Tables of texts: what is read, joined and refused, and that no split parts a group."""
+"""Tables of texts: how they are read, joined and refused, and how groups are kept whole in every split."""
 
 from collections import Counter
 from contextlib import suppress
@@ -26,21 +26,21 @@ ENCODER = Encoder.learn(PROBLEM, {})
 HEADER = "number,seller,title,tags,kind,price\n"
 
 
-def written(folder: Path, rows: str, header: str = HEADER) -> Path:
-    """A csv with these rows."""
+def write(folder: Path, rows: str, header: str = HEADER) -> Path:
+    """Write a csv with these rows."""
     path = folder / "things.csv"
     path.write_text(header + rows, encoding="utf-8")
     return path
 
 
 def read(path: Path) -> Frame:
-    """Its frame; the price is not looked at."""
+    """Read the csv; the price is ignored."""
     return read_repeated(path, PROBLEM, ["price", "title"])
 
 
 def test_texts_are_joined_and_labels_are_numbered(tmp_path: Path) -> None:
-    """In the problem's order, whatever the file's; an empty cell leaves nothing behind."""
-    frame = read(written(tmp_path, '7,s1,"Colar, lindo",prata,colar,1.5\n8,s2,Manta bebê,,manta,x\n'))
+    """In the problem's order of columns and labels; an empty cell adds nothing to the text."""
+    frame = read(write(tmp_path, '7,s1,"Colar, lindo",prata,colar,1.5\n8,s2,Manta bebê,,manta,x\n'))
     assert frame.features.tolist() == ["Colar, lindo prata", "Manta bebê"]
     assert frame.target.tolist() == [0, 2]
     assert frame.ids.tolist() == ["7", "8"]
@@ -48,22 +48,22 @@ def test_texts_are_joined_and_labels_are_numbered(tmp_path: Path) -> None:
     assert frame.group.tolist() == ["s1", "s2"]
 
 
-def test_an_id_may_stand_twice_where_rows_are_repeated(tmp_path: Path) -> None:
-    """In the order of the file; `read` alone refuses it."""
-    path = written(tmp_path, "9,s,b,,colar,\n7,s,a,,colar,\n9,s,c,,manta,\n")
+def test_read_repeated_takes_an_id_twice(tmp_path: Path) -> None:
+    """Rows stay in the file's order; `read` refuses such a table."""
+    path = write(tmp_path, "9,s,b,,colar,\n7,s,a,,colar,\n9,s,c,,manta,\n")
     assert read(path).features.tolist() == ["b", "a", "c"]
     with pytest.raises(DataError, match="has the id '9' 2 times"):
         frames.read(path, PROBLEM, ["price"])
 
 
-def test_ids_are_told_apart_to_their_last_sign(tmp_path: Path) -> None:
-    """A sign at the end makes another id."""
-    path = written(tmp_path, "".join(f'"{name}",s,a,,{kind},\n' for name, kind in (("0\0", "colar"), ("0", "manta"))))
+def test_ids_differ_by_a_nul_at_the_end(tmp_path: Path) -> None:
+    """NumPy's fixed-width texts would drop it."""
+    path = write(tmp_path, "".join(f'"{name}",s,a,,{kind},\n' for name, kind in (("0\0", "colar"), ("0", "manta"))))
     assert frames.read(path, PROBLEM, ["price"]).ids.tolist() == ["0\0", "0"]
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "reason"),
     [
         (
             "1,s,a,,colar,\n2,s,,tag,colar,\n",
@@ -78,19 +78,19 @@ def test_ids_are_told_apart_to_their_last_sign(tmp_path: Path) -> None:
         ("", "has a header and no rows"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_named(rows: str, said: str, tmp_path: Path) -> None:
-    """With its column, what was expected and what was found."""
-    path = written(tmp_path, rows)
-    with pytest.raises(DataError) as refused:
+def test_a_row_that_cannot_be_used_is_named(rows: str, reason: str, tmp_path: Path) -> None:
+    """With its column, and what was expected and found there."""
+    path = write(tmp_path, rows)
+    with pytest.raises(DataError) as error:
         read(path)
-    assert str(refused.value).startswith(str(path))
-    assert said in str(refused.value)
+    assert str(error.value).startswith(str(path))
+    assert reason in str(error.value)
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    """And what may have been meant."""
+    """With a similar name in the table."""
     with pytest.raises(DataError, match="lacks 'title'; did you mean 'titles'"):
-        read(written(tmp_path, "1,s,a,,colar,\n", HEADER.replace("title", "titles")))
+        read(write(tmp_path, "1,s,a,,colar,\n", HEADER.replace("title", "titles")))
 
 
 @st.composite
@@ -104,7 +104,7 @@ def grouped(draw: st.DrawFn) -> Frame:
 
 
 @given(grouped())
-def test_no_group_is_on_both_sides(frame: Frame) -> None:
+def test_no_group_is_on_both_sides_of_a_split(frame: Frame) -> None:
     """Neither of the hold-out nor of a fold; every row is on one side, and every class on both."""
     development, holdout = hold_out(frame)
     assert development.group is not None
@@ -119,10 +119,10 @@ def test_no_group_is_on_both_sides(frame: Frame) -> None:
 
 @given(st.lists(st.tuples(st.integers(7, 13), st.integers(1, 40)), min_size=21, max_size=40), st.integers(0, 99))
 def test_a_hold_out_of_uneven_groups_has_every_class_or_is_refused(parts: list[tuple[int, int]], seed: int) -> None:
-    """Never silently one that lacks a class, or leaves too little of it."""
+    """A split that lacks a class, or leaves too little of it, is never made silently."""
     group, target = (
-        np.repeat(each, [rows for _, rows in parts])
-        for each in ([number % seller for number, (seller, _) in enumerate(parts)], np.arange(len(parts)) % 3)
+        np.repeat(values, [rows for _, rows in parts])
+        for values in ([number % seller for number, (seller, _) in enumerate(parts)], np.arange(len(parts)) % 3)
     )
     ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
     frame = Frame(
@@ -136,7 +136,7 @@ def test_a_hold_out_of_uneven_groups_has_every_class_or_is_refused(parts: list[t
 
 
 def with_a_large_group(share: float, problem: Problem = PROBLEM, rows: int = 1_500) -> Frame:
-    """Groups of three rows, and the first of so many; three rows in seven are of the first class."""
+    """Groups of three rows, except the first, which has this share of all; three rows in seven have the first class."""
     group = np.arange(rows) // 3
     group[: round(share * rows)] = -1
     ids = np.arange(rows).astype(np.str_).astype(np.object_)
@@ -149,10 +149,10 @@ def with_a_large_group(share: float, problem: Problem = PROBLEM, rows: int = 1_5
 @given(
     share=st.floats(0, 0.9), holdout=st.sampled_from([0.1, 0.2, 0.25, 1 / 3, 0.5, 0.7, 0.8]), seed=st.integers(0, 99)
 )
-def test_a_large_group_makes_no_other_share_without_a_word(
+def test_a_large_group_never_changes_a_share_silently(
     share: float, holdout: float, seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The hold-out, and each fold, has about the share asked for; or this is said, or refused."""
+    """The hold-out and each fold have about the requested share, or a warning says so, or they are refused."""
     frame = with_a_large_group(share, replace(PROBLEM, holdout=holdout, seed=seed, folds=4))
     caplog.clear()
     with suppress(DataError):
@@ -167,14 +167,16 @@ def test_a_large_group_makes_no_other_share_without_a_word(
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.3, 0.4, 0.45, 0.5, 0.6, 0.75, 0.9])
-def test_small_groups_are_held_out_as_asked_for(share: float) -> None:
-    """Whatever the share; 0.4 was half of the rows, as if the groups had made it so."""
+def test_the_hold_out_of_small_groups_has_the_requested_share(share: float) -> None:
+    """Also a share that is not one divided by an integer."""
     _, holdout = hold_out(with_a_large_group(0, replace(PROBLEM, holdout=share)))
     assert len(holdout) / 1_500 == pytest.approx(share, abs=0.01)
 
 
-def test_the_largest_group_is_held_out_only_where_it_is_the_nearest(caplog: pytest.LogCaptureFixture) -> None:
-    """Of folds of which one has it, another is nearer to the share that was asked for."""
+def test_the_largest_group_is_held_out_only_if_that_is_nearest_to_the_requested_share(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of the candidate folds, one has the largest group, and another may be nearer."""
     for share in (0.24, 0.28, 0.32):
         development, holdout = hold_out(with_a_large_group(share))
         assert development.group is not None
@@ -185,20 +187,25 @@ def test_the_largest_group_is_held_out_only_where_it_is_the_nearest(caplog: pyte
     assert len(holdout) == pytest.approx(300, abs=3)
 
 
-def test_a_hold_out_that_is_off_is_said_and_one_that_is_far_off_refused(caplog: pytest.LogCaptureFixture) -> None:
-    """With both shares, that of the largest group, and what to do."""
+def test_a_hold_out_of_another_share_is_logged_and_one_of_a_far_other_share_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The message has both shares and that of the largest group; the error also says what to do."""
     _, holdout = hold_out(with_a_large_group(0.44))
     assert len(holdout) == pytest.approx(0.14 * 1_500, abs=3)
-    said = "Whole groups make a hold-out of 14.0% of the rows in place of 20.0%, as the largest group has 44.0% of them"
-    assert caplog.messages == [f"{said}."]
+    assert caplog.messages == [
+        "Whole groups make a hold-out of 14.0% of the rows in place of 20.0%, as the largest group has 44.0% of them."
+    ]
     with pytest.raises(
         DataError, match=r"a hold-out of 7\.4% .* the largest group has 70\.4% of them; use more groups"
     ):
         hold_out(with_a_large_group(0.704))
 
 
-def test_folds_that_are_off_are_said_and_those_far_off_refused(caplog: pytest.LogCaptureFixture) -> None:
-    """Each against its equal share; the one that is farthest from it is told."""
+def test_folds_of_another_share_are_logged_and_those_of_a_far_other_share_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The message has the fold whose share is farthest from the equal one."""
     fold_numbers(with_a_large_group(0.24, replace(PROBLEM, folds=5)))
     assert caplog.messages == []
     fold_numbers(with_a_large_group(0.28, replace(PROBLEM, folds=5)))
@@ -208,7 +215,7 @@ def test_folds_that_are_off_are_said_and_those_far_off_refused(caplog: pytest.Lo
 
 
 @pytest.mark.parametrize(
-    ("rows", "folds", "said"),
+    ("rows", "folds", "expected"),
     [
         (1_000, [160] * 5, ("20%", "5 folds")),
         (1_000, [164, 163, 163, 163, 163], ("18%", "5 folds")),
@@ -216,9 +223,9 @@ def test_folds_that_are_off_are_said_and_those_far_off_refused(caplog: pytest.Lo
         (1_000, [230, 140, 140, 140, 150], ("20%", "5 folds (of 18% to 29% each, as groups are whole)")),
     ],
 )
-def test_a_split_is_told_as_it_is(rows: int, folds: list[int], said: tuple[str, str]) -> None:
-    """On a model's card: shares that groups made otherwise than asked for stand beside those."""
-    assert described(PROBLEM, rows, folds) == said
+def test_a_split_is_described_by_its_actual_shares(rows: int, folds: list[int], expected: tuple[str, str]) -> None:
+    """On the model card: a share that groups changed stands beside the requested one."""
+    assert described(PROBLEM, rows, folds) == expected
 
 
 UNEVEN = [  # rows of each class (downwards) in each of twelve groups
@@ -232,7 +239,7 @@ UNEVEN = [  # rows of each class (downwards) in each of twelve groups
 
 
 def test_groups_that_cannot_be_shared_out_are_refused() -> None:
-    """As where each fold that could be held out lacks a class, or leaves too little of one."""
+    """As when each fold that could be held out lacks a class, or leaves too little of one."""
     target, group = np.repeat(np.indices((6, 12)).reshape(2, -1), np.ravel(UNEVEN), axis=1)
     ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
     problem = replace(PROBLEM, task=Multiclass(tuple("abcdef")), folds=5)
@@ -244,7 +251,7 @@ def test_groups_that_cannot_be_shared_out_are_refused() -> None:
 
 
 def test_too_few_groups_of_a_class_are_counted() -> None:
-    """However many rows they have."""
+    """A class with many rows in one group is refused."""
     target = np.repeat([0, 1, 2], 100).astype(np.int8)
     ids = np.arange(300).astype(np.str_).astype(np.object_)
     group = np.where(target == 2, "one", ids).astype(np.object_)
@@ -253,7 +260,7 @@ def test_too_few_groups_of_a_class_are_counted() -> None:
 
 
 def test_a_part_of_the_rows_keeps_their_groups() -> None:
-    """As it keeps their classes' shares."""
+    """And the shares of their classes."""
     ids = np.arange(300).astype(np.str_).astype(np.object_)
     part = subset(Frame(ids, ids, np.repeat([0, 1, 2], 100).astype(np.int8), PROBLEM, ENCODER, ids), 30)
     assert part.group is not None

@@ -68,7 +68,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     """The products of a file, one at a time."""
     try:
         with path.open("rb") as file:
-            if (found := formats.kind(file.peek(formats.FIRST_BYTES), str(path))) != formats.CSV:
+            if (found := formats.detect_format(file.peek(formats.FIRST_BYTES), str(path))) != formats.CSV:
                 raise DataError(f"{path} cannot be read: it is {found}; expected a csv of products in UTF-8.")
             with TextIOWrapper(file, "utf-8-sig", newline="") as text:
                 yield from csv.DictReader(text)

@@ -20,7 +20,7 @@ from tabserve.problem.criterion import Counts, Criterion
 from tabserve.problem.problem import Problem
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame, Rows, has_target, read, stream
-from tabserve.table.writer import writing
+from tabserve.table.writer import open_writer
 from tabserve.training.bootstrap import Interval, every_class, intervals
 
 SHOWN = 5
@@ -175,7 +175,7 @@ def _changes(problem: Problem, out: Path | None) -> Iterator[Callable[[Rows, Sco
         arrays = [pa.array(cell[differ], kind) for cell, (_, kind) in zip(cells, columns, strict=True)]
         writer.write_batch(pa.record_batch(arrays, schema=schema))
 
-    with writing(out, schema) as writer:
+    with open_writer(out, schema) as writer:
         yield write
 
 

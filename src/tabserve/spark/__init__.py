@@ -1,9 +1,9 @@
-"""Scoring and training on Spark, for tables that outgrow one machine; nothing else of this package knows of Spark."""
+"""Scoring and training on Spark, for tables that outgrow one machine; only this package imports PySpark."""
 
 from tabserve.errors import UsageError
 
 try:
-    import pyspark  # noqa: F401  to say what is missing before any of the modules below does
+    import pyspark  # noqa: F401  a missing PySpark is reported here, before a module below imports it
 except ModuleNotFoundError as missing:
     raise UsageError(
         f"This needs {missing.name}, which is not installed; `make setup-spark` makes .venv-spark, whose Python has it."

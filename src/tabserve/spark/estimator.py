@@ -1,4 +1,4 @@
-"""A candidate's own estimator, fitted by `xgboost.spark` where the rows are; its parameters stay the candidate's."""
+"""Fit a candidate's own estimator, with its own parameters, by `xgboost.spark` on rows that stay in Spark."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,78 +17,78 @@ from xgboost.spark import SparkXGBClassifier
 from tabserve.errors import JobError, UsageError
 from tabserve.problem.problem import Problem
 from tabserve.spark import java, job
-from tabserve.spark.training_table import FEATURES, TARGET, Labelled
+from tabserve.spark.training_table import FEATURES, TARGET, TrainingTable
 from tabserve.training.selection import Candidate
 from tabserve.training.stumps import AveragedStumps, step_functions, to_booster
 
-SPARKS_OWN = {"n_jobs", "objective", "enable_categorical"}
-"""Parameters of XGBoost's classifier that `xgboost.spark` does not take: it sets them itself."""
+SET_BY_SPARK = {"n_jobs", "objective", "enable_categorical"}
+"""Parameters of XGBoost's classifier that `xgboost.spark` sets itself and refuses to take."""
 
 ATTEMPTS = 4
-"""As often as Spark tries other tasks; those of a booster are in a barrier stage, which it does not try again."""
+"""Times that a booster is fitted at most; a fit is a barrier stage, which Spark does not retry as it does tasks."""
 
-LOST = "failed barrier ResultStage"
-"""What Spark's error says when a worker of a barrier stage was lost."""
+LOST_WORKER = "failed barrier ResultStage"
+"""Text of Spark's error when a worker of a barrier stage is lost."""
 
-Fitted = TypeVar("Fitted")
+Model = TypeVar("Model")
 
-logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)  # each fit would tell its beginning, end and parameters
+logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)  # each fit would log its start, end and parameters
 
 
-class Distributed(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """An estimator of boosters whose rows are in Spark: it is given their numbers in place of their features."""
+class DistributedEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A classifier whose training rows are in Spark: `X` holds row numbers in place of features."""
 
-    def __init__(self, estimator: ClassifierMixin, table: Labelled) -> None:
-        """Take the estimator that is fitted, and the table that the numbers are of; workers are its partitions."""
+    def __init__(self, estimator: ClassifierMixin, table: TrainingTable) -> None:
+        """Fit `estimator` on rows of `table`; each partition of the table is one worker."""
         self.estimator = estimator
         self.table = table
 
     def fit(self, X: NDArray[np.int64], y: NDArray[np.int8]) -> Self:  # noqa: ARG002, N803 (scikit-learn's names)
-        """Fit on the rows of these numbers, shape (rows,); their targets are in Spark as well."""
-        rows = self.table.at(X)
+        """Fit on the rows numbered `X`, shape (rows,); their targets are in Spark too, so `y` is not used."""
+        rows = self.table.select_rows(X)
         stumps = isinstance(self.estimator, AveragedStumps)
         members = self.estimator.members() if stumps else [self.estimator]
-        boosters = [_booster(member, rows) for member in members]
+        boosters = [_fit_booster(member, rows) for member in members]
         self.classes_ = np.array([0, 1])
-        self.booster_ = self._folded(boosters, X) if stumps else boosters[0]
+        self.booster_ = self._fold(boosters, X) if stumps else boosters[0]
         return self
 
     def predict_proba(self, X: NDArray[np.int64]) -> NDArray[np.float32]:  # noqa: N803 (scikit-learn's name)
-        """Probabilities of both classes for the rows of these numbers, float32 of shape (rows, 2)."""
+        """Probabilities of both classes for the rows numbered `X`, float32 of shape (rows, 2)."""
         positive = self.table.score(self.booster_, X)
         return np.column_stack([1 - positive, positive])
 
-    def opened(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The features of the rows of these numbers, which come here."""
-        return self.table.features(numbers)
+    def fetch_features(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Copy the features of the rows with these numbers from the workers, float32 of shape (rows, features)."""
+        return self.table.fetch_features(numbers)
 
     def get_booster(self) -> xgb.Booster:
-        """The booster, under the name that XGBoost's own classifier uses."""
+        """The fitted booster; the method has the name that XGBoost's classifier uses."""
         return self.booster_
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The estimator's own, so that a grid means here what it means there."""
+        """Parameters of the wrapped estimator, so that a grid names them as on one machine."""
         return self.estimator.get_params(deep)  # type: ignore[no-any-return]
 
     def set_params(self, **params: Any) -> Self:  # noqa: ANN401 (of any type, as scikit-learn has it)
-        """Set the estimator's own."""
+        """Set parameters of the wrapped estimator."""
         self.estimator.set_params(**params)
         return self
 
-    def __sklearn_clone__(self) -> "Distributed":
-        """An unfitted one over the same table."""
-        return Distributed(clone(self.estimator), self.table)
+    def __sklearn_clone__(self) -> "DistributedEstimator":
+        """An unfitted copy over the same table."""
+        return DistributedEstimator(clone(self.estimator), self.table)
 
-    def _folded(self, boosters: list[xgb.Booster], numbers: NDArray[np.int64]) -> xgb.Booster:
+    def _fold(self, boosters: list[xgb.Booster], numbers: NDArray[np.int64]) -> xgb.Booster:
         functions = step_functions(boosters)
         return to_booster(boosters[0], functions, self.table.covers(functions, numbers))
 
 
 def check(candidates: Sequence[Candidate], problem: Problem) -> None:
-    """Refuse what Spark cannot fit, or what no engine's folder can hold.
+    """Refuse candidates that Spark cannot fit, or that a model folder cannot hold.
 
     Raises:
-        UsageError: naming the first candidate that is none of XGBoost's, or may not be one.
+        UsageError: naming the first such candidate.
     """
     for candidate in candidates:
         candidate.check(problem)
@@ -99,45 +99,45 @@ def check(candidates: Sequence[Candidate], problem: Problem) -> None:
             )
 
 
-def distributed(candidate: Candidate, table: Labelled) -> Candidate:
-    """The same candidate, fitted where the table's rows are."""
-    return replace(candidate, estimator=Distributed(candidate.estimator, table))
+def distribute(candidate: Candidate, table: TrainingTable) -> Candidate:
+    """The same candidate, fitted by the workers that hold the table's rows."""
+    return replace(candidate, estimator=DistributedEstimator(candidate.estimator, table))
 
 
-def workers(spark: SparkSession, wanted: int | None) -> int:
-    """How many fit one booster together: so many, or all that Spark can run at a time.
+def worker_count(spark: SparkSession, requested: int | None) -> int:
+    """Number of workers that fit one booster together: as requested, or as many tasks as Spark runs at a time.
 
     Raises:
-        UsageError: more are wanted than can run at a time, so that they would wait for each other for ever.
+        UsageError: Spark cannot run so many at a time, and they would wait for each other for ever.
     """
-    context = spark.sparkContext._jsc.sc()  # noqa: SLF001  what Spark asks itself before a barrier stage
+    context = spark.sparkContext._jsc.sc()  # noqa: SLF001  Spark makes the same call before a barrier stage
     slots: int = context.maxNumConcurrentTasks(context.resourceProfileManager().resourceProfileFromId(0))
-    if wanted and wanted > slots:
+    if requested and requested > slots:
         raise UsageError(
-            f"{wanted} workers would fit a booster together, and Spark can run {slots} tasks at a time; ask for fewer"
-            " by --jobs, or give Spark more cores."
+            f"{requested} workers would fit a booster together, and Spark can run {slots} tasks at a time; ask for"
+            " fewer by --jobs, or give Spark more cores."
         )
-    return wanted or slots
+    return requested or slots
 
 
-def _booster(member: xgb.XGBClassifier, rows: DataFrame) -> xgb.Booster:
-    """One booster; whoever is asked for it twice gives the same."""
+def _fit_booster(member: xgb.XGBClassifier, rows: DataFrame) -> xgb.Booster:
+    """Fit one booster; deterministic."""
     parameters = {name: value for name, value in member.get_params().items() if value is not None}
     classifier = SparkXGBClassifier(
         features_col=FEATURES,
         label_col=TARGET,
         num_workers=rows.rdd.getNumPartitions(),
-        launch_tracker_on_driver=False,  # it would not be there for a second attempt
+        launch_tracker_on_driver=False,  # one on the driver is gone before a second attempt
         verbose=False,
-        **{name: value for name, value in parameters.items() if name not in SPARKS_OWN},
+        **{name: value for name, value in parameters.items() if name not in SET_BY_SPARK},
     )
-    fitted = job.run(rows.sparkSession, "fitting", partial(_survived, partial(classifier.fit, rows)))
-    booster: xgb.Booster = fitted.get_booster()
+    model = job.run(rows.sparkSession, "fitting", partial(_retry_lost_workers, partial(classifier.fit, rows)))
+    booster: xgb.Booster = model.get_booster()
     return booster
 
 
-def _survived(fit: Callable[[], Fitted]) -> Fitted:
-    """What a fit ends with when it is tried again after each loss of a worker, `ATTEMPTS` times in all.
+def _retry_lost_workers(fit: Callable[[], Model]) -> Model:
+    """Call `fit` again each time a worker is lost, `ATTEMPTS` times in all.
 
     Raises:
         JobError: a worker was lost each time.
@@ -146,9 +146,9 @@ def _survived(fit: Callable[[], Fitted]) -> Fitted:
         try:
             return fit()
         except Py4JJavaError as error:
-            if LOST not in str(error):
+            if LOST_WORKER not in str(error):
                 raise
     raise JobError(
         f"A worker was lost each of the {ATTEMPTS} times that a booster was fitted, as where memory is too small; give"
-        f" each more of it, or use more workers; {java.logged()}"
+        f" each more of it, or use more workers; {java.log_hint()}"
     )

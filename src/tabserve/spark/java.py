@@ -1,4 +1,4 @@
-"""Java, which Spark runs in: found, of a version that Spark takes, and started where nobody has to read its log."""
+"""Find a Java that Spark runs on, start it, and send its log to a file."""
 
 import atexit
 import logging
@@ -20,85 +20,85 @@ from pyspark.logger import PySparkLogger
 
 from tabserve.errors import JobError, UsageError
 
-GONE = (Py4JNetworkError, ConnectionError)
-"""What is raised where Java answers no more."""
+JAVA_GONE = (Py4JNetworkError, ConnectionError)
+"""Errors raised when Java no longer answers."""
 
-FAILED = (PySparkException, Py4JError, *GONE)
-"""What a failure of Spark's is raised as, or of its Java."""
+SPARK_ERRORS = (PySparkException, Py4JError, *JAVA_GONE)
+"""Errors raised when Spark or its Java fails."""
 
-OLDEST = 17
-"""What PySpark 4 asks for (https://spark.apache.org/docs/latest/#downloading)."""
+MIN_VERSION = 17
+"""The oldest Java that PySpark 4 supports (https://spark.apache.org/docs/latest/#downloading)."""
 
-ADVICE = f"install Java {OLDEST} (Debian: openjdk-17-jre-headless), or name its folder by JAVA_HOME."
+ADVICE = f"install Java {MIN_VERSION} (Debian: openjdk-17-jre-headless), or name its folder by JAVA_HOME."
 
-REFUSED = re.compile(r'^Exception in thread "main" [\w.$]+: (.*?)\.?$', re.MULTILINE)
-"""How `spark-submit` says in its output what it does not take."""
+REFUSED_OPTION = re.compile(r'^Exception in thread "main" [\w.$]+: (.*?)\.?$', re.MULTILINE)
+"""The line of `spark-submit`'s output that says which option it refuses."""
 
-# Py4J logs what it raises as well, with its traceback, by its own loggers and by the root; so does PySpark.
+# Py4J and PySpark also log what they raise, with its traceback, on their own loggers and on the root.
 logging.getLogger("py4j").setLevel(logging.CRITICAL)
 for context in ("SQL", "DataFrame"):
     PySparkLogger.getLogger(f"{context}QueryContextLogger").setLevel(logging.CRITICAL)
 logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)
-# Of a Java that is gone the thread that waits for its counts would print a traceback.
+# When Java is gone, the thread that receives its accumulators would print a traceback.
 AccumulatorTCPServer.handle_error = lambda *_: None
 
 
 @cache
-def log() -> Path:
-    """The file that Java's output goes to; it goes with this process, unless `logged` was asked for."""
+def log_path() -> Path:
+    """The file that receives Java's output; removed when this process ends, unless `log_hint` was called."""
     handle, name = tempfile.mkstemp(prefix="tabserve-spark-", suffix=".log")
     os.close(handle)
     atexit.register(_remove_log)
     return Path(name)
 
 
-def logged() -> str:
-    """The end of a sentence that says where to read more, once this process has ended."""
-    if submitted():
+def log_hint() -> str:
+    """The end of an error message: where to read more. Keeps the log file after this process ends."""
+    if under_spark_submit():
         return "Spark's log says more."
     atexit.unregister(_remove_log)
-    return f"{log()} says more."
+    return f"{log_path()} says more."
 
 
-def submitted() -> bool:
-    """Whether `spark-submit` started this process, and Java before it."""
+def under_spark_submit() -> bool:
+    """Whether `spark-submit` started this process; it has then started Java as well."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def _remove_log() -> None:
-    log().unlink(missing_ok=True)
+    log_path().unlink(missing_ok=True)
 
 
 def check() -> None:
-    """Refuse to go on without a Java that Spark starts on.
+    """Refuse a missing or too old Java.
 
     Raises:
-        UsageError: there is none, or it is too old.
+        UsageError: there is no Java, or it is older than `MIN_VERSION`.
     """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which(str(Path(home, "bin", "java")) if home else "java")
     if java is None:
         raise UsageError(f"Spark needs Java, and there is none {f'in {home}' if home else 'on the PATH'}; {ADVICE}")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr or "nothing"  # noqa: S603
-    found = re.search(r'.*version "(\d+).*', said)
-    if not found or int(found[1]) < OLDEST:
-        version = found[0] if found else said.splitlines()[0]
-        raise UsageError(f"Spark needs Java {OLDEST} or newer, and {java} says {version}; {ADVICE}")
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr or "nothing"  # noqa: S603
+    version = re.search(r'.*version "(\d+).*', output)
+    if not version or int(version[1]) < MIN_VERSION:
+        line = version[0] if version else output.splitlines()[0]
+        raise UsageError(f"Spark needs Java {MIN_VERSION} or newer, and {java} says {line}; {ADVICE}")
 
 
-def started(conf: SparkConf) -> JavaGateway | None:
-    """A way to a Java of our own, which ends with this process; None where `spark-submit` or an earlier call has one.
+def start_gateway(conf: SparkConf) -> JavaGateway | None:
+    """Start a Java that ends with this process; None if `spark-submit` or an earlier call started one.
 
-    It gets a group of its own, so that Ctrl-C does not reach what it starts before this process has ended the job.
+    Java gets a process group of its own, so that Ctrl-C reaches this process first, which then ends the job.
 
     Raises:
-        UsageError: there is none, or no Spark for it.
-        JobError: it ended before Spark was up.
+        UsageError: there is no Java, or no Spark for it to start.
+        JobError: Java ended before Spark was up.
     """
-    if submitted() or SparkContext._gateway:  # noqa: SLF001  there is no other word for it
+    if under_spark_submit() or SparkContext._gateway:  # noqa: SLF001  PySpark has no public name for it
         return None
     check()
-    with log().open("ab") as output:
+    with log_path().open("ab") as output:
         try:
             return launch_gateway(conf, {"stdout": output, "stderr": output, "start_new_session": True})
         except OSError as error:
@@ -106,5 +106,6 @@ def started(conf: SparkConf) -> JavaGateway | None:
                 f"Spark cannot be started: {error}; unset SPARK_HOME, or let it name a whole Spark."
             ) from error
         except PySparkRuntimeError as error:
-            said = "".join(f": {each}" for each in REFUSED.findall(log().read_text(errors="replace"))[:1])
-            raise JobError(f"Spark's Java ended before it was up{said}; {logged()}") from error
+            refused = REFUSED_OPTION.search(log_path().read_text(errors="replace"))
+            reason = f": {refused[1]}" if refused else ""
+            raise JobError(f"Spark's Java ended before it was up{reason}; {log_hint()}") from error

@@ -1,4 +1,4 @@
-"""A Spark job: its progress is shown, Ctrl-C ends it, and what went wrong is one sentence."""
+"""Run a Spark job: show its progress, end it at Ctrl-C, and turn its failure into one sentence."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,74 +13,74 @@ from tqdm import tqdm
 from tabserve import errors
 from tabserve.errors import DataError, JobError, TabserveError
 from tabserve.spark import java
-from tabserve.spark.java import FAILED, GONE
-from tabserve.spark.paths import plain
+from tabserve.spark.java import JAVA_GONE, SPARK_ERRORS
+from tabserve.spark.paths import display_path
 
-SECONDS = 0.2
-"""Between two looks at how far the tasks are."""
+POLL_SECONDS = 0.2
+"""Seconds between two updates of the progress bar."""
 
-RAISED = re.compile(r"^(tabserve\.errors\.)?(\w+(?:\.\w+)*): (\S.*)$", re.MULTILINE)
-"""The last line of a traceback, which a worker's error leaves in the text of Spark's."""
+WORKER_ERROR = re.compile(r"^(tabserve\.errors\.)?(\w+(?:\.\w+)*): (\S.*)$", re.MULTILINE)
+"""The last line of a worker's traceback within the text of Spark's error: `tabserve.errors.`, class, sentence."""
 
 UNREADABLE = re.compile(r"\[FAILED_READ_FILE\S* .*?reading file (\S+)\.(?:\s|$)")
-"""What Spark calls it when a file is not what its name says, is cut off, or changed meanwhile."""
+"""Text of Spark's error when a file is not what its name says, is cut off, or was changed during the job."""
 
 UNWRITTEN = re.compile(r"(?ms)Task failed while writing rows to (\S+)\.\s.*^Caused by: \S+FSError: [\w.]+: (.*?)$")
-"""What Spark calls it when a disk does not take what is written."""
+"""Text of Spark's error when an output cannot be written."""
 
-FULL = "No space left on device"
+DISK_FULL = "No space left on device"
 
-JAVA = re.compile(r"An error occurred while calling ")
+JAVA_CALL = re.compile(r"An error occurred while calling ")
 
 CAUSE = re.compile(r"^Caused by: [\w.$]+: (?!error=)(.*)$", re.MULTILINE)
-"""The system's own, such as `error=2`, names no program; the cause above it does."""
+"""A cause in Java's traceback. `error=2` and the like are left out: the cause above them names the program as well."""
 
 JARGON = re.compile(r"^(: )?([\w.$]+: )?(\[[A-Z_.0-9]+\] )?| SQLSTATE: \w+.*$")
-"""The name of Java's class, of Spark's condition and of SQL's."""
+"""Java's class, Spark's error condition and the SQLSTATE around a message."""
 
 Result = TypeVar("Result")
 
 
-def run(spark: SparkSession, what: str, action: Callable[[], Result]) -> Result:
-    """Do what makes Spark work, in another thread, and show how many of its tasks are done.
+def run(spark: SparkSession, title: str, action: Callable[[], Result]) -> Result:
+    """Call `action` in another thread, show how many Spark tasks are done, and return its result.
 
-    This thread stays free to be interrupted: it then ends the job and waits until that has ended.
+    This thread can be interrupted: it then cancels the job and waits until the job has ended.
 
     Args:
-        spark: where the work is done.
-        what: the progress bar's name.
-        action: calls Spark, and blocks until it has an answer.
+        spark: the session whose jobs are shown and cancelled.
+        title: name of the progress bar.
+        action: calls Spark and blocks until the result is there.
 
     Raises:
-        TabserveError: as a worker raised it.
+        TabserveError: a worker raised it.
         JobError: Spark failed for another reason.
     """
-    with ThreadPoolExecutor(1) as thread, tqdm(desc=what, unit=" tasks", leave=None, disable=None) as progress:
-        doing: Future[Result] = thread.submit(inheritable_thread_target(spark)(action))
+    with ThreadPoolExecutor(1) as thread, tqdm(desc=title, unit=" tasks", leave=None, disable=None) as progress:
+        future: Future[Result] = thread.submit(inheritable_thread_target(spark)(action))
         try:
-            while not wait([doing], SECONDS).done:
-                _show(progress, spark.sparkContext)
-            return doing.result()
+            while not wait([future], POLL_SECONDS).done:
+                _show_progress(progress, spark.sparkContext)
+            return future.result()
         except BaseException as error:
-            with suppress(*FAILED):  # where Java itself is gone, so are its jobs
+            with suppress(*SPARK_ERRORS):  # if Java is gone, so are its jobs
                 spark.sparkContext.cancelAllJobs()
-            if isinstance(error, FAILED):
-                raise told(error) from error
+            if isinstance(error, SPARK_ERRORS):
+                raise to_tabserve_error(error) from error
             raise
 
 
 @contextmanager
-def kept(rows: DataFrame, level: StorageLevel) -> Iterator[None]:
-    """Keep rows with the workers, at this level of storage, until the block ends."""
+def persist(rows: DataFrame, level: StorageLevel) -> Iterator[None]:
+    """Keep rows with the workers, at this storage level, until the block ends."""
     rows.persist(level)
     try:
         yield
     finally:
-        with suppress(*FAILED):  # where Java itself is gone, so are they
+        with suppress(*SPARK_ERRORS):  # if Java is gone, so are the rows
             rows.unpersist()
 
 
-def _show(progress: "tqdm[Any]", context: SparkContext) -> None:
+def _show_progress(progress: "tqdm[Any]", context: SparkContext) -> None:
     """Count the tasks of the stages that are at work now, and of those that were."""
     tracker = context.statusTracker()
     stages = [info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage))]
@@ -90,32 +90,33 @@ def _show(progress: "tqdm[Any]", context: SparkContext) -> None:
         progress.refresh()
 
 
-def told(error: Exception) -> TabserveError:
-    """What Spark's error says, as one of ours; where a worker raised one of ours, that."""
-    ours, kind, sentence = _raised(error)
+def to_tabserve_error(error: Exception) -> TabserveError:
+    """Translate Spark's error; a TabserveError that a worker raised comes back as it was raised."""
+    ours, name, sentence = _worker_error(error)
     if ours:
-        return getattr(errors, kind)(sentence)  # type: ignore[no-any-return]
+        return getattr(errors, name)(sentence)  # type: ignore[no-any-return]
     if unreadable := UNREADABLE.search(str(error)):
-        return DataError(f"{plain(unreadable[1])} cannot be read as a table: {reason(error)}.")
+        return DataError(f"{display_path(unreadable[1])} cannot be read as a table: {reason(error)}.")
     if unwritten := UNWRITTEN.search(str(error)):
-        return DataError(f"{plain(unwritten[1])} cannot be written: {unwritten[2]}; nothing was changed there.")
-    said = reason(error)
-    hint = ", where Spark keeps its own files; name another folder by SPARK_LOCAL_DIRS" if said.endswith(FULL) else ""
-    return JobError(f"Spark failed: {said}{hint}; {java.logged()}")
+        return DataError(f"{display_path(unwritten[1])} cannot be written: {unwritten[2]}; nothing was changed there.")
+    cause = reason(error)
+    full = cause.endswith(DISK_FULL)
+    hint = ", where Spark keeps its own files; name another folder by SPARK_LOCAL_DIRS" if full else ""
+    return JobError(f"Spark failed: {cause}{hint}; {java.log_hint()}")
 
 
 def reason(error: Exception) -> str:
-    """The last line of a worker's error, or the deepest cause of Spark's, or else its own first line."""
-    if isinstance(error, GONE):
+    """The last line of a worker's traceback, else the deepest cause of Spark's error, else its first line."""
+    if isinstance(error, JAVA_GONE):
         return "its Java was killed, or has ended"
-    _, kind, sentence = _raised(error)
-    lines = [JARGON.sub("", line).strip() for line in str(error).splitlines() if not JAVA.match(line)]
+    _, name, sentence = _worker_error(error)
+    lines = [JARGON.sub("", line).strip() for line in str(error).splitlines() if not JAVA_CALL.match(line)]
     first = next(filter(None, lines), "its Java answers no more")
-    said = f"{kind}: {sentence}" if kind else [first, *CAUSE.findall(str(error))][-1]
-    return said.strip(" .")
+    cause = f"{name}: {sentence}" if name else [first, *CAUSE.findall(str(error))][-1]
+    return cause.strip(" .")
 
 
-def _raised(error: Exception) -> tuple[str, str, str]:
-    """Of the error that a worker raised: our module's name, if it is one of ours; its class; its sentence."""
-    found = RAISED.findall(str(error).partition("Traceback")[2])
-    return found[-1] if found else ("", "", "")
+def _worker_error(error: Exception) -> tuple[str, str, str]:
+    """Module (only that of `tabserve.errors`), class and sentence of the error that a worker raised; empty if none."""
+    raised = WORKER_ERROR.findall(str(error).partition("Traceback")[2])
+    return raised[-1] if raised else ("", "", "")

@@ -1,4 +1,4 @@
-"""Where files are: on this machine, or wherever an address such as `s3a://bucket/rows` says."""
+"""Paths of this machine, and addresses such as `s3a://bucket/rows`: how Spark and how people write them."""
 
 import re
 from collections.abc import Iterator
@@ -12,86 +12,83 @@ from tabserve.files import whole_folder
 SCHEME = re.compile(r"[A-Za-z][\w+.-]+:/")
 
 PATTERN = re.compile(r"[\\*?\[\]{}]")
-"""What makes a pattern of a name, to Spark."""
+"""Characters by which Spark takes a name for a pattern."""
 
-OUTPUT = re.compile(r"_SUCCESS|\._SUCCESS\.crc|\.?part-.*")
-"""The files of a folder that Spark wrote."""
-
-
-def plain(uri: str) -> str:
-    """What people call a file that Spark names by a URI."""
-    return _path(unquote(uri))
+OUTPUT_FILE = re.compile(r"_SUCCESS|\._SUCCESS\.crc|\.?part-.*")
+"""Names of the files in a folder that Spark wrote."""
 
 
-def address(place: str) -> str:
-    """What Spark calls a place; without a scheme it is on this machine, whatever Spark's own default is."""
-    return place if SCHEME.match(place) else f"file://{Path(place).absolute()}"
+def display_path(uri: str) -> str:
+    """A file's path or address as people write it, of the URI that Spark gives."""
+    return _without_file_scheme(unquote(uri))
 
 
-def literal(place: str) -> str:
-    """The address of one file, whose name may hold what is a pattern to Spark."""
-    return PATTERN.sub(r"\\\g<0>", address(place))
+def address(path: str) -> str:
+    """Spark's address of a path; one without a scheme is on this machine, whatever Spark's default file system is."""
+    return path if SCHEME.match(path) else f"file://{Path(path).absolute()}"
 
 
-def existing(place: str) -> str:
-    """The address of what is to be read: a pattern, unless a file of this machine is called so."""
-    path = local(place)
-    return literal(place) if path and path.exists() else address(place)
+def literal_address(path: str) -> str:
+    """The address of one file, with the characters of Spark's patterns escaped."""
+    return PATTERN.sub(r"\\\g<0>", address(path))
 
 
-def check_input(place: str) -> None:
-    """Refuse a place on this machine where nothing is; what matches a pattern is found out by Spark.
+def input_address(path: str) -> str:
+    """The address to read from: a pattern, unless this machine has a file of just that name."""
+    local = local_path(path)
+    return literal_address(path) if local and local.exists() else address(path)
+
+
+def check_input(path: str) -> None:
+    """Refuse a path of this machine where nothing is; Spark itself refuses a pattern that no file matches.
 
     Raises:
         DataError: there is no such file or folder.
     """
-    path = local(place)
-    if path and not path.exists() and not PATTERN.search(place):
-        raise DataError(f"{place} cannot be read as a table: there is no such file or folder.")
+    local = local_path(path)
+    if local and not local.exists() and not PATTERN.search(path):
+        raise DataError(f"{path} cannot be read as a table: there is no such file or folder.")
 
 
-def check_output(place: str, *, overwrite: bool) -> None:
-    """Refuse a place on this machine that nothing may be written to.
+def check_output(path: str, *, overwrite: bool) -> None:
+    """Refuse a folder of this machine that may not be written.
 
     Args:
-        place: a folder to be.
-        overwrite: whether what Spark wrote there earlier may be replaced.
+        path: the folder to write.
+        overwrite: whether a folder that Spark wrote earlier may be replaced.
 
     Raises:
         DataError: something is there that may not be replaced.
     """
-    path = local(place)
-    if path is None or not (path.exists() or path.is_symlink()):
+    local = local_path(path)
+    if local is None or not (local.exists() or local.is_symlink()):
         return
     if not overwrite:
-        raise DataError(f"{place} exists; name another place, or let it be replaced by --overwrite.")
-    ours = path.is_dir() and not path.is_symlink() and all(OUTPUT.fullmatch(each.name) for each in path.iterdir())
-    if not ours:
-        raise DataError(
-            f"{place} holds something other than an earlier output; name another place, or remove it first."
-        )
+        raise DataError(f"{path} exists; name another place, or let it be replaced by --overwrite.")
+    folder = local.is_dir() and not local.is_symlink()
+    if not (folder and all(OUTPUT_FILE.fullmatch(file.name) for file in local.iterdir())):
+        raise DataError(f"{path} holds something other than an earlier output; name another place, or remove it first.")
 
 
 @contextmanager
-def written(place: str) -> Iterator[str]:
-    """The address that Spark is to write to, so that a folder on this machine appears whole or not at all.
+def output_address(path: str) -> Iterator[str]:
+    """The address that Spark writes to, so that a folder of this machine appears whole or not at all.
 
-    Elsewhere it is the place itself: Spark moves each file there when all are written, and `_SUCCESS` comes last.
+    Elsewhere Spark writes to `path` itself: it moves each file there when all are written, and `_SUCCESS` comes last.
     """
-    path = local(place)
-    if path is None:
-        yield place
+    local = local_path(path)
+    if local is None:
+        yield path
     else:
-        with whole_folder(path) as fresh:
+        with whole_folder(local) as fresh:
             yield address(str(fresh))
 
 
-def local(place: str) -> Path | None:
-    """The path of a place on this machine."""
-    found = _path(address(place))
-    return None if SCHEME.match(found) else Path(found)
+def local_path(path: str) -> Path | None:
+    """The path on this machine, or None if the file is elsewhere."""
+    plain = _without_file_scheme(address(path))
+    return None if SCHEME.match(plain) else Path(plain)
 
 
-def _path(uri: str) -> str:
-    """Without the scheme of this machine's files."""
+def _without_file_scheme(uri: str) -> str:
     return re.sub("^file:/+", "/", uri)

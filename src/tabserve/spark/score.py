@@ -1,4 +1,4 @@
-"""Rows of any number in, a folder of labels and probabilities out: as `tabserve.score`, on Spark."""
+"""Score any number of rows on Spark into a folder of labels and probabilities; `tabserve.score` does one file here."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
@@ -15,31 +15,31 @@ from tabserve.destination import check_apart, ending
 from tabserve.errors import DataError, UsageError
 from tabserve.model.model import load_binary
 from tabserve.spark import job
-from tabserve.spark.paths import check_output, literal, written
+from tabserve.spark.paths import check_output, literal_address, output_address
 from tabserve.spark.session import session
-from tabserve.spark.source import Read
-from tabserve.spark.worker import FOUND, Scorer, keep, packed, stop
+from tabserve.spark.source import OpenSource
+from tabserve.spark.worker import RESULT_SCHEMA, Scorer, keep_rejected, model_files, raise_rejected
 from tabserve.table.frame import to_score
 
-AS_IT_IS: Mapping[str, str | bool] = {
+CSV_OPTIONS: Mapping[str, str | bool] = {
     "header": True,
     "escape": '"',
     "multiLine": True,
     "ignoreLeadingWhiteSpace": False,
     "ignoreTrailingWhiteSpace": False,
 }
-"""How a csv is written whose cells are to be read again as they are, and how it is read."""
+"""Options to write a csv, and to read it, so that every cell is read as it was written."""
 
 FORMATS: Mapping[str, tuple[str, Mapping[str, str | bool]]] = {
-    ".csv": ("csv", AS_IT_IS),
-    ".csv.gz": ("csv", {**AS_IT_IS, "compression": "gzip"}),
+    ".csv": ("csv", CSV_OPTIONS),
+    ".csv.gz": ("csv", {**CSV_OPTIONS, "compression": "gzip"}),
     ".parquet": ("parquet", {}),
 }
-"""What Spark calls each of `destination.TABLES`, and with which options."""
+"""Spark's format and options for each of `destination.TABLES`."""
 
 
-class Scored(NamedTuple):
-    """How many rows have an answer, and how many were rejected."""
+class RowCounts(NamedTuple):
+    """How many rows were answered, and how many were rejected."""
 
     rows: int
     rejected: int = 0
@@ -47,68 +47,68 @@ class Scored(NamedTuple):
 
 def score_table(
     folder: Path,
-    read: Read,
+    open_source: OpenSource,
     out: str,
     rejects: str | None = None,
     *,
     overwrite: bool = False,
     master: str | None = None,
-) -> Scored:
+) -> RowCounts:
     """Score every row and write id, label and probability; shows progress.
 
     Args:
-        folder: of the model, which answers with its own threshold.
-        read: what `source.files` or `source.table` gives.
-        out: a folder of parquet, or of what its ending says, of `destination.TABLES`; on this machine it appears whole
-            or not at all.
-        rejects: a folder of csv, or of what its ending says, for file, id and reason of each bad row; None where a bad
-            row ends the job.
+        folder: the model's folder; the model answers with its own threshold.
+        open_source: as `source.files` or `source.table` returns it.
+        out: folder of the scores, in the format that its ending names (`destination.TABLES`), else parquet; on this
+            machine it appears whole or not at all.
+        rejects: folder for file, id and reason of each bad row, in the format that its ending names, else csv; without
+            it a bad row ends the job.
         overwrite: whether earlier outputs are replaced.
-        master: see `session`.
+        master: as for `session`.
 
     Raises:
         ArtifactError: the model folder is not whole.
-        UsageError: the model's rows have no ids; an output has another ending; or there is no Java.
+        UsageError: the model's rows have no ids, an output has another ending, or there is no Java.
         DataError: a row cannot be used, or an output cannot be written.
         JobError: Spark failed.
     """
     check_apart([out, rejects], [folder])
     outputs = {out: ending(out, default=".parquet")} | ({rejects: ending(rejects, default=".csv")} if rejects else {})
-    problem, model = load_binary(folder).problem, packed(folder)
+    problem, files = load_binary(folder).problem, model_files(folder)
     if not problem.id:
         raise UsageError(f"{folder} is of rows without ids, which Spark keeps no order of; leave out --engine spark.")
-    for place in outputs:
-        check_output(place, overwrite=overwrite)
-    with ExitStack() as opened:  # the scores appear last, and after the session has ended
-        fresh = {opened.enter_context(written(place)): found for place, found in outputs.items()}
-        spark = opened.enter_context(session(master))
-        source = job.run(spark, "headers", partial(read, spark, to_score(problem)))
+    for path in outputs:
+        check_output(path, overwrite=overwrite)
+    with ExitStack() as stack:  # the scores appear last, and after the session has ended
+        addresses = {stack.enter_context(output_address(path)): suffix for path, suffix in outputs.items()}
+        spark = stack.enter_context(session(master))
+        source = job.run(spark, "headers", partial(open_source, spark, to_score(problem)))
         check_apart([*outputs], source.files)
-        scorer = Scorer(model, problem.id, source.read, keep if rejects else stop)
+        scorer = Scorer(files, problem.id, source.read, keep_rejected if rejects else raise_rejected)
         mode = "overwrite" if overwrite else "error"
-        scored = job.run(spark, "scoring", partial(_score, source.frames, scorer, fresh, mode))
-        for place in outputs:  # something may have come there meanwhile
-            check_output(place, overwrite=overwrite)
-        return scored
+        counts = job.run(spark, "scoring", partial(_score, source.frames, scorer, addresses, mode))
+        for path in outputs:  # something may have been written there during the job
+            check_output(path, overwrite=overwrite)
+        return counts
 
 
-def _score(frames: Sequence[DataFrame], scorer: Scorer, outputs: Mapping[str, str], mode: str) -> Scored:
-    schema, name = from_arrow_schema(FOUND), F.col("id")
-    found = reduce(DataFrame.unionAll, (each.mapInArrow(scorer, schema) for each in frames))
-    good = found.where("reason is null").select(name.alias(scorer.name), "label", "probability")
-    bad = found.where("reason is not null").select("file", name.alias(scorer.name), "reason")
-    # on disk, as it is few bytes a row; the rows would be scored twice otherwise
-    with job.kept(found, StorageLevel.DISK_ONLY) if len(outputs) > 1 else nullcontext():
-        counted = [
-            _written(rows, place, kind, mode) for rows, (place, kind) in zip((good, bad), outputs.items(), strict=False)
+def _score(frames: Sequence[DataFrame], scorer: Scorer, outputs: Mapping[str, str], mode: str) -> RowCounts:
+    schema, ids = from_arrow_schema(RESULT_SCHEMA), F.col("id").alias(scorer.id)
+    results = reduce(DataFrame.unionAll, (frame.mapInArrow(scorer, schema) for frame in frames))
+    good = results.where("reason is null").select(ids, "label", "probability")
+    bad = results.where("reason is not null").select("file", ids, "reason")
+    # Kept on disk, a few bytes a row: otherwise both writes would score all rows.
+    with job.persist(results, StorageLevel.DISK_ONLY) if len(outputs) > 1 else nullcontext():
+        counts = [
+            _write(rows, path, suffix, mode) for rows, (path, suffix) in zip((good, bad), outputs.items(), strict=False)
         ]
-    if not any(counted):
+    if not any(counts):
         raise DataError("There is a header and no row; a table needs at least one row below its header.")
-    return Scored(*counted)
+    return RowCounts(*counts)
 
 
-def _written(rows: DataFrame, place: str, ending: str, mode: str) -> int:
-    """Write rows, and count those that are there."""
-    kind, options = FORMATS[ending]
-    rows.write.mode(mode).format(kind).options(**options).save(place)
-    return int(rows.sparkSession.read.format(kind).options(**options).load(literal(place)).count())
+def _write(rows: DataFrame, path: str, suffix: str, mode: str) -> int:
+    """Write rows, and count those that were written."""
+    name, options = FORMATS[suffix]
+    rows.write.mode(mode).format(name).options(**options).save(path)
+    return int(rows.sparkSession.read.format(name).options(**options).load(literal_address(path)).count())

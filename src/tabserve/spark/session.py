@@ -1,4 +1,4 @@
-"""A Spark session: the one that is already there, or one of our own for as long as a `with` block lasts."""
+"""A Spark session for a `with` block: beside one that is running, or on a Spark that starts and ends with the block."""
 
 import os
 import signal
@@ -12,81 +12,81 @@ from pyspark.sql import SparkSession
 
 from tabserve.errors import JobError, UsageError
 from tabserve.spark import java, job
-from tabserve.spark.java import FAILED
+from tabserve.spark.java import SPARK_ERRORS
 
-LOCAL = "local[*,4]"
-"""One worker for each core of this machine; what a lost worker was doing is tried again, up to four times in all."""
+LOCAL_MASTER = "local[*,4]"
+"""One worker for each core of this machine; a task whose worker was lost is tried up to four times in all."""
 
-NAME = "tabserve"
+APP_NAME = "tabserve"
 
-ON_THIS_MACHINE = {
+LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
 }
-"""Where the workers are here as well, nobody else needs to reach the driver, and its page would end with it."""
+"""Settings when the workers are on this machine too: no other machine reaches the driver, and it serves no web page."""
 
-CONNECT = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_API_MODE")
-"""Variables that make PySpark a client of Spark Connect, in which there is no way to much that is used here."""
+CONNECT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_API_MODE")
+"""Variables that make PySpark a client of Spark Connect, which lacks much of what this package calls."""
 
-EXACT = {
+EXACT_SETTINGS = {
     "spark.sql.caseSensitive": "true",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
 }
-"""A column has the name that it has, a time the text that it has elsewhere, and no row is lost in silence."""
+"""Column names are told apart by case, a time has the text that it has on one machine, and no row is lost silently."""
 
 
 @contextmanager
 def session(master: str | None = None, settings: Mapping[str, str] | None = None) -> Iterator[SparkSession]:
-    """A session with settings of its own; what is running already is used, and goes on afterwards.
+    """A session with its own settings; a Spark that is running already is used and keeps running.
 
     Args:
-        master: Spark's own name of where to work, such as `local[2,4]`, `spark://host:7077`, `yarn`; None for what
-            `spark-submit` says, and `LOCAL` where it did not start this process.
-        settings: further ones of Spark, for a session that is begun here.
+        master: Spark's master URL, such as `local[2,4]`, `spark://host:7077`, `yarn`; None for that of `spark-submit`,
+            or for `LOCAL_MASTER` if `spark-submit` did not start this process.
+        settings: further settings of Spark, if it is started here.
 
     Raises:
-        UsageError: there is no Java for it, or it would be a client of Spark Connect.
+        UsageError: there is no Java, or PySpark would be a client of Spark Connect.
         JobError: Spark does not start, or fails outside of a job.
     """
     _refuse_connect()
     running = SparkSession.getActiveSession()
     if running:
-        yield _beside(running)
+        yield _new_session(running)
         return
-    context = _context(master, settings or {})
+    context = _start_context(master, settings or {})
     try:
         yield SparkSession(context)
-    except BrokenPipeError:  # whoever read what is printed has seen enough
+    except BrokenPipeError:  # the reader of standard output is gone; no failure of Spark
         raise
-    except FAILED as error:  # outside of a job, or as no master answered, whereupon Spark ends
-        raise job.told(error) from error
+    except SPARK_ERRORS as error:  # outside of a job, or Spark ended because no master answered
+        raise job.to_tabserve_error(error) from error
     finally:
-        with suppress(*FAILED), warnings.catch_warnings(action="ignore"):  # Java may be gone
+        with suppress(*SPARK_ERRORS), warnings.catch_warnings(action="ignore"):  # Java may be gone
             context.stop()
 
 
 def _refuse_connect() -> None:
-    for name in CONNECT:
+    for name in CONNECT_VARIABLES:
         if os.environ.get(name, "classic") != "classic":
             raise UsageError(f"{name} asks for Spark Connect, by which this cannot work; unset it, and use --master.")
 
 
-def _context(master: str | None, settings: Mapping[str, str]) -> SparkContext:
-    """Spark, begun; Ctrl-C goes on to raise KeyboardInterrupt and nothing else."""
-    conf = SparkConf(loadDefaults=False).setAppName(NAME)
-    if master or not java.submitted():
-        conf.setMaster(master or LOCAL)
+def _start_context(master: str | None, settings: Mapping[str, str]) -> SparkContext:
+    """Start Spark, and undo its handler of SIGINT: Ctrl-C still raises KeyboardInterrupt."""
+    conf = SparkConf(loadDefaults=False).setAppName(APP_NAME)
+    if master or not java.under_spark_submit():
+        conf.setMaster(master or LOCAL_MASTER)
     if conf.get("spark.master", "").startswith("local"):
         os.environ["PYSPARK_PYTHON"] = sys.executable
-        conf.setAll([*ON_THIS_MACHINE.items()])
+        conf.setAll([*LOCAL_SETTINGS.items()])
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    conf.setAll([*EXACT.items(), *settings.items()])
-    gateway, earlier = java.started(conf), signal.getsignal(signal.SIGINT)
+    conf.setAll([*EXACT_SETTINGS.items(), *settings.items()])
+    gateway, earlier = java.start_gateway(conf), signal.getsignal(signal.SIGINT)
     try:
         return SparkContext(conf=conf, gateway=gateway)
     except Exception as error:
@@ -96,9 +96,9 @@ def _context(master: str | None, settings: Mapping[str, str]) -> SparkContext:
             signal.signal(signal.SIGINT, earlier)
 
 
-def _beside(running: SparkSession) -> SparkSession:
-    """A session beside a running one, on the same workers, whose settings change nothing there."""
-    own = running.newSession()
-    for name, value in EXACT.items():
-        own.conf.set(name, value)
-    return own
+def _new_session(running: SparkSession) -> SparkSession:
+    """A new session on the workers of a running one, whose settings stay as they are."""
+    session = running.newSession()
+    for name, value in EXACT_SETTINGS.items():
+        session.conf.set(name, value)
+    return session

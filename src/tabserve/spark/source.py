@@ -1,4 +1,4 @@
-"""What rows are read from: files or a table, their columns checked before anything else is done."""
+"""The files or the table that rows are read from; their columns are checked before any row is read."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,35 +11,35 @@ from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  as everybody calls it
 
 from tabserve.errors import DataError
-from tabserve.spark.java import FAILED, GONE
+from tabserve.spark.java import JAVA_GONE, SPARK_ERRORS
 from tabserve.spark.job import reason
-from tabserve.spark.paths import check_input, existing, literal, local, plain
+from tabserve.spark.paths import check_input, display_path, input_address, literal_address, local_path
 from tabserve.spark.rows import CellsReader, CsvReader, Piece
-from tabserve.table.columns import Columns, check_names, typed
-from tabserve.table.content import reading
-from tabserve.table.csv_blocks import BadRow, header
-from tabserve.table.formats import CSV, FIRST_BYTES, GZIP, PARQUET, kind, promised
-from tabserve.table.reader import located
+from tabserve.table.columns import Columns, cast_batch, check_names
+from tabserve.table.content import refuse_unreadable
+from tabserve.table.csv_blocks import BadRow, split_header
+from tabserve.table.formats import CSV, FIRST_BYTES, GZIP, PARQUET, detect_format, format_of_name
+from tabserve.table.reader import locate_error
 
 SUFFIXES = {".csv": CSV, ".csv.gz": GZIP, ".parquet": PARQUET}
-"""What Spark reads, and by which name it knows that."""
+"""The endings of files that Spark reads, and the format that it expects behind each."""
 
-AT_A_TIME = 8
-"""Files that are looked into side by side."""
+PARALLEL_FILES = 8
+"""Files whose headers are read at the same time."""
 
-PLACE = "_metadata.file_path"
+FILE_PATH = "_metadata.file_path"
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class Source(NamedTuple):
-    """Rows in Spark, and what makes pieces of them in a worker.
+    """Rows in Spark, and the function that turns them into pieces in a worker.
 
     Attributes:
-        name: what sentences call it.
-        frames: one for each schema that files have.
-        read: takes the batches of a frame.
-        files: that are read; of a table as far as Spark knows them.
+        name: name in messages.
+        frames: one for each schema among the files.
+        read: turns the batches of a frame into pieces.
+        files: the files that are read; of a table those that Spark knows of.
     """
 
     name: str
@@ -48,155 +48,161 @@ class Source(NamedTuple):
     files: Sequence[str]
 
 
-Read = Callable[[SparkSession, Columns], Source]
-"""Finds rows, once there is a session, and checks that they have these columns.
+OpenSource = Callable[[SparkSession, Columns], Source]
+"""Finds the rows in a session and checks that they have the columns.
 
-It raises DataError, naming the file or table that cannot be read, or lacks a column.
+Raises DataError, naming the file or table, if it cannot be read or has other columns.
 """
 
 
-def files(place: str) -> Read:
-    """A file, or all files in and below a folder; csv, csv.gz or parquet, each with its own order of columns.
+def files(path: str) -> OpenSource:
+    """A file, or all files in and below a folder: csv, csv.gz or parquet, each with its own order of columns.
 
     Args:
-        place: a path, or an address that Spark knows, with Spark's patterns such as `*`.
+        path: a path, or an address that Spark knows; may hold Spark's patterns such as `*`.
 
     Raises:
-        DataError: it is a path, and nothing is there.
+        DataError: the path is of this machine, and nothing is there.
     """
-    check_input(place)
-    return partial(_found, place)
+    check_input(path)
+    return partial(_open_files, path)
 
 
-def table(name: str) -> Read:
+def table(name: str) -> OpenSource:
     """A table or view by its name, such as `database.table`."""
-    return partial(_known, name)
+    return partial(_open_table, name)
 
 
-def _found(place: str, spark: SparkSession, columns: Columns) -> Source:
-    found = _listed(spark, place)
-    kinds = {_suffix(file) == ".parquet" for file in found}
-    if len(kinds) > 1:
-        raise DataError(f"{place} holds both csv and parquet; name a folder of one kind.")
-    _each(found, _check_file)
-    return (_parquet if kinds == {True} else _csv)(place, spark, found, columns)
+def _open_files(path: str, spark: SparkSession, columns: Columns) -> Source:
+    files = _list_files(spark, path)
+    parquet = {_suffix(file) == ".parquet" for file in files}
+    if len(parquet) > 1:
+        raise DataError(f"{path} holds both csv and parquet; name a folder of one kind.")
+    _map_files(files, _check_file)
+    return (_open_parquet if parquet == {True} else _open_csv)(path, spark, files, columns)
 
 
-def _known(name: str, spark: SparkSession, columns: Columns) -> Source:
+def _open_table(name: str, spark: SparkSession, columns: Columns) -> Source:
     try:
         frame = spark.table(name)
-    except GONE:
+    except JAVA_GONE:
         raise
-    except FAILED as error:
+    except SPARK_ERRORS as error:
         raise DataError(f"Spark knows no table {name!r}; name one of its catalog, as database.table.") from error
-    where = f"table {name}"
-    check_names(where, frame.columns, columns)
-    read = [*map(plain, _readable(where, frame.inputFiles))]
-    return Source(where, [_checked(frame, F.lit(where), where, columns)], _cells(columns), read)
+    title = f"table {name}"
+    check_names(title, frame.columns, columns)
+    files = [*map(display_path, _try_read(title, frame.inputFiles))]
+    return Source(title, [_select_columns(frame, F.lit(title), title, columns)], _cells_reader(columns), files)
 
 
-def _listed(spark: SparkSession, place: str) -> list[str]:
-    """Every file with rows; Spark passes over those whose names begin with `_` or a dot."""
-    found = _readable(place, lambda: _files(spark).text(existing(place)).inputFiles())
-    if not found:
-        raise DataError(
-            f"{place} holds no files; expected csv or parquet, under names that begin with no _ and no dot."
-        )
-    return _once(map(plain, found))
+def _list_files(spark: SparkSession, path: str) -> list[str]:
+    """All files that Spark reads; it passes over those whose names begin with `_` or a dot."""
+    uris = _try_read(path, lambda: _file_reader(spark).text(input_address(path)).inputFiles())
+    if not uris:
+        raise DataError(f"{path} holds no files; expected csv or parquet, under names that begin with no _ and no dot.")
+    return _without_duplicates(map(display_path, uris))
 
 
-def _once(found: Iterable[str]) -> list[str]:
-    """Each file by its shortest name, though links lead to it by others, and some of them in a circle."""
-    shortest_last = sorted(found, key=len, reverse=True)
-    return sorted({path.resolve() if (path := local(file)) else file: file for file in shortest_last}.values())
+def _without_duplicates(files: Iterable[str]) -> list[str]:
+    """Each file once, by its shortest name: links may give it further names, even endlessly many in a circle."""
+    shortest_last = sorted(files, key=len, reverse=True)
+    return sorted({path.resolve() if (path := local_path(file)) else file: file for file in shortest_last}.values())
 
 
 def _suffix(file: str) -> str:
-    known = [suffix for suffix in SUFFIXES if file.lower().endswith(suffix)]
-    if not known:
+    suffix = next((suffix for suffix in SUFFIXES if file.lower().endswith(suffix)), None)
+    if not suffix:
         raise DataError(f"{file} is none of {', '.join(SUFFIXES)}, which Spark reads; unpack it, or move it elsewhere.")
-    return known[0]
+    return suffix
 
 
 def _check_file(file: str) -> None:
-    """Look into a file of this machine; what is elsewhere is looked into as far as its header is read."""
-    if path := local(file):
-        with reading(file), path.open("rb") as content:
-            _check_name(file, content.peek(FIRST_BYTES), promised(file))
+    """Check the format of a file of this machine; that of a csv elsewhere is checked when its header is read."""
+    if path := local_path(file):
+        with refuse_unreadable(file), path.open("rb") as content:
+            _check_format(file, content.peek(FIRST_BYTES), format_of_name(file))
 
 
-def _check_name(file: str, first: bytes, expected: str) -> None:
-    """Refuse bytes that are not what the name of their file says, which Spark goes by."""
-    if (found := kind(first, file)) != expected:
-        ending = next((suffix for suffix, each in SUFFIXES.items() if each == found), None)
-        advice = f"rename it to end in {ending}" if ending else "unpack it"
-        raise DataError(f"{file} cannot be read as a table: it is {found}, and Spark goes by the name; {advice}.")
+def _check_format(file: str, first: bytes, expected: str) -> None:
+    """Refuse a file whose first bytes are of another format than its name, by which Spark reads it."""
+    if (actual := detect_format(first, file)) != expected:
+        suffix = next((suffix for suffix, known in SUFFIXES.items() if known == actual), None)
+        advice = f"rename it to end in {suffix}" if suffix else "unpack it"
+        raise DataError(f"{file} cannot be read as a table: it is {actual}, and Spark goes by the name; {advice}.")
 
 
-def _csv(place: str, spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:
-    headers = dict(zip(found, _each(found, lambda file: _header(spark, file)), strict=True))
+def _open_csv(path: str, spark: SparkSession, files: Sequence[str], columns: Columns) -> Source:
+    headers = dict(zip(files, _map_files(files, lambda file: _read_header(spark, file)), strict=True))
     for file, names in headers.items():
         check_names(file, names, columns)
-    frame = _files(spark).text([*map(literal, found)])
-    frame = frame.select(F.col("value").cast("binary"), PLACE, "_metadata.file_block_start")
-    return Source(place, [frame], CsvReader(headers), found)
+    frame = _file_reader(spark).text([*map(literal_address, files)])
+    frame = frame.select(F.col("value").cast("binary"), FILE_PATH, "_metadata.file_block_start")
+    return Source(path, [frame], CsvReader(headers), files)
 
 
-def _header(spark: SparkSession, file: str) -> list[str]:
-    lines = spark.read.text(literal(file)).where("_metadata.file_block_start = 0 and value != ''")
-    first = _readable(file, lines.select(F.col("value").cast("binary")).first)
+def _read_header(spark: SparkSession, file: str) -> list[str]:
+    lines = spark.read.text(literal_address(file)).where("_metadata.file_block_start = 0 and value != ''")
+    first = _try_read(file, lines.select(F.col("value").cast("binary")).first)
     if first is None:
         raise DataError(f"{file} is empty; expected a header and rows below it.")
-    with reading(file):
-        _check_name(file, bytes(first[0])[:FIRST_BYTES], CSV)
+    with refuse_unreadable(file):
+        _check_format(file, bytes(first[0])[:FIRST_BYTES], CSV)
         try:
-            return header(bytes(first[0]) + b"\n")[0]
+            return split_header(bytes(first[0]) + b"\n")[0]
         except BadRow as error:
-            raise located(file, error) from error
+            raise locate_error(file, error) from error
 
 
-def _parquet(place: str, spark: SparkSession, found: Sequence[str], columns: Columns) -> Source:
-    """Files of one schema together: Spark would read all of them by the schema of one."""
-    same = defaultdict(list)
-    schemas = _each(found, lambda file: _readable(file, lambda: spark.read.parquet(literal(file)).schema))
-    for file, schema in zip(found, schemas, strict=True):
+def _open_parquet(path: str, spark: SparkSession, files: Sequence[str], columns: Columns) -> Source:
+    """One frame for the files of each schema: in a single frame Spark would read all files by the schema of one."""
+    by_schema = defaultdict(list)
+    schemas = _map_files(files, lambda file: _try_read(file, lambda: spark.read.parquet(literal_address(file)).schema))
+    for file, schema in zip(files, schemas, strict=True):
         check_names(file, schema.names, columns)
-        same[schema.json()].append((file, schema))
+        by_schema[schema.json()].append((file, schema))
     frames = []
-    for members in same.values():
-        (first, schema), names = members[0], [literal(file) for file, _ in members]
-        frames.append(_checked(_files(spark).schema(schema).parquet(*names), F.col(PLACE), first, columns))
-    return Source(place, frames, _cells(columns), found)
+    for members in by_schema.values():
+        (first, schema), addresses = members[0], [literal_address(file) for file, _ in members]
+        frame = _file_reader(spark).schema(schema).parquet(*addresses)
+        frames.append(_select_columns(frame, F.col(FILE_PATH), first, columns))
+    return Source(path, frames, _cells_reader(columns), files)
 
 
-def _cells(columns: Columns) -> CellsReader:
+def _cells_reader(columns: Columns) -> CellsReader:
     return CellsReader(columns.schema().names)
 
 
-def _checked(frame: DataFrame, place: Column, where: str, columns: Columns) -> DataFrame:
-    """The place of each row and the columns wanted, whose types were seen to be of use."""
+def _select_columns(frame: DataFrame, source: Column, name: str, columns: Columns) -> DataFrame:
+    """Select the source of each row and the wanted columns, once their types are known to be castable.
+
+    Args:
+        frame: all columns.
+        source: the file or table of each row.
+        name: the source's name in messages.
+        columns: the wanted columns.
+    """
     schema = columns.schema()
-    wanted = [F.col(f"`{name.replace('`', '``')}`") for name in schema.names]
-    found = _readable(where, frame.select(*wanted).limit(0).toArrow)
-    typed(where, pa.RecordBatch.from_pylist([], found.schema), schema)
-    numbered = [cell.alias(str(number)) for number, cell in enumerate(wanted)]  # Spark takes a dot in a name for more
-    return frame.select(place.alias("place"), *numbered)
+    cells = [F.col(f"`{column.replace('`', '``')}`") for column in schema.names]
+    empty = _try_read(name, frame.select(*cells).limit(0).toArrow)
+    cast_batch(name, pa.RecordBatch.from_pylist([], empty.schema), schema)
+    numbered = [cell.alias(str(number)) for number, cell in enumerate(cells)]  # to Spark a dot in a name is a field
+    return frame.select(source.alias("source"), *numbered)
 
 
-def _files(spark: SparkSession) -> DataFrameReader:
+def _file_reader(spark: SparkSession) -> DataFrameReader:
     """Reads every file below a folder, and takes no column from a folder's name."""
     return spark.read.option("recursiveFileLookup", "true")
 
 
-def _each(found: Sequence[str], look: Callable[[str], Found]) -> list[Found]:
-    with ThreadPoolExecutor(AT_A_TIME) as threads:
-        return [*threads.map(look, found)]
+def _map_files(files: Sequence[str], function: Callable[[str], Result]) -> list[Result]:
+    with ThreadPoolExecutor(PARALLEL_FILES) as threads:
+        return [*threads.map(function, files)]
 
 
-def _readable(place: str, look: Callable[[], Found]) -> Found:
+def _try_read(name: str, action: Callable[[], Result]) -> Result:
     try:
-        return look()
-    except GONE:  # which is no fault of the place
+        return action()
+    except JAVA_GONE:  # no fault of the file or table
         raise
-    except FAILED as error:
-        raise DataError(f"{place} cannot be read as a table: {reason(error)}.") from error
+    except SPARK_ERRORS as error:
+        raise DataError(f"{name} cannot be read as a table: {reason(error)}.") from error

@@ -1,4 +1,4 @@
-"""What a worker does: it loads the model once, scores the rows it is given, and tells which of them are bad."""
+"""The work of a Spark worker: load the model once, score rows, and reject the bad ones."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,44 +15,44 @@ from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, Model, load
 from tabserve.score import answers, schema_of
 from tabserve.spark.rows import Piece
 from tabserve.table.csv_blocks import BadRow
-from tabserve.table.frame import rows, to_score
+from tabserve.table.frame import Rows, rows, to_score
 
-Packed = tuple[tuple[str, bytes], ...]
-"""A model folder's files by name, as they travel to the workers."""
+ModelFiles = tuple[tuple[str, bytes], ...]
+"""Name and content of each file of a model folder, as they travel to the workers."""
 
-REJECTED = pa.schema([("file", pa.string()), ("reason", pa.string())])
-"""What is told of a bad row beside its id."""
+REJECT_SCHEMA = pa.schema([("file", pa.string()), ("reason", pa.string())])
+"""Columns of a rejected row beside its id."""
 
-FOUND = pa.schema([("id", pa.string()), ("label", pa.int8()), ("probability", pa.float32()), *REJECTED])
-"""The columns that a worker gives, whatever the model's column of ids is called."""
+RESULT_SCHEMA = pa.schema([("id", pa.string()), ("label", pa.int8()), ("probability", pa.float32()), *REJECT_SCHEMA])
+"""Columns that a worker returns; the id has this name whatever the model calls it. A row has a label or a reason."""
 
 Converted = TypeVar("Converted")
 
 
-class Rejected(NamedTuple):
+class RejectedRow(NamedTuple):
     """A bad row: its file or table, its id as far as it can be read, and what is wrong with it."""
 
-    place: str
+    source: str
     id: str
     reason: str
 
-    def error(self, name: str) -> DataError:
-        """What ends the job, where a bad row does; `name` is the column of ids."""
-        return DataError(f"{self.place}, {name} {self.id!r}, {self.reason}.")
+    def error(self, id_column: str) -> DataError:
+        """The error that names the row by its file or table and its id."""
+        return DataError(f"{self.source}, {id_column} {self.id!r}, {self.reason}.")
 
 
-def packed(folder: Path) -> Packed:
-    """A model folder's files."""
-    names = (*PREDICTORS, GOLDEN, MANIFEST, CARD)  # not those of the manifest, which may lead anywhere
+def model_files(folder: Path) -> ModelFiles:
+    """Read the files of a model folder."""
+    names = (*PREDICTORS, GOLDEN, MANIFEST, CARD)  # not the manifest's names, which may lead anywhere
     return tuple((name, (folder / name).read_bytes()) for name in names if (folder / name).exists())
 
 
 @lru_cache(1)
-def model(files: Packed) -> Model:
-    """The model, verified; loaded once in each process, whatever the number of tasks that it is given.
+def load_model(files: ModelFiles) -> Model:
+    """Load and verify the model; once in each process, for all its tasks.
 
     Raises:
-        ArtifactError: the folder is not whole.
+        ArtifactError: the model folder is not whole.
     """
     with tempfile.TemporaryDirectory(prefix="tabserve-") as folder:
         for name, content in files:
@@ -62,54 +62,61 @@ def model(files: Packed) -> Model:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores what Spark hands to a worker (`DataFrame.mapInArrow`).
+    """Scores the batches that Spark hands to a worker (`DataFrame.mapInArrow`).
 
     Attributes:
-        model: the folder.
-        name: the column of ids.
-        read: makes pieces of rows of Spark's batches.
-        reject: what becomes of a bad row, by the column of ids; it may raise.
+        files: the model folder's.
+        id: name of the id column.
+        read: turns Spark's batches into pieces.
+        reject: takes a bad row and the name of the id column; returns the row's result, or raises.
     """
 
-    model: Packed
-    name: str
+    files: ModelFiles
+    id: str
     read: Callable[[Iterator[pa.RecordBatch]], Iterator[Piece]]
-    reject: Callable[[Rejected, str], pa.RecordBatch]
+    reject: Callable[[RejectedRow, str], pa.RecordBatch]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Id, label and probability of each row; of a bad one its id, its file and what is wrong with it."""
-        answering = model(self.model)
-        problem, schema = answering.problem, schema_of(answering)
-        wanted = to_score(problem).schema()
+        """Yield results in the columns of `RESULT_SCHEMA`: id, label and probability, or id, file and reason."""
+        model = load_model(self.files)
+        schema, inputs = schema_of(model), to_score(model.problem).schema()
+
+        def convert(piece: Piece) -> Rows:
+            return rows(model.problem, model.encoder, piece.batch(inputs))
+
         for piece in self.read(batches):
-            for found in sifted(piece, self.name, lambda part: rows(problem, answering.encoder, part.batch(wanted))):
-                if isinstance(found, Rejected):
-                    yield self.reject(found, self.name)
+            for part in split_bad_rows(piece, self.id, convert):
+                if isinstance(part, RejectedRow):
+                    yield self.reject(part, self.id)
                 else:
-                    scored = answers(answering, found, answering.score(found.features), schema)
-                    yield pa.RecordBatch.from_arrays([*scored.columns, *_nulls(len(scored), REJECTED)], schema=FOUND)
+                    scored = answers(model, part, model.score(part.features), schema)
+                    columns = [*scored.columns, *_null_columns(len(scored), REJECT_SCHEMA)]
+                    yield pa.RecordBatch.from_arrays(columns, schema=RESULT_SCHEMA)
 
 
-def stop(bad: Rejected, name: str) -> pa.RecordBatch:
-    """End the job.
+def raise_rejected(row: RejectedRow, id_column: str) -> pa.RecordBatch:
+    """End the job at its first bad row.
 
     Raises:
         DataError: naming the row and what is wrong with it.
     """
-    raise bad.error(name)
+    raise row.error(id_column)
 
 
-def keep(bad: Rejected, _name: str) -> pa.RecordBatch:
-    """A row without an answer, to be written where the bad rows go."""
-    return pa.RecordBatch.from_pylist([{"id": bad.id, "file": bad.place, "reason": bad.reason}], schema=FOUND)
+def keep_rejected(row: RejectedRow, _id_column: str) -> pa.RecordBatch:
+    """A result that says why the row was rejected."""
+    result = {"id": row.id, "file": row.source, "reason": row.reason}
+    return pa.RecordBatch.from_pylist([result], schema=RESULT_SCHEMA)
 
 
-def sifted(piece: Piece, name: str, convert: Callable[[Piece], Converted]) -> Iterator[Converted | Rejected]:
-    """Convert a piece, or what is between its bad rows where some are bad, and each of these alone; in order.
+def split_bad_rows(
+    piece: Piece, id_column: str, convert: Callable[[Piece], Converted]
+) -> Iterator[Converted | RejectedRow]:
+    """Convert a piece; if rows of it are bad, yield each of them as rejected and convert the parts between, in order.
 
     Args:
         piece: at least one row.
-        name: the column of ids.
+        id_column: name of the id column.
         convert: raises BadRow if any row of a piece is bad.
     """
     try:
@@ -117,13 +124,13 @@ def sifted(piece: Piece, name: str, convert: Callable[[Piece], Converted]) -> It
     except BadRow as bad:
         if len(piece) == 1:
             reason = f"column {bad.column!r}: {bad}" if bad.column else str(bad)
-            yield Rejected(piece.place, piece.named(name), reason)
+            yield RejectedRow(piece.source, piece.first_cell(id_column), reason)
             return
-        places = [place for row in bad.rows for place in (row - 1, row)]
-        for start, stop in pairwise([0, *places, len(piece)]):
+        cuts = [index for row in bad.rows for index in (row - 1, row)]
+        for start, stop in pairwise([0, *cuts, len(piece)]):
             if start < stop:
-                yield from sifted(piece[start:stop], name, convert)
+                yield from split_bad_rows(piece[start:stop], id_column, convert)
 
 
-def _nulls(count: int, schema: pa.Schema) -> list[pa.Array]:
+def _null_columns(count: int, schema: pa.Schema) -> list[pa.Array]:
     return [pa.nulls(count, field.type) for field in schema]

@@ -1,4 +1,4 @@
-"""Which columns a table must have, and each batch's cells in their types."""
+"""Check the names of a table's columns, and cast the cells of a batch to their types."""
 
 import re
 from collections import Counter, defaultdict
@@ -16,19 +16,19 @@ from tabserve.errors import DataError
 from tabserve.table.csv_blocks import MISSING, BadRow
 
 INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
-"""What pandas calls an index that was saved: read from a csv again, and in parquet."""
+"""Names that pandas gives a saved index: when it reads one from a csv, and in parquet."""
 
 MAX_NEAR = 1_000
-"""Names that are searched for one that was meant; each takes a tenth of a millisecond."""
+"""Names at most that are compared with a missing one; each comparison takes a tenth of a millisecond."""
 
 
 class Columns(NamedTuple):
-    """What to read of a table, whatever the order in the file.
+    """The columns to read of a table, in whatever order the file has them.
 
     Attributes:
         numbers: columns read as float64; an empty cell is null.
         texts: columns read as text; an empty cell of a csv is the empty text.
-        ignored: columns that may be there and are not read; any other column is refused.
+        ignored: columns that the file may have and that are not read; any other column is refused.
     """
 
     numbers: Sequence[str]
@@ -36,93 +36,104 @@ class Columns(NamedTuple):
     ignored: Sequence[str] = ()
 
     def only(self, names: Collection[str]) -> "Columns":
-        """These of the columns; the others may be there and are not read."""
-        numbers, texts = ([name for name in some if name in names] for some in (self.numbers, self.texts))
+        """Read only the columns of these names, and ignore the others."""
+        numbers, texts = ([name for name in group if name in names] for group in (self.numbers, self.texts))
         others = [name for name in (*self.numbers, *self.texts) if name not in names]
         return Columns(numbers, texts, [*self.ignored, *others])
 
     def schema(self) -> pa.Schema:
-        """The Arrow schema of what is read."""
+        """The Arrow schema of the columns that are read."""
         return pa.schema(
             [*((name, pa.float64()) for name in self.numbers), *((name, pa.string()) for name in self.texts)]
         )
 
 
-def check_names(path: Path | str, found: list[str], columns: Columns) -> None:
-    """Refuse nameless, repeated, missing and unexpected columns.
+def check_names(path: Path | str, names: list[str], columns: Columns) -> None:
+    """Refuse a table with nameless, repeated, missing or unexpected columns.
+
+    Args:
+        path: the table's name in messages.
+        names: of all its columns, in its order.
+        columns: those that are expected.
 
     Raises:
-        DataError: naming the first of them.
+        DataError: naming the first columns that are wrong.
     """
-    wanted, known, given = [*columns.numbers, *columns.texts], set(columns.ignored), set(found)
-    known.update(wanted)
-    repeated = [name for name, count in Counter(found).items() if count > 1]
-    missing = [name for name in wanted if name not in given]
-    extra = [name for name in found if name not in known]
-    _check_index(path, found, extra)
+    wanted = [*columns.numbers, *columns.texts]
+    known, present = {*wanted, *columns.ignored}, set(names)
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    missing = [name for name in wanted if name not in present]
+    extra = [name for name in names if name not in known]
+    _check_index(path, names, extra)
     if repeated:
         raise DataError(f"{path} has the column {repeated[0]!r} more than once; every column needs a name of its own.")
-    if len(found) == 1 and len(wanted) > 1:
-        raise DataError(f"{path} has one column, named {found[0][:40]!r}; expected {len(wanted)} separated by commas.")
+    if len(names) == 1 and len(wanted) > 1:
+        raise DataError(f"{path} has one column, named {names[0][:40]!r}; expected {len(wanted)} separated by commas.")
     if missing:
         capitals = [name for name in extra if name.lower() == missing[0].lower()]
         near = capitals or get_close_matches(missing[0], extra[:MAX_NEAR], 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(found)}."
-        raise DataError(f"{path} lacks {listed(missing)}; {hint}")
+        hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(names)}."
+        raise DataError(f"{path} lacks {first_names(missing)}; {hint}")
     if extra:
         raise DataError(
-            f"{path} has unexpected columns: {listed(extra)}; remove them, or train anew by a problem that names them."
+            f"{path} has unexpected columns: {first_names(extra)}; remove them, or train anew by a problem that names"
+            " them."
         )
 
 
-def _check_index(path: Path | str, found: list[str], extra: list[str]) -> None:
-    """Refuse a column without a name, and an index that pandas saved beside the columns."""
-    named = "or, where it is a column that is expected, give it that name"
-    if "" in extra and not found.index(""):
+def _check_index(path: Path | str, names: list[str], extra: list[str]) -> None:
+    """Refuse a column without a name, and an index that pandas saved."""
+    rename = "or, where it is a column that is expected, give it that name"
+    if "" in extra and not names.index(""):
         raise DataError(
             f"{path} has a first column without a name, as pandas' to_csv writes its index; save the table by"
-            f" to_csv(index=False), {named}."
+            f" to_csv(index=False), {rename}."
         )
     if "" in extra:
-        raise DataError(f"{path} has no name for column {found.index('') + 1} of its header; remove it, {named}.")
+        raise DataError(f"{path} has no name for column {names.index('') + 1} of its header; remove it, {rename}.")
     if index := next(filter(INDEX.fullmatch, extra), None):
         raise DataError(
-            f"{path} has the column {index!r}, an index that pandas saved; save the table with index=False, {named}."
+            f"{path} has the column {index!r}, an index that pandas saved; save the table with index=False, {rename}."
         )
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first names of a list, and how many more there are."""
+def first_names(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are."""
     shown = ", ".join(repr(name) for name in names[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
 def bad_cell(rows: Iterable[int], column: str, expected: str, found: str) -> BadRow:
-    """What is wrong with one cell of the first of these rows, counted from 0 here and from 1 in the message."""
+    """The error of a column's cells in these rows, numbered from 0; `found` is the first of the cells."""
     return BadRow([int(row) + 1 for row in rows], f"expected {expected}, found {found}", column)
 
 
-def refused(places: range, accepts: Callable[[slice], bool]) -> Iterator[int]:
-    """The places that are not accepted alone, in rising order; tried together first, then by halves."""
-    if not accepts(slice(places.start, places.stop)):
-        if len(places) == 1:
-            yield places[0]
+def bad_indices(indices: range, accepts: Callable[[slice], bool]) -> Iterator[int]:
+    """Find the indices that are not accepted, in rising order, by halving every range that is not accepted whole."""
+    if not accepts(slice(indices.start, indices.stop)):
+        if len(indices) == 1:
+            yield indices[0]
         else:
-            half = len(places) // 2
-            yield from refused(places[:half], accepts)
-            yield from refused(places[half:], accepts)
+            half = len(indices) // 2
+            yield from bad_indices(indices[:half], accepts)
+            yield from bad_indices(indices[half:], accepts)
 
 
-def typed(path: Path | str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns of the schema in its types."""
+def cast_batch(path: Path | str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Cast a batch's columns to the schema's types.
+
+    Raises:
+        BadRow: naming the first row with a cell that cannot be cast.
+        DataError: no cell of a column's type can be cast.
+    """
     if batch.schema == schema:
         return batch
-    alike, columns, bad = defaultdict(list), dict[str, pa.Array](), []
+    groups, columns, bad = defaultdict(list), dict[str, pa.Array](), []
     for field in schema:
-        alike[batch[field.name].type, field.type].append(field.name)
-    for (_, kind), names in alike.items():
+        groups[batch[field.name].type, field.type].append(field.name)
+    for (_, target), names in groups.items():
         try:
-            columns.update(_typed(path, batch.select(names), kind))
+            columns.update(_cast_columns(path, batch.select(names), target))
         except BadRow as error:
             bad.append(error)
     if bad:
@@ -130,33 +141,33 @@ def typed(path: Path | str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.Reco
     return pa.record_batch([columns[name] for name in schema.names], schema)
 
 
-def _typed(path: Path | str, batch: pa.RecordBatch, kind: pa.DataType) -> Iterator[tuple[str, pa.Array]]:
-    """Columns of one type in another, cast as one: of few rows the calls take longer than the work."""
+def _cast_columns(path: Path | str, batch: pa.RecordBatch, target: pa.DataType) -> Iterator[tuple[str, pa.Array]]:
+    """Cast columns of one type in a single call: with few rows the calls take longer than the work."""
     names, rows, cells = batch.schema.names, len(batch), pa.concat_arrays(batch.columns)
-    expected = "number" if kind == pa.float64() else "text"
+    expected = "number" if target == pa.float64() else "text"
     try:
-        found = _cast(cells, kind)
+        cast = _cast_array(cells, target)
     except pa.ArrowNotImplementedError as error:
         raise DataError(f"{path}, column {names[0]!r}: expected {expected}s, found {cells.type}.") from error
     except pa.ArrowInvalid as error:
-        bad = [*refused(range(rows), lambda some: _castable(batch[some].columns, kind))]
-        first = batch[bad[0] :][:1].columns
-        column = next(refused(range(len(first)), lambda some: _castable(first[some], kind)))
-        raise bad_cell(bad, names[column], f"a {expected}", repr(str(first[column][0])[:40])) from error
-    return ((name, found.slice(place * rows, rows)) for place, name in enumerate(names))
+        bad = [*bad_indices(range(rows), lambda part: _castable(batch[part].columns, target))]
+        row = batch[bad[0] :][:1].columns
+        column = next(bad_indices(range(len(row)), lambda part: _castable(row[part], target)))
+        raise bad_cell(bad, names[column], f"a {expected}", repr(str(row[column][0])[:40])) from error
+    return ((name, cast.slice(index * rows, rows)) for index, name in enumerate(names))
 
 
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Text as text; numbers rounded to float64, also from text, which is then read as a csv's."""
-    if kind == pa.float64() and pa.types.is_primitive(column.type):
-        return column.cast(kind, safe=False)
+def _cast_array(column: pa.Array, target: pa.DataType) -> pa.Array:
+    """Cast to text or to float64; numbers are rounded, and those in text are spelled as in a csv."""
+    if target == pa.float64() and pa.types.is_primitive(column.type):
+        return column.cast(target, safe=False)
     if pa.types.is_floating(column.type):
         column = _decimals(pc.if_else(pc.is_nan(column), None, column))
     text = column.cast(pa.string())
-    if kind == pa.string():
+    if target == pa.string():
         return text
     empty = pc.is_in(text, value_set=pa.array(MISSING))
-    return pc.utf8_trim(pc.if_else(empty, None, text), " \t").cast(kind)
+    return pc.utf8_trim(pc.if_else(empty, None, text), " \t").cast(target)
 
 
 def _decimals(floats: pa.Array) -> pa.Array:
@@ -164,12 +175,12 @@ def _decimals(floats: pa.Array) -> pa.Array:
     text = floats.cast(pa.string())
     if not pc.any(pc.match_substring(text, "e")).as_py():
         return text
-    return pa.array([format(Decimal(each), "f") if each and "e" in each else each for each in text.to_pylist()])
+    return pa.array([format(Decimal(cell), "f") if cell and "e" in cell else cell for cell in text.to_pylist()])
 
 
-def _castable(columns: Sequence[pa.Array], kind: pa.DataType) -> bool:
+def _castable(columns: Sequence[pa.Array], target: pa.DataType) -> bool:
     try:
-        _cast(pa.concat_arrays(columns), kind)
+        _cast_array(pa.concat_arrays(columns), target)
     except pa.ArrowInvalid:
         return False
     return True

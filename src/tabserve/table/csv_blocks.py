@@ -1,4 +1,4 @@
-"""A csv's bytes in, blocks of whole rows out; each is parsed by itself, so that many can be side by side."""
+"""Cut a csv into blocks of whole rows, which can be parsed in parallel, and parse a block."""
 
 import codecs
 import re
@@ -9,27 +9,27 @@ import pyarrow as pa
 import pyarrow.csv
 
 BLOCK_BYTES = 1 << 21
-"""Bytes of csv in a block."""
+"""About how many bytes of csv a block has."""
 
-ROW_BYTES = 1 << 24
-"""Bytes within which a row must end."""
+MAX_ROW_BYTES = 1 << 24
+"""Bytes of a row at most."""
 
 MISSING = ["", "NA", "NaN", "nan", "null", "NULL", "None"]
 """How a csv spells an empty cell."""
 
 QUOTED = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:(?:""|",")[^"]*+)*+(?:"|\Z)')
-"""Quoted cells side by side; to Arrow too a quote means something only where a cell begins."""
+"""Adjacent quoted cells; as for Arrow, a quote counts only where a cell begins."""
 
 FIRST_ROW = re.compile(rb'(?:[^"\n]++|%b|")*+\n' % QUOTED.pattern)
 
 
 class BadRow(Exception):
-    """A row that its table has no place for, and why.
+    """Rows that the table cannot take, and why.
 
     Attributes:
-        row: its number within its block, from 1; the header is row 0.
-        rows: all that the same check refuses, in rising order; it is the first of them.
-        column: the name of the cell's column, if it is one cell's fault.
+        row: the first of `rows`.
+        rows: numbers of the rows that one check refuses, in rising order: from 1 within the block, 0 for the header.
+        column: the name of the bad cell's column; None if the whole row is bad.
     """
 
     def __init__(self, rows: Sequence[int], reason: str, column: str | None = None) -> None:
@@ -37,64 +37,64 @@ class BadRow(Exception):
         self.row, self.rows, self.column = rows[0], rows, column
 
 
-def blocks(file: IO[bytes]) -> Iterator[bytes]:
+def split_blocks(file: IO[bytes]) -> Iterator[bytes]:
     """Cut a csv into blocks of whole rows, of about `BLOCK_BYTES`, in memory that does not grow with the file.
 
-    Each ends with a line end that no quotes enclose, unless its only row never ends; then it is the last.
+    A block ends with a line end outside quotes, unless its only row has more than `MAX_ROW_BYTES`; then it is the last.
     """
     rest = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-    while len(rest) <= ROW_BYTES and (more := file.read(max(BLOCK_BYTES, len(rest)))):
-        rest += more + file.readline(ROW_BYTES)  # at least doubled, so that searching it anew stays linear
+    while len(rest) <= MAX_ROW_BYTES and (more := file.read(max(BLOCK_BYTES, len(rest)))):
+        rest += more + file.readline(MAX_ROW_BYTES)  # at least doubled: searching it again stays linear
         if end := end_of_rows(rest):
             yield rest[:end]
             rest = rest[end:]
     if rest:
-        yield rest + b"\n" if len(rest) <= ROW_BYTES else rest
+        yield rest + b"\n" if len(rest) <= MAX_ROW_BYTES else rest
 
 
-def header(block: bytes) -> tuple[list[str], bytes]:
+def split_header(block: bytes) -> tuple[list[str], bytes]:
     """Split a csv's first block into the names of the columns and the rows below.
 
     Raises:
-        BadRow: the header never ends, or is not written as a csv's.
-        pyarrow.ArrowInvalid: there is none.
+        BadRow: the header never ends, or is not that of a csv.
+        pyarrow.ArrowInvalid: there is no header.
     """
     block = block.lstrip(b"\r\n") or b"\n"
     first = FIRST_ROW.match(block)
     if not first:
-        raise _endless(0)
+        raise _endless_row(0)
     line = first[0].rstrip(b"\r\n")
     if b"\0" in line:
         raise BadRow([0], "holds a NUL, as UTF-16 and binary files do; save the table as a csv in UTF-8")
-    if b"\r" in line.replace(b"\r\n", b""):  # the first line that ends otherwise would be taken for the header
+    if b"\r" in line.replace(b"\r\n", b""):  # rows that end with CR alone would be read as part of the header
         raise BadRow([0], "ends a line with CR alone; save the file with LF or CRLF line ends")
     read = pyarrow.csv.ReadOptions(block_size=len(line) + 2)
     return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n"), read).schema.names, block[first.end() :]
 
 
-def conversion(schema: pa.Schema) -> pyarrow.csv.ConvertOptions:
-    """What makes the columns of the schema of a block; to make it takes as long as parsing a dozen rows."""
+def convert_options(schema: pa.Schema) -> pyarrow.csv.ConvertOptions:
+    """Options that convert a block to the schema; making them takes as long as parsing a dozen rows."""
     return pyarrow.csv.ConvertOptions(
         column_types=schema, include_columns=schema.names, null_values=MISSING, strings_can_be_null=False
     )
 
 
 def parse(block: bytes, names: list[str], convert: pyarrow.csv.ConvertOptions) -> Iterator[pa.RecordBatch]:
-    """Parse a block into the columns wanted, or all of them into text where a cell is not of its column's type.
+    """Parse the wanted columns of a block; all of them come as text if a cell is not of its column's type.
 
-    What stands above a bad row comes before it is raised.
+    The rows above a bad row are yielded before its error is raised.
 
     Args:
         block: whole rows, without a header.
-        names: of all columns, in the file's order.
-        convert: the columns to take, and their types; see `conversion`.
+        names: names of all columns, in the file's order.
+        convert: the wanted columns and their types, of `convert_options`.
 
     Raises:
         BadRow: a row never ends, or has more or fewer cells than there are names.
-        UnicodeDecodeError: the block is no UTF-8 text.
+        UnicodeDecodeError: the block is not UTF-8 text.
     """
     if end_of_rows(block) < len(block):
-        raise _endless(1)
+        raise _endless_row(1)
     try:
         yield from _parse(block, names, convert).to_batches()
     except pa.ArrowInvalid:
@@ -115,7 +115,7 @@ def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[
         bad.append(row)
         return "skip"
 
-    table = _parse(block, names, conversion(pa.schema([(name, pa.string()) for name in wanted])), skip)
+    table = _parse(block, names, convert_options(pa.schema([(name, pa.string()) for name in wanted])), skip)
     yield from table[: bad[0].number - 1 if bad else None].to_batches()
     if bad:
         rows = [row.number for row in bad]
@@ -128,25 +128,25 @@ def _parse(
     convert: pyarrow.csv.ConvertOptions,
     on_bad_row: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
 ) -> pa.Table:
-    if block.startswith(codecs.BOM_UTF8):  # Arrow takes one away, and a file's own is gone by now
+    if block.startswith(codecs.BOM_UTF8):  # Arrow drops one, and the file's own is gone already
         block = codecs.BOM_UTF8 + block
     read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
     split = pyarrow.csv.ParseOptions(
         newlines_in_values=True,
-        ignore_empty_lines=len(names) > 1,  # a column alone may have an empty cell, and that is all of its line
+        ignore_empty_lines=len(names) > 1,  # the line of a single empty cell is empty
         invalid_row_handler=on_bad_row,
     )
     return pyarrow.csv.read_csv(pa.BufferReader(block), read, split, convert)
 
 
-def _endless(row: int) -> BadRow:
+def _endless_row(row: int) -> BadRow:
     return BadRow(
-        [row], f"expected its end within {ROW_BYTES >> 20} MiB, found none; a quote may be opened and never closed"
+        [row], f"expected its end within {MAX_ROW_BYTES >> 20} MiB, found none; a quote may be opened and never closed"
     )
 
 
 def end_of_rows(text: bytes) -> int:
-    """The place behind the last line end that no quotes enclose, in text that begins with a row."""
+    """The index after the last line end outside quotes, or 0 if there is none; the text begins with a row."""
     if b'"' not in text:
         return text.rfind(b"\n") + 1
     end = outside = 0

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: its name may say something else."""
+"""Detect a file's format by its first bytes, as its name may say something else."""
 
 import codecs
 import re
@@ -7,22 +7,23 @@ from pathlib import PurePath
 from tabserve.errors import DataError
 
 FIRST_BYTES = 512
-"""How much of a file is looked at: tar says what it is behind 257 bytes."""
+"""Bytes that are looked at; the signature of tar comes after 257 bytes."""
 
 CSV, GZIP, ZIP, PARQUET = "csv", "gzip", "zip", "parquet"
-"""What tables are read from: gzip holds a csv, and a zip one among others."""
+"""Formats of tables: gzip holds a csv, and a zip one among others."""
 
 ENDINGS = {".gz": GZIP, ".zip": ZIP, ".parquet": PARQUET}
-"""What a name promises; any other ending promises a csv."""
+"""Formats by the ending of a file's name; any other ending means csv."""
 
-TABLES = {b"PAR1": PARQUET, b"\x1f\x8b": GZIP, b"PK\x03\x04": ZIP, b"PK\x05\x06": ZIP}
+SIGNATURES = {b"PAR1": PARQUET, b"\x1f\x8b": GZIP, b"PK\x03\x04": ZIP, b"PK\x05\x06": ZIP}
+"""Formats by the first bytes of a file."""
 
 AS_CSV, AS_PARQUET, AS_UTF8 = "save the table as a csv in UTF-8", "save the table as parquet", "save it as UTF-8"
 
-Other = tuple[bytes, str, str]
-"""The pattern of the first bytes of what no table is read from, what it is, and what to do with it."""
+ForeignFormat = tuple[bytes, str, str]
+"""A format that no table is read from: the pattern of its first bytes, its name, and what to do with such a file."""
 
-TEXTS: tuple[Other, ...] = (
+FOREIGN_TEXTS: tuple[ForeignFormat, ...] = (
     (rb"\s*<(?i:!doctype\s+html|html[\s>])", "a page of HTML", "download the table itself"),
     (rb"\s*<\?xml\s", "XML", AS_CSV),
     (rb"\s*(?:\{\s*\"|\[\s*[\[{])", "JSON", AS_CSV),
@@ -30,7 +31,7 @@ TEXTS: tuple[Other, ...] = (
     (rb"%PDF-", "a PDF", AS_CSV),
 )
 
-BINARIES: tuple[Other, ...] = (
+FOREIGN_BINARIES: tuple[ForeignFormat, ...] = (
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls), or the like", AS_CSV),
     (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "UTF-32 text", AS_UTF8),
     (rb"\xff\xfe|\xfe\xff", "UTF-16 text", AS_UTF8),
@@ -46,43 +47,42 @@ BINARIES: tuple[Other, ...] = (
     (rb".{257}ustar", "a tar archive", "unpack the csv you mean"),
 )
 
-DOCUMENTS = {
+OFFICE_DOCUMENTS = {
     "[Content_Types].xml": "an Excel workbook (.xlsx), or the like",
     "mimetype": "a document of LibreOffice, such as .ods",
 }
-"""What an archive is that has a member of this name."""
+"""Documents that are zip archives, by the name of a member."""
 
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
-"""What no text holds, but every binary format, within its first bytes."""
+"""Characters that every binary format has among its first bytes, and no text."""
 
 
-def kind(first: bytes, name: str) -> str:
-    """Of a table's file: what its bytes say, or its name where they say nothing.
+def detect_format(first: bytes, name: str) -> str:
+    """The format of a table's file by its first bytes, or by its name if the bytes are of no known format.
 
     Args:
         first: the first bytes, up to `FIRST_BYTES`.
-        name: what the file is called, in whatever folder.
+        name: the file's name or path.
 
     Raises:
-        DataError: it is something that no table is read from.
+        DataError: no table is read from files of this format.
     """
     text = _is_text(first)
-    for pattern, what, advice in TEXTS if text else (*TEXTS, *BINARIES):
+    for pattern, title, advice in FOREIGN_TEXTS if text else (*FOREIGN_TEXTS, *FOREIGN_BINARIES):
         if re.match(pattern, first.removeprefix(codecs.BOM_UTF8), re.DOTALL):
-            raise DataError(f"{name} cannot be read as a table: it is {what}; {advice}.")
+            raise DataError(f"{name} cannot be read as a table: it is {title}; {advice}.")
     if text:
         return CSV
-    found = [each for magic, each in TABLES.items() if first.startswith(magic)]
-    return found[0] if found else promised(name)
+    return next((known for magic, known in SIGNATURES.items() if first.startswith(magic)), format_of_name(name))
 
 
-def promised(name: str) -> str:
-    """What a name says that its file is."""
+def format_of_name(name: str) -> str:
+    """The format that a file's name promises."""
     return ENDINGS.get(PurePath(name).suffix.lower(), CSV)
 
 
 def _is_text(first: bytes) -> bool:
-    """Whether they begin a text in UTF-8, which may be cut within a character."""
+    """Whether the bytes begin a text in UTF-8; its last character may be cut off."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(first)
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""A table's file in, batches of its named columns out."""
+"""Read the named columns of a table's file in batches."""
 
 import os
 from collections import deque
@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabserve.errors import DataError
-from tabserve.table.columns import Columns, check_names, typed
-from tabserve.table.content import UNREADABLE, opened
-from tabserve.table.csv_blocks import BadRow, blocks, conversion, header, parse
+from tabserve.table.columns import Columns, cast_batch, check_names
+from tabserve.table.content import UNREADABLE, open_table
+from tabserve.table.csv_blocks import BadRow, convert_options, parse, split_blocks, split_header
 from tabserve.table.formats import PARQUET
 
 BLOCKS_AHEAD = 8
-"""Blocks that may be parsed before the one that is waited for."""
+"""Blocks that may be parsed ahead of the one that is read next."""
 
 PARQUET_ROWS = 10_000
 """Rows of parquet decoded at a time."""
@@ -30,38 +30,39 @@ Converted = TypeVar("Converted")
 def batches(
     path: Path, columns: Columns, member: str, convert: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[Converted]:
-    """Read the columns, a batch at a time in constant memory.
+    """Read and convert the columns a batch at a time, in constant memory.
 
     Args:
-        path: a csv, also packed by gzip or zip, or parquet, whatever it is called.
-        columns: what to read.
+        path: a csv, also packed by gzip or zip, or parquet, whatever its name.
+        columns: the columns to read.
         member: the csv inside a zip.
-        convert: what to make of each batch, several at a time; a BadRow of it counts within the batch.
+        convert: converts a batch; called in several threads, and may raise BadRow of a row within the batch.
 
     Raises:
         DataError: naming the file and, where there is one, the row and column.
     """
-    seen, schema = 0, columns.schema()
+    rows_before, schema = 0, columns.schema()
 
     def convert_typed(batch: pa.RecordBatch) -> Converted:
-        return convert(typed(path, batch, schema))
+        return convert(cast_batch(path, batch, schema))
 
     def finish(batch: pa.RecordBatch) -> tuple[int, Converted]:
         try:
             return batch.num_rows, convert_typed(batch)
         except BadRow as error:
-            raise _first(error, batch, convert_typed) from error
+            raise _first_bad_row(error, batch, convert_typed) from error
 
-    with opened(path, member) as (table, file):
+    with open_table(path, member) as (table_format, file):
         try:
-            for rows, converted in (_parquet if table == PARQUET else _csv)(path, file, columns, finish):
+            read = _read_parquet if table_format == PARQUET else _read_csv
+            for rows, converted in read(path, file, columns, finish):
                 yield converted
-                seen += rows
+                rows_before += rows
         except BadRow as error:
-            raise located(path, error, seen) from error
+            raise locate_error(path, error, rows_before) from error
 
 
-def names(path: Path, member: str) -> list[str]:
+def column_names(path: Path, member: str) -> list[str]:
     """The names of a table's columns, in the file's order.
 
     Args:
@@ -71,60 +72,62 @@ def names(path: Path, member: str) -> list[str]:
     Raises:
         DataError: the file cannot be read.
     """
-    with opened(path, member) as (table, file):
+    with open_table(path, member) as (table_format, file):
         try:
-            return list(pyarrow.parquet.read_schema(path).names) if table == PARQUET else _header(blocks(file))[0]
+            if table_format == PARQUET:
+                return list(pyarrow.parquet.read_schema(path).names)
+            return _split_header(split_blocks(file))[0]
         except BadRow as error:
-            raise located(path, error) from error
+            raise locate_error(path, error) from error
 
 
-def located(path: Path | str, bad: BadRow, seen: int = 0) -> DataError:
-    """The error that names the file and the row in it; `seen` rows came before what the bad row counts within."""
-    place = f"row {seen + bad.row}" if bad.row else "header"
-    place += f", column {bad.column!r}" if bad.column else ""
-    return DataError(f"{path}, {place}: {bad}.")
+def locate_error(path: Path | str, bad: BadRow, rows_before: int = 0) -> DataError:
+    """The error that names a bad row's file, row and column; `rows_before` come before its batch in the file."""
+    location = f"row {rows_before + bad.row}" if bad.row else "header"
+    location += f", column {bad.column!r}" if bad.column else ""
+    return DataError(f"{path}, {location}: {bad}.")
 
 
-def _first(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch], object]) -> BadRow:
-    """The first of a batch's bad rows, of which `bad` is one; each column and each check knows only its own."""
+def _first_bad_row(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch], object]) -> BadRow:
+    """The first bad row of a batch in which `bad` was found; a check of one column does not see those of others."""
     while bad.row > 1:
         try:
             convert(batch[: bad.row - 1])
-        except BadRow as above:
-            bad = above
+        except BadRow as earlier:
+            bad = earlier
         else:
             break
     return bad
 
 
-def _csv(
+def _read_csv(
     path: Path, file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[Converted]:
-    """Batches of a csv, whose blocks are parsed side by side; Arrow's own streaming reader keeps to one core."""
-    wanted = conversion(columns.schema())
+    """Parse a csv's blocks in several threads; Arrow's own streaming reader uses one core."""
+    options = convert_options(columns.schema())
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        whole_rows = blocks(file)
-        found, rows = _header(whole_rows)
-        check_names(path, found, columns)
+        blocks = split_blocks(file)
+        names, rows = _split_header(blocks)
+        check_names(path, names, columns)
 
         def work(block: bytes) -> list[Converted]:
-            return [finish(batch) for batch in parse(block, found, wanted)]
+            return [finish(batch) for batch in parse(block, names, options)]
 
-        waiting: deque[Future[list[Converted]]] = deque()
-        for begun in _begun(threads, work, filter(None, chain([rows], whole_rows))):
-            waiting.append(begun)
-            if len(waiting) > BLOCKS_AHEAD:
-                yield from waiting.popleft().result()
-        for begun in waiting:
-            yield from begun.result()
+        pending: deque[Future[list[Converted]]] = deque()
+        for future in _submit_blocks(threads, work, filter(None, chain([rows], blocks))):
+            pending.append(future)
+            if len(pending) > BLOCKS_AHEAD:
+                yield from pending.popleft().result()
+        for future in pending:
+            yield from future.result()
 
 
-def _begun(
-    threads: ThreadPoolExecutor, work: Callable[[bytes], Converted], whole_rows: Iterable[bytes]
+def _submit_blocks(
+    threads: ThreadPoolExecutor, work: Callable[[bytes], Converted], blocks: Iterable[bytes]
 ) -> Iterator[Future[Converted]]:
-    """Work on each block; where the file ends badly, that comes up in its turn, behind the rows that were read."""
+    """Submit each block; an error while the file is read comes last, after the blocks that were read before it."""
     try:
-        for block in whole_rows:
+        for block in blocks:
             yield threads.submit(work, block)
     except UNREADABLE as error:
         failed: Future[Converted] = Future()
@@ -132,16 +135,16 @@ def _begun(
         yield failed
 
 
-def _header(whole_rows: Iterator[bytes]) -> tuple[list[str], bytes]:
-    """The names above the first row, and the rows below them in the same block."""
-    return header(next((block for block in whole_rows if block.strip(b"\r\n")), b"\n"))
+def _split_header(blocks: Iterator[bytes]) -> tuple[list[str], bytes]:
+    """The columns' names, and the rows below them in the same block; blank blocks above are skipped."""
+    return split_header(next((block for block in blocks if block.strip(b"\r\n")), b"\n"))
 
 
-def _parquet(
+def _read_parquet(
     path: Path, _file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[Converted]:
-    with pyarrow.parquet.ParquetFile(path) as file:  # by its name, as Arrow reads it faster than Python's file
+    with pyarrow.parquet.ParquetFile(path) as file:  # by its path, which Arrow reads faster than Python's file
         check_names(path, file.schema_arrow.names, columns)
         for batch in file.iter_batches(PARQUET_ROWS, columns=[*columns.numbers, *columns.texts]):
-            batch.validate(full=True)  # its texts may not be UTF-8
+            batch.validate(full=True)  # a text may not be UTF-8
             yield finish(batch)

@@ -1,4 +1,4 @@
-"""A table out, a batch at a time: csv, csv.gz or parquet, as its name says."""
+"""Write a table a batch at a time, as csv, csv.gz or parquet by the ending of its name."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,43 +14,43 @@ from tabserve.files import whole
 
 
 class Writer(Protocol):
-    """Takes batches."""
+    """Writes a table batch by batch."""
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
-        """Write some rows more."""
+        """Append a batch's rows."""
 
 
 @contextmanager
-def writing(path: Path, schema: pa.Schema) -> Iterator[Writer]:
-    """Write a table, which appears whole or not at all.
+def open_writer(path: Path, schema: pa.Schema) -> Iterator[Writer]:
+    """Write a table that appears whole, when the block ends, or not at all.
 
     Args:
-        path: ends in one of `destination.TABLES`.
-        schema: of all batches.
+        path: a file whose name ends in one of `destination.TABLES`.
+        schema: the schema of all batches.
 
     Raises:
-        UsageError: the path ends otherwise.
-        DataError: it cannot be written.
+        UsageError: the name has another ending.
+        DataError: the file cannot be written.
     """
-    opened = WRITERS[ending(path)]
-    with whole(path) as temporary, opened(temporary, schema) as writer:
+    open_format = WRITERS[ending(path)]
+    with whole(path) as temporary, open_format(temporary, schema) as writer:
         yield writer
 
 
-def _csv(place: Path | IO[bytes], schema: pa.Schema) -> AbstractContextManager[Writer]:
+def _csv_writer(file: Path | IO[bytes], schema: pa.Schema) -> AbstractContextManager[Writer]:
     options = pyarrow.csv.WriteOptions(quoting_style="needed")
-    written: AbstractContextManager[Writer] = pyarrow.csv.CSVWriter(place, schema, write_options=options)
-    return written
+    writer: AbstractContextManager[Writer] = pyarrow.csv.CSVWriter(file, schema, write_options=options)
+    return writer
 
 
 @contextmanager
-def _gzip(path: Path, schema: pa.Schema) -> Iterator[Writer]:
-    with pa.output_stream(str(path), compression="gzip") as packed, _csv(packed, schema) as writer:
+def _gzip_writer(path: Path, schema: pa.Schema) -> Iterator[Writer]:
+    with pa.output_stream(str(path), compression="gzip") as packed, _csv_writer(packed, schema) as writer:
         yield writer
 
 
 WRITERS: dict[str, Callable[[Path, pa.Schema], AbstractContextManager[Writer]]] = {
-    ".csv": _csv,
-    ".csv.gz": _gzip,
+    ".csv": _csv_writer,
+    ".csv.gz": _gzip_writer,
     ".parquet": pyarrow.parquet.ParquetWriter,
 }

@@ -33,7 +33,8 @@ def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
     training = training_of(frame.problem)
     try:
         served = _reloaded(predictor(fitted, frame.encoder), frame)
-        features = fitted.opened(frame.features) if hasattr(fitted, "opened") else frame.features  # on Spark
+        remote = hasattr(fitted, "fetch_features")  # the features are with Spark's workers
+        features = fitted.fetch_features(frame.features) if remote else frame.features
         answers = training.served(served.raw(features))
     except (ArtifactError, AttributeError, LookupError, ValueError) as error:  # XGBoost's own is a ValueError
         raise UsageError(f"Candidate {name!r} ends as no model that a folder can hold: {error}") from error
