@@ -101,10 +101,10 @@ class Listener(uvicorn.Server):
 
 
 def _accepted(listening: socket.socket) -> list[socket.socket]:
-    """The connections that wait to be accepted."""
+    """The connections that wait to be accepted, and no more: under attack there is always a next one."""
     waiting = []
     listening.setblocking(False)
     with suppress(OSError):
-        while True:
+        for _ in range(BACKLOG):
             waiting.append(listening.accept()[0])
     return waiting
