@@ -102,9 +102,9 @@ class Listener(uvicorn.Server):
 
 def _accepted(listening: socket.socket) -> list[socket.socket]:
     """The connections that wait to be accepted, and no more: under attack there is always a next one."""
-    waiting = []
+    waiting: list[socket.socket] = []
     listening.setblocking(False)
     with suppress(OSError):
-        for _ in range(BACKLOG):
+        while len(waiting) < BACKLOG:
             waiting.append(listening.accept()[0])
     return waiting
