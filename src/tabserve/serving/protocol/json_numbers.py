@@ -125,6 +125,8 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     start = text.index(b"[", text.index(b'"data"'))
     nested = text[start + 1 : start + 2] == b"["
     end = text.index(b"]]", start) + 1 if nested else text.index(b"]", start)
+    if text.find(b'"', start, end) >= 0 or text.find(b'"data"', end) >= 0:
+        raise ValueError("texts, or not alone")
     found: Any = cost.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
     (tensor,) = found["inputs"]
     if tensor["data"] != CUT:
@@ -145,7 +147,7 @@ def _is_long(numbers: Numbers, shape: Any) -> bool:  # noqa: ANN401  whatever th
     text, start, end, _ = numbers
     if end - start <= LONG or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
         return False
-    return end - start <= DIGITS * shape[0] * shape[1] and text.find(b'"', start, end) < 0
+    return end - start <= DIGITS * shape[0] * shape[1]
 
 
 def _numbers(text: bytes, shape: list[int] | None) -> NDArray[np.float64]:
