@@ -142,7 +142,7 @@ def test_what_is_no_lone_tensor_of_numbers_is_parsed_once(inputs: list[dict[str,
     """By the general parser, before any part of it is cut out or parsed apart."""
     text = orjson.dumps({"inputs": inputs})
     with (
-        patch.object(json_numbers.simdjson, "Parser", side_effect=AssertionError),
+        patch("simdjson.Parser", side_effect=AssertionError),
         patch.object(cost, "loads", wraps=cost.loads) as loads,
     ):
         assert payload.read(text) == {"inputs": inputs}

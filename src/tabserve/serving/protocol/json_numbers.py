@@ -144,10 +144,10 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
 
 def _is_long(numbers: Numbers, shape: Any) -> bool:  # noqa: ANN401  whatever the request holds
     """Whether they are so many that they are parsed later, and no more than a matrix of this shape may have."""
-    text, start, end, _ = numbers
-    if end - start <= LONG or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
+    length = numbers.end - numbers.start
+    if length <= LONG or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
         return False
-    return end - start <= DIGITS * shape[0] * shape[1]
+    return length <= DIGITS * shape[0] * shape[1]
 
 
 def _numbers(text: bytes, shape: list[int] | None) -> NDArray[np.float64]:
