@@ -147,7 +147,8 @@ def _is_long(numbers: Numbers, shape: Any) -> bool:  # noqa: ANN401  whatever th
     length = numbers.end - numbers.start
     if length <= LONG or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
         return False
-    return length <= DIGITS * shape[0] * shape[1]
+    rows, columns = shape
+    return bool(length <= DIGITS * rows * columns)
 
 
 def _numbers(text: bytes, shape: list[int] | None) -> NDArray[np.float64]:
