@@ -1,8 +1,5 @@
 """Write Grafana's dashboard of a served model: what is asked, how it is answered, and whether all is up."""
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 import json
 from collections.abc import Mapping
@@ -13,6 +10,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from tabserve.cli import run
 from tabserve.destination import ending
 from tabserve.files import whole
 

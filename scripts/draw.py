@@ -1,13 +1,11 @@
 """Draw README's picture from the committed model folder: every candidate's F1 over the folds."""
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 from pathlib import Path
 
 import matplotlib as mpl
 
+from tabserve.cli import run
 from tabserve.destination import check_apart, ending
 from tabserve.files import whole
 from tabserve.model.model import load_binary

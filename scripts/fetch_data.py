@@ -1,8 +1,5 @@
 """Fetch the real Santander table and check it: from OpenML (no account) or Kaggle (your credentials)."""
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 import os
 import shutil
@@ -20,6 +17,7 @@ import pandas as pd
 from sklearn.datasets import fetch_openml
 
 from santander.problem import PROBLEM
+from tabserve.cli import run
 from tabserve.client import proxy
 from tabserve.destination import ending
 from tabserve.errors import DataError

@@ -1,13 +1,11 @@
 """Print what CHANGELOG.md says of the version that a tag releases."""
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 import re
 import tomllib
 from pathlib import Path
 
+from tabserve.cli import run
 from tabserve.errors import UsageError
 
 PROJECT, CHANGES = Path("pyproject.toml"), Path("CHANGELOG.md")

@@ -1,8 +1,5 @@
 """Ask a served model for predictions: label and probability of the positive class per ID_code."""
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 import json
 import os
@@ -14,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from santander.problem import PROBLEM
-from tabserve.cli import options
+from tabserve.cli import options, run
 from tabserve.client.client import OUTPUTS, Answer, Client, wait
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.rest import RestClient

@@ -1,8 +1,5 @@
 """Write what a container image holds, its Python and its Debian packages, as a CycloneDX bill of materials."""
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 import json
 import subprocess
@@ -14,6 +11,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from tabserve.cli import run
 from tabserve.destination import ending
 from tabserve.errors import UsageError
 from tabserve.files import whole

@@ -3,14 +3,11 @@
 On this machine a file becomes a file; on Spark a file, a folder of files or a table becomes a folder of files.
 """
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 from pathlib import Path
 
 from tabserve import destination
-from tabserve.cli import options
+from tabserve.cli import options, run
 from tabserve.model.model import load
 from tabserve.score import score_file
 

@@ -3,9 +3,6 @@
 read → hold out → select → refit → choose the threshold → evaluate → save
 """
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 import os
 from collections.abc import Sequence
@@ -15,7 +12,7 @@ from pathlib import Path
 from santander.candidates import WINNER, candidates, check_device, chosen
 from santander.engine import Ground, local, spark
 from santander.problem import PROBLEM
-from tabserve.cli import options
+from tabserve.cli import options, run
 from tabserve.destination import check_apart
 from tabserve.model.decision import class_scores, threshold_of
 from tabserve.model.model import CARD, Model, check_place, save

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import requests
 import tritonclient.http
+from jsonschema import Draft202012Validator
 from mlserver.grpc.dataplane_pb2 import ModelInferRequest, ModelMetadataRequest
 from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
 from numpy.typing import NDArray
@@ -215,6 +216,23 @@ def test_metadata_name_every_column(mixed_server: Server, name: str) -> None:
         (each["name"], each["datatype"], each["shape"]) for each in found
     ]
     assert [each.parameters["optional"].bool_param for each in told] == [column.missing for column in COLUMNS]
+
+
+def test_the_documents_say_what_is_asked_and_answered(
+    mixed_server: Server, mixed_folders: dict[str, Path], name: str
+) -> None:
+    """A model's own document, and that of all; an answer for another task is none of the model's own."""
+    asked = document(cells(mixed_folders[name]))
+    answers = {task: post(mixed_server, task, cells(mixed_folders[task])).json() for task in TASKS}
+    for base in (f"/v2/models/{name}", "/v2"):
+        found = requests.get(f"{mixed_server.url}{base}/docs/dataplane.json", timeout=SECONDS).json()
+        valid = {
+            schema: Draft202012Validator(found["components"]["schemas"][schema]).is_valid
+            for schema in ("Request", "Answer")
+        }
+        assert valid["Request"](asked)
+        assert not valid["Request"]({"inputs": [{**asked["inputs"][0], "datatype": "BF16"}]})
+        assert {task for task in TASKS if valid["Answer"](answers[task])} == (set(TASKS) if base == "/v2" else {name})
 
 
 def unseen(server: Server, name: str) -> float:

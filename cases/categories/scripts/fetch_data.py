@@ -1,8 +1,5 @@
 """Fetch the challenge's real table of products and check it: the extraction step."""
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 import os
 from pathlib import Path
@@ -10,6 +7,7 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
+from tabserve.cli import run
 from tabserve.client import proxy
 from tabserve.destination import ending
 from tabserve.errors import DataError

@@ -1,8 +1,5 @@
 """Ask a running API about the products of a csv with the challenge's columns; prints each title and its category."""
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 import csv
 import os
@@ -18,7 +15,7 @@ import orjson
 import requests
 from urllib3.exceptions import HTTPError
 
-from tabserve.cli import options
+from tabserve.cli import options, run
 from tabserve.client import proxy
 from tabserve.client.proxy import NO_ADDRESS
 from tabserve.errors import DataError, ServerError, UsageError

@@ -3,9 +3,6 @@
 read → hold out sellers → select → refit → choose the temperature → evaluate → save
 """
 
-from tabserve.cli import run  # first: from here on Ctrl-C ends quietly what takes seconds to import
-
-# isort: split
 import argparse
 import json
 import os
@@ -18,7 +15,7 @@ from categories import card, training
 from categories.candidates import candidates
 from categories.dataset import dataset
 from categories.problem import PROBLEM, TAGS
-from tabserve.cli import options
+from tabserve.cli import options, run
 from tabserve.destination import check_apart, ending
 from tabserve.errors import UsageError
 from tabserve.files import whole

@@ -1,7 +1,4 @@
-"""How every command ends: an error is one sentence on stderr and an exit code, never a traceback.
-
-Imported before what takes seconds to import, it also lets Ctrl-C end those seconds quietly.
-"""
+"""How every command ends: an error is one sentence on stderr and an exit code, never a traceback."""
 
 import os
 import signal
@@ -11,7 +8,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from threading import Timer
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import NoReturn
 
 from tabserve.errors import TabserveError, UsageError
@@ -31,14 +28,15 @@ class Terminated(KeyboardInterrupt):
 
 def run(command: Callable[[], None]) -> NoReturn:
     """Run a command and leave the process with 0, the error's own exit code, or 130 or 143 after Ctrl-C or SIGTERM."""
-    sys.excepthook, sys.unraisablehook = HOOKS[0], _repeated
     _prepare_output()
-    earlier = signal.signal(signal.SIGTERM, _terminate)
+    hook, handler = sys.unraisablehook, signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _repeated
     try:
         code = _exit_code(command)
     finally:
+        sys.unraisablehook = hook
         if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
-            signal.signal(signal.SIGTERM, earlier)
+            signal.signal(signal.SIGTERM, handler)
     sys.exit(code)
 
 
@@ -123,24 +121,6 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _leave_if_interrupted(kind: type[BaseException]) -> None:
-    """Nothing is at work before `run`, so that nothing needs to be cleaned up."""
-    if issubclass(kind, KeyboardInterrupt):
-        print(LEFT.format("Interrupted"), file=sys.stderr)
-        os._exit(INTERRUPTED)
-
-
-def _raised(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    _leave_if_interrupted(kind)
-    HOOKS[0](kind, error, trace)
-
-
-def _ignored(report: "sys.UnraisableHookArgs") -> None:
-    """Python ignores Ctrl-C where it cleans up behind an import."""
-    _leave_if_interrupted(report.exc_type)
-    HOOKS[1](report)
-
-
 def _repeated(report: "sys.UnraisableHookArgs") -> None:
     """Send a signal again that Python has ignored, as it does where a library in C calls Python."""
     if issubclass(report.exc_type, KeyboardInterrupt):
@@ -149,8 +129,4 @@ def _repeated(report: "sys.UnraisableHookArgs") -> None:
         again.daemon = True  # no use once the command has ended
         again.start()
     else:
-        HOOKS[1](report)
-
-
-HOOKS = sys.excepthook, sys.unraisablehook
-sys.excepthook, sys.unraisablehook = _raised, _ignored
+        sys.__unraisablehook__(report)

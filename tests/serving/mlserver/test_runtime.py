@@ -1,28 +1,33 @@
 """The runtime answers MLServer's requests with a model folder, and keeps batching to itself."""
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from mlserver import ModelSettings
 from mlserver.batching import load_batching
 from mlserver.errors import InferenceError, MLServerError
+from mlserver.registry import MultiModelRegistry
 from mlserver.types import InferenceRequest
 from numpy.typing import NDArray
 
-from tabserve.errors import ArtifactError, ServerError
+from tabserve.errors import ArtifactError, ServerError, TooLarge
 from tabserve.model.decision import Scores, threshold_of
 from tabserve.model.model import Model, load
 from tabserve.serving.batching import MAX_THREADS
+from tabserve.serving.limits import Limits
+from tabserve.serving.mlserver.registry import Registry
 from tabserve.serving.mlserver.runtime import FolderModel
 from tabserve.serving.mlserver.settings import batch_limits, model_folder
+from tabserve.serving.mlserver.startup_checks import check_model
 from tabserve.table.frame import Frame
 
 RUNTIME = "tabserve.serving.mlserver.runtime.FolderModel"
@@ -220,3 +225,32 @@ def test_senseless_batch_limits_are_refused(limits: dict[str, float]) -> None:
     """In one sentence that names both."""
     with pytest.raises(ServerError, match=r"`max_batch_size` .* and `max_batch_time` .*; expected rows of at least 1"):
         batch_limits(settings(Path(), **limits), 256)
+
+
+def test_a_model_is_verified_once_at_a_start_and_anew_at_each_reload(model_folder: Path, tmp_path: Path) -> None:
+    """By the registry it also gets the server's limits, of which no variable tells."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    given = settings(folder)
+    verified = check_model(given)
+    assert verified is not None
+    (folder / "model.ubj").write_bytes(b"")
+    registry = Registry(MultiModelRegistry(), lambda: None, Limits(max_rows=7), {folder: verified})
+
+    async def load_twice() -> FolderModel:
+        first = await registry.load(given)
+        with pytest.raises(ArtifactError, match=r"model\.ubj does not have the checksum"):
+            await registry.load(given)
+        return cast("FolderModel", first)
+
+    runtime = within(30, load_twice())
+    assert runtime._loaded.model is verified
+    with pytest.raises(TooLarge, match="at most 7"):
+        runtime.read({"inputs": [{"name": "x", "datatype": "FP32", "shape": [8, 200], "data": [0] * 1600}]})
+
+
+def test_without_a_server_of_ours_the_variables_are_the_limits(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where `mlserver start` serves the runtime."""
+    monkeypatch.setenv("TABSERVE_MAX_ROWS", "7")
+    assert within(30, loaded(model_folder)).limits.max_rows == 7

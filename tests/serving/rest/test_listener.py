@@ -80,20 +80,6 @@ def test_what_is_relied_on_inside_uvicorn_is_still_there() -> None:
     asyncio.run(check())
 
 
-def test_who_connects_while_the_port_closes_is_not_let_in() -> None:
-    """Who connected before is; the others would be reset, and so ask again until the port is closed."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        address = listening.getsockname()
-        with socket.create_connection(address, timeout=SECONDS):
-            listener._let_nobody_in(listening)
-            with pytest.raises(TimeoutError):
-                socket.create_connection(address, timeout=0.2)
-            taken = listener._accepted(listening)
-    for each in taken:
-        each.close()
-    assert len(taken) == 1
-
-
 def test_who_has_connected_may_ask_after_the_port_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the server ends, which gives time for it."""
     monkeypatch.setattr(listener, "LOOKS", int(SECONDS / listener.LOOK_SECONDS))

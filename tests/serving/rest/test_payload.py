@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.numbers import DATATYPES
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.serving.protocol import json_numbers
+from tabserve.serving.protocol import cost, json_numbers
 from tabserve.serving.protocol.request import Output
 from tabserve.serving.rest import payload
 
@@ -128,6 +128,25 @@ def test_rows_of_a_long_text_are_parsed_piece_by_piece(between: str) -> None:
     pieces = list(found.pieces())
     assert sum(map(len, pieces)) == rows * 200
     assert max(map(len, pieces)) < 2 * json_numbers.PIECE / 6
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [{"name": "title", "datatype": "BYTES", "shape": [2], "data": ["azul", "1"]}],
+        [{"name": name, "datatype": "FP32", "shape": [2], "data": [1.5, 2]} for name in ("income", "age")],
+    ],
+    ids=["texts", "columns"],
+)
+def test_what_is_no_lone_tensor_of_numbers_is_parsed_once(inputs: list[dict[str, Any]]) -> None:
+    """By the general parser, before any part of it is cut out or parsed apart."""
+    text = orjson.dumps({"inputs": inputs})
+    with (
+        patch("simdjson.Parser", side_effect=AssertionError),
+        patch.object(cost, "loads", wraps=cost.loads) as loads,
+    ):
+        assert payload.decode(text) == {"inputs": inputs}
+    loads.assert_called_once_with(text)
 
 
 @pytest.mark.parametrize(

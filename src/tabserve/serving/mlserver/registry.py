@@ -2,20 +2,38 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
 
 from mlserver import MLModel, ModelSettings
 from mlserver.handlers import ModelRepositoryHandlers
 from mlserver.registry import MultiModelRegistry
 from mlserver.types import State
 
+from tabserve.model.model import Model
+from tabserve.serving.limits import Limits
+
+if TYPE_CHECKING:
+    from tabserve.serving.mlserver.runtime import FolderModel
+
 
 class Registry(MultiModelRegistry):
-    """MLServer's registry that calls back when a model is added, becomes ready, or is removed."""
+    """MLServer's registry that hands models the limits, and calls back when one is added, ready, or removed."""
 
-    def __init__(self, theirs: MultiModelRegistry, tell: Callable[[], None]) -> None:
-        """Take over from MLServer's registry; `tell` is called after each change."""
+    def __init__(
+        self, theirs: MultiModelRegistry, tell: Callable[[], None], limits: Limits, verified: dict[Path, Model]
+    ) -> None:
+        """Take over from MLServer's registry.
+
+        Args:
+            theirs: MLServer's.
+            tell: called after each change.
+            limits: of the server.
+            verified: models that are loaded already, by folder.
+        """
         self.__dict__.update(vars(theirs))
-        self._tell = tell
+        self._tell, self._limits, self._verified = tell, limits, verified
+        self._make, self._model_initialiser = self._model_initialiser, self._made
         self._on_model_load = [self._registered, *self._on_model_load]
 
     async def load(self, model_settings: ModelSettings) -> MLModel:
@@ -32,6 +50,12 @@ class Registry(MultiModelRegistry):
         """Remove one version of a model."""
         with self._telling():
             await super().unload_version(name, version)
+
+    def _made(self, settings: ModelSettings) -> MLModel:
+        made = self._make(settings)
+        if _is_of_a_folder(made):
+            made.limits, made.verified = self._limits, self._verified
+        return made
 
     async def _registered(self, model: MLModel) -> MLModel:
         self._tell()
@@ -51,3 +75,8 @@ class Repository(ModelRepositoryHandlers):
     async def _get_state(self, model_settings: ModelSettings) -> State:
         state = await super()._get_state(model_settings)
         return State.LOADING if state is State.UNKNOWN else state
+
+
+def _is_of_a_folder(model: MLModel) -> "TypeGuard[FolderModel]":
+    """Whether its runtime is ours; not told by its type, as MLServer imports that anew at each load."""
+    return hasattr(model, "verified")

@@ -3,13 +3,14 @@
 import asyncio
 import encodings.cp437  # zipfile would import it on the thread that loads a model, and MLServer the next at that time,
 import encodings.idna  # noqa: F401  which has ended starts in Python's own KeyError: 'encodings.idna'
+from pathlib import Path
 
 from mlserver import MLModel, ModelSettings
 from mlserver.errors import InferenceError, MLServerError
 from mlserver.types import InferenceRequest, InferenceResponse, Parameters
 
 from tabserve.errors import InvalidRequest, Overloaded
-from tabserve.model.model import load
+from tabserve.model.model import Model, load
 from tabserve.serving import memory
 from tabserve.serving.limits import Limits
 from tabserve.serving.metrics import METRICS
@@ -21,36 +22,47 @@ from tabserve.serving.protocol.status import FAILED, status
 
 
 class FolderModel(MLModel):
-    """Serves a model folder."""
+    """Serves a model folder.
+
+    Attributes:
+        limits: of the server; those of the variables if MLServer was started without ours.
+        verified: models that were loaded before the server started, by folder; each is used once.
+    """
 
     def __init__(self, settings: ModelSettings) -> None:
         """Hide `max_batch_time` from MLServer, so that its own batching stays off."""
         super().__init__(settings.model_copy(update={"max_batch_time": 0.0}))
-        self._given = settings
+        self._given, self.limits = settings, Limits()
+        self.verified = dict[Path, Model]()
 
     @classmethod
-    def check(cls, settings: ModelSettings) -> None:
-        """Check the settings and the model folder before the server starts.
+    def check(cls, settings: ModelSettings) -> Model:
+        """Check the settings, and load and verify the model folder, before the server starts.
 
         Raises:
             ServerError: a setting is wrong.
             ArtifactError: the model folder does not verify.
         """
-        batch_limits(settings, load(model_folder(settings)).predictor.BATCH_ROWS)
+        model = load(model_folder(settings))
+        batch_limits(settings, model.predictor.BATCH_ROWS)
+        return model
 
     async def load(self) -> bool:
-        """Load and verify the model folder.
+        """Load and verify the model folder, unless it was before the server started.
 
         Raises:
             ArtifactError: the folder does not verify.
         """
         memory.tune_malloc()
-        model = await asyncio.to_thread(load, model_folder(self.settings))
+        folder = model_folder(self.settings)
+        model = self.verified.pop(folder, None)
+        if model is None:
+            model = await asyncio.to_thread(load, folder)
         self.max_batch_size, self.max_batch_time = batch_limits(self._given, model.predictor.BATCH_ROWS)
         metrics = METRICS.model(self.name)
         metrics.describe(model, self.version or "")
         self._loaded = LoadedModel(
-            model, Limits(), metrics, max_batch_size=self.max_batch_size, max_batch_time=self.max_batch_time
+            model, self.limits, metrics, max_batch_size=self.max_batch_size, max_batch_time=self.max_batch_time
         )
         self.signature = self._loaded.signature
         self.settings.versions = [self.version] if self.version else []

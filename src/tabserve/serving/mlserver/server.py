@@ -18,6 +18,7 @@ from mlserver.repository import ModelRepositoryFactory
 from mlserver.utils import install_uvloop_event_loop
 
 from tabserve.errors import NotLoaded, ServerError, UnknownModel
+from tabserve.model.model import Model
 from tabserve.serving import memory
 from tabserve.serving.grpc.health import Health
 from tabserve.serving.grpc.servicer import Servicer
@@ -25,7 +26,7 @@ from tabserve.serving.limits import Limits, reason
 from tabserve.serving.metrics import Outcomes
 from tabserve.serving.mlserver.app import add_routes
 from tabserve.serving.mlserver.registry import Registry, Repository
-from tabserve.serving.mlserver.settings import check_choice
+from tabserve.serving.mlserver.settings import check_choice, model_folder
 from tabserve.serving.mlserver.startup_checks import check_model, check_model_settings, check_ports, read_limits
 from tabserve.serving.mlserver.transports import Grpc, Metrics, Rest
 from tabserve.serving.request_log import RequestLog
@@ -72,12 +73,10 @@ async def _serve(folder: Path) -> None:
     except ValueError as error:
         raise ServerError(f"{folder / 'settings.json'} or an MLSERVER_* variable is wrong: {reason(error)}.") from error
     limits = read_limits(folder)
-    os.environ.update({f"TABSERVE_{name.upper()}": str(value) for name, value in limits})  # for the runtime
     check_choice(models)
-    for model in models:
-        check_model(model)
+    verified = {model_folder(each): model for each in models if (model := check_model(each))}
     check_ports(settings)
-    server = Server(settings, limits)
+    server = Server(settings, limits, verified)
     with _one_signal_handler():
         await server.start(models)
     await server.check_loaded(models)
@@ -100,9 +99,9 @@ async def _load_settings(folder: Path) -> tuple[Settings, list[ModelSettings]]:
 class Server(MLServer):
     """MLServer with our REST and gRPC servers."""
 
-    def __init__(self, settings: Settings, limits: Limits) -> None:
-        """Prepare to serve."""
-        self._limits = limits
+    def __init__(self, settings: Settings, limits: Limits, verified: dict[Path, Model]) -> None:
+        """Prepare to serve; the models that are verified already are not loaded once more."""
+        self._limits, self._verified = limits, verified
         self._stopping = False
         settings.extensions = NAMES
         if "server_version" not in settings.model_fields_set:  # it would be MLServer's version
@@ -129,7 +128,7 @@ class Server(MLServer):
 
     def _create_model_registry(self) -> Registry:
         self._health = Health(self._find, self._every)
-        return Registry(super()._create_model_registry(), self._health.tell)
+        return Registry(super()._create_model_registry(), self._health.tell, self._limits, self._verified)
 
     async def _every(self) -> list[MLModel]:
         """All models, in all versions."""

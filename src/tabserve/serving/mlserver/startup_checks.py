@@ -10,6 +10,7 @@ from mlserver import ModelSettings, Settings
 from mlserver.repository import DEFAULT_MODEL_SETTINGS_FILENAME
 
 from tabserve.errors import ServerError, UsageError
+from tabserve.model.model import Model
 from tabserve.serving import ports
 from tabserve.serving.limits import Limits, reason
 from tabserve.serving.mlserver.runtime import FolderModel
@@ -55,15 +56,15 @@ def _json_object(path: Path) -> dict[str, Any]:
     return document
 
 
-def check_model(settings: ModelSettings) -> None:
-    """Refuse a model that cannot be loaded; for another runtime, check only that it is installed."""
+def check_model(settings: ModelSettings) -> Model | None:
+    """Load and verify a model; of another runtime, check only that it is installed, and return None."""
     if settings.implementation_ == RUNTIME:
-        FolderModel.check(settings)
-        return
+        return FolderModel.check(settings)
     try:
         _ = settings.implementation
     except (ImportError, ValueError) as error:
         raise ServerError(f"Model {settings.name!r} needs {settings.implementation_!r}: {error}.") from error
+    return None
 
 
 def check_ports(settings: Settings) -> None:

@@ -123,6 +123,8 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     start = text.index(b"[", text.index(b'"data"'))
     nested = text[start + 1 : start + 2] == b"["
     end = text.index(b"]]", start) + 1 if nested else text.index(b"]", start)
+    if text.find(b'"', start, end) >= 0 or text.find(b'"data"', end) >= 0:
+        raise ValueError("texts, or not alone")
     request: Any = cost.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
     (tensor,) = request["inputs"]
     if tensor["data"] != CUT:
@@ -140,10 +142,11 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
 
 def _is_long(numbers: Numbers, shape: Any) -> bool:  # noqa: ANN401  whatever the request holds
     """Whether the numbers are long enough to be parsed later, and not longer than a matrix of this shape can be."""
-    text, start, end, _ = numbers
-    if end - start <= LONG or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
+    length = numbers.end - numbers.start
+    if length <= LONG or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
         return False
-    return end - start <= DIGITS * shape[0] * shape[1] and text.find(b'"', start, end) < 0
+    rows, columns = shape
+    return bool(length <= DIGITS * rows * columns)
 
 
 def _numbers(text: bytes, shape: list[int] | None) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from tabserve.serving.rest import departure, responses
+from tabserve.serving.rest import responses
 from tabserve.serving.rest.exchange import Exchange, RequestHandler, to_bytes
 from tabserve.serving.rest.lingering_close import LingeringClose
 from tabserve.serving.rest.paths import route
@@ -130,8 +130,6 @@ class Connection(HttpToolsProtocol):
         if not self._is_asked():
             return False
         self.cycle.keep_alive = False
-        if isinstance(self.cycle, Exchange) and self.parser.get_http_version() != "1.0":  # it knows no interim answers
-            departure.watch(self.transport, self.cycle)
         return True
 
     def send_400_response(self, msg: str) -> None:

@@ -7,9 +7,11 @@ from typing import Any, Protocol, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from tabserve.serving.rest import responses
-from tabserve.serving.rest.departure import CONTINUE
 from tabserve.serving.rest.responses import CLOSE, Reply
 from tabserve.serving.rest.safe_methods import App, Message, Receive, Send
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""Asks for the body of a request that came with `Expect: 100-continue`."""
 
 
 class RequestHandler(Protocol):

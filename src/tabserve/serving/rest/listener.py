@@ -1,10 +1,8 @@
 """uvicorn, taught to end unfinished requests in time, and to end itself without losing one."""
 
 import asyncio
-import ctypes
 import logging
 import socket
-import struct
 import time
 from contextlib import suppress
 from typing import Any, cast
@@ -20,14 +18,6 @@ SWEEP_SECONDS = 1.0
 
 LOOKS, LOOK_SECONDS = 100, 0.01
 """How often, and how far apart, the last connections are read from before those that have asked nothing are closed."""
-
-SO_ATTACH_FILTER = 26
-"""As Linux has it; Python does not name it."""
-
-NO_SYN = b"".join(
-    struct.pack("HBBI", *step) for step in [(0x30, 0, 0, 13), (0x45, 0, 1, 2), (6, 0, 0, 0), (6, 0, 0, 0xFFFF)]
-)
-"""Linux's filter of packets: load the flags of TCP; where SYN is among them, drop the packet; else take it."""
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +54,6 @@ class Listener(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, after the connections that wait to be accepted were taken in, and answer what they ask."""
         assert self._socket is not None
-        _let_nobody_in(self._socket)
         for server in self.servers:
             server.close()
         waiting = _accepted(self._socket)
@@ -111,18 +100,11 @@ class Listener(uvicorn.Server):
                     connection.abandon()
 
 
-def _let_nobody_in(listening: socket.socket) -> None:
-    """Connections that the kernel made between the last accept and the close would be reset; these ask again."""
-    steps = ctypes.create_string_buffer(NO_SYN, len(NO_SYN))
-    with suppress(OSError):  # where the system has no such filter, that moment is short
-        listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 4, ctypes.addressof(steps)))
-
-
 def _accepted(listening: socket.socket) -> list[socket.socket]:
-    """The connections that wait to be accepted."""
-    waiting = []
+    """The connections that wait to be accepted, and no more: under attack there is always a next one."""
+    waiting: list[socket.socket] = []
     listening.setblocking(False)
     with suppress(OSError):
-        while True:
+        while len(waiting) < BACKLOG:
             waiting.append(listening.accept()[0])
     return waiting
