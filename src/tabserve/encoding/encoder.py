@@ -116,7 +116,7 @@ class Encoder:
     def needed(self) -> dict[str, str]:
         """What a cell should be, for a sentence, of each column that is never empty; by the column's name."""
         found = {}
-        texts = [partial(check_cells, needed=not column.missing) for column in self.columns]
+        texts: list[Callable[[Cells], Any]] = [partial(check_cells, needed=not each.missing) for each in self.columns]
         for column, encode in zip(self.columns, [each.raw for each in self.encodings] or texts, strict=True):
             try:
                 encode([None])

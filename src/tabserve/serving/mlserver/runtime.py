@@ -47,10 +47,13 @@ class FolderModel(MLModel):
         memory.reuse()
         model = await asyncio.to_thread(load, model_folder(self.settings))
         self.max_batch_size, self.max_batch_time = batch_limits(self._given, model.predictor.BATCH_ROWS)
-        metrics = METRICS.model(self.name)
-        metrics.describe(model, self.version or "")
         self._loaded = LoadedModel(
-            model, Limits(), metrics, max_batch_size=self.max_batch_size, max_batch_time=self.max_batch_time
+            model,
+            Limits(),
+            METRICS.model(self.name),
+            version=self.version or "",
+            max_batch_size=self.max_batch_size,
+            max_batch_time=self.max_batch_time,
         )
         self.signature = self._loaded.signature
         self.settings.versions = [self.version] if self.version else []
