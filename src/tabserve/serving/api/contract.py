@@ -12,7 +12,7 @@ from tabserve.problem.problem import Problem
 from tabserve.serving.limits import Limits
 from tabserve.serving.model import LoadedModel
 from tabserve.serving.protocol.document import Bytes
-from tabserve.wording import listed, shown
+from tabserve.wording import listed
 
 
 class Answer(NamedTuple):
@@ -65,9 +65,9 @@ class Contract:
             beside = f", and perhaps {listed(optional)}" if optional else ""
             needs = f"this API needs {listed(needed)}{beside}"
             raise ArtifactError(f"{folder} holds a model over the columns {listed(found)}; {needs}; {advice}.")
-        if model.problem.task != self.problem.task:
-            found_task, task = (shown(repr(each)) for each in (model.problem.task, self.problem.task))
-            raise ArtifactError(f"{folder} holds a model for the task {found_task}; this API needs {task}; {advice}.")
+        if (task := model.problem.task) != self.problem.task:
+            needs = f"this API needs {self.problem.task!r:.200}"
+            raise ArtifactError(f"{folder} holds a model for the task {task!r:.200}; {needs}; {advice}.")
 
 
 def _kinds(columns: tuple[Column, ...]) -> list[str]:

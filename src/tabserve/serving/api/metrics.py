@@ -7,25 +7,26 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from tabserve.serving.api.contract import Contract
-from tabserve.serving.metrics import ROWS, SECONDS, Histogram, ModelMetrics
+from tabserve.serving.metrics import METRICS, ROWS, SECONDS, Histogram
 
 
 class ApiMetrics:
     """Counts of requests and of their records; a collector of prometheus_client.
 
     Attributes:
-        model: what is counted of the model.
+        model: what is told of the model, as the V2 server tells it.
     """
 
     def __init__(self, contract: Contract) -> None:
         """Count nothing yet."""
-        self.model = ModelMetrics()
+        self.model = METRICS.model(contract.name)
         self._name, self._records, self._target = contract.name, contract.records, contract.problem.target
         self._requests: Counter[tuple[str, str]] = Counter()
         self._seconds = {route: Histogram(SECONDS) for route in contract.routes}
         self._sizes = {route: Histogram(ROWS) for route in contract.routes}
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        self._registry.register(METRICS)
         ProcessCollector(registry=self._registry)
 
     def count(self, route: str, status: int, seconds: float) -> None:
@@ -55,7 +56,7 @@ class ApiMetrics:
         )
 
     def to_bytes(self) -> bytes:
-        """All of it, and the process's own, as Prometheus reads it."""
+        """All of it, the model's and the process's own, as Prometheus reads it."""
         return generate_latest(self._registry)
 
 

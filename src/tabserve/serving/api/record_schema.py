@@ -12,14 +12,14 @@ Node = dict[str, Any]
 
 NEEDED: Mapping[Kind, Node] = {
     "number": {"type": "number", "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX},
-    "category": {"type": ["string", "number", "boolean"]},
-    "date": {"type": "string"},
+    "category": {"type": ["string", "number", "boolean"], "minLength": 1},
+    "date": {"type": "string", "minLength": 1},
     "text": {"type": "string", "pattern": "[\\p{L}\\p{N}]", "maxLength": MAX_CHARACTERS},
 }
 """A cell of a column that is never empty, by the column's kind."""
 
 OPTIONAL: Mapping[Kind, Node] = {
-    "number": {"anyOf": [NEEDED["number"], {"type": "null"}]},
+    "number": {"anyOf": [NEEDED["number"], {"enum": [None, ""]}]},
     "category": {"type": ["string", "number", "boolean", "null"]},
     "date": {"type": ["string", "null"]},
     "text": {"type": ["string", "null"], "maxLength": MAX_CHARACTERS},
