@@ -29,15 +29,15 @@ def features(body: Bytes, model: LoadedModel) -> Features:
 
 async def categorize(body: Bytes, model: LoadedModel) -> Answer:
     """The category of each product, in their order."""
-    answers = await model.score(features(body, model))
-    found = [model.model.problem.labels[label] for label in answers.label.tolist()]
+    answers, labels = await model.score(features(body, model)), model.model.problem.labels
+    found = [labels[label] for label in answers.label.tolist()]
     return Answer(orjson.dumps({"categories": found}), len(found))
 
 
 async def probabilities(body: Bytes, model: LoadedModel) -> Answer:
     """The probability of every category, for each product, in their order; as short as float32 can be."""
-    answers = await model.score(features(body, model))
-    found = [dict(zip(model.model.problem.labels, row, strict=True)) for row in answers.probability]
+    answers, labels = await model.score(features(body, model)), model.model.problem.labels
+    found = [dict(zip(labels, row, strict=True)) for row in answers.probability]
     return Answer(orjson.dumps({"probabilities": found}, option=orjson.OPT_SERIALIZE_NUMPY), len(found))
 
 
