@@ -37,7 +37,7 @@ def main() -> None:
     rows = first(stream(arguments.data, PROBLEM, Encoder.learn(PROBLEM, {})), arguments.rows)
     client = connected(arguments)
     if arguments.wait:
-        wait(client, arguments.wait)
+        wait(client.ready, "The model", arguments.wait)
     answers = ask(client, rows, arguments.outputs)
     columns = {PROBLEM.id or "row": rows.ids.tolist(), **answered(answers)}
     if arguments.json:

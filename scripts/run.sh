@@ -11,10 +11,8 @@ MLSERVER_HTTP_PORT, MLSERVER_GRPC_PORT and MLSERVER_METRICS_PORT are the server'
 
 exit codes: 0 answered, 2 wrong usage, 3 the table cannot be used, 4 the folder cannot be written, 5 the server cannot
 start, 130 Ctrl-C, 143 SIGTERM"
-case ${1:-} in
-  -h | --help) echo "$usage"; exit ;;
-  '' | -*) echo "$usage" >&2; exit 2 ;;
-esac
+. scripts/serve_and_ask.sh
+refuse_wrong_words "$@"
 python -c 'import tabserve' 2>/dev/null || {
   echo "This Python has no tabserve: use 'make run', or 'make setup' and 'source .venv/bin/activate' first." >&2
   exit 2
@@ -33,39 +31,16 @@ if [ "${DATA:-}" -ef "$log" ]; then
   exit 2
 fi
 
-refuse_busy_port() { # variable port: better said now than after the training
-  if (: <"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then
-    echo "Port $2 is in use: stop the server that listens there, or choose another port with $1=PORT make run." >&2
-    exit 5
-  fi
-}
-
-stop_server() {
-  local status=$?
-  trap '' INT TERM HUP
-  kill "$asking" "$serving" 2>/dev/null || true
-  wait "$serving" || status=$((status ? status : $?))
-  case $status in 0 | 130 | 143) ;; *) echo "The end of the server's log, $log:" >&2; tail -n 20 "$log" >&2 ;; esac
-  exit "$status"
-}
-
 refuse_busy_port MLSERVER_HTTP_PORT "$http"
 refuse_busy_port MLSERVER_GRPC_PORT "$grpc"
 refuse_busy_port MLSERVER_METRICS_PORT "$metrics"
 python scripts/train.py --out "$model" "$@"
 
-set -m # a process group for each: Ctrl-C reaches this script alone, which stops the server in its own time
-python -m tabserve serve deploy --model "$model" </dev/null >"$log" 2>&1 &
-serving=$!
+serve() { exec python -m tabserve serve deploy --model "$model" >"$log" 2>&1; }
+ask() { exec python scripts/request.py --wait 60 --url "http://$host:$http" "${rows[@]}"; }
 echo "Starting the server; its log is $log."
 echo "Asking about $about:"
-python scripts/request.py --wait 60 --url "http://$host:$http" "${rows[@]}" </dev/null &
-asking=$!
-trap stop_server EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-wait -n "$serving" "$asking" || exit # whichever ends first: a server that dies is not waited for
-kill -0 "$serving" 2>/dev/null || { echo "The server ended before it answered." >&2; exit 5; }
+serve_and_ask
 if [ -z "${ONCE:-}" ]; then
   echo "Serving $model at http://$host:$http (gRPC $grpc, metrics $metrics); Ctrl-C stops it."
   wait "$serving"

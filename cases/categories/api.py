@@ -1,8 +1,11 @@
 """The HTTP API of product categories: POST /v1/categorize takes products and answers the category of each."""
 
 import argparse
+from pathlib import Path
 
 from tabserve.cli import run
+
+MODEL = Path(__file__).parent / "deploy" / "model"
 
 EPILOG = """environment variables:
   MODEL_PATH               model folder (deploy/model beside this file)
@@ -16,6 +19,8 @@ EPILOG = """environment variables:
 
 routes: POST /v1/categorize, POST /v1/probabilities, GET /health, /ready, /metrics, /docs, /openapi.json
 
+SIGHUP loads the model folder anew; where that is refused, the model before goes on.
+
 exit codes: 0 after SIGTERM or Ctrl-C (from its start on), 2 wrong PORT, 4 bad model folder, 5 the port or a limit
 cannot be used
 """
@@ -25,9 +30,10 @@ def main() -> None:
     """Serve until SIGTERM or Ctrl-C, also where that comes while the server still starts."""
     _parser().parse_args()
     with run.until_told():
-        from categories import server  # noqa: PLC0415  it takes seconds to import
+        from categories.contract import CONTRACT  # noqa: PLC0415  these take seconds to import
+        from tabserve.serving.api import process  # noqa: PLC0415
 
-        server.run()
+        process.run(CONTRACT, MODEL, 5000, max_body_bytes=16 * 2**20)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -99,9 +99,9 @@ def test_a_refusal_is_the_servers_own_sentence(server: Server, protocol: str) ->
 
 def test_a_ready_model_is_not_waited_for(server: Server, protocol: str) -> None:
     """Another one is, until the time is over."""
-    wait(client_for(server, protocol), 0.001)
-    with pytest.raises(ServerError, match=r"was not ready within 0\.001 s"):
-        wait(client_for(server, protocol, model="nobody"), 0.001)
+    wait(client_for(server, protocol).ready, "The model", 0.001)
+    with pytest.raises(ServerError, match=r"^The model was not ready within 0\.001 s"):
+        wait(client_for(server, protocol, model="nobody").ready, "The model", 0.001)
 
 
 def test_no_server_is_said_plainly(protocol: str) -> None:

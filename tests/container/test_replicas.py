@@ -98,7 +98,7 @@ def test_replicas_come_and_go_and_no_request_is_lost(stack: Stack) -> None:
     """Two, then three, then one, while both protocols are asked all the time."""
     stack.scale(2)
     for protocol in ("rest", "grpc"):
-        wait(stack.client(protocol), 60)
+        wait(stack.client(protocol).ready, "The model", 60)
     over = Event()
 
     def load(protocol: str) -> int:

@@ -49,7 +49,7 @@ def proxy(replicas: list[Server], tmp_path_factory: pytest.TempPathFactory) -> I
     addresses = [(each.url.removeprefix("http://"), each.grpc) for each in replicas]
     with proxied(addresses, tmp_path_factory.mktemp("proxy")) as started:
         for protocol in PROTOCOLS:
-            wait(client(started, protocol), SECONDS)
+            wait(client(started, protocol).ready, "The model", SECONDS)
         yield started
 
 

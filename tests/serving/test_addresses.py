@@ -13,6 +13,8 @@ from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from tests.serving.wire import DEPLOY, SECONDS
 
 from tabserve.client.local_server import SERVE, free_ports, running, started
+from tabserve.errors import UsageError
+from tabserve.serving import ports
 
 LOOPBACK = {"127.0.0.1": "127.0.0.1", "::1": "[::1]"}
 """The loopback address of each family, and how URLs have it."""
@@ -80,3 +82,15 @@ def test_an_empty_host_is_every_address_of_ipv4(model_folder: Path) -> None:
         for kind, address in (("REST", server.url), ("gRPC", server.grpc), ("metrics", server.metrics)):
             host, _, port = address.removeprefix("http://").partition(":")
             assert answers(host, int(port), kind), kind
+
+
+@pytest.mark.parametrize("text", ["none", "0", "-1", "65536", "8080.0", "٣", " 80", "9" * 5_000])
+def test_what_is_no_number_of_a_port_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """With the variable's name; an empty one is as none."""
+    monkeypatch.setenv("SOME_PORT", text)
+    with pytest.raises(UsageError, match=r"^SOME_PORT is '.*; expected a whole number from 1 to 65535\.$"):
+        ports.from_variable("SOME_PORT", 5000)
+    monkeypatch.setenv("SOME_PORT", "")
+    assert ports.from_variable("SOME_PORT", 5000) == 5000
+    monkeypatch.setenv("SOME_PORT", "65535")
+    assert ports.from_variable("SOME_PORT", 5000) == 65535

@@ -3,9 +3,8 @@
 import argparse
 import csv
 import os
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from functools import partial
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from tabserve.cli import options, run
 from tabserve.client import proxy
+from tabserve.client.client import wait
 from tabserve.client.proxy import NO_ADDRESS
 from tabserve.errors import DataError, ServerError, UsageError
 from tabserve.table import formats
@@ -24,9 +24,6 @@ from tabserve.wording import one_line
 
 CHUNK = 1_000
 """Products in one request."""
-
-LOOK_SECONDS = 0.2
-"""Between two looks whether the API is ready."""
 
 SILENCE_SECONDS = 60
 """How long the API may say nothing."""
@@ -39,26 +36,19 @@ def main() -> None:
         raise UsageError("No products are named: give --data FILE, or set TEST_PRODUCTS_PATH.")
     products = read(Path(arguments.data))
     if arguments.wait:
-        wait(arguments.url, arguments.wait)
+        wait(partial(is_ready, arguments.url), f"The API at {arguments.url}", arguments.wait)
     while some := list(islice(products, CHUNK)):
         for product, category in zip(some, ask(arguments.url, some), strict=True):
             print(one_line(product.get("title") or ""), one_line(category), sep="\t")
 
 
-def wait(url: str, seconds: float) -> None:
-    """Return once the API is ready.
-
-    Raises:
-        ServerError: it was not, within these seconds.
-    """
-    deadline, api = time.monotonic() + seconds, proxy.session(url)
-    while True:
-        with suppress(requests.RequestException):
-            if api.get(f"{url}/ready", timeout=seconds, allow_redirects=False).ok:
-                return
-        if time.monotonic() > deadline:
-            raise ServerError(f"The API at {url} was not ready within {seconds:g} s; its log may say why.")
-        time.sleep(LOOK_SECONDS)
+def is_ready(url: str) -> bool:
+    """Whether the API takes requests."""
+    try:
+        answer = proxy.session(url).get(f"{url}/ready", timeout=SILENCE_SECONDS, allow_redirects=False)
+    except requests.RequestException:
+        return False
+    return answer.ok
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -41,7 +41,7 @@ def test_help_says_what_can_be_set() -> None:
         ({"PORT": "65536"}, 2, "PORT is '65536'; expected a whole number from 1 to 65535."),
         ({"HOST": "203.0.113.1", "PORT": "5999"}, 5, "Port 5999 of host '203.0.113.1' cannot be opened"),
         ({"MODEL_PATH": "/nowhere"}, 4, "/nowhere/manifest.json cannot be read"),
-        ({"MODEL_PATH": NUMBERS}, 4, f"{NUMBERS} holds no model over texts; name the folder of one in MODEL_PATH."),
+        ({"MODEL_PATH": NUMBERS}, 4, f"{NUMBERS} holds a model over the columns 'var_0: number', "),
         ({"TABSERVE_MAX_ROWS": "many"}, 5, "A TABSERVE_* variable is wrong: max_rows"),
     ],
 )

@@ -1,21 +1,23 @@
 """What a request may hold: any bytes become texts in order, or are refused in one sentence."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from cases.categories.tests.weighed import weighed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from categories import contract
 from categories.problem import PROBLEM
 from categories.problem import TAGS as TAGS_COLUMN
-from tabserve.encoding.encoder import Encoder
 from tabserve.encoding.ngrams import says_something
 from tabserve.encoding.texts import MAX_CHARACTERS
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.problem.columns import Column
+from tabserve.serving.limits import Limits
+from tabserve.serving.metrics import ModelMetrics
+from tabserve.serving.model import LoadedModel
 
 TITLE, TAGS = PROBLEM.columns, (*PROBLEM.columns, TAGS_COLUMN)
 
@@ -29,7 +31,8 @@ TITLES = st.text(max_size=40).filter(says_something)
 
 def read(body: bytes, columns: tuple[Column, ...] = TITLE, most: int = 1_000) -> list[str]:
     """All texts of a body."""
-    found = contract.features(body, Encoder.learn(replace(PROBLEM, columns=columns), {}), most)
+    model = LoadedModel(weighed(*(column.name for column in columns)), Limits(max_rows=most), ModelMetrics())
+    found = contract.features(body, model)
     texts = [text for part in found.parts for text in part.tolist()]
     assert len(texts) == found.rows
     return texts
@@ -75,9 +78,9 @@ def test_the_sentence_names_the_product_that_is_wrong(place: int, wrong: object)
         (b"[]", r"The body is \[\]; expected .*\"products\""),
         (b"null", r"The body is null; expected"),
         (b"{}", r"The body has no member 'products'; expected"),
-        (b'{"products": {}}', r"'products' is \{\}; expected a list"),
-        (b'{"products": []}', r"'products' is \[\]; expected a list of at least one product"),
-        (b'{"products": ["Quadro"]}', r"products\[0\] is 'Quadro'; expected an object with a 'title'"),
+        (b'{"products": {}}', r"products is \{\}; expected a list"),
+        (b'{"products": []}', r"products is \[\]; expected a list of at least one object"),
+        (b'{"products": ["Quadro"]}', r"products\[0\] is 'Quadro'; expected an object with 'title'"),
         (b'{"products": [{"titulo": "Quadro"}]}', r"products\[0\] has no 'title'; expected a text"),
         (b'{"products": [{"title": null}]}', r"products\[0\]\.title is null; expected a text"),
         (b'{"products": [{"title": " \\t "}]}', r"products\[0\]\.title is .*; expected a text with letters or digits"),

@@ -61,7 +61,7 @@ def test_an_api_that_is_not_there_is_waited_for_no_longer_than_asked(
 ) -> None:
     """In one sentence."""
     ended = script(SCRIPT, "--data", products, "--url", "http://127.0.0.1:1", "--wait", "0.1")
-    said = "was not ready within 0.1 s; its log may say why.\n"
+    said = "was not ready within 0.1 s; the server's log may say why.\n"
     assert (ended.returncode, ended.stderr) == (5, f"The API at http://127.0.0.1:1 {said}")
 
 

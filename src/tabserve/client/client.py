@@ -3,7 +3,7 @@
 import reprlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,16 +79,21 @@ class Client(ABC):
         return ServerError(f"What answers at {self._named} is no V2 inference server; {reason}")
 
 
-def wait(client: Client, seconds: float) -> None:
-    """Return once the model is ready.
+def wait(is_ready: Callable[[], bool], what: str, seconds: float) -> None:
+    """Return once a server says that it is ready.
+
+    Args:
+        is_ready: asks it.
+        what: is to be ready, as the sentence begins.
+        seconds: that it may take.
 
     Raises:
         ServerError: it was not, within these seconds.
     """
     deadline = time.monotonic() + seconds
-    while not client.ready():
+    while not is_ready():
         if time.monotonic() > deadline:
-            raise ServerError(f"The model was not ready within {seconds:g} s; the server's log may say why.")
+            raise ServerError(f"{what} was not ready within {seconds:g} s; the server's log may say why.")
         time.sleep(0.2)
 
 

@@ -10,7 +10,7 @@ Two texts are one level if they are the same decimal but for zeros at its end: "
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.encoding.cells import BadCell, Cells, Encoding, described, is_missing, plain, refused
+from tabserve.encoding.texts import is_writable
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column, Unseen
 from tabserve.wording import listed, shown
@@ -90,7 +91,7 @@ class Categories(Encoding):
         """Learn the distinct levels, sorted as numbers if all are numbers, else as text."""
         values = uniform(cells if isinstance(cells, np.ndarray) else [*cells])
         distinct = {*values}
-        _check_sizes(distinct, values)
+        _check(_excess, distinct, values)
         texts = {*map(spelled, distinct)} - {""}
         if not texts:
             raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
@@ -174,7 +175,8 @@ class Categories(Encoding):
     def _all_codes(self, cells: list[Any], codes: list[int | None]) -> list[int | None]:
         """The codes, with those of cells that are not in the index in their own form."""
         others = {cell for cell, code in zip(cells, codes, strict=True) if code is None}
-        _check_sizes(others, cells)
+        _check(_excess, others, cells)
+        _check(_unreadable, others, cells)
         other_codes = {cell: self._index.get(key(spelled(cell)), UNSEEN) for cell in others}
         return [other_codes[cell] if code is None else code for cell, code in zip(cells, codes, strict=True)]
 
@@ -218,13 +220,18 @@ def _family(values: list[Any]) -> str:
     return first
 
 
-def _check_sizes(distinct: Iterable[str | float | None], cells: list[Any]) -> None:
-    """Refuse texts that are too long and infinite numbers; NaN is accepted."""
-    if any(map(_excess, distinct)) and (bad := refused(cells, _excess)):
+def _check(check: Callable[[Any], str], distinct: Iterable[str | float | None], cells: list[Any]) -> None:
+    """Refuse cells for which `check` says what they should hold."""
+    if any(map(check, distinct)) and (bad := refused(cells, check)):
         raise bad
 
 
+def _unreadable(cell: str | float | None) -> str:
+    return "" if not isinstance(cell, str) or is_writable(cell) else "whole characters, not half of a surrogate pair"
+
+
 def _excess(cell: str | float | None) -> str:
+    """Of a text that is too long, or a number that has no decimal; NaN is none of these."""
     if isinstance(cell, str):
         return f"a text of at most {MAX_CHARACTERS} characters" if len(cell) > MAX_CHARACTERS else ""
     return "a finite number" if cell is not None and abs(cell) > sys.float_info.max else ""

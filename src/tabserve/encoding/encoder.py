@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -113,6 +113,18 @@ class Encoder:
     def types(self) -> tuple[str, ...]:
         """XGBoost's `feature_types`."""
         return tuple(encoding.TYPE for encoding in self.encodings for _ in encoding.parts)
+
+    @cached_property
+    def needed(self) -> dict[str, str]:
+        """What a cell should be, for a sentence, of each column that is never empty; by the column's name."""
+        found = {}
+        texts: list[Callable[[Cells], Any]] = [partial(check_cells, needed=not each.missing) for each in self.columns]
+        for column, encode in zip(self.columns, [each.raw for each in self.encodings] or texts, strict=True):
+            try:
+                encode([None])
+            except BadCell as bad:
+                found[column.name] = bad.expected
+        return found
 
     @property
     def categories(self) -> list[str]:

@@ -3,6 +3,7 @@
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from tabserve.errors import ServerError
 from tabserve.serving.batching import LARGE_SHARE, MAX_QUEUE_ROWS
 from tabserve.serving.protocol.request import MAX_ROWS
 
@@ -50,6 +51,21 @@ class Limits(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let a variable win over the file."""
         return env_settings, init_settings
+
+
+def from_variables(**defaults: int) -> Limits:
+    """The limits that the TABSERVE_* variables set.
+
+    Args:
+        **defaults: of the limits that no variable sets, where they are others than `Limits` has.
+
+    Raises:
+        ServerError: a variable has a value that its limit cannot have.
+    """
+    try:
+        return Limits.model_validate(defaults)
+    except ValidationError as error:
+        raise ServerError(f"A TABSERVE_* variable is wrong: {reason(error)}.") from error
 
 
 def reason(error: Exception) -> str:

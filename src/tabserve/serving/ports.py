@@ -1,16 +1,29 @@
 """Open ports to listen on."""
 
 import errno
+import os
 import socket
 from typing import Any
 
-from tabserve.errors import ServerError
+from tabserve.errors import ServerError, UsageError
 
 BACKLOG = 2048
 """Most connections that the kernel queues until they are accepted."""
 
 EVERY = "0.0.0.0"  # noqa: S104
 """The host that an empty one stands for: every IPv4 address."""
+
+
+def from_variable(name: str, default: int) -> int:
+    """The port that an environment variable names.
+
+    Raises:
+        UsageError: its value is not the number of a port.
+    """
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 2**16):
+        raise UsageError(f"{name} is {text!r:.60}; expected a whole number from 1 to 65535.")
+    return int(text)
 
 
 def listen(host: str, port: int, *, port_variable: str, host_variable: str) -> socket.socket:

@@ -21,13 +21,12 @@ from hypothesis import strategies as st
 from mlserver.grpc.dataplane_pb2 import InferTensorContents, ModelInferRequest
 from tests.serving.wire import DEPLOY, INFER, SECONDS
 
-from categories import contract
 from categories.problem import PROBLEM
 from tabserve.client.local_server import Server, running
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import TooLarge
 from tabserve.serving.grpc import message_cost
-from tabserve.serving.protocol import cost, json_numbers
+from tabserve.serving.protocol import cost, document, json_numbers, records
 from tabserve.serving.protocol.cost import MAX_COST, MIB
 from tabserve.serving.protocol.request import MAX_TENSORS
 
@@ -77,9 +76,6 @@ HALF = '{"y":"😀","x":"\\ud800'.encode()
 """The beginning of JSON that orjson cannot read, as it ends in half of a surrogate pair, and of wide texts."""
 
 
-ENCODER = Encoder.learn(PROBLEM, {})
-
-
 @pytest.mark.parametrize("shape", JSON)
 def test_hostile_json_is_refused_before_it_is_read(shape: str) -> None:
     """By the V2 protocol and by the API of categories, in a sentence that says what came and what is expected."""
@@ -91,7 +87,7 @@ def test_hostile_json_is_refused_before_it_is_read(shape: str) -> None:
     with pytest.raises(TooLarge, match=expected):
         list(json_numbers.parse(text)["inputs"][0]["data"].cells())  # the numbers of a lone matrix are read later
     with pytest.raises(TooLarge, match=expected):
-        contract.features(text, ENCODER, 10_000)
+        document.parse(text, "products")
 
 
 def field(number: int, value: bytes) -> bytes:
@@ -159,9 +155,6 @@ def largest(made: Callable[[int], bytes], is_taken: Callable[[bytes], bool], mos
         middle = (low + high) // 2
         low, high = (middle, high) if is_taken(made(middle)) else (low, middle)
     return made(low)
-
-
-ENCODER = Encoder.learn(PROBLEM, {})
 
 
 @pytest.mark.parametrize("shape", JSON)
@@ -235,7 +228,8 @@ def test_large_requests_are_read(kind: str) -> None:
 def test_many_products_are_read() -> None:
     """As many as the API of categories takes, each with a long title."""
     body = plain({"products": [{"title": text} for text in TEXTS]})
-    assert contract.features(body, ENCODER, 10_000).rows == 10_000
+    found = document.parse(body, "products")["products"]
+    assert records.features(found, "products", Encoder.learn(PROBLEM, {}), 10_000).rows == 10_000
 
 
 @pytest.mark.parametrize("name", ["fp32_contents", "fp64_contents", "int64_contents"])

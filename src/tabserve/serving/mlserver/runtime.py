@@ -59,10 +59,13 @@ class FolderModel(MLModel):
         if model is None:
             model = await asyncio.to_thread(load, folder)
         self.max_batch_size, self.max_batch_time = batch_limits(self._given, model.predictor.BATCH_ROWS)
-        metrics = METRICS.model(self.name)
-        metrics.describe(model, self.version or "")
         self._loaded = LoadedModel(
-            model, self.limits, metrics, max_batch_size=self.max_batch_size, max_batch_time=self.max_batch_time
+            model,
+            self.limits,
+            METRICS.model(self.name),
+            version=self.version or "",
+            max_batch_size=self.max_batch_size,
+            max_batch_time=self.max_batch_time,
         )
         self.signature = self._loaded.signature
         self.settings.versions = [self.version] if self.version else []

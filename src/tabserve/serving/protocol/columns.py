@@ -29,6 +29,9 @@ PART_ROWS, PART_CHARACTERS = 256, 1 << 14
 Take = Callable[[int, int], Cells]
 """The cells of a column from one row up to another; taken in order, each once."""
 
+Position = Callable[[int, str], str]
+"""Names the cell of a row and a column, for a sentence."""
+
 
 class Reader(NamedTuple):
     """How the inputs of columns of one kind are read.
@@ -72,13 +75,13 @@ def features(given: list[Input], problem: Problem, encoder: Encoder) -> Features
     """
     tensors = _by_column(given, problem)
     rows = next(iter(tensors.values())).shape[0]
-    return encoded([_taken(column, tensors.get(column.name)) for column in problem.columns], rows, encoder)
+    return encoded([_taken(column, tensors.get(column.name)) for column in problem.columns], rows, encoder, _position)
 
 
-def encoded(takes: Sequence[Take], rows: int, encoder: Encoder) -> Features:
+def encoded(takes: Sequence[Take], rows: int, encoder: Encoder, position: Position) -> Features:
     """The features of so many rows, given the cells of each column; they are encoded while the parts are taken."""
     unseen: Counter[str] = Counter()
-    return Features(rows, _parts(takes, rows, encoder, unseen), unseen)
+    return Features(rows, _parts(takes, rows, encoder, position, unseen), unseen)
 
 
 def _by_column(given: list[Input], problem: Problem) -> dict[str, Input]:
@@ -107,15 +110,21 @@ def _taken(column: Column, tensor: Input | None) -> Take:
         raise InvalidRequest(
             f"Input {shown(tensor.name)} has datatype {shown(tensor.datatype)}; expected {listed(reader.datatypes)}."
         )
-    return reader.read(tensor, column, lambda row: f"Row {row}, column {column.name!r},")
+    return reader.read(tensor, column, lambda row: _position(row, column.name))
 
 
-def _parts(takes: Sequence[Take], rows: int, encoder: Encoder, unseen: Counter[str]) -> Iterator[NDArray[Any]]:
+def _position(row: int, column: str) -> str:
+    return f"Row {row}, column {column!r},"
+
+
+def _parts(
+    takes: Sequence[Take], rows: int, encoder: Encoder, position: Position, unseen: Counter[str]
+) -> Iterator[NDArray[Any]]:
     """The features of all rows, some at a time; counts the unseen levels."""
     for start in range(0, rows, PART_ROWS):
         cells = [take(start, min(start + PART_ROWS, rows)) for take in takes]
         for first, end in _spans(cells):
-            made = _encoded(start + first, [column[first:end] for column in cells], encoder)
+            made = _encoded(start + first, [column[first:end] for column in cells], encoder, position)
             unseen.update(made.unseen)
             yield made.features
 
@@ -132,13 +141,12 @@ def _spans(cells: list[Cells]) -> Iterator[tuple[int, int]]:
     yield first, rows
 
 
-def _encoded(start: int, cells: list[Cells], encoder: Encoder) -> Encoded:
+def _encoded(start: int, cells: list[Cells], encoder: Encoder, position: Position) -> Encoded:
     try:
         return encoder.encode(cells)
     except BadCell as error:
-        raise InvalidRequest(
-            f"Row {start + error.rows[0]}, column {error.column!r}, is {error.found}; expected {error.expected}."
-        ) from error
+        cell = position(start + error.rows[0], str(error.column))
+        raise InvalidRequest(f"{cell} is {error.found}; expected {error.expected}.") from error
 
 
 def _numbers(tensor: Input, column: Column, place: Place) -> Take:

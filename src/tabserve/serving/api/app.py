@@ -1,4 +1,4 @@
-"""The API's other routes, by FastAPI: whether it lives and is ready, its metrics, its documents."""
+"""An API's other routes, by FastAPI: whether it lives and is ready, its metrics, its documents."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,11 +8,10 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from categories.metrics import Metrics
 from tabserve.serving.rest import swagger
 
 
-def made(is_ready: Callable[[], bool], metrics: Metrics, document: dict[str, Any]) -> FastAPI:
+def create_app(is_ready: Callable[[], bool], metrics: Callable[[], bytes], document: Callable[[], Any]) -> FastAPI:
     """The app.
 
     Args:
@@ -21,14 +20,11 @@ def made(is_ready: Callable[[], bool], metrics: Metrics, document: dict[str, Any
         document: of all routes, which `/docs` shows.
     """
     app = FastAPI(
-        title=document["info"]["title"],
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,  # FastAPI sees only these routes
         routes=swagger.routes("/docs", "openapi.json"),
         redirect_slashes=False,
         exception_handlers={HTTPException: _refuse},
     )
-    app.openapi_schema = document  # complete, so that FastAPI, which sees only these routes, makes none
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -42,7 +38,11 @@ def made(is_ready: Callable[[], bool], metrics: Metrics, document: dict[str, Any
 
     @app.get("/metrics")
     async def told() -> Response:
-        return Response(metrics.written(), headers={"content-type": CONTENT_TYPE_LATEST})
+        return Response(metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    @app.get("/openapi.json")
+    async def described() -> JSONResponse:
+        return JSONResponse(document())
 
     return app
 

@@ -1,0 +1,67 @@
+"""What Prometheus is told about an API."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+
+from tabserve.serving.api.contract import Contract
+from tabserve.serving.metrics import METRICS, ROWS, SECONDS, Histogram
+
+
+class ApiMetrics:
+    """Counts of requests and of their records; a collector of prometheus_client.
+
+    Attributes:
+        model: what is told of the model, as the V2 server tells it.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        """Count nothing yet."""
+        self.model = METRICS.model(contract.name)
+        self._name, self._records, self._target = contract.name, contract.records, contract.problem.target
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self._seconds = {route: Histogram(SECONDS) for route in contract.routes}
+        self._sizes = {route: Histogram(ROWS) for route in contract.routes}
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        self._registry.register(METRICS)
+        ProcessCollector(registry=self._registry)
+
+    def count(self, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered or refused."""
+        self._requests[route, str(status)] += 1
+        self._seconds[route].add(seconds)
+
+    def add(self, route: str, rows: int) -> None:
+        """Count the records of a request that was answered."""
+        self._sizes[route].add(rows)
+
+    def collect(self) -> Iterable[Metric]:
+        """All of it, as prometheus_client wants it."""
+        requests = CounterMetricFamily(f"{self._name}_requests", "Requests", labels=["route", "status"])
+        for labels, count in self._requests.items():
+            requests.add_metric(labels, count)
+        name, text = f"{self._name}_{self._records}", f"{self._records.capitalize()} given a {self._target}"
+        given = CounterMetricFamily(name, text, labels=[self._target])
+        for label, count in self.model.labels.items():
+            given.add_metric([label], count)
+        seconds, sizes = "Seconds from a request's head to its answer", f"{self._records.capitalize()} in a request"
+        yield from (
+            requests,
+            given,
+            _by_route(f"{self._name}_request_seconds", seconds, self._seconds),
+            _by_route(f"{self._name}_request_{self._records}", sizes, self._sizes),
+        )
+
+    def to_bytes(self) -> bytes:
+        """All of it, the model's and the process's own, as Prometheus reads it."""
+        return generate_latest(self._registry)
+
+
+def _by_route(name: str, text: str, histograms: dict[str, Histogram]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, text, labels=["route"])
+    for route, histogram in histograms.items():
+        family.add_metric([route], histogram.buckets(), histogram.sum)
+    return family

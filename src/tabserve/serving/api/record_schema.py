@@ -1,0 +1,38 @@
+"""What a record may be, as JSON Schema (https://json-schema.org), for an API's document."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tabserve.encoding.encoder import Encoder
+from tabserve.encoding.numbers import FLOAT32_MAX
+from tabserve.encoding.texts import MAX_CHARACTERS
+from tabserve.problem.columns import Column, Kind
+
+Node = dict[str, Any]
+
+NEEDED: Mapping[Kind, Node] = {
+    "number": {"type": "number", "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX},
+    "category": {"type": ["string", "number", "boolean"], "minLength": 1},
+    "date": {"type": "string", "minLength": 1},
+    "text": {"type": "string", "pattern": "[\\p{L}\\p{N}]", "maxLength": MAX_CHARACTERS},
+}
+"""A cell of a column that is never empty, by the column's kind."""
+
+OPTIONAL: Mapping[Kind, Node] = {
+    "number": {"anyOf": [NEEDED["number"], {"enum": [None, ""]}]},
+    "category": {"type": ["string", "number", "boolean", "null"]},
+    "date": {"type": ["string", "null"]},
+    "text": {"type": ["string", "null"], "maxLength": MAX_CHARACTERS},
+}
+"""A cell of a column that may be empty."""
+
+
+def record_schema(encoder: Encoder) -> Node:
+    """The schema of a record: a member for each column, of which those that are never empty must be there."""
+    members = {column.name: _member(column, encoder) for column in encoder.columns}
+    return {"type": "object", "properties": members, "required": [*encoder.needed]}
+
+
+def _member(column: Column, encoder: Encoder) -> Node:
+    expected = encoder.needed.get(column.name)
+    return {**NEEDED[column.kind], "description": expected} if expected else OPTIONAL[column.kind]
