@@ -17,11 +17,13 @@ class Predictor(Protocol):
         FILE: name of the file that holds it in a model folder.
         BATCH_ROWS: rows in one call of a server: more gain little speed and make others wait longer.
         PARALLEL: whether several threads gain anything; not where Python's lock is held all the while.
+        LIBRARIES: what makes it, beside those that make every model.
     """
 
     FILE: ClassVar[str]
     BATCH_ROWS: ClassVar[int]
     PARALLEL: ClassVar[bool]
+    LIBRARIES: ClassVar[tuple[str, ...]]
 
     @classmethod
     def read(cls, path: Path, file: bytes, problem: Problem, encoder: Encoder, /) -> Self:
@@ -44,6 +46,10 @@ class Predictor(Protocol):
     @property
     def facts(self) -> Mapping[str, str]:
         """What tells it from others: its size."""
+
+    @property
+    def described(self) -> str:
+        """What it is and how large, in words for the model card."""
 
     def raw(self, features: Any, /) -> NDArray[Any]:  # noqa: ANN401  an array of what the predictor takes
         """Raw outputs, shape (rows, outputs)."""

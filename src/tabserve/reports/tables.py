@@ -74,6 +74,11 @@ def evaluation_table(evaluation: Mapping[str, Interval]) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
 
 
+def holdout_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """The same, as the manifest's metrics keep them."""
+    return evaluation_table({name: Interval(**found) for name, found in metrics["holdout"].items()})
+
+
 def candidates_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
     """One row per candidate: its kind, the grid chosen inside the folds, and whether a model folder can hold it."""
     rows = {candidate.name: (_kind(candidate), _grid(candidate), candidate.servable) for candidate in candidates}
@@ -98,6 +103,15 @@ def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = No
     }
 
 
+def statistics_table(statistics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pd.DataFrame:
+    """Mean ± standard deviation of every measure, one row for each thing measured, as `statistics` has them."""
+    rows = {
+        name: {TITLES[measure]: f"{found['mean']:.4f} ± {found['sd']:.4f}" for measure, found in measures.items()}
+        for name, measures in statistics.items()
+    }
+    return pd.DataFrame(rows).T
+
+
 def statistics(outcome: Outcome) -> dict[str, dict[str, float]]:
     """Mean and standard deviation over folds of every measure."""
     columns = outcome.measures.items()
@@ -113,6 +127,7 @@ def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
         "synthetic": synthetic,
         "rows": len(frame),
         **report_of(frame.problem).provenance(frame.target),
+        **({} if frame.group is None else {"groups": len({*frame.group})}),
         "sha256": digest.hexdigest(),
     }
 

@@ -21,10 +21,6 @@ class TaskReport(Protocol):
         """The measure by which candidates are told apart."""
 
     @property
-    def kind(self) -> str:
-        """What is served, around the `{facts}` of the predictor."""
-
-    @property
     def served(self) -> str:
         """The best candidate of those that can be served, in words."""
 
@@ -71,7 +67,6 @@ of the development rows; the hold-out had no part in it. {covered}"""
 class BinaryReport:
     """Of two classes."""
 
-    kind = "XGBoost `binary:logistic`, {facts}"
     served = "Best XGBoost"
     purpose = "rank and flag rows"
     chosen = "threshold"
@@ -103,7 +98,6 @@ class BinaryReport:
 class MulticlassReport:
     """Of several classes."""
 
-    kind = "{facts}"
     served = "Best of those that a model folder can hold"
     purpose = "tell the labels of rows apart"
     chosen = "temperature"
@@ -133,7 +127,6 @@ class MulticlassReport:
 class RegressionReport:
     """Of an amount."""
 
-    kind = "XGBoost, {facts}"
     served = "Best XGBoost"
     purpose = "predict the amounts of rows"
     chosen = "interval"

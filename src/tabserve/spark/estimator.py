@@ -100,7 +100,12 @@ def check(candidates: Sequence[Candidate], problem: Problem) -> None:
 
 
 def distributed(candidate: Candidate, table: Labelled) -> Candidate:
-    """The same candidate, fitted where the table's rows are."""
+    """The same candidate, fitted where the table's rows are.
+
+    Raises:
+        UsageError: as `check`.
+    """
+    check([candidate], table.frame.problem)
     return replace(candidate, estimator=Distributed(candidate.estimator, table))
 
 
