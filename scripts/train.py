@@ -66,10 +66,10 @@ def main() -> None:
         selection = data.select(competing)
         print(tables.selection_table(selection)[SHOWN].to_string(), "\n")
         model = data.save(data.evaluate(selection, selection.refit()), arguments.out)
-    print(tables.holdout_table(model.metrics).to_string(), "\n")
+    print(tables.evaluation_table(model.metrics["holdout"]).to_string(), "\n")
     print(f"Every measure of every candidate stands in {arguments.out / CARD}.")
-    threshold, winner = threshold_of(model.decision), model.metrics["winner"]
-    print(f"Saved {winner}, the best that can be served, at threshold {threshold:.4f} in {arguments.out}.")
+    winner = f"{model.metrics['winner']}, the best that can be served,"
+    print(f"Saved {winner} at threshold {threshold_of(model.decision):.4f} in {arguments.out}.")
 
 
 @contextmanager

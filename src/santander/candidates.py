@@ -19,7 +19,6 @@ WEIGHT = 9.0
 
 GRID = {"logisticregression__C": [0.001, 0.1]}
 
-
 WINNER = "xgboost-averaged-stumps"
 """What came out first among those that can be served; where each fit is dear, it is fitted alone."""
 

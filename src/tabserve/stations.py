@@ -8,7 +8,6 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from tabserve.model import model as models
-from tabserve.model.decision import Answers, Decision
 from tabserve.model.model import Model, check_place, versions
 from tabserve.model.reference import Reference
 from tabserve.predictors.predictor import Predictor
@@ -22,10 +21,6 @@ from tabserve.training.split import hold_out
 from tabserve.training.task_training import training_of
 
 
-def _here(candidate: Candidate) -> Candidate:
-    return candidate
-
-
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """The rows of a table, split, wherever they are.
@@ -33,7 +28,7 @@ class TrainingData:
     Attributes:
         development: the rows to select and fit on.
         holdout: those to evaluate on, with their features.
-        cells: features of development rows, of which golden rows are drawn cell by cell.
+        cells: features of rows, of which golden rows are drawn cell by cell.
         provenance: what the manifest says of all rows.
         adapted: makes a candidate able to fit where the development rows are.
         versions: of the libraries that hold these rows, if any.
@@ -43,7 +38,7 @@ class TrainingData:
     holdout: Frame
     cells: NDArray[Any]
     provenance: Mapping[str, Any]
-    adapted: Callable[[Candidate], Candidate] = _here
+    adapted: Callable[[Candidate], Candidate] = lambda candidate: candidate
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -78,14 +73,15 @@ class TrainingData:
         answers = decision.scores(predictor.raw(holdout.features))
         training, seed = training_of(holdout.problem), holdout.problem.seed
         measured = training.evaluate(holdout.target, answers, decision, seed=seed)
-        details = training.details(holdout.target, answers)
+        details, names = training.details(holdout.target, answers), holdout.encoder.names
+        reference = Reference.of(names, holdout.features, decision.watched(answers)).described() if names else {}
         return Model(
             holdout.problem,
             holdout.encoder,
             predictor,
             decision,
             metrics={**tables.metrics(selected, measured), **details, **(own or {})},
-            data={**self.provenance, **_reference(holdout, decision, answers)},
+            data={**self.provenance, **reference},  # of texts there is none, as they have no distribution
             versions={**versions(*predictor.LIBRARIES), **self.versions},
         )
 
@@ -108,15 +104,8 @@ def train(data: TrainingData, candidates: Sequence[Candidate], folder: Path, wor
 
     Raises:
         ArtifactError: the folder cannot be written; told before the first fit.
-        UsageError: of a candidate, as `selection.select` has it.
-        DataError: of the rows, likewise.
+        UsageError, DataError: as `selection.select` does.
     """
     check_place(folder)
     selected = data.select(candidates)
     return data.save(data.evaluate(selected, selected.refit()), folder, words)
-
-
-def _reference(holdout: Frame, decision: Decision, answers: Answers) -> Mapping[str, Any]:
-    """What later rows are compared with; nothing of texts, which have no distribution."""
-    names = holdout.encoder.names
-    return Reference.of(names, holdout.features, decision.watched(answers)).described() if names else {}

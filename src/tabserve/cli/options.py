@@ -74,14 +74,7 @@ def names(text: str) -> list[str]:
 
 
 def add_training(parser: ArgumentParser, known: Iterable[str], *, place: str, default_seed: int) -> None:
-    """Let be said how a model is trained.
-
-    Args:
-        parser: gets the options.
-        known: the names of the candidates.
-        place: of the model folder, unless another is named.
-        default_seed: of the problem.
-    """
+    """Let be said how a model is trained, by which of the known candidates, and into which folder."""
     add = parser.add_argument
     add("--rows", type=count, metavar="N", help="rows to use, drawn stratified by target (default: all)")
     add("--out", type=folder, default=place, metavar="FOLDER", help="model folder (default: %(default)s)")

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.problem.problem import Problem
-from tabserve.reports.tables import TITLES
+from tabserve.reports.tables import TITLES, Statistics, evaluation_table, ranked, statistics_table
 from tabserve.reports.task_report import report_of
 from tabserve.training.split import described
 from tabserve.training.task_training import training_of
@@ -103,7 +104,7 @@ def written(model: Model, words: Words = GENERAL) -> str:
     """The card, written from the model alone, in these words."""
     metrics, problem, report = model.metrics, model.problem, report_of(model.problem)
     folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
-    measure = report.measure
+    measure = next(iter(folds[winner]))
     means = {name: folds[name][measure]["mean"] for name in ranked(folds)}
     card = TEMPLATE.format(
         problem=problem,
@@ -141,29 +142,10 @@ def noted(card: str, model: Model) -> str:
     return NOTE.format(measured=threshold_of(model.measured_with), chosen=threshold_of(model.decision)) + unmoved
 
 
-def ranked(statistics: Mapping[str, Any]) -> list[str]:
-    """The names of what was measured over folds, the best by the first measure first."""
-    return sorted(statistics, key=lambda name: -next(iter(statistics[name].values()))["mean"])
-
-
-def spread(kind: str, statistics: Mapping[str, Any], more: Mapping[str, Mapping[str, str]] | None = None) -> str:
-    """A table of what was measured over folds, the best first.
-
-    Args:
-        kind: what is compared.
-        statistics: by name, as `tables.statistics` has them.
-        more: further columns: by their titles, the cells by name.
-    """
-    titles, columns = [TITLES[measure] for measure in next(iter(statistics.values()))], more or {}
-    rows = [
-        [
-            f"`{name}`",
-            *(f"{found['mean']:.4f} ± {found['sd']:.4f}" for found in statistics[name].values()),
-            *(cells[name] for cells in columns.values()),
-        ]
-        for name in ranked(statistics)
-    ]
-    return _table([kind, *titles, *columns], rows)
+def spread(kind: str, statistics: Mapping[str, Statistics], **columns: "pd.Series[str]") -> str:
+    """A table of what was measured over folds, the best first, and of more columns."""
+    table = statistics_table(statistics).assign(**columns).loc[ranked(statistics)]
+    return _table(kind, table.rename(index="`{}`".format))
 
 
 def _features(problem: Problem) -> str:
@@ -177,30 +159,29 @@ def _groups(model: Model) -> str:
 
 
 def _holdout(metrics: Mapping[str, Any]) -> str:
-    found = metrics["holdout"].items()
-    rows = [[TITLES[name], f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}"] for name, i in found]
-    table = _table(["measure", "value", "95 % bootstrap interval"], rows)
+    found = evaluation_table(metrics["holdout"]).set_axis(["value", "95 % bootstrap interval"], axis=1)
+    table = _table("measure", found)
     return f"{table}\n\n{_classes(metrics['classes'])}" if "classes" in metrics else table
 
 
 def _classes(found: Mapping[str, Any]) -> str:
-    rows = [
-        [f"`{label}`", *(f"{each[name]:.4f}" for name in ("precision", "recall", "f1")), f"{each['rows']:,}"]
-        for label, each in found.items()
-    ]
-    return _table(["class", "precision", "recall", "F1", "rows"], rows)
+    classes = pd.DataFrame.from_dict(dict(found), orient="index")
+    shares = classes.drop(columns="rows").map("{:.4f}".format).rename(columns=TITLES, index="`{}`".format)
+    return _table("class", shares.assign(rows=[f"{rows:,}" for rows in classes["rows"]]))
 
 
 def _candidates(model: Model) -> str:
     folds, trees = model.metrics["folds"], model.metrics["trees"]
-    served = {name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in folds}
-    table = spread("candidate", folds, {"trees": served} if any(trees.values()) else None)
+    served = pd.Series({name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in folds})
+    table = spread("candidate", folds, **({"trees": served} if any(trees.values()) else {}))
     known = [f"`{name}`" for name in training_of(model.problem).baselines() if name in folds]
     return f"{table}\n\nBaselines, which know the target and no column: {', '.join(known)}." if known else table
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+def _table(first: str, table: pd.DataFrame) -> str:
+    """A table of texts in Markdown; its index is the first column."""
+    rows = [[first, *table], ["---"] * (1 + table.shape[1]), *table.itertuples()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _bars(values: Mapping[str, float]) -> str:

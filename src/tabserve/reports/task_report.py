@@ -17,10 +17,6 @@ class TaskReport(Protocol):
     """The parts of tables and of the model card that a task fills."""
 
     @property
-    def measure(self) -> str:
-        """The measure by which candidates are told apart."""
-
-    @property
     def served(self) -> str:
         """The best candidate of those that can be served, in words."""
 
@@ -73,7 +69,6 @@ class BinaryReport:
 
     def __init__(self, task: Binary) -> None:
         self.task = task
-        self.measure = task.criterion.name
 
     def provenance(self, target: NDArray[Any]) -> dict[str, Any]:
         """The number of positive rows."""
@@ -104,7 +99,6 @@ class MulticlassReport:
 
     def __init__(self, task: Multiclass) -> None:
         self.task = task
-        self.measure = f"macro_{task.criterion.name}"
 
     def provenance(self, target: NDArray[Any]) -> dict[str, Any]:
         """The number of rows of each label."""
@@ -133,7 +127,6 @@ class RegressionReport:
 
     def __init__(self, task: Regression) -> None:
         self.task = task
-        self.measure = task.criterion.name
 
     def provenance(self, target: NDArray[Any]) -> dict[str, Any]:
         """The mean and the range of the amounts."""

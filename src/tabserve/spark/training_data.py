@@ -31,8 +31,7 @@ def training_data(
 ) -> Iterator[TrainingData]:
     """The table, split, for as long as the block lasts.
 
-    Of its rows come here: numbers, targets and probabilities, and of `HOLDOUT_ROWS` of the hold-out, drawn stratified,
-    the features as well.
+    Of its rows come here: numbers, targets and probabilities, and of `HOLDOUT_ROWS` of the hold-out the features.
 
     Args:
         read: finds the rows, as `source.files` or `source.table` does.

@@ -12,9 +12,6 @@ from tabserve.errors import UsageError
 def check_device(device: str) -> None:
     """Refuse a device that XGBoost would silently replace by the CPU.
 
-    Args:
-        device: XGBoost's own name of it, such as `cpu` or `cuda`.
-
     Raises:
         UsageError: XGBoost was built without it, or finds none.
     """

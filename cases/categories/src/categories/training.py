@@ -1,12 +1,11 @@
 """What the case measures besides, and what its model card says in words of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from categories.dataset import Dataset, by_product, by_row, first_of_each
-from tabserve.model.model import Model
 from tabserve.reports import tables
 from tabserve.reports.card import Words, spread
 from tabserve.training.selection import Selection, select
@@ -28,16 +27,12 @@ def splits(data: Dataset, selection: Selection) -> dict[str, Mapping[str, Any]]:
     return {name: tables.statistics(each) for name, each in ({"by seller": selection.winner} | others).items()}
 
 
-def _sections(model: Model) -> Sequence[str]:
-    return [SPLITS.format(problem=model.problem, splits=spread("split", model.metrics["splits"]))]
-
-
 WORDS = Words(
     synthetic="""**Trained on synthetic titles**: none of them was ever a product. Learn from it, test with it; its
 figures say nothing about real products.""",
     purpose="To propose a category for a product that a seller is about to list, from its title, in Portuguese.",
     limits="""- Products of another marketplace, language or set of categories: nothing here says how it does there.
 - Deciding without a look: among classes that are rare, every third proposal may be wrong.""",
-    sections=_sections,
+    sections=lambda model: [SPLITS.format(problem=model.problem, splits=spread("split", model.metrics["splits"]))],
 )
 """Those of the model card."""
