@@ -5,22 +5,23 @@ read → hold out → select → refit → choose the threshold → evaluate →
 
 import argparse
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from santander.candidates import WINNER, candidates, check_device, chosen
-from santander.engine import Ground, local, spark
+from santander.candidates import WINNER, candidates
+from santander.dataset import dataset, sample_file, source
 from santander.problem import PROBLEM
 from tabserve.cli import options, run
 from tabserve.destination import check_apart
-from tabserve.model.decision import class_scores, threshold_of
-from tabserve.model.model import CARD, Model, check_place, save
-from tabserve.model.reference import Reference
-from tabserve.reports import card, tables
-from tabserve.training.binary import curve
-from tabserve.training.selection import Candidate, select
-from tabserve.training.task_training import training_of
+from tabserve.model.decision import threshold_of
+from tabserve.model.model import CARD, check_place
+from tabserve.reports import tables
+from tabserve.stations import TrainingData
+from tabserve.training.candidate import Candidate, chosen
+from tabserve.training.device import check_device
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
@@ -34,7 +35,9 @@ SHOWN = [tables.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", 
 SHOWN += ["fit s", "trees"]
 """Columns of the table of candidates that fit beside each other on a terminal."""
 
-EPILOG = """examples:
+EPILOG = f"""on Spark --jobs are workers, and the candidate is {WINNER} unless others are named
+
+examples:
   python scripts/train.py                              the synthetic sample, all candidates, build/model
   python scripts/train.py --data train.csv             Kaggle's table
   python scripts/train.py --rows 20000 --candidates xgboost-stumps,logistic-regression,dummy
@@ -54,44 +57,47 @@ def main() -> None:
     competing = chosen(known, arguments.candidates or FITTED[arguments.engine])
     check_device(arguments.device)
     check_place(arguments.out)
-    with ENGINES[arguments.engine](arguments, competing) as (development, holdout, fitting, cells, data, versions):
-        names = ", ".join(candidate.name for candidate in competing)
-        print(f"Training on {data['rows']:,} rows ({data['source']}); candidates: {names}.\n", flush=True)
-        selection = select(development, fitting)
+    with ENGINES[arguments.engine](arguments, competing) as data:
+        names, found = ", ".join(candidate.name for candidate in competing), data.provenance
+        print(f"Training on {found['rows']:,} rows ({found['source']}); candidates: {names}.\n", flush=True)
+        selection = data.select(competing)
         print(tables.selection_table(selection)[SHOWN].to_string(), "\n")
-        predictor, decision = selection.refit(), selection.decision
-
-    problem, threshold = holdout.problem, threshold_of(decision)
-    answers = class_scores(decision.scores(predictor.raw(holdout.features)))
-    probability = answers.probability
-    evaluation = training_of(problem).evaluate(holdout.target, answers, decision, seed=problem.seed)
-    print(tables.evaluation_table(evaluation).to_string(), "\n")
-
-    model = Model(
-        problem,
-        holdout.encoder,
-        predictor,
-        decision,
-        metrics=tables.metrics(selection, evaluation) | curve(holdout.target, probability),
-        data={**data, **Reference.of(holdout.problem.features, holdout.features, probability).described()},
-        versions=versions,
-    )
-    save(arguments.out, model, predictor.examples(cells), card.written(model))
-    winner = selection.winner.candidate.name
+        model = data.save(data.evaluate(selection, selection.refit()), arguments.out)
+    print(tables.evaluation_table(model.metrics["holdout"]).to_string(), "\n")
     print(f"Every measure of every candidate stands in {arguments.out / CARD}.")
-    print(f"Saved {winner}, the best that can be served, at threshold {threshold:.4f} in {arguments.out}.")
+    winner = f"{model.metrics['winner']}, the best that can be served,"
+    print(f"Saved {winner} at threshold {threshold_of(model.decision):.4f} in {arguments.out}.")
 
 
-def on_this_machine(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> AbstractContextManager[Ground]:
+@contextmanager
+def on_this_machine(arguments: argparse.Namespace, _competing: Sequence[Candidate]) -> Iterator[TrainingData]:
     """The table in memory."""
     path = Path(arguments.data) if arguments.data else None
-    return local(path, arguments.rows, arguments.seed, competing)
+    frame, found, synthetic = dataset(path, arguments.rows, arguments.seed)
+    yield TrainingData.of(frame, found, synthetic=synthetic)
 
 
-def on_spark(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> AbstractContextManager[Ground]:
+@contextmanager
+def on_spark(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> Iterator[TrainingData]:
     """The table with Spark's workers."""
-    rows = (arguments.data, arguments.rows, arguments.seed)
-    return spark(*rows, competing, table=arguments.table, workers=arguments.jobs, master=arguments.master)
+    from tabserve.spark import estimator, training_data  # noqa: PLC0415  only where PySpark is
+    from tabserve.spark import source as sources  # noqa: PLC0415
+
+    problem, given = replace(PROBLEM, seed=arguments.seed), arguments.table or arguments.data
+    estimator.check(competing, problem)
+    with ExitStack() as opened:
+        name = given or opened.enter_context(sample_file(arguments.rows, arguments.seed))
+        yield opened.enter_context(
+            training_data.training_data(
+                sources.table(name) if arguments.table else sources.files(name),
+                problem,
+                partial(source, given),
+                synthetic=given is None,
+                rows=arguments.rows,
+                workers=arguments.jobs,
+                master=arguments.master,
+            )
+        )
 
 
 ENGINES = {"local": on_this_machine, "spark": on_spark}
@@ -113,27 +119,7 @@ def parsed() -> argparse.Namespace:
     rows.add_argument(
         "--table", type=options.word, metavar="NAME", help="Spark: a labelled table that it knows by this name"
     )
-    add("--rows", type=options.count, metavar="N", help="rows to use, drawn stratified by target (default: all)")
-    add(
-        "--out",
-        type=options.folder,
-        default=Path("build/model"),
-        metavar="FOLDER",
-        help="model folder (default: %(default)s)",
-    )
-    add("--seed", type=options.seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
-    add(
-        "--candidates",
-        type=options.names,
-        metavar="NAMES",
-        help=f"which, of {', '.join(KNOWN)} (default: all; on Spark {WINNER})",
-    )
-    add(
-        "--jobs",
-        type=options.threads,
-        metavar="N",
-        help="threads, or Spark's workers (default: one a core)",
-    )
+    options.add_training(parser, KNOWN, place="build/model", default_seed=PROBLEM.seed)
     add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
     options.add_master(parser)
     add("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")

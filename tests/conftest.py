@@ -20,18 +20,16 @@ from santander.sample import sample
 from tabserve.client.local_server import Server, running
 from tabserve.encoding.encoder import Encoder
 from tabserve.encoding.ngrams import grams
-from tabserve.model.decision import MostProbable, class_scores, threshold_of
+from tabserve.model.decision import MostProbable
 from tabserve.model.model import Model, save, versions
-from tabserve.model.reference import Reference
 from tabserve.predictors.linear import Linear
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Multiclass
-from tabserve.reports import card, tables
+from tabserve.stations import TrainingData, train
 from tabserve.table.frame import Frame
-from tabserve.training import binary, bootstrap
-from tabserve.training.selection import Candidate, select
-from tabserve.training.split import hold_out
+from tabserve.training import bootstrap
+from tabserve.training.candidate import Candidate
 from tabserve.training.stumps import AveragedStumps
 
 # Machines differ in speed, so no example has a deadline; a failure prints what reproduces it anywhere.
@@ -52,26 +50,11 @@ def sample_frame() -> Frame:
 def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder trained on the sample by the real stations; copy it before changing it."""
     frame = replace(sample_frame, problem=replace(sample_frame.problem, folds=2))
-    development, holdout = hold_out(frame)
-    selection = select(development, [Candidate("stumps", AveragedStumps(n_estimators=100, n_jobs=1))])
-    predictor, decision = selection.refit(), selection.decision
-    probability = class_scores(decision.scores(predictor.raw(holdout.features))).probability
+    data = TrainingData.of(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
+    folder = tmp_path_factory.mktemp("stations") / "model"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "RESAMPLES", 50)
-        threshold, criterion = threshold_of(decision), frame.problem.criterion
-        measured = binary.evaluate(holdout.target, probability, threshold, criterion)
-    model = Model(
-        frame.problem,
-        frame.encoder,
-        predictor,
-        decision,
-        metrics=tables.metrics(selection, measured) | binary.curve(holdout.target, probability),
-        data=tables.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
-        | Reference.of(holdout.problem.features, holdout.features, probability).described(),
-        versions=versions("xgboost"),
-    )
-    folder = tmp_path_factory.mktemp("stations") / "model"
-    save(folder, model, predictor.examples(development.features), card.written(model))
+        train(data, [Candidate("stumps", AveragedStumps(n_estimators=100, n_jobs=1))], folder)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -29,3 +30,9 @@ def test_the_package_alone_imports_nothing_heavy() -> None:
     """No library that trains, nor XGBoost, until something is asked for that needs it."""
     code = "import sys, tabserve; sys.exit(bool({'numpy', 'xgboost', 'sklearn', 'pyarrow'} & {*sys.modules}))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", tabserve.__all__)
+def test_no_listed_name_is_a_modules(name: str) -> None:
+    """Which would stand in its place once that module is imported."""
+    assert find_spec(f"tabserve.{name}") is None

@@ -1,12 +1,7 @@
 """The models that are compared, from a constant to what this data wants."""
 
-import json
-import warnings
-from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import partial
 
-import numpy as np
 import xgboost as xgb
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -16,15 +11,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from tabserve.errors import UsageError
-from tabserve.training.selection import Candidate, servable
+from tabserve.training.candidate import Candidate
 from tabserve.training.stumps import AveragedStumps
 
 WEIGHT = 9.0
 """Weight of a positive row that makes both classes count the same at 10 % positives."""
 
 GRID = {"logisticregression__C": [0.001, 0.1]}
-
 
 WINNER = "xgboost-averaged-stumps"
 """What came out first among those that can be served; where each fit is dear, it is fitted alone."""
@@ -69,35 +62,3 @@ def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate
         Candidate("xgboost-averaged-stumps", stumps(seeds=2, n_estimators=3000, colsample_bytree=0.02, subsample=0.2)),
     ]
     return {candidate.name: candidate for candidate in listed}
-
-
-def chosen(known: dict[str, Candidate], names: Sequence[str]) -> list[Candidate]:
-    """The candidates of these names.
-
-    Raises:
-        UsageError: a name is not known (close matches are suggested), or none of them can be served.
-    """
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
-            raise UsageError(f"There is no candidate {name!r}; {hint}")
-    found = [known[name] for name in names]
-    servable(found)
-    return found
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that XGBoost would silently replace by the CPU.
-
-    Raises:
-        UsageError: XGBoost was built without it, or finds none.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # XGBoost's own warning of what is refused here
-        booster = xgb.train({"device": device}, xgb.DMatrix(np.zeros((2, 1)), np.zeros(2)), 1)
-    used = json.loads(booster.save_config())["learner"]["generic_param"]["device"]  # such as cuda:0
-    if not used.startswith(device):
-        raise UsageError(
-            f"XGBoost finds no {device!r} device on this machine; leave out --device, to train on the CPU."
-        )

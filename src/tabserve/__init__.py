@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tabserve.problem.task import Multiclass as Multiclass
     from tabserve.problem.task import Regression as Regression
     from tabserve.score import score_file as score_file
+    from tabserve.stations import TrainingData as TrainingData
+    from tabserve.stations import train as train
     from tabserve.table.frame import read as read
     from tabserve.training.candidate import Candidate as Candidate
     from tabserve.training.selection import select as select
@@ -42,6 +44,7 @@ WHERE = {
     "Problem": "problem.problem",
     "RMSE": "problem.criterion",
     "Regression": "problem.task",
+    "TrainingData": "stations",
     "hold_out": "training.split",
     "load": "model.model",
     "numbers": "problem.columns",
@@ -49,6 +52,7 @@ WHERE = {
     "save": "model.model",
     "score_file": "score",
     "select": "training.selection",
+    "train": "stations",
 }
 """The module of each name."""
 

@@ -19,10 +19,10 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.reports import card, tables
 from tabserve.reports.tables import TITLES
+from tabserve.stations import TrainingData
 from tabserve.table.frame import Frame
 from tabserve.training import bootstrap
-from tabserve.training.selection import Candidate, select
-from tabserve.training.split import hold_out
+from tabserve.training.candidate import Candidate
 from tabserve.training.task_training import training_of
 
 
@@ -118,14 +118,10 @@ def carded(task: Task, target: NDArray[Any], candidates: Sequence[Candidate]) ->
     features[:, 0] += target
     ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
     frame = Frame(ids, features, target, problem, Encoder.learn(problem, {}))
-    development, holdout = hold_out(frame)
     baselines = [Candidate(*each) for each in training_of(problem).baselines().items()]
-    selection = select(development, [*candidates, *baselines])
-    predictor, decision = selection.refit(), selection.decision
-    answers = decision.scores(predictor.raw(holdout.features))
-    metrics = tables.metrics(selection, training_of(problem).evaluate(holdout.target, answers, decision))
-    data = tables.provenance(frame, "drawn", synthetic=True)
-    model = Model(problem, holdout.encoder, predictor, decision, metrics, data, {})
+    data = TrainingData.of(frame, "drawn", synthetic=True)
+    selection = data.select([*candidates, *baselines])
+    model = data.evaluate(selection, selection.refit())
     assert tables.columns_table(frame).shape[0] == len(problem.columns)
     return model, card.written(model)
 
@@ -137,7 +133,10 @@ def test_a_card_of_several_classes_counts_each_and_tells_the_temperature() -> No
     candidates = [Candidate("boosted", xgb.XGBClassifier(n_estimators=5, n_jobs=1))]
     model, written = carded(Multiclass(("a", "b", "c")), target, candidates)
     assert model.data["labels"] == {"a": 40, "b": 40, "c": 40}
-    assert "120 rows, 40 of `a`, 40 of `b`, 40 of `c`, 2 features" in written
+    assert "120 rows, 40 of `a`, 40 of `b`, 40 of `c`, 2 features (`x`, `y`);" in written
+    assert "XGBoost `multi:softprob`, 5 trees" in written
+    for label, found in model.metrics["classes"].items():
+        assert f"| `{label}` | {found['precision']:.4f} | {found['recall']:.4f} |" in written
     assert isinstance(model.decision, MostProbable)
     assert f"**{model.decision.temperature:.4f}**" in written
     assert "in macro F1. Trees" in written

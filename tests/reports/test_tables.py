@@ -71,7 +71,7 @@ def test_candidates_stand_in_the_order_of_their_mean(selection: Selection) -> No
 
 def test_the_hold_out_is_shown_with_its_intervals(evaluated: dict[str, Interval]) -> None:
     """One row for each measure."""
-    table = tables.evaluation_table(evaluated)
+    table = tables.evaluation_table({name: found._asdict() for name, found in evaluated.items()})
     auc = evaluated["roc_auc"]
     assert list(table.loc["ROC AUC"]) == [f"{auc.value:.4f}", f"{auc.low:.4f} to {auc.high:.4f}"]
     assert len(table) == len(evaluated)

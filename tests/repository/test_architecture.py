@@ -98,7 +98,7 @@ READING = [name.rpartition(".")[0] for name in PREDICTORS.values()]
 """Modules that read model files, imported once a folder holds one."""
 
 SERVING = reached(*(module for module in CORE if room(module).startswith("serving")), *READING)
-TRAINING = [module for module in CORE if room(module) in below("operations") - below("serving/mlserver")]
+TRAINING = [module for module in CORE if room(module) in below("operations", "stations") - below("serving/mlserver")]
 """Modules that the server has no need of."""
 
 
@@ -122,7 +122,7 @@ def test_a_module_imports_from_the_rooms_below_its_own(module: str) -> None:
 def test_the_map_has_every_room() -> None:
     """Each folder of the package that has modules, and no other."""
     folders = {path.parent.relative_to(ROOT / "src/tabserve") for path in (ROOT / "src/tabserve").rglob("*.py")}
-    assert {str(folder) for folder in folders} == MAP.keys() - {"score"}
+    assert {str(folder) for folder in folders} == MAP.keys() - {"score", "stations"}
 
 
 @pytest.mark.parametrize("module", CORE)
@@ -144,11 +144,7 @@ def test_serving_imports_no_training(module: str) -> None:
     assert packages(IMPORTS[module]) & {*TRAINING_LIBRARIES, "pandas"} == set()
 
 
-WITHOUT_SPARK = [name for name in MODULES if not name.startswith("tabserve.spark") and name != "santander.engine"]
-"""All but the package, and the engines, which import it only once it is asked for."""
-
-
-@pytest.mark.parametrize("module", WITHOUT_SPARK)
+@pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith("tabserve.spark")])
 def test_spark_is_known_to_its_own_package_alone(module: str) -> None:
     """All else runs without it."""
     assert packages(IMPORTS[module]) & {"pyspark", "py4j"} == set()

@@ -32,6 +32,7 @@ from tabserve.model.decision import Threshold, threshold_of
 from tabserve.model.model import Model, load, save
 from tabserve.problem.criterion import Costs
 from tabserve.score import score_file
+from tabserve.stations import TrainingData
 from tabserve.table.frame import Frame, Rows, read, stream
 from tabserve.training import bootstrap
 from tabserve.training.selection import Candidate, select
@@ -155,7 +156,25 @@ def test_the_example_selects_and_saves_a_good_model(example: Path, model: Model)
     assert model.metrics["folds"]["dummy"]["roc_auc"]["mean"] == 0.5
     assert model.metrics["holdout"]["roc_auc"]["low"] > 0.9
     printed = (example / "printed").read_text()
-    assert all(word in printed for word in ("logistic-regression", "95 % interval", str(model.decision)))
+    assert all(word in printed for word in ("`logistic-regression`", "| ROC AUC | 0.9", str(model.decision)))
+
+
+@pytest.mark.parametrize(("name", "measure"), [("wines", "accuracy"), ("prices", "r2")])
+def test_other_tasks_are_trained_by_a_file_as_short(name: str, measure: str, tmp_path: Path) -> None:
+    """Three labels; and an amount from columns of several kinds. Either learns most of what there is."""
+    (tmp_path / f"{name}.py").write_text(shown(f"{name}.py"))
+    run = ran(tmp_path, f"{name}.py")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    model = load(tmp_path / "build" / name)
+    assert model.metrics["winner"] == "xgboost"
+    assert model.metrics["holdout"][measure]["value"] > 0.85
+
+
+def test_the_stations_that_the_page_names_are_those_of_the_training_data() -> None:
+    """So that each can be called by itself."""
+    named = re.findall(r"`\w+ = data\.(\w+)\(|`data\.(\w+)\(", PAGE)
+    assert {one or other for one, other in named} == {"select", "evaluate", "save"}
+    assert all(hasattr(TrainingData, one or other) for one, other in named)
 
 
 def test_the_example_is_checked_and_served(example: Path, model: Model) -> None:
@@ -221,7 +240,7 @@ def costs(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the page's example was run with a threshold by costs, on a table without ids."""
     folder = tmp_path_factory.mktemp("costs")
     code = with_line(changed(shown("mine.py"), ID, ""), "A threshold by costs")
-    code = changed(code, "import Problem\n", "import Problem\nfrom tabserve.problem.criterion import Costs\n")
+    code = changed(code, "import Binary, ", "import Binary, Costs, ")
     trained(folder, code, pd.read_csv(example / "mine.csv").drop(columns="sample"))
     return folder
 

@@ -1,4 +1,4 @@
-"""The candidates go from a constant to what this data wants; each learns, and is chosen by its name."""
+"""The candidates go from a constant to what this data wants; each learns what there is to learn."""
 
 from pathlib import Path
 
@@ -7,8 +7,7 @@ import pytest
 from sklearn.base import ClassifierMixin, clone
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
-from santander.candidates import WINNER, candidates, check_device, chosen
-from tabserve.errors import UsageError
+from santander.candidates import WINNER, candidates
 from tabserve.model.model import load
 from tabserve.table.frame import Frame
 from tabserve.training.selection import Candidate
@@ -69,41 +68,3 @@ def test_the_winner_is_that_of_the_committed_model() -> None:
     """Whose comparison found it."""
     committed = load(Path(__file__).parents[2] / "deploy" / "model")
     assert committed.metrics["winner"] == WINNER
-
-
-def test_the_chosen_stand_in_the_order_they_were_named() -> None:
-    """Each as it is known."""
-    assert chosen(KNOWN, ["xgboost-stumps", "dummy"]) == [KNOWN["xgboost-stumps"], KNOWN["dummy"]]
-
-
-@pytest.mark.parametrize(
-    ("names", "said"),
-    [
-        (["dummy", "xgboost-stump"], "There is no candidate 'xgboost-stump'; did you mean 'xgboost-stumps'?"),
-        (["randomforest"], "There is no candidate 'randomforest'; did you mean 'random-forest'?"),
-        (["42"], f"There is no candidate '42'; choose from {', '.join(KNOWN)}."),
-    ],
-)
-def test_a_wrong_name_is_answered_with_a_close_one(names: list[str], said: str) -> None:
-    """Or with all of them."""
-    with pytest.raises(UsageError) as refused:
-        chosen(KNOWN, names)
-    assert str(refused.value) == said
-
-
-@pytest.mark.parametrize("names", [["dummy"], ["dummy", "random-forest"]])
-def test_at_least_one_must_be_servable(names: list[str]) -> None:
-    """Or there would be nothing to save."""
-    with pytest.raises(UsageError, match=f"None of {', '.join(names)} ends as a model that a folder can hold"):
-        chosen(KNOWN, names)
-
-
-def test_the_cpu_is_always_there() -> None:
-    """Whatever else is."""
-    check_device("cpu")
-
-
-def test_a_device_that_xgboost_would_replace_is_refused() -> None:
-    """No graphics card has this number."""
-    with pytest.raises(UsageError, match="XGBoost finds no 'cuda:999' device on this machine"):
-        check_device("cuda:999")

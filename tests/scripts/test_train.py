@@ -273,7 +273,7 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
         cell(150, "var_199", "-inf"),
         ", row 150, column 'var_199': expected a number, found -inf, which is no finite 32-bit float.",
     ),
-    "one class": (labels(lambda _: "0"), "has only '0' in column 'target'; a classifier needs rows of both classes."),
+    "one class": (labels(lambda _: "0"), "has only '0' in column 'target'; a model needs rows of different targets."),
     "three classes": (
         cell(9, "target", "2"),
         ", row 9, column 'target': expected '0' or '1', found '2'; the column holds '0', '1', '2'.",

@@ -21,7 +21,8 @@ from tabserve.model.decision import MostProbable
 from tabserve.problem.columns import Column
 from tabserve.problem.task import Multiclass
 from tabserve.table.frame import Frame
-from tabserve.training.selection import Candidate, select
+from tabserve.training.candidate import Candidate, chosen
+from tabserve.training.selection import select
 from tabserve.training.stumps import AveragedStumps
 from tabserve.training.temperature import choose
 from tabserve.training.text_classifier import TextClassifier
@@ -248,3 +249,40 @@ def test_some_of_the_n_grams_are_served_as_they_were_judged(analyzer: Any, texts
 def test_every_parameter_that_is_looked_at_is_one_of_xgboosts() -> None:
     """So that none is looked for under a name that it has no longer."""
     assert {parameter for parameter, _, _ in UNSERVED.values()} <= xgb.XGBClassifier().get_params().keys()
+
+
+KNOWN = {
+    name: Candidate(name, estimator)
+    for name, estimator in {
+        "dummy": LogisticRegression(),
+        "random-forest": LogisticRegression(),
+        "xgboost-stumps": boosted(),
+    }.items()
+}
+
+
+def test_the_chosen_stand_in_the_order_they_were_named() -> None:
+    """Each as it is known."""
+    assert chosen(KNOWN, ["xgboost-stumps", "dummy"]) == [KNOWN["xgboost-stumps"], KNOWN["dummy"]]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["dummy", "xgboost-stump"], "There is no candidate 'xgboost-stump'; did you mean 'xgboost-stumps'?"),
+        (["randomforest"], "There is no candidate 'randomforest'; did you mean 'random-forest'?"),
+        (["42"], f"There is no candidate '42'; choose from {', '.join(KNOWN)}."),
+    ],
+)
+def test_a_wrong_name_is_answered_with_a_close_one(names: list[str], said: str) -> None:
+    """Or with all of them."""
+    with pytest.raises(UsageError) as refused:
+        chosen(KNOWN, names)
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("names", [["dummy"], ["dummy", "random-forest"]])
+def test_at_least_one_must_be_servable(names: list[str]) -> None:
+    """Or there would be nothing to save."""
+    with pytest.raises(UsageError, match=f"None of {', '.join(names)} ends as a model that a folder can hold"):
+        chosen(KNOWN, names)

@@ -103,7 +103,7 @@ def test_the_refitted_winner_covers_the_hold_out_as_it_promises(selection: Selec
     error = math.sqrt(COVERED * (1 - COVERED) * (1 / len(holdout) + 1 / len(selection.frame)))
     assert abs(found["coverage"].value - COVERED) < 4 * error
     assert found["r2"].low > 0.5
-    assert "interval coverage" in evaluation_table(found).index
+    assert "interval coverage" in evaluation_table({name: each._asdict() for name, each in found.items()}).index
 
 
 def test_every_baseline_is_a_candidate_for_its_task() -> None:

@@ -11,26 +11,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from categories import card, training
+from categories import training
 from categories.candidates import candidates
 from categories.dataset import dataset
 from categories.problem import PROBLEM, TAGS
 from tabserve.cli import options, run
 from tabserve.destination import check_apart, ending
-from tabserve.errors import UsageError
 from tabserve.files import whole
-from tabserve.model.decision import class_scores
-from tabserve.model.model import CARD, Model, check_place, save, versions
+from tabserve.model.model import CARD, check_place
 from tabserve.reports import tables
-from tabserve.training import multiclass
-from tabserve.training.selection import Candidate, select, servable
-from tabserve.training.split import hold_out
+from tabserve.stations import TrainingData
+from tabserve.training.candidate import chosen
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
-EPILOG = f"""variables: DATASET_PATH, MODEL_PATH and METRICS_PATH say the same as --data, --out and --metrics
-
-candidates: {", ".join(KNOWN)}
+EPILOG = """variables: DATASET_PATH, MODEL_PATH and METRICS_PATH say the same as --data, --out and --metrics
 
 exit codes: 0 saved, 2 wrong option, 3 the table cannot be used, 4 the folder cannot be written, 130 Ctrl-C, 143 SIGTERM
 """
@@ -42,44 +37,28 @@ def main() -> None:
     check_apart([arguments.out, arguments.metrics], [arguments.data])
     if arguments.metrics:
         ending(arguments.metrics, [".json", ".txt"])
-    competing = chosen(arguments.candidates, arguments.seed, arguments.jobs)
+    known = candidates(arguments.seed, arguments.jobs or os.cpu_count() or 1)
+    competing = chosen(known, arguments.candidates or KNOWN)
     check_place(arguments.out)
     columns = (*PROBLEM.columns, TAGS) if arguments.tags else PROBLEM.columns
-    data = dataset(arguments.data, arguments.rows, replace(PROBLEM, seed=arguments.seed, columns=columns))
+    rows = dataset(arguments.data, arguments.rows, replace(PROBLEM, seed=arguments.seed, columns=columns))
     pd.set_option("display.width", 120)
 
-    development, holdout = hold_out(data.products)
-    print(f"Training on {len(development):,} products ({data.source}); {len(holdout):,} are held out.\n", flush=True)
-    selection = select(development, competing)
+    data = TrainingData.of(rows.products, rows.source, synthetic=rows.synthetic)
+    learning, held_out = len(data.development), len(data.holdout)
+    print(f"Training on {learning:,} products ({rows.source}); {held_out:,} are held out.\n", flush=True)
+    selection = data.select(competing)
     print(tables.selection_table(selection).drop(columns="trees").to_string(), "\n")
-    found = training.splits(data, selection)
-    print(training.splits_table(found).to_string(), "\n")
-
-    predictor, decision = selection.refit(), selection.decision
-    answers = class_scores(decision.scores(predictor.raw(holdout.features)))
-    metrics = training.metrics(selection, found, holdout, answers)
-    print(multiclass.by_class(holdout.target, answers.probability, holdout.problem.labels).round(4).to_string(), "\n")
-
-    model = Model(holdout.problem, holdout.encoder, predictor, decision, metrics, training.provenance(data), versions())
-    save(arguments.out, model, predictor.examples(holdout.features), card.written(model))
+    splits = training.splits(rows, selection)
+    print(tables.statistics_table(splits).to_string(), "\n")
+    model = data.evaluate(selection, selection.refit(), {"splits": splits})
+    data.save(model, arguments.out, training.WORDS)
+    classes = model.metrics["classes"]
+    print(pd.DataFrame.from_dict(classes, orient="index").round(4).to_string(), "\n")
     if arguments.metrics:
         with whole(arguments.metrics) as path:
-            path.write_text(json.dumps(metrics["classes"], indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"Saved {metrics['winner']} in {arguments.out}; its card is {arguments.out / CARD}.")
-
-
-def chosen(names: list[str], seed: int, jobs: int) -> list[Candidate]:
-    """The candidates of these names.
-
-    Raises:
-        UsageError: a name is not known, or none of them can be served.
-    """
-    known = candidates(seed, jobs)
-    if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"There is no candidate {unknown[0]!r}; choose from {', '.join(known)}.")
-    found = [known[name] for name in names]
-    servable(found)
-    return found
+            path.write_text(json.dumps(classes, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"Saved {model.metrics['winner']} in {arguments.out}; its card is {arguments.out / CARD}.")
 
 
 def parsed() -> argparse.Namespace:
@@ -88,15 +67,11 @@ def parsed() -> argparse.Namespace:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add, variable = parser.add_argument, os.environ.get
-    place = variable("MODEL_PATH") or "build/categories"
     add("--data", type=Path, metavar="FILE", default=variable("DATASET_PATH"), help="labelled table (default: sample)")
-    add("--out", type=Path, default=place, metavar="FOLDER", help="model folder (default: %(default)s)")
+    place = variable("MODEL_PATH") or "build/categories"
+    options.add_training(parser, KNOWN, place=place, default_seed=PROBLEM.seed)
     add("--metrics", type=Path, default=variable("METRICS_PATH"), metavar="FILE", help="JSON of figures per category")
-    add("--rows", type=options.count, metavar="N", help="rows to use, drawn stratified by category (default: all)")
     add("--tags", action="store_true", help="learn from the tags too, where a product has some")
-    add("--candidates", type=options.names, default=KNOWN, metavar="NAMES", help="which (default: all)")
-    add("--seed", type=options.seed, default=PROBLEM.seed, help="of sample, splits and models (default: %(default)s)")
-    add("--jobs", type=options.threads, default=os.cpu_count(), metavar="N", help="threads (default: %(default)s)")
     return parser.parse_args()
 
 

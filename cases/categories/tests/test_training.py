@@ -14,10 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from categories import candidates, card, sample
+from categories import candidates, sample
 from categories.dataset import Dataset, by_product, by_row, dataset, first_of_each
 from categories.problem import PROBLEM
+from categories.training import WORDS
 from tabserve.model.model import CARD, load
+from tabserve.reports import card
+from tabserve.stations import TrainingData
 from tabserve.training.selection import select
 from tabserve.training.split import described, fold_numbers
 
@@ -132,10 +135,17 @@ def test_the_committed_card_is_what_its_model_says() -> None:
     folder = CASE / "deploy" / "model"
     model = load(folder)
     written = (folder / CARD).read_text()
-    assert written == card.written(model)
+    assert written == card.written(model, WORDS)
     held_out = sum(each["rows"] for each in model.metrics["classes"].values())
-    assert held_out + sum(model.metrics["fold_rows"]) == model.data["products"]
-    assert f"; {held_out / model.data['products']:.0%} held out and opened once" in written
+    assert held_out + sum(model.metrics["fold_rows"]) == model.data["rows"]
+    assert f"; {held_out / model.data['rows']:.0%} held out and opened once" in written
+
+
+def test_the_committed_model_says_what_it_was_trained_on() -> None:
+    """The sample, drawn again, has the checksum in its manifest, and as many products and sellers."""
+    rows = dataset()
+    data = TrainingData.of(rows.products, rows.source, synthetic=rows.synthetic)
+    assert data.provenance == load(CASE / "deploy/model").data
 
 
 @given(held_out=st.integers(1, 999), folds=st.lists(st.integers(1, 500), min_size=2, max_size=5))

@@ -73,6 +73,16 @@ def names(text: str) -> list[str]:
     return found
 
 
+def add_training(parser: ArgumentParser, known: Iterable[str], *, place: str, default_seed: int) -> None:
+    """Let be said how a model is trained, by which of the known candidates, and into which folder."""
+    add = parser.add_argument
+    add("--rows", type=count, metavar="N", help="rows to use, drawn stratified by target (default: all)")
+    add("--out", type=folder, default=place, metavar="FOLDER", help="model folder (default: %(default)s)")
+    add("--seed", type=seed, default=default_seed, help="of sample, splits and models (default: %(default)s)")
+    add("--candidates", type=names, metavar="NAMES", help=f"which, of {', '.join(known)} (default: all)")
+    add("--jobs", type=threads, metavar="N", help="threads (default: one a core)")
+
+
 def add_master(parser: ArgumentParser) -> None:
     """Let Spark's master be named."""
     parser.add_argument(

@@ -62,6 +62,7 @@ class Booster:
     FILE: ClassVar[str] = "model.ubj"
     BATCH_ROWS: ClassVar[int] = 256
     PARALLEL: ClassVar[bool] = True
+    LIBRARIES: ClassVar[tuple[str, ...]] = ("xgboost",)
 
     trees: xgb.Booster
     outputs: int = field(init=False)
@@ -110,6 +111,16 @@ class Booster:
         """The number of boosting rounds."""
         return {"trees": str(self.trees.num_boosted_rounds())}
 
+    @property
+    def described(self) -> str:
+        """Its objective, and how many trees there are; of several classes, how many of each."""
+        return f"XGBoost `{self._objective}`, {self.trees.num_boosted_rounds():,} trees"
+
+    @property
+    def _objective(self) -> str:
+        found: str = json.loads(self.trees.save_config())["learner"]["objective"]["name"]
+        return found
+
     def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Raw outputs for float32 features of shape (rows, features).
 
@@ -146,7 +157,7 @@ class Booster:
         Raises:
             OSError: the file cannot be written.
         """
-        amounts = json.loads(self.trees.save_config())["learner"]["objective"]["name"] in OBJECTIVES[Regression.KIND]
+        amounts = self._objective in OBJECTIVES[Regression.KIND]
         wrapper = xgb.XGBRegressor() if amounts else xgb.XGBClassifier()
         wrapper.load_model(bytearray(self.to_bytes()))
         try:

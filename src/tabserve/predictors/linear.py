@@ -57,6 +57,7 @@ class Linear:
     FILE: ClassVar[str] = "model.npz"
     BATCH_ROWS: ClassVar[int] = 64  # as a text takes longer than a row of numbers
     PARALLEL: ClassVar[bool] = False
+    LIBRARIES: ClassVar[tuple[str, ...]] = ()
 
     grams: tuple[str, ...]
     weights: NDArray[np.float32]
@@ -113,6 +114,11 @@ class Linear:
     def facts(self) -> dict[str, str]:
         """The numbers of n-grams and labels."""
         return {"grams": str(len(self.grams)), "labels": str(self.outputs)}
+
+    @property
+    def described(self) -> str:
+        """How many n-grams it knows."""
+        return f"linear, over {len(self.grams):,} n-grams of words and of their parts"
 
     def raw(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """The margin of each class, float64, shape (texts, classes); the intercept where no word is known."""

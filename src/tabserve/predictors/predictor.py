@@ -17,11 +17,13 @@ class Predictor(Protocol):
         FILE: name of its file in a model folder.
         BATCH_ROWS: most rows in one call of a server; more gain little speed and delay other requests.
         PARALLEL: whether calls in several threads run at once; not if they hold Python's lock.
+        LIBRARIES: libraries that train it, beside those that train every model.
     """
 
     FILE: ClassVar[str]
     BATCH_ROWS: ClassVar[int]
     PARALLEL: ClassVar[bool]
+    LIBRARIES: ClassVar[tuple[str, ...]]
 
     @classmethod
     def read(cls, path: Path, file: bytes, problem: Problem, encoder: Encoder, /) -> Self:
@@ -44,6 +46,10 @@ class Predictor(Protocol):
     @property
     def facts(self) -> Mapping[str, str]:
         """Its size, in words for people."""
+
+    @property
+    def described(self) -> str:
+        """What it is and how large, in words for the model card."""
 
     def raw(self, features: Any, /) -> NDArray[Any]:  # noqa: ANN401  an array of what the predictor takes
         """Raw outputs, shape (rows, outputs)."""

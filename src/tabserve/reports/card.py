@@ -1,13 +1,16 @@
 """The model card that a model folder carries, in Markdown; headings after Mitchell et al., FAT* 2019."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
-from tabserve.reports.tables import TITLES
+from tabserve.problem.problem import Problem
+from tabserve.reports.tables import TITLES, Statistics, evaluation_table, ranked, statistics_table
 from tabserve.reports.task_report import report_of
 from tabserve.training.split import described
 from tabserve.training.task_training import training_of
@@ -15,10 +18,20 @@ from tabserve.training.task_training import training_of
 BAR = 40
 """Width of the longest bar, in characters."""
 
+NAMED = 10
+"""Features that are named, at most; of more their number is told."""
+
 SYNTHETIC = """**Trained on synthetic data**: not one row of it was observed. Learn from it, test with it; do not decide
 about people with it."""
 
 OBSERVED = "Trained on the table named below."
+
+PURPOSE = """To {purpose} of the {problem.name} problem that come from the same source as its training data, in the same
+columns and units."""
+
+LIMITS = """- Rows from another population, period or unit: nothing here says how it does there.
+- Causes: a feature that moves the score need not move the outcome.
+- Decisions about a person without a human who can overrule them."""
 
 NOTE = """> **The threshold was moved** after the evaluation, from {measured} to {chosen}: a row is
 > now called positive when its probability is at least {chosen}. What is said below about the threshold, and
@@ -30,22 +43,19 @@ TEMPLATE = """# Model card: {problem.name}
 
 {origin}
 
-- Data: {data[source]}; {data[rows]:,} rows, {rows}, {features} features; sha256
+- Data: {data[source]}; {data[rows]:,} rows, {rows}, {features}; sha256
   `{data[sha256]}`.
 - Kind: {kind}; the candidate `{winner}`.
-- Split: stratified, seed {problem.seed}; {split.held_out} held out and opened once, {split.folds} on the
+- Split: stratified, seed {problem.seed}{apart}; {split.held_out} held out and opened once, {split.folds} on the
   rest.
 
 ## What it is for
 
-To {purpose} of the {problem.name} problem that come from the same source as its training data, in the same
-columns and units.
+{purpose}
 
 ## What it must not be used for
 
-- Rows from another population, period or unit: nothing here says how it does there.
-- Causes: a feature that moves the score need not move the outcome.
-- Decisions about a person without a human who can overrule them.
+{limits}
 
 ## Figures on the hold-out
 
@@ -54,7 +64,7 @@ columns and units.
 ## The candidates
 
 Mean ± standard deviation over {problem.folds} folds; no {chosen} saw the rows it is scored on. Best of all: `{best}`.
-{served}, saved here: `{winner}`. Between them: {gap:.4f} in {measure}. Trees are those that are served.
+{served}, saved here: `{winner}`. Between them: {gap:.4f} in {measure}.{trees}
 
 ```text
 {bars}
@@ -64,39 +74,61 @@ Mean ± standard deviation over {problem.folds} folds; no {chosen} saw the rows 
 
 {decision}
 
-## Made with
+{sections}## Made with
 
 {versions}.
 """
 
 
-def written(model: Model) -> str:
-    """The card, written from the model alone."""
-    folds, best, winner = (model.metrics[key] for key in ("folds", "best", "winner"))
-    report = report_of(model.problem)
-    measure = report.measure
-    means = {
-        name: folds[name][measure]["mean"] for name in sorted(folds, key=lambda name: -folds[name][measure]["mean"])
-    }
+class Words(NamedTuple):
+    """What a case says on its cards in words of its own.
+
+    Attributes:
+        synthetic: that the data is synthetic, where it is.
+        purpose: what the model is for; `{purpose}` is what such a task is for in general, `{problem.name}` its name.
+        limits: what it must not be used for, one point a line.
+        sections: more sections, each with its heading, of a model of the case.
+    """
+
+    synthetic: str = SYNTHETIC
+    purpose: str = PURPOSE
+    limits: str = LIMITS
+    sections: Callable[[Model], Sequence[str]] = lambda _: ()
+
+
+GENERAL = Words()
+"""What is true of any model."""
+
+
+def written(model: Model, words: Words = GENERAL) -> str:
+    """The card, written from the model alone, in these words."""
+    metrics, problem, report = model.metrics, model.problem, report_of(model.problem)
+    folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
+    measure = next(iter(folds[winner]))
+    means = {name: folds[name][measure]["mean"] for name in ranked(folds)}
     card = TEMPLATE.format(
-        problem=model.problem,
-        origin=SYNTHETIC if model.data["synthetic"] else OBSERVED,
+        problem=problem,
+        origin=words.synthetic if model.data["synthetic"] else OBSERVED,
         data=model.data,
-        split=described(model.problem, model.data["rows"], model.metrics["fold_rows"]),
-        rows=report.rows(model.data),
-        features=len(model.problem.features),
-        kind=report.kind.format(facts=_facts(model)),
-        purpose=report.purpose,
+        split=described(problem, model.data["rows"], metrics["fold_rows"]),
+        apart=f", no `{problem.group}` on both sides" if problem.group else "",
+        rows=report.rows(model.data) + _groups(model),
+        features=_features(problem),
+        kind=model.predictor.described,
+        purpose=words.purpose.format(purpose=report.purpose, problem=problem),
+        limits=words.limits,
         chosen=report.chosen,
         served=report.served,
         winner=winner,
         best=best,
         gap=means[best] - means[winner],
         measure=TITLES[measure],
+        trees=" Trees are those that are served." if any(metrics["trees"].values()) else "",
         decision=report.decision(model, TITLES[measure]),
-        holdout=_holdout(model),
+        holdout=_holdout(metrics),
         bars=_bars(means),
-        candidates=_candidates(model, list(means)),
+        candidates=_candidates(model),
+        sections="".join(f"{section}\n\n" for section in words.sections(model)),
         versions=", ".join(f"{name} {version}" for name, version in model.versions.items()),
     )
     return noted(card, model)
@@ -110,27 +142,46 @@ def noted(card: str, model: Model) -> str:
     return NOTE.format(measured=threshold_of(model.measured_with), chosen=threshold_of(model.decision)) + unmoved
 
 
-def _facts(model: Model) -> str:
-    return ", ".join(f"{int(value):,} {name}" for name, value in model.predictor.facts.items())
+def spread(kind: str, statistics: Mapping[str, Statistics], **columns: "pd.Series[str]") -> str:
+    """A table of what was measured over folds, the best first, and of more columns."""
+    table = statistics_table(statistics).assign(**columns).loc[ranked(statistics)]
+    return _table(kind, table.rename(index="`{}`".format))
 
 
-def _holdout(model: Model) -> str:
-    found = model.metrics["holdout"].items()
-    rows = [[TITLES[name], f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}"] for name, i in found]
-    return _table(["measure", "value", "95 % bootstrap interval"], rows)
+def _features(problem: Problem) -> str:
+    count = len(problem.features)
+    names = ", ".join(f"`{name}`" for name in problem.features)
+    return f"{count:,} feature{'s' * (count > 1)}" + (f" ({names})" if count <= NAMED else "")
 
 
-def _candidates(model: Model, names: list[str]) -> str:
+def _groups(model: Model) -> str:
+    return f", in {model.data['groups']:,} groups by `{model.problem.group}`" if model.problem.group else ""
+
+
+def _holdout(metrics: Mapping[str, Any]) -> str:
+    found = evaluation_table(metrics["holdout"]).set_axis(["value", "95 % bootstrap interval"], axis=1)
+    table = _table("measure", found)
+    return f"{table}\n\n{_classes(metrics['classes'])}" if "classes" in metrics else table
+
+
+def _classes(found: Mapping[str, Any]) -> str:
+    classes = pd.DataFrame.from_dict(dict(found), orient="index")
+    shares = classes.drop(columns="rows").map("{:.4f}".format).rename(columns=TITLES, index="`{}`".format)
+    return _table("class", shares.assign(rows=[f"{rows:,}" for rows in classes["rows"]]))
+
+
+def _candidates(model: Model) -> str:
     folds, trees = model.metrics["folds"], model.metrics["trees"]
-    served = {name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in names}
-    rows = [[f"`{n}`", *(f"{m['mean']:.4f} ± {m['sd']:.4f}" for m in folds[n].values()), served[n]] for n in names]
-    table = _table(["candidate", *(TITLES[measure] for measure in folds[names[0]]), "trees"], rows)
+    served = pd.Series({name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in folds})
+    table = spread("candidate", folds, **({"trees": served} if any(trees.values()) else {}))
     known = [f"`{name}`" for name in training_of(model.problem).baselines() if name in folds]
     return f"{table}\n\nBaselines, which know the target and no column: {', '.join(known)}." if known else table
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+def _table(first: str, table: pd.DataFrame) -> str:
+    """A table of texts in Markdown; its index is the first column."""
+    rows = [[first, *table], ["---"] * (1 + table.shape[1]), *table.itertuples()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _bars(values: Mapping[str, float]) -> str:

@@ -39,6 +39,9 @@ TITLES = {
 }
 """How each measure is written for people."""
 
+Statistics = Mapping[str, Mapping[str, float]]
+"""By the measure, its `mean` and standard deviation (`sd`) over folds; the criterion first."""
+
 
 def columns_table(frame: Frame) -> pd.DataFrame:
     """One row per feature: missing cells, distinct values, the most frequent value's count, and what it tells.
@@ -60,16 +63,32 @@ def columns_table(frame: Frame) -> pd.DataFrame:
 
 def selection_table(selection: Selection) -> pd.DataFrame:
     """Mean ± standard deviation over folds of every measure, fit seconds and trees, best candidate first."""
-    rows = {name: _summary(outcome) for name, outcome in selection.outcomes.items()}
-    order = pd.Series({name: outcome.measures.iloc[:, 0].mean() for name, outcome in selection.outcomes.items()})
-    return pd.DataFrame(rows).T.loc[order.sort_values(ascending=False).index]
+    outcomes = selection.outcomes
+    table = statistics_table({name: statistics(outcome) for name, outcome in outcomes.items()})
+    table["fit s"] = [f"{np.mean(outcome.seconds):.1f}" for outcome in outcomes.values()]
+    table["trees"] = [f"{np.mean(outcome.trees):.0f}" if outcome.trees else "–" for outcome in outcomes.values()]
+    return table.loc[ranked(metrics(selection)["folds"])]
 
 
-def evaluation_table(evaluation: Mapping[str, Interval]) -> pd.DataFrame:
-    """Hold-out measures with their 95 % bootstrap intervals."""
+def statistics_table(statistics: Mapping[str, Statistics]) -> pd.DataFrame:
+    """Mean ± standard deviation of every measure, one row for each thing that was measured."""
     rows = {
-        TITLES[name]: [f"{found.value:.4f}", f"{found.low:.4f} to {found.high:.4f}"]
-        for name, found in evaluation.items()
+        name: {TITLES[measure]: f"{found['mean']:.4f} ± {found['sd']:.4f}" for measure, found in measures.items()}
+        for name, measures in statistics.items()
+    }
+    return pd.DataFrame(rows).T
+
+
+def ranked(statistics: Mapping[str, Statistics]) -> list[str]:
+    """The names of what was measured over folds, the best by the first measure first."""
+    return sorted(statistics, key=lambda name: -next(iter(statistics[name].values()))["mean"])
+
+
+def evaluation_table(holdout: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Hold-out measures with their 95 % bootstrap intervals, as the manifest's metrics keep them."""
+    rows = {
+        TITLES[name]: [f"{found['value']:.4f}", f"{found['low']:.4f} to {found['high']:.4f}"]
+        for name, found in holdout.items()
     }
     return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
 
@@ -98,7 +117,7 @@ def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = No
     }
 
 
-def statistics(outcome: Outcome) -> dict[str, dict[str, float]]:
+def statistics(outcome: Outcome) -> Statistics:
     """Mean and standard deviation over folds of every measure."""
     columns = outcome.measures.items()
     return {str(name): {"mean": float(values.mean()), "sd": float(values.std())} for name, values in columns}
@@ -113,6 +132,7 @@ def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
         "synthetic": synthetic,
         "rows": len(frame),
         **report_of(frame.problem).provenance(frame.target),
+        **({} if frame.group is None else {"groups": len({*frame.group})}),
         "sha256": digest.hexdigest(),
     }
 
@@ -131,11 +151,3 @@ def _kind(candidate: Candidate) -> str:
 
 def _grid(candidate: Candidate) -> str:
     return ", ".join(f"{name.split('__')[-1]} of {list(values)}" for name, values in candidate.grid.items()) or "–"
-
-
-def _summary(outcome: Outcome) -> dict[str, str]:
-    measured = {
-        TITLES[str(name)]: f"{values.mean():.4f} ± {values.std():.4f}" for name, values in outcome.measures.items()
-    }
-    seconds = f"{np.mean(outcome.seconds):.1f}"
-    return measured | {"fit s": seconds, "trees": f"{np.mean(outcome.trees):.0f}" if outcome.trees else "–"}

@@ -17,14 +17,6 @@ class TaskReport(Protocol):
     """The parts of tables and of the model card that a task fills."""
 
     @property
-    def measure(self) -> str:
-        """The measure by which candidates are told apart."""
-
-    @property
-    def kind(self) -> str:
-        """What is served, around the `{facts}` of the predictor."""
-
-    @property
     def served(self) -> str:
         """The best candidate of those that can be served, in words."""
 
@@ -71,14 +63,12 @@ of the development rows; the hold-out had no part in it. {covered}"""
 class BinaryReport:
     """Of two classes."""
 
-    kind = "XGBoost `binary:logistic`, {facts}"
     served = "Best XGBoost"
     purpose = "rank and flag rows"
     chosen = "threshold"
 
     def __init__(self, task: Binary) -> None:
         self.task = task
-        self.measure = task.criterion.name
 
     def provenance(self, target: NDArray[Any]) -> dict[str, Any]:
         """The number of positive rows."""
@@ -103,14 +93,12 @@ class BinaryReport:
 class MulticlassReport:
     """Of several classes."""
 
-    kind = "{facts}"
     served = "Best of those that a model folder can hold"
     purpose = "tell the labels of rows apart"
     chosen = "temperature"
 
     def __init__(self, task: Multiclass) -> None:
         self.task = task
-        self.measure = f"macro_{task.criterion.name}"
 
     def provenance(self, target: NDArray[Any]) -> dict[str, Any]:
         """The number of rows of each label."""
@@ -133,14 +121,12 @@ class MulticlassReport:
 class RegressionReport:
     """Of an amount."""
 
-    kind = "XGBoost, {facts}"
     served = "Best XGBoost"
     purpose = "predict the amounts of rows"
     chosen = "interval"
 
     def __init__(self, task: Regression) -> None:
         self.task = task
-        self.measure = task.criterion.name
 
     def provenance(self, target: NDArray[Any]) -> dict[str, Any]:
         """The mean and the range of the amounts."""

@@ -100,7 +100,12 @@ def check(candidates: Sequence[Candidate], problem: Problem) -> None:
 
 
 def distribute(candidate: Candidate, table: TrainingTable) -> Candidate:
-    """The same candidate, fitted by the workers that hold the table's rows."""
+    """The same candidate, fitted by the workers that hold the table's rows.
+
+    Raises:
+        UsageError: as for `check`.
+    """
+    check([candidate], table.frame.problem)
     return replace(candidate, estimator=DistributedEstimator(candidate.estimator, table))
 
 

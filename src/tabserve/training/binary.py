@@ -110,3 +110,7 @@ class BinaryTraining(ClassTraining):
     ) -> dict[str, Interval]:
         """See `evaluate`."""
         return evaluate(target, answers.probability, decision.threshold, self.task.criterion, seed)
+
+    def details(self, target: NDArray[Any], answers: Scores, /) -> dict[str, Any]:
+        """See `curve`."""
+        return curve(target, answers.probability)

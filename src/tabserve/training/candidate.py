@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from numbers import Real
 from typing import Any
 
@@ -78,6 +79,22 @@ def servable(candidates: Sequence[Candidate]) -> list[Candidate]:
     if not found:
         names = ", ".join(candidate.name for candidate in candidates)
         raise UsageError(f"None of {names} ends as a model that a folder can hold (of XGBoost, over numbers); add one.")
+    return found
+
+
+def chosen(known: Mapping[str, Candidate], names: Sequence[str]) -> list[Candidate]:
+    """The candidates of these names.
+
+    Raises:
+        UsageError: a name is not known (a close one is suggested), or none of them can be served.
+    """
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
+            raise UsageError(f"There is no candidate {name!r}; {hint}")
+    found = [known[name] for name in names]
+    servable(found)
     return found
 
 

@@ -118,3 +118,7 @@ class MulticlassTraining(ClassTraining):
     ) -> dict[str, Interval]:
         """See `evaluate`."""
         return evaluate(target, answers.probability, self.task.criterion, seed)
+
+    def details(self, target: NDArray[Any], answers: Scores, /) -> dict[str, Any]:
+        """See `by_class`."""
+        return {"classes": by_class(target, answers.probability, self.task.labels).to_dict(orient="index")}

@@ -80,6 +80,9 @@ class TaskTraining(Protocol):
             seed: of the bootstrap.
         """
 
+    def details(self, target: Target, answers: Any, /) -> dict[str, Any]:  # noqa: ANN401
+        """What the manifest keeps of these answers beside the measures, by name."""
+
 
 TRAINING: Mapping[str, Callable[[Any], TaskTraining]] = {
     Binary.KIND: BinaryTraining,

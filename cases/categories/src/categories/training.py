@@ -1,74 +1,38 @@
-"""What was chosen on the development products, measured and put together."""
+"""What the case measures besides, and what its model card says in words of its own."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from categories.dataset import Dataset, by_product, by_row, first_of_each
-from tabserve.model.decision import Scores
 from tabserve.reports import tables
-from tabserve.table.frame import Frame
-from tabserve.training import multiclass
-from tabserve.training.selection import Outcome, Selection, select
-from tabserve.training.task_training import training_of
+from tabserve.reports.card import Words, spread
+from tabserve.training.selection import Selection, select
+
+SPLITS = """## What another split would have said
+
+The chosen model by {problem.folds} folds of the development rows, split in other ways. A split by row puts the same
+product on both sides where it was opened more than once, and one by product its seller's others: what is recognised
+then is the product and the seller.
+
+{splits}"""
 
 
-def splits(data: Dataset, selection: Selection) -> dict[str, Outcome]:
-    """The winner's outcome by folds of the development rows that keep apart less and less."""
+def splits(data: Dataset, selection: Selection) -> dict[str, Mapping[str, Any]]:
+    """The winner's measures by folds of the development rows that keep apart less and less."""
     development = data.clicks.take(np.flatnonzero(np.isin(data.clicks.ids, selection.frame.ids)))
     frames = {"by product": by_product(first_of_each(development)), "by row": by_row(development)}
-    others = {name: _outcome(frame, selection) for name, frame in frames.items()}
-    return {"by seller": selection.winner, **others}
+    others = {name: select(frame, [selection.winner.candidate]).winner for name, frame in frames.items()}
+    return {name: tables.statistics(each) for name, each in ({"by seller": selection.winner} | others).items()}
 
 
-def _outcome(frame: Frame, selection: Selection) -> Outcome:
-    return select(frame, [selection.winner.candidate]).winner
-
-
-def metrics(selection: Selection, found: Mapping[str, Outcome], holdout: Frame, answers: Scores) -> dict[str, Any]:
-    """What the manifest keeps.
-
-    Args:
-        selection: of the candidates.
-        found: the winner's outcome by other splits.
-        holdout: the products held out.
-        answers: what the selection's decision makes of them.
-    """
-    problem, decision = holdout.problem, selection.decision
-    evaluation = training_of(problem).evaluate(holdout.target, answers, decision, seed=problem.seed)
-    by_label = multiclass.by_class(holdout.target, answers.probability, problem.labels)
-    kept = tables.metrics(selection, evaluation)
-    del kept["trees"], kept["chosen"]
-    return kept | {
-        "classes": by_label.to_dict(orient="index"),
-        "splits": {name: tables.statistics(outcome) for name, outcome in found.items()},
-    }
-
-
-def provenance(data: Dataset) -> dict[str, Any]:
-    """What the manifest says about the products; the checksum covers texts and categories as they were read."""
-    products = data.products
-    digest = hashlib.sha256("\n".join(products.features).encode())
-    digest.update(products.target.tobytes())
-    assert products.group is not None
-    return {
-        "source": data.source,
-        "synthetic": data.synthetic,
-        "products": len(products),
-        "sellers": len(set(products.group)),
-        "labels": dict(zip(products.problem.labels, np.bincount(products.target).tolist(), strict=True)),
-        "sha256": digest.hexdigest(),
-    }
-
-
-def splits_table(found: Mapping[str, Outcome]) -> pd.DataFrame:
-    """Mean ± standard deviation over folds of every measure, one row per split."""
-    return pd.DataFrame(
-        {
-            name: {tables.TITLES[measure]: f"{v['mean']:.4f} ± {v['sd']:.4f}" for measure, v in values.items()}
-            for name, values in ((name, tables.statistics(outcome)) for name, outcome in found.items())
-        }
-    ).T
+WORDS = Words(
+    synthetic="""**Trained on synthetic titles**: none of them was ever a product. Learn from it, test with it; its
+figures say nothing about real products.""",
+    purpose="To propose a category for a product that a seller is about to list, from its title, in Portuguese.",
+    limits="""- Products of another marketplace, language or set of categories: nothing here says how it does there.
+- Deciding without a look: among classes that are rare, every third proposal may be wrong.""",
+    sections=lambda model: [SPLITS.format(problem=model.problem, splits=spread("split", model.metrics["splits"]))],
+)
+"""Those of the model card."""
