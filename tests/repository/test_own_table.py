@@ -158,6 +158,7 @@ def test_the_example_selects_and_saves_a_good_model(example: Path, model: Model)
     assert all(word in printed for word in ("logistic-regression", "95 % interval", str(model.decision)))
 
 
+@pytest.mark.slow
 def test_the_example_is_checked_and_served(example: Path, model: Model) -> None:
     """The page's client gets what the folder answers by itself: 1 and the second probability mean malignant."""
     check = ran(example, "-m", "tabserve", "check", "build/mine")
@@ -190,6 +191,7 @@ def test_an_empty_cell_is_refused_unless_the_problem_allows_it(tmp_path: Path, t
     assert not (tmp_path / "build").exists()
 
 
+@pytest.mark.slow
 def test_missing_values_are_learned_from_and_asked_about_under_a_name_of_ones_own(
     tmp_path: Path, table: pd.DataFrame
 ) -> None:
