@@ -1,6 +1,6 @@
 # Everything this project does, one word each: `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark setup-kserve run serve train spark notebook test test-container test-spark lint lock image dist sbom bench soak
+.PHONY: help setup setup-spark setup-kserve run serve train spark notebook test test-slow test-container test-spark lint lock image dist sbom bench soak
 
 IS_PYTHON_311 = import sys; sys.exit(sys.version_info[:2] != (3, 11))
 PYTHON ?= $(shell for name in python3.11 python3; do \
@@ -81,18 +81,15 @@ spark: $(SPARK_READY) ## train a quick model on Spark, check its folder, score r
 notebook: $(READY) ## run the notebook from top to bottom and store its outputs (CASE=)
 	$(BIN)/python -m jupyter execute --inplace $(NOTEBOOK)
 
-# What ARGS names or chooses: a few tests cover less than all of them must.
-SELECTED = $(filter -k% -m% --lf --ff --last-failed --deselect% --ignore% -x --exitfirst --maxfail% %.py tests% cases% --collect-only,\
-	$(subst ::, ,$(ARGS)))
-test: $(READY) ## run every test that needs no container, with coverage; of one case, without (ARGS="-k name" CASE=)
-ifdef CASE
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(FOLDER)tests $(ARGS)
-else
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report $(if $(SELECTED),--fail-under=0)
-endif
+PYTEST = -m pytest -n 2 --dist loadfile $(if $(CASE),$(FOLDER)tests)
+test: $(READY) ## run the tests that are not slow and need no container (ARGS="-k name" CASE=); COVERAGE=1 asks for 95 %
+	$(if $(COVERAGE),$(BIN)/coverage erase)
+	$(BIN)/$(if $(COVERAGE),coverage run,python) $(PYTEST) --quick $(ARGS)
+	$(if $(COVERAGE),$(BIN)/coverage combine --quiet)
+	$(if $(COVERAGE),$(BIN)/coverage report)
+
+test-slow: $(READY) ## run the tests that `test` leaves out as slow (ARGS="-k name" CASE=)
+	$(BIN)/python $(PYTEST) -m slow $(ARGS)
 
 test-container: $(READY) ## build the image and test it; needs a Docker engine (DOCKER_BUILD_OPTIONS=)
 	@docker info >/dev/null 2>&1 || { echo "No Docker engine answers: start one and try again." >&2; exit 1; }

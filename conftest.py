@@ -1,8 +1,8 @@
-"""What every test of the repository has: programs that it may need, the list of what was skipped, and Ctrl-C."""
+"""What every test of the repository has: needs of programs, the mark of slow ones, the list of skipped ones, Ctrl-C."""
 
 import signal
 
-pytest_plugins = ["tests.needs", "tests.skipped"]
+pytest_plugins = ["tests.needs", "tests.slow", "tests.skipped"]
 
 
 def pytest_configure() -> None:

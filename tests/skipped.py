@@ -2,7 +2,7 @@
 
 Where the file is not there, it gets each skipped test and the reason. Where it is there, only its tests are run, and
 those that are not skipped again are taken off it. `python -m tests.skipped FILE` prints what is left, and fails where
-a test could have been run, as the programs that it needs answer.
+a test could have been run: one that is only slow, or one that needs programs which answer.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests import slow
 from tests.needs import missing
 
 
@@ -81,15 +82,16 @@ def read(file: Path) -> dict[str, str]:
 
 
 def could_run(why: str) -> bool:
-    """Whether a test was skipped for programs that answer."""
-    return (needed := re.match("needs ([^:]+): ", why)) is not None and not missing(needed[1].split(", "))
+    """Whether a test was skipped as slow, or for programs that answer."""
+    needed = re.match("needs ([^:]+): ", why)
+    return why == slow.REASON or (needed is not None and not missing(needed[1].split(", ")))
 
 
 def told(skipped: Mapping[str, str]) -> str:
     """How many were skipped for each reason, and which of them could have been run."""
     lines = [f"{len(skipped)} skipped in the end:"]
     lines += [f"  {count} × {why}" for why, count in sorted(Counter(skipped.values()).items())]
-    lines += [f"{name} was skipped, and what it needs is here." for name, why in skipped.items() if could_run(why)]
+    lines += [f"{name} was skipped, and could have been run: {why}" for name, why in skipped.items() if could_run(why)]
     return "\n".join(lines)
 
 

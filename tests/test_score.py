@@ -107,6 +107,7 @@ def test_a_bad_row_at_the_end_leaves_no_file(model_folder: Path, rows: Path, tmp
     assert not list(out.parent.iterdir())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(model_folder: Path, rows: Path, tmp_path: Path) -> None:
     """Once the file is longer than the blocks that are read ahead, three times the rows take no more memory."""
     header, body = rows.read_text().split("\n", 1)

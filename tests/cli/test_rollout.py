@@ -110,6 +110,7 @@ def until_reloaded(place: Place, features: NDArray[np.float32]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.needs("curl")
 def test_a_model_is_rolled_out_and_back_as_the_page_says(place: Place, sample_frame: Frame) -> None:

@@ -377,6 +377,7 @@ def mutated(model: bytes, dice: random.Random) -> bytes:
     return written(document)
 
 
+@pytest.mark.slow
 def test_no_mutation_of_a_model_ends_the_process(tmp_path: Path) -> None:
     """`tabserve check` says 0 or 4 to each of hundreds, in one child that must outlive them all."""
     model = Model(PROBLEM, ENCODER, Booster(trained()), Threshold(0.5), {}, {}, {})

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 FILES = 440
 
 
+@pytest.mark.slow
 def test_no_mutation_of_any_kind_of_model_ends_the_process_or_is_answered_wrong() -> None:
     """Each file is refused, or answers what it says; in one child that must outlive them all."""
     command = [sys.executable, "-m", "tests.predictors.mutations", "0", str(FILES)]

@@ -76,6 +76,7 @@ def answering(status: int, headers: dict[str, str]) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.slow
 def test_tables_prints_every_piece_of_work_and_every_ratio(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """On few rows, with few stumps."""
     monkeypatch.setattr(rows, "ROUNDS", 20)
@@ -85,6 +86,7 @@ def test_tables_prints_every_piece_of_work_and_every_ratio(run: Run, monkeypatch
     assert printed.count(" × ") >= len(RATIOS)
 
 
+@pytest.mark.slow
 def test_serving_fills_every_cell_and_meets_no_error(run: Run, tmp_path: Path) -> None:
     """For the shortest time, by every transport; every server's probabilities are checked on the way."""
     servers, loads = ["limit", "ours", "predict-1-thread"], ["json-1x32", "binary-1000x1", "grpc-1x32"]
@@ -108,6 +110,7 @@ def test_serving_fills_every_cell_and_meets_no_error(run: Run, tmp_path: Path) -
         assert found["servers"][name]["idle"] > found["servers"][name]["connection"]
 
 
+@pytest.mark.slow
 def test_profile_prints_the_most_expensive_functions(run: Run) -> None:
     """Of the serving process, under load."""
     printed = run("profile", "--seconds", "0.1", "--model", "deploy/model")
@@ -115,6 +118,7 @@ def test_profile_prints_the_most_expensive_functions(run: Run) -> None:
     assert "tabserve/serving/" in printed
 
 
+@pytest.mark.slow
 def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one limit, for the smallest bodies, alone and with all that there is; and of texts."""
     monkeypatch.setattr(limits, "HELD", {})
@@ -124,6 +128,7 @@ def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeyp
     assert all(0 < int(line[-2]) < 2 * int(line[-1]) for line in (alone, together, texts))
 
 
+@pytest.mark.slow
 def test_formats_measures_ours_and_what_is_installed_of_others(run: Run) -> None:
     """The same labels in each; what is not installed is named."""
     ours, *others = (line.split() for line in run("formats", "--rows", "2000").splitlines()[1:])
@@ -131,6 +136,7 @@ def test_formats_measures_ours_and_what_is_installed_of_others(run: Run) -> None
     assert all("install" in line or line[-1] == "0" for line in others)
 
 
+@pytest.mark.slow
 def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of batching, of the rows beside which one waits, and of the share that a crowd of large requests may hold."""
     monkeypatch.setattr(settings, "BATCHING", {"max_batch_size": (1,)})
@@ -145,6 +151,7 @@ def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.Mo
     assert crowded[-1] == "0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("work", "rows"), [("scoring", ["50", "100"]), ("training", ["200", "400"])])
 def test_scale_prints_a_line_for_every_size_and_engine(
     work: str, rows: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
@@ -236,6 +243,7 @@ def test_growth_ends_the_soak_in_one_sentence(figure: str) -> None:
         check(grown)
 
 
+@pytest.mark.slow
 def test_the_soak_sends_every_sort_and_writes_what_it_saw(tmp_path: Path) -> None:
     """For some seconds, by a process of its own; no answer is wrong, whatever the memory does while it warms up."""
     command = [sys.executable, "-m", "bench", "soak", "--minutes", "0.05", "--out", str(tmp_path)]

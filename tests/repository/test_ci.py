@@ -73,7 +73,7 @@ def test_everything_is_tested_before_anything_is_installed(machine: Machine) -> 
     assert [line for line in noted[:first] if line.startswith("make")] == [
         "make setup",
         "make lint",
-        f"make test ARGS={catch_up}",
+        f"make test COVERAGE=1 ARGS={catch_up}",
     ]
     assert noted[-4:] == [
         f"python -m pytest -n 2 --dist loadfile -m not container {catch_up}",

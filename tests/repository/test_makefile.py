@@ -20,7 +20,7 @@ PORTS = ("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT")
 
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run make as from a fresh shell, even where make and coverage run these tests."""
-    ours = ("MAKE", "MFLAGS", "COVERAGE_", "PYTEST_")
+    ours = ("MAKE", "MFLAGS", "COVERAGE", "PYTEST_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(
         ["make", *arguments],
@@ -44,36 +44,60 @@ def fresh(tmp_path: Path) -> Path:
     return folder
 
 
-TEST = """
+TESTS = """
 import subprocess, sys
+import pytest
 
 def test_of_a_process():
     subprocess.run([sys.executable, "-c", "import tabserve.errors"], check=True)
+
+@pytest.mark.slow
+def test_that_takes_long(): assert False, "it was run"
 """
 
 
-def test_the_tests_of_a_clone_in_any_folder_are_run_and_their_coverage_is_counted(fresh: Path) -> None:
-    """That of the processes that they start too: without, it would not reach the limit."""
+@pytest.fixture
+def tested(fresh: Path) -> Path:
+    """That clone with two tests, one of them slow, of one module."""
     (fresh / ".venv").symlink_to(sys.prefix)
     (fresh / "tests").mkdir()
-    (fresh / "tests/test_one.py").write_text(TEST)
-    settings = fresh / "pyproject.toml"
-    one_module = 'fail_under = 95\ninclude = ["*/tabserve/errors.py"]'
-    settings.write_text(settings.read_text().replace("fail_under = 95", one_module))
-    tested = make("-o", ".venv/.ready", "test", "ARGS=-n 1 -p no:schemathesis -p no:hypothesispytest", folder=fresh)
-    assert tested.returncode == 0, tested.stdout + tested.stderr
-    assert "1 passed" in tested.stdout
+    for part in ("conftest.py", "tests/needs.py", "tests/slow.py", "tests/skipped.py"):
+        shutil.copy(ROOT / part, fresh / part)
+    (fresh / "tests/test_one.py").write_text(TESTS)
+    return fresh
 
 
-@pytest.mark.parametrize(
-    "chosen", ["-k name", "-m slow", "tests/test_one.py", "tests/test_one.py::test_of_a_process", "--lf"]
-)
-def test_chosen_tests_are_asked_for_no_coverage(chosen: str) -> None:
-    """A few of them cover less than all must; how all are run changes nothing."""
-    without = "coverage report --fail-under=0"
-    assert without in make("-n", "-o", ".venv/.ready", "test", f"ARGS={chosen}").stdout
-    for all_of_them in ("", "--skipped build/skipped.json", "-n 1 -p no:randomly", "-v"):
-        assert without not in make("-n", "-o", ".venv/.ready", "test", f"ARGS={all_of_them}").stdout
+def of(module: str, folder: Path) -> None:
+    """Ask for the coverage of this module alone."""
+    asked = f'fail_under = 95\ninclude = ["*/tabserve/{module}.py"]'
+    settings = (ROOT / "pyproject.toml").read_text().replace("fail_under = 95", asked)
+    (folder / "pyproject.toml").write_text(settings)
+
+
+QUIET = ("-o", ".venv/.ready", "ARGS=-n 1 -p no:schemathesis -p no:hypothesispytest")
+
+
+@pytest.mark.slow
+def test_the_tests_of_a_clone_in_any_folder_are_run_and_slow_ones_named_as_left_out(tested: Path) -> None:
+    """Each has a word of its own; without being asked for, no coverage is measured."""
+    of("no_such_module", tested)
+    ended = make(*QUIET, "test", folder=tested)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "1 passed, 1 skipped" in ended.stdout
+    assert re.search(r"SKIPPED \[1\] tests/test_one.py:\d+: slow: .*`make test-slow` runs it", ended.stdout)
+    slow = make(*QUIET, "test-slow", folder=tested)
+    assert slow.returncode != 0
+    assert "1 failed in " in slow.stdout
+    assert "it was run" in slow.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "enough"), [("errors", True), ("files", False)])
+def test_coverage_is_that_of_the_processes_that_tests_start_too(tested: Path, module: str, enough: bool) -> None:
+    """Without them no module would reach the limit; one that nobody imports does not."""
+    of(module, tested)
+    ended = make(*QUIET, "test", "COVERAGE=1", folder=tested)
+    assert (ended.returncode == 0, "1 passed" in ended.stdout) == (enough, True), ended.stdout + ended.stderr
 
 
 @pytest.fixture
@@ -106,6 +130,7 @@ def test_another_python_is_refused_in_one_sentence(fresh: Path) -> None:
     assert not (fresh / ".venv").exists()
 
 
+@pytest.mark.slow
 def test_a_half_finished_setup_is_not_taken_for_finished(fresh: Path) -> None:
     """A setup whose installation fails starts over at the next word."""
     failed = make("test", "PIP_NO_INDEX=1", folder=fresh)

@@ -56,6 +56,7 @@ def run(data: Path | None, rows: int, out: Path) -> NotebookNode:
     return notebook
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_it_runs_from_a_clean_kernel_and_ends_with_a_served_answer(tmp_path: Path) -> None:
     """On 2,000 synthetic rows: the folder it saves verifies, and the last table comes from a real server."""
@@ -64,6 +65,7 @@ def test_it_runs_from_a_clean_kernel_and_ends_with_a_served_answer(tmp_path: Pat
     assert "synthetic_" in executed.cells[-2].outputs[-1].data["text/plain"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_it_runs_on_the_real_format(shared: Path, tmp_path: Path) -> None:
     """On the real rows at hand, and says whose they are."""

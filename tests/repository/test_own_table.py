@@ -177,6 +177,7 @@ def test_the_stations_that_the_page_names_are_those_of_the_training_data() -> No
     assert all(hasattr(TrainingData, one or other) for one, other in named)
 
 
+@pytest.mark.slow
 def test_the_example_is_checked_and_served(example: Path, model: Model) -> None:
     """The page's client gets what the folder answers by itself: 1 and the second probability mean malignant."""
     check = ran(example, "-m", "tabserve", "check", "build/mine")
@@ -209,6 +210,7 @@ def test_an_empty_cell_is_refused_unless_the_problem_allows_it(tmp_path: Path, t
     assert not (tmp_path / "build").exists()
 
 
+@pytest.mark.slow
 def test_missing_values_are_learned_from_and_asked_about_under_a_name_of_ones_own(
     tmp_path: Path, table: pd.DataFrame
 ) -> None:

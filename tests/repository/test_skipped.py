@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests import slow
 
 ROOT = Path(__file__).parents[2]
 TESTS = """
@@ -21,6 +22,9 @@ def test_of_haproxy(): ...
 @pytest.mark.skipif("SEASON" not in os.environ, reason="it is not summer")
 def test_in_summer(): assert os.environ["SEASON"] == "summer"
 
+@pytest.mark.slow
+def test_that_takes_long(): ...
+
 @pytest.mark.xfail
 def test_that_is_known_to_fail(): assert False
 """
@@ -33,7 +37,7 @@ class Folder:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.list = folder, folder / "build/skipped.json"
-        (folder / "conftest.py").write_text('pytest_plugins = ["tests.needs", "tests.skipped"]\n')
+        (folder / "conftest.py").write_text('pytest_plugins = ["tests.needs", "tests.slow", "tests.skipped"]\n')
         (folder / "test_some.py").write_text(TESTS)
         self.program("haproxy", 1)
 
@@ -90,7 +94,7 @@ def test_a_later_run_catches_up_on_what_was_skipped_and_nothing_else(folder: Fol
     folder.test()
     folder.program("haproxy", 0)
     ended = folder.test(file="test_some.py")
-    assert "1 passed, 1 skipped, 2 deselected" in ended.stdout
+    assert "1 passed, 1 skipped, 3 deselected" in ended.stdout
     assert folder.left() == {
         "test_some.py::test_in_summer": "it is not summer",
         "test_whole.py": "needs java: run it elsewhere",
@@ -124,5 +128,16 @@ def test_the_report_counts_what_is_left_and_fails_where_it_could_have_been_run(f
     folder.program("haproxy", 0)
     report = folder.python("tests.skipped", str(folder.list))
     assert report.returncode == 1
-    assert "test_some.py::test_of_haproxy was skipped, and what it needs is here." in report.stdout
+    assert f"test_some.py::test_of_haproxy was skipped, and could have been run: {MISSING}" in report.stdout
     assert "test_in_summer" not in report.stdout
+
+
+def test_slow_tests_are_left_out_listed_and_caught_up_on(folder: Folder) -> None:
+    """One that stays on the list could have been run."""
+    assert "1 passed, 3 skipped" in folder.test("--quick").stdout
+    assert folder.left()["test_some.py::test_that_takes_long"] == slow.REASON
+    report = folder.python("tests.skipped", str(folder.list))
+    assert (report.returncode, "test_that_takes_long was skipped, and could" in report.stdout) == (1, True)
+    assert "1 passed, 2 skipped" in folder.test().stdout
+    assert "test_some.py::test_that_takes_long" not in folder.left()
+    assert folder.python("tests.skipped", str(folder.list)).returncode == 0

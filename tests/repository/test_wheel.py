@@ -73,6 +73,7 @@ def test_the_source_archive_makes_the_same_wheel(wheel: Path, tmp_path: Path) ->
     assert build(source, "wheel", tmp_path / "wheel").read_bytes() == wheel.read_bytes()
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_serves_the_committed_model_without_being_told_where_it_is(python: Path) -> None:
     """`tabserve serve`, with nothing of the repository at hand, gives the golden rows their stored probabilities."""
     golden = json.loads((ROOT / "deploy/model/golden.json").read_text())
@@ -95,6 +96,7 @@ name: str = free_ports(2)
 """
 
 
+@pytest.mark.slow
 def test_a_users_types_are_checked_against_those_of_an_installed_wheel(python: Path, tmp_path: Path) -> None:
     """`mypy --strict` takes what fits, and refuses what does not fit and nothing else."""
     (tmp_path / "user.py").write_text(USER)
@@ -107,6 +109,7 @@ def test_a_users_types_are_checked_against_those_of_an_installed_wheel(python: P
     assert refused.startswith("user.py:5: error: Incompatible types in assignment")
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_brings_no_case_and_nothing_of_the_repository(python: Path) -> None:
     """It is imported from where it was installed, and `santander` from nowhere."""
     ask = "import tabserve, importlib.util as u; print(tabserve.__file__, u.find_spec('santander'))"

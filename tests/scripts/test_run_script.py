@@ -52,6 +52,7 @@ def wait_for(sentence: str, folder: Path, running: subprocess.Popen[str], second
     return output
 
 
+@pytest.mark.slow
 def test_once_ends_after_the_answers(clone: Path, tmp_path: Path) -> None:
     """With ONCE=1 the answers are the last words, the server is stopped and the exit status is 0, in any folder."""
     with make_run(tmp_path, "ONCE=1", clone=clone) as running:
@@ -63,6 +64,7 @@ def test_once_ends_after_the_answers(clone: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model/manifest.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("send", "ending"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
 def test_the_server_stays_until_it_is_told_to_end(
     tmp_path: Path, send: Callable[[int, int], None], ending: signal.Signals
@@ -130,6 +132,7 @@ def test_another_python_is_told_what_to_do(tmp_path: Path) -> None:
     assert refused.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
     """Its own sentence comes out of its log, and its exit status is that of the script."""
     words = ("--rows", "1000", "--candidates", "dummy,xgboost-defaults-weighted", "--jobs", "1")

@@ -100,6 +100,7 @@ def test_a_run_ends_with_a_model_folder(trained: Trained) -> None:
     assert (model.data["rows"], model.data["synthetic"], model.problem.seed) == (600, True, 5)
 
 
+@pytest.mark.slow
 def test_the_same_data_seed_and_jobs_give_the_same_bytes(trained: Trained, tmp_path: Path) -> None:
     """In another process and folder: metrics, model, golden rows and card."""
     assert process(*VARIED, "--out", "other", cwd=tmp_path, PYTHONHASHSEED="2").code == 0

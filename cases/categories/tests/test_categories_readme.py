@@ -81,6 +81,7 @@ def wait_until_ready(port: int, process: "subprocess.Popen[str]", output: Path) 
     pytest.fail(f"The API did not become ready within {SECONDS} s:\n{output.read_text()}")
 
 
+@pytest.mark.slow
 @pytest.mark.needs("curl")
 def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(clone: Path, tmp_path: Path) -> None:
     """In any folder, its request gets its answer; then all processes end and the port is closed."""
@@ -97,6 +98,7 @@ def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(clone: Path,
     assert "Traceback" not in output.read_text()
 
 
+@pytest.mark.slow
 def test_make_run_once_stops_after_the_answers(clone: Path, tmp_path: Path) -> None:
     """With 0, and the port is closed."""
     (port,) = free_ports(1)
@@ -154,6 +156,7 @@ def test_every_published_port_is_changed_by_a_variable_of_the_page() -> None:
     assert all(match and f"`{match[1]}`" in PAGE for match in found)
 
 
+@pytest.mark.slow
 def test_a_real_table_is_trained_on_and_served_as_the_page_says(tmp_path: Path) -> None:
     """By its variables alone, with a synthetic table of the challenge's columns in the place of what is fetched."""
     table, model = tmp_path / "products.csv", tmp_path / "model"

@@ -205,6 +205,7 @@ def test_the_notebook_has_one_word_for_each_thing_and_portuguese_numbers() -> No
     assert re.findall(r"\d,\d{3}\b", "".join(printed)) == []
 
 
+@pytest.mark.slow
 def test_the_chosen_model_reaches_the_reference_on_real_titles(shared: Path) -> None:
     """By folds that part no seller, over all products: accuracy 0.849 and macro F1 0.806 are the brief's figures."""
     frame = first_of_each(dataset(shared / "data/elo7/elo7_products_29801.csv").clicks)
