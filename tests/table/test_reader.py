@@ -292,7 +292,8 @@ def test_many_names_are_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a,b\n1,2\n")
     said = refused(path, Columns(["a", *(f"v{number}" for number in range(20))], []))
-    assert "lacks 'v0', 'v1', 'v2', 'v3', 'v4' and 15 more;" in said
+    assert "lacks 'v0', 'v1', 'v2', " in said
+    assert "'v11' and 8 more;" in said
 
 
 def zipped(text: bytes, method: int = zipfile.ZIP_STORED) -> bytes:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from tabserve.errors import DataError
 from tabserve.table.csv_blocks import MISSING, BadRow
+from tabserve.wording import listed
 
 INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
 """What pandas calls an index that was saved: read from a csv again, and in parquet."""
@@ -89,12 +90,6 @@ def _check_index(path: Path | str, found: list[str], extra: list[str]) -> None:
         raise DataError(
             f"{path} has the column {index!r}, an index that pandas saved; save the table with index=False, {named}."
         )
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names of a list, and how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
 def bad_cell(rows: Iterable[int], column: str, expected: str, found: str) -> BadRow:

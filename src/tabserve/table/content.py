@@ -12,8 +12,8 @@ from typing import IO, cast
 import pyarrow as pa
 
 from tabserve.errors import DataError
-from tabserve.table.columns import listed
 from tabserve.table.formats import AS_CSV, CSV, DOCUMENTS, FIRST_BYTES, GZIP, PARQUET, ZIP, kind
+from tabserve.wording import listed
 
 UNREADABLE = (
     OSError,

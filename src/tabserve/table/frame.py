@@ -17,8 +17,9 @@ from tabserve.encoding.cells import BadCell, Cells, described, is_missing
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.problem import Problem
-from tabserve.table.columns import Columns, bad_cell, listed
+from tabserve.table.columns import Columns, bad_cell
 from tabserve.table.reader import batches, names
+from tabserve.wording import listed
 
 Part = TypeVar("Part", bound="Rows")
 
