@@ -6,7 +6,7 @@ import encodings.idna  # noqa: F401  which has ended starts in Python's own KeyE
 
 from mlserver import MLModel, ModelSettings
 from mlserver.errors import InferenceError, MLServerError
-from mlserver.types import InferenceRequest, InferenceResponse, Parameters
+from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse, Parameters
 
 from tabserve.errors import InvalidRequest, Overloaded
 from tabserve.model.model import load
@@ -58,6 +58,12 @@ class FolderModel(MLModel):
         self.outputs = [types.output_tensor(name, kind) for name, kind in self.signature.outputs.items()]
         memory.settle()
         return True
+
+    async def metadata(self) -> MetadataModelResponse:
+        """What MLServer tells of a model, and which columns of its tables are no inputs."""
+        found = await super().metadata()
+        found.parameters = Parameters.model_validate(types.table_columns(self._loaded.model.problem))
+        return found
 
     def check_room(self) -> None:
         """Refuse work before any is done for it; see `LoadedModel.check_room`."""

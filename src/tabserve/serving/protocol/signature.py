@@ -34,13 +34,15 @@ class InputKind(NamedTuple):
         datatype: of V2.
         columns: how many.
         optional: whether it may be left out.
-        names: of the columns, where they are several.
+        names: of the columns, where one tensor holds them all.
+        missing: those of these columns whose cells may be missing.
     """
 
     datatype: str
     columns: int
     optional: bool = False
     names: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
