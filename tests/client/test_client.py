@@ -22,15 +22,17 @@ import grpc
 import numpy as np
 import pandas as pd
 import pytest
+from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 
 from santander.problem import PROBLEM
 from santander.sample import sample
-from tabserve.client.client import DTYPES, Client, wait
+from tabserve.client.client import Client, wait
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.local_server import SERVE, Server, free_ports
+from tabserve.client.metadata import DTYPES
 from tabserve.client.rest import RestClient
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import InvalidRequest, ServerError, UsageError
@@ -131,11 +133,49 @@ def test_a_server_starts_without_a_warning(server: Server) -> None:
 # Servers that lie.
 
 
+def text(document: object) -> bytes:
+    """JSON."""
+    return json.dumps(document).encode()
+
+
+DESCRIBED: dict[str, Any] = {
+    "name": MODEL,
+    "parameters": {"id": "ID_code", "target": "target"},
+    "inputs": [
+        {
+            "name": "predict",
+            "datatype": "FP32",
+            "shape": [-1, 200],
+            "parameters": {"columns": json.dumps(PROBLEM.features), "missing": "[]"},
+        }
+    ],
+    "outputs": [
+        {"name": "predict", "datatype": "INT64", "shape": [-1, 1]},
+        {"name": "predict_proba", "datatype": "FP32", "shape": [-1, 2]},
+    ],
+}
+"""The truth about their model."""
+
+
+def typed(document: dict[str, Any]) -> dict[str, Any]:
+    """The same with its parameters as gRPC has them."""
+    parameters = {name: {"string_param": value} for name, value in document.get("parameters", {}).items()}
+    tensors = {what: [typed(each) for each in document[what]] for what in ("inputs", "outputs") if what in document}
+    return document | {"parameters": parameters} | tensors
+
+
 @contextmanager
-def answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
-    """The address of an HTTP server that always says the same."""
+def answering(status: int, body: bytes, metadata: bytes | None = None, **headers: str) -> Iterator[str]:
+    """The address of an HTTP server that always says the same of rows, and the same of its one model."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            statistics = {"model_stats": [{"name": MODEL}]}
+            said = text(DESCRIBED) if metadata is None else metadata
+            self.wfile.write(text(statistics) if self.path.endswith("/stats") else said)
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
@@ -159,9 +199,12 @@ def answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
 
 @contextmanager
 def answering_by_grpc(response: dataplane_pb2.ModelInferResponse) -> Iterator[str]:
-    """The address of a gRPC server that always says the same."""
+    """The address of a gRPC server that always says the same of rows, and the truth of its one model."""
 
     class Service(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
+        def ModelMetadata(self, *_request: object) -> dataplane_pb2.ModelMetadataResponse:  # noqa: N802  the protocol's name
+            return json_format.ParseDict(typed(DESCRIBED), dataplane_pb2.ModelMetadataResponse())
+
         def ModelInfer(self, *_request: object) -> dataplane_pb2.ModelInferResponse:  # noqa: N802  the protocol's name
             return response
 
@@ -261,11 +304,6 @@ def test_a_threshold_that_is_no_number_is_a_lie(threshold: str, protocol: str) -
         client_of(protocol, address).ask(TWO, BOTH[:1])
 
 
-def text(document: object) -> bytes:
-    """JSON."""
-    return json.dumps(document).encode()
-
-
 DEEP = b"[" * 5_000 + b"]" * 5_000
 NESTED = text(json.loads("[" * 200 + "]" * 200))
 
@@ -345,12 +383,12 @@ def test_messages_that_contradict_themselves_are_lies() -> None:
     torn, fewer, foreign, other = (as_message([PREDICT]) for _ in range(4))
     torn.raw_output_contents[0] = b"12345"
     del fewer.raw_output_contents[:]
-    foreign.outputs[0].datatype = "BYTES"
+    foreign.outputs[0].datatype = "FP8"
     other.parameters["threshold"].int64_param = 1
     for message, sentence in (
         (torn, "its raw contents do not fit its outputs"),
         (fewer, "its raw contents do not fit its outputs"),
-        (foreign, "its raw contents do not fit its outputs: 'BYTES'"),
+        (foreign, "its raw contents do not fit its outputs: 'FP8'"),
         (other, "its threshold is ''"),
     ):
         with answering_by_grpc(message) as address, pytest.raises(ServerError, match=sentence):
@@ -491,7 +529,7 @@ def test_a_refusal_ends_with_its_sentence(ask: Asking, server: Server, protocol:
 def test_a_lie_ends_with_a_sentence(ask: Asking, protocol: str) -> None:
     """Exit code 5."""
     with telling(protocol, [PREDICT]) as address:
-        ended = ask("--url", f"http://{address}", "--protocol", protocol, "--rows", "2")
+        ended = ask("--url", f"http://{address}", "--protocol", protocol, "--rows", "2", "--model", MODEL)
     assert (ended.returncode, ended.stdout) == (ServerError.exit_code, "")
     assert one_line(ended.stderr).endswith("its answer lacks the output 'predict_proba'.")
 
@@ -518,7 +556,7 @@ def test_no_server_ends_with_its_sentence(ask: Asking, protocol: str) -> None:
         ("--rows", "0", "a whole number of at least 1"),
         ("--timeout", "1e300", "seconds, above 0 and at most 86400 (one day)"),
         ("--wait", "inf", "seconds, above 0 and at most 86400 (one day)"),
-        ("--outputs", "label", "predict or predict_proba, or both with a comma"),
+        ("--outputs", "label", "predict or predict_proba or predict_interval, or several with commas"),
         ("--outputs", "", "names between commas"),
         ("--model", "", "printable text"),
         ("--url", "", "printable text"),
