@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -164,8 +164,13 @@ def typed(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"parameters": parameters} | tensors
 
 
+NO_HEADERS: Mapping[str, str] = {}
+
+
 @contextmanager
-def answering(status: int, body: bytes, metadata: bytes | None = None, **headers: str) -> Iterator[str]:
+def answering(
+    status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS, *, metadata: bytes | None = None
+) -> Iterator[str]:
     """The address of an HTTP server that always says the same of rows, and the same of its one model."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -180,7 +185,7 @@ def answering(status: int, body: bytes, metadata: bytes | None = None, **headers
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
             for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -203,7 +208,9 @@ def answering_by_grpc(response: dataplane_pb2.ModelInferResponse) -> Iterator[st
 
     class Service(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
         def ModelMetadata(self, *_request: object) -> dataplane_pb2.ModelMetadataResponse:  # noqa: N802  the protocol's name
-            return json_format.ParseDict(typed(DESCRIBED), dataplane_pb2.ModelMetadataResponse())
+            message = dataplane_pb2.ModelMetadataResponse()
+            json_format.ParseDict(typed(DESCRIBED), message)
+            return message
 
         def ModelInfer(self, *_request: object) -> dataplane_pb2.ModelInferResponse:  # noqa: N802  the protocol's name
             return response
@@ -342,6 +349,59 @@ def test_what_is_no_answer_in_json_is_a_lie(body: bytes, sentence: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["name", "datatype", "shape", "data"]), inner),
+)
+
+
+def described(**members: Any) -> bytes:  # noqa: ANN401  any JSON
+    """Metadata of the model whose one input has other members."""
+    return text(DESCRIBED | {"inputs": [{**DESCRIBED["inputs"][0], **members}]})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "sentence"),
+    [
+        (b"", "it says 200 OK: ''"),
+        (b"[]", "its metadata are none of a model"),
+        (b"null", "it says 200 OK: 'null'"),
+        (DEEP, "it says 200 OK"),
+        (text({"inputs": 1, "outputs": []}), "its metadata are none of a model"),
+        (text(DESCRIBED | {"inputs": [[]]}), "its metadata are none of a model"),
+        (text(DESCRIBED | {"inputs": []}), "its metadata name no inputs"),
+        (text(DESCRIBED | {"outputs": [{"name": "predict", "datatype": "FP8"}]}), "an output of datatype 'FP8'"),
+        (text(DESCRIBED | {"outputs": []}), "its metadata lack the output 'predict'"),
+        (described(datatype="INT8"), "its metadata name an input of datatype 'INT8', which is not sent here"),
+        (described(shape=[-1, "200"]), r"its metadata have the shape \[-1, '200'\]"),
+        (described(shape=[]), r"its metadata have the shape \[\]"),
+        (described(parameters={"columns": '["a"]'}), "its metadata name 1 columns of a tensor that has 200"),
+        (described(parameters={"columns": "{}"}), "its metadata have {} as 'columns'"),
+        (described(parameters={"columns": "a, b"}), "its metadata have 'a, b' as 'columns'"),
+        (described(parameters=["columns"]), "its metadata are none of a model"),
+    ],
+)
+def test_metadata_that_are_none_are_a_lie(metadata: bytes, sentence: str) -> None:
+    """In one sentence that says what they are."""
+    with (
+        answering(200, as_json([PREDICT]), metadata=metadata) as address,
+        pytest.raises(ServerError, match="is no V2 inference server; .*" + sentence) as refused,
+    ):
+        client_of("rest", address).ask(TWO, BOTH[:1])
+    assert "\n" not in str(refused.value)
+
+
+@settings(max_examples=30)
+@given(st.dictionaries(st.sampled_from(["name", "datatype", "shape", "parameters"]), JSON))
+def test_any_metadata_are_the_truth_or_a_lie(members: dict[str, Any]) -> None:
+    """Whatever an input is said to be, what comes back is an answer or one sentence."""
+    with (
+        answering(200, as_json([PREDICT]), metadata=described(**members)) as address,
+        suppress(ServerError, UsageError),
+    ):
+        assert client_of("rest", address).ask(TWO, BOTH[:1]).outputs["predict"].shape == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "headers", "sentence"),
     [
@@ -351,23 +411,17 @@ def test_what_is_no_answer_in_json_is_a_lie(body: bytes, sentence: str) -> None:
         (500, b'{"error": "Scoring\\nfailed."}', {}, r"^Scoring failed\.$"),
         (302, b"", {"Location": "/v2/models/xgboost-model/infer"}, "it says 302 Found"),
         (307, b"", {"Location": "nowhere://"}, "it says 307 Temporary Redirect"),
-        (200, b"not zipped", {"Content_Encoding": "gzip"}, "its answer cannot be read"),
-        (200, b"{}", {"Content_Length": "2, 3"}, "its answer cannot be read"),
-        (200, b"zz\r\n", {"Transfer_Encoding": "chunked"}, "No server answers"),
+        (200, b"not zipped", {"Content-Encoding": "gzip"}, "its answer cannot be read"),
+        (200, b"{}", {"Content-Length": "2, 3"}, "its answer cannot be read"),
+        (200, b"zz\r\n", {"Transfer-Encoding": "chunked"}, "No server answers"),
     ],
 )
 def test_what_is_no_answer_in_http_is_the_servers_mistake(
     status: int, body: bytes, headers: dict[str, str], sentence: str
 ) -> None:
     """Not the user's, and no traceback; nobody is sent elsewhere."""
-    with answering(status, body, **headers) as address, pytest.raises(ServerError, match=sentence):
+    with answering(status, body, headers) as address, pytest.raises(ServerError, match=sentence):
         client_of("rest", address).ask(TWO, BOTH)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["name", "datatype", "shape", "data"]), inner),
-)
 
 
 @settings(max_examples=30)

@@ -70,6 +70,8 @@ def parsed(document: Any) -> Metadata:  # noqa: ANN401  any JSON
         ValueError, KeyError, TypeError, AttributeError: it is none, or names what this client does not know.
     """
     inputs, said = document["inputs"], document.get("parameters") or {}
+    if not inputs:
+        raise ValueError("its metadata name no inputs")
     lone = inputs[0] if len(inputs) == 1 and _is_matrix(inputs[0]) else None
     columns = _columns_of(lone) if lone else tuple(map(_column, inputs))
     outputs = {str(each["name"]): _output(each) for each in document["outputs"]}
@@ -106,15 +108,19 @@ def _sent(tensor: Mapping[str, Any]) -> str:
 
 
 def _width(tensor: Mapping[str, Any]) -> int:
-    rows, width = (*tensor["shape"], 1)[:2]
-    if type(width) is not int or rows < -1:
-        raise ValueError(f"its metadata have the shape {tensor['shape']!r:.60}")
-    return width
+    shape = tensor["shape"]
+    if not isinstance(shape, list) or len(shape) not in {1, 2} or not all(type(size) is int for size in shape):
+        raise ValueError(f"its metadata have the shape {shape!r:.60}")
+    return int([*shape, 1][1])
 
 
 def _names(tensor: Mapping[str, Any], parameter: str) -> tuple[str, ...]:
     """A list of names, which is a text in JSON, as gRPC's parameters know no lists."""
-    found = json.loads(_parameters(tensor).get(parameter, "[]"))
+    said = _parameters(tensor).get(parameter, "[]")
+    try:
+        found = json.loads(said)
+    except ValueError:
+        found = said
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise ValueError(f"its metadata have {found!r:.60} as {parameter!r}")
     return tuple(found)
