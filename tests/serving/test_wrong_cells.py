@@ -188,7 +188,7 @@ SPELLINGS: dict[str, list[tuple[str, list[object]]]] = {
         ("FP32", [1.0, 2.0]),
         ("FP16", [1.0, 2.0]),
     ],
-    "owner": [("BYTES", ["true", "false"]), ("BOOL", [True, False])],
+    "owner": [("BYTES", ["true", "false"]), ("BYTES", ["True", "FALSE"]), ("BOOL", [True, False])],
     "age": [("FP64", [1.0, 0.0]), ("FP16", [1.0, 0.0]), ("BOOL", [True, False]), ("UINT8", [1, 0])],
 }
 """Ways to bring the same cells."""
@@ -203,7 +203,7 @@ def test_a_number_and_a_truth_are_the_same_however_they_come(mixed_server: Serve
     assert all(other == first for other in others)
 
 
-@pytest.mark.parametrize("level", ["True", "TRUE", "01", "1e0", "+1", " 1"])
+@pytest.mark.parametrize("level", ["tRUE", "yes", "01", "1e0", "+1", " 1"])
 def test_no_other_spelling_is_the_same_level(mixed_server: Server, level: str) -> None:
     """It is one that training did not see, and is answered as a missing one."""
     for column in ("rooms", "owner"):
