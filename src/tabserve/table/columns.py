@@ -137,6 +137,7 @@ def _typed(path: Path | str, batch: pa.RecordBatch, kind: pa.DataType) -> Iterat
         bad = [*refused(range(rows), lambda some: _castable(batch[some].columns, kind))]
         first = batch[bad[0] :][:1].columns
         column = next(refused(range(len(first)), lambda some: _castable(first[some], kind)))
+        expected = "finite number" if pa.types.is_floating(cells.type) else expected
         raise bad_cell(bad, names[column], f"a {expected}", repr(str(first[column][0])[:40])) from error
     return ((name, found.slice(place * rows, rows)) for place, name in enumerate(names))
 
@@ -155,7 +156,9 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _decimals(floats: pa.Array) -> pa.Array:
-    """Floats as text without exponents, as `encoding.categories` spells them."""
+    """Floats as text without exponents, as `encoding.categories` spells them; infinity has no such text."""
+    if pc.any(pc.is_inf(floats)).as_py():
+        raise pa.ArrowInvalid("infinity is no decimal")
     text = floats.cast(pa.string())
     if not pc.any(pc.match_substring(text, "e")).as_py():
         return text
