@@ -196,6 +196,21 @@ def test_an_address_with_a_path_that_is_not_there_ends_with_what_to_name(
     assert ended.stderr.startswith(f"{served.url}{path.rstrip('/')}/v2/models/")
 
 
+def test_cells_may_be_what_a_data_frame_has(
+    mixed_server: Server, mixed_folders: dict[str, Path], protocol: str
+) -> None:
+    """Numbers and truths are spelled as levels are, and whatever a frame has for a missing cell is one."""
+    model, path = load(mixed_folders["amount"]), mixed_folders["amount"].with_suffix(".csv")
+    frame = pd.read_csv(path, keep_default_na=True, dtype={"city": "str", "rooms": "Int64", "owner": "boolean"})[:50]
+    frame = frame.astype({"rooms": object, "owner": object}).mask(frame.isna(), None)
+    asking = client(mixed_server, protocol, "amount")
+    columns = {name: frame[name].to_numpy() for name in model.problem.features}
+    assert {type(cell) for cell in columns["rooms"]} >= {int}
+    assert {type(cell) for cell in columns["owner"]} >= {bool}
+    found = asking.ask_columns(columns, ["predict"]).outputs["predict"][:, 0]
+    assert found.tolist() == expected(model, path)["prediction"][:50]
+
+
 def test_columns_that_the_model_has_not_are_refused_before_they_are_sent(mixed_server: Server, protocol: str) -> None:
     """So are those that it needs and does not get, and numbers that are infinite."""
     asking = client(mixed_server, protocol, "two")
@@ -207,5 +222,10 @@ def test_columns_that_the_model_has_not_are_refused_before_they_are_sent(mixed_s
         asking.ask_columns({"city": ["Recife"]}, ["predict"])
     with pytest.raises(InvalidRequest, match=r"column 0 of input 'income', is infinite; expected a finite number"):
         asking.ask_columns(right | {"income": [np.inf]}, ["predict"])
+    with pytest.raises(InvalidRequest, match=r"^Column 'income' holds something other than numbers: .*'dear'"):
+        asking.ask_columns(right | {"income": ["dear"]}, ["predict"])
+    for cell in (np.inf, ["Recife"], b"Recife"):
+        with pytest.raises(InvalidRequest, match=r"^Row 0, column 'city', is .*; expected a text, a number, true or"):
+            asking.ask_columns(right | {"city": [cell]}, ["predict"])
     with pytest.raises(UsageError, match="takes no matrix of numbers, but a tensor for each of 'income', 'age'"):
         asking.ask(np.zeros((1, 8), np.float32), ["predict"])

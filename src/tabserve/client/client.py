@@ -1,5 +1,6 @@
 """Asks a served model for predictions over the V2 protocol, whatever the transport."""
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -10,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.client.answer import Answer, Tensor, answer_of
-from tabserve.client.metadata import DTYPES, Metadata, parsed
+from tabserve.client.metadata import DTYPES, Column, Metadata, parsed
 from tabserve.client.proxy import Proxy, way, without_password
+from tabserve.encoding.categories import spelled
 from tabserve.errors import InvalidRequest, ServerError, UsageError
-from tabserve.wording import listed
+from tabserve.serving.protocol.datatypes import BYTES
+from tabserve.wording import listed, shown
 
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
 """What reading a document raises that is not what it should be."""
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
-"""The cells of each column by its name: numbers, NaN where one is missing, or texts, None or empty likewise."""
+"""The cells of each column by its name: numbers, texts, true or false; None, NaN or an empty text if one is missing."""
 
 
 class Input(NamedTuple):
@@ -91,7 +94,7 @@ class Client(ABC):
         """
         self._check_names(columns)
         there = [column for column in self.metadata.columns if column.name in columns]
-        arrays = {each.name: np.array(columns[each.name], DTYPES[each.datatype]) for each in there}
+        arrays = {each.name: _array(each, columns[each.name]) for each in there}
         if self.metadata.tensor is None:
             return self._answer(
                 [Input(each.name, each.datatype, arrays[each.name][:, None]) for each in there], outputs
@@ -159,6 +162,25 @@ def wait(client: Client, seconds: float) -> None:
         if time.monotonic() > deadline:
             raise ServerError(f"The model was not ready within {seconds:g} s; the server's log may say why.")
         time.sleep(0.2)
+
+
+def _array(column: Column, cells: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
+    """The cells as their column has them; where it has texts, numbers and truths are spelled as levels are."""
+    if column.datatype == BYTES:
+        texts = [_text(column.name, row, cell) for row, cell in enumerate(np.array(cells, np.object_).tolist())]
+        return np.array(texts, np.object_)
+    try:
+        return np.array(cells, DTYPES[column.datatype])
+    except (ValueError, TypeError) as error:
+        raise InvalidRequest(f"Column {column.name!r} holds something other than numbers: {error}.") from error
+
+
+def _text(column: str, row: int, cell: object) -> str:
+    if not isinstance(cell, str | bool | int | float | None) or cell in (math.inf, -math.inf):
+        raise InvalidRequest(
+            f"Row {row}, column {column!r}, is {shown(cell)}; expected a text, a number, true or false."
+        )
+    return spelled(cell)
 
 
 def _check_finite(inputs: Sequence[Input]) -> None:

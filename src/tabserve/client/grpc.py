@@ -14,7 +14,7 @@ from tabserve.client.client import Client, Input
 from tabserve.client.metadata import DTYPES
 from tabserve.client.proxy import before_grpc, grpc_host, is_here
 from tabserve.errors import InvalidRequest, ServerError, UsageError
-from tabserve.serving.protocol.datatypes import BYTES, Packed, packed, unpacked
+from tabserve.serving.protocol.datatypes import Packed, packed, unpacked
 
 REFUSALS = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -83,7 +83,7 @@ class GrpcClient(Client):
                 for each in inputs
             ],
             outputs=[kind.InferRequestedOutputTensor(name=name) for name in outputs],
-            raw_input_contents=[_raw(each) for each in inputs],
+            raw_input_contents=[packed(each.values, each.datatype) for each in inputs],
         )
         try:
             response = self._service.ModelInfer(request, timeout=self._timeout)
@@ -125,14 +125,6 @@ def _tensor(message: Any) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
 def _parameters(message: Any) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
     found = message.parameters.items()
     return {name: getattr(value, value.WhichOneof("parameter_choice") or "", None) for name, value in found}
-
-
-def _raw(given: Input) -> bytes:
-    """The values in bytes; a missing text is the empty one."""
-    values = given.values
-    if given.datatype == BYTES:
-        values = np.array([text or "" for text in values.ravel()], np.object_)
-    return packed(values, given.datatype)
 
 
 def _values(output: Any, raw: bytes) -> NDArray[Any]:  # noqa: ANN401  protobuf's type
