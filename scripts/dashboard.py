@@ -24,6 +24,13 @@ LATENCY = "histogram_quantile({}, sum by (protocol, le) (rate(tabserve_request_s
 
 MEAN = "sum by (instance) (rate({0}_sum[$__rate_interval])) / sum by (instance) (rate({0}_count[$__rate_interval]))"
 
+AMOUNT = "sum by (model) (rate(tabserve_amount_{}[$__rate_interval]))"
+
+UNSEEN = (
+    "sum by (model, column) (rate(tabserve_unseen_levels_total[$__rate_interval]))"
+    " / on (model) group_left () sum by (model) (rate(tabserve_batch_rows_sum[$__rate_interval]))"
+)
+
 
 def query(expression: str, legend: str = "") -> prometheus.Dataquery:
     """What a panel asks over the time that is looked at."""
@@ -111,6 +118,18 @@ def built() -> dashboard.Dashboard:
             {"{{model}} {{label}}": "sum by (model, label) (rate(tabserve_labels_total[$__rate_interval]))"},
         ),
         models(),
+        lines(
+            "Mean amount",
+            "Predicted by models of an amount, by model; it moves where the model or what is asked does.",
+            "short",
+            {"{{model}}": f"{AMOUNT.format('sum')} / {AMOUNT.format('count')}"},
+        ),
+        lines(
+            "Unseen levels",
+            "Share of the rows whose level training did not see, by model and column of categories.",
+            "percentunit",
+            {"{{model}} {{column}}": UNSEEN},
+        ),
         lines(
             "Memory",
             "Resident, of each replica's process.",

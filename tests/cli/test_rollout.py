@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from santander.sample import sample
-from tabserve.client.client import Answer
+from tabserve.client.answer import Answer
 from tabserve.client.local_server import free_ports
 from tabserve.client.rest import RestClient
 from tabserve.model.decision import Threshold

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,15 +22,17 @@ import grpc
 import numpy as np
 import pandas as pd
 import pytest
+from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 
 from santander.problem import PROBLEM
 from santander.sample import sample
-from tabserve.client.client import DTYPES, Client, wait
+from tabserve.client.client import Client, wait
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.local_server import SERVE, Server, free_ports
+from tabserve.client.metadata import DTYPES
 from tabserve.client.rest import RestClient
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import InvalidRequest, ServerError, UsageError
@@ -131,16 +133,59 @@ def test_a_server_starts_without_a_warning(server: Server) -> None:
 # Servers that lie.
 
 
+def text(document: object) -> bytes:
+    """JSON."""
+    return json.dumps(document).encode()
+
+
+DESCRIBED: dict[str, Any] = {
+    "name": MODEL,
+    "parameters": {"id": "ID_code", "target": "target"},
+    "inputs": [
+        {
+            "name": "predict",
+            "datatype": "FP32",
+            "shape": [-1, 200],
+            "parameters": {"columns": json.dumps(PROBLEM.features), "missing": "[]"},
+        }
+    ],
+    "outputs": [
+        {"name": "predict", "datatype": "INT64", "shape": [-1, 1]},
+        {"name": "predict_proba", "datatype": "FP32", "shape": [-1, 2]},
+    ],
+}
+"""The truth about their model."""
+
+
+def typed(document: dict[str, Any]) -> dict[str, Any]:
+    """The same with its parameters as gRPC has them."""
+    parameters = {name: {"string_param": value} for name, value in document.get("parameters", {}).items()}
+    tensors = {what: [typed(each) for each in document[what]] for what in ("inputs", "outputs") if what in document}
+    return document | {"parameters": parameters} | tensors
+
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
 @contextmanager
-def answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
-    """The address of an HTTP server that always says the same."""
+def answering(
+    status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS, *, metadata: bytes | None = None
+) -> Iterator[str]:
+    """The address of an HTTP server that always says the same of rows, and the same of its one model."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            statistics = {"model_stats": [{"name": MODEL}]}
+            said = text(DESCRIBED) if metadata is None else metadata
+            self.wfile.write(text(statistics) if self.path.endswith("/stats") else said)
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
             for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -159,9 +204,14 @@ def answering(status: int, body: bytes, **headers: str) -> Iterator[str]:
 
 @contextmanager
 def answering_by_grpc(response: dataplane_pb2.ModelInferResponse) -> Iterator[str]:
-    """The address of a gRPC server that always says the same."""
+    """The address of a gRPC server that always says the same of rows, and the truth of its one model."""
 
     class Service(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
+        def ModelMetadata(self, *_request: object) -> dataplane_pb2.ModelMetadataResponse:  # noqa: N802  the protocol's name
+            message = dataplane_pb2.ModelMetadataResponse()
+            json_format.ParseDict(typed(DESCRIBED), message)
+            return message
+
         def ModelInfer(self, *_request: object) -> dataplane_pb2.ModelInferResponse:  # noqa: N802  the protocol's name
             return response
 
@@ -261,11 +311,6 @@ def test_a_threshold_that_is_no_number_is_a_lie(threshold: str, protocol: str) -
         client_of(protocol, address).ask(TWO, BOTH[:1])
 
 
-def text(document: object) -> bytes:
-    """JSON."""
-    return json.dumps(document).encode()
-
-
 DEEP = b"[" * 5_000 + b"]" * 5_000
 NESTED = text(json.loads("[" * 200 + "]" * 200))
 
@@ -304,6 +349,59 @@ def test_what_is_no_answer_in_json_is_a_lie(body: bytes, sentence: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["name", "datatype", "shape", "data"]), inner),
+)
+
+
+def described(**members: Any) -> bytes:  # noqa: ANN401  any JSON
+    """Metadata of the model whose one input has other members."""
+    return text(DESCRIBED | {"inputs": [{**DESCRIBED["inputs"][0], **members}]})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "sentence"),
+    [
+        (b"", "it says 200 OK: ''"),
+        (b"[]", "its metadata are none of a model"),
+        (b"null", "it says 200 OK: 'null'"),
+        (DEEP, "it says 200 OK"),
+        (text({"inputs": 1, "outputs": []}), "its metadata are none of a model"),
+        (text(DESCRIBED | {"inputs": [[]]}), "its metadata are none of a model"),
+        (text(DESCRIBED | {"inputs": []}), "its metadata name no inputs"),
+        (text(DESCRIBED | {"outputs": [{"name": "predict", "datatype": "FP8"}]}), "an output of datatype 'FP8'"),
+        (text(DESCRIBED | {"outputs": []}), "its metadata lack the output 'predict'"),
+        (described(datatype="INT8"), "its metadata name an input of datatype 'INT8', which is not sent here"),
+        (described(shape=[-1, "200"]), r"its metadata have the shape \[-1, '200'\]"),
+        (described(shape=[]), r"its metadata have the shape \[\]"),
+        (described(parameters={"columns": '["a"]'}), "its metadata name 1 columns of a tensor that has 200"),
+        (described(parameters={"columns": "{}"}), "its metadata have {} as 'columns'"),
+        (described(parameters={"columns": "a, b"}), "its metadata have 'a, b' as 'columns'"),
+        (described(parameters=["columns"]), "its metadata are none of a model"),
+    ],
+)
+def test_metadata_that_are_none_are_a_lie(metadata: bytes, sentence: str) -> None:
+    """In one sentence that says what they are."""
+    with (
+        answering(200, as_json([PREDICT]), metadata=metadata) as address,
+        pytest.raises(ServerError, match="is no V2 inference server; .*" + sentence) as refused,
+    ):
+        client_of("rest", address).ask(TWO, BOTH[:1])
+    assert "\n" not in str(refused.value)
+
+
+@settings(max_examples=30)
+@given(st.dictionaries(st.sampled_from(["name", "datatype", "shape", "parameters"]), JSON))
+def test_any_metadata_are_the_truth_or_a_lie(members: dict[str, Any]) -> None:
+    """Whatever an input is said to be, what comes back is an answer or one sentence."""
+    with (
+        answering(200, as_json([PREDICT]), metadata=described(**members)) as address,
+        suppress(ServerError, UsageError),
+    ):
+        assert client_of("rest", address).ask(TWO, BOTH[:1]).outputs["predict"].shape == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "headers", "sentence"),
     [
@@ -313,23 +411,17 @@ def test_what_is_no_answer_in_json_is_a_lie(body: bytes, sentence: str) -> None:
         (500, b'{"error": "Scoring\\nfailed."}', {}, r"^Scoring failed\.$"),
         (302, b"", {"Location": "/v2/models/xgboost-model/infer"}, "it says 302 Found"),
         (307, b"", {"Location": "nowhere://"}, "it says 307 Temporary Redirect"),
-        (200, b"not zipped", {"Content_Encoding": "gzip"}, "its answer cannot be read"),
-        (200, b"{}", {"Content_Length": "2, 3"}, "its answer cannot be read"),
-        (200, b"zz\r\n", {"Transfer_Encoding": "chunked"}, "No server answers"),
+        (200, b"not zipped", {"Content-Encoding": "gzip"}, "its answer cannot be read"),
+        (200, b"{}", {"Content-Length": "2, 3"}, "its answer cannot be read"),
+        (200, b"zz\r\n", {"Transfer-Encoding": "chunked"}, "No server answers"),
     ],
 )
 def test_what_is_no_answer_in_http_is_the_servers_mistake(
     status: int, body: bytes, headers: dict[str, str], sentence: str
 ) -> None:
     """Not the user's, and no traceback; nobody is sent elsewhere."""
-    with answering(status, body, **headers) as address, pytest.raises(ServerError, match=sentence):
+    with answering(status, body, headers) as address, pytest.raises(ServerError, match=sentence):
         client_of("rest", address).ask(TWO, BOTH)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["name", "datatype", "shape", "data"]), inner),
-)
 
 
 @settings(max_examples=30)
@@ -345,12 +437,12 @@ def test_messages_that_contradict_themselves_are_lies() -> None:
     torn, fewer, foreign, other = (as_message([PREDICT]) for _ in range(4))
     torn.raw_output_contents[0] = b"12345"
     del fewer.raw_output_contents[:]
-    foreign.outputs[0].datatype = "BYTES"
+    foreign.outputs[0].datatype = "FP8"
     other.parameters["threshold"].int64_param = 1
     for message, sentence in (
         (torn, "its raw contents do not fit its outputs"),
         (fewer, "its raw contents do not fit its outputs"),
-        (foreign, "its raw contents do not fit its outputs: 'BYTES'"),
+        (foreign, "its raw contents do not fit its outputs: 'FP8'"),
         (other, "its threshold is ''"),
     ):
         with answering_by_grpc(message) as address, pytest.raises(ServerError, match=sentence):
@@ -491,7 +583,7 @@ def test_a_refusal_ends_with_its_sentence(ask: Asking, server: Server, protocol:
 def test_a_lie_ends_with_a_sentence(ask: Asking, protocol: str) -> None:
     """Exit code 5."""
     with telling(protocol, [PREDICT]) as address:
-        ended = ask("--url", f"http://{address}", "--protocol", protocol, "--rows", "2")
+        ended = ask("--url", f"http://{address}", "--protocol", protocol, "--rows", "2", "--model", MODEL)
     assert (ended.returncode, ended.stdout) == (ServerError.exit_code, "")
     assert one_line(ended.stderr).endswith("its answer lacks the output 'predict_proba'.")
 
@@ -518,7 +610,7 @@ def test_no_server_ends_with_its_sentence(ask: Asking, protocol: str) -> None:
         ("--rows", "0", "a whole number of at least 1"),
         ("--timeout", "1e300", "seconds, above 0 and at most 86400 (one day)"),
         ("--wait", "inf", "seconds, above 0 and at most 86400 (one day)"),
-        ("--outputs", "label", "predict or predict_proba, or both with a comma"),
+        ("--outputs", "label", "predict or predict_proba or predict_interval, or several with commas"),
         ("--outputs", "", "names between commas"),
         ("--model", "", "printable text"),
         ("--url", "", "printable text"),

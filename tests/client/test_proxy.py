@@ -53,10 +53,9 @@ def listening() -> Iterator[Listening]:
     """One on this machine."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+        def do_GET(self) -> None:
             assert isinstance(self.server, Listening)
             self.server.asked.append((self.path, self.headers["Authorization"]))
-            self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(502)
             self.end_headers()
             self.wfile.write(b"<html>no way")
@@ -154,7 +153,7 @@ def test_a_proxy_that_answers_in_the_servers_place_is_named(
     named = f"the proxy http://127.0.0.1:{listening.server_port} that HTTP_PROXY names"
     said = f"What answers at http://model.example, asked through {named}, is no V2 inference server; it says 502"
     assert str(error.value).startswith(said)
-    assert [path for path, _ in listening.asked] == [f"http://model.example/v2/models/{MODEL}/infer"]
+    assert [path for path, _ in listening.asked] == [f"http://model.example/v2/models/{MODEL}"]
 
 
 def test_no_password_of_netrc_is_sent(listening: Listening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

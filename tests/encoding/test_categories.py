@@ -131,6 +131,17 @@ def test_truths_are_texts() -> None:
     assert learned.codes([1, 0]).tolist() == [0, UNSEEN]
 
 
+@pytest.mark.parametrize("learned", [["true", "false"], ["True", "False"], ["TRUE", "FALSE"]])
+def test_a_truth_is_one_level_however_a_program_writes_it(learned: list[str]) -> None:
+    """As csv of pandas, of a spreadsheet or of Arrow have it, and as a request brings it."""
+    found = Categories.learn(CITY, learned)
+    codes = found.codes([True, False]).tolist()
+    assert sorted(codes) == [0, 1]
+    for texts in (["true", "false"], ["True", "False"], ["TRUE", "FALSE"]):
+        assert found.codes(texts).tolist() == codes
+    assert found.codes(["tRUE", "yes", "T", "1"]).tolist() == [UNSEEN] * 4
+
+
 def test_missing_and_unseen_are_nan() -> None:
     """Both take the default branch of a tree."""
     features = Categories(("a", "b"), missing=True).encode(["b", "", None, "c", math.nan])
@@ -231,6 +242,7 @@ def test_levels_are_sorted_as_what_they_are() -> None:
         ([], "Column 'city' is empty throughout"),
         (["", None], "Column 'city' is empty throughout"),
         (["1", "1.0"], "Column 'city' has one level twice, as '1' and as '1.0'"),
+        (["true", "True"], "Column 'city' has one level twice, as 'True' and as 'true'"),
         (["\ud800"], "which UTF-8 cannot write"),
         ([str(level) for level in range(MAX_LEVELS + 1)], "Column 'city' has more than 10000 levels"),
     ],

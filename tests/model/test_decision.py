@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from tabserve.client.client import OUTPUTS
 from tabserve.errors import UsageError
 from tabserve.model.decision import (
     DECISIONS,
@@ -91,12 +90,6 @@ def test_both_classes_sum_to_one_in_an_answer(raw: NDArray[np.float32]) -> None:
     assert (label.shape, both.shape, str(both.dtype)) == ((len(raw), 1), (len(raw), 2), "float32")
     assert np.array_equal(both, np.column_stack([1 - raw[:, 0], raw[:, 0]]))
     assert np.array_equal(Threshold(0.5).watched(scores), raw[:, 0])
-
-
-def test_the_client_expects_what_a_threshold_gives() -> None:
-    """It asks for these outputs, without knowing how a server makes them."""
-    kinds = Threshold(0.5).outputs(TWO)
-    assert {name: (kind.datatype, kind.columns) for name, kind in kinds.items()} == OUTPUTS
 
 
 # The most probable of several.

@@ -12,6 +12,7 @@ import pytest
 import requests
 import yaml
 from tests.monitoring.programs import DEPLOY, SECONDS, Proxy, process, proxied, until
+from tests.serving import mixed
 from tests.serving.wire import connected, head, settings_in
 
 from tabserve.client.grpc import GrpcClient
@@ -29,15 +30,17 @@ QUERIES = {
     for target in panel["targets"]
 }
 WATCHED = pytest.mark.needs("prometheus", "haproxy")
+AMOUNT = "/v2/models/amount"
 ROWS = np.zeros((2, 200), np.float32)
 ROW = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0] * 200}]}).encode()
 
 
 class Watched(NamedTuple):
-    """A Prometheus, and what it watches: a server, and one whose queue is full with a row, which a test may kill."""
+    """A Prometheus, and what it watches: a server, one of amounts, and a full one, which a test may kill."""
 
     url: str
     server: Server
+    amounts: Server
     full: Server
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
@@ -62,16 +65,18 @@ def watched(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     url = f"http://127.0.0.1:{port}"
     waiting = settings_in(tmp_path_factory.mktemp("waiting"), max_batch_time=600)
     environment = {"TABSERVE_MODEL": str(DEPLOY / "model"), "TABSERVE_MAX_QUEUE_ROWS": "1"}
+    prices = {"amount": mixed.trained(tmp_path_factory.mktemp("amount") / "model", "amount")}
     with (
+        running(mixed.settings_in(tmp_path_factory.mktemp("settings"), prices), {}, ready=f"{AMOUNT}/ready") as amounts,
         running(waiting, environment) as full,
         connected(full.url) as row,
         proxied([(served.url.removeprefix("http://"), served.grpc)], folder) as proxy,
     ):
         row.sendall(head(len(ROW)) + ROW)  # it waits for others, which find no room
-        configure(folder, proxy, [served, full])
+        configure(folder, proxy, [served, amounts, full])
         file = f"--config.file={folder}/prometheus.yaml"
         with process(["prometheus", file, *words], folder / "prometheus.log", f"{url}/-/ready"):
-            yield Watched(url, served, full)
+            yield Watched(url, served, amounts, full)
 
 
 def configure(folder: Path, proxy: Proxy, servers: Sequence[Server]) -> None:
@@ -96,6 +101,15 @@ def ask(server: Server) -> None:
             client.ask(ROWS[:, :3], ["predict"])
 
 
+def ask_amount(server: Server) -> None:
+    """Ask it about a row of a city that training did not see."""
+    texts = {"city": "Nowhere", "seen": "2022-01-01 08:30"}
+    tensors = [{"name": name, "datatype": "BYTES", "shape": [1], "data": [text]} for name, text in texts.items()]
+    income = {"name": "income", "datatype": "FP32", "shape": [1], "data": [1000]}
+    answer = requests.post(f"{server.url}{AMOUNT}/infer", json={"inputs": [income, *tensors]}, timeout=SECONDS)
+    assert answer.status_code == 200, answer.text
+
+
 @WATCHED
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_panel_of_the_dashboard_has_data(watched: Watched, name: str) -> None:
@@ -104,6 +118,7 @@ def test_a_panel_of_the_dashboard_has_data(watched: Watched, name: str) -> None:
 
     def has_data() -> bool:
         ask(watched.server)
+        ask_amount(watched.amounts)
         return any(float(series["value"][1]) >= 0 for series in watched.ask(expression))
 
     until(has_data, f"data of {expression}")

@@ -227,8 +227,7 @@ def test_missing_values_are_learned_from_and_asked_about_under_a_name_of_ones_ow
     (serve / "settings.json").write_bytes((ROOT / "deploy/settings.json").read_bytes())
     (serve / "model-settings.json").write_text(PAGE.split("```json\n")[1].split("```")[0])
     with running(serve, ready="/v2/models/tumours/ready") as server:
-        ask = changed(shown("ask.py"), "xgboost-model", "tumours")
-        rest = asked(tmp_path, server.url, ask)["predict_proba"][1::2]
+        rest = asked(tmp_path, server.url, shown("ask.py"))["predict_proba"][1::2]
         grpc = GrpcClient(server.grpc, "tumours", 30).ask(features, ["predict_proba"]).outputs["predict_proba"]
         literal = requests.post(f"{server.url}/v2/models/tumours/infer", data=b'{"inputs": [NaN]}', timeout=30)
     expected = model.score(features).probability.tolist()

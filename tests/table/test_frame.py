@@ -481,11 +481,53 @@ def test_a_bad_cell_of_a_mixed_table_is_named(bad: str, path: Path) -> None:
     assert len(str(scored.value)) < len(str(path)) + 250
 
 
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()], ids=str)
+def test_an_infinite_category_of_a_parquet_file_is_named(kind: pa.DataType, path: Path) -> None:
+    """As in a request; before training and before scoring."""
+    table, problem = path.with_suffix(".parquet"), Problem("houses", (Column("floor", "category"),))
+    encoder = read(write(path, "0,1", "1,2", header="target,floor"), problem).encoder
+    floors = pa.array([1.0, 2.0, -math.inf, None]).cast(kind)
+    pa.parquet.write_table(pa.table({"target": ["0", "1", "0", "1"], "floor": floors}), table)
+    for reading in (lambda: read(table, problem), lambda: list(stream(table, problem, encoder))):
+        with pytest.raises(DataError, match="row 3, column 'floor': expected a finite number, found '-inf'"):
+            reading()
+
+
+def test_a_level_that_training_did_not_see_is_refused_where_the_column_says_so(path: Path) -> None:
+    """By its row, with the levels that there are; else it is a missing one."""
+    write(path, "0,Rio", "1,Olinda", header="target,city")
+    for unseen in ("missing", "refused"):
+        problem = Problem("houses", (Column("city", "category", unseen=unseen),))
+        encoder = read(path, problem).encoder
+        rows = write(path.with_name("new.csv"), "Rio", "Natal", header="city")
+        if unseen == "missing":
+            assert np.isnan(next(stream(rows, problem, encoder)).features[:, 0]).tolist() == [False, True]
+        else:
+            with pytest.raises(DataError, match="row 2, column 'city': expected one of 'Olinda', 'Rio', found 'Natal'"):
+                list(stream(rows, problem, encoder))
+
+
+def test_rows_to_score_may_spell_a_number_and_a_truth_otherwise(path: Path) -> None:
+    """As another program writes them; it is the same level."""
+    problem = Problem("houses", (Column("floor", "category"), Column("garden", "category")))
+    encoder = read(write(path, "0,1,true", "1,2.5,false", header="target,floor,garden"), problem).encoder
+    other = write(path.with_name("other.csv"), "1.0,True", "2.50,FALSE", header="floor,garden")
+    parquet = path.with_suffix(".parquet")
+    pa.parquet.write_table(pa.table({"floor": [1.0, 2.5], "garden": [True, False]}), parquet)
+    for table in (other, parquet):
+        assert next(stream(table, problem, encoder)).features.tolist() == [[0, 1], [1, 0]]
+
+
 BAD_COLUMNS: dict[str, tuple[str, list[str], str]] = {
     "one level in two spellings": (
         "floor",
         ["1.0", "1", "2"],
         ": Column 'floor' has one level twice, as '1' and as '1.0'; spell it in one way.",
+    ),
+    "true in two spellings": (
+        "garden",
+        ["true", "True", "false"],
+        ": Column 'garden' has one level twice, as 'True' and as 'true'; spell it in one way.",
     ),
     "empty categories": ("city", [""] * 3, ": Column 'city' is empty throughout; leave it out."),
     "empty dates": ("built", [""] * 3, ": Column 'built' is empty throughout; leave it out."),

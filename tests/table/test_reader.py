@@ -288,12 +288,13 @@ def test_a_header_may_be_long(tmp_path: Path) -> None:
     assert read(tmp_path / "t.csv", Columns(names[-1:], [], names[:-1])).num_rows == 1
 
 
-def test_an_error_names_five_of_many_missing_columns(tmp_path: Path) -> None:
+def test_an_error_names_the_first_of_many_missing_columns(tmp_path: Path) -> None:
     """And the number of the others."""
     path = tmp_path / "table.csv"
     path.write_text("a,b\n1,2\n")
     message = refused(path, Columns(["a", *(f"v{number}" for number in range(20))], []))
-    assert "lacks 'v0', 'v1', 'v2', 'v3', 'v4' and 15 more;" in message
+    assert "lacks 'v0', 'v1', 'v2', " in message
+    assert "'v11' and 8 more;" in message
 
 
 def zipped(text: bytes, method: int = zipfile.ZIP_STORED) -> bytes:

@@ -1,72 +1,144 @@
 """Asks a served model for predictions over the V2 protocol, whatever the transport."""
 
-import reprlib
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve.client.answer import Answer, Tensor, answer_of
+from tabserve.client.metadata import DTYPES, Column, Metadata, parsed
 from tabserve.client.proxy import Proxy, way, without_password
-from tabserve.errors import ServerError
+from tabserve.encoding.categories import spelled
+from tabserve.errors import InvalidRequest, ServerError, UsageError
+from tabserve.serving.protocol.datatypes import BYTES
+from tabserve.wording import listed, shown
 
-OUTPUTS = {"predict": ("INT64", 1), "predict_proba": ("FP32", 2)}
-"""The V2 datatype and the columns of what can be asked for: the label, and the probability of both classes."""
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading a document raises that is not what it should be."""
 
-DTYPES = {"FP32": "<f4", "INT64": "<i8"}
-"""How gRPC's raw bytes hold the values of each V2 datatype in `OUTPUTS`."""
-
-
-class Answer(NamedTuple):
-    """A model's answer for some rows.
-
-    Attributes:
-        outputs: the values of each output by name, shape (rows, columns).
-        threshold: where the model cuts its labels, if it says so.
-    """
-
-    outputs: Mapping[str, NDArray[Any]]
-    threshold: float | None
+Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
+"""The cells of each column by its name: numbers, texts, true or false; None, NaN or an empty text if one is missing."""
 
 
-class Tensor(NamedTuple):
-    """An output as it came: nothing of it is what it should be until it is compared with what was asked."""
+class Input(NamedTuple):
+    """A tensor of a request, its values of shape (rows, columns)."""
 
-    datatype: object
-    shape: object
+    name: str
+    datatype: str
     values: NDArray[Any]
 
 
 class Client(ABC):
     """Asks one model of one server; how the question travels is a subclass's matter."""
 
-    def __init__(self, address: str, model: str, timeout: float, proxy: Proxy | None) -> None:
-        self._address, self._model, self._timeout, self._proxy = address, model, timeout, proxy
+    def __init__(self, address: str, model: str | None, timeout: float, proxy: Proxy | None) -> None:
+        self._address, self._given, self._timeout, self._proxy = address, model, timeout, proxy
         self._named = without_password(address) + way(proxy)
+
+    @cached_property
+    def model(self) -> str:
+        """The name of the model that is asked: the given one, or else the only one that the server has.
+
+        Raises:
+            UsageError: the server has several models, or does not tell which.
+            ServerError: it has none yet, or no server answers.
+        """
+        names = [self._given] if self._given else sorted({*self._names()})
+        if len(names) > 1:
+            raise UsageError(f"The server at {self._named} has the models {listed(names)}; name the one to ask.")
+        if not names:
+            raise ServerError(f"The server at {self._named} has no model yet; try again once one is loaded.")
+        return names[0]
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """What the server says of the model.
+
+        Raises:
+            TabserveError: as `ask`.
+        """
+        document = self._described()
+        try:
+            return parsed(document)
+        except MALFORMED as error:
+            reason = str(error) if type(error) is ValueError else "its metadata are none of a model"
+            raise self._stranger(f"{reason}.") from error
 
     @abstractmethod
     def ready(self) -> bool:
         """Whether the model can answer now."""
 
     def ask(self, features: NDArray[np.float32], outputs: Sequence[str]) -> Answer:
-        """The named outputs, of those in `OUTPUTS`, for float32 features of shape (rows, features).
+        """The named outputs for numbers of shape (rows, columns), in the model's order of the columns.
 
         Raises:
             InvalidRequest: the server refuses; the message is its own.
             ServerError: no server answers, in time, or as a V2 server does.
-            UsageError: the address is none.
+            UsageError: the address is none, or the model takes columns that are no numbers.
         """
-        tensors, threshold = self._infer(features, outputs)
+        if (name := self.metadata.tensor) is None:
+            names = listed(column.name for column in self.metadata.columns)
+            raise UsageError(f"The model takes no matrix of numbers, but a tensor for each of {names}.")
+        return self._answer([Input(name, "FP32", features)], outputs)
+
+    def ask_columns(self, columns: Columns, outputs: Sequence[str]) -> Answer:
+        """The named outputs for the cells of columns, by their names; one that may be missing may be left out.
+
+        Raises:
+            TabserveError: as `ask`; or the columns are others than the model's.
+        """
+        self._check_names(columns)
+        there = [column for column in self.metadata.columns if column.name in columns]
+        arrays = {each.name: _array(each, columns[each.name]) for each in there}
+        if self.metadata.tensor is None:
+            return self._answer(
+                [Input(each.name, each.datatype, arrays[each.name][:, None]) for each in there], outputs
+            )
+        missing = np.full(len(arrays[there[0].name]), np.nan)
+        matrix = np.stack([arrays.get(column.name, missing) for column in self.metadata.columns], axis=1)
+        return self.ask(matrix.astype(np.float32), outputs)
+
+    def _check_names(self, names: Collection[str]) -> None:
+        known = {column.name: column.optional for column in self.metadata.columns}
+        needed = [name for name, optional in known.items() if not optional]
+        if not names or not {*needed} <= {*names}:
+            raise InvalidRequest(
+                f"The model needs the columns {listed(needed or known)}; found {listed(names) or 'none'}."
+            )
+        if strange := [name for name in names if name not in known]:
+            raise InvalidRequest(f"The model has no columns {listed(strange)}; it takes {listed(known)}.")
+
+    def _answer(self, inputs: Sequence[Input], outputs: Sequence[str]) -> Answer:
+        _check_finite(inputs)
+        tensors, threshold = self._infer(inputs, outputs)
         try:
-            return Answer({name: _values(tensors, name, len(features)) for name in outputs}, _number(threshold))
+            return answer_of(tensors, threshold, outputs, len(inputs[0].values), self.metadata)
         except ValueError as error:
             raise self._stranger(str(error)) from error
 
     @abstractmethod
-    def _infer(self, features: NDArray[np.float32], outputs: Sequence[str]) -> tuple[Mapping[str, Tensor], object]:
+    def _names(self) -> list[str]:
+        """Those of the server's models.
+
+        Raises:
+            UsageError: the server does not tell.
+        """
+
+    @abstractmethod
+    def _described(self) -> Any:  # noqa: ANN401  any JSON
+        """The model's metadata, as REST has them."""
+
+    @abstractmethod
+    def _infer(self, inputs: Sequence[Input], outputs: Sequence[str]) -> tuple[Mapping[str, Tensor], object]:
         """What came: the outputs by name, and the threshold."""
+
+    def _untold(self) -> UsageError:
+        return UsageError(f"The server at {self._named} does not tell which models it has; name the one to ask.")
 
     def _nobody(self) -> ServerError:
         advice = "start one with 'tabserve serve deploy', or ask at the address of another"
@@ -97,33 +169,30 @@ def wait(is_ready: Callable[[], bool], what: str, seconds: float) -> None:
         time.sleep(0.2)
 
 
-def _values(tensors: Mapping[str, Tensor], name: str, rows: int) -> NDArray[Any]:
-    """An output's values, shape (rows, columns), if it is what was asked for; a ValueError says what it is not."""
-    if name not in tensors:
-        raise ValueError(f"its answer lacks the output {name!r}.")
-    (datatype, shape, values), (expected, columns) = tensors[name], OUTPUTS[name]
-    wanted = (rows, columns)
-    if datatype != expected or shape != [*wanted]:
-        raise ValueError(
-            f"its output {name!r} is {reprlib.repr(datatype)} of shape {reprlib.repr(shape)},"
-            f" expected {expected!r} of shape {[*wanted]}."
-        )
-    dtype = DTYPES[expected]
-    if values.shape not in {wanted, (values.size,)} or values.size != rows * columns:
-        raise ValueError(f"its output {name!r} does not hold the values that its shape {shape} promises.")
-    if not np.can_cast(values.dtype, dtype, "same_kind") or not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(f"its output {name!r} holds something other than {expected} from 0 to 1.")
-    return values.astype(dtype).reshape(wanted)
-
-
-def _number(threshold: object) -> float | None:
-    """The threshold, which travels as text because gRPC's parameters know no fractions."""
-    if threshold is None:
-        return None
+def _array(column: Column, cells: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
+    """The cells as their column has them; where it has texts, numbers and truths are spelled as levels are."""
+    if column.datatype == BYTES:
+        texts = [_text(column.name, row, cell) for row, cell in enumerate(np.array(cells, np.object_).tolist())]
+        return np.array(texts, np.object_)
     try:
-        number = float(threshold) if isinstance(threshold, str | float | int) else float("nan")
-    except ValueError:
-        number = float("nan")
-    if not np.isfinite(number):
-        raise ValueError(f"its threshold is {reprlib.repr(threshold)}, expected a number.")
-    return number
+        return np.array(cells, DTYPES[column.datatype])
+    except (ValueError, TypeError) as error:
+        raise InvalidRequest(f"Column {column.name!r} holds something other than numbers: {error}.") from error
+
+
+def _text(column: str, row: int, cell: object) -> str:
+    if not isinstance(cell, str | bool | int | float | None) or cell in (math.inf, -math.inf):
+        raise InvalidRequest(
+            f"Row {row}, column {column!r}, is {shown(cell)}; expected a text, a number, true or false."
+        )
+    return spelled(cell)
+
+
+def _check_finite(inputs: Sequence[Input]) -> None:
+    """Refuse infinite numbers, which JSON would spell as missing ones."""
+    for each in inputs:
+        if each.values.dtype.kind == "f" and (infinite := np.isinf(each.values)).any():
+            row, column = np.argwhere(infinite)[0]
+            raise InvalidRequest(
+                f"Row {row}, column {column} of input {each.name!r}, is infinite; expected a finite number."
+            )

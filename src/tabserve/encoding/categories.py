@@ -5,7 +5,8 @@ How a cell is spelled as a text (`spelled`): a text stays as it is; the empty te
 is "1", and 0.5 is "0.5".
 
 Two texts are one level if they are the same decimal but for zeros at its end: "1.0" and "-3.00" are the levels "1" and
-"-3". There is no other likeness: "007" is not "7", "1e3" is not "1000", and "True" is not "true".
+"-3"; or if they are "true" or "false" as programs write them: "True" and "TRUE" are the level "true". There is no other
+likeness: "007" is not "7", "1e3" is not "1000", "yes" is not "true", and "tRUE" is neither.
 """
 
 import re
@@ -36,6 +37,9 @@ MISSING, UNSEEN = -1, -2
 
 DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
+TRUTHS = {spelling: word for word in ("true", "false") for spelling in (word.title(), word.upper())}
+"""Other spellings of true and false; pandas writes the first into a csv."""
+
 FAMILIES: dict[str, set[type]] = {"a text": {str}, "true or false": {bool}, "a number": {int, float}}
 """The types of cells that may be together in one column, by their name; None may be beside each."""
 
@@ -54,9 +58,9 @@ def spelled(cell: str | bool | float | None) -> str:
 
 
 def key(text: str) -> str:
-    """A key that all spellings of a level share: a decimal without trailing zeros, any other text as it is."""
+    """A key that all spellings of a level share: a decimal without trailing zeros, true, false, or the text itself."""
     if not DECIMAL.fullmatch(text):
-        return text
+        return TRUTHS.get(text, text)
     short = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if short == "-0" else short
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from tabserve.errors import DataError
 from tabserve.table.csv_blocks import MISSING, BadRow
+from tabserve.wording import listed
 
 INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
 """Names that pandas gives a saved index: when it reads one from a csv, and in parquet."""
@@ -73,11 +74,10 @@ def check_names(path: Path | str, names: list[str], columns: Columns) -> None:
         capitals = [name for name in extra if name.lower() == missing[0].lower()]
         near = capitals or get_close_matches(missing[0], extra[:MAX_NEAR], 1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(names)}."
-        raise DataError(f"{path} lacks {first_names(missing)}; {hint}")
+        raise DataError(f"{path} lacks {listed(missing)}; {hint}")
     if extra:
         raise DataError(
-            f"{path} has unexpected columns: {first_names(extra)}; remove them, or train anew by a problem that names"
-            " them."
+            f"{path} has unexpected columns: {listed(extra)}; remove them, or train anew by a problem that names them."
         )
 
 
@@ -95,12 +95,6 @@ def _check_index(path: Path | str, names: list[str], extra: list[str]) -> None:
         raise DataError(
             f"{path} has the column {index!r}, an index that pandas saved; save the table with index=False, {rename}."
         )
-
-
-def first_names(names: Sequence[str]) -> str:
-    """The first five names, and how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
 def bad_cell(rows: Iterable[int], column: str, expected: str, found: str) -> BadRow:
@@ -153,6 +147,7 @@ def _cast_columns(path: Path | str, batch: pa.RecordBatch, target: pa.DataType) 
         bad = [*bad_indices(range(rows), lambda part: _castable(batch[part].columns, target))]
         row = batch[bad[0] :][:1].columns
         column = next(bad_indices(range(len(row)), lambda part: _castable(row[part], target)))
+        expected = "finite number" if pa.types.is_floating(cells.type) else expected
         raise bad_cell(bad, names[column], f"a {expected}", repr(str(row[column][0])[:40])) from error
     return ((name, cast.slice(index * rows, rows)) for index, name in enumerate(names))
 
@@ -171,7 +166,9 @@ def _cast_array(column: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _decimals(floats: pa.Array) -> pa.Array:
-    """Floats as text without exponents, as `encoding.categories` spells them."""
+    """Floats as text without exponents, as `encoding.categories` spells them; infinity has no such text."""
+    if pc.any(pc.is_inf(floats)).as_py():
+        raise pa.ArrowInvalid("infinity is no decimal")
     text = floats.cast(pa.string())
     if not pc.any(pc.match_substring(text, "e")).as_py():
         return text

@@ -12,8 +12,8 @@ from typing import IO, cast
 import pyarrow as pa
 
 from tabserve.errors import DataError
-from tabserve.table.columns import first_names
 from tabserve.table.formats import AS_CSV, CSV, FIRST_BYTES, GZIP, OFFICE_DOCUMENTS, PARQUET, ZIP, detect_format
+from tabserve.wording import listed
 
 UNREADABLE = (
     OSError,
@@ -82,7 +82,7 @@ def _open_member(path: Path, archive: zipfile.ZipFile, member: str) -> Iterator[
     if member not in (members := archive.namelist()):
         if document := next((title for name, title in OFFICE_DOCUMENTS.items() if name in members), None):
             raise DataError(f"{path} cannot be read as a table: it is {document}; {AS_CSV}.")
-        reason = f"only {first_names(members)}; unpack the csv you mean" if members else "it is an empty archive"
+        reason = f"only {listed(members)}; unpack the csv you mean" if members else "it is an empty archive"
         raise DataError(f"{path} holds no {member}, {reason}.")
     if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(  # Python's memory is unbounded when it unpacks by other methods

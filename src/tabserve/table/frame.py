@@ -17,8 +17,9 @@ from tabserve.encoding.cells import BadCell, Cells, described, is_missing
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.problem import Problem
-from tabserve.table.columns import Columns, bad_cell, first_names
+from tabserve.table.columns import Columns, bad_cell
 from tabserve.table.reader import batches, column_names
+from tabserve.wording import listed
 
 Part = TypeVar("Part", bound="Rows")
 
@@ -284,7 +285,7 @@ def targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
         first = cells[bad[0]]
         found = "an empty cell" if is_missing(first) else repr(first)
         if problem.labels and len(held := {cell or "" for cell in cells}) > 1:  # a lone row says nothing of its column
-            found += f"; the column holds {first_names(sorted(held))}"
+            found += f"; the column holds {listed(sorted(held))}"
         raise bad_cell(bad, problem.target, problem.task.expected, found)
     return target
 

@@ -276,6 +276,47 @@ def test_a_missing_value_is_nan_where_the_problem_allows_it(cell: object, dataty
     assert np.array_equal(features, [[1, np.nan, 3]], equal_nan=True)
 
 
+MIXED = replace(PROBLEM, columns=(*numbers("a"), *numbers("b", "c", missing=True)))
+
+
+@pytest.mark.parametrize("given", ["a", "ab", "ac", "ca", "cba"])
+def test_the_tensor_of_a_column_that_may_be_missing_may_be_left_out(given: str) -> None:
+    """Its cells are NaN, whatever the others are called and in whatever order; the id may stand beside them."""
+    cells: dict[str, list[Any]] = {"a": [1, 2], "b": [3, 4], "c": [5, 6]}
+    expected = np.array([cells[name] if name in given else [NAN, NAN] for name in "abc"], np.float32).T
+    for more in ({}, {"id": [0, 0]}):
+        np.testing.assert_array_equal(whole(columns(**{name: cells[name] for name in given}, **more), MIXED), expected)
+
+
+@pytest.mark.parametrize(
+    ("document", "problem", "sentence"),
+    [
+        (columns(b=[1], c=[2]), MIXED, "no inputs for the features 'a'; expected .*, of which 'a' must be there"),
+        (columns(b=[1]), MIXED, "no inputs for the features 'a'"),
+        (columns(a=[1, 2], c=[2]), MIXED, r"'c' has shape \[1\], and input 'a' has shape \[2\]"),
+        (columns(a=[None], c=[2]), MIXED, "Row 0, column 'a', is null or NaN; expected a number"),
+        (columns(a=[1], c=["x"]), MIXED, "Row 0, column 'c', is 'x'; expected a number"),
+        (changed(columns(a=[1], c=[300]), 1, datatype="UINT8"), MIXED, r"column 'c', is 300\.0; its tensor's datatype"),
+        ({"inputs": columns(id=[1])["inputs"] * 2}, GAPPY, "more than one input named 'id'"),
+    ],
+)
+def test_what_is_wrong_beside_a_column_that_is_left_out_is_called_by_its_place(
+    document: dict[str, Any], problem: Problem, sentence: str
+) -> None:
+    """By the row and the column that it has, not by those that it would have if all were there."""
+    with pytest.raises(InvalidRequest, match=sentence):
+        whole(document, problem)
+
+
+@pytest.mark.parametrize(
+    ("problem", "missing"), [(PROBLEM, ()), (MIXED, ("b", "c")), (GAPPY, ("a", "b", "c"))], ids=["none", "some", "all"]
+)
+def test_the_one_tensor_says_which_of_its_columns_may_be_missing(problem: Problem, missing: tuple[str, ...]) -> None:
+    """Beside the names of all."""
+    (kind,) = signature(problem, Encoder.learn(problem, {}), Threshold(0.5)).inputs.values()
+    assert (kind.names, kind.missing) == (("a", "b", "c"), missing)
+
+
 @given(st.lists(st.sampled_from(sorted(TAKES.outputs)), unique=True))
 def test_outputs_come_as_named(names: list[str]) -> None:
     """In the request's order; all of them when none is named."""

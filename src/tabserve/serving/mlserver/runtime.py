@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlserver import MLModel, ModelSettings
 from mlserver.errors import InferenceError, MLServerError
-from mlserver.types import InferenceRequest, InferenceResponse, Parameters
+from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse, Parameters
 
 from tabserve.errors import InvalidRequest, Overloaded
 from tabserve.model.model import Model, load
@@ -73,6 +73,12 @@ class FolderModel(MLModel):
         self.outputs = [types.output_tensor(name, kind) for name, kind in self.signature.outputs.items()]
         memory.freeze_gc()
         return True
+
+    async def metadata(self) -> MetadataModelResponse:
+        """What MLServer tells of a model, and which columns of its tables are no inputs."""
+        found = await super().metadata()
+        found.parameters = Parameters.model_validate(types.table_columns(self._loaded.model.problem))
+        return found
 
     def check_room(self) -> None:
         """Refuse a request before work is done for it; see `LoadedModel.check_room`."""

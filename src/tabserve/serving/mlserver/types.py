@@ -15,21 +15,28 @@ from mlserver.types import (
 )
 
 from tabserve.model.decision import OutputKind
+from tabserve.problem.problem import Problem
 from tabserve.serving.protocol.datatypes import plain
 from tabserve.serving.protocol.request import Output
 from tabserve.serving.protocol.signature import InputKind
 
 
 def input_tensor(name: str, kind: InputKind) -> MetadataTensor:
-    """An input as metadata describe it: the names of its columns, and whether it may be left out."""
-    names = {"columns": _json(kind.names)} if kind.names else {}
-    return _tensor(name, kind.datatype, kind.columns, names | ({"optional": True} if kind.optional else {}))
+    """An input as metadata describe it: whether it may be left out, or its columns and those that may be missing."""
+    said = {"columns": _json(kind.names), "missing": _json(kind.missing)} if kind.names else {}
+    return _tensor(name, kind.datatype, kind.columns, said | ({"optional": True} if kind.optional else {}))
 
 
 def output_tensor(name: str, kind: OutputKind) -> MetadataTensor:
     """An output as metadata describe it; its labels, where it has them."""
     labels = {"labels": _json(kind.labels)} if kind.labels else {}
     return _tensor(name, kind.datatype, kind.columns, labels)
+
+
+def table_columns(problem: Problem) -> dict[str, str]:
+    """The columns of a table that are no inputs, where there are such, by what they are."""
+    named = {"id": problem.id, "target": problem.target, "group": problem.group}
+    return {what: name for what, name in named.items() if name}
 
 
 def document(payload: InferenceRequest) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import matrix
 from tabserve.serving.protocol.datatypes import BYTES, Packed
 from tabserve.serving.protocol.signature import Features, InputKind, Signature
-from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column
+from tabserve.serving.protocol.tensors import Input, by_column, cells
 from tabserve.wording import listed, shown
 
 PART_ROWS, PART_CHARACTERS = 256, 1 << 14
@@ -86,20 +86,9 @@ def encoded(takes: Sequence[Take], rows: int, encoder: Encoder, position: Positi
 
 def _by_column(given: list[Input], problem: Problem) -> dict[str, Input]:
     """The inputs by the names of the columns, all of them of as many rows."""
-    needed = [column.name for column in problem.columns if not column.missing]
     if problem.columns[0].stands_alone and len(given) == 1 and given[0].name not in {*problem.features, problem.id}:
         return _by_column([given[0]._replace(name=problem.features[0])], problem) | {problem.features[0]: given[0]}
-    expected = f"expected one tensor for each of {listed(problem.features)}"
-    if len(needed) < len(problem.features):
-        expected += f", of which {listed(needed)} must be there" if needed else ", at least one of them"
-    found = by_name(given, problem, needed, expected)
-    found.pop(problem.id or "", None)
-    if not found:
-        raise InvalidRequest(f"The request has no inputs for the columns; {expected}.")
-    first = next(iter(found.values()))
-    for tensor in found.values():
-        check_column(tensor, first)
-    return found
+    return by_column(given, problem, f"expected one tensor for each of {listed(problem.features)}")
 
 
 def _taken(column: Column, tensor: Input | None) -> Take:

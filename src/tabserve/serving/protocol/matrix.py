@@ -14,7 +14,7 @@ from tabserve.errors import InvalidRequest
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol.json_numbers import UNUSUAL, Numbers
 from tabserve.serving.protocol.signature import Features, InputKind
-from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column, is_column, named
+from tabserve.serving.protocol.tensors import Input, by_column, cells, is_column, named
 from tabserve.wording import listed, shown
 
 INPUT = "predict"
@@ -23,14 +23,15 @@ INPUT = "predict"
 
 def inputs(problem: Problem) -> dict[str, InputKind]:
     """What a model is asked with: one tensor, whose columns have names."""
-    return {INPUT: InputKind("FP32", len(problem.columns), names=problem.features)}
+    missing = tuple(column.name for column in problem.columns if column.missing)
+    return {INPUT: InputKind("FP32", len(problem.columns), names=problem.features, missing=missing)}
 
 
 def features(given: list[Input], problem: Problem) -> Features:
     """The features in one tensor of any name and of shape [rows, features], or in one for each feature.
 
-    A value of a column that may be missing may be null or NaN. The problem's id column may stand beside the
-    columns.
+    A value of a column that may be missing may be null or NaN, and its tensor may be left out. The problem's id column
+    may stand beside the columns.
 
     Raises:
         InvalidRequest: their names, shapes, datatypes or values are not those of the problem's features.
@@ -103,23 +104,21 @@ def _complete(values: NDArray[Any], start: int, problem: Problem) -> NDArray[Any
 
 
 def _columns(given: list[Input], problem: Problem) -> NDArray[np.float64]:
-    """The values of one tensor for each feature, put in the features' order by name."""
+    """The values of one tensor for each feature, put in the features' order by name; NaN where one is left out."""
     expected = f"expected one tensor, or one for each of the {len(problem.features)} features"
-    found = by_name(given, problem, problem.features, expected)
-    columns = [found[name] for name in problem.features]
-    rows = columns[0].shape[0]
-    for column in columns:
-        check_column(column, columns[0])
+    columns = by_column(given, problem, expected)
+    rows = next(iter(columns.values())).shape[0]
 
     def place(cell: int) -> str:
         return _place(problem.features[cell // rows], cell % rows)
 
-    parts = [_column(column, problem) for column in columns]
+    parts = [_column(columns[name], problem) if name in columns else [None] * rows for name in problem.features]
     flat = list(chain.from_iterable(part.tolist() if isinstance(part, np.ndarray) else part for part in parts))
     values = numbers(flat, place, allow_missing=any(problem.missing))
-    for start, column in zip(range(0, len(flat), rows), columns, strict=True):
-        check_held(column.datatype, values[start : start + rows], start, place)
-    return _complete(values.reshape(len(columns), rows).T, 0, problem)
+    for start, name in zip(range(0, len(flat), rows), problem.features, strict=True):
+        if name in columns:
+            check_held(columns[name].datatype, values[start : start + rows], start, place)
+    return _complete(values.reshape(len(problem.features), rows).T, 0, problem)
 
 
 def _column(column: Input, problem: Problem) -> Values:

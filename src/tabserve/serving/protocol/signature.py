@@ -34,13 +34,15 @@ class InputKind(NamedTuple):
         datatype: of the V2 protocol.
         columns: number of columns.
         optional: whether a request may leave it out.
-        names: of the columns, if there are several.
+        names: of the columns, if one tensor holds them all.
+        missing: names of the columns that may have missing cells.
     """
 
     datatype: str
     columns: int
     optional: bool = False
     names: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

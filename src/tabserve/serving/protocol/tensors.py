@@ -32,12 +32,32 @@ def is_column(tensor: Input) -> bool:
     return tensor.shape[1:] in ([], [1])
 
 
-def by_name(inputs: list[Input], problem: Problem, needed: Iterable[str], expected: str) -> dict[str, Input]:
-    """The inputs by their names: each a feature or the id, none of them twice, and among them what is needed.
+def by_column(inputs: list[Input], problem: Problem, expected: str) -> dict[str, Input]:
+    """The inputs by the names of the columns, all of them of as many rows; the id's, where it is there, is left out.
+
+    Args:
+        inputs: at least one. A column that may be missing may be left out.
+        problem: names the columns.
+        expected: what they should be, for a sentence.
 
     Raises:
-        InvalidRequest: they are not so; with what is `expected`.
+        InvalidRequest: their names or shapes are others.
     """
+    needed = [column.name for column in problem.columns if not column.missing]
+    if len(needed) < len(problem.features):
+        expected += f", of which {listed(needed)} must be there" if needed else ", at least one of them"
+    given = _by_name(inputs, problem, needed, expected)
+    found = {name: given[name] for name in problem.features if name in given}
+    if not found:
+        raise InvalidRequest(f"The request has no inputs for the columns; {expected}.")
+    first = next(iter(found.values()))
+    for tensor in found.values():
+        _check_column(tensor, first)
+    return found
+
+
+def _by_name(inputs: list[Input], problem: Problem, needed: Iterable[str], expected: str) -> dict[str, Input]:
+    """The inputs by their names: each a feature or the id, none of them twice, and among them what is needed."""
     names = [tensor.name for tensor in inputs]
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
@@ -50,12 +70,8 @@ def by_name(inputs: list[Input], problem: Problem, needed: Iterable[str], expect
     return dict(zip(names, inputs, strict=True))
 
 
-def check_column(column: Input, first: Input) -> None:
-    """Refuse a tensor that is not a column with as many rows as the first.
-
-    Raises:
-        InvalidRequest: the tensor has another shape.
-    """
+def _check_column(column: Input, first: Input) -> None:
+    """Refuse a tensor that is not a column with as many rows as the first."""
     if not is_column(column):
         raise InvalidRequest(f"{named(column)}; expected [rows] or [rows, 1], as it is one column of several.")
     if column.shape[0] != first.shape[0]:
