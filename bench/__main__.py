@@ -1,14 +1,15 @@
-"""Measure how fast this project is, and print what was found; without a word, both `tables` and `serving`."""
+"""Measure how fast this project is, and print what was found; without a word, all of `ALL`."""
 
 import argparse
 import sys
 
-from bench import formats, limits, profile, scale, serving, settings, soak, tables, titles
+from bench import formats, limits, mixed, profile, scale, serving, settings, soak, tables, titles
 from tabserve.cli import run
 
 WORDS = {
     "tables": tables,
     "serving": serving,
+    "mixed": mixed,
     "profile": profile,
     "soak": soak,
     "limits": limits,
