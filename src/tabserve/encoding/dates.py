@@ -35,6 +35,8 @@ MISWRITTEN = {
 MAX_CHARACTERS = 40
 """Characters of a cell that are looked at to say what is wrong with it; no date has more than 29."""
 
+EPOCH = date(1970, 1, 1).toordinal()
+
 DATE_UNITS = {"Y", "M", "W", "D"}
 """Of numpy's datetime64, those that hold no time."""
 
@@ -104,6 +106,19 @@ class Dates(Encoding):
         return features
 
     raw = encode
+
+    def quick(self, cells: list[Any]) -> list[tuple[int | None, ...]]:
+        """The parts of dates that are written as the column's are."""
+        return [*zip(*map(self._parts, cells), strict=True)]
+
+    def _parts(self, cell: Any) -> tuple[int | None, ...]:  # noqa: ANN401  any JSON
+        if self.missing and not cell and (cell is None or type(cell) is str):
+            return (None,) * len(self.parts)
+        if not FORMATS[self.hours].fullmatch(cell):
+            raise ValueError("another format")
+        day = date.fromisoformat(cell[:10])
+        parts = day.toordinal() - EPOCH, day.month, day.weekday()
+        return (*parts, int(cell[11:13])) if self.hours else parts
 
     def _moments(self, texts: list[Any]) -> NDArray[np.datetime64]:
         """Dates as datetime64[s]; checked together first, and each by itself if one is wrong."""

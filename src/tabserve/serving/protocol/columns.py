@@ -19,6 +19,7 @@ from tabserve.problem.columns import Column, Kind
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import matrix
 from tabserve.serving.protocol.datatypes import BYTES, Packed
+from tabserve.serving.protocol.quick_columns import QuickColumns
 from tabserve.serving.protocol.signature import Features, InputKind, Signature
 from tabserve.serving.protocol.tensors import Input, by_name, cells, check_column
 from tabserve.wording import listed, shown
@@ -45,11 +46,16 @@ class Reader(NamedTuple):
 def signature(problem: Problem, encoder: Encoder, decision: Decision) -> Signature:
     """What a model takes, and gives by its decision; columns of numbers alone may come as one matrix."""
     if encoder.numeric:
-        asked, read = matrix.inputs(problem), partial(matrix.features, problem=problem)
+        asked, read, quick = matrix.inputs(problem), partial(matrix.features, problem=problem), _none
     else:
         asked, read = inputs(problem), partial(features, problem=problem, encoder=encoder)
+        quick = QuickColumns(problem, encoder).features
     datatypes = dict.fromkeys(name for column in problem.columns for name in READERS[column.kind].datatypes)
-    return Signature(asked, (*datatypes,), decision.outputs(problem), read, decision.parameters)
+    return Signature(asked, (*datatypes,), decision.outputs(problem), read, quick, decision.parameters)
+
+
+def _none(_inputs: list[Any]) -> None:
+    """One matrix, and columns of numbers, are read at one go as they are."""
 
 
 def inputs(problem: Problem) -> dict[str, InputKind]:

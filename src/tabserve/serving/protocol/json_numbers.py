@@ -125,6 +125,8 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     start = text.index(b"[", text.index(b'"data"'))
     nested = text[start + 1 : start + 2] == b"["
     end = text.index(b"]]", start) + 1 if nested else text.index(b"]", start)
+    if text.find(b'"data"', end) >= 0:
+        raise ValueError("more tensors than one")
     found: Any = cost.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
     (tensor,) = found["inputs"]
     if tensor["data"] != CUT:

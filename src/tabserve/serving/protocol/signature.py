@@ -52,6 +52,7 @@ class Signature:
         datatypes: of V2, those that its inputs may have.
         outputs: what it can be asked for, by name, in the order of an answer to whoever names none.
         features: those in the inputs of a request; raises InvalidRequest where they are not what the model takes.
+        quick: the same of inputs that nothing was checked of, if they are as nearly all are; None where they are not.
         parameters: what each answer says of the model.
     """
 
@@ -59,4 +60,5 @@ class Signature:
     datatypes: tuple[str, ...]
     outputs: Mapping[str, OutputKind]
     features: Callable[[list[Input]], Features]
+    quick: Callable[[list[Any]], Features | None]
     parameters: Mapping[str, str] = field(default_factory=dict)
