@@ -56,7 +56,9 @@ class Limit:
         if len(inputs) > 1:
             values = await self._scored(self._row({tensor["name"]: tensor["data"][0] for tensor in inputs}))
         else:
-            values = np.frombuffer(body, "<f4", offset=int(length)) if length else np.array(inputs[0]["data"], np.float32)
+            values = (
+                np.frombuffer(body, "<f4", offset=int(length)) if length else np.array(inputs[0]["data"], np.float32)
+            )
             values = await self._scored(values.reshape(inputs[0]["shape"]))
         output: dict[str, Any] = {"name": "predict_proba", "datatype": "FP32", "shape": values.shape}
         if not length:

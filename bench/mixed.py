@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,6 @@ from tabserve.model.model import load
 
 LOADS = (Load("columns", 1, 1), Load("columns", 1, 32))
 
-SERVERS = ("limit", "obvious", "ours")
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Its own options."""
@@ -35,21 +34,30 @@ def run(arguments: argparse.Namespace) -> None:
     rows = table(1, 1).drop(columns=TARGET)
     with tempfile.TemporaryDirectory() as scratch:
         model = trained(Path(scratch, "model"))
-        turns = serving.in_turn(SERVERS, arguments.repeats, lambda name: _turn(name, model, rows, arguments.seconds))
+        turns = serving.in_turn([*SERVERS], arguments.repeats, lambda name: _turn(name, model, rows, arguments.seconds))
     print(f"clients: {client('http')}\n")
     print(results.tables(turns, LOADS), targets.table(turns, targets.MIXED), sep="\n\n")
 
 
 def _turn(name: str, model: Path, rows: pd.DataFrame, seconds: float) -> Turn:
-    if name == "obvious":
-        module = (sys.executable, "-m", obvious_mixed.__name__)
-        contender = Contender(module, model, {}, model)
-        expected = obvious_mixed.fitted().predict_proba(obvious_mixed.with_parts(rows))
-        return served(contender, LOADS, rows, expected, seconds, {"columns": RECORD})
-    contender = {"limit": limit, "ours": ours}[name](model)
-    loaded = load(model)
-    features = loaded.encoder.encode([rows[column].tolist() for column in loaded.problem.features]).features
-    return served(contender, LOADS, rows, answers(model, features), seconds, {"columns": COLUMNS})
+    contender, answered = SERVERS[name]
+    return served(contender(model), LOADS, rows, answered(model, rows), seconds)
+
+
+def _by_model(model: Path, rows: pd.DataFrame) -> NDArray[np.float32]:
+    """What the model itself answers."""
+    features = load(model).encoder.encode([rows[name].tolist() for name in PROBLEM.features]).features
+    return answers(model, features)
+
+
+def _by_pipeline(_model: Path, rows: pd.DataFrame) -> NDArray[np.float32]:
+    """What the obvious pipeline itself answers."""
+    found: NDArray[np.float32] = obvious_mixed.fitted().predict_proba(obvious_mixed.with_parts(rows))
+    return found
+
+
+def _obvious(model: Path) -> Contender:
+    return Contender((sys.executable, "-m", obvious_mixed.__name__), model, {}, model, {"columns": RECORD})
 
 
 def _columns(rows: pd.DataFrame) -> bytes:
@@ -72,6 +80,13 @@ def _probabilities(answer: bytes, _rows: int) -> NDArray[np.float32]:
     return np.array(orjson.loads(answer)["probabilities"], np.float32)
 
 
-COLUMNS = FORMATS["json"]._replace(encode=_columns)
-
 RECORD = FORMATS["json"]._replace(encode=_record, decode=_probabilities)
+
+COLUMNS = {"columns": FORMATS["json"]._replace(encode=_columns)}
+
+SERVERS: dict[str, tuple[Callable[[Path], Contender], Callable[[Path, pd.DataFrame], NDArray[np.float32]]]] = {
+    "limit": (lambda model: limit(model)._replace(formats=COLUMNS), _by_model),
+    "obvious": (_obvious, _by_pipeline),
+    "ours": (lambda model: ours(model)._replace(formats=COLUMNS), _by_model),
+}
+"""How each is started, and what it must answer."""

@@ -7,20 +7,22 @@ import pandas as pd
 import uvicorn
 import xgboost as xgb
 from fastapi import FastAPI
-from pydantic import BaseModel, create_model
+from pydantic import create_model
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from bench.mixed_table import DATE, DEPTH, LEVELS, NUMBERS, TARGET, TREES, table
 
-Row = create_model("Row", __base__=BaseModel, **dict.fromkeys([*LEVELS, DATE], str), **dict.fromkeys(NUMBERS, float))
+CELLS: dict[str, Any] = dict.fromkeys([*LEVELS, DATE], str) | dict.fromkeys(NUMBERS, float)
+
+Row = create_model("Row", **CELLS)
 
 
 def with_parts(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the parts of their dates in place of these."""
     day = pd.to_datetime(rows[DATE])
-    parts = {"since": (day - pd.Timestamp(0)).dt.days, "month": day.dt.month, "weekday": day.dt.weekday}
+    parts = {"since": (day - pd.Timestamp(0)).dt.days, "month": day.dt.month, "weekday": day.dt.day_of_week}
     return rows.drop(columns=DATE).assign(**parts)
 
 

@@ -1,7 +1,7 @@
 """One server's turn: started, measured with every load, and stopped."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench import memory
 from bench.load import sent
-from bench.messages import FORMATS, Format
+from bench.messages import Format
 from bench.servers import Contender
 from bench.timing import Tally, Timing
 from tabserve.client.local_server import running
@@ -72,17 +72,15 @@ def served(
     rows: Any,  # noqa: ANN401  whatever the formats take
     expected: NDArray[np.float32],
     seconds: float,
-    formats: Mapping[str, Format] = FORMATS,
 ) -> Turn:
     """Start a contender and measure it with requests of the first rows.
 
     Args:
         contender: the one.
-        loads: to put on it, each by one of the formats.
+        loads: to put on it, each by one of its formats.
         rows: of which a request holds the first.
         expected: the probabilities of both classes that are the answer to each row, shape (rows, 2).
         seconds: of each load.
-        formats: by their names.
 
     Raises:
         ServerError: it does not start, does not answer, or answers other probabilities.
@@ -93,7 +91,7 @@ def served(
         connection = memory.per_connection(server)
         timings = {}
         for load in loads:
-            form = formats[load.format]
+            form = contender.formats[load.format]
             address, request = form.address(server), form.encode(rows[: load.rows])
             refusal = _refusal(form, address, request, expected[: load.rows])
             timings[load.name] = refusal or sent(form.transport, address, request, load.clients, seconds)

@@ -45,17 +45,14 @@ class Reader(NamedTuple):
 
 def signature(problem: Problem, encoder: Encoder, decision: Decision) -> Signature:
     """What a model takes, and gives by its decision; columns of numbers alone may come as one matrix."""
+    quick: Callable[[list[Any]], Features | None]
     if encoder.numeric:
-        asked, read, quick = matrix.inputs(problem), partial(matrix.features, problem=problem), _none
+        asked, read, quick = matrix.inputs(problem), partial(matrix.features, problem=problem), matrix.quick
     else:
         asked, read = inputs(problem), partial(features, problem=problem, encoder=encoder)
         quick = QuickColumns(problem, encoder).features
     datatypes = dict.fromkeys(name for column in problem.columns for name in READERS[column.kind].datatypes)
     return Signature(asked, (*datatypes,), decision.outputs(problem), read, quick, decision.parameters)
-
-
-def _none(_inputs: list[Any]) -> None:
-    """One matrix, and columns of numbers, are read at one go as they are."""
 
 
 def inputs(problem: Problem) -> dict[str, InputKind]:
@@ -92,17 +89,22 @@ def _by_column(given: list[Input], problem: Problem) -> dict[str, Input]:
     needed = [column.name for column in problem.columns if not column.missing]
     if problem.columns[0].stands_alone and len(given) == 1 and given[0].name not in {*problem.features, problem.id}:
         return _by_column([given[0]._replace(name=problem.features[0])], problem) | {problem.features[0]: given[0]}
-    expected = f"expected one tensor for each of {listed(problem.features)}"
-    if len(needed) < len(problem.features):
-        expected += f", of which {listed(needed)} must be there" if needed else ", at least one of them"
-    found = by_name(given, problem, needed, expected)
+    found = by_name(given, problem, needed, lambda: _expected(problem, needed))
     found.pop(problem.id or "", None)
     if not found:
-        raise InvalidRequest(f"The request has no inputs for the columns; {expected}.")
+        raise InvalidRequest(f"The request has no inputs for the columns; {_expected(problem, needed)}.")
     first = next(iter(found.values()))
     for tensor in found.values():
         check_column(tensor, first)
     return found
+
+
+def _expected(problem: Problem, needed: list[str]) -> str:
+    """Which inputs there should have been."""
+    expected = f"expected one tensor for each of {listed(problem.features)}"
+    if len(needed) < len(problem.features):
+        expected += f", of which {listed(needed)} must be there" if needed else ", at least one of them"
+    return expected
 
 
 def _taken(column: Column, tensor: Input | None) -> Take:

@@ -1,7 +1,7 @@
 """The tensors of a request beside each other: their names, their shapes, and the cells of each."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -32,11 +32,13 @@ def is_column(tensor: Input) -> bool:
     return tensor.shape[1:] in ([], [1])
 
 
-def by_name(inputs: list[Input], problem: Problem, needed: Iterable[str], expected: str) -> dict[str, Input]:
+def by_name(
+    inputs: list[Input], problem: Problem, needed: Iterable[str], expected: Callable[[], str]
+) -> dict[str, Input]:
     """The inputs by their names: each a feature or the id, none of them twice, and among them what is needed.
 
     Raises:
-        InvalidRequest: they are not so; with what is `expected`.
+        InvalidRequest: they are not so; with what is `expected`, which is asked for only then.
     """
     names = [tensor.name for tensor in inputs]
     repeated = [name for name, times in Counter(names).items() if times > 1]
@@ -44,9 +46,9 @@ def by_name(inputs: list[Input], problem: Problem, needed: Iterable[str], expect
         raise InvalidRequest(f"The request has more than one input named {listed(repeated)}; name each column once.")
     given, known = set(names), {*problem.features, problem.id}
     if extra := [name for name in names if name not in known]:
-        raise InvalidRequest(f"The request has inputs that are no features: {listed(extra)}; {expected}.")
+        raise InvalidRequest(f"The request has inputs that are no features: {listed(extra)}; {expected()}.")
     if missing := [name for name in needed if name not in given]:
-        raise InvalidRequest(f"The request has no inputs for the features {listed(missing)}; {expected}.")
+        raise InvalidRequest(f"The request has no inputs for the features {listed(missing)}; {expected()}.")
     return dict(zip(names, inputs, strict=True))
 
 
