@@ -1,15 +1,15 @@
-"""Measure how fast this project is, and print what was found; without a word, both `tables` and `serving`."""
+"""Measure how fast this project is, and print what was found; without a word: `tables`, `serving` and `mixed`."""
 
 import argparse
 import sys
 
-from bench import formats, limits, profile, scale, serving, settings, soak, tables, titles
+from bench import formats, limits, mixed, scale, serving, settings, soak, tables, titles
 from tabserve.cli import run
 
 WORDS = {
     "tables": tables,
     "serving": serving,
-    "profile": profile,
+    "mixed": mixed,
     "soak": soak,
     "limits": limits,
     "settings": settings,
@@ -27,7 +27,7 @@ def main() -> None:
         own = words.add_parser(word, help=module.__doc__, description=module.__doc__)
         module.add_options(own)
         own.set_defaults(run=module.run)
-    for line in [sys.argv[1:]] if sys.argv[1:] else [["tables"], ["serving"]]:
+    for line in [sys.argv[1:]] if sys.argv[1:] else [["tables"], ["serving"], ["mixed"]]:
         arguments = parser.parse_args(line)
         arguments.run(arguments)
 

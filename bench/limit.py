@@ -4,8 +4,11 @@ Nothing else: no validation, no metrics, no metadata. `python -m bench.limit MOD
 """
 
 import asyncio
+import json
 import os
 import sys
+from datetime import date
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ HEAD_LENGTH = b"inference-header-content-length"
 
 JSON = [(b"content-type", b"application/json")]
 
+EPOCH = date(1970, 1, 1).toordinal()
+
 
 class Limit:
     """An ASGI application that believes every request."""
@@ -26,6 +31,14 @@ class Limit:
     def __init__(self, model: Path) -> None:
         """Load `model.ubj` of a model folder."""
         self._booster = xgb.Booster({"nthread": 1}, model_file=model / "model.ubj")
+        manifest = json.loads((model / "manifest.json").read_text())
+        self._columns = [column["name"] for column in manifest["columns"]]
+        self._dates = {name for name, found in manifest["encodings"].items() if "hours" in found}
+        self._codes = {
+            name: {level: code for code, level in enumerate(found["levels"])}
+            for name, found in manifest["encodings"].items()
+            if "levels" in found
+        }
         self._waiting: list[tuple[NDArray[np.float32], asyncio.Future[NDArray[np.float32]]]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401  as ASGI has it
@@ -39,9 +52,14 @@ class Limit:
         await send({"type": "http.response.body", "body": answer})
 
     async def _infer(self, body: bytes, length: bytes | None) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        tensor = orjson.loads(body[: int(length)] if length else body)["inputs"][0]
-        values = np.frombuffer(body, "<f4", offset=int(length)) if length else np.array(tensor["data"], np.float32)
-        values = await self._scored(values.reshape(tensor["shape"]))
+        inputs = orjson.loads(body[: int(length)] if length else body)["inputs"]
+        if len(inputs) > 1:
+            values = await self._scored(self._row({tensor["name"]: tensor["data"][0] for tensor in inputs}))
+        else:
+            values = (
+                np.frombuffer(body, "<f4", offset=int(length)) if length else np.array(inputs[0]["data"], np.float32)
+            )
+            values = await self._scored(values.reshape(inputs[0]["shape"]))
         output: dict[str, Any] = {"name": "predict_proba", "datatype": "FP32", "shape": values.shape}
         if not length:
             output["data"] = values.ravel()
@@ -49,6 +67,19 @@ class Limit:
             output["parameters"] = {"binary_data_size": values.nbytes}
         head = orjson.dumps({"model_name": "xgboost-model", "outputs": [output]}, option=orjson.OPT_SERIALIZE_NUMPY)
         return ([(HEAD_LENGTH, b"%d" % len(head))], head + values.tobytes()) if length else (JSON, head)
+
+    def _row(self, cells: dict[str, Any]) -> NDArray[np.float32]:
+        """The features of one row of mixed columns."""
+        features: list[float] = []
+        for name in self._columns:
+            if name in self._codes:
+                features.append(self._codes[name].get(cells[name], nan))
+            elif name in self._dates:
+                day = date.fromisoformat(cells[name])
+                features += (day.toordinal() - EPOCH, day.month, day.weekday())
+            else:
+                features.append(cells[name])
+        return np.array([features], np.float32)
 
     def _scored(self, features: NDArray[np.float32]) -> asyncio.Future[NDArray[np.float32]]:
         loop = asyncio.get_running_loop()

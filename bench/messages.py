@@ -4,7 +4,7 @@ import gzip
 import socket
 from collections.abc import Callable
 from http.client import HTTPResponse
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
@@ -26,14 +26,14 @@ class Format(NamedTuple):
     """One way to ask.
 
     Attributes:
-        encode: float32 features of shape (rows, features) to a whole request.
+        encode: rows to a whole request; they are float32 features of shape (rows, features), unless it says otherwise.
         decode: an answer and its number of rows to probabilities, float32 of shape (rows * 2,), both classes in turn.
         address: of a server, for this format.
         ask: the answer to one request; raises InvalidRequest where the server refuses it, or speaks no such format.
         transport: that carries it, as `load.sent` names it.
     """
 
-    encode: Callable[[NDArray[np.float32]], bytes]
+    encode: Callable[[Any], bytes]
     decode: Callable[[bytes, int], NDArray[np.float32]]
     address: Callable[[Server], str]
     ask: Callable[[str, bytes], bytes]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import xgboost as xgb
 
+from bench.messages import FORMATS, Format
 from bench.work import MODEL
 from santander.problem import PROBLEM
 from santander.sample import sample
@@ -35,12 +36,13 @@ BATCHING = {"MLSERVER_MODEL_MAX_BATCH_SIZE": "32", "MLSERVER_MODEL_MAX_BATCH_TIM
 
 
 class Contender(NamedTuple):
-    """What starts a server on a folder, with which variables, and the model folder that it then serves."""
+    """What starts a server on a folder, with which variables, the model folder that it serves, and how it is asked."""
 
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
     model: Path
+    formats: Mapping[str, Format] = FORMATS
 
 
 def limit(model: Path) -> Contender:

@@ -4,7 +4,7 @@ import argparse
 import platform
 import resource
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from bench import load, results, targets
 from bench.process import SPAWN
 from bench.servers import CONTENDERS, train
-from bench.turn import ALONE, LOADS, Load, Turn, alone, served
+from bench.turn import ALONE, LOADS, Load, Turn, alone, answers, served
 from santander.sample import sample
 from tabserve.cli import options
 from tabserve.destination import check_apart
@@ -60,20 +60,26 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def measured(names: Sequence[str], loads: Sequence[Load], model: Path, seconds: float, repeats: int) -> dict[str, Turn]:
-    """The medians of the named servers, which took turns."""
+    """The medians of the named servers."""
+    features = sample(max(load.rows for load in loads), 1).features
+    return in_turn(names, repeats, lambda name: _turn(name, loads, features, model, seconds))
+
+
+def in_turn(names: Sequence[str], repeats: int, measure: Callable[[str], Turn]) -> dict[str, Turn]:
+    """The medians of the named servers, which take turns."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the idle connections, here and in the servers
-    features = sample(max(load.rows for load in loads), 1).features
     turns: dict[str, list[Turn]] = {name: [] for name in names}
     for name in (progress := tqdm([*names] * repeats, disable=None)):
         progress.set_description(name)
-        turns[name].append(_turn(name, loads, features, model, seconds))
+        turns[name].append(measure(name))
     return {name: results.median(own) for name, own in turns.items()}
 
 
 def _turn(name: str, loads: Sequence[Load], features: NDArray[np.float32], model: Path, seconds: float) -> Turn:
     if name not in ALONE:
-        return served(CONTENDERS[name](model), loads, features, seconds)
+        contender = CONTENDERS[name](model)
+        return served(contender, loads, features, answers(contender.model, features), seconds)
     with ProcessPoolExecutor(1, SPAWN) as process:
         return process.submit(alone, model, loads, features, seconds, ALONE[name]).result()
 

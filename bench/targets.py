@@ -1,6 +1,6 @@
 """How fast the server shall be, as ratios within one run; they are reported, never asserted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -49,11 +49,13 @@ TARGETS = (
     Target("grpc-1000x1", "rate", ("stock",), 2),
 )
 
+MIXED = (Target("columns-1x32", "rate", ("obvious",), 10), Target("columns-1x32", "rate", ("limit",), 0.6))
 
-def table(turns: Mapping[str, Turn]) -> str:
+
+def table(turns: Mapping[str, Turn], targets: Iterable[Target] = TARGETS) -> str:
     """One line each: the target, what was found, and whether it is reached."""
     lines = [f"{'targets':<52}{'found':>8}"]
-    for target in TARGETS:
+    for target in targets:
         found = target.found(turns)
         verdict = "not measured" if np.isnan(found) else "reached" if found >= target.ratio else "not reached"
         lines.append(f"{target!s:<52}{found:>8.2f}  {verdict}")

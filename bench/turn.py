@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xgboost as xgb
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench import memory
 from bench.load import sent
-from bench.messages import FORMATS, Format
+from bench.messages import Format
 from bench.servers import Contender
 from bench.timing import Tally, Timing
 from tabserve.client.local_server import running
@@ -66,25 +66,42 @@ class Turn:
     timings: dict[str, Timing] = field(default_factory=dict)
 
 
-def served(contender: Contender, loads: Iterable[Load], features: NDArray[np.float32], seconds: float) -> Turn:
+def served(
+    contender: Contender,
+    loads: Iterable[Load],
+    rows: Any,  # noqa: ANN401  whatever the formats take
+    expected: NDArray[np.float32],
+    seconds: float,
+) -> Turn:
     """Start a contender and measure it with requests of the first rows.
 
+    Args:
+        contender: the one.
+        loads: to put on it, each by one of its formats.
+        rows: of which a request holds the first.
+        expected: the probabilities of both classes that are the answer to each row, shape (rows, 2).
+        seconds: of each load.
+
     Raises:
-        ServerError: it does not start, does not answer, or answers other probabilities than its model's.
+        ServerError: it does not start, does not answer, or answers other probabilities.
     """
-    positive = models.load(contender.model).score(features).probability
-    expected = np.column_stack([1 - positive, positive])
     start = time.perf_counter()
     with running(contender.folder, contender.environment, contender.command) as server:
         startup, idle = time.perf_counter() - start, memory.resident(server.process.pid)
         connection = memory.per_connection(server)
         timings = {}
         for load in loads:
-            form = FORMATS[load.format]
-            address, request = form.address(server), form.encode(features[: load.rows])
+            form = contender.formats[load.format]
+            address, request = form.address(server), form.encode(rows[: load.rows])
             refusal = _refusal(form, address, request, expected[: load.rows])
             timings[load.name] = refusal or sent(form.transport, address, request, load.clients, seconds)
     return Turn(startup, idle, connection, timings)
+
+
+def answers(model: Path, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The probabilities of both classes that a model folder has for each row, shape (rows, 2)."""
+    positive = models.load(model).score(features).probability
+    return np.column_stack([1 - positive, positive])
 
 
 def alone(model: Path, loads: Iterable[Load], features: NDArray[np.float32], seconds: float, threads: int) -> Turn:

@@ -43,9 +43,10 @@ def sent(address: str, request: bytes, clients: int, seconds: float) -> Timing:
         raw, script = Path(scratch, "request"), Path(scratch, "script.lua")
         raw.write_bytes(request)
         script.write_text(SCRIPT % str(raw))
-        options = ["--threads", "1", "--connections", str(clients), "--timeout", TIMEOUT, "--script", str(script)]
-        for duration in (1, max(1, round(seconds))):  # to warm the server up, and to measure
-            words = [COMMAND, *options, "--duration", str(duration), f"http://{address}"]
+        options = ["--threads", "1", "--timeout", TIMEOUT, "--script", str(script), f"http://{address}"]
+        # To warm the server up, by one client, as a slow server goes on with what many left there; and to measure.
+        for duration, connections in ((1, 1), (max(1, round(seconds)), clients)):
+            words = [COMMAND, "--duration", str(duration), "--connections", str(connections), *options]
             finished = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  our own words
     if finished.returncode:
         raise ServerError(f"wrk ended with exit code {finished.returncode}: {finished.stderr.strip()}")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabserve.encoding.cells import BadCell
+from tabserve.encoding.cells import UNUSUAL, BadCell
 from tabserve.encoding.encoder import ENCODINGS, Encoder
 from tabserve.encoding.ngrams import says_something
 from tabserve.errors import DataError, UsageError
@@ -54,6 +54,35 @@ rows = st.lists(
 def columns(found: list[tuple[Any, ...]]) -> list[list[Any]]:
     """The cells of each column."""
     return [*map(list, zip(*found, strict=True))]
+
+
+def test_ordinary_cells_are_encoded_quickly_to_the_same_features() -> None:
+    """To the bit, with missing ones among them."""
+    quick, careful = ENCODER.quick(TRAINING), ENCODER.encode(TRAINING).features
+    assert (quick.dtype, quick.shape) == (careful.dtype, careful.shape)
+    assert quick.tobytes() == careful.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        (0, True),
+        (0, "1"),
+        (0, math.nan),
+        (0, 1e39),
+        (1, "Recife"),
+        (1, 1),
+        (2, "2020-02-30 10:00"),
+        (3, "1"),
+        (3, None),
+    ],
+)
+def test_a_cell_that_is_not_ordinary_is_not_encoded_quickly(column: int, cell: object) -> None:
+    """Whether the careful way takes it or not."""
+    cells = [[*each] for each in TRAINING]
+    cells[column][1] = cell
+    with pytest.raises(UNUSUAL):
+        ENCODER.quick(cells)
 
 
 def test_features_are_named_and_typed() -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import hostile, limits, rows, scale, settings, wrk
+from bench import hostile, limits, mixed, mixed_table, rows, scale, settings, wrk
 from bench.clients import sent
 from bench.soak import Sample, check
-from bench.targets import TARGETS, Target
+from bench.targets import MIXED, TARGETS, Target
 from bench.timing import Timing
 from bench.turn import Turn
 from bench.work import RATIOS, WORK
 from tests.needs import missing
 
 from tabserve.errors import ServerError
+from tabserve.model.model import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,11 +113,25 @@ def test_serving_fills_every_cell_and_meets_no_error(run: Run, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_profile_prints_the_most_expensive_functions(run: Run) -> None:
-    """Of the serving process, under load."""
-    printed = run("profile", "--seconds", "0.1", "--model", "deploy/model")
-    assert "restriction <25>" in printed
-    assert "tabserve/serving/" in printed
+def test_mixed_measures_three_servers_by_one_row(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answers as its own model does, which is seen before; a target is about each of the two others."""
+    monkeypatch.setattr(wrk, "COMMAND", None)  # ours wait for an answer, however slow a busy machine makes it
+    printed = run("mixed", "--seconds", "0.1", "--repeats", "1")
+    speed, *_ = (line.split() for line in printed.splitlines() if line.startswith("columns-1x32 "))
+    assert all(float(rate.replace(",", "")) > 0 for rate in speed[1:])
+    assert len(speed[1:]) == len(mixed.SERVERS)
+    assert all(f"{target!s}" in printed for target in MIXED)
+    assert "not measured" not in printed
+
+
+@pytest.mark.slow
+def test_the_limit_and_the_obvious_way_know_as_many_columns(tmp_path: Path) -> None:
+    """Ten categories, nine numbers and a date, which the model tells apart."""
+    model = load(mixed_table.trained(tmp_path / "model"))
+    assert Counter(model.problem.kinds) == {"category": 10, "number": 9, "date": 1}
+    rows = mixed_table.table(1_000, 1)
+    features = model.encoder.encode([rows[name].tolist() for name in model.problem.features]).features
+    assert (model.score(features).label == (rows[mixed_table.TARGET] == "yes")).mean() > 0.7
 
 
 @pytest.mark.slow

@@ -148,6 +148,10 @@ class Categories(Encoding):
         codes = self.raw(cells)
         return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
 
+    def quick(self, cells: list[Any]) -> list[list[float | None]]:
+        """The codes of texts that are levels as they stand."""
+        return [[*map(self._quick_index.__getitem__, cells)]]
+
     def union(self, other: Encoding) -> "Categories":
         """The levels of both."""
         assert isinstance(other, Categories)
@@ -175,6 +179,12 @@ class Categories(Encoding):
             if (number := _number(short)) is not None:
                 index[number] = code
         return index
+
+    @cached_property
+    def _quick_index(self) -> dict[str | None, float | None]:
+        """The code of each level; no number, which true and false would equal."""
+        index: dict[str | None, float | None] = dict(zip(self.levels, map(float, range(len(self.levels))), strict=True))
+        return index | {"": None, None: None} if self.missing else index
 
     def _all_codes(self, cells: list[Any], codes: list[int | None]) -> list[int | None]:
         """The codes, with those of cells that are not in the index in their own form."""

@@ -15,6 +15,10 @@ Cells = Sequence[Any] | NDArray[Any]
 """The cells of a column, one per row: a list of texts, booleans, numbers and None, or a numpy array."""
 
 
+UNUSUAL = (LookupError, TypeError, ValueError)
+"""What is raised at cells that `Encoding.quick` does not take."""
+
+
 class BadCell(Exception):
     """A cell that its column cannot hold.
 
@@ -79,6 +83,14 @@ class Encoding(ABC):
 
         Raises:
             BadCell: the column cannot hold one of the cells.
+        """
+
+    @abstractmethod
+    def quick(self, cells: list[Any]) -> Sequence[Sequence[float | None]]:
+        """The features of cells as nearly all are, each feature a sequence, None where a cell is missing.
+
+        Raises:
+            UNUSUAL: one of them needs a closer look, by `raw`.
         """
 
     def union(self, _other: "Encoding") -> "Encoding":

@@ -35,6 +35,8 @@ MISWRITTEN = {
 MAX_CHARACTERS = 40
 """Characters of a cell that the message's search looks at; no date has more than 29."""
 
+EPOCH = date(1970, 1, 1).toordinal()
+
 DATE_UNITS = {"Y", "M", "W", "D"}
 """Units of numpy's datetime64 without a time."""
 
@@ -104,6 +106,19 @@ class Dates(Encoding):
         return features
 
     raw = encode
+
+    def quick(self, cells: list[Any]) -> list[tuple[int | None, ...]]:
+        """The parts of dates that are written as the column's are."""
+        return [*zip(*map(self._parts, cells), strict=True)]
+
+    def _parts(self, cell: Any) -> tuple[int | None, ...]:  # noqa: ANN401  any JSON
+        if self.missing and not cell and (cell is None or type(cell) is str):
+            return (None,) * len(self.parts)
+        if not FORMATS[self.hours].fullmatch(cell):
+            raise ValueError("another format")
+        day = date.fromisoformat(cell[:10])
+        parts = day.toordinal() - EPOCH, day.month, day.weekday()
+        return (*parts, int(cell[11:13])) if self.hours else parts
 
     def _moments(self, texts: list[Any]) -> NDArray[np.datetime64]:
         """The dates as datetime64[s]; checked one by one only if a common check fails."""

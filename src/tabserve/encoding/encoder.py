@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -150,6 +151,16 @@ class Encoder:
             raw = _named(column, encoding.raw, cells)
             features[:, start : (start := start + raw.shape[1])] = raw
         return Encoded(features, self._blank(features))
+
+    def quick(self, columns: Sequence[list[Any]]) -> NDArray[np.float32]:
+        """The same of few rows, if their cells are as nearly all are, and in a fraction of the time.
+
+        Raises:
+            UNUSUAL: one of them needs a closer look, by `encode`; of texts each does.
+        """
+        pairs = zip(self.encodings, columns, strict=True)
+        cells = [*chain.from_iterable([feature for encoding, column in pairs for feature in encoding.quick(column)])]
+        return np.array(cells, np.float32).reshape(len(self.names), -1).T
 
     def union(self, other: "Encoder") -> "Encoder":
         """The encoder of the same columns that knows the levels of both.

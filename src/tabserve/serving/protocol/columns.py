@@ -19,6 +19,7 @@ from tabserve.problem.columns import Column, Kind
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import matrix
 from tabserve.serving.protocol.datatypes import BYTES, Packed
+from tabserve.serving.protocol.quick_columns import QuickColumns
 from tabserve.serving.protocol.signature import Features, InputKind, Signature
 from tabserve.serving.protocol.tensors import Input, by_column, cells
 from tabserve.wording import listed, shown
@@ -47,12 +48,14 @@ class Reader(NamedTuple):
 
 def signature(problem: Problem, encoder: Encoder, decision: Decision) -> Signature:
     """What a model takes, and gives by its decision; columns of numbers alone may come as one matrix."""
+    quick: Callable[[list[Any]], Features | None]
     if encoder.numeric:
-        asked, read = matrix.inputs(problem), partial(matrix.features, problem=problem)
+        asked, read, quick = matrix.inputs(problem), partial(matrix.features, problem=problem), matrix.quick
     else:
         asked, read = inputs(problem), partial(features, problem=problem, encoder=encoder)
+        quick = QuickColumns(problem, encoder).features
     datatypes = dict.fromkeys(name for column in problem.columns for name in READERS[column.kind].datatypes)
-    return Signature(asked, (*datatypes,), decision.outputs(problem), read, decision.parameters)
+    return Signature(asked, (*datatypes,), decision.outputs(problem), read, quick, decision.parameters)
 
 
 def inputs(problem: Problem) -> dict[str, InputKind]:
@@ -88,7 +91,7 @@ def _by_column(given: list[Input], problem: Problem) -> dict[str, Input]:
     """The inputs by the names of the columns, all of them of as many rows."""
     if problem.columns[0].stands_alone and len(given) == 1 and given[0].name not in {*problem.features, problem.id}:
         return _by_column([given[0]._replace(name=problem.features[0])], problem) | {problem.features[0]: given[0]}
-    return by_column(given, problem, f"expected one tensor for each of {listed(problem.features)}")
+    return by_column(given, problem, lambda: f"expected one tensor for each of {listed(problem.features)}")
 
 
 def _taken(column: Column, tensor: Input | None) -> Take:

@@ -124,7 +124,7 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
     nested = text[start + 1 : start + 2] == b"["
     end = text.index(b"]]", start) + 1 if nested else text.index(b"]", start)
     if text.find(b'"', start, end) >= 0 or text.find(b'"data"', end) >= 0:
-        raise ValueError("texts, or not alone")
+        raise ValueError("texts, or more tensors than one")
     request: Any = cost.loads(b"".join([text[:start], QUOTED, text[end + 1 :]]))
     (tensor,) = request["inputs"]
     if tensor["data"] != CUT:

@@ -67,10 +67,11 @@ def validate(document: object, signature: Signature, max_rows: int = MAX_ROWS) -
     if not request["inputs"]:
         raise InvalidRequest("The request has no inputs; expected one tensor, or one for each feature.")
     check_count("inputs", len(request["inputs"]))
-    inputs = [_input(item, f"inputs[{index}]") for index, item in enumerate(request["inputs"])]
-    _check_rows(inputs, max_rows)
+    quick = signature.quick(request["inputs"])
+    inputs = [] if quick else [_input(item, f"inputs[{index}]") for index, item in enumerate(request["inputs"])]
+    _check_rows(quick.rows if quick else max([tensor.shape[0] for tensor in inputs]), max_rows)
     outputs = _outputs(request.get("outputs"), signature.outputs)
-    return Request(signature.features(inputs), outputs, _id(request.get("id")))
+    return Request(quick or signature.features(inputs), outputs, _id(request.get("id")))
 
 
 def answer(scores: Scores, outputs: Iterable[str], signature: Signature) -> list[Output]:
@@ -142,7 +143,6 @@ def _outputs(items: object, known: Mapping[str, OutputKind]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _check_rows(inputs: list[Input], max_rows: int) -> None:
-    rows = max(tensor.shape[0] for tensor in inputs)
+def _check_rows(rows: int, max_rows: int) -> None:
     if rows > max_rows:
         raise TooLarge(f"The request has {shown(rows)} rows; send at most {max_rows} at a time.")

@@ -54,6 +54,7 @@ class Signature:
         datatypes: the V2 datatypes that inputs may have.
         outputs: by name, in the order of a response to a request that names none.
         features: makes features of the inputs of a request; raises InvalidRequest if they do not fit.
+        quick: makes features of unchecked inputs if all have their usual form, else returns None; several times faster.
         parameters: of every response.
     """
 
@@ -61,4 +62,5 @@ class Signature:
     datatypes: tuple[str, ...]
     outputs: Mapping[str, OutputKind]
     features: Callable[[list[Input]], Features]
+    quick: Callable[[list[Any]], Features | None]
     parameters: Mapping[str, str] = field(default_factory=dict)

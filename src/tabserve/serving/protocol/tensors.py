@@ -1,7 +1,7 @@
 """The input tensors of a request: their names, shapes and cells."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -32,31 +32,37 @@ def is_column(tensor: Input) -> bool:
     return tensor.shape[1:] in ([], [1])
 
 
-def by_column(inputs: list[Input], problem: Problem, expected: str) -> dict[str, Input]:
+def by_column(inputs: list[Input], problem: Problem, expected: Callable[[], str]) -> dict[str, Input]:
     """The inputs by the names of the columns, all of them of as many rows; the id's, where it is there, is left out.
 
     Args:
         inputs: at least one. A column that may be missing may be left out.
         problem: names the columns.
-        expected: what they should be, for a sentence.
+        expected: what they should be, for a sentence; called only for an error.
 
     Raises:
         InvalidRequest: their names or shapes are others.
     """
     needed = [column.name for column in problem.columns if not column.missing]
-    if len(needed) < len(problem.features):
-        expected += f", of which {listed(needed)} must be there" if needed else ", at least one of them"
-    given = _by_name(inputs, problem, needed, expected)
-    found = {name: given[name] for name in problem.features if name in given}
-    if not found:
-        raise InvalidRequest(f"The request has no inputs for the columns; {expected}.")
-    first = next(iter(found.values()))
-    for tensor in found.values():
+
+    def advice() -> str:
+        if len(needed) == len(problem.features):
+            return expected()
+        return expected() + (f", of which {listed(needed)} must be there" if needed else ", at least one of them")
+
+    given = _by_name(inputs, problem, needed, advice)
+    columns = {name: given[name] for name in problem.features if name in given}
+    if not columns:
+        raise InvalidRequest(f"The request has no inputs for the columns; {advice()}.")
+    first = next(iter(columns.values()))
+    for tensor in columns.values():
         _check_column(tensor, first)
-    return found
+    return columns
 
 
-def _by_name(inputs: list[Input], problem: Problem, needed: Iterable[str], expected: str) -> dict[str, Input]:
+def _by_name(
+    inputs: list[Input], problem: Problem, needed: Iterable[str], advice: Callable[[], str]
+) -> dict[str, Input]:
     """The inputs by their names: each a feature or the id, none of them twice, and among them what is needed."""
     names = [tensor.name for tensor in inputs]
     repeated = [name for name, times in Counter(names).items() if times > 1]
@@ -64,9 +70,9 @@ def _by_name(inputs: list[Input], problem: Problem, needed: Iterable[str], expec
         raise InvalidRequest(f"The request has more than one input named {listed(repeated)}; name each column once.")
     given, known = set(names), {*problem.features, problem.id}
     if extra := [name for name in names if name not in known]:
-        raise InvalidRequest(f"The request has inputs that are no features: {listed(extra)}; {expected}.")
+        raise InvalidRequest(f"The request has inputs that are no features: {listed(extra)}; {advice()}.")
     if missing := [name for name in needed if name not in given]:
-        raise InvalidRequest(f"The request has no inputs for the features {listed(missing)}; {expected}.")
+        raise InvalidRequest(f"The request has no inputs for the features {listed(missing)}; {advice()}.")
     return dict(zip(names, inputs, strict=True))
 
 
