@@ -93,7 +93,7 @@ class Dates(Encoding):
         Raises:
             BadCell: a cell is no date, or one of another format.
         """
-        moments = self._moments(_texts(cells, hours=self.hours or _has_times(cells)))
+        moments = self.moments(cells)
         days = moments.astype("M8[D]").astype(np.int64)
         features = np.empty((len(days), len(self.parts)), np.float32)
         features[:, 0], features[:, 2] = days, (days + 3) % 7  # 1970-01-01 was a Thursday
@@ -105,8 +105,15 @@ class Dates(Encoding):
 
     raw = encode
 
-    def _moments(self, texts: list[Any]) -> NDArray[np.datetime64]:
-        """Dates as datetime64[s]; checked together first, and each by itself if one is wrong."""
+    def moments(self, cells: Cells) -> NDArray[np.datetime64]:
+        """The cells as datetime64[s], NaT where one is missing; a part of a second is left out.
+
+        Checked together first, and each by itself if one is wrong.
+
+        Raises:
+            BadCell: a cell is no date, or one of another format.
+        """
+        texts = _texts(cells, hours=self.hours or _has_times(cells))
         alike = {*map(type, texts)} <= {str, type(None)} and (self.missing or all(texts))
         if alike and all(map(FORMATS[self.hours].fullmatch, filter(None, texts))):
             with suppress(ValueError):  # 30 February

@@ -33,7 +33,7 @@ TEMPLATE = """# Model card: {problem.name}
 - Data: {data[source]}; {data[rows]:,} rows, {rows}, {features} features; sha256
   `{data[sha256]}`.
 - Kind: {kind}; the candidate `{winner}`.
-- Split: stratified, seed {problem.seed}; {split.held_out} held out and opened once, {split.folds} on the
+- Split: {split.how}; {split.held_out} held out and opened once, {split.folds} on the
   rest.
 
 ## What it is for
@@ -82,7 +82,7 @@ def written(model: Model) -> str:
         problem=model.problem,
         origin=SYNTHETIC if model.data["synthetic"] else OBSERVED,
         data=model.data,
-        split=described(model.problem, model.data["rows"], model.metrics["fold_rows"]),
+        split=described(model.problem, model.data["rows"], model.metrics["fold_rows"], model.data.get("periods")),
         rows=report.rows(model.data),
         features=len(model.problem.features),
         kind=report.kind.format(facts=_facts(model)),

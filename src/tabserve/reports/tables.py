@@ -12,6 +12,7 @@ from tabserve.reports.task_report import report_of
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Outcome, Selection
+from tabserve.training.split import periods
 
 TITLES = {
     "f1": "F1",
@@ -90,7 +91,7 @@ def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = No
     return {
         "winner": selection.winner.candidate.name,
         "best": selection.best.candidate.name,
-        "fold_rows": np.bincount(selection.fold).tolist(),
+        "fold_rows": np.bincount(selection.fold - selection.fold.min()).tolist(),  # the first may be held out by none
         "folds": {name: statistics(outcome) for name, outcome in selection.outcomes.items()},
         "chosen": {name: list(outcome.chosen) for name, outcome in selection.outcomes.items()},
         "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},
@@ -113,6 +114,7 @@ def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
         "synthetic": synthetic,
         "rows": len(frame),
         **report_of(frame.problem).provenance(frame.target),
+        **({} if frame.moment is None else {"periods": periods(frame)}),
         "sha256": digest.hexdigest(),
     }
 

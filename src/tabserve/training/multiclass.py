@@ -93,8 +93,8 @@ class MulticlassTraining(ClassTraining):
         return softmax(estimator.decision_function(features))
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
-        """Minus the log loss."""
-        return -float(log_loss(target, prediction, labels=range(prediction.shape[1])))
+        """Minus the log loss, of 32-bit probabilities too, which add up to 1 only nearly."""
+        return -float(log_loss(target, tempered(prediction, 1.0), labels=range(prediction.shape[1])))
 
     def served(self, raw: NDArray[Any]) -> FloatArray:
         """The probability of each class, shape (rows, classes)."""
