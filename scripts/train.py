@@ -76,7 +76,7 @@ def main() -> None:
         predictor,
         decision,
         metrics=tables.metrics(selection, evaluation) | curve(holdout.target, probability),
-        data={**data, **Reference.of(holdout.problem.features, holdout.features, probability).described()},
+        data={**data, **Reference.of(problem, holdout.encoder, holdout.features, probability).described()},
         versions=versions,
     )
     save(arguments.out, model, predictor.examples(cells), card.written(model))

@@ -67,7 +67,7 @@ def model_folder(sample_frame: Frame, tmp_path_factory: pytest.TempPathFactory) 
         decision,
         metrics=tables.metrics(selection, measured) | binary.curve(holdout.target, probability),
         data=tables.provenance(frame, "synthetic sample: santander.sample(4000, seed=1)", synthetic=True)
-        | Reference.of(holdout.problem.features, holdout.features, probability).described(),
+        | Reference.of(holdout.problem, holdout.encoder, holdout.features, probability).described(),
         versions=versions("xgboost"),
     )
     folder = tmp_path_factory.mktemp("stations") / "model"

@@ -95,6 +95,13 @@ def read_repeated(path: Path, problem: Problem, ignored: Collection[str] = ()) -
     return frame
 
 
+def read_to_measure(path: Path, problem: Problem) -> Frame:
+    """Read as `read` does rows that are measured and not split: their group and time may be there and are not read."""
+    not_read = [name for name in (problem.group, problem.time) if name]
+    frame = read(path, replace(problem, group=None, time=None), not_read)
+    return replace(frame, problem=problem)
+
+
 def stream(path: Path, problem: Problem, encoder: Encoder) -> Iterator[Rows]:
     """Read rows to score, a batch at a time in constant memory; a target column may be there and is not looked at.
 

@@ -105,6 +105,10 @@ class BinaryTraining(ClassTraining):
             fold, chosen, lambda rows, value: measures(target[rows], prediction[rows], value, self.task.criterion)
         )
 
+    def measured(self, target: NDArray[Any], answers: Scores, decision: Threshold, /) -> dict[str, float]:
+        """See `measures`."""
+        return measures(target, answers.probability, decision.threshold, self.task.criterion)
+
     def evaluate(
         self, target: NDArray[Any], answers: Scores, decision: Threshold, /, seed: int = 0
     ) -> dict[str, Interval]:

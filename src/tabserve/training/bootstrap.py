@@ -52,6 +52,6 @@ def intervals(
 
 
 def every_class(target: NDArray[np.integer[Any]]) -> Callable[[Draw], bool]:
-    """Whether a draw has a row of each class, given the index of each row's class, shape (rows,)."""
-    classes = int(target.max()) + 1
-    return lambda draw: bool(np.bincount(target[draw], minlength=classes).all())
+    """Whether a draw has a row of each class that occurs, given the index of each row's class, shape (rows,)."""
+    found = np.unique(target)
+    return lambda draw: bool(np.bincount(target[draw], minlength=found[-1] + 1)[found].all())

@@ -113,6 +113,10 @@ class MulticlassTraining(ClassTraining):
             lambda rows, value: measures(target[rows], tempered(prediction[rows], value), self.task.criterion),
         )
 
+    def measured(self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /) -> dict[str, float]:
+        """See `measures`."""
+        return measures(target, answers.probability, self.task.criterion)
+
     def evaluate(
         self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /, seed: int = 0
     ) -> dict[str, Interval]:

@@ -1,6 +1,6 @@
 """How good predicted amounts and their intervals are, on rows that had no part in either."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from tabserve.predictors.booster import OBJECTIVES
 from tabserve.problem.criterion import FloatArray, IntArray, Loss
 from tabserve.problem.task import Regression
 from tabserve.training import folds
-from tabserve.training.bootstrap import Interval, intervals
+from tabserve.training.bootstrap import Draw, Interval, intervals
 from tabserve.training.interval import choose, coverage, cross_fitted
 
 
@@ -110,6 +110,14 @@ class RegressionTraining:
                 target[rows], amount.scores(prediction[rows, np.newaxis]), self.task.criterion
             ),
         )
+
+    def usable(self, _target: NDArray[Any]) -> Callable[[Draw], bool]:
+        """Any rows."""
+        return lambda _: True
+
+    def measured(self, target: NDArray[Any], answers: Amounts, _decision: Amount, /) -> dict[str, float]:
+        """See `measures`."""
+        return measures(target, answers, self.task.criterion)
 
     def evaluate(
         self, target: NDArray[Any], answers: Amounts, _decision: Amount, /, seed: int = 0
