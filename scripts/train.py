@@ -21,6 +21,7 @@ from tabserve.model.decision import class_scores, threshold_of
 from tabserve.model.model import CARD, Model, check_place, save
 from tabserve.model.reference import Reference
 from tabserve.reports import card, tables
+from tabserve.training.beside import beside
 from tabserve.training.binary import curve
 from tabserve.training.selection import Candidate, select
 from tabserve.training.task_training import training_of
@@ -75,7 +76,9 @@ def main() -> None:
         holdout.encoder,
         predictor,
         decision,
-        metrics=tables.metrics(selection, evaluation) | curve(holdout.target, probability),
+        metrics=tables.metrics(selection, evaluation)
+        | curve(holdout.target, probability)
+        | beside(development, holdout, answers),
         data={**data, **Reference.of(problem, holdout.encoder, holdout.features, probability).described()},
         versions=versions,
     )

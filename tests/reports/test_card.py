@@ -21,6 +21,7 @@ from tabserve.reports import card, tables
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame
 from tabserve.training import bootstrap
+from tabserve.training.beside import beside
 from tabserve.training.selection import Candidate, select
 from tabserve.training.split import hold_out
 from tabserve.training.task_training import training_of
@@ -124,6 +125,7 @@ def carded(task: Task, target: NDArray[Any], candidates: Sequence[Candidate]) ->
     predictor, decision = selection.refit(), selection.decision
     answers = decision.scores(predictor.raw(holdout.features))
     metrics = tables.metrics(selection, training_of(problem).evaluate(holdout.target, answers, decision))
+    metrics |= beside(development, holdout, answers)
     data = tables.provenance(frame, "drawn", synthetic=True)
     model = Model(problem, holdout.encoder, predictor, decision, metrics, data, {})
     assert tables.columns_table(frame).shape[0] == len(problem.columns)
@@ -142,6 +144,11 @@ def test_a_card_of_several_classes_counts_each_and_tells_the_temperature() -> No
     assert f"**{model.decision.temperature:.4f}**" in written
     assert "in macro F1. Trees" in written
     assert "Baselines, which know the target and no column: `prior`." in written
+    assert "| measure | value | 95 % bootstrap interval | `prior` |" in written
+    assert f"| {model.metrics['baselines']['prior']['log_loss']:.4f} |" in written
+    assert [*model.metrics["classes"]] == ["a", "b", "c"]
+    for label, figures in model.metrics["classes"].items():
+        assert f"| `{label}` | {figures['precision']['value']:.4f} ({figures['precision']['low']:.4f} to " in written
     assert "threshold" not in written
     assert "positive" not in written
 
@@ -158,6 +165,14 @@ def test_a_card_of_an_amount_tells_its_range_and_what_the_interval_covers() -> N
     for name in ("coverage", "coverage_dearest_tenth"):
         assert f"{model.metrics['holdout'][name]['value']:.1%} (" in written
     assert "Baselines, which know the target and no column: `mean`, `median`." in written
+    assert "| measure | value | 95 % bootstrap interval | `mean` | `median` |" in written
+    for each in model.metrics["baselines"].values():
+        assert f" {each['rmse']:.4f} |" in written
+        assert {"coverage", "coverage_dearest_tenth"} <= each.keys()
+    assert model.metrics["classes"] == {}
+    assert "There it holds" in written
+    timed = card.written(replace(model, problem=replace(model.problem, time="at")))
+    assert "On the hold-out, which is later than all of them, it holds" in timed
     assert "threshold" not in written
     assert "positive" not in written
 

@@ -115,9 +115,27 @@ def _facts(model: Model) -> str:
 
 
 def _holdout(model: Model) -> str:
-    found = model.metrics["holdout"].items()
-    rows = [[TITLES[name], f"{i['value']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}"] for name, i in found]
-    return _table(["measure", "value", "95 % bootstrap interval"], rows)
+    baselines = model.metrics.get("baselines", {})
+    rows = [
+        [TITLES[name], *_interval(found), *(f"{each[name]:.4f}" for each in baselines.values())]
+        for name, found in model.metrics["holdout"].items()
+    ]
+    tables = [_table(["measure", "value", "95 % bootstrap interval", *(f"`{name}`" for name in baselines)], rows)]
+    if baselines:
+        names = ", ".join(f"`{name}`" for name in baselines)
+        tables.append(f"Beside them the same measures of {names}, fitted on the development rows, without any column.")
+    return "\n\n".join([*tables, *_classes(model)])
+
+
+def _interval(found: Mapping[str, float]) -> list[str]:
+    return [f"{found['value']:.4f}", f"{found['low']:.4f} to {found['high']:.4f}"]
+
+
+def _classes(model: Model) -> list[str]:
+    """The figures of each of several classes, in a table."""
+    classes = model.metrics.get("classes", {})
+    rows = [[f"`{label}`", *(" (".join(_interval(i)) + ")" for i in each.values())] for label, each in classes.items()]
+    return [_table(["class", "precision", "recall", "F1"], rows)] if classes else []
 
 
 def _candidates(model: Model, names: list[str]) -> str:

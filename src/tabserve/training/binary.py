@@ -109,6 +109,10 @@ class BinaryTraining(ClassTraining):
         """See `measures`."""
         return measures(target, answers.probability, decision.threshold, self.task.criterion)
 
+    def by_class(self, _target: NDArray[Any], _answers: Scores, /, seed: int = 0) -> dict[str, dict[str, Interval]]:  # noqa: ARG002  the protocol's
+        """None: precision and recall are those of the positive class."""
+        return {}
+
     def evaluate(
         self, target: NDArray[Any], answers: Scores, decision: Threshold, /, seed: int = 0
     ) -> dict[str, Interval]:

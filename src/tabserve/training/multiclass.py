@@ -117,6 +117,17 @@ class MulticlassTraining(ClassTraining):
         """See `measures`."""
         return measures(target, answers.probability, self.task.criterion)
 
+    def by_class(self, target: NDArray[Any], answers: Scores, /, seed: int = 0) -> dict[str, dict[str, Interval]]:
+        """Precision, recall and F1 of each; see `by_class`."""
+        labels, names = self.task.labels, ["precision", "recall", "f1"]
+
+        def measured(rows: NDArray[np.int64]) -> dict[str, float]:
+            figures = by_class(target[rows], answers.probability[rows], labels)[names].to_numpy().ravel()
+            return {str(place): value for place, value in enumerate(figures.tolist())}
+
+        found = [*intervals(len(target), measured, seed, usable=self.usable(target)).values()]
+        return {label: dict(zip(names, found[3 * place :], strict=False)) for place, label in enumerate(labels)}
+
     def evaluate(
         self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /, seed: int = 0
     ) -> dict[str, Interval]:

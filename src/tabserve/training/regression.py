@@ -119,6 +119,10 @@ class RegressionTraining:
         """See `measures`."""
         return measures(target, answers, self.task.criterion)
 
+    def by_class(self, _target: NDArray[Any], _answers: Amounts, /, seed: int = 0) -> dict[str, dict[str, Interval]]:  # noqa: ARG002  the protocol's
+        """None: an amount has no class."""
+        return {}
+
     def evaluate(
         self, target: NDArray[Any], answers: Amounts, _decision: Amount, /, seed: int = 0
     ) -> dict[str, Interval]:

@@ -76,6 +76,9 @@ class TaskTraining(Protocol):
     def measured(self, target: Target, answers: Any, decision: Any, /) -> dict[str, float]:  # noqa: ANN401
         """Every measure of answers that a decision made, on rows that had no part in anything."""
 
+    def by_class(self, target: Target, answers: Any, /, seed: int = 0) -> dict[str, dict[str, Interval]]:  # noqa: ANN401
+        """Figures of each of several classes, by its label, on such rows, with their bootstrap intervals."""
+
     def evaluate(self, target: Target, answers: Any, decision: Any, /, seed: int = 0) -> dict[str, Interval]:  # noqa: ANN401
         """Every measure on rows that had no part in anything, with its bootstrap interval.
 
