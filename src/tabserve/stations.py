@@ -15,6 +15,7 @@ from tabserve.reports import card, tables
 from tabserve.reports.card import GENERAL, Words
 from tabserve.table.frame import Frame
 from tabserve.training import selection
+from tabserve.training.baselines import baselines
 from tabserve.training.candidate import Candidate
 from tabserve.training.selection import Selection
 from tabserve.training.split import hold_out
@@ -73,15 +74,16 @@ class TrainingData:
         answers = decision.scores(predictor.raw(holdout.features))
         training, seed = training_of(holdout.problem), holdout.problem.seed
         measured = training.evaluate(holdout.target, answers, decision, seed=seed)
-        details, names = training.details(holdout.target, answers), holdout.encoder.names
-        reference = Reference.of(names, holdout.features, decision.watched(answers)).described() if names else {}
+        details = training.details(holdout.target, answers, seed=seed)
+        details["baselines"] = baselines(self.development, holdout)
+        reference = Reference.of(holdout.problem, holdout.encoder, holdout.features, decision.watched(answers))
         return Model(
             holdout.problem,
             holdout.encoder,
             predictor,
             decision,
             metrics={**tables.metrics(selected, measured), **details, **(own or {})},
-            data={**self.provenance, **reference},  # of texts there is none, as they have no distribution
+            data={**self.provenance, **reference.described()},
             versions={**versions(*predictor.LIBRARIES), **self.versions},
         )
 

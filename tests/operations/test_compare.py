@@ -1,5 +1,6 @@
 """Two models are compared on the same rows: labels, probabilities, and measures where there is a target."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,24 @@ import xgboost as xgb
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.model import small
 
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, UsageError
-from tabserve.model.decision import Threshold, threshold_of
+from tabserve.model.decision import Amount, Threshold, threshold_of
 from tabserve.model.model import Model
 from tabserve.operations import compare as comparison
+from tabserve.operations.changes import LABELS
 from tabserve.operations.compare import SHOWN, Comparison, Difference, compare, lines
 from tabserve.predictors.booster import Booster
 from tabserve.problem.columns import Column, numbers
 from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
-from tabserve.problem.task import Binary
+from tabserve.problem.task import Binary, Multiclass
 from tabserve.table.frame import Rows, stream
 from tabserve.training import bootstrap
 from tabserve.training.binary import measures
+from tabserve.training.task_training import training_of
 
 PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes")), id="name")
 RNG = np.random.default_rng(0)
@@ -72,15 +76,21 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 40)
 
 
+UP, DOWN = "no becomes yes", "yes becomes no"
+
+
+def changed(**ids: list[str]) -> Comparison:
+    """Of the small table, with rows that change from no to yes (`up`), or back (`down`)."""
+    named = {name: found for name, found in ((UP, ids.get("up")), (DOWN, ids.get("down"))) if found}
+    counts = Counter({name: len(found) for name, found in named.items()})
+    return Comparison(LABELS, len(IDS), counts, {name: found[:SHOWN] for name, found in named.items()})
+
+
 def mirrored(found: Comparison) -> Comparison:
     """What comparing the same models the other way round has to find."""
-    return replace(
-        found,
-        raised=found.lowered,
-        lowered=found.raised,
-        raised_ids=found.lowered_ids,
-        lowered_ids=found.raised_ids,
-    )
+    other = {UP: DOWN, DOWN: UP}
+    counts = Counter({other[name]: count for name, count in found.changed.items()})
+    return replace(found, changed=counts, ids={other[name]: ids for name, ids in found.ids.items()})
 
 
 @given(thresholds)
@@ -88,7 +98,7 @@ def test_a_model_compared_with_itself_changes_nothing(unlabelled: Path, threshol
     """Every label agrees, and no probability moves."""
     model = replace(OLD, decision=Threshold(threshold))
     found = compare(model, model, unlabelled)
-    assert found == Comparison(rows=len(IDS))
+    assert found == changed()
     assert found.agreement == 1
 
 
@@ -99,7 +109,7 @@ def test_a_moved_threshold_changes_exactly_the_rows_between_both(unlabelled: Pat
     probability = OLD.score(FEATURES).probability.astype(np.float64)
     between = (probability >= min(old, new)) & (probability < max(old, new))
     ids = [name for name, changes in zip(IDS, between, strict=True) if changes]
-    expected = Comparison(rows=len(IDS), raised=len(ids), raised_ids=ids[:SHOWN])
+    expected = changed(up=ids)
     assert found == (expected if new < old else mirrored(expected))
 
 
@@ -123,10 +133,11 @@ def test_swapping_the_models_mirrors_the_measures(labelled: Path) -> None:
 
 @pytest.mark.usefixtures("few_resamples")
 def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
-    """The new model's criterion, ROC AUC and average precision; the difference lies in its interval."""
+    """All of the task's, by the new model's criterion; the difference lies in its interval."""
     costly = replace(NEW, problem=replace(PROBLEM, task=Binary(PROBLEM.labels, Costs(1, 5))))
     found = compare(OLD, costly, labelled).measures
-    assert list(found) == ["minus_cost", "roc_auc", "average_precision"]
+    assert list(found) == list(measures(TARGET, OLD.score(FEATURES).probability, 0.5, Costs(1, 5)))
+    assert next(iter(found)) == "minus_cost"
     sides = [
         measures(TARGET, model.score(FEATURES).probability, threshold_of(model.decision), Costs(1, 5))
         for model in (OLD, costly)
@@ -172,12 +183,12 @@ def test_the_rows_that_change_are_written(unlabelled: Path, tmp_path: Path) -> N
     written = pd.read_csv(tmp_path / "changed.csv", index_col="name")
     old, new = OLD.score(FEATURES), NEW.score(FEATURES)
     differ = old.label != new.label
-    assert 0 < len(written) == differ.sum() == found.raised + found.lowered
+    assert 0 < len(written) == differ.sum() == found.changed.total()
     columns = {
-        "old_probability": old.probability,
-        "new_probability": new.probability,
         "old_label": old.label,
         "new_label": new.label,
+        "old_probability": old.probability,
+        "new_probability": new.probability,
     }
     expected = pd.DataFrame(columns, index=pd.Index(IDS, name="name"))[differ]
     pd.testing.assert_frame_equal(written, expected, check_dtype=False)
@@ -212,9 +223,10 @@ def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path,
         ("columns", (*numbers("a", "b"), Column("c", "date")), "kinds"),
         ("target", "churn", "target"),
         ("task", Binary(("yes", "no")), "labels"),
+        ("task", Multiclass(("no", "yes")), "tasks"),
         ("id", None, "id"),
     ],
-    ids=["features", "kinds", "target", "labels", "id"],
+    ids=["features", "kinds", "target", "labels", "tasks", "id"],
 )
 def test_models_for_different_problems_are_refused(field: str, value: object, said: str, tmp_path: Path) -> None:
     """Before the table is looked at, in one sentence that says what differs."""
@@ -227,11 +239,81 @@ def test_models_for_different_problems_are_refused(field: str, value: object, sa
 
 def test_the_lines_say_what_was_found() -> None:
     """Counts, the first ids of each direction, distances; measures only where there are some."""
-    found = Comparison(1_000, raised=7, lowered=1, raised_ids=["a", "b"], lowered_ids=["c"], distance=20, largest=0.5)
+    ids = {UP: ["a", "b"], DOWN: ["c"]}
+    found = Comparison(LABELS, 1_000, Counter({UP: 7, DOWN: 1}), ids, distance=20, largest=0.5)
     shown = "\n".join(lines(found))
-    for fact in ("992 of 1,000 rows (99.20%)", "7: a, b, …\n", "1: c\n", "0.02 apart on average, 0.5 at most"):
+    for fact in (
+        "992 of 1,000 rows (99.20%)",
+        f"{UP}   7: a, b, …\n",
+        f"{DOWN}   1: c\n",
+        "0.02 apart on average, 0.5 at most",
+    ):
         assert fact in shown
     assert "interval" not in shown
     change = Difference(0.5, 0.6, bootstrap.Interval(0.1, -0.05, 0.15))
     last = [*lines(replace(found, measures={"roc_auc": change}))][-1]
     assert last.split() == ["ROC", "AUC", "0.5000", "0.6000", "+0.1000", "-0.0500", "to", "+0.1500"]
+
+
+# Every task.
+
+
+def mixed_table(folder: Path, task: str) -> tuple[Path, NDArray[Any]]:
+    """The small table of several kinds of columns with a target, and the target as the task reads it."""
+    labels = small.MIXED[task](0).problem.labels
+    target = small.CODES % len(labels) if labels else small.CODES.astype(float)
+    spelled = np.array(labels)[target.astype(int)] if labels else target
+    pd.DataFrame(small.CELLS).assign(target=spelled).to_csv(folder / "mixed.csv", index=False)
+    return folder / "mixed.csv", target
+
+
+def pair(task: str) -> tuple[Model, Model]:
+    """A model, and one of its first tree alone; the intervals of both are narrow, where they have some."""
+    old = small.MIXED[task](0)
+    if old.problem.task.AMOUNT:
+        old = replace(old, decision=Amount((), (0.01,)))
+    assert isinstance(old.predictor, Booster)
+    return old, replace(old, predictor=Booster(old.predictor.trees[:1]))
+
+
+@pytest.mark.parametrize("task", small.MIXED)
+def test_models_of_every_task_are_compared_by_its_own_measures(task: str, tmp_path: Path, few_resamples: None) -> None:  # noqa: ARG001
+    """Those of the evaluation; what changes is counted, and written with both answers."""
+    old, new = pair(task)
+    path, target = mixed_table(tmp_path, task)
+    found = compare(old, new, path, tmp_path / "changed.csv")
+    training, features = training_of(new.problem), small.cells(new.encoder)
+    for place, model in enumerate((old, new)):
+        expected = training.measured(target, model.score(features), model.decision)
+        assert {name: measure[place] for name, measure in found.measures.items()} == pytest.approx(expected)
+    written = pd.read_csv(tmp_path / "changed.csv")
+    answers = new.decision.table(new.score(features), new.problem)
+    assert [*written.columns[1:]] == [f"{side}_{name}" for name in answers for side in ("old", "new")]
+    assert len(written) == found.changed.total() > 0
+    assert any("interval" in line for line in lines(found))
+    same = compare(old, old, path)
+    assert (same.changed.total(), same.largest) == (0, 0)
+    assert all(tuple(measure.change) == (0, 0, 0) for measure in same.measures.values())
+
+
+def test_amounts_that_leave_the_old_interval_are_told_by_their_side(tmp_path: Path) -> None:
+    """Above, or below."""
+    old, new = pair("regression")
+    path, _ = mixed_table(tmp_path, "regression")
+    found = compare(old, new, path)
+    before, after = (model.score(small.cells(model.encoder)).prediction.astype(np.float64) for model in (old, new))
+    assert found.changed["above the old interval"] == (after > before + 0.01).sum() > 0
+    assert found.changed["below the old interval"] == (after < before - 0.01).sum() > 0
+    assert found.largest == pytest.approx(np.abs(after - before).max(), abs=1e-6)
+
+
+def test_texts_are_compared_and_neither_group_nor_time_is_needed(tmp_path: Path, few_resamples: None) -> None:  # noqa: ARG001
+    """Rows that are measured are not split; a group's column may be there, as in the table that trained."""
+    old, new = small.words(0), small.words(3)
+    table = pd.DataFrame({"number": range(60), "title": ["colar", "caixa", "manta de colar"] * 20})
+    table["kind"] = ["colar", "caixa", "manta"] * 20
+    for columns in (table, table.assign(seller="s")):
+        columns.to_csv(tmp_path / "titles.csv", index=False)
+        found = compare(old, new, tmp_path / "titles.csv")
+        assert found.rows == 60
+        assert "macro_f1" in found.measures

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 from scipy.stats import binom, ks_2samp
+from tests.model import small
 
 import tabserve
 from santander.sample import sample
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError, Drifted
 from tabserve.model.model import Model, load
-from tabserve.model.reference import STEPS, Distribution, Reference
+from tabserve.model.reference import LENGTH, STEPS, Levels, Quantiles, Reference
 from tabserve.operations import drift
 from tabserve.operations.drift import SCORE
 from tabserve.problem.columns import numbers
@@ -56,7 +58,7 @@ def written(folder: Path, frame: Frame, features: NDArray[np.float32]) -> Path:
 @given(columns)
 def test_every_row_lies_in_one_bin(values: NDArray[np.float32]) -> None:
     """The shares add up to 1, and are those of the rows that they were made of."""
-    found = Distribution.of(values)
+    found = Quantiles.of(values)
     assert len(found.edges) <= 2 * (STEPS - 1)
     assert np.isfinite(found.edges).all()
     assert np.all(np.diff(found.edges) > 0)
@@ -68,7 +70,7 @@ def test_every_row_lies_in_one_bin(values: NDArray[np.float32]) -> None:
 @given(columns, st.permutations(range(5)))
 def test_rows_compared_with_themselves_do_not_shift(values: NDArray[np.float32], order: list[int]) -> None:
     """In any order, and however often they repeat."""
-    found = Distribution.of(values)
+    found = Quantiles.of(values)
     again = np.concatenate([values[place::5] for place in order])
     shift = drift.shift("any", found, len(values), found.counts(np.concatenate([again, again])))
     assert shift.psi == pytest.approx(0, abs=1e-9)
@@ -81,7 +83,7 @@ def test_the_statistic_is_nearly_that_of_both_samples(seed: int, mean: float, sp
     """At most as large as the exact one, and less than a bin's share smaller."""
     rng = np.random.default_rng(seed)
     old, new = rng.normal(size=2_000).astype(np.float32), rng.normal(mean, spread, size=1_000).astype(np.float32)
-    found = Distribution.of(old)
+    found = Quantiles.of(old)
     shift = drift.shift("any", found, len(old), found.counts(new))
     exact = ks_2samp(old, new).statistic
     assert exact - 1.5 / STEPS <= shift.ks <= exact + 1e-9
@@ -90,7 +92,7 @@ def test_the_statistic_is_nearly_that_of_both_samples(seed: int, mean: float, sp
 def shifted(old: NDArray[np.generic], new: NDArray[np.generic], tests: int = 1) -> drift.Shift:
     """How far a column lies from its reference, both as 32-bit floats."""
     before, after = old.astype(np.float32), new.astype(np.float32)
-    found = Distribution.of(before)
+    found = Quantiles.of(before)
     return drift.shift("any", found, len(before), found.counts(after), tests)
 
 
@@ -178,7 +180,7 @@ def test_chance_alone_is_rarely_called_a_shift(kind: str) -> None:
 def test_a_few_rows_of_many_columns_are_rarely_called_drifted(rows: int) -> None:
     """Bins in which chance puts few of them weigh no more than they say; it was said of every third table."""
     draw, names, tables = np.random.default_rng(rows).normal, 200, 40
-    before = [Distribution.of(column) for column in draw(size=(names, 2_000)).astype(np.float32)]
+    before = [Quantiles.of(column) for column in draw(size=(names, 2_000)).astype(np.float32)]
     said = 0
     for _ in range(tables):
         new = draw(size=(names, rows)).astype(np.float32)
@@ -201,8 +203,8 @@ def test_values_too_rare_to_be_met_among_few_rows_are_not_missed_there() -> None
 def test_a_column_whose_values_hardly_repeat_has_quantiles_alone() -> None:
     """No value of it has a bin of its own, in which chance alone would put more or fewer rows."""
     values = np.random.default_rng(2).normal(size=5_000).round(4).astype(np.float32)
-    assert np.isin(Distribution.of(values).edges, values).all()
-    assert len(Distribution.of(values).edges) == STEPS - 1
+    assert np.isin(Quantiles.of(values).edges, values).all()
+    assert len(Quantiles.of(values).edges) == STEPS - 1
 
 
 @pytest.mark.parametrize("rows", [10, 100, 3_000])
@@ -233,14 +235,14 @@ def test_missing_values_are_a_shift() -> None:
     values = np.arange(1_000, dtype=np.float32)
     gappy = np.where(values % 2 == 0, np.float32("nan"), values)
     for before, after in ((values, gappy), (gappy, values)):
-        found = Distribution.of(before)
+        found = Quantiles.of(before)
         assert drift.shift("any", found, 1_000, found.counts(after)).matters
 
 
 def test_a_column_of_missing_values_alone_is_compared() -> None:
     """It has no edges, and no share below them."""
     nothing = np.full(500, np.nan, np.float32)
-    found = Distribution.of(nothing)
+    found = Quantiles.of(nothing)
     assert not drift.shift("any", found, 500, found.counts(nothing)).matters
     assert drift.shift("any", found, 500, found.counts(np.zeros(500, np.float32))).matters
 
@@ -253,7 +255,8 @@ def test_the_folder_keeps_the_reference(model: Model, sample_frame: Frame) -> No
     assert kept.rows == round(model.problem.holdout * len(sample_frame))
     pairs = [(kept.score, again.score), *((kept.columns[name], again.columns[name]) for name in kept.columns)]
     for found, other in pairs:
-        assert np.array_equal(found.edges, other.edges)
+        assert isinstance(found, Quantiles)
+        assert found.described() == other.described()
         assert np.all(np.diff(found.edges) > 0)
 
 
@@ -262,11 +265,14 @@ def test_a_column_may_be_called_like_the_scores(sample_frame: Frame) -> None:
     few = Problem("few", numbers("score", "(score)"))
     frame = replace(sample_frame, features=sample_frame.features[:, :2], problem=few)
     kept = Reference.parsed(
-        Reference.of(frame.problem.features, frame.features, np.full(len(frame), 0.5, np.float32)).described()
+        Reference.of(few, Encoder.learn(few, {}), frame.features, np.full(len(frame), 0.5, np.float32)).described()
     )
     assert tuple(kept.columns) == few.features
-    assert kept.score.edges[-1] == 0.5
-    assert len(kept.columns["score"].edges) > 1
+    score, column = kept.score, kept.columns["score"]
+    assert isinstance(score, Quantiles)
+    assert isinstance(column, Quantiles)
+    assert score.edges[-1] == 0.5
+    assert len(column.edges) > 1
 
 
 @pytest.mark.parametrize(
@@ -312,7 +318,7 @@ def test_the_committed_reference_is_that_of_its_hold_out() -> None:
     model = load(Path(__file__).parents[2] / "deploy" / "model")
     _, holdout = hold_out(replace(sample(200_000, seed=42), problem=model.problem))
     again = Reference.of(
-        holdout.problem.features, holdout.features, model.score(holdout.features).probability
+        holdout.problem, holdout.encoder, holdout.features, model.score(holdout.features).probability
     ).described()
     assert again["reference"]["columns"] == model.data["reference"]["columns"]
     assert again["reference"]["rows"] == model.data["reference"]["rows"]
@@ -327,3 +333,84 @@ def test_real_rows_are_quiet_against_the_committed_model(shared: Path, tmp_path:
     frame = read(path, model.problem)
     moved = frame.features + np.float32(0.5) * frame.features.std(axis=0) * (np.arange(200) == 7)
     assert [shift.name for shift in drift.drift(model, written(tmp_path, frame, moved)).found] == ["var_7"]
+
+
+# Every task, and every kind of column.
+
+
+def with_reference(model: Model, features: NDArray[Any]) -> Model:
+    """A model whose folder keeps a reference of these rows."""
+    scores = model.decision.watched(model.score(features))
+    kept = Reference.of(model.problem, model.encoder, features, scores).described()
+    return replace(model, data={**model.data, **kept})
+
+
+def mixed_rows(folder: Path, **columns: list[Any]) -> Path:
+    """A csv of the small table of several kinds of columns, some of them changed."""
+    pd.DataFrame(small.CELLS | columns).to_csv(path := folder / "mixed.csv", index=False)
+    return path
+
+
+@pytest.mark.parametrize("task", small.MIXED)
+def test_columns_of_every_kind_are_watched_for_every_task(task: str, tmp_path: Path) -> None:
+    """Numbers, levels, parts of dates, and what the decision watches; the same rows do not shift, others do."""
+    made = small.MIXED[task](0)
+    model = with_reference(made, small.cells(made.encoder))
+    found = drift.drift(model, mixed_rows(tmp_path))
+    assert [shift.name for shift in found.shifts] == [*made.encoder.names, SCORE]
+    assert found.found == []
+    assert {shift.name for shift in found.shifts if np.isnan(shift.ks)} == {"city", "floor"}
+    elsewhere = ["Rio" if row % 10 else "Ouro Preto" for row in range(200)]
+    late = [f"20{60 + row % 30}-03-28 {row % 24:02}:30" for row in range(200)]
+    names = {shift.name for shift in drift.drift(model, mixed_rows(tmp_path, city=elsewhere, when=late)).found}
+    assert {"city", "when.day", "when.month"} <= names
+    assert not {"age", "floor"} & names
+    assert any("–" in line for line in drift.lines(found))
+
+
+def test_levels_that_the_model_does_not_know_are_a_shift(tmp_path: Path) -> None:
+    """As cells that are missing are."""
+    made = small.MIXED["binary"](0)
+    model = with_reference(made, small.cells(made.encoder))
+    found = drift.drift(model, mixed_rows(tmp_path, city=["Atlantis"] * 200))
+    assert "city" in {shift.name for shift in found.found}
+
+
+def test_the_time_of_the_split_is_not_watched(tmp_path: Path) -> None:
+    """Later rows are later."""
+    made = small.MIXED["regression"](0)
+    made = replace(made, problem=replace(made.problem, time="when"))
+    model = with_reference(made, small.cells(made.encoder))
+    found = drift.drift(model, mixed_rows(tmp_path, when=["2099-01-01 00:30"] * 200))
+    assert [shift.name for shift in found.shifts] == ["age", "city", "floor", SCORE]
+
+
+def test_texts_are_watched_by_their_length(tmp_path: Path) -> None:
+    """And by the probability of the label that they get."""
+    made = small.words()
+    titles = np.array(["colar", "caixa", "manta de colar"] * 100, np.object_)
+    model = with_reference(made, titles)
+
+    def drifted(some: NDArray[np.object_]) -> set[str]:
+        rows = pd.DataFrame({"number": range(len(some)), "title": some})
+        rows.to_csv(tmp_path / "titles.csv", index=False)
+        return {shift.name for shift in drift.drift(model, tmp_path / "titles.csv").found}
+
+    assert drifted(titles) == set()
+    assert LENGTH in drifted(titles + " de linho muito fina")
+
+
+@given(st.integers(1, 30), st.integers(1, 400), st.integers(0, 999))
+def test_every_code_lies_in_one_bin(levels: int, rows: int, seed: int) -> None:
+    """The shares add up to 1, and are those of the rows; written and read back, they are the same."""
+    rng = np.random.default_rng(seed)
+    codes = (levels * rng.random(rows) ** 3).astype(np.int64).astype(np.float32)
+    codes[rng.random(rows) < 0.2] = np.nan
+    found = Levels.of(codes)
+    counts = found.counts(codes)
+    assert counts.sum() == rows
+    assert found.shares == pytest.approx(counts / rows, abs=1e-3)
+    again = Levels.parsed(**found.described())
+    assert again.shares == pytest.approx(found.shares, abs=1e-3)
+    shift = drift.shift("any", again, rows, again.counts(codes))
+    assert not shift.matters

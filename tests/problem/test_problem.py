@@ -48,6 +48,11 @@ def test_two_equal_problems_are_the_same() -> None:
         pytest.param({"folds": 1}, "not 0.2 and 1", id="one-fold"),
         pytest.param({"id": ""}, "text or None as its id, not ''", id="empty-id"),
         pytest.param({"group": ""}, "text or None as its group, not ''", id="empty-group"),
+        pytest.param({"time": ""}, "text or None as its time, not ''", id="empty-time"),
+        pytest.param({"time": "at", "group": "seller"}, "by time or by groups, not by both", id="time-and-group"),
+        pytest.param({"time": "default"}, "a column of its own as its time, not 'default' again", id="target-as-time"),
+        pytest.param({"time": "customer"}, "a column of its own as its time, not 'customer' again", id="id-as-time"),
+        pytest.param({"time": "age"}, "can be a feature as a date alone, not as a number", id="number-as-time"),
         pytest.param({"folds": 10**400}, "not 0.2 and 1", id="too-many-folds"),
         pytest.param({"seed": -1}, "a seed from 0 to 4294967295, not -1", id="negative-seed"),
         pytest.param({"seed": 2**32}, "a seed from 0 to 4294967295, not 4294967296", id="too-large-seed"),
@@ -61,6 +66,7 @@ def test_two_equal_problems_are_the_same() -> None:
                 ("target", "\ud800"),
                 ("id", "\ud800"),
                 ("group", "\ud800"),
+                ("time", "\ud800"),
             ]
         ],
         *[
@@ -78,6 +84,7 @@ def test_two_equal_problems_are_the_same() -> None:
                 ("task", Binary),
                 ("task", None),
                 ("group", ["age"]),
+                ("time", 3),
                 ("target", 3),
                 ("id", ["customer"]),
                 ("holdout", "0.2"),
@@ -168,6 +175,7 @@ CHANGED: dict[str, Any] = {
     "target": "t",
     "id": "key",
     "group": "g",
+    "time": "at",
     "holdout": 0.5,
     "folds": 2,
     "seed": 7,
@@ -197,13 +205,15 @@ def observed(kind: str, problem: Problem, folder: Path) -> object:
     table[problem.target] = target
     for column in filter(None, (problem.id, problem.group)):
         table[column] = [f"{column} {row // (1 if column == problem.id else 4)}" for row in range(rows)]
+    if problem.time:
+        table[problem.time] = np.datetime_as_string(np.datetime64("2020-01-01") + rng.permutation(rows))
     table.to_csv(folder / "t.csv", index=False)
     frame = read(folder / "t.csv", problem)
     development, holdout = hold_out(frame)
     folds, answers = fold_numbers(development), rng.random((len(development), 2))
     prediction = answers / answers.sum(axis=1, keepdims=True) if kind == "texts" else answers[:, 1]
     measured = training_of(problem).measures(development.target, prediction, folds)
-    parts = (frame.ids, frame.features, frame.group, holdout.ids, folds)
+    parts = (frame.ids, frame.features, frame.group, frame.moment, holdout.ids, folds)
     return [str(np.asarray(part).tolist()) for part in parts], measured.to_csv()
 
 

@@ -111,13 +111,16 @@ def test_a_criterion_of_costs_is_shown_as_such(model: Model) -> None:
     assert "the best minus cost on the out-of-fold" in written
 
 
-def carded(task: Task, target: NDArray[Any], candidates: Sequence[Candidate]) -> tuple[Model, str]:
-    """A model for a task, from end to end, and its card."""
-    problem = Problem("drawn", numbers("x", "y"), task=task, folds=2)
+def carded(
+    task: Task, target: NDArray[Any], candidates: Sequence[Candidate], time: str | None = None
+) -> tuple[Model, str]:
+    """A model for a task, from end to end, and its card; split by time, where that has a name."""
+    problem = Problem("drawn", numbers("x", "y"), task=task, folds=2, time=time)
     features = np.random.default_rng(0).normal(size=(len(target), 2)).astype(np.float32)
     features[:, 0] += target
     ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
-    frame = Frame(ids, features, target, problem, Encoder.learn(problem, {}))
+    moment = np.datetime64("2020-01-01") + np.arange(len(target)) if time else None
+    frame = Frame(ids, features, target, problem, Encoder.learn(problem, {}), moment=moment)
     baselines = [Candidate(*each) for each in training_of(problem).baselines().items()]
     data = TrainingData.of(frame, "drawn", synthetic=True)
     selection = data.select([*candidates, *baselines])
@@ -135,12 +138,15 @@ def test_a_card_of_several_classes_counts_each_and_tells_the_temperature() -> No
     assert model.data["labels"] == {"a": 40, "b": 40, "c": 40}
     assert "120 rows, 40 of `a`, 40 of `b`, 40 of `c`, 2 features (`x`, `y`);" in written
     assert "XGBoost `multi:softprob`, 5 trees" in written
-    for label, found in model.metrics["classes"].items():
-        assert f"| `{label}` | {found['precision']:.4f} | {found['recall']:.4f} |" in written
     assert isinstance(model.decision, MostProbable)
     assert f"**{model.decision.temperature:.4f}**" in written
     assert "in macro F1. Trees" in written
     assert "Baselines, which know the target and no column: `prior`." in written
+    assert "| measure | value | 95 % bootstrap interval | `prior` |" in written
+    assert f"| {model.metrics['baselines']['prior']['log_loss']:.4f} |" in written
+    assert [*model.metrics["classes"]] == ["a", "b", "c"]
+    for label, figures in model.metrics["classes"].items():
+        assert f"| `{label}` | {figures['precision']['value']:.4f} ({figures['precision']['low']:.4f} to " in written
     assert "threshold" not in written
     assert "positive" not in written
 
@@ -157,8 +163,29 @@ def test_a_card_of_an_amount_tells_its_range_and_what_the_interval_covers() -> N
     for name in ("coverage", "coverage_dearest_tenth"):
         assert f"{model.metrics['holdout'][name]['value']:.1%} (" in written
     assert "Baselines, which know the target and no column: `mean`, `median`." in written
+    assert "| measure | value | 95 % bootstrap interval | `mean` | `median` |" in written
+    for each in model.metrics["baselines"].values():
+        assert f" {each['rmse']:.4f} |" in written
+        assert {"coverage", "coverage_dearest_tenth"} <= each.keys()
+    assert "classes" not in model.metrics
+    assert "There it holds" in written
     assert "threshold" not in written
     assert "positive" not in written
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_a_card_of_a_split_by_time_says_when_the_held_out_rows_were() -> None:
+    """From when to when, as the manifest has it; and that the interval's coverage was measured on later rows."""
+    target = np.random.default_rng(1).uniform(1, 9, 200)
+    candidates = [Candidate("boosted", xgb.XGBRegressor(n_estimators=9, n_jobs=1))]
+    model, written = carded(Regression("USD"), target, candidates, time="at")
+    periods = {"development": ["2020-01-01", "2020-06-08"], "holdout": ["2020-06-09", "2020-07-18"]}
+    assert model.data["periods"] == periods
+    assert model.metrics["fold_rows"] == [40] * 4
+    assert "- Split: by the time `at`; the latest 20%, 2020-06-09 to 2020-07-18, held out and opened once" in written
+    assert "2 folds forward in time, from 2020-01-01 to 2020-06-08, on the" in written
+    assert "On the hold-out, which is later than all of them, it holds" in written
+    assert "stratified" not in written
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 from matplotlib.figure import Figure
+from tests.model import small
 
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model, load
@@ -83,3 +84,32 @@ def test_the_axis_of_trees_ends_where_the_candidates_do() -> None:
     low, high = figure.axes[0].get_xlim()
     assert 50 < low < 100
     assert 600 < high < 1200
+
+
+def mixed_frame(model: Model) -> Frame:
+    """The small table of several kinds of columns, with its target."""
+    problem, rows = model.problem, len(small.CODES)
+    target = small.CODES.astype(float) if problem.task.AMOUNT else (small.CODES % len(problem.labels)).astype(np.int8)
+    ids = np.arange(rows).astype(np.str_).astype(np.object_)
+    return Frame(ids, small.cells(model.encoder), target, problem, model.encoder)
+
+
+@pytest.mark.parametrize("task", small.MIXED)
+def test_figures_of_the_table_and_of_the_trees_take_every_task_and_column(task: str) -> None:
+    """Features go by the encoder's names, of which a date has several."""
+    model = small.MIXED[task](0)
+    frame, names = mixed_frame(model), list(model.encoder.names)
+    drawn = [figures.distributions(frame, names), figures.correlations(frame), figures.importance(trees(model))]
+    drawn += [figures.class_balance(frame)] if model.problem.labels else []
+    shown = figures.contributions(trees(model), frame, top=len(names))
+    assert [axes.get_title() for axes in drawn[0].axes] == names
+    assert {axes.get_title().partition(", ")[0] for axes in shown.axes} == {*names}
+    for figure in (*drawn, shown):
+        figure.savefig(BytesIO(), format="png")
+
+
+def test_candidates_of_an_amount_are_drawn_by_their_criterion() -> None:
+    """There is no F1 at 0.5 beside it."""
+    measured = {"minus_rmse": {"mean": -1.0, "sd": 0.1}}
+    figure = figures.candidates({"folds": {"mean": measured, "boosted": measured}}, "minus_rmse")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["minus RMSE"]

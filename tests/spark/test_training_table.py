@@ -1,6 +1,7 @@
 """A training table in Spark has the rows that one machine reads, in its order, however Spark splits the file."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from tabserve.errors import DataError
+from tabserve.errors import DataError, UsageError
 from tabserve.predictors.xgboost_call import predict
 from tabserve.problem import columns
 from tabserve.problem.problem import Problem
@@ -147,3 +148,13 @@ def test_a_bad_table_is_one_sentence(name: str, spark: SparkSession, path: Path,
     assert str(error.value).startswith(str(bad))
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_split_by_time_is_refused(spark: SparkSession, path: Path) -> None:
+    """Before the file is read."""
+    timed = replace(PROBLEM, time="at")
+    with (
+        pytest.raises(UsageError, match="Spark splits by chance alone, and the problem by the time 'at'"),
+        load_table(spark, files(str(path)), timed, 2),
+    ):
+        pass

@@ -22,9 +22,10 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="compare two models on the same rows",
         description=(
             "Score the same rows by two model folders and say how many labels agree, which rows change theirs, and how"
-            " far the probabilities are apart. Where the rows have the target's column, also how much better or worse"
-            " NEW is by its own criterion, ROC AUC and average precision, with 95 % intervals of a paired bootstrap:"
-            " let these be rows that neither model learned from. Without the column, a file may have any size."
+            " far the probabilities are apart; of amounts, how many leave the old interval, and how far they are apart."
+            " Where the rows have the target's column, also how much better or worse NEW is by its own criterion and"
+            " every other measure of its task, with 95 % intervals of a paired bootstrap: let these be rows that"
+            " neither model learned from. Without the column, a file may have any size."
         ),
         epilog="example: tabserve compare deploy/model build/model --data labelled.csv --out changed.csv",
     )
@@ -41,7 +42,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--out",
         type=Path,
         metavar="FILE",
-        help="csv, csv.gz or parquet to write: each row whose label changes, with both probabilities and labels",
+        help="csv, csv.gz or parquet to write: each row whose label changes, or whose amount leaves the old interval",
     )
     parser.set_defaults(run=_compare)
 
@@ -51,10 +52,10 @@ def _add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "drift",
         help="compare new rows with those that a model was measured on",
         description=(
-            "Compare each column of new rows, and the model's probabilities for them, with the hold-out that the model"
-            " folder keeps the quantiles of; values that repeat often are counted by themselves. A shift matters if its"
-            " population stability index or its Kolmogorov-Smirnov statistic is above 0.1, and chance alone does not"
-            " make it so. The exit code is 6 if one matters."
+            "Compare each column of new rows, and the model's scores for them, with the hold-out that the model folder"
+            " keeps the quantiles of, and the shares of levels; values that repeat often are counted by themselves. A"
+            " shift matters if its population stability index or its Kolmogorov-Smirnov statistic is above 0.1, and"
+            " chance alone does not make it so. The exit code is 6 if one matters."
         ),
         epilog="example: tabserve drift deploy/model --data new.csv --out drift.svg",
     )
@@ -100,25 +101,25 @@ def _compare(arguments: argparse.Namespace) -> None:
     check_apart([arguments.out], [arguments.data, arguments.old, arguments.new])
     if arguments.out:
         ending(arguments.out)
-    from tabserve.model.model import load_binary  # noqa: PLC0415  needs what only training needs
+    from tabserve.model.model import load  # noqa: PLC0415  needs what only training needs
     from tabserve.operations import compare  # noqa: PLC0415  needs what only training needs
 
-    old, new = load_binary(arguments.old), load_binary(arguments.new)
+    old, new = load(arguments.old), load(arguments.new)
     found = compare.compare(old, new, arguments.data, arguments.out)
     print(f"{arguments.new} (new) against {arguments.old} (old), on {arguments.data}:")
     print(*compare.lines(found), sep="\n")
     if arguments.out:
-        print(f"The rows whose label changes are in {arguments.out}.")
+        print(f"The rows that change are in {arguments.out}.")
 
 
 def _drift(arguments: argparse.Namespace) -> None:
     check_apart([arguments.out], [arguments.data, arguments.folder])
     if arguments.out:
         ending(arguments.out, [".svg"])
-    from tabserve.model.model import load_binary  # noqa: PLC0415  needs what only training needs
+    from tabserve.model.model import load  # noqa: PLC0415  needs what only training needs
     from tabserve.operations import drift  # noqa: PLC0415  needs what only training needs
 
-    found = drift.drift(load_binary(arguments.folder), arguments.data)
+    found = drift.drift(load(arguments.folder), arguments.data)
     print(f"{found.rows:,} rows of {arguments.data} against the reference of {arguments.folder}:")
     print(*drift.lines(found), sep="\n")
     if arguments.out:
@@ -142,7 +143,7 @@ def _threshold(arguments: argparse.Namespace) -> None:
     model = load_binary(folder)
     if arguments.data:
         check_place(folder)
-        labelled = frame.read(arguments.data, model.problem)
+        labelled = frame.read_to_measure(arguments.data, model.problem)
         said = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
         said += move_threshold.measured(model, value, labelled)
     else:

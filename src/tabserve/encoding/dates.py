@@ -95,7 +95,7 @@ class Dates(Encoding):
         Raises:
             BadCell: a cell is not a date, or has another format than the column.
         """
-        moments = self._moments(_texts(cells, hours=self.hours or _has_times(cells)))
+        moments = self.moments(cells)
         days = moments.astype("M8[D]").astype(np.int64)
         features = np.empty((len(days), len(self.parts)), np.float32)
         features[:, 0], features[:, 2] = days, (days + 3) % 7  # 1970-01-01 was a Thursday
@@ -120,8 +120,13 @@ class Dates(Encoding):
         parts = day.toordinal() - EPOCH, day.month, day.weekday()
         return (*parts, int(cell[11:13])) if self.hours else parts
 
-    def _moments(self, texts: list[Any]) -> NDArray[np.datetime64]:
-        """The dates as datetime64[s]; checked one by one only if a common check fails."""
+    def moments(self, cells: Cells) -> NDArray[np.datetime64]:
+        """The cells as datetime64[s], NaT if missing, without parts of a second; checked one by one only if one is bad.
+
+        Raises:
+            BadCell: a cell is not a date, or has another format than the column.
+        """
+        texts = _texts(cells, hours=self.hours or _has_times(cells))
         texts_only = {*map(type, texts)} <= {str, type(None)} and (self.missing or all(texts))
         if texts_only and all(map(FORMATS[self.hours].fullmatch, filter(None, texts))):
             with suppress(ValueError):  # 30 February

@@ -106,6 +106,11 @@ class Encoder:
         return tuple(column.name + part for column, encoding in self._pairs for part in encoding.parts)
 
     @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The column that each feature is made of."""
+        return tuple(column.name for column, encoding in self._pairs for _ in encoding.parts)
+
+    @cached_property
     def levels(self) -> tuple[int, ...]:
         """Number of levels of each feature; 0 for a quantity."""
         return tuple(encoding.level_count for encoding in self.encodings for _ in encoding.parts)

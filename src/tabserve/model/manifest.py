@@ -168,7 +168,7 @@ def _check_versions(path: Path, versions: Mapping[str, Any]) -> None:
 
 def _own_fields(problem: Problem) -> dict[str, Any]:
     """The problem's fields without columns and task, which the manifest holds in members of their own."""
-    fields = ("name", "target", "id", "group", "holdout", "folds", "seed")
+    fields = ("name", "target", "id", "group", "time", "holdout", "folds", "seed")
     return {name: getattr(problem, name) for name in fields}
 
 

@@ -10,7 +10,7 @@ from scipy.stats import chi2, kstwobign
 
 from tabserve.errors import ArtifactError
 from tabserve.model.model import Model
-from tabserve.model.reference import Distribution, Reference
+from tabserve.model.reference import Distribution, Reference, watched_features
 from tabserve.table.frame import stream
 
 LARGE = 0.1
@@ -25,6 +25,9 @@ SCORE = "(score)"
 SHOWN = 10
 """Lines of the table."""
 
+NONE = "–"
+"""What stands in the table where there is no figure."""
+
 
 class Shift(NamedTuple):
     """How far the values of one column lie from their reference.
@@ -34,7 +37,8 @@ class Shift(NamedTuple):
         psi_p: how often chance alone makes it as large: rows times it is nearly chi-squared (Yurdakul 2018), and so is
             Pearson's statistic of the same counts; the larger of both, as each makes too much of some bins that have
             few rows: the index of those that were expected to have more, the statistic of those expected to have none.
-        ks: Kolmogorov-Smirnov statistic, the largest distance of the shares below an edge.
+        ks: Kolmogorov-Smirnov statistic, the largest distance of the shares below an edge; NaN for levels, which have
+            no order.
         ks_p: how often chance alone makes it as large, by its asymptotic distribution; at most so often, as the largest
             distance may lie between edges.
         tests: how many columns are looked at together.
@@ -55,7 +59,7 @@ class Shift(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """The shifts of all columns and, last, of the scores, in so many new rows."""
+    """The shifts of all features and, last, of the scores, in so many new rows."""
 
     rows: int
     shifts: list[Shift]
@@ -70,20 +74,22 @@ def drift(model: Model, path: Path) -> Drift:
     """Compare the rows of a table, in constant memory, with the reference that the model's folder keeps.
 
     Args:
-        model: whose columns are looked for, and whose scores are compared.
+        model: whose columns are looked for, and whose scores are compared: the probability of the positive class of
+            two, of the label among several, or the amount.
         path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet.
 
     Raises:
         ArtifactError: the folder keeps no reference of its columns.
         DataError: a row cannot be used.
     """
-    reference, names = Reference.parsed(model.data), [*model.problem.features, SCORE]
-    if tuple(reference.columns) != model.problem.features:
-        raise ArtifactError("The model folder's reference is not of its features; train it again.")
-    distributions = [*reference.columns.values(), reference.score]
-    counts = [np.zeros(len(each.edges) + 2, np.int64) for each in distributions]
+    reference = Reference.parsed(model.data)
+    names, distributions = [*reference.columns, SCORE], [*reference.columns.values(), reference.score]
+    counts = [np.zeros(len(each.shares), np.int64) for each in distributions]
     for rows in stream(path, model.problem, model.encoder):
-        columns = [*rows.features.T, model.score(rows.features).probability]
+        found = watched_features(model.problem, model.encoder, rows.features)
+        if [*found] != names[:-1]:
+            raise ArtifactError("The model folder's reference is not of its features; train it again.")
+        columns = [*found.values(), model.decision.watched(model.score(rows.features))]
         parts = zip(counts, distributions, columns, strict=True)
         counts = [count + distribution.counts(values) for count, distribution, values in parts]
     pairs = zip(names, distributions, counts, strict=True)
@@ -95,12 +101,19 @@ def shift(name: str, distribution: Distribution, before: int, counts: NDArray[np
     """Compare a column's distribution in so many rows with counts of others in its bins (`Distribution.counts`)."""
     after, present = int(counts.sum()), int(counts[:-1].sum())
     psi, bins = _psi(distribution.shares, before, counts / after, after)
-    below = np.cumsum(counts[:-1])[:-1] / max(present, 1)
-    ks = float(np.abs(below - distribution.below).max(initial=0.0))
     statistic = min(psi * _joint(before, after), _pearson(distribution.shares * before, counts))
     psi_p = float(chi2.sf(statistic, max(bins - 1, 1)))
+    ks = _ks(distribution, counts)
     ks_p = float(kstwobign.sf(ks * _joint((1 - distribution.missing) * before, present) ** 0.5))
     return Shift(name, psi, psi_p, ks, ks_p, tests)
+
+
+def _ks(distribution: Distribution, counts: NDArray[np.int64]) -> float:
+    """The largest distance of the shares below an edge; NaN where the bins have no order."""
+    below = np.cumsum(counts[:-1])[:-1] / max(int(counts[:-1].sum()), 1)
+    if len(below) != len(distribution.below):
+        return float("nan")
+    return float(np.abs(below - distribution.below).max(initial=0.0))
 
 
 def lines(found: Drift) -> Iterator[str]:
@@ -112,7 +125,8 @@ def lines(found: Drift) -> Iterator[str]:
     width = max(len(shift.name) for shift in shown)
     yield f"  {'':<{width}}  {'PSI':>8}  {'p':>8}  {'KS':>8}  {'p':>8}"
     for shift in shown:
-        cells = f"{shift.psi:>8.4f}  {shift.psi_p:>8.2g}  {shift.ks:>8.4f}  {shift.ks_p:>8.2g}"
+        ordered = f"{NONE:>8}  {NONE:>8}" if np.isnan(shift.ks) else f"{shift.ks:>8.4f}  {shift.ks_p:>8.2g}"
+        cells = f"{shift.psi:>8.4f}  {shift.psi_p:>8.2g}  {ordered}"
         yield f"  {shift.name:<{width}}  {cells}  {'drifted' if shift.matters else ''}".rstrip()
 
 

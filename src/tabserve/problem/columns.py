@@ -43,6 +43,11 @@ class Column:
         return self.kind == "text"
 
     @property
+    def dated(self) -> bool:
+        """Whether its cells say when something was."""
+        return self.kind == "date"
+
+    @property
     def as_text(self) -> bool:
         """Whether its cells are read from a file as text, not as numbers."""
         return self.kind != "number"

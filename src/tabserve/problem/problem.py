@@ -16,6 +16,7 @@ TYPES: dict[str, tuple[type | UnionType, str]] = {
     "task": (Task, "a task, such as Binary()"),
     "id": (str | None, "text or None"),
     "group": (str | None, "text or None"),
+    "time": (str | None, "text or None"),
     "holdout": (float, "a number between 0 and 1"),
     "folds": (int, "a whole number"),
     "seed": (int, "a whole number"),
@@ -38,6 +39,8 @@ class Problem:
         task: what that is, and what is maximised.
         id: name of the column that names each row, or None when rows are named by their number.
         group: name of the column whose rows of one value belong together, such as a seller; no split parts them.
+        time: name of the column that says when each row was, by which the table is split: the latest rows are held out,
+            and folds go forward. It is a feature only if it is among the columns too, as a date.
         holdout: share of the rows kept aside until the very end, in (0, 1).
         folds: number of cross-validation folds.
         seed: the only source of randomness in splits and models.
@@ -49,6 +52,7 @@ class Problem:
     task: Task = Binary()  # noqa: RUF009  frozen
     id: str | None = None
     group: str | None = None
+    time: str | None = None
     holdout: float = 0.2
     folds: int = 5
     seed: int = 42
@@ -94,13 +98,14 @@ class Problem:
         for field, (kind, expected) in TYPES.items():
             value = getattr(self, field)
             fits = isinstance(value, kind) and not isinstance(value, bool)
-            if not fits or (value == "" and field in {"id", "group"}):  # which would be as if there were none
+            if not fits or (value == "" and field in {"id", "group", "time"}):  # which would be as if there were none
                 raise UsageError(f"A problem needs {expected} as its {field}, not {value!r:.60}.")
         columns: tuple[object, ...] = self.columns
         if other := [column for column in columns if not isinstance(column, Column)]:
             raise UsageError(f"A problem needs a tuple of columns, such as Column('age'), not {other[0]!r:.60} in it.")
+        roles = [self.target, *filter(None, (self.id, self.group, self.time))]
         try:
-            "".join((self.name, *self.features, *self.labels, self.target, self.id or "", self.group or "")).encode()
+            "".join((self.name, *self.features, *self.labels, *roles)).encode()
         except UnicodeEncodeError as error:
             raise UsageError(
                 f"A problem needs names and labels that UTF-8 can write, not {error.object[error.start]!r}."
@@ -112,6 +117,7 @@ class Problem:
         columns = [*self.features, self.target, *filter(None, [self.id, self.group])]
         if not self.features or len(set(columns)) != len(columns):
             raise UsageError("A problem needs at least one column, and no column may be named twice.")
+        self._check_time()
         for name in self.features:
             if not set("[]<").isdisjoint(name):
                 raise UsageError(f"A column cannot be named {name!r:.60}; XGBoost takes no name with [, ] or <.")
@@ -121,3 +127,19 @@ class Problem:
                 f"A problem has columns of text alone, or none, and {alone[0]!r} is one of them among"
                 f" {len(self.columns)} columns; make it a category, or leave it out."
             )
+
+    def _check_time(self) -> None:
+        """Refuse groups beside a time, and a time that is something else as well."""
+        if self.time and self.group:
+            raise UsageError(
+                f"A problem is split by time or by groups, not by both {self.time!r:.60} and {self.group!r:.60}: a"
+                " group with rows before and after a moment can stand whole on neither side; leave one out."
+            )
+        if self.time and self.time in (self.target, self.id):
+            raise UsageError(f"A problem needs a column of its own as its time, not {self.time!r:.60} again.")
+        for column in self.columns:
+            if column.name == self.time and not column.dated:
+                raise UsageError(
+                    f"Column {column.name!r:.60} says when each row was, so it can be a feature as a date alone, not as"
+                    f" a {column.kind}."
+                )

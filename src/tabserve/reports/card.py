@@ -10,7 +10,7 @@ import pandas as pd
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.problem.problem import Problem
-from tabserve.reports.tables import TITLES, Statistics, evaluation_table, ranked, statistics_table
+from tabserve.reports.tables import TITLES, Statistics, classes_table, evaluation_table, ranked, statistics_table
 from tabserve.reports.task_report import report_of
 from tabserve.training.split import described
 from tabserve.training.task_training import training_of
@@ -46,7 +46,7 @@ TEMPLATE = """# Model card: {problem.name}
 - Data: {data[source]}; {data[rows]:,} rows, {rows}, {features}; sha256
   `{data[sha256]}`.
 - Kind: {kind}; the candidate `{winner}`.
-- Split: stratified, seed {problem.seed}{apart}; {split.held_out} held out and opened once, {split.folds} on the
+- Split: {split.how}; {split.held_out} held out and opened once, {split.folds} on the
   rest.
 
 ## What it is for
@@ -110,8 +110,7 @@ def written(model: Model, words: Words = GENERAL) -> str:
         problem=problem,
         origin=words.synthetic if model.data["synthetic"] else OBSERVED,
         data=model.data,
-        split=described(problem, model.data["rows"], metrics["fold_rows"]),
-        apart=f", no `{problem.group}` on both sides" if problem.group else "",
+        split=described(problem, model.data["rows"], metrics["fold_rows"], model.data.get("periods")),
         rows=report.rows(model.data) + _groups(model),
         features=_features(problem),
         kind=model.predictor.described,
@@ -159,15 +158,22 @@ def _groups(model: Model) -> str:
 
 
 def _holdout(metrics: Mapping[str, Any]) -> str:
-    found = evaluation_table(metrics["holdout"]).set_axis(["value", "95 % bootstrap interval"], axis=1)
-    table = _table("measure", found)
-    return f"{table}\n\n{_classes(metrics['classes'])}" if "classes" in metrics else table
-
-
-def _classes(found: Mapping[str, Any]) -> str:
-    classes = pd.DataFrame.from_dict(dict(found), orient="index")
-    shares = classes.drop(columns="rows").map("{:.4f}".format).rename(columns=TITLES, index="`{}`".format)
-    return _table("class", shares.assign(rows=[f"{rows:,}" for rows in classes["rows"]]))
+    baselines = metrics.get("baselines", {})
+    table = evaluation_table(metrics["holdout"]).set_axis(["value", "95 % bootstrap interval"], axis=1)
+    parts = [
+        _table(
+            "measure",
+            table.assign(
+                **{f"`{name}`": [f"{value:.4f}" for value in each.values()] for name, each in baselines.items()}
+            ),
+        )
+    ]
+    if baselines:
+        names = ", ".join(f"`{name}`" for name in baselines)
+        parts.append(f"Beside them the same measures of {names}, fitted on the development rows, without any column.")
+    if classes := metrics.get("classes"):
+        parts.append(_table("class", classes_table(classes).rename(index="`{}`".format)))
+    return "\n\n".join(parts)
 
 
 def _candidates(model: Model) -> str:

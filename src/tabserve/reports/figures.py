@@ -1,4 +1,7 @@
-"""What was found, drawn: every function returns one matplotlib figure."""
+"""What was found, drawn: every function returns one matplotlib figure.
+
+What needs a threshold, or a probability alone, is of two classes; all else is of any task and any columns.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,44 +28,65 @@ BINS = 60
 def class_balance(frame: Frame) -> Figure:
     """Rows of each class."""
     figure, axes = blank(6, 1.6)
-    counts = np.bincount(frame.target, minlength=2)
-    bars = axes.barh(frame.problem.labels, counts, color=[NEGATIVE, POSITIVE])
+    labels = frame.problem.labels
+    counts = np.bincount(frame.target, minlength=len(labels))
+    bars = axes.barh(labels, counts, color=_colors(len(labels)))
     axes.bar_label(bars, [f" {count:,} ({count / len(frame):.1%})" for count in counts])
     axes.set(xlabel="rows", ylabel=frame.problem.target, xlim=(0, counts.max() * 1.25))
     return figure
 
 
-def distributions(frame: Frame, columns: Sequence[str]) -> Figure:
-    """Each column's distribution in each class, on a common scale of density."""
-    figure, grid = _grid(len(columns), 4)
-    for axes, name in zip(grid, columns, strict=False):
-        values = frame.features[:, frame.problem.features.index(name)]
+def distributions(frame: Frame, features: Sequence[str]) -> Figure:
+    """Each feature's distribution in each class, or of all amounts, on a common scale of density; codes of levels too.
+
+    Args:
+        frame: the rows.
+        features: some of the encoder's names.
+    """
+    figure, grid = _grid(len(features), 4)
+    for axes, name in zip(grid, features, strict=False):
+        values = frame.features[:, frame.encoder.names.index(name)]
         low, high = np.nanquantile(values, [0.001, 0.999])
-        edges = np.linspace(low, high, BINS).tolist()
-        for label, color in enumerate((NEGATIVE, POSITIVE)):
-            rows = values[frame.target == label]
-            axes.hist(rows, edges, density=True, histtype="step", color=color, label=frame.problem.labels[label])
+        edges = np.linspace(low, max(high, low + 1e-6), BINS).tolist()
+        for label, rows, color in _by_class(frame):
+            axes.hist(values[rows], edges, density=True, histtype="step", color=color, label=label)
         axes.set(title=name, yticks=[])
     grid[0].legend(title=frame.problem.target)
     return figure
 
 
+def _by_class(frame: Frame) -> list[tuple[str, NDArray[np.bool_], str]]:
+    """The label of each class, its rows and its color; amounts are of none, and all alike."""
+    labels = frame.problem.labels
+    if not labels:
+        return [("all rows", np.ones(len(frame), np.bool_), NEGATIVE)]
+    colors = _colors(len(labels))
+    return [(label, frame.target == code, colors[code]) for code, label in enumerate(labels)]
+
+
+def _colors(classes: int) -> list[str]:
+    """Of each class; of two, the negative and the positive one's."""
+    return [NEGATIVE, POSITIVE] if classes == 2 else [f"C{code % 10}" for code in range(classes)]
+
+
 def correlations(frame: Frame) -> Figure:
-    """All pairwise correlations within a class, beside what independent columns would show by chance."""
+    """All correlations of two quantities within the first class, beside what independent ones would show by chance."""
     figure, axes = blank(6, 2.8)
-    inside = frame.features[frame.target == 0]
-    found = np.corrcoef(inside, rowvar=False)[np.triu_indices(frame.features.shape[1], 1)]
+    label, rows, _ = _by_class(frame)[0]
+    quantities = np.array(frame.encoder.levels) == 0
+    inside = pd.DataFrame(frame.features[rows][:, quantities])
+    found = inside.corr().to_numpy()[np.triu_indices(inside.shape[1], 1)]
     width = 1 / np.sqrt(len(inside))
     grid = np.linspace(-5 * width, 5 * width, 200)
-    axes.hist(found, BINS, density=True, color=NEGATIVE, alpha=0.6, label=f"{len(found):,} pairs of columns")
+    axes.hist(found, BINS, density=True, color=NEGATIVE, alpha=0.6, label=f"{len(found):,} pairs of features")
     axes.plot(grid, np.exp(-((grid / width) ** 2) / 2) / width / np.sqrt(2 * np.pi), color=ACCENT, label="independence")
-    axes.set(xlabel=f"correlation within class {frame.problem.labels[0]}", yticks=[])
+    axes.set(xlabel=f"correlation within {label}", yticks=[])
     axes.legend()
     return figure
 
 
 def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
-    """Mean and standard deviation over folds of the criterion at the cross-fitted threshold, beside F1 at 0.5.
+    """Mean and standard deviation over folds of the criterion; of two classes also F1 at 0.5.
 
     Args:
         metrics: as `report.metrics` makes them and the manifest keeps them.
@@ -71,9 +95,10 @@ def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
     folds = metrics["folds"]
     names = sorted(folds, key=lambda name: folds[name][criterion]["mean"])
     figure, axes = blank(7, 0.8 + 0.32 * len(names))
-    for measure, color, marker in (("f1_at_half", "#b0b0b0", "o"), (criterion, ACCENT, "D")):
+    shown = [("f1_at_half", "#b0b0b0", "o")] if "f1_at_half" in folds[names[0]] else []
+    for measure, color, marker in (*shown, (criterion, ACCENT, "D")):
         means, spread = ([folds[name][measure][key] for name in names] for key in ("mean", "sd"))
-        title = f"{TITLES[measure]}{'' if measure == 'f1_at_half' else ' at the cross-fitted threshold'}"
+        title = f"{TITLES[measure]}{' at the cross-fitted threshold' if shown and measure == criterion else ''}"
         axes.errorbar(means, names, xerr=spread, fmt=marker, color=color, label=title, capsize=3)
     axes.grid(axis="x", alpha=0.3)
     axes.margins(y=0.6 / len(names))
@@ -111,17 +136,22 @@ def importance(booster: xgb.Booster, top: int = 20) -> Figure:
 def contributions(booster: xgb.Booster, frame: Frame, top: int = 8) -> Figure:
     """SHAP value against the feature's own value, for the features with the largest mean absolute SHAP value.
 
-    Lundberg & Lee, NIPS 2017; computed by XGBoost's `pred_contribs`, in log odds.
+    Lundberg & Lee, NIPS 2017; computed by XGBoost's `pred_contribs`, in log odds or, of an amount, in its unit (in its
+    logarithm, where the objective has that). Of several classes, each feature is shown for the one that it moves most.
     """
-    names = list(frame.problem.features)
-    values = booster.predict(xgb.DMatrix(frame.features, feature_names=booster.feature_names), pred_contribs=True)
-    strongest = np.argsort(-np.abs(values[:, :-1]).mean(axis=0))[:top]
+    encoder, labels = frame.encoder, frame.problem.labels
+    described = {"feature_names": booster.feature_names, "feature_types": [*encoder.types], "enable_categorical": True}
+    values = booster.predict(xgb.DMatrix(frame.features, **described), pred_contribs=True)
+    values = values.reshape(len(frame), -1, len(encoder.names) + 1)[:, :, :-1]  # the last is the bias
+    strength = np.abs(values).mean(axis=0)
+    strongest = np.argsort(-strength.max(axis=0))[:top]
     figure, grid = _grid(len(strongest), 4)
     for axes, column in zip(grid, strongest, strict=False):
-        axes.plot(frame.features[:, column], values[:, column], ".", markersize=2, color=NEGATIVE)
+        output = int(strength[:, column].argmax())
+        axes.plot(frame.features[:, column], values[:, output, column], ".", markersize=2, color=NEGATIVE)
         axes.axhline(0, color=ACCENT, linewidth=0.5)
-        axes.set(title=names[column])
-    grid[0].set_ylabel("SHAP value (log odds)")
+        axes.set(title=encoder.names[column] + (f", {labels[output]}" if len(strength) > 1 else ""))
+    grid[0].set_ylabel("SHAP value (log odds)" if labels else "SHAP value")
     return figure
 
 

@@ -12,6 +12,7 @@ from tabserve.reports.task_report import report_of
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Outcome, Selection
+from tabserve.training.split import periods
 
 TITLES = {
     "f1": "F1",
@@ -86,11 +87,22 @@ def ranked(statistics: Mapping[str, Statistics]) -> list[str]:
 
 def evaluation_table(holdout: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """Hold-out measures with their 95 % bootstrap intervals, as the manifest's metrics keep them."""
-    rows = {
-        TITLES[name]: [f"{found['value']:.4f}", f"{found['low']:.4f} to {found['high']:.4f}"]
-        for name, found in holdout.items()
-    }
+    rows = {TITLES[name]: _interval(interval) for name, interval in holdout.items()}
     return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
+
+
+def classes_table(classes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Measures of each class with their 95 % bootstrap intervals, and its rows, as the manifest's metrics keep them."""
+    rows = {
+        label: {TITLES[name]: "{} ({})".format(*_interval(each)) for name, each in figures.items() if name != "rows"}
+        | {"rows": f"{figures['rows']:,}"}
+        for label, figures in classes.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _interval(interval: Mapping[str, float]) -> tuple[str, str]:
+    return f"{interval['value']:.4f}", f"{interval['low']:.4f} to {interval['high']:.4f}"
 
 
 def candidates_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
@@ -109,7 +121,7 @@ def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = No
     return {
         "winner": selection.winner.candidate.name,
         "best": selection.best.candidate.name,
-        "fold_rows": np.bincount(selection.fold).tolist(),
+        "fold_rows": np.bincount(selection.fold - selection.fold.min()).tolist(),  # the first may be held out by none
         "folds": {name: statistics(outcome) for name, outcome in selection.outcomes.items()},
         "chosen": {name: list(outcome.chosen) for name, outcome in selection.outcomes.items()},
         "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},
@@ -133,6 +145,7 @@ def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
         "rows": len(frame),
         **report_of(frame.problem).provenance(frame.target),
         **({} if frame.group is None else {"groups": len({*frame.group})}),
+        **({} if frame.moment is None else {"periods": periods(frame)}),
         "sha256": digest.hexdigest(),
     }
 

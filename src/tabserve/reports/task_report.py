@@ -145,16 +145,17 @@ class RegressionReport:
         """The interval, and how many of the held-out rows it covers."""
         widths = vars(model.measured_with)["widths"]
         return INTERVAL.format(
-            meant=COVERAGE, narrowest=min(widths), widest=max(widths), bins=len(widths), covered=_covered(model.metrics)
+            meant=COVERAGE, narrowest=min(widths), widest=max(widths), bins=len(widths), covered=_covered(model)
         )
 
 
-def _covered(metrics: Mapping[str, Any]) -> str:
-    shares = [metrics["holdout"].get(name) for name in ("coverage", "coverage_dearest_tenth")]
+def _covered(model: Model) -> str:
+    shares = [model.metrics["holdout"].get(name) for name in ("coverage", "coverage_dearest_tenth")]
     if None in shares:
         return "It was not measured on the hold-out."
     overall, dearest = (f"{share['value']:.1%} ({share['low']:.1%} to {share['high']:.1%})" for share in shares)
-    return f"There it holds {overall} of the amounts, and {dearest} of the dearest tenth."
+    place = "On the hold-out, which is later than all of them," if model.problem.time else "There"
+    return f"{place} it holds {overall} of the amounts, and {dearest} of the dearest tenth."
 
 
 REPORTS: Mapping[str, Callable[[Any], TaskReport]] = {

@@ -126,6 +126,10 @@ def _numeric_encoder(problem: Problem) -> Encoder:
     Raises:
         UsageError: the problem is of another kind.
     """
+    if problem.time:
+        raise UsageError(
+            f"Spark splits by chance alone, and the problem by the time {problem.time!r}; train on one machine."
+        )
     if Encoder.learned(problem) or problem.columns[0].stands_alone or len(problem.labels) != 2 or problem.group:
         raise UsageError("Spark learns from numbers, and of two labels, without groups; train on one machine.")
     return Encoder.learn(problem, {})

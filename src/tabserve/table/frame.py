@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
 from tabserve.encoding.cells import BadCell, Cells, described, is_missing
+from tabserve.encoding.dates import Dates
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
+from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, bad_cell
 from tabserve.table.reader import batches, column_names
@@ -46,17 +48,21 @@ class Frame(Rows):
         problem: names the columns and the labels.
         encoder: made the features.
         group: of each row, where the problem has groups; shape (rows,).
+        moment: of each row, where the problem has a time; a day, or a second where the column has times; shape (rows,).
     """
 
     target: NDArray[Any]
     problem: Problem
     encoder: Encoder
     group: NDArray[np.object_] | None = None
+    moment: NDArray[np.datetime64] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "Frame":
         """The rows at these positions, in this order."""
         group = None if self.group is None else self.group[rows]
-        return replace(self, ids=self.ids[rows], features=self.features[rows], target=self.target[rows], group=group)
+        moment = None if self.moment is None else self.moment[rows]
+        features, target = self.features[rows], self.target[rows]
+        return replace(self, ids=self.ids[rows], features=features, target=target, group=group, moment=moment)
 
     def encoded_by(self, encoder: Encoder) -> "Frame":
         """The same rows; a level that the other encoder does not know is a missing one."""
@@ -84,10 +90,17 @@ def read_repeated(path: Path, problem: Problem, ignored: Collection[str] = ()) -
     columns, member = to_train(problem, ignored), "train.csv"
     encoder = learn(path, problem, columns, member)
     parts = _parts(path, problem, columns, member, partial(labelled, problem, encoder))
-    frame = _joined(parts, problem, encoder)
+    frame = _joined(path, parts, problem, encoder)
     refuse_empty(path, frame)
     refuse_one_target(path, frame)
     return frame
+
+
+def read_to_measure(path: Path, problem: Problem) -> Frame:
+    """Read as `read` does rows that are measured and not split: their group and time may be there and are not read."""
+    not_read = [name for name in (problem.group, problem.time) if name]
+    frame = read(path, replace(problem, group=None, time=None), not_read)
+    return replace(frame, problem=problem)
 
 
 def stream(path: Path, problem: Problem, encoder: Encoder) -> Iterator[Rows]:
@@ -143,7 +156,7 @@ def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
 def to_train(problem: Problem, ignored: Collection[str] = ()) -> Columns:
     """The columns of a labelled table."""
     numbers, texts = _by_type(problem)
-    texts += filter(None, (problem.id, problem.group))
+    texts += filter(None, (problem.id, problem.group, problem.time if problem.time not in texts else None))
     (numbers if problem.task.AMOUNT else texts).append(problem.target)
     return Columns(numbers, texts, [name for name in ignored if name not in {*numbers, *texts}])
 
@@ -151,7 +164,8 @@ def to_train(problem: Problem, ignored: Collection[str] = ()) -> Columns:
 def to_score(problem: Problem) -> Columns:
     """The columns of a table whose rows are to be scored."""
     numbers, texts = _by_type(problem)
-    return Columns(numbers, [*texts, *filter(None, [problem.id])], [*filter(None, (problem.target, problem.group))])
+    ignored = filter(None, (problem.target, problem.group, problem.time))
+    return Columns(numbers, [*texts, *filter(None, [problem.id])], [*ignored])
 
 
 def _by_type(problem: Problem) -> tuple[list[str], list[str]]:
@@ -191,20 +205,38 @@ def _numbers(start: int, rows: int) -> NDArray[np.object_]:
     return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
 
 
-def _joined(parts: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
+def _joined(path: Path, parts: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
     """One frame of many, in memory that holds their features once: the array grows where it is."""
     first = next(parts)
-    features, ids, target, group = first.features.copy(), [first.ids], [first.target], [first.group]
+    features, others = first.features.copy(), [_without_features(first)]
     for part in parts:
         above = len(features)
         features.resize((above + len(part), *features.shape[1:]), refcheck=False)
         features[above:] = part.features
-        ids.append(part.ids)
-        target.append(part.target)
-        group.append(part.group)
-    groups = [each for each in group if each is not None]
-    whole = np.concatenate(groups) if groups else None
-    return Frame(np.concatenate(ids), features, np.concatenate(target), problem, encoder, whole)
+        others.append(_without_features(part))
+    return Frame(features=features, problem=problem, encoder=encoder, **_concatenated(path, others))
+
+
+def _without_features(part: Frame) -> dict[str, NDArray[Any] | None]:
+    """What else a part has of each row."""
+    return {name: getattr(part, name) for name in ("ids", "target", "group", "moment")}
+
+
+def _concatenated(path: Path, parts: list[dict[str, NDArray[Any] | None]]) -> dict[str, Any]:
+    """What parts have of each row, together.
+
+    Raises:
+        DataError: some moments have a time and others none; within a part, the encoding of dates has refused that.
+    """
+    found: dict[str, Any] = {}
+    for name in parts[0]:
+        arrays = [array for part in parts if (array := part[name]) is not None]
+        if name == "moment" and len({array.dtype for array in arrays}) > 1:
+            raise DataError(
+                f"{path} has dates with and without a time in the column that it is split by; write all alike."
+            )
+        found[name] = np.concatenate(arrays) if arrays else None
+    return found
 
 
 def labelled(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame:
@@ -215,7 +247,8 @@ def labelled(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame
     """
     found = rows(problem, encoder, batch)
     group = filled(batch, problem.group, "a group") if problem.group else None
-    return Frame(found.ids, found.features, targets(problem, batch), problem, encoder, group)
+    moment = moments(batch, problem.time) if problem.time else None
+    return Frame(found.ids, found.features, targets(problem, batch), problem, encoder, group, moment)
 
 
 def rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Rows:
@@ -238,6 +271,20 @@ def filled(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object
     if not texts.all():
         raise bad_cell(np.flatnonzero(~texts.astype(bool)), name, expected, "an empty cell")
     return texts
+
+
+def moments(batch: pa.RecordBatch, name: str) -> NDArray[np.datetime64]:
+    """When each row was: days where no cell has a time, seconds where each has one, shape (rows,).
+
+    Raises:
+        BadRow: naming the first row without a date, or with one of another format than the first.
+    """
+    cells = filled(batch, name, "a date").tolist()
+    try:
+        dates = Dates.learn(Column(name, "date"), cells)
+        return dates.moments(cells).astype("M8[s]" if dates.hours else "M8[D]")
+    except BadCell as error:
+        raise bad_cell(error.rows, name, error.expected, error.found) from error
 
 
 def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDArray[Any]:

@@ -105,12 +105,16 @@ class BinaryTraining(ClassTraining):
             fold, chosen, lambda rows, value: measures(target[rows], prediction[rows], value, self.task.criterion)
         )
 
+    def measured(self, target: NDArray[Any], answers: Scores, decision: Threshold, /) -> dict[str, float]:
+        """See `measures`."""
+        return measures(target, answers.probability, decision.threshold, self.task.criterion)
+
     def evaluate(
         self, target: NDArray[Any], answers: Scores, decision: Threshold, /, seed: int = 0
     ) -> dict[str, Interval]:
         """See `evaluate`."""
         return evaluate(target, answers.probability, decision.threshold, self.task.criterion, seed)
 
-    def details(self, target: NDArray[Any], answers: Scores, /) -> dict[str, Any]:
+    def details(self, target: NDArray[Any], answers: Scores, /, seed: int = 0) -> dict[str, Any]:  # noqa: ARG002
         """See `curve`."""
         return curve(target, answers.probability)

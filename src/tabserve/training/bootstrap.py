@@ -52,6 +52,6 @@ def intervals(
 
 
 def every_class(target: NDArray[np.integer[Any]]) -> Callable[[Draw], bool]:
-    """A test whether a draw has a row of each class, given the class of each row, shape (rows,)."""
-    classes = int(target.max()) + 1
-    return lambda draw: bool(np.bincount(target[draw], minlength=classes).all())
+    """A test whether a draw has a row of each class that occurs, given the class of each row, shape (rows,)."""
+    classes = np.unique(target)
+    return lambda draw: bool(np.bincount(target[draw], minlength=classes[-1] + 1)[classes].all())

@@ -9,18 +9,15 @@ from typing import Any
 
 import numpy as np
 import xgboost as xgb
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+from sklearn.model_selection import ParameterGrid
 
 from tabserve.errors import UsageError
 from tabserve.predictors.booster import KIND
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
-from tabserve.training.task_training import Target, TaskTraining, training_of
-
-GRID_SHARE = 0.25
-"""Share of a fold's training rows that each point of a grid is fitted on; as many others compare them."""
+from tabserve.training.inner_split import inner_split
+from tabserve.training.task_training import TaskTraining, training_of
 
 Grid = Mapping[str, Sequence[Any]]
 """Values to choose from, by the parameter that they are of."""
@@ -54,19 +51,28 @@ class Candidate:
         _check(self.name, self.estimator, self.grid, training_of(problem))
 
     def fit(self, frame: Frame) -> BaseEstimator:
-        """Fit a fresh clone on every row of the frame, its grid chosen on a part of them, as the task scores it."""
-        estimator = clone(self.estimator)
-        if not self.grid:
-            return estimator.fit(frame.features, frame.target)
-        training, seed = training_of(frame.problem), frame.problem.seed
+        """Fit a fresh clone on every row of the frame, its grid chosen on a part of them, as the task scores it.
 
-        def score(fitted: BaseEstimator, features: NDArray[Any], target: Target) -> float:
-            return training.score(target, training.prediction(fitted, features))
+        Raises:
+            DataError: the rows cannot be parted to choose from the grid.
+        """
+        chosen = self._chosen(frame) if self.grid else {}
+        return self._with(chosen).fit(frame.features, frame.target)
 
-        inner = StratifiedShuffleSplit(1, train_size=GRID_SHARE, test_size=GRID_SHARE, random_state=seed)
-        parts = [*inner.split(frame.features, training.strata(frame.target))]
-        search = GridSearchCV(estimator, self.grid, scoring=score, cv=parts, error_score="raise")
-        return search.fit(frame.features, frame.target).best_estimator_
+    def _chosen(self, frame: Frame) -> dict[str, Any]:
+        """The point of the grid that scores best."""
+        training, (fitted_on, compared_on) = training_of(frame.problem), inner_split(frame)
+
+        def score(point: Mapping[str, Any]) -> float:
+            fitted = self._with(point).fit(fitted_on.features, fitted_on.target)
+            found = training.score(compared_on.target, training.prediction(fitted, compared_on.features))
+            return -math.inf if math.isnan(found) else found
+
+        return max(ParameterGrid(self.grid), key=score)
+
+    def _with(self, point: Mapping[str, Any]) -> BaseEstimator:
+        """An unfitted clone with the parameters of a point, themselves cloned where they are estimators."""
+        return clone(self.estimator).set_params(**{name: clone(value, safe=False) for name, value in point.items()})
 
 
 def servable(candidates: Sequence[Candidate]) -> list[Candidate]:

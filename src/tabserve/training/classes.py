@@ -1,6 +1,6 @@
 """The part of training that is the same for two classes and for several."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.dummy import DummyClassifier
 
 from tabserve.problem.criterion import FloatArray, IntArray
+from tabserve.training.bootstrap import Draw, every_class
 
 
 class ClassTraining:
@@ -29,6 +30,10 @@ class ClassTraining:
     def strata(self, target: NDArray[Any]) -> IntArray:
         """The class of each row."""
         return target.astype(np.int64)
+
+    def usable(self, target: NDArray[Any]) -> Callable[[Draw], bool]:
+        """Those that have a row of each class that all have."""
+        return every_class(target)
 
     def fault(self, prediction: FloatArray) -> str | None:
         """What is wrong with values that are not probabilities, or None."""

@@ -93,8 +93,8 @@ class MulticlassTraining(ClassTraining):
         return softmax(estimator.decision_function(features))
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
-        """Minus the log loss."""
-        return -float(log_loss(target, prediction, labels=range(prediction.shape[1])))
+        """Minus the log loss, of 32-bit probabilities too, which add up to 1 only nearly."""
+        return -float(log_loss(target, tempered(prediction, 1.0), labels=range(prediction.shape[1])))
 
     def served(self, raw: NDArray[Any]) -> FloatArray:
         """The probability of each class, shape (rows, classes)."""
@@ -113,12 +113,29 @@ class MulticlassTraining(ClassTraining):
             lambda rows, value: measures(target[rows], tempered(prediction[rows], value), self.task.criterion),
         )
 
+    def measured(self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /) -> dict[str, float]:
+        """See `measures`."""
+        return measures(target, answers.probability, self.task.criterion)
+
     def evaluate(
         self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /, seed: int = 0
     ) -> dict[str, Interval]:
         """See `evaluate`."""
         return evaluate(target, answers.probability, self.task.criterion, seed)
 
-    def details(self, target: NDArray[Any], answers: Scores, /) -> dict[str, Any]:
-        """See `by_class`."""
-        return {"classes": by_class(target, answers.probability, self.task.labels).to_dict(orient="index")}
+    def details(self, target: NDArray[Any], answers: Scores, /, seed: int = 0) -> dict[str, Any]:
+        """The figures of each class, by its label, with their bootstrap intervals, and its rows; see `by_class`."""
+        labels, names = self.task.labels, ["precision", "recall", "f1"]
+
+        def measured(rows: NDArray[np.int64]) -> dict[str, float]:
+            figures = by_class(target[rows], answers.probability[rows], labels)[names].to_numpy().ravel()
+            return {str(index): value for index, value in enumerate(figures.tolist())}
+
+        each = iter(intervals(len(target), measured, seed, usable=self.usable(target)).values())
+        rows = np.bincount(target, minlength=len(labels)).tolist()
+        return {
+            "classes": {
+                label: {**{name: next(each)._asdict() for name in names}, "rows": count}
+                for label, count in zip(labels, rows, strict=True)
+            }
+        }

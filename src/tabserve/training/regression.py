@@ -1,6 +1,6 @@
 """How good predicted amounts and their intervals are, on rows that had no part in either."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from tabserve.predictors.booster import OBJECTIVES
 from tabserve.problem.criterion import FloatArray, IntArray, Loss
 from tabserve.problem.task import Regression
 from tabserve.training import folds
-from tabserve.training.bootstrap import Interval, intervals
+from tabserve.training.bootstrap import Draw, Interval, intervals
 from tabserve.training.interval import choose, coverage, cross_fitted
 
 
@@ -111,12 +111,20 @@ class RegressionTraining:
             ),
         )
 
+    def usable(self, _target: NDArray[Any]) -> Callable[[Draw], bool]:
+        """Any rows."""
+        return lambda _: True
+
+    def measured(self, target: NDArray[Any], answers: Amounts, _decision: Amount, /) -> dict[str, float]:
+        """See `measures`."""
+        return measures(target, answers, self.task.criterion)
+
     def evaluate(
         self, target: NDArray[Any], answers: Amounts, _decision: Amount, /, seed: int = 0
     ) -> dict[str, Interval]:
         """See `evaluate`."""
         return evaluate(target, answers, self.task.criterion, seed)
 
-    def details(self, _target: NDArray[Any], _answers: Amounts, /) -> dict[str, Any]:
-        """Nothing: the measures say it all."""
+    def details(self, _target: NDArray[Any], _answers: Amounts, /, seed: int = 0) -> dict[str, Any]:  # noqa: ARG002
+        """Nothing."""
         return {}

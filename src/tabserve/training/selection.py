@@ -20,7 +20,7 @@ from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.model.decision import Decision
 from tabserve.predictors.predictor import Predictor
 from tabserve.table.frame import Frame
-from tabserve.training import proof
+from tabserve.training import folds, proof
 from tabserve.training.candidate import Candidate, servable
 from tabserve.training.split import fold_numbers, narrowed, subset
 from tabserve.training.task_training import TaskTraining, training_of
@@ -49,9 +49,9 @@ class Outcome:
     Attributes:
         candidate: the one.
         prediction: out-of-fold: the probability of the positive class, or the amount, shape (rows,); of more than two
-            classes, of each, (rows, classes).
-        measures: one row per fold, one column per measure, the criterion first; what was chosen for it (a threshold, a
-            temperature, an interval) is cross-fitted.
+            classes, of each, (rows, classes). NaN for rows that no fold holds out, as folds go forward in time.
+        measures: one row per measured fold, one column per measure, the criterion first; what was chosen for it (a
+            threshold, a temperature, an interval) is cross-fitted.
         chosen: the grid's choice in each fold.
         trees: in the booster of each fold; empty for what is no booster.
         seconds: fit time of each fold.
@@ -71,7 +71,7 @@ class Selection:
 
     Attributes:
         frame: the development rows.
-        fold: number of the fold that holds each row out, shape (rows,).
+        fold: number of the fold that holds each row out, or `NEVER`, shape (rows,).
         outcomes: by candidate name, in the order they were given.
     """
 
@@ -96,8 +96,9 @@ class Selection:
 
     @property
     def decision(self) -> Decision:
-        """The best one for the winner, chosen on all its out-of-fold predictions."""
-        return training_of(self.frame.problem).decision(self.frame.target, self.winner.prediction)
+        """The best one for the winner, chosen on all its out-of-fold predictions, that is on all rows that have one."""
+        known = self.fold != folds.NEVER
+        return training_of(self.frame.problem).decision(self.frame.target[known], self.winner.prediction[known])
 
     def refit(self) -> Predictor:
         """What is served of the winner, fitted on all development rows.
@@ -125,7 +126,8 @@ def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
         UsageError: two candidates share a name; or one cannot be judged or served (`Candidate.check`), has parameters
             that it cannot be fitted with, cannot learn from the missing values that the rows have, answers no
             probabilities (or amounts), or answers otherwise than the model that would be served of it.
-        DataError: one finds no n-gram in enough of the rows, or groups make folds too unequal.
+        DataError: one finds no n-gram in enough of the rows, or groups, or moments, make folds too unequal,
+            or too few rows to choose from a grid on.
     """
     repeated = [name for name, times in Counter(candidate.name for candidate in candidates).items() if times > 1]
     if repeated:
@@ -133,7 +135,7 @@ def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
     for candidate in candidates:
         candidate.check(frame.problem)
     training, fold = training_of(frame.problem), fold_numbers(frame)
-    with tqdm(total=len(candidates) * frame.problem.folds, unit="fit", disable=None) as progress:
+    with tqdm(total=len(candidates) * folds.count(fold), unit="fit", disable=None) as progress:
         outcomes = {candidate.name: _outcome(candidate, frame, fold, training, progress) for candidate in candidates}
     return Selection(frame, fold, outcomes)
 
@@ -143,10 +145,10 @@ def _outcome(
 ) -> Outcome:
     answers, fitted, seconds = [], [], []
     progress.set_description(candidate.name)
-    for number in range(frame.problem.folds):
+    for number in range(folds.count(fold)):
         start = time.perf_counter()
         with _named(candidate):
-            estimator, encoder = _fitted(candidate, frame.take(np.flatnonzero(fold != number)))
+            estimator, encoder = _fitted(candidate, frame.take(np.flatnonzero(folds.training_rows(fold, number))))
             fitted.append(estimator)
             seconds.append(time.perf_counter() - start)
             held_out = frame.take(np.flatnonzero(fold == number)).encoded_by(encoder)
@@ -158,7 +160,9 @@ def _outcome(
         progress.update()
     chosen = [{name: estimator.get_params()[name] for name in candidate.grid} for estimator in fitted]
     trees = [estimator.get_booster().num_boosted_rounds() for estimator in fitted if hasattr(estimator, "get_booster")]
-    prediction = np.concatenate(answers)[np.argsort(np.argsort(fold, kind="stable"))]
+    prediction = np.full((len(frame), *answers[0].shape[1:]), np.nan)
+    for number, answer in enumerate(answers):
+        prediction[fold == number] = answer
     measures = training.measures(frame.target, prediction, fold)
     return Outcome(candidate, prediction, measures, chosen, trees, seconds)
 

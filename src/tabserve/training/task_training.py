@@ -12,7 +12,7 @@ from tabserve.model.decision import Decision
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression
 from tabserve.training.binary import BinaryTraining
-from tabserve.training.bootstrap import Interval
+from tabserve.training.bootstrap import Draw, Interval
 from tabserve.training.multiclass import MulticlassTraining
 from tabserve.training.regression import RegressionTraining
 
@@ -23,7 +23,7 @@ Prediction = NDArray[np.float64]
 """The probability of the positive class, or the amount, shape (rows,); or of each of several, shape (rows, classes)."""
 
 Fold = NDArray[np.int64]
-"""Number of the fold that holds each row out, from 0, shape (rows,)."""
+"""Number of the fold that holds each row out, from 0, or `folds.NEVER`; shape (rows,)."""
 
 
 class TaskTraining(Protocol):
@@ -68,7 +68,13 @@ class TaskTraining(Protocol):
         """The decision that is best on rows, given their out-of-fold predictions."""
 
     def measures(self, target: Target, prediction: Prediction, fold: Fold) -> pd.DataFrame:
-        """One row per fold, one column per measure, the criterion first; each with a decision of the other folds."""
+        """One row per measured fold, one column per measure, the criterion first; each decided by other folds."""
+
+    def usable(self, target: Target) -> Callable[[Draw], bool]:
+        """Whether rows drawn again can be measured, given their positions."""
+
+    def measured(self, target: Target, answers: Any, decision: Any, /) -> dict[str, float]:  # noqa: ANN401
+        """Every measure of answers that a decision made, on rows that had no part in anything."""
 
     def evaluate(self, target: Target, answers: Any, decision: Any, /, seed: int = 0) -> dict[str, Interval]:  # noqa: ANN401
         """Every measure on rows that had no part in anything, with its bootstrap interval.
@@ -80,7 +86,7 @@ class TaskTraining(Protocol):
             seed: of the bootstrap.
         """
 
-    def details(self, target: Target, answers: Any, /) -> dict[str, Any]:  # noqa: ANN401
+    def details(self, target: Target, answers: Any, /, seed: int = 0) -> dict[str, Any]:  # noqa: ANN401
         """What the manifest keeps of these answers beside the measures, by name."""
 
 
