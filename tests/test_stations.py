@@ -115,7 +115,7 @@ def test_texts_go_the_same_way_and_a_case_says_its_own_words(tmp_path: Path) -> 
     text = (tmp_path / "model" / CARD).read_text()
     assert (model.data["rows"], model.data["groups"], model.metrics["own"]) == (300, 20, 1)
     assert "xgboost" not in model.versions
-    assert [model.metrics["classes"][label]["f1"] for label in "abc"] == [1, 1, 1]
+    assert [model.metrics["classes"][label]["f1"]["value"] for label in "abc"] == [1, 1, 1]
     for found in ("To sort titles.", "- Anything else.", f"## {model.data}\n\n## Made", "1 feature (`title`)"):
         assert found in text
     assert "in 20 groups by `seller`" in text

@@ -99,6 +99,7 @@ def test_a_criterion_of_costs_is_shown_as_such(model: Model) -> None:
         "folds": {"stumps": measured, "dummy": dear},
         "trees": {"stumps": [3], "dummy": []},
         "holdout": {"minus_cost": {"value": -0.5, "low": -0.6, "high": -0.4}},
+        "baselines": {"prior": {"minus_cost": -1.0}},
         "best": "stumps",
     }
     problem = replace(model.problem, task=Binary(criterion=Costs(1, 10)))

@@ -198,7 +198,9 @@ def described(
     if any(is_off(share, 1 / len(folds)) for share in shares):
         numbered += f" (of {min(shares):.0%} to {max(shares):.0%} each, as {noun} are whole)"
     if not problem.time:
-        return Described(f"stratified, seed {problem.seed}", share, numbered)
+        how = "stratified" if problem.labels else "drawn by chance"
+        apart = f", no `{problem.group}` on both sides" if problem.group else ""
+        return Described(f"{how}, seed {problem.seed}{apart}", share, numbered)
     periods = {name: " to ".join(period) for name, period in (held_out or {}).items()}
     return Described(
         f"by the time `{problem.time}`",
