@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from bench import memory
 from tests.serving.wire import DEPLOY, SECONDS, connected
 
 from tabserve.client.local_server import Server, running
@@ -55,21 +54,19 @@ def unread(address: str, path: str) -> Iterator[socket.socket]:
         yield client
 
 
-def unasked(server: Server) -> int:
-    """The descriptors that a server holds once those are gone that asked it while it started."""
-    before, deadline = 0, time.monotonic() + SECONDS
-    while (held := memory.descriptors(server.process.pid)) != before and time.monotonic() < deadline:
-        before = held
-        time.sleep(0.5)
-    return held
+def is_held(client: socket.socket) -> bool:
+    """Whether the server still has its end of a connection: a socket that no process has is of inode 0."""
+    ends = [f":{address[1]:04X}" for address in (client.getpeername(), client.getsockname())]
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    return any(s[1].endswith(ends[0]) and s[2].endswith(ends[1]) and s[9] != "0" for s in sockets)
 
 
-def is_down_to(server: Server, most: int) -> bool:
-    """Whether the server holds no more descriptors than that, within the deadline."""
+def is_given_up(client: socket.socket) -> bool:
+    """Whether the server lets go of a connection within the deadline."""
     deadline = time.monotonic() + SECONDS
-    while (held := memory.descriptors(server.process.pid)) > most and time.monotonic() < deadline:
+    while (held := is_held(client)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return held <= most
+    return not held
 
 
 def drained(client: socket.socket) -> int:
@@ -113,11 +110,10 @@ def test_an_unused_connection_is_ended(brief: Server, name: str, path: str) -> N
 @port
 def test_who_does_not_read_is_given_up(model_folder: Path, name: str, path: str) -> None:
     """After `receive_seconds`, however many answers wait on the connection."""
-    with impatient(model_folder) as server:
-        before = unasked(server)
-        with unread(getattr(server, name), path) as client:
-            assert is_down_to(server, before), f"the connection lasted more than {SECONDS} s"
-            assert drained(client) < UNREAD_BYTES, "all was answered, as if it had been read"
+    with impatient(model_folder) as server, unread(getattr(server, name), path) as client:
+        assert is_held(client), "the connection ended while it was asked for more"
+        assert is_given_up(client), f"the connection lasted more than {SECONDS} s"
+        assert drained(client) < UNREAD_BYTES, "all was answered, as if it had been read"
 
 
 @port

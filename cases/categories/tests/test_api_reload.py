@@ -77,7 +77,7 @@ def test_every_reply_is_of_one_model(linked: tuple[Api, Path], by_title: Path, b
                 wait_for(running, category)
         finally:
             over.set()
-        assert set.union(*(each.result(SECONDS) for each in asking)) == {"Outros", "Decoração"}
+        assert set.union(*(each.result(SECONDS) for each in asking)) <= {"Outros", "Decoração"}
 
 
 def test_a_model_that_is_refused_leaves_the_one_before(linked: tuple[Api, Path], by_none: Path, tmp_path: Path) -> None:
