@@ -91,7 +91,7 @@ def check_headers(answer: requests.Response) -> None:
     assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-cache")
 
 
-def check_nothing_beside(page: str) -> None:
+def check_nothing_else_is_served(page: str) -> None:
     """Of the package that the files come from, and of its neighbours, nothing else can be had."""
     for name in (
         "/",
@@ -108,14 +108,14 @@ def check_nothing_beside(page: str) -> None:
         "/etc/passwd",
         "%2fetc%2fpasswd",
     ):
-        assert answered(f"{page}/{name}") == 404, name
+        assert status_of(f"{page}/{name}") == 404, name
     for method in ("POST", "PUT", "DELETE"):
         refused = requests.request(method, page, timeout=SECONDS)
         assert refused.status_code == 405
         assert refused.json().keys() == {"error"}
 
 
-def answered(url: str) -> int:
+def status_of(url: str) -> int:
     """The status of a path that is asked for as it stands."""
     found = urlsplit(url)
     with closing(http.client.HTTPConnection(found.netloc, timeout=SECONDS)) as connection:
@@ -123,7 +123,7 @@ def answered(url: str) -> int:
         return connection.getresponse().status
 
 
-def shown(page: Page) -> list[str]:
+def operation_paths(page: Page) -> list[str]:
     """The paths of all operations that a browser shows, in their order, once they can be seen."""
     paths = "[...document.querySelectorAll('.opblock-summary-path')].map(each => each.dataset.path)"
     page.wait(f"{paths}.length")
@@ -131,7 +131,7 @@ def shown(page: Page) -> list[str]:
     return found
 
 
-def tried(page: Page, path: str, body: str | None = None) -> str:
+def try_out(page: Page, path: str, body: str | None = None) -> str:
     """What the page shows as the answer to a POST, tried out on it with a body or with the document's example."""
     block = f'.opblock-post:has([data-path="{path}"])'
     page.click(f"{block} .opblock-summary-control")
@@ -143,7 +143,7 @@ def tried(page: Page, path: str, body: str | None = None) -> str:
     return answer
 
 
-def check_quiet(page: Page, url: str) -> None:
+def check_no_complaints(page: Page, url: str) -> None:
     """It has asked the server alone, and the browser's console is empty."""
     assert page.complaints == []
     assert [each for each in page.asked if not each.startswith((f"{url}/", "data:image/"))] == []

@@ -13,7 +13,7 @@ SECONDS = 20
 """That a server may take to answer."""
 
 
-def connected(address: str) -> socket.socket:
+def connect(address: str) -> socket.socket:
     """A bare connection."""
     host, _, port = address.removeprefix("http://").rpartition(":")
     return socket.create_connection((host, int(port)), timeout=SECONDS)
@@ -24,7 +24,7 @@ def head(length: int) -> bytes:
     return f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
-def settings_in(folder: Path, **members: Any) -> Path:  # noqa: ANN401  any JSON
+def write_settings(folder: Path, **members: Any) -> Path:  # noqa: ANN401  any JSON
     """The project's settings in a folder of its own, the model's with other members."""
     shutil.copy(DEPLOY / "settings.json", folder)
     document = json.loads((DEPLOY / "model-settings.json").read_text())
@@ -32,11 +32,11 @@ def settings_in(folder: Path, **members: Any) -> Path:  # noqa: ANN401  any JSON
     return folder
 
 
-def both_in(folder: Path, numbers: Path, texts: Path) -> Path:
+def write_both_settings(folder: Path, numbers: Path, texts: Path) -> Path:
     """The settings of a server with two models, in folders of their own: the project's, and one over texts."""
     for name in ("numbers", "texts"):
         (folder / name).mkdir()
-    settings_in(folder, parameters={"uri": str(numbers), "version": "v0.1.0"})
+    write_settings(folder, parameters={"uri": str(numbers), "version": "v0.1.0"})
     (folder / "model-settings.json").rename(folder / "numbers" / "model-settings.json")
     runtime = "tabserve.serving.mlserver.runtime.FolderModel"
     settings = {"name": "goods", "implementation": runtime, "parameters": {"uri": str(texts), "version": "v1"}}

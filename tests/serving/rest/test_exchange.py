@@ -11,11 +11,11 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from tests.serving.wire import INFER, SECONDS, connected, head
+from tests.serving.wire import INFER, SECONDS, connect, head
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tabserve.client.local_server import Server
-from tabserve.serving.rest.exchange import Exchange, joined
+from tabserve.serving.rest.exchange import Exchange, join_repeated
 from tabserve.serving.rest.inference import Target
 
 BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0] * 200}]}).encode()
@@ -26,7 +26,7 @@ LAST = b"Connection: close\r\n\r\n"
 
 def answers(server: Server, *sent: bytes) -> bytes:
     """All that comes back before the server ends the connection."""
-    with connected(server.url) as connection:
+    with connect(server.url) as connection:
         for part in sent:
             connection.sendall(part)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
@@ -52,12 +52,12 @@ def test_a_body_may_come_byte_by_byte_or_in_chunks(edge: Server) -> None:
 
 def test_who_waits_for_a_word_before_the_body_gets_it(edge: Server) -> None:
     """`Expect: 100-continue`; a refusal is the word where the body is not wanted."""
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         connection.sendall(head(len(BODY))[:-2] + b"Expect: 100-continue\r\n" + LAST)
         assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(BODY)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         connection.sendall(head(10**9)[:-2] + b"Expect: 100-continue\r\n" + LAST)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
@@ -77,7 +77,7 @@ def test_who_asks_for_another_protocol_is_answered_in_this_one(edge: Server, upg
     health = HEALTH[:-2] + upgrade + b"\r\n"
     last = asking[:-2] + LAST
     sent = [asking, BODY, health, asking, BODY[:300], BODY[300:], ASKING, last, BODY]
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         for part in sent if cut else [b"".join(sent)]:
             connection.sendall(part)
             time.sleep(0.02)  # so that parts come apart
@@ -89,7 +89,7 @@ def test_who_asks_for_another_protocol_is_answered_in_this_one(edge: Server, upg
 def test_who_has_said_all_is_answered(edge: Server) -> None:
     """To every request that is complete; then the connection ends."""
     for sent in (ASKING, ASKING * 3, ASKING + HEALTH, ASKING + b"POST /v2/mod"):
-        with connected(edge.url) as connection:
+        with connect(edge.url) as connection:
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
             found = b"".join(iter(partial(connection.recv, 65_536), b""))
@@ -99,7 +99,7 @@ def test_who_has_said_all_is_answered(edge: Server) -> None:
 @pytest.mark.parametrize("sent", [b"", b"POST /v2/mod", head(9), head(9) + b"12345678"])
 def test_who_has_said_half_is_not_answered(edge: Server, sent: bytes) -> None:
     """The connection ends without a word."""
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         assert not connection.recv(65_536)
@@ -110,7 +110,7 @@ def test_who_is_still_sending_gets_the_refusal(edge: Server, path: bytes) -> Non
     """What is sent meanwhile is read and dropped; then the connection ends."""
     size = 80 * 2**20
     asking = head(size).replace(INFER.encode(), path)[:-2] + LAST
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         connection.sendall(asking)
         for _ in range(80):
             connection.sendall(bytes(2**20))
@@ -121,7 +121,7 @@ def test_who_is_still_sending_gets_the_refusal(edge: Server, path: bytes) -> Non
 def test_who_never_stops_sending_is_not_listened_to_for_long(edge: Server) -> None:
     """The sweep ends the connection; it is set to 2 seconds."""
     deadline = time.monotonic() + SECONDS
-    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
+    with connect(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(head(10**9)[:-2] + LAST)
         while time.monotonic() < deadline:
             connection.sendall(b" ")
@@ -151,7 +151,7 @@ NO_HTTP = {
 @pytest.mark.parametrize("sent", NO_HTTP.values(), ids=list(NO_HTTP))
 def test_what_is_no_request_is_refused_like_others(edge: Server, sent: bytes) -> None:
     """By a sentence in JSON; who asked something valid before it gets that answer instead, as the last."""
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         refused = b"".join(iter(partial(connection.recv, 65_536), b""))
@@ -203,7 +203,7 @@ def test_the_connection_ends_where_it_should(edge: Server, version: bytes) -> No
 
 def test_of_a_header_that_comes_several_times_all_values_count() -> None:
     """In their order, behind commas; of one that comes once, its own."""
-    assert joined([(b"a", b"1"), (b"b", b"x, y"), (b"a", b""), (b"a", b"2")]) == {b"a": b"1, , 2", b"b": b"x, y"}
+    assert join_repeated([(b"a", b"1"), (b"b", b"x, y"), (b"a", b""), (b"a", b"2")]) == {b"a": b"1, , 2", b"b": b"x, y"}
 
 
 def test_an_exchange_has_what_uvicorns_connection_expects_of_its_own_cycle() -> None:

@@ -24,7 +24,7 @@ import requests
 import tritonclient.http
 from bench import memory
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
-from tests.serving.wire import DEPLOY, INFER, SECONDS, connected, head
+from tests.serving.wire import DEPLOY, INFER, SECONDS, connect, head
 from urllib3.exceptions import NewConnectionError
 
 from santander.problem import PROBLEM
@@ -374,7 +374,7 @@ def test_how_to_read_a_body_is_said_once(edge: Server, said: str) -> None:
     """What is said twice is refused by all that was said, and not read by the last of it."""
     lines = b"".join(line + b"\r\n" for line in TWICE_SAID[said])
     for body in (VALID, gzip.compress(VALID), gzip.compress(gzip.compress(VALID))):
-        with connected(edge.url) as connection:
+        with connect(edge.url) as connection:
             connection.sendall(head(len(body))[:-2] + lines + b"Connection: close\r\n\r\n" + body)
             found = b"".join(iter(lambda: connection.recv(65_536), b""))
         assert found.startswith(b"HTTP/1.1 400 ")
@@ -395,7 +395,7 @@ HALF = {
 def test_who_sends_half_a_request_is_not_waited_for(edge: Server) -> None:
     """The connection ends, whichever half it was."""
     with ExitStack() as opened:
-        connections = {name: opened.enter_context(connected(edge.url)) for name in HALF}
+        connections = {name: opened.enter_context(connect(edge.url)) for name in HALF}
         for name, connection in connections.items():
             connection.sendall(HALF[name])
         assert is_well(edge)
@@ -406,7 +406,7 @@ def test_who_sends_half_a_request_is_not_waited_for(edge: Server) -> None:
 def test_who_drips_a_request_is_not_waited_for_either(edge: Server) -> None:
     """A byte now and then does not keep a connection."""
     deadline = time.monotonic() + CLOSING_SECONDS
-    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
+    with connect(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(head(9)[:-2] + b"X: ")
         while time.monotonic() < deadline:
             connection.sendall(b"a")
@@ -416,7 +416,7 @@ def test_who_drips_a_request_is_not_waited_for_either(edge: Server) -> None:
 
 def test_an_immense_head_is_refused(edge: Server) -> None:
     """With 400, or by the end of the connection."""
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         with suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(head(0)[:-2] + b"X: " + b"a" * 200_000)
         connection.settimeout(CLOSING_SECONDS)
@@ -431,7 +431,7 @@ def test_immense_trailers_are_not_read(edge: Server, path: str, trailer: bytes) 
     """The connection ends, whatever was asked for, and whether it was answered before."""
     memory.forget_peak(edge.process.pid)
     before = memory.resident(edge.process.pid)
-    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
+    with connect(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(CHUNKED.replace(INFER.encode(), path.encode()) + b"2\r\n{}\r\n0\r\na:")
         for _ in range(500):
             connection.sendall(trailer)
@@ -442,14 +442,14 @@ def test_immense_trailers_are_not_read(edge: Server, path: str, trailer: bytes) 
 def test_a_body_of_many_small_chunks_is_read(edge: Server) -> None:
     """However much of it is no body, and with a few trailers."""
     chunks = b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in VALID + b" " * 30_000)
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         connection.sendall(CHUNKED + chunks + b"0\r\na: b\r\n\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_length_of_thousands_of_digits_is_refused(edge: Server) -> None:
     """Though they be zeros."""
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         connection.sendall(head(len(VALID)).replace(b"Length: ", b"Length: " + b"0" * 5_000) + VALID)
         found = connection.recv(65_536)
     assert found.startswith(b"HTTP/1.1 400 ")
@@ -460,7 +460,7 @@ def test_idle_connections_keep_nobody_from_an_answer(edge: Server) -> None:
     """Three hundred of them."""
     with ExitStack() as opened:
         for _ in range(300):
-            opened.enter_context(connected(edge.url))
+            opened.enter_context(connect(edge.url))
         assert is_well(edge)
 
 
@@ -468,7 +468,7 @@ def test_idle_connections_keep_nobody_from_an_answer(edge: Server) -> None:
 def test_a_client_that_leaves_does_no_harm(edge: Server, part: float) -> None:
     """In the middle of 10,000 rows, or before their answer."""
     body, before = encoded([0] * 2_000_000, [10_000, 200]), edge.log.stat().st_size
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         connection.sendall(head(len(body)) + body[: int(part * len(body))])
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # end by a reset
     assert is_well(edge)
@@ -516,7 +516,7 @@ OVERSIZED = {
 @pytest.mark.parametrize("sent", OVERSIZED.values(), ids=list(OVERSIZED))
 def test_a_body_over_the_limit_is_refused(small: Server, sent: bytes) -> None:
     """Announced or not, before or after it is unpacked."""
-    with connected(small.url) as connection:
+    with connect(small.url) as connection:
         connection.sendall(sent)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
     assert is_well(small)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.serving.wire import INFER, SECONDS, connected
+from tests.serving.wire import INFER, SECONDS, connect
 
 from tabserve.client.local_server import Server, free_ports
 
@@ -71,7 +71,7 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            connected(f"127.0.0.1:{port}").close()
+            connect(f"127.0.0.1:{port}").close()
         except OSError:
             time.sleep(0.05)
         else:

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 import requests
 from tests.browser import Browser
-from tests.pages import check_nothing_beside, check_page, check_quiet, shown, tried
-from tests.serving.wire import INFER, SECONDS, settings_in
+from tests.pages import check_no_complaints, check_nothing_else_is_served, check_page, operation_paths, try_out
+from tests.serving.wire import INFER, SECONDS, write_settings
 
 from tabserve.client.local_server import Server, running
 
@@ -22,7 +22,7 @@ ROW = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [
 @pytest.fixture(scope="module")
 def hostile(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a model whose name is a trap for pages that write it down as it stands."""
-    folder = settings_in(tmp_path_factory.mktemp("hostile"), name=HOSTILE)
+    folder = write_settings(tmp_path_factory.mktemp("hostile"), name=HOSTILE)
     path = f"/v2/models/{quote(HOSTILE)}"
     with running(folder, {"TABSERVE_MODEL": str(model_folder)}, ready=f"{path}/ready") as server:
         yield server.url + path
@@ -37,7 +37,7 @@ def test_all_that_a_page_loads_is_served_here_under_a_strict_policy(edge: Server
 @pytest.mark.parametrize("path", PAGES)
 def test_nothing_else_of_the_package_can_be_had(edge: Server, path: str) -> None:
     """By whatever path."""
-    check_nothing_beside(edge.url + path)
+    check_nothing_else_is_served(edge.url + path)
 
 
 @pytest.mark.parametrize("file", ["", "/start.js", "/swagger-ui.css"])
@@ -69,32 +69,32 @@ def test_a_browser_without_a_network_shows_every_operation(browser: Browser, edg
     """And has nothing to complain about."""
     document = requests.get(f"{edge.url}{path.removesuffix('/')}/dataplane.json", timeout=SECONDS).json()
     with browser.page(edge.url + path) as page:
-        assert shown(page) == list(document["paths"])
-        check_quiet(page, edge.url)
+        assert operation_paths(page) == list(document["paths"])
+        check_no_complaints(page, edge.url)
 
 
 def test_a_browser_asks_for_inference_from_the_page(browser: Browser, edge: Server) -> None:
     """By `Try it out`, and shows the answer."""
     with browser.page(f"{edge.url}{MODEL}/docs") as page:
-        answer = tried(page, INFER, json.dumps(ROW))
+        answer = try_out(page, INFER, json.dumps(ROW))
         assert answer.startswith("200")
         assert "predict_proba" in answer
-        check_quiet(page, edge.url)
+        check_no_complaints(page, edge.url)
 
 
 def test_a_browser_shows_a_hostile_name_as_text(browser: Browser, hostile: str) -> None:
     """It becomes neither an element nor a script."""
     with browser.page(f"{hostile}/docs") as page:
-        assert f"/v2/models/{HOSTILE}/infer" in shown(page)
+        assert f"/v2/models/{HOSTILE}/infer" in operation_paths(page)
         assert page.evaluate("document.querySelectorAll('img[onerror]').length") == 0
-        check_quiet(page, hostile[: hostile.index("/v2")])
+        check_no_complaints(page, hostile[: hostile.index("/v2")])
 
 
 def test_a_browser_ignores_another_document_that_a_link_names(browser: Browser, edge: Server) -> None:
     """A link that was sent to an operator cannot choose what the page shows or loads."""
     with browser.page(f"{edge.url}/v2/docs?url=http://127.0.0.1:1/x.json&configUrl=http://127.0.0.1:1/y.json") as page:
-        assert INFER.replace("xgboost-model", "{model_name}") in shown(page)
-        check_quiet(page, edge.url)
+        assert INFER.replace("xgboost-model", "{model_name}") in operation_paths(page)
+        check_no_complaints(page, edge.url)
 
 
 BREACHES = {
@@ -113,7 +113,7 @@ BREACHES = {
 def test_a_browser_stops_what_the_policy_forbids(browser: Browser, edge: Server, breach: str) -> None:
     """Code that came in nevertheless could load, send and draw nothing; and these tests would hear of it."""
     with browser.page(f"{edge.url}/v2/docs") as page:
-        shown(page)
+        operation_paths(page)
         assert page.complaints == []
         page.evaluate(f"{{ {breach} }}")
         assert "Content Security Policy" in page.complaint()
