@@ -1,4 +1,4 @@
-"""What holds of every page that shows an OpenAPI document, whoever serves it."""
+"""Checks for every Swagger UI page, whichever server serves it."""
 
 import http.client
 from contextlib import closing
@@ -9,7 +9,7 @@ import requests
 from tests.browser import Page
 
 SECONDS = 20
-"""That a server may take to answer."""
+"""Most time that a server may take to answer."""
 
 FILES = {
     "docs/favicon-32x32.png": "image/png",
@@ -17,22 +17,22 @@ FILES = {
     "docs/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "docs/start.js": "text/javascript; charset=utf-8",
 }
-"""What a page loads, and of which kind it is."""
+"""The files that a page loads, with their content type."""
 
 
 class Links(HTMLParser):
-    """A page's links, and what of it would run or be drawn without being loaded."""
+    """The links of a page, and its inline scripts, handlers and styles."""
 
     def __init__(self, page: str) -> None:
-        """Read a page."""
+        """Parse a page."""
         super().__init__()
-        self.found, self.inline = list[str](), list[str]()
+        self.links, self.inline = list[str](), list[str]()
         self._inside = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._inside = tag
-        self.found += [value or "" for name, value in attrs if name in {"src", "href", "data-document", "action"}]
+        self.links += [value or "" for name, value in attrs if name in {"src", "href", "data-document", "action"}]
         self.inline += [f"{tag} {name}" for name, _ in attrs if name.startswith("on") or name == "style"]
 
     def handle_data(self, data: str) -> None:
@@ -41,28 +41,28 @@ class Links(HTMLParser):
 
 
 def check_page(url: str, document: str) -> None:
-    """It and all that it loads are served here, of the right kind, under a policy that allows nothing else.
+    """Check that a page and its files are served with the right types, and under a policy that allows nothing else.
 
     Args:
-        url: the page's.
-        document: that of OpenAPI, as a link from the page.
+        url: of the page.
+        document: the relative link from the page to its OpenAPI document.
     """
     page = requests.get(url, timeout=SECONDS)
     check_answer(url, page, "text/html; charset=utf-8")
-    links = Links(page.text)
+    parsed = Links(page.text)
     page_url = url.removesuffix("/")
     expected = [urljoin(page_url, name) for name in (*FILES, document)]
-    assert sorted(urljoin(url, link) for link in links.found) == sorted(expected)
-    assert not [link for link in links.found if urlsplit(link).netloc or link.startswith("/")]
-    assert links.inline == []
-    for there, kind in zip(expected, FILES.values(), strict=False):
-        check_answer(there, requests.get(there, timeout=SECONDS), kind)
-    shown = requests.get(urljoin(page_url, document), timeout=SECONDS)
-    assert shown.json()["openapi"].startswith("3.1")
+    assert sorted(urljoin(url, link) for link in parsed.links) == sorted(expected)
+    assert not [link for link in parsed.links if urlsplit(link).netloc or link.startswith("/")]
+    assert parsed.inline == []
+    for file_url, kind in zip(expected, FILES.values(), strict=False):
+        check_answer(file_url, requests.get(file_url, timeout=SECONDS), kind)
+    openapi = requests.get(urljoin(page_url, document), timeout=SECONDS)
+    assert openapi.json()["openapi"].startswith("3.1")
 
 
 def check_answer(url: str, answer: requests.Response, kind: str) -> None:
-    """It is whole, and so are its head alone and the word that it has not changed."""
+    """Check the response to GET, that to HEAD, and 304 for a known entity tag."""
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, kind)
     assert answer.content
     head = requests.head(url, timeout=SECONDS)
@@ -71,15 +71,15 @@ def check_answer(url: str, answer: requests.Response, kind: str) -> None:
     assert int(head.headers["Content-Length"]) == len(answer.content)
     tag = answer.headers["ETag"]
     for known in (tag, f'"other", W/{tag}'):
-        same = requests.get(url, headers={"If-None-Match": known}, timeout=SECONDS)
-        assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", tag)
+        unchanged = requests.get(url, headers={"If-None-Match": known}, timeout=SECONDS)
+        assert (unchanged.status_code, unchanged.content, unchanged.headers["ETag"]) == (304, b"", tag)
     assert requests.get(url, headers={"If-None-Match": '"other"'}, timeout=SECONDS).content == answer.content
-    for each in (answer, head, same):
-        check_headers(each)
+    for response in (answer, head, unchanged):
+        check_headers(response)
 
 
 def check_headers(answer: requests.Response) -> None:
-    """The policy allows what this server has, and no script or style that is written into a page."""
+    """Check that the policy allows this server's files only, and no inline script or style."""
     headers = answer.headers
     rules = dict(rule.strip().split(" ", 1) for rule in headers["Content-Security-Policy"].split(";"))
     assert {name: rules.pop(name) for name in ("img-src", "default-src")} == {
@@ -91,8 +91,8 @@ def check_headers(answer: requests.Response) -> None:
     assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-cache")
 
 
-def check_nothing_beside(page: str) -> None:
-    """Of the package that the files come from, and of its neighbours, nothing else can be had."""
+def check_nothing_else_is_served(page: str) -> None:
+    """Check that no other file of the package or beside it is served."""
     for name in (
         "/",
         "index.html",
@@ -108,31 +108,31 @@ def check_nothing_beside(page: str) -> None:
         "/etc/passwd",
         "%2fetc%2fpasswd",
     ):
-        assert answered(f"{page}/{name}") == 404, name
+        assert status_of(f"{page}/{name}") == 404, name
     for method in ("POST", "PUT", "DELETE"):
         refused = requests.request(method, page, timeout=SECONDS)
         assert refused.status_code == 405
         assert refused.json().keys() == {"error"}
 
 
-def answered(url: str) -> int:
-    """The status of a path that is asked for as it stands."""
-    found = urlsplit(url)
-    with closing(http.client.HTTPConnection(found.netloc, timeout=SECONDS)) as connection:
-        connection.request("GET", found.path)
+def status_of(url: str) -> int:
+    """The status of a GET whose path is sent exactly as written."""
+    parts = urlsplit(url)
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=SECONDS)) as connection:
+        connection.request("GET", parts.path)
         return connection.getresponse().status
 
 
-def shown(page: Page) -> list[str]:
-    """The paths of all operations that a browser shows, in their order, once they can be seen."""
-    paths = "[...document.querySelectorAll('.opblock-summary-path')].map(each => each.dataset.path)"
-    page.wait(f"{paths}.length")
-    found: list[str] = page.evaluate(paths)
-    return found
+def operation_paths(page: Page) -> list[str]:
+    """Wait until the page shows operations; returns their paths in order."""
+    script = "[...document.querySelectorAll('.opblock-summary-path')].map(element => element.dataset.path)"
+    page.wait(f"{script}.length")
+    paths: list[str] = page.evaluate(script)
+    return paths
 
 
-def tried(page: Page, path: str, body: str | None = None) -> str:
-    """What the page shows as the answer to a POST, tried out on it with a body or with the document's example."""
+def try_out(page: Page, path: str, body: str | None = None) -> str:
+    """Send a POST by `Try it out`, with a body or the document's example; returns the response that the page shows."""
     block = f'.opblock-post:has([data-path="{path}"])'
     page.click(f"{block} .opblock-summary-control")
     page.click(f"{block} .try-out__btn")
@@ -143,7 +143,7 @@ def tried(page: Page, path: str, body: str | None = None) -> str:
     return answer
 
 
-def check_quiet(page: Page, url: str) -> None:
-    """It has asked the server alone, and the browser's console is empty."""
+def check_no_complaints(page: Page, url: str) -> None:
+    """Check that the page loaded from this server only, and that the browser's console is empty."""
     assert page.complaints == []
-    assert [each for each in page.asked if not each.startswith((f"{url}/", "data:image/"))] == []
+    assert [address for address in page.asked if not address.startswith((f"{url}/", "data:image/"))] == []

@@ -13,7 +13,7 @@ import requests
 import yaml
 from tests.monitoring.programs import DEPLOY, SECONDS, Proxy, process, proxied, until
 from tests.serving import mixed
-from tests.serving.wire import connected, head, settings_in
+from tests.serving.wire import connect, head, write_settings
 
 from tabserve.client.grpc import GrpcClient
 from tabserve.client.local_server import Server, free_ports, running
@@ -63,13 +63,13 @@ def watched(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (port,) = free_ports(1)
     words = [f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
     url = f"http://127.0.0.1:{port}"
-    waiting = settings_in(tmp_path_factory.mktemp("waiting"), max_batch_time=600)
+    waiting = write_settings(tmp_path_factory.mktemp("waiting"), max_batch_time=600)
     environment = {"TABSERVE_MODEL": str(DEPLOY / "model"), "TABSERVE_MAX_QUEUE_ROWS": "1"}
     prices = {"amount": mixed.trained(tmp_path_factory.mktemp("amount") / "model", "amount")}
     with (
         running(mixed.settings_in(tmp_path_factory.mktemp("settings"), prices), {}, ready=f"{AMOUNT}/ready") as amounts,
         running(waiting, environment) as full,
-        connected(full.url) as row,
+        connect(full.url) as row,
         proxied([(served.url.removeprefix("http://"), served.grpc)], folder) as proxy,
     ):
         row.sendall(head(len(ROW)) + ROW)  # it waits for others, which find no room

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.browser import browser
 from tests.serving import mixed
-from tests.serving.wire import DEPLOY, both_in
+from tests.serving.wire import DEPLOY, write_both_settings
 
 from tabserve.client.local_server import Server, running
 from tabserve.model.model import Model, load
@@ -62,7 +62,7 @@ def goods(texts_folder: Path) -> Model:
 @pytest.fixture(scope="session")
 def both_folder(model_folder: Path, texts_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings of a server with a model of either kind; copy it before changing it."""
-    return both_in(tmp_path_factory.mktemp("both"), model_folder, texts_folder)
+    return write_both_settings(tmp_path_factory.mktemp("both"), model_folder, texts_folder)
 
 
 @pytest.fixture(scope="session")

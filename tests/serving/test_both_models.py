@@ -24,7 +24,7 @@ from mlserver.grpc import dataplane_pb2
 from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferResponseConverter
 from mlserver.types import InferenceRequest, InferenceResponse
 from tests.conftest import GOODS as PROBLEM
-from tests.serving.wire import GOODS, SECONDS, both_in
+from tests.serving.wire import GOODS, SECONDS, write_both_settings
 
 from tabserve.client.local_server import Server, running
 from tabserve.encoding.ngrams import says_something
@@ -467,7 +467,7 @@ def test_both_are_loaded_anew(texts_folder: Path, model_folder: Path, tmp_path: 
     """On SIGHUP; where one cannot be, it goes on as before."""
     texts = shutil.copytree(texts_folder, tmp_path / "model")
     (tmp_path / "settings").mkdir()
-    with running(both_in(tmp_path / "settings", model_folder, texts), ready=f"{GOODS}/ready") as server:
+    with running(write_both_settings(tmp_path / "settings", model_folder, texts), ready=f"{GOODS}/ready") as server:
         before = by_json(server, TEXTS)
         server.process.send_signal(signal.SIGHUP)
         said(server, "Model goods was reloaded.", "Model xgboost-model was reloaded.")
@@ -508,4 +508,4 @@ def test_a_bad_folder_of_texts_is_refused_before_the_start(
         name = f"served {texts.name}"
         (tmp_path / name).mkdir()
         with pytest.raises(ArtifactError, match=sentence):
-            serve(both_in(tmp_path / name, model_folder, texts))
+            serve(write_both_settings(tmp_path / name, model_folder, texts))

@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlserver.grpc import dataplane_pb2
-from tests.serving.wire import INFER, SECONDS, connected, head
+from tests.serving.wire import INFER, SECONDS, connect, head
 
 from tabserve.client.local_server import Server
 
@@ -113,7 +113,7 @@ def survives(
     @fuzzed
     @given(messages)
     def send(message: bytes) -> None:
-        connection = connected(address)
+        connection = connect(address)
         with suppress(ConnectionError):
             connection.sendall(message)
         if (found := received(connection, LOOK_SECONDS)) is None:
@@ -213,7 +213,7 @@ def test_any_bytes_on_the_port_of_grpc_do_no_harm(edge: Server) -> None:
     @fuzzed
     @given(mutated(PREFACE) | st.binary(max_size=99).map(PREFACE.__add__) | st.just(HEAD + BODY))
     def send(message: bytes) -> None:
-        with connected(edge.grpc) as connection, suppress(ConnectionError):
+        with connect(edge.grpc) as connection, suppress(ConnectionError):
             connection.sendall(message)
             received(connection, LOOK_SECONDS)
 

@@ -22,7 +22,7 @@ import pytest
 import requests
 from bench import memory
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
-from tests.serving.wire import INFER, SECONDS, connected, head, settings_in
+from tests.serving.wire import INFER, SECONDS, connect, head, write_settings
 
 from tabserve.client.local_server import Server, running
 
@@ -49,7 +49,7 @@ def stormed(loaded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A server whose queue fills soon, that reads one message at a time, and loads its model when told to."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for its many connections, which it inherits
-    folder = settings_in(tmp_path_factory.mktemp("stormed"), max_batch_size=1)
+    folder = write_settings(tmp_path_factory.mktemp("stormed"), max_batch_size=1)
     variables = {"MAX_QUEUE_ROWS": str(2 * STORM_ROWS), "MAX_RECEIVING_MESSAGES": "1", "ADMIN": "true"}
     with running(
         folder, {"TABSERVE_MODEL": str(loaded), **{f"TABSERVE_{name}": value for name, value in variables.items()}}
@@ -60,7 +60,7 @@ def stormed(loaded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="module")
 def waiting(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that scores nothing before its queue is full."""
-    folder = settings_in(tmp_path_factory.mktemp("waiting"), max_batch_size=QUEUE, max_batch_time=600)
+    folder = write_settings(tmp_path_factory.mktemp("waiting"), max_batch_size=QUEUE, max_batch_time=600)
     variables = {"TABSERVE_MAX_QUEUE_ROWS": str(QUEUE), "TABSERVE_MAX_RECEIVING_BYTES": str(MIB)}
     with running(folder, {"TABSERVE_MODEL": str(model_folder), **variables}) as started:
         yield started
@@ -141,7 +141,7 @@ def test_bodies_that_are_arriving_are_bounded_together(waiting: Server) -> None:
     """Beyond, 503 with Retry-After; what comes in one part is answered, and all is once there is room again."""
     padded = body(QUEUE, padding=MIB // 2)
     assert asked(waiting, padded).status_code == 200
-    with connected(waiting.url) as arriving:
+    with connect(waiting.url) as arriving:
         arriving.sendall(head(2 * MIB) + b" " * (MIB - 1_000))
         assert all(asked(waiting, body(QUEUE)).status_code == 200 for _ in range(20))  # while the server reads it
         until(lambda: asked(waiting, padded).status_code == 503, "a refusal")
@@ -154,7 +154,7 @@ def test_bodies_that_are_arriving_are_bounded_together(waiting: Server) -> None:
 def test_what_follows_a_refused_body_is_no_head(waiting: Server) -> None:
     """A refusal that comes before the body's end is the only answer to it, and the next request gets its own."""
     asking = body(QUEUE)
-    with connected(waiting.url) as connection:
+    with connect(waiting.url) as connection:
         connection.sendall(head(2 * MIB) + b" " * (2 * MIB) + head(len(asking)) + asking)
         found = b""
         while b"predict_proba" not in found:
@@ -167,11 +167,11 @@ def test_what_follows_a_refused_body_is_no_head(waiting: Server) -> None:
 def test_of_refused_bodies_nothing_is_kept(waiting: Server) -> None:
     """However many connections stay open after a refusal, what came on each is gone with it."""
     refused, sent, before = 300, 200 * 1024, memory.resident(waiting.process.pid)
-    with connected(waiting.url) as arriving, ExitStack() as opened:
+    with connect(waiting.url) as arriving, ExitStack() as opened:
         arriving.sendall(head(2 * MIB) + b" " * (MIB - 1_000))
         assert all(asked(waiting, body(QUEUE)).status_code == 200 for _ in range(20))  # while the server reads it
         for _ in range(refused):
-            connection = opened.enter_context(connected(waiting.url))
+            connection = opened.enter_context(connect(waiting.url))
             connection.sendall(head(2 * MIB) + b" " * sent)
             assert connection.recv(65_536).startswith(b"HTTP/1.1 503 ")
         assert memory.resident(waiting.process.pid) - before < refused * sent / 4
@@ -180,7 +180,7 @@ def test_of_refused_bodies_nothing_is_kept(waiting: Server) -> None:
 def test_rows_of_who_has_left_are_not_scored(waiting: Server) -> None:
     """Over both transports."""
     before, sent = metric(waiting, "tabserve_batch_rows_sum"), body(QUEUE - 1)
-    with connected(waiting.url) as connection:
+    with connect(waiting.url) as connection:
         connection.sendall(head(len(sent)) + sent)
         until(lambda: metric(waiting, "tabserve_queue_rows") == QUEUE - 1, "rows that wait")
         reset(connection)
@@ -224,10 +224,10 @@ def code(call: grpc.Future) -> grpc.StatusCode:
 def test_who_has_said_all_gets_the_answer_and_nothing_before_it(waiting: Server) -> None:
     """TCP says the same of a client that closed its connection: the rows of both are scored, and nobody is harmed."""
     one, others = body(1), body(QUEUE - 2)
-    with connected(waiting.url) as stays:
+    with connect(waiting.url) as stays:
         stays.sendall(head(len(one)) + one)
         stays.shutdown(socket.SHUT_WR)
-        with connected(waiting.url) as leaves:
+        with connect(waiting.url) as leaves:
             leaves.sendall(head(len(others)) + others)
             until(lambda: metric(waiting, "tabserve_queue_rows") == QUEUE - 1, "rows that wait")
         assert asked(waiting, one).status_code == 200
@@ -286,7 +286,7 @@ def test_idle_connections_cost_descriptors_only_while_they_last(stormed: Server)
     before = held()
     with ExitStack() as opened:
         for number in range(CONNECTIONS):
-            opened.enter_context(connected(stormed.grpc if number % 10 == 0 else stormed.url))
+            opened.enter_context(connect(stormed.grpc if number % 10 == 0 else stormed.url))
         until(lambda: held() >= before + CONNECTIONS, "all of them taken in")
         assert asked(stormed, body(1)).status_code == 200
         with grpc.insecure_channel(stormed.grpc) as channel:
@@ -375,7 +375,7 @@ def test_packed_bodies_of_who_has_left_are_unpacked_one_at_a_time_too(stormed: S
     memory.forget_peak(process)
     before = memory.resident(process)
     for _ in range(many):
-        with connected(stormed.url) as connection:
+        with connect(stormed.url) as connection:
             connection.sendall(asking)
             time.sleep(0.02)
             reset(connection)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.serving.wire import DEPLOY, SECONDS, connected
+from tests.serving.wire import DEPLOY, SECONDS, connect
 
 from tabserve.client.local_server import Server, running
 
@@ -84,7 +84,7 @@ def test_half_requests_do_not_hold_descriptors(brief: Server, name: str, path: s
     """Each connection ends after `receive_seconds`, set to 2, and the next request is answered."""
     address = getattr(brief, name)
     with ExitStack() as opened:
-        clients = [opened.enter_context(connected(address)) for _ in range(CONNECTIONS)]
+        clients = [opened.enter_context(connect(address)) for _ in range(CONNECTIONS)]
         for client in clients:
             client.sendall(sent)
         assert [client.recv(1) for client in clients] == [b""] * CONNECTIONS
@@ -94,7 +94,7 @@ def test_half_requests_do_not_hold_descriptors(brief: Server, name: str, path: s
 @port
 def test_an_immense_head_is_refused(brief: Server, name: str, path: str) -> None:
     """Before it is held as a whole."""
-    with connected(getattr(brief, name)) as client, suppress(ConnectionResetError, BrokenPipeError):
+    with connect(getattr(brief, name)) as client, suppress(ConnectionResetError, BrokenPipeError):
         client.sendall(asking(path)[:-2] + b"X: " + b"a" * 200_000)
         assert client.recv(65_536).startswith(b"HTTP/1.1 400 ")
 
@@ -102,7 +102,7 @@ def test_an_immense_head_is_refused(brief: Server, name: str, path: str) -> None
 @port
 def test_an_unused_connection_is_ended(brief: Server, name: str, path: str) -> None:
     """After `keep_alive_seconds`, and not before it has been answered."""
-    with connected(getattr(brief, name)) as client:
+    with connect(getattr(brief, name)) as client:
         client.sendall(asking(path))
         assert b"".join(iter(lambda: client.recv(65_536), b"")).startswith(b"HTTP/1.1 200 ")
 
@@ -131,7 +131,7 @@ def test_who_does_not_read_cannot_hold_up_the_end(model_folder: Path, name: str,
 def test_who_reads_slowly_is_not_given_up(brief: Server) -> None:
     """Twice as long as `receive_seconds`, while answers wait; each part that is read gives new time."""
     address, path = brief.url, PORTS["REST"][1]
-    with connected(address) as client:
+    with connect(address) as client:
         client.sendall(asking(path) * 40)
         for _ in range(40):
             time.sleep(0.1)

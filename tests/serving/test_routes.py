@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.serving.wire import SECONDS, connected
+from tests.serving.wire import SECONDS, connect
 
 from tabserve.client.local_server import Server
 from tabserve.serving.rest.openapi import document
@@ -88,7 +88,7 @@ def test_inference_takes_post_alone(edge: Server, path: str) -> None:
 def test_options_of_a_whole_port_are_answered(edge: Server) -> None:
     """By the methods of all its routes (RFC 9110, 9.3.7)."""
     for address, allowed in {edge.url: b"GET, HEAD, OPTIONS, POST", edge.metrics: b"GET, HEAD, OPTIONS"}.items():
-        with connected(address) as connection:
+        with connect(address) as connection:
             connection.sendall(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             found = b"".join(iter(lambda: connection.recv(65_536), b""))
         assert found.startswith(b"HTTP/1.1 200 ")
@@ -144,7 +144,7 @@ def test_an_encoded_slash_does_not_pass_the_lock_of_the_repository(edge: Server,
 def test_a_request_with_two_hosts_is_refused_on_every_route(edge: Server, path: str) -> None:
     """With 400, and a sentence that says so."""
     for method in ("GET", "HEAD", "POST"):
-        with connected(edge.metrics if path == "/metrics" else edge.url) as connection:
+        with connect(edge.metrics if path == "/metrics" else edge.url) as connection:
             connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: a\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode())
             found = b"".join(iter(lambda: connection.recv(65_536), b""))
         assert found.startswith(b"HTTP/1.1 400 ")
@@ -155,7 +155,7 @@ def test_a_request_with_two_hosts_is_refused_on_every_route(edge: Server, path: 
 @pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "identity"])
 def test_a_body_that_is_packed_on_its_way_is_refused(edge: Server, path: str, coding: str) -> None:
     """Not read as if it were not: only Content-Encoding says what a body is packed by."""
-    with connected(edge.url) as connection:
+    with connect(edge.url) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n".encode())
         found = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert found.startswith(b"HTTP/1.1 400 ")

@@ -1,4 +1,4 @@
-"""What tests put on a server's socket by hand, and the settings of a server of their own."""
+"""Bare connections and HTTP heads for tests of a server, and folders of settings for servers of their own."""
 
 import json
 import shutil
@@ -10,33 +10,33 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 INFER = "/v2/models/xgboost-model/infer"
 GOODS = "/v2/models/goods"
 SECONDS = 20
-"""That a server may take to answer."""
+"""Most time that a server may take to answer."""
 
 
-def connected(address: str) -> socket.socket:
-    """A bare connection."""
+def connect(address: str) -> socket.socket:
+    """Open a bare TCP connection to an address or URL."""
     host, _, port = address.removeprefix("http://").rpartition(":")
     return socket.create_connection((host, int(port)), timeout=SECONDS)
 
 
 def head(length: int) -> bytes:
-    """The head of a request with a body of this length."""
+    """The head of an inference request with a body of this length."""
     return f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
-def settings_in(folder: Path, **members: Any) -> Path:  # noqa: ANN401  any JSON
-    """The project's settings in a folder of its own, the model's with other members."""
+def write_settings(folder: Path, **members: Any) -> Path:  # noqa: ANN401  any JSON
+    """Copy the project's settings to a folder, with these members of the model's replaced; returns the folder."""
     shutil.copy(DEPLOY / "settings.json", folder)
     document = json.loads((DEPLOY / "model-settings.json").read_text())
     (folder / "model-settings.json").write_text(json.dumps(document | members))
     return folder
 
 
-def both_in(folder: Path, numbers: Path, texts: Path) -> Path:
-    """The settings of a server with two models, in folders of their own: the project's, and one over texts."""
+def write_both_settings(folder: Path, numbers: Path, texts: Path) -> Path:
+    """Write the settings of a server with two models, the project's and one of texts; returns the folder."""
     for name in ("numbers", "texts"):
         (folder / name).mkdir()
-    settings_in(folder, parameters={"uri": str(numbers), "version": "v0.1.0"})
+    write_settings(folder, parameters={"uri": str(numbers), "version": "v0.1.0"})
     (folder / "model-settings.json").rename(folder / "numbers" / "model-settings.json")
     runtime = "tabserve.serving.mlserver.runtime.FolderModel"
     settings = {"name": "goods", "implementation": runtime, "parameters": {"uri": str(texts), "version": "v1"}}

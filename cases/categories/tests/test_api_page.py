@@ -2,14 +2,14 @@
 
 from cases.categories.tests.served import Api
 from tests.browser import Browser
-from tests.pages import check_nothing_beside, check_page, check_quiet, shown, tried
+from tests.pages import check_no_complaints, check_nothing_else_is_served, check_page, operation_paths, try_out
 
 
 def test_all_that_the_page_loads_is_served_here_under_a_strict_policy(titled: Api) -> None:
     """And nothing else of the package that it comes from."""
     for path in ("/docs", "/docs/"):
         check_page(titled.url + path, "openapi.json")
-    check_nothing_beside(f"{titled.url}/docs")
+    check_nothing_else_is_served(f"{titled.url}/docs")
 
 
 def test_fastapis_own_pages_are_off(titled: Api) -> None:
@@ -21,14 +21,14 @@ def test_fastapis_own_pages_are_off(titled: Api) -> None:
 def test_a_browser_without_a_network_shows_every_operation(browser: Browser, titled: Api) -> None:
     """And has nothing to complain about."""
     with browser.page(f"{titled.url}/docs") as page:
-        assert shown(page) == list(titled.ask("GET", "/openapi.json").document["paths"])
-        check_quiet(page, titled.url)
+        assert operation_paths(page) == list(titled.ask("GET", "/openapi.json").document["paths"])
+        check_no_complaints(page, titled.url)
 
 
 def test_a_browser_asks_for_the_categories_of_the_example_from_the_page(browser: Browser, titled: Api) -> None:
     """By `Try it out`, and shows the answer."""
     with browser.page(f"{titled.url}/docs") as page:
-        answer = tried(page, "/v1/categorize")
+        answer = try_out(page, "/v1/categorize")
         assert answer.startswith("200")
         assert '"categories"' in answer
-        check_quiet(page, titled.url)
+        check_no_complaints(page, titled.url)

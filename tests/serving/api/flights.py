@@ -1,4 +1,4 @@
-"""An API as a case writes one: `python flights.py FOLDER` answers one flight, or a list of them, by minutes."""
+"""An example of an API: `python flights.py FOLDER` predicts the minutes of a flight or of a list of flights."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ COLUMNS = (
     Column("city", "category"),
     Column("seen", "date"),
 )
-"""What it needs; the model knows more columns, which may be missing."""
+"""The columns that every model must have; it may have `OTHERS` too."""
 
 OTHERS = (
     Column("age"),
@@ -35,16 +35,17 @@ OTHERS = (
 
 
 async def predict(body: Bytes, model: LoadedModel) -> Answer:
-    """The minutes of a flight, or of each in a list."""
-    found = document.parse(body, "a flight, or a list of flights")
-    features = model.features(found, "flights") if isinstance(found, list) else model.features([found], "flight")
-    answers = await model.score(features)
-    minutes = answers.prediction if isinstance(found, list) else answers.prediction[0]
+    """Predict the minutes of a flight, or of each flight in a list."""
+    flights = document.parse(body, "a flight, or a list of flights")
+    is_list = isinstance(flights, list)
+    features = model.features(flights, "flights") if is_list else model.features([flights], "flight")
+    scores = await model.score(features)
+    minutes = scores.prediction if is_list else scores.prediction[0]
     return Answer(orjson.dumps({"minutes": minutes}, option=orjson.OPT_SERIALIZE_NUMPY), features.rows)
 
 
 def openapi(model: Model, limits: Limits) -> dict[str, Any]:
-    """A document that has little to say."""
+    """A minimal OpenAPI document."""
     paths = {"/model/predict": {"post": {"summary": f"Up to {limits.max_rows} flights", "responses": {}}}}
     schemas = {"Flight": record_schema(model.encoder)}
     return {"openapi": "3.1.0", "info": {"title": "Flights"}, "paths": paths, "components": {"schemas": schemas}}

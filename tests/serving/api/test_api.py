@@ -1,4 +1,4 @@
-"""A contract of a few lines is an API: any columns, limits, metrics, documents, and a process that starts and ends."""
+"""A short contract makes a whole API: its routes, limits, metrics, document and process."""
 
 import os
 import signal
@@ -28,13 +28,13 @@ ROWS = 40
 
 @pytest.fixture(scope="module")
 def folder(mixed_folders: dict[str, Path]) -> Path:
-    """Of a model of amounts, over columns of each kind."""
+    """The folder of a regression model over columns of each kind."""
     return mixed_folders["amount"]
 
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    """Of a running API."""
+    """The URL of a running API."""
     (port,) = free_ports(1)
     environment = {**os.environ, "PORT": str(port), "PYTHONPATH": str(Path(__file__).parents[3]), "MODEL_PATH": ""}
     address = f"http://127.0.0.1:{port}"
@@ -45,19 +45,19 @@ def url(folder: Path) -> Iterator[str]:
 
 
 def post(url: str, body: object) -> requests.Response:
-    """What it answers about flights."""
+    """POST to the route for predictions."""
     return requests.post(f"{url}/model/predict/", json=body, timeout=SECONDS)
 
 
 def flights() -> list[dict[str, Any]]:
-    """The first rows of the table that the model was trained on, as JSON has them."""
+    """The first rows of the training table, as JSON records."""
     names = [column.name for column in COLUMNS]
     rows = table()[names].head(ROWS).replace({np.nan: None})
     return [dict(zip(names, row, strict=True)) for row in rows.to_numpy(object).tolist()]
 
 
-def test_a_list_of_flights_and_one_flight_are_answered_by_the_model(url: str, folder: Path) -> None:
-    """Its own amounts, in the order sent; one flight gets one amount."""
+def test_the_model_answers_a_list_of_flights_and_one_flight(url: str, folder: Path) -> None:
+    """With its amounts in the order of the flights; one flight gets one amount."""
     model = load(folder)
     batch = next(stream(folder.with_suffix(".csv"), model.problem, model.encoder))
     expected = [float(str(amount)) for amount in model.score(batch.features[:ROWS]).prediction]
@@ -76,25 +76,25 @@ def test_a_list_of_flights_and_one_flight_are_answered_by_the_model(url: str, fo
         ([GOOD] * 1_001, 413, "The request has 1001 flights; send at most 1000 at a time."),
     ],
 )
-def test_what_does_not_fit_is_refused(url: str, body: object, status: int, sentence: str) -> None:
-    """In one sentence that says where; the next good request is answered."""
+def test_an_invalid_record_is_refused(url: str, body: object, status: int, sentence: str) -> None:
+    """With one sentence that says where; the next valid request is answered."""
     answer = post(url, body)
     assert (answer.status_code, [*answer.json()]) == (status, ["error"])
     assert answer.json()["error"].startswith(sentence)
     assert post(url, GOOD).status_code == 200
 
 
-def test_prometheus_is_told_of_the_requests_and_of_the_model(url: str) -> None:
-    """By names of the API's own, and by those that the V2 server has for a model."""
-    before = told(url)
+def test_the_metrics_count_requests_and_the_models_rows(url: str) -> None:
+    """Under the API's own names, and under the V2 server's names for the model."""
+    before = metrics(url)
     post(url, [GOOD, {**GOOD, "city": "Nowhere"}])
     post(url, [])
-    after = told(url)
-    asked, legs = 'flights_requests_total{route="/model/predict",status="%d"}', "flights_request_legs"
+    after = metrics(url)
+    requests_total, legs = 'flights_requests_total{route="/model/predict",status="%d"}', "flights_request_legs"
     unseen = 'tabserve_unseen_levels_total{column="city",model="flights"}'
     for name, grown in (
-        (asked % 200, 1),
-        (asked % 400, 1),
+        (requests_total % 200, 1),
+        (requests_total % 400, 1),
         (f'{legs}_sum{{route="/model/predict"}}', 2),
         ('tabserve_amount_count{model="flights"}', 2),
         (unseen, 1),
@@ -104,42 +104,40 @@ def test_prometheus_is_told_of_the_requests_and_of_the_model(url: str) -> None:
     assert "process_resident_memory_bytes" in after
 
 
-def told(url: str) -> dict[str, float]:
-    """The numbers that Prometheus reads."""
+def metrics(url: str) -> dict[str, float]:
+    """The samples of `/metrics` by name."""
     lines = requests.get(f"{url}/metrics", timeout=SECONDS).text.splitlines()
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
 
-def test_the_document_is_of_the_model_and_the_limits(url: str) -> None:
-    """Its columns, of which those that are never empty must be there."""
-    found = requests.get(f"{url}/openapi.json", timeout=SECONDS).json()
-    flight = found["components"]["schemas"]["Flight"]
+def test_the_document_shows_the_models_columns_and_the_limits(url: str) -> None:
+    """Columns that are never empty are required."""
+    openapi = requests.get(f"{url}/openapi.json", timeout=SECONDS).json()
+    flight = openapi["components"]["schemas"]["Flight"]
     assert [*flight["properties"]] == [column.name for column in COLUMNS]
     assert flight["required"] == [column.name for column in COLUMNS if not column.missing]
-    assert found["paths"]["/model/predict"]["post"]["summary"] == "Up to 1000 flights"
+    assert openapi["paths"]["/model/predict"]["post"]["summary"] == "Up to 1000 flights"
     assert requests.get(f"{url}/docs", timeout=SECONDS).status_code == 200
 
 
-def test_a_model_of_another_problem_is_refused_whatever_its_predictor(
-    mixed_folders: dict[str, Path], model: Model, goods: Model
-) -> None:
-    """Of other columns or of another task; the sentence says what is needed."""
+def test_a_model_of_another_problem_is_refused(mixed_folders: dict[str, Path], model: Model, goods: Model) -> None:
+    """Other columns or another task; the sentence says what the API needs."""
     CONTRACT.check(load(mixed_folders["amount"]), Path("folder"))
     others = {
         "over the columns 'var_0: number', ": model,
         "over the columns 'title: text'": goods,
         "for the task Binary(": load(mixed_folders["two"]),
     }
-    for words, other in others.items():
+    for holds, other in others.items():
         with pytest.raises(ArtifactError) as error:
             CONTRACT.check(other, Path("folder"))
-        assert str(error.value).startswith(f"folder holds a model {words}")
+        assert str(error.value).startswith(f"folder holds a model {holds}")
         assert "; this API needs " in str(error.value)
         assert str(error.value).endswith("; name the folder of another in MODEL_PATH.")
 
 
-def test_a_column_of_another_kind_is_another_column(mixed_folders: dict[str, Path]) -> None:
-    """Though it has the same name."""
+def test_a_column_of_another_kind_is_refused(mixed_folders: dict[str, Path]) -> None:
+    """Even if it has the same name."""
     columns = (Column("income", "category"), *CONTRACT.problem.columns[1:])
     other = replace(CONTRACT, problem=replace(CONTRACT.problem, columns=columns))
     with pytest.raises(ArtifactError, match=r"; this API needs 'income: category', "):

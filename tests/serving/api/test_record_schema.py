@@ -1,4 +1,4 @@
-"""The schema of a record says what is read: whatever is taken, it allows."""
+"""The schema of a record allows every record that the API accepts."""
 
 import json
 from typing import Any
@@ -14,21 +14,21 @@ from tabserve.errors import InvalidRequest
 from tabserve.serving.api.record_schema import record_schema
 
 EXACT = {"income", "age", "tags"}
-"""Columns of which the schema says all: it has no word for days that the calendar lacks, and for a level."""
+"""Columns whose schema is exact; JSON Schema cannot express impossible dates or known levels."""
 
 VALIDATORS = [
     Draft202012Validator(json.loads(json.dumps(record_schema(encoder)).replace(r"[\\p{L}\\p{N}]", r"[^\\W_]")))
     for encoder in (MIXED, TEXTS)
 ]
-"""With its pattern as Python spells it."""
+"""With the pattern in Python's syntax."""
 
 CELL = JSON | st.sampled_from(
     ["", "Recife", "a", "true", "2020-02-30", "2020-02-29", "2020-02-29 08:30", True, 1e39, 2**70]
 )
 
 
-def taken(record: object, encoder: Encoder) -> bool:
-    """Whether a record is read."""
+def is_accepted(record: object, encoder: Encoder) -> bool:
+    """Whether a record is parsed without an error."""
     try:
         read([record], encoder)
     except InvalidRequest:
@@ -38,24 +38,24 @@ def taken(record: object, encoder: Encoder) -> bool:
 
 @given(column=st.sampled_from([*CELLS]), cell=CELL)
 @settings(max_examples=400)
-def test_a_cell_that_is_taken_is_allowed(column: str, cell: Any) -> None:  # noqa: ANN401  any JSON
-    """And of numbers none is allowed that is not taken."""
+def test_the_schema_allows_every_accepted_cell(column: str, cell: Any) -> None:  # noqa: ANN401  any JSON
+    """For the columns of `EXACT` it allows no other cell."""
     record = {**GOOD, column: cell}
-    is_taken, is_allowed = taken(record, MIXED), VALIDATORS[0].is_valid(record)
-    assert is_taken <= is_allowed
-    assert column not in EXACT or is_taken == is_allowed
+    accepted, allowed = is_accepted(record, MIXED), VALIDATORS[0].is_valid(record)
+    assert accepted <= allowed
+    assert column not in EXACT or accepted == allowed
 
 
 @given(title=CELL, tags=CELL)
 @settings(max_examples=200)
-def test_texts_that_are_taken_are_allowed(title: Any, tags: Any) -> None:  # noqa: ANN401
-    """As far as JSON can write them."""
+def test_the_schema_allows_every_accepted_text(title: Any, tags: Any) -> None:  # noqa: ANN401
+    """As far as JSON can hold it."""
     record = json.loads(json.dumps({"title": title, "tags": tags}))
-    assert taken(record, TEXTS) <= VALIDATORS[1].is_valid(record)
+    assert is_accepted(record, TEXTS) <= VALIDATORS[1].is_valid(record)
 
 
-@pytest.mark.parametrize("left", [*GOOD])
-def test_what_must_be_there_is_required(left: str) -> None:
-    """And nothing else is."""
+@pytest.mark.parametrize("missing", [*GOOD])
+def test_exactly_the_columns_without_missing_values_are_required(missing: str) -> None:
+    """A record of these alone is valid; without one of them it is not."""
     assert VALIDATORS[0].is_valid(GOOD)
-    assert not VALIDATORS[0].is_valid({name: cell for name, cell in GOOD.items() if name != left})
+    assert not VALIDATORS[0].is_valid({name: cell for name, cell in GOOD.items() if name != missing})

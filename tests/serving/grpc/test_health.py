@@ -18,7 +18,7 @@ import requests
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from tests.serving.wire import INFER, SECONDS, connected, head, settings_in
+from tests.serving.wire import INFER, SECONDS, connect, head, write_settings
 
 from tabserve.client.local_server import Server, running
 from tabserve.serving.grpc.health import MAX_WATCHERS
@@ -127,7 +127,7 @@ def test_of_the_unknown_it_is_said_as_the_protocol_has_it(channel: grpc.Channel,
 def test_while_a_model_loads_neither_it_nor_the_server_is_serving(model_folder: Path, tmp_path: Path) -> None:
     """From the first moment on that it can be asked; both are once the model is loaded."""
     (tmp_path / "slow.py").write_text(SLOW)
-    settings_in(tmp_path, implementation="slow.Slow")
+    write_settings(tmp_path, implementation="slow.Slow")
     with serving(tmp_path, model_folder) as (_, channel):
         assert [check(channel, name) for name in NAMES] == ["NOT_SERVING"] * 3
         watching = [Watch(channel, name) for name in NAMES]
@@ -139,7 +139,7 @@ def test_while_a_model_loads_neither_it_nor_the_server_is_serving(model_folder: 
 
 def test_health_follows_the_models_registry(model_folder: Path, tmp_path: Path) -> None:
     """A model that is unloaded is unknown until it is loaded again; the server as a whole goes on."""
-    with serving(settings_in(tmp_path), model_folder, ADMIN="true") as (server, channel):
+    with serving(write_settings(tmp_path), model_folder, ADMIN="true") as (server, channel):
 
         def admin(word: str) -> None:
             url = f"{server.url}/v2/repository/models/{MODEL}/{word}"
@@ -163,7 +163,7 @@ def test_health_follows_the_models_registry(model_folder: Path, tmp_path: Path) 
 
 def test_a_reload_is_no_interruption(model_folder: Path, tmp_path: Path) -> None:
     """The model before answers until the new one can, so that nothing changes for who watches."""
-    with serving(settings_in(tmp_path), model_folder, DRAIN_SECONDS=1) as (server, channel):
+    with serving(write_settings(tmp_path), model_folder, DRAIN_SECONDS=1) as (server, channel):
         model = Watch(channel, MODEL)
         model.until("SERVING")
         server.process.send_signal(signal.SIGHUP)
@@ -175,7 +175,7 @@ def test_a_reload_is_no_interruption(model_folder: Path, tmp_path: Path) -> None
 
 def test_a_server_that_drains_says_so_and_ends_though_it_is_watched(model_folder: Path, tmp_path: Path) -> None:
     """All who watch hear it, whatever they watch, and who asks over REST; then their calls end, and the server too."""
-    with serving(settings_in(tmp_path), model_folder, DRAIN_SECONDS=2) as (server, channel):
+    with serving(write_settings(tmp_path), model_folder, DRAIN_SECONDS=2) as (server, channel):
         watching = {name: Watch(channel, name) for name in (*NAMES, "nobody")}
         for name in NAMES:
             watching[name].until("SERVING")
@@ -199,12 +199,12 @@ def test_a_server_that_drains_says_so_and_ends_though_it_is_watched(model_folder
 
 def test_health_is_told_while_the_queue_is_full(model_folder: Path, tmp_path: Path) -> None:
     """And no more requests are taken."""
-    folder = settings_in(tmp_path, max_batch_size=8, max_batch_time=600)
+    folder = write_settings(tmp_path, max_batch_size=8, max_batch_time=600)
     with serving(folder, model_folder, MAX_QUEUE_ROWS=2) as (server, channel), ExitStack() as held:
         Watch(channel, MODEL).until("SERVING")
         tensor = {"name": "x", "datatype": "FP32", "shape": [2, 200], "data": [0] * 400}
         body = json.dumps({"inputs": [tensor]}).encode()
-        connection = held.enter_context(connected(server.url))
+        connection = held.enter_context(connect(server.url))
         connection.sendall(head(len(body)) + body)
         waiting = partial(requests.get, f"{server.metrics}/metrics", timeout=SECONDS)
         until(lambda: f'tabserve_queue_rows{{model="{MODEL}"}} 2.0' in waiting().text, "a full queue")
@@ -244,10 +244,10 @@ def mute_watch() -> bytes:
 
 def test_who_watches_and_does_not_read_holds_up_nobody(model_folder: Path, tmp_path: Path) -> None:
     """Others who watch the same hear of the end at once, and the server ends cleanly."""
-    with serving(settings_in(tmp_path), model_folder, DRAIN_SECONDS=1) as (server, channel):
+    with serving(write_settings(tmp_path), model_folder, DRAIN_SECONDS=1) as (server, channel):
         other = Watch(channel, "")
         other.until("SERVING")
-        with connected(server.grpc) as connection:
+        with connect(server.grpc) as connection:
             connection.sendall(mute_watch())
             heads = b""
             while b"application/grpc" not in heads:  # then its call has begun, and its first status waits
@@ -259,7 +259,7 @@ def test_who_watches_and_does_not_read_holds_up_nobody(model_folder: Path, tmp_p
 
 def test_so_many_watch_and_no_more(model_folder: Path, tmp_path: Path) -> None:
     """The next is refused and asks by Check; who leaves makes room."""
-    with serving(settings_in(tmp_path), model_folder) as (_, channel):
+    with serving(write_settings(tmp_path), model_folder) as (_, channel):
         watching = [HealthStub(channel).Watch(HealthCheckRequest(service=MODEL)) for _ in range(MAX_WATCHERS)]
         for each in watching:
             next(each)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import grpc
 import pytest
 import requests
-from tests.serving.wire import SECONDS, settings_in
+from tests.serving.wire import SECONDS, write_settings
 
 from tabserve.client.local_server import Server, running
 
@@ -79,7 +79,7 @@ def slow(model_folder: Path, tmp_path: Path) -> Iterator[Slow]:
     folder = tmp_path / "settings"
     folder.mkdir()
     (folder / "slow.py").write_text(SLOW.format(gate=str(gate)))
-    settings_in(folder, implementation="slow.SlowModel")
+    write_settings(folder, implementation="slow.SlowModel")
     variables = {"TABSERVE_MODEL": str(model_folder), "TABSERVE_ADMIN": "true"}
     with running(folder, variables, ready="/v2/health/live") as server:
         yield Slow(server, gate)

@@ -30,7 +30,7 @@ from mlserver.registry import SingleModelRegistry
 from mlserver.types import InferenceRequest, InferenceResponse, RequestOutput
 from numpy.typing import NDArray
 from tests.endings import ended_at_start, tell_until_ended
-from tests.serving.wire import settings_in
+from tests.serving.wire import write_settings
 from tritonclient.utils import np_to_triton_dtype
 
 from santander.problem import PROBLEM
@@ -393,7 +393,7 @@ def test_wrong_settings_are_named(
     start: Callable[..., None], tmp_path: Path, name: str, content: str, sentence: str
 ) -> None:
     """The file, the setting and what was found there."""
-    (settings_in(tmp_path) / name).write_text(content)
+    (write_settings(tmp_path) / name).write_text(content)
     with pytest.raises(ServerError, match=sentence):
         start(tmp_path)
 
@@ -404,7 +404,7 @@ def test_senseless_batch_limits_are_refused_before_the_start(
     """Not by MLServer's traceback."""
     shutil.copytree(model_folder, tmp_path / "model")
     with pytest.raises(ServerError, match="expected rows of at least 1 and seconds of at least 0"):
-        start(settings_in(tmp_path, max_batch_time=-1, parameters={"uri": str(model_folder)}))
+        start(write_settings(tmp_path, max_batch_time=-1, parameters={"uri": str(model_folder)}))
 
 
 def test_a_damaged_model_folder_is_refused_before_the_start(
@@ -414,7 +414,7 @@ def test_a_damaged_model_folder_is_refused_before_the_start(
     broken = shutil.copytree(model_folder, tmp_path / "model")
     (broken / "model.ubj").write_bytes(b"")
     with pytest.raises(ArtifactError, match=r"model\.ubj does not have the checksum"):
-        start(settings_in(tmp_path))
+        start(write_settings(tmp_path))
     with pytest.raises(ArtifactError, match=r"other.* expected a whole model folder"):
         start(DEPLOY, tmp_path / "other")
 
@@ -478,7 +478,7 @@ def test_the_metrics_port_may_be_taken_where_metrics_are_off(
 ) -> None:
     """What is wrong is then another port."""
     settings = json.loads((DEPLOY / "settings.json").read_text())
-    (settings_in(tmp_path) / "settings.json").write_text(
+    (write_settings(tmp_path) / "settings.json").write_text(
         json.dumps(settings | {"metrics_endpoint": None, "http_port": 70_000})
     )
     monkeypatch.setenv("MLSERVER_METRICS_PORT", "70001")
@@ -509,7 +509,7 @@ def test_a_model_that_fails_to_load_ends_the_server_with_an_error(tmp_path: Path
         "    async def load(self):\n"
         "        raise RuntimeError('not today')\n"
     )
-    settings_in(tmp_path, implementation="failing.Failing")
+    write_settings(tmp_path, implementation="failing.Failing")
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), map(str, free_ports(3)), strict=True))
     variables = {f"MLSERVER_{name}_PORT": port for name, port in ports.items()}
     environment = {**os.environ, "MLSERVER_HOST": "127.0.0.1", **variables}

@@ -1,4 +1,4 @@
-"""Requests and answers on one connection follow the rules of HTTP, whichever of them ask for inference."""
+"""Requests and responses on one connection follow the rules of HTTP, whether they are for inference or not."""
 
 import gzip
 import inspect
@@ -11,54 +11,56 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from tests.serving.wire import INFER, SECONDS, connected, head
+from tests.serving.wire import INFER, SECONDS, connect, head
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tabserve.client.local_server import Server
-from tabserve.serving.rest.exchange import Exchange, joined
+from tabserve.serving.rest.exchange import Exchange, join_repeated
 from tabserve.serving.rest.inference import Target
 
 BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0] * 200}]}).encode()
-ASKING = head(len(BODY)) + BODY
+REQUEST = head(len(BODY)) + BODY
 HEALTH = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-LAST = b"Connection: close\r\n\r\n"
+CLOSE = b"Connection: close\r\n\r\n"
 
 
-def answers(server: Server, *sent: bytes) -> bytes:
-    """All that comes back before the server ends the connection."""
-    with connected(server.url) as connection:
+def receive(server: Server, *sent: bytes) -> bytes:
+    """All bytes that the server sends before it closes the connection."""
+    with connect(server.url) as connection:
         for part in sent:
             connection.sendall(part)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
-@pytest.mark.parametrize("sent", [[ASKING, HEALTH, ASKING], [HEALTH, ASKING, HEALTH], [ASKING] * 5])
-def test_answers_come_in_the_order_of_the_requests(edge: Server, sent: list[bytes]) -> None:
-    """All of which may be sent before the first is answered."""
+@pytest.mark.parametrize("sent", [[REQUEST, HEALTH, REQUEST], [HEALTH, REQUEST, HEALTH], [REQUEST] * 5])
+def test_responses_come_in_the_order_of_the_requests(edge: Server, sent: list[bytes]) -> None:
+    """Even if all are sent before the first is answered."""
     *others, last = sent
-    found = answers(edge, b"".join([*others, last.replace(b"\r\n\r\n", b"\r\n" + LAST, 1)]))
-    assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"] * len(sent)
-    assert [b"outputs" in each for each in found.split(b"HTTP/1.1 ")[1:]] == [each is ASKING for each in sent]
+    received = receive(edge, b"".join([*others, last.replace(b"\r\n\r\n", b"\r\n" + CLOSE, 1)]))
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * len(sent)
+    assert [b"outputs" in response for response in received.split(b"HTTP/1.1 ")[1:]] == [
+        part is REQUEST for part in sent
+    ]
 
 
-def test_a_body_may_come_byte_by_byte_or_in_chunks(edge: Server) -> None:
-    """The next request begins where it ends."""
+def test_a_body_may_arrive_byte_by_byte_or_in_chunks(edge: Server) -> None:
+    """The next request begins where the body ends."""
     chunks = [b"%x\r\n%b\r\n" % (len(part), part) for part in (BODY[:1], BODY[1:400], BODY[400:])]
     chunked = b"".join([head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"), *chunks, b"0\r\n\r\n"])
-    last = head(len(BODY))[:-2] + LAST
-    found = answers(edge, chunked, last, *(BODY[place : place + 1] for place in range(len(BODY))))
-    assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200", b"200"]
+    last = head(len(BODY))[:-2] + CLOSE
+    received = receive(edge, chunked, last, *(BODY[index : index + 1] for index in range(len(BODY))))
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"200"]
 
 
-def test_who_waits_for_a_word_before_the_body_gets_it(edge: Server) -> None:
-    """`Expect: 100-continue`; a refusal is the word where the body is not wanted."""
-    with connected(edge.url) as connection:
-        connection.sendall(head(len(BODY))[:-2] + b"Expect: 100-continue\r\n" + LAST)
+def test_expect_100_continue_is_answered_before_the_body(edge: Server) -> None:
+    """By 100, or by the refusal if the body is too large."""
+    with connect(edge.url) as connection:
+        connection.sendall(head(len(BODY))[:-2] + b"Expect: 100-continue\r\n" + CLOSE)
         assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(BODY)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
-    with connected(edge.url) as connection:
-        connection.sendall(head(10**9)[:-2] + b"Expect: 100-continue\r\n" + LAST)
+    with connect(edge.url) as connection:
+        connection.sendall(head(10**9)[:-2] + b"Expect: 100-continue\r\n" + CLOSE)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
 
@@ -71,69 +73,69 @@ UPGRADES = {
 
 @pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=list(UPGRADES))
 @pytest.mark.parametrize("cut", [False, True], ids=["in one", "in parts"])
-def test_who_asks_for_another_protocol_is_answered_in_this_one(edge: Server, upgrade: bytes, cut: bool) -> None:
-    """With its body, wherever that is cut; and so are the requests behind it, whatever they ask for."""
-    asking = head(len(BODY))[:-2] + upgrade + b"\r\n"
+def test_a_request_to_upgrade_is_answered_in_http_1_1(edge: Server, upgrade: bytes, cut: bool) -> None:
+    """Its body is read however it is split into packets; the requests after it are answered too."""
+    request = head(len(BODY))[:-2] + upgrade + b"\r\n"
     health = HEALTH[:-2] + upgrade + b"\r\n"
-    last = asking[:-2] + LAST
-    sent = [asking, BODY, health, asking, BODY[:300], BODY[300:], ASKING, last, BODY]
-    with connected(edge.url) as connection:
+    last = request[:-2] + CLOSE
+    sent = [request, BODY, health, request, BODY[:300], BODY[300:], REQUEST, last, BODY]
+    with connect(edge.url) as connection:
         for part in sent if cut else [b"".join(sent)]:
             connection.sendall(part)
-            time.sleep(0.02)  # so that parts come apart
-        found = b"".join(iter(lambda: connection.recv(65_536), b""))
-    assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"] * 5
-    assert [b"outputs" in each for each in found.split(b"HTTP/1.1 ")[1:]] == [True, False, True, True, True]
+            time.sleep(0.02)  # so that the parts arrive apart
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 5
+    assert [b"outputs" in response for response in received.split(b"HTTP/1.1 ")[1:]] == [True, False, True, True, True]
 
 
-def test_who_has_said_all_is_answered(edge: Server) -> None:
-    """To every request that is complete; then the connection ends."""
-    for sent in (ASKING, ASKING * 3, ASKING + HEALTH, ASKING + b"POST /v2/mod"):
-        with connected(edge.url) as connection:
+def test_a_half_closed_client_gets_its_responses(edge: Server) -> None:
+    """To every complete request; then the server closes the connection."""
+    for sent in (REQUEST, REQUEST * 3, REQUEST + HEALTH, REQUEST + b"POST /v2/mod"):
+        with connect(edge.url) as connection:
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
-            found = b"".join(iter(partial(connection.recv, 65_536), b""))
-        assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"] * sent.count(b"Host"), sent
+            received = b"".join(iter(partial(connection.recv, 65_536), b""))
+        assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * sent.count(b"Host"), sent
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v2/mod", head(9), head(9) + b"12345678"])
-def test_who_has_said_half_is_not_answered(edge: Server, sent: bytes) -> None:
-    """The connection ends without a word."""
-    with connected(edge.url) as connection:
+def test_half_a_request_of_a_half_closed_client_gets_no_response(edge: Server, sent: bytes) -> None:
+    """The server closes the connection."""
+    with connect(edge.url) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         assert not connection.recv(65_536)
 
 
 @pytest.mark.parametrize("path", [b"/v2/models/nobody/infer", INFER.encode()])
-def test_who_is_still_sending_gets_the_refusal(edge: Server, path: bytes) -> None:
-    """What is sent meanwhile is read and dropped; then the connection ends."""
+def test_a_client_that_is_still_sending_gets_the_refusal(edge: Server, path: bytes) -> None:
+    """The rest of the body is read and dropped; then the server closes the connection."""
     size = 80 * 2**20
-    asking = head(size).replace(INFER.encode(), path)[:-2] + LAST
-    with connected(edge.url) as connection:
-        connection.sendall(asking)
+    request = head(size).replace(INFER.encode(), path)[:-2] + CLOSE
+    with connect(edge.url) as connection:
+        connection.sendall(request)
         for _ in range(80):
             connection.sendall(bytes(2**20))
-        found = b"".join(iter(partial(connection.recv, 65_536), b""))
-    assert re.findall(rb"HTTP/1.1 (\d+) .*connection: close.*error", found, re.DOTALL) in ([b"404"], [b"413"])
+        received = b"".join(iter(partial(connection.recv, 65_536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+) .*connection: close.*error", received, re.DOTALL) in ([b"404"], [b"413"])
 
 
-def test_who_never_stops_sending_is_not_listened_to_for_long(edge: Server) -> None:
-    """The sweep ends the connection; it is set to 2 seconds."""
+def test_a_client_that_never_stops_sending_is_cut_off(edge: Server) -> None:
+    """After the receive timeout, which is 2 seconds here."""
     deadline = time.monotonic() + SECONDS
-    with connected(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
-        connection.sendall(head(10**9)[:-2] + LAST)
+    with connect(edge.url) as connection, suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(head(10**9)[:-2] + CLOSE)
         while time.monotonic() < deadline:
             connection.sendall(b" ")
             time.sleep(0.05)
     assert time.monotonic() < deadline
 
 
-NO_HTTP = {
-    "a word": b"hello\r\n\r\n",
-    "an immense head": head(0)[:-2] + b"X: " + b"a" * 200_000 + b"\r\n\r\n",
-    "no length of a chunk": head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"zz\r\n",
-    "a tunnel to here": f"CONNECT {INFER} HTTP/1.1\r\nHost: a\r\n\r\n".encode(),
+INVALID = {
+    "text": b"hello\r\n\r\n",
+    "a huge head": head(0)[:-2] + b"X: " + b"a" * 200_000 + b"\r\n\r\n",
+    "a chunk without a length": head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"zz\r\n",
+    "a tunnel to this server": f"CONNECT {INFER} HTTP/1.1\r\nHost: a\r\n\r\n".encode(),
     **{
         f"{name}, {method.decode()}": method + b" HTTP/1.1\r\n" + hosts + b"Content-Length: 0\r\n\r\n"
         for method in (b"GET /nobody", b"GET /v2/health/live", b"POST " + INFER.encode(), b"OPTIONS *")
@@ -148,69 +150,69 @@ NO_HTTP = {
 }
 
 
-@pytest.mark.parametrize("sent", NO_HTTP.values(), ids=list(NO_HTTP))
-def test_what_is_no_request_is_refused_like_others(edge: Server, sent: bytes) -> None:
-    """By a sentence in JSON; who asked something valid before it gets that answer instead, as the last."""
-    with connected(edge.url) as connection:
+@pytest.mark.parametrize("sent", INVALID.values(), ids=list(INVALID))
+def test_an_invalid_request_is_refused_with_a_json_sentence(edge: Server, sent: bytes) -> None:
+    """Behind a valid request it gets no response of its own: that to the valid one is the last."""
+    with connect(edge.url) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
-        refused = b"".join(iter(partial(connection.recv, 65_536), b""))
-    start, _, body = refused.partition(b"\r\n\r\n")
+        received = b"".join(iter(partial(connection.recv, 65_536), b""))
+    start, _, body = received.partition(b"\r\n\r\n")
     assert start.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/json" in start
     assert list(json.loads(body)) == ["error"]
     if b"chunked" not in sent:
-        found = answers(edge, ASKING + sent)
-        assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200"]
-        assert b"connection: close" in found
+        received = receive(edge, REQUEST + sent)
+        assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"]
+        assert b"connection: close" in received
 
 
-def test_white_space_around_a_header_is_no_part_of_it(edge: Server) -> None:
-    """Before and behind its value (RFC 9112, 5)."""
+def test_white_space_around_a_header_value_is_ignored(edge: Server) -> None:
+    """As RFC 9112, 5 demands."""
     packed = gzip.compress(BODY)
-    asking = head(len(packed)).replace(b"Host: x", b"Host: \t x \t")[:-2] + b"Content-Encoding: gzip \r\n" + LAST
-    assert answers(edge, asking + packed).startswith(b"HTTP/1.1 200 ")
+    request = head(len(packed)).replace(b"Host: x", b"Host: \t x \t")[:-2] + b"Content-Encoding: gzip \r\n" + CLOSE
+    assert receive(edge, request + packed).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("upgrade", ["", "Connection: upgrade\r\nUpgrade: h2c\r\n"], ids=["HTTP/1.1", "HTTP/2"])
-def test_who_names_no_host_is_told_so(edge: Server, upgrade: str) -> None:
-    """Whichever protocol they would rather speak."""
-    assert b"The request has 0 Host headers" in answers(edge, f"GET /v2 HTTP/1.1\r\n{upgrade}\r\n".encode())
+def test_a_request_without_a_host_is_refused(edge: Server, upgrade: str) -> None:
+    """Even if it asks to upgrade."""
+    assert b"The request has 0 Host headers" in receive(edge, f"GET /v2 HTTP/1.1\r\n{upgrade}\r\n".encode())
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/docs", "/v2/docs/", "/v2/health/live", INFER])
 @pytest.mark.parametrize("host", ["[1]", "[:]", "[1.2.3.4]", "[::1", "[::1]", "[::ffff:1.2.3.4]:80", "x", "x.:", ""])
-def test_a_host_is_an_address_or_a_name_on_every_route(edge: Server, host: str, path: str) -> None:
-    """Anything else is refused; none is an error of the server."""
-    found = answers(edge, f"GET {path} HTTP/1.1\r\nHost: {host}\r\n".encode() + LAST)
-    refused = found.startswith(b"HTTP/1.1 400 ") and b"neither a name nor an address" in found
+def test_every_route_checks_that_the_host_is_an_address_or_a_name(edge: Server, host: str, path: str) -> None:
+    """Anything else gets 400."""
+    received = receive(edge, f"GET {path} HTTP/1.1\r\nHost: {host}\r\n".encode() + CLOSE)
+    refused = received.startswith(b"HTTP/1.1 400 ") and b"neither a name nor an address" in received
     assert refused is (host in {"[1]", "[:]", "[1.2.3.4]", "[::1"})
-    assert refused or re.match(rb"HTTP/1.1 (200|405) ", found)
+    assert refused or re.match(rb"HTTP/1.1 (200|405) ", received)
 
 
 def test_http_1_0_needs_no_host(edge: Server) -> None:
-    """It knew none (RFC 9112, 3.2)."""
+    """HTTP/1.0 has no Host header (RFC 9112, 3.2)."""
     for method in (b"GET /v2/health/live", b"HEAD " + INFER.encode()):
-        assert re.match(rb"HTTP/1.1 (200|405) ", answers(edge, method + b" HTTP/1.0\r\n\r\n"))
+        assert re.match(rb"HTTP/1.1 (200|405) ", receive(edge, method + b" HTTP/1.0\r\n\r\n"))
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-def test_the_connection_ends_where_it_should(edge: Server, version: bytes) -> None:
-    """After an answer in HTTP/1.0, or where the client asks for it; a HEAD gets no body."""
-    asking = b"HEAD " + INFER.encode() + b" HTTP/" + version + b"\r\nHost: x\r\n" + LAST
-    assert re.fullmatch(rb"HTTP/1.1 405 .*\r\nconnection: close\r\n\r\n", answers(edge, asking), re.DOTALL)
+def test_a_connection_closes_after_http_1_0_or_on_request(edge: Server, version: bytes) -> None:
+    """After the response, which says `connection: close`; that to HEAD has no body."""
+    request = b"HEAD " + INFER.encode() + b" HTTP/" + version + b"\r\nHost: x\r\n" + CLOSE
+    assert re.fullmatch(rb"HTTP/1.1 405 .*\r\nconnection: close\r\n\r\n", receive(edge, request), re.DOTALL)
 
 
-def test_of_a_header_that_comes_several_times_all_values_count() -> None:
-    """In their order, behind commas; of one that comes once, its own."""
-    assert joined([(b"a", b"1"), (b"b", b"x, y"), (b"a", b""), (b"a", b"2")]) == {b"a": b"1, , 2", b"b": b"x, y"}
+def test_the_values_of_a_repeated_header_are_joined() -> None:
+    """In their order, by commas; a header that comes once keeps its value."""
+    assert join_repeated([(b"a", b"1"), (b"b", b"x, y"), (b"a", b""), (b"a", b"2")]) == {b"a": b"1, , 2", b"b": b"x, y"}
 
 
-def test_an_exchange_has_what_uvicorns_connection_expects_of_its_own_cycle() -> None:
-    """Whatever it names, as `exchange.py` relies on."""
+def test_an_exchange_has_every_attribute_of_a_cycle_that_uvicorn_uses() -> None:
+    """An exchange takes the place of uvicorn's request-response cycle."""
     parser = SimpleNamespace(get_method=bytes, get_http_version=str, should_keep_alive=bool)
     connection = SimpleNamespace(parser=parser, headers=[], expect_100_continue=False)
-    exchange = Exchange(connection, Target("any", None, None))  # no whole connection
-    named = set(re.findall(r"cycle\.(\w+)", inspect.getsource(HttpToolsProtocol)))
-    assert "response_complete" in named
-    assert not {name for name in named if not hasattr(exchange, name)}
+    exchange = Exchange(connection, Target("any", None, None))  # only what the constructor reads
+    used = set(re.findall(r"cycle\.(\w+)", inspect.getsource(HttpToolsProtocol)))
+    assert "response_complete" in used
+    assert not {name for name in used if not hasattr(exchange, name)}

@@ -1,4 +1,4 @@
-"""What our connections and our server take from inside uvicorn is where it was."""
+"""The internals of uvicorn that `Connection` and `Listener` use still exist, and shutdown loses no connection."""
 
 import asyncio
 import socket
@@ -16,9 +16,9 @@ from tabserve.serving.rest.connection import Connection
 from tabserve.serving.rest.listener import Listener
 
 SECONDS = 20
-"""That anything here may take."""
+"""Most time that a step may take."""
 
-OF_A_CONNECTION = (
+CONNECTION_NAMES = (
     "_start_asgi_task",
     "_unset_keepalive_if_required",
     "app",
@@ -37,9 +37,9 @@ OF_A_CONNECTION = (
     "url",
 )
 
-OF_ITS_FLOW = ("drain", "pause_reading", "resume_reading", "write_paused")
+FLOW_NAMES = ("drain", "pause_reading", "resume_reading", "write_paused")
 
-OF_A_CYCLE = (
+CYCLE_NAMES = (
     "body",
     "disconnected",
     "keep_alive",
@@ -48,58 +48,58 @@ OF_A_CYCLE = (
     "response_complete",
     "run_asgi",
 )
-"""A request and its response: what an `Exchange` has in its place."""
+"""Of uvicorn's request-response cycle, whose place an `Exchange` takes."""
 
-OF_A_SERVER = ("config", "lifespan", "server_state", "servers", "shutdown", "serve", "capture_signals")
+SERVER_NAMES = ("config", "lifespan", "server_state", "servers", "shutdown", "serve", "capture_signals")
 
 
-def test_what_is_relied_on_inside_uvicorn_is_still_there() -> None:
-    """By its name; `connection.py`, `listener.py` and `exchange.py` read and write these without being asked to."""
+def test_uvicorn_has_every_internal_name_that_we_use() -> None:
+    """The names that `connection.py`, `listener.py` and `exchange.py` read and write."""
 
     async def check() -> None:
         config = uvicorn.Config(App(), http=Connection)
         config.load()
         state = ServerState()
-        made = Connection(config=config, server_state=state, app_state={})
-        made.connection_made(Silent())
-        assert made in state.connections
-        made.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection = Connection(config=config, server_state=state, app_state={})
+        connection.connection_made(NoTransport())
+        assert connection in state.connections
+        connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         server = Listener(config, Limits())
         server.lifespan, server.servers = config.lifespan_class(config), []  # as `serve` does
-        pinned = {
-            made: OF_A_CONNECTION,
-            made.flow: OF_ITS_FLOW,
-            made.cycle: OF_A_CYCLE,
-            server: OF_A_SERVER,
+        expected = {
+            connection: CONNECTION_NAMES,
+            connection.flow: FLOW_NAMES,
+            connection.cycle: CYCLE_NAMES,
+            server: SERVER_NAMES,
             server.lifespan: ("state",),
             state: ("connections", "default_headers"),
         }
-        assert [(of, name) for of, names in pinned.items() for name in names if not hasattr(of, name)] == []
+        assert [(owner, name) for owner, names in expected.items() for name in names if not hasattr(owner, name)] == []
         assert STATUS_LINE[200] == b"HTTP/1.1 200 OK\r\n"
 
     asyncio.run(check())
 
 
-def test_who_has_connected_may_ask_after_the_port_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the server ends, which gives time for it."""
+def test_a_connected_client_may_send_a_request_after_the_port_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server waits for that request before it ends."""
     monkeypatch.setattr(listener, "LOOKS", int(SECONDS / listener.LOOK_SECONDS))
 
     async def check(listening: socket.socket) -> None:
         address = listening.getsockname()
         server = Listener(uvicorn.Config(App(), http=Connection, log_level="warning", lifespan="off"), Limits())
         serving = asyncio.create_task(server.serve_on(listening))
-        reading, writing = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(*address)
         server.should_exit = True
         async with asyncio.timeout(SECONDS):
             with suppress(ConnectionRefusedError):
                 while True:
                     (await asyncio.open_connection(*address))[1].close()
                     await asyncio.sleep(0.01)
-        await asyncio.sleep(0.3)  # a client that the machine keeps from running
-        writing.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.3)  # as a client on a busy machine
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         async with asyncio.timeout(SECONDS):
-            assert (await reading.read()).startswith(b"HTTP/1.1 204 "), "closed without an answer"
-            writing.close()
+            assert (await reader.read()).startswith(b"HTTP/1.1 204 "), "closed without an answer"
+            writer.close()
             await serving
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -107,26 +107,26 @@ def test_who_has_connected_may_ask_after_the_port_is_closed(monkeypatch: pytest.
 
 
 class App:
-    """Answers with nothing."""
+    """An app that answers every request with 204."""
 
     async def __call__(self, _scope: object, _receive: object, send: Any) -> None:  # noqa: ANN401  ASGI's
-        """Say so."""
+        """Answer with 204."""
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     def target(self, _path: str) -> None:
-        """Nobody is asked."""
+        """No path is one of inference."""
 
 
-class Silent(asyncio.Transport):
-    """A transport that goes nowhere."""
+class NoTransport(asyncio.Transport):
+    """A transport without a network."""
 
     def is_closing(self) -> bool:
-        """It never is."""
+        """Never."""
         return False
 
     def write(self, _data: bytes | bytearray | memoryview) -> None:
-        """Forget it."""
+        """Drop the bytes."""
 
     def close(self) -> None:
         """Do nothing."""

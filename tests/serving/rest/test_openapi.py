@@ -1,4 +1,4 @@
-"""The document under `/v2/docs` is OpenAPI, and the server answers as it says, to right requests and to wrong ones."""
+"""The document under `/v2/docs` is OpenAPI, and the server answers valid and invalid requests as it says."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tabserve.serving.rest.openapi import document
 MODEL, VERSION = "/v2/models/{model_name}", "/versions/{model_version}"
 INFER = f"{MODEL}/infer"
 SECONDS = 20
-"""That a server may take to answer."""
+"""Most time that a server may take to answer."""
 
 NUMBERS = signature(PROBLEM, Encoder.learn(PROBLEM, {}), Threshold(0.5))
 TEXTS = signature(GOODS, Encoder.learn(GOODS, {}), MostProbable())
@@ -30,14 +30,14 @@ DOCUMENTS = {
     "open": document(SIGNATURES, admin=True),
     "of a model": document(SIGNATURES, admin=False, name="m"),
     "of a version": document(SIGNATURES, admin=False, name="m", version="1"),
-    "of nobody": document([], admin=False),
+    "of no model": document([], admin=False),
     "of texts": document([TEXTS], admin=False),
     "of both": document([NUMBERS, TEXTS], admin=False),
 }
 
 
-class Asked(NamedTuple):
-    """A request by its path in the document, and the status that it gets."""
+class Call(NamedTuple):
+    """A request, by its path in the document, and the expected status."""
 
     path: str
     status: int = 200
@@ -48,13 +48,13 @@ class Asked(NamedTuple):
 
 
 def tensor(data: Any, shape: tuple[int, ...] = (1, 200), **members: Any) -> bytes:  # noqa: ANN401  any JSON
-    """A request for inference."""
+    """The body of an inference request with one tensor of numbers."""
     inputs = [{"name": "x", "datatype": "FP32", "shape": shape, "data": data}]
     return json.dumps({"inputs": inputs, **members}).encode()
 
 
 ROW = [0.5] * 200
-RIGHT = {
+VALID = {
     "flat": tensor(ROW),
     "nested": tensor([ROW, ROW], (2, 200)),
     "named": tensor(ROW, id="x", parameters={}, outputs=[{"name": "predict_proba", "parameters": {}}]),
@@ -62,7 +62,7 @@ RIGHT = {
     "16 bits": tensor(ROW).replace(b"FP32", b"FP16"),
     "true and false": tensor([True, False] * 100).replace(b"FP32", b"BOOL"),
 }
-WRONG = {
+INVALID = {
     "no inputs": b"{}",
     "inputs empty": b'{"inputs": []}',
     "id a number": tensor(ROW, id=1),
@@ -74,194 +74,194 @@ WRONG = {
     "parameters a list": tensor(ROW, parameters=[]),
     "input's parameters a list": tensor(ROW).replace(b'"x"', b'"x", "parameters": []'),
 }
-ASKED = {
-    **{path: Asked(path) for path, item in DOCUMENTS["closed"]["paths"].items() if "get" in item},
+CALLS = {
+    **{path: Call(path) for path, item in DOCUMENTS["closed"]["paths"].items() if "get" in item},
     **{
         f"{path} of an unknown {word}": case
         for path, item in DOCUMENTS["closed"]["paths"].items()
         for word, case in {
-            "name": Asked(path, 404, name="nobody"),
-            "version": Asked(path, 404, version="nobody"),
+            "name": Call(path, 404, name="nobody"),
+            "version": Call(path, 404, version="nobody"),
         }.items()
         if "get" in item and f"{{model_{word}}}" in path
     },
-    **{f"infer {name}": Asked(INFER, 200, body) for name, body in RIGHT.items()},
-    "infer a version": Asked(f"{MODEL}{VERSION}/infer", 200, tensor(ROW)),
-    "infer binary": Asked(INFER, 200, tensor(ROW, parameters={"binary_data_output": True})),
-    **{f"infer {name}": Asked(INFER, 400, body) for name, body in WRONG.items()},
-    "infer nothing": Asked(INFER, 400, b""),
-    "infer an unknown model": Asked(INFER, 404, tensor(ROW), name="nobody"),
-    "infer an unknown version": Asked(f"{MODEL}{VERSION}/infer", 404, tensor(ROW), version="nobody"),
-    "infer by GET": Asked(INFER, 405, None, method="GET"),
-    "infer too many rows": Asked(INFER, 413, tensor([0] * 200, (10_001, 200))),
+    **{f"infer {name}": Call(INFER, 200, body) for name, body in VALID.items()},
+    "infer a version": Call(f"{MODEL}{VERSION}/infer", 200, tensor(ROW)),
+    "infer binary": Call(INFER, 200, tensor(ROW, parameters={"binary_data_output": True})),
+    **{f"infer {name}": Call(INFER, 400, body) for name, body in INVALID.items()},
+    "infer nothing": Call(INFER, 400, b""),
+    "infer an unknown model": Call(INFER, 404, tensor(ROW), name="nobody"),
+    "infer an unknown version": Call(f"{MODEL}{VERSION}/infer", 404, tensor(ROW), version="nobody"),
+    "infer by GET": Call(INFER, 405, None, method="GET"),
+    "infer too many rows": Call(INFER, 413, tensor([0] * 200, (10_001, 200))),
 }
 
 
-def agrees(found: dict[str, Any], schema: dict[str, Any], instance: object) -> bool:
-    """Whether a value is as a schema of the document says."""
-    return bool(Draft202012Validator({**schema, "components": found["components"]}).is_valid(instance))
+def fits(openapi: dict[str, Any], schema: dict[str, Any], instance: object) -> bool:
+    """Whether a value fits a schema of the document."""
+    return bool(Draft202012Validator({**schema, "components": openapi["components"]}).is_valid(instance))
 
 
-def asked(server: Server, case: Asked, method: str) -> requests.Response:
-    """What the server answers."""
-    return requests.request(case.method or method, server.url + filled(case), data=case.body, timeout=SECONDS)
+def send(server: Server, case: Call, method: str) -> requests.Response:
+    """Send the request; returns the response."""
+    return requests.request(case.method or method, server.url + path_of(case), data=case.body, timeout=SECONDS)
 
 
-@pytest.mark.parametrize("found", DOCUMENTS.values(), ids=list(DOCUMENTS))
-def test_the_document_is_openapi(found: dict[str, Any]) -> None:
-    """Of version 3.1: its schemas are JSON Schema, its references lead somewhere, its paths' words are described."""
-    OpenAPI.model_validate(found)
-    for schema in found["components"]["schemas"].values():
+@pytest.mark.parametrize("openapi", DOCUMENTS.values(), ids=list(DOCUMENTS))
+def test_the_document_is_openapi(openapi: dict[str, Any]) -> None:
+    """Version 3.1: its schemas are JSON Schema, its references resolve, its path parameters are described."""
+    OpenAPI.model_validate(openapi)
+    for schema in openapi["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
-    named = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(found)))
-    assert named <= set(found["components"]["schemas"])
-    for path, item in found["paths"].items():
-        described = {each["name"] for each in item.get("parameters", [])}
+    references = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(openapi)))
+    assert references <= set(openapi["components"]["schemas"])
+    for path, item in openapi["paths"].items():
+        described = {parameter["name"] for parameter in item.get("parameters", [])}
         assert described == set(re.findall(r"{(\w+)}", path))
 
 
 def title(data: Any, shape: tuple[int, ...] = (1,), **members: Any) -> bytes:  # noqa: ANN401  any JSON
-    """A request for the labels of texts."""
+    """The body of an inference request with one tensor of texts."""
     inputs = [{"name": "title", "datatype": "BYTES", "shape": shape, "data": data}]
     return json.dumps({"inputs": inputs, **members}).encode()
 
 
-RIGHT_TEXTS = {
+VALID_TEXTS = {
     "flat": title(["azul"]),
     "nested": title([["azul"], ["b"]], (2, 1)),
     "named": title(["azul"], id="x", parameters={}, outputs=[{"name": "predict"}]),
 }
-WRONG_TEXTS = {
-    "texts of numbers": title(["azul"]).replace(b"BYTES", b"FP32"),
+INVALID_TEXTS = {
+    "texts as numbers": title(["azul"]).replace(b"BYTES", b"FP32"),
     "no data": title(None),
     "output unknown": title(["azul"], outputs=[{"name": "label"}]),
 }
-ASKED_OF_BOTH = {
+CALLS_TO_BOTH = {
     **{
-        f"{path} of {name}": Asked(path, name=name, version=version)
+        f"{path} of {name}": Call(path, name=name, version=version)
         for name, version in (("goods", "v1"), ("xgboost-model", "v0.1.0"))
         for path, item in DOCUMENTS["closed"]["paths"].items()
         if "get" in item
     },
-    **{f"infer {name}": Asked(INFER, 200, body, "goods", "v1") for name, body in RIGHT_TEXTS.items()},
-    **{f"infer {name}": Asked(INFER, 400, body, "goods", "v1") for name, body in WRONG_TEXTS.items()},
-    "infer a version": Asked(f"{MODEL}{VERSION}/infer", 200, title(["azul"]), "goods", "v1"),
-    "infer binary": Asked(INFER, 200, title(["azul"], parameters={"binary_data_output": True}), "goods", "v1"),
-    "infer too long": Asked(INFER, 413, title(["a" * 1_001]), "goods", "v1"),
-    "infer numbers": Asked(INFER, 200, tensor(ROW)),
+    **{f"infer {name}": Call(INFER, 200, body, "goods", "v1") for name, body in VALID_TEXTS.items()},
+    **{f"infer {name}": Call(INFER, 400, body, "goods", "v1") for name, body in INVALID_TEXTS.items()},
+    "infer a version": Call(f"{MODEL}{VERSION}/infer", 200, title(["azul"]), "goods", "v1"),
+    "infer binary": Call(INFER, 200, title(["azul"], parameters={"binary_data_output": True}), "goods", "v1"),
+    "infer too long": Call(INFER, 413, title(["a" * 1_001]), "goods", "v1"),
+    "infer numbers": Call(INFER, 200, tensor(ROW)),
 }
 
 
-@pytest.mark.parametrize("case", ASKED.values(), ids=list(ASKED))
-def test_the_server_answers_as_the_document_says(edge: Server, case: Asked) -> None:
-    """The status, the type of the content, and the content."""
+@pytest.mark.parametrize("case", CALLS.values(), ids=list(CALLS))
+def test_the_server_answers_as_the_document_says(edge: Server, case: Call) -> None:
+    """The status, the content type and the content."""
     check(edge, case, requests.get(f"{edge.url}/v2/docs/dataplane.json", timeout=SECONDS).json())
 
 
-@pytest.mark.parametrize("case", ASKED_OF_BOTH.values(), ids=list(ASKED_OF_BOTH))
-def test_a_server_of_both_kinds_answers_as_its_documents_say(both: Server, case: Asked) -> None:
-    """The one of all models, and each model's own."""
+@pytest.mark.parametrize("case", CALLS_TO_BOTH.values(), ids=list(CALLS_TO_BOTH))
+def test_a_server_of_two_models_answers_as_its_documents_say(both: Server, case: Call) -> None:
+    """As the document of all models says, and as that of each model."""
     check(both, case, requests.get(f"{both.url}/v2/docs/dataplane.json", timeout=SECONDS).json())
     if "{" in case.path:
         base = f"/v2/models/{case.name}" + (f"/versions/{case.version}" if VERSION in case.path else "")
-        own = requests.get(f"{both.url}{base}/docs/dataplane.json", timeout=SECONDS).json()
-        check(both, case._replace(path=filled(case)), own)
+        of_model = requests.get(f"{both.url}{base}/docs/dataplane.json", timeout=SECONDS).json()
+        check(both, case._replace(path=path_of(case)), of_model)
 
 
-def filled(case: Asked) -> str:
-    """The path that is asked at."""
+def path_of(case: Call) -> str:
+    """The path with the names of the case in place of its parameters."""
     return case.path.replace("{model_name}", case.name).replace("{model_version}", case.version)
 
 
-def check(server: Server, case: Asked, found: dict[str, Any]) -> None:
-    """Ask, and compare the answer with the document."""
-    ((method, operation),) = [each for each in found["paths"][case.path].items() if each[0] != "parameters"]
-    answer = asked(server, case, method)
+def check(server: Server, case: Call, openapi: dict[str, Any]) -> None:
+    """Send the request, and compare the response with the document."""
+    ((method, operation),) = [pair for pair in openapi["paths"][case.path].items() if pair[0] != "parameters"]
+    answer = send(server, case, method)
     assert answer.status_code == case.status, answer.text
-    told = operation["responses"][str(answer.status_code)]
-    if "content" not in told:
+    documented = operation["responses"][str(answer.status_code)]
+    if "content" not in documented:
         assert not answer.content
         return
-    schema = told["content"][answer.headers["Content-Type"]].get("schema")
-    assert schema is None or agrees(found, schema, answer.json()), answer.text
-    assert all(name in answer.headers for name in told.get("headers", {})) or answer.status_code == 200
+    schema = documented["content"][answer.headers["Content-Type"]].get("schema")
+    assert schema is None or fits(openapi, schema, answer.json()), answer.text
+    assert all(name in answer.headers for name in documented.get("headers", {})) or answer.status_code == 200
 
 
-@pytest.mark.parametrize("body", [*RIGHT.values(), *WRONG.values()], ids=[*RIGHT, *WRONG])
-def test_the_schema_of_a_request_knows_right_from_wrong(body: bytes) -> None:
-    """As the server does, as far as a schema can."""
-    found = DOCUMENTS["closed"]
-    schema = found["paths"][INFER]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert agrees(found, schema, json.loads(body)) == (body in RIGHT.values())
+@pytest.mark.parametrize("body", [*VALID.values(), *INVALID.values()], ids=[*VALID, *INVALID])
+def test_the_schema_of_a_request_allows_exactly_the_valid_ones(body: bytes) -> None:
+    """As far as a schema can tell."""
+    openapi = DOCUMENTS["closed"]
+    schema = openapi["paths"][INFER]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert fits(openapi, schema, json.loads(body)) == (body in VALID.values())
 
 
-@pytest.mark.parametrize("found", ["of texts", "of both"])
-@pytest.mark.parametrize("body", [*RIGHT_TEXTS.values(), *WRONG_TEXTS.values()], ids=[*RIGHT_TEXTS, *WRONG_TEXTS])
-def test_the_schema_of_a_request_of_texts_knows_right_from_wrong(found: str, body: bytes) -> None:
-    """Where numbers are taken as well, no schema of one model can tell their datatypes apart."""
-    whole = DOCUMENTS[found]
-    schema = whole["paths"][INFER]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    both_take = found == "of both" and body == WRONG_TEXTS["texts of numbers"]
-    assert agrees(whole, schema, json.loads(body)) == (body in RIGHT_TEXTS.values() or both_take)
+@pytest.mark.parametrize("name", ["of texts", "of both"])
+@pytest.mark.parametrize("body", [*VALID_TEXTS.values(), *INVALID_TEXTS.values()], ids=[*VALID_TEXTS, *INVALID_TEXTS])
+def test_the_schema_of_a_request_of_texts_allows_exactly_the_valid_ones(name: str, body: bytes) -> None:
+    """But that of two models also allows a datatype that only the other model takes."""
+    openapi = DOCUMENTS[name]
+    schema = openapi["paths"][INFER]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    is_of_other = name == "of both" and body == INVALID_TEXTS["texts as numbers"]
+    assert fits(openapi, schema, json.loads(body)) == (body in VALID_TEXTS.values() or is_of_other)
 
 
-def test_an_answer_of_one_kind_is_none_of_the_other() -> None:
-    """As the document of one model has it."""
+def test_the_schema_of_an_answer_is_that_of_its_models() -> None:
+    """An answer of labels of text fits the documents of models that give such labels, and no other."""
     proba = {"name": "predict_proba", "datatype": "FP32", "shape": [1, 3], "data": [0.5, 0.25, 0.25]}
     label = {"name": "predict", "datatype": "BYTES", "shape": [1, 1], "data": ["azul"]}
     outputs = [label, proba]
     answer = {"model_name": "x", "model_version": None, "id": "", "parameters": dict[str, str](), "outputs": outputs}
-    expected = {"closed": False, "of texts": True, "of both": True, "of nobody": True}
-    for name, right in expected.items():
-        found = DOCUMENTS[name]
-        assert agrees(found, found["components"]["schemas"]["Answer"], answer) == right
+    expected = {"closed": False, "of texts": True, "of both": True, "of no model": True}
+    for name, is_valid in expected.items():
+        openapi = DOCUMENTS[name]
+        assert fits(openapi, openapi["components"]["schemas"]["Answer"], answer) == is_valid
 
 
 def test_every_route_is_in_the_document(edge: Server) -> None:
-    """What is not is no route of ours: streams and the repository are refused, the documents themselves aside."""
-    found = requests.get(f"{edge.url}/openapi.json", timeout=SECONDS).json()
-    assert found == DOCUMENTS["closed"]
-    assert not [path for path in found["paths"] if "repository" in path or "stream" in path]
+    """Except the documents; MLServer's streams and repository are not in it, and streams are refused."""
+    openapi = requests.get(f"{edge.url}/openapi.json", timeout=SECONDS).json()
+    assert openapi == DOCUMENTS["closed"]
+    assert not [path for path in openapi["paths"] if "repository" in path or "stream" in path]
     for path in ("/infer_stream", "/generate_stream", "/versions/v0.1.0/infer_stream"):
         answer = requests.post(f"{edge.url}/v2/models/xgboost-model{path}", data=tensor(ROW), timeout=SECONDS)
         assert (answer.status_code, answer.json()) == (404, {"error": "This server streams nothing; ask by /infer."})
 
 
 def test_a_model_has_a_document_of_its_own(edge: Server) -> None:
-    """Of its routes, or those of its version."""
+    """It has the routes of the model, or of one version of it."""
     for base in ("/v2/models/xgboost-model", "/v2/models/xgboost-model/versions/v0.1.0"):
-        found = requests.get(f"{edge.url}{base}/docs/dataplane.json", timeout=SECONDS).json()
-        assert set(found["paths"]) == {f"{base}{end}" for end in ("", "/ready", "/config", "/stats", "/infer")}
+        openapi = requests.get(f"{edge.url}{base}/docs/dataplane.json", timeout=SECONDS).json()
+        assert set(openapi["paths"]) == {f"{base}{end}" for end in ("", "/ready", "/config", "/stats", "/infer")}
     answer = requests.get(f"{edge.url}/v2/models/nobody/docs/dataplane.json", timeout=SECONDS)
     assert answer.status_code == 404
     assert "'nobody' is not found" in answer.json()["error"]
 
 
 REPOSITORY = {
-    "index": Asked("/v2/repository/index", 200, b'{"ready": true}'),
-    "index of nonsense": Asked("/v2/repository/index", 400, b"nonsense"),
-    "load": Asked("/v2/repository/models/{model_name}/load"),
-    "load an unknown model": Asked("/v2/repository/models/{model_name}/load", 404, name="nobody"),
-    "unload an unknown model": Asked("/v2/repository/models/{model_name}/unload", 404, name="nobody"),
+    "index": Call("/v2/repository/index", 200, b'{"ready": true}'),
+    "index with an invalid body": Call("/v2/repository/index", 400, b"nonsense"),
+    "load": Call("/v2/repository/models/{model_name}/load"),
+    "load an unknown model": Call("/v2/repository/models/{model_name}/load", 404, name="nobody"),
+    "unload an unknown model": Call("/v2/repository/models/{model_name}/unload", 404, name="nobody"),
 }
 
 
 @pytest.mark.parametrize("case", REPOSITORY.values(), ids=list(REPOSITORY))
-def test_an_open_repository_is_in_the_document(small: Server, case: Asked) -> None:
-    """Where the setting `admin` opens it, and it answers so."""
-    found = requests.get(f"{small.url}/v2/docs/dataplane.json", timeout=SECONDS).json()
-    assert found == DOCUMENTS["open"]
-    answer = asked(small, case, "post")
+def test_an_open_repository_is_in_the_document(small: Server, case: Call) -> None:
+    """If the setting `admin` opens it; it answers as the document says."""
+    openapi = requests.get(f"{small.url}/v2/docs/dataplane.json", timeout=SECONDS).json()
+    assert openapi == DOCUMENTS["open"]
+    answer = send(small, case, "post")
     assert answer.status_code == case.status, answer.text
-    told = found["paths"][case.path]["post"]["responses"][str(answer.status_code)].get("content")
-    assert agrees(found, told["application/json"]["schema"], answer.json()) if told else not answer.content
+    content = openapi["paths"][case.path]["post"]["responses"][str(answer.status_code)].get("content")
+    assert fits(openapi, content["application/json"]["schema"], answer.json()) if content else not answer.content
 
 
-def test_generate_is_another_word_for_infer(edge: Server) -> None:
-    """It is MLServer's, and under the same limits here."""
+def test_generate_is_the_same_as_infer(edge: Server) -> None:
+    """MLServer has both routes; the limits here are the same."""
     url = f"{edge.url}/v2/models/xgboost-model"
     answers = [
-        requests.post(f"{url}/{word}", data=tensor(ROW), timeout=SECONDS).json() for word in ("infer", "generate")
+        requests.post(f"{url}/{route}", data=tensor(ROW), timeout=SECONDS).json() for route in ("infer", "generate")
     ]
     assert answers[0]["outputs"] == answers[1]["outputs"]
     assert (

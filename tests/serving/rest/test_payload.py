@@ -1,4 +1,4 @@
-"""A REST body becomes plain data, and an answer becomes a body; whichever parser read it."""
+"""The body of a request is decoded to plain data, and an answer is encoded to a body, whichever parser is used."""
 
 import gzip
 import json
@@ -29,53 +29,53 @@ json_values = st.recursive(
 
 
 def request(data: object, shape: object, **members: object) -> dict[str, Any]:
-    """A request of one tensor."""
+    """The JSON document of a request with one tensor."""
     return {"inputs": [{"name": "predict", "datatype": "FP32", "shape": shape, "data": data}], **members}
 
 
-def listed(found: Any) -> Any:  # noqa: ANN401  any document
-    """The document with lists in the place of arrays."""
-    if isinstance(found, dict):
-        return {name: listed(value) for name, value in found.items()}
+def as_lists(document: Any) -> Any:  # noqa: ANN401  any document
+    """The document with each array as a list."""
+    if isinstance(document, dict):
+        return {name: as_lists(value) for name, value in document.items()}
     return (
-        found.tolist()
-        if isinstance(found, np.ndarray)
-        else [listed(i) for i in found]
-        if type(found) is list
-        else found
+        document.tolist()
+        if isinstance(document, np.ndarray)
+        else [as_lists(item) for item in document]
+        if type(document) is list
+        else document
     )
 
 
 @given(st.lists(st.lists(numbers, min_size=3, max_size=3), min_size=1, max_size=4), st.booleans(), st.booleans())
-def test_the_numbers_of_a_lone_tensor_come_as_an_array(rows: list[list[float]], nested: bool, asks: bool) -> None:
-    """Flat, in row-major order, and the very floats that Python reads; all else stays as it is."""
+def test_the_numbers_of_a_lone_tensor_become_an_array(rows: list[list[float]], nested: bool, has_others: bool) -> None:
+    """Flat, in row-major order, equal to the floats that Python parses; the other members stay."""
     flat = [cell for row in rows for cell in row]
-    others: dict[str, Any] = {"outputs": [{"name": "predict"}], "id": "x"} if asks else {}
-    found = payload.decode(orjson.dumps(request(rows if nested else flat, [len(rows), 3], **others)))
-    data = found["inputs"][0].pop("data")
+    others: dict[str, Any] = {"outputs": [{"name": "predict"}], "id": "x"} if has_others else {}
+    decoded = payload.decode(orjson.dumps(request(rows if nested else flat, [len(rows), 3], **others)))
+    data = decoded["inputs"][0].pop("data")
     assert isinstance(data, np.ndarray)
     assert data.tolist() == [float(cell) for cell in flat]
-    assert found == {"inputs": [{"name": "predict", "datatype": "FP32", "shape": [len(rows), 3]}], **others}
+    assert decoded == {"inputs": [{"name": "predict", "datatype": "FP32", "shape": [len(rows), 3]}], **others}
 
 
 @given(json_values)
-def test_any_json_is_read_as_it_is(document: object) -> None:
-    """Whatever it is, if it is no request."""
-    assert listed(payload.decode(orjson.dumps(document))) == document
+def test_any_json_is_decoded_unchanged(document: object) -> None:
+    """Also if it is not a request."""
+    assert as_lists(payload.decode(orjson.dumps(document))) == document
 
 
 @given(json_values, json_values)
 @example([[], 0.0, []], None)
-def test_data_of_any_kind_is_read_as_it_is(data: object, shape: object) -> None:
-    """Lists are only an array where they are nothing but numbers, nested as the shape says."""
-    found = payload.decode(orjson.dumps(request(data, shape)))["inputs"][0]["data"]
-    if isinstance(found, np.ndarray):
-        assert found.tolist() == np.array(data, dtype=np.float64).ravel().tolist()
+def test_data_of_any_kind_is_decoded_unchanged(data: object, shape: object) -> None:
+    """Lists become an array only if they hold nothing but numbers, nested as the shape says."""
+    decoded = payload.decode(orjson.dumps(request(data, shape)))["inputs"][0]["data"]
+    if isinstance(decoded, np.ndarray):
+        assert decoded.tolist() == np.array(data, dtype=np.float64).ravel().tolist()
     else:
-        assert found == data
+        assert decoded == data
 
 
-HIDDEN = {
+NOT_ALL_NUMBERS = {
     "a list among numbers": [1, [2], 3],
     "a list in a row": [[1, [2], 3]],
     "rows of other lengths": [[1, 2], [3]],
@@ -86,9 +86,9 @@ HIDDEN = {
 }
 
 
-@pytest.mark.parametrize("data", HIDDEN.values(), ids=list(HIDDEN))
-def test_nothing_is_hidden_among_numbers(data: list[Any]) -> None:
-    """It reaches the validation as a list, which names it."""
+@pytest.mark.parametrize("data", NOT_ALL_NUMBERS.values(), ids=list(NOT_ALL_NUMBERS))
+def test_data_that_is_not_all_numbers_stays_a_list(data: list[Any]) -> None:
+    """So that the validation can name the wrong cell."""
     assert payload.decode(orjson.dumps(request(data, [1, 3])))["inputs"][0]["data"] == data
 
 
@@ -99,8 +99,8 @@ lists = st.lists(st.sampled_from(["[1,2,3]", "[-4.5, 0, 1e2]", "[1,2]", "[[1],2,
 
 
 @given(tokens.map("".join) | lists, st.integers(1, 30), st.integers(1, 9))
-def test_any_text_cut_into_pieces_is_what_it_is_as_a_whole(inner: str, size: int, rows: int) -> None:
-    """Refused where it is no JSON, and otherwise the same numbers, wherever it is cut."""
+def test_parsing_in_pieces_equals_parsing_the_whole(inner: str, size: int, rows: int) -> None:
+    """Wherever the text is cut: the same numbers, or refused if it is not JSON."""
     text = f'{{"inputs": [{{"name": "x", "shape": [{rows}, 3], "data": [{inner}]}}], "id": "[1]"}}'
     with patch.object(json_numbers, "PIECE", size):
         try:
@@ -109,23 +109,23 @@ def test_any_text_cut_into_pieces_is_what_it_is_as_a_whole(inner: str, size: int
             with pytest.raises(InvalidRequest, match="The body is not JSON"):
                 payload.decode(text.encode())
             return
-        found = payload.decode(text.encode())
+        decoded = payload.decode(text.encode())
     expected = document["inputs"][0]["data"]
-    if isinstance(found["inputs"][0]["data"], np.ndarray) and isinstance(expected[0], list):
+    if isinstance(decoded["inputs"][0]["data"], np.ndarray) and isinstance(expected[0], list):
         assert [len(row) for row in expected] == [3] * rows
         expected = [cell for row in expected for cell in row]
     document["inputs"][0]["data"] = expected
-    assert listed(found) == document
+    assert as_lists(decoded) == document
 
 
 @pytest.mark.parametrize("between", ["],[", "] , [", "]\n,\n["])
 def test_rows_of_a_long_text_are_parsed_piece_by_piece(between: str) -> None:
-    """However they are spaced."""
+    """However the text is spaced."""
     rows, row = 3_000, ",".join(["0.125"] * 200)
     text = f'{{"inputs": [{{"name": "x", "shape": [{rows}, 200], "data": [[{between.join([row] * rows)}]]}}]}}'
-    found = payload.decode(text.encode())["inputs"][0]["data"]
-    assert isinstance(found, json_numbers.Numbers)
-    pieces = list(found.pieces())
+    data = payload.decode(text.encode())["inputs"][0]["data"]
+    assert isinstance(data, json_numbers.Numbers)
+    pieces = list(data.pieces())
     assert sum(map(len, pieces)) == rows * 200
     assert max(map(len, pieces)) < 2 * json_numbers.PIECE / 6
 
@@ -138,8 +138,8 @@ def test_rows_of_a_long_text_are_parsed_piece_by_piece(between: str) -> None:
     ],
     ids=["texts", "columns"],
 )
-def test_what_is_no_lone_tensor_of_numbers_is_parsed_once(inputs: list[dict[str, Any]]) -> None:
-    """By the general parser, before any part of it is cut out or parsed apart."""
+def test_other_requests_are_parsed_once(inputs: list[dict[str, Any]]) -> None:
+    """Texts, or several inputs, are parsed by the general parser alone."""
     text = orjson.dumps({"inputs": inputs})
     with (
         patch("simdjson.Parser", side_effect=AssertionError),
@@ -152,47 +152,47 @@ def test_what_is_no_lone_tensor_of_numbers_is_parsed_once(inputs: list[dict[str,
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"\xef\xbb\xbf{}", b"nonsense", b"\xff", b"[NaN]", b"[1e400", b'{"a": 1} 2', b"[" * 900]
 )
-def test_what_is_no_json_is_refused(text: bytes) -> None:
-    """In one sentence."""
+def test_a_body_that_is_not_json_is_refused(text: bytes) -> None:
+    """With one sentence."""
     with pytest.raises(InvalidRequest, match=r"^The body is not JSON \(.*\); expected a V2 inference request\.$"):
         payload.decode(text)
 
 
-def test_a_member_named_twice_is_what_came_last() -> None:
-    """As JSON's usual readers have it."""
+def test_the_last_of_two_members_of_one_name_counts() -> None:
+    """As in most JSON parsers."""
     text = b'{"inputs": [], "inputs": [{"name": "x", "shape": [1, 1], "data": [1], "data": [2]}]}'
     assert payload.decode(text)["inputs"][0]["data"] == [2]
 
 
 @given(npst.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(3)), elements=st.floats(width=32)))
-def test_binary_tensors_are_found_behind_the_json(values: NDArray[np.float32]) -> None:
-    """Bit by bit."""
+def test_a_binary_tensor_after_the_json_is_decoded(values: NDArray[np.float32]) -> None:
+    """Equal to the bit."""
     head = request(None, list(values.shape))
     del head["inputs"][0]["data"]
     head["inputs"][0]["parameters"] = {"binary_data_size": values.nbytes}
     text = orjson.dumps(head)
-    found = payload.decode(text + values.tobytes(), str(len(text)).encode())
-    assert found["inputs"][0]["data"].tobytes() == values.tobytes()
+    decoded = payload.decode(text + values.tobytes(), str(len(text)).encode())
+    assert decoded["inputs"][0]["data"].tobytes() == values.tobytes()
 
 
 @pytest.mark.parametrize("datatype", DATATYPES)
-def test_binary_tensors_of_every_datatype_are_found(datatype: str) -> None:
-    """As many bytes for a value as its datatype has."""
+def test_binary_tensors_of_every_datatype_are_decoded(datatype: str) -> None:
+    """With the number of bytes of each datatype."""
     values = np.array([1, 0, 1], DATATYPES[datatype])
     head = {"name": "x", "datatype": datatype, "shape": [1, 3], "parameters": {"binary_data_size": values.nbytes}}
     text = orjson.dumps({"inputs": [head]})
-    found = payload.decode(text + values.tobytes(), str(len(text)).encode())["inputs"][0]["data"]
-    assert (found.dtype, found.tolist()) == (values.dtype, values.tolist())
+    data = payload.decode(text + values.tobytes(), str(len(text)).encode())["inputs"][0]["data"]
+    assert (data.dtype, data.tolist()) == (values.dtype, values.tolist())
 
 
 def binary(size: object, tail: bytes = b"\0" * 12, **members: object) -> tuple[bytes, bytes]:
-    """A body with a tail of its own, and the length of its JSON."""
+    """A body with these bytes after its JSON, and the length of the JSON."""
     item = {"name": "x", "datatype": "FP32", "shape": [1, 3], "parameters": {"binary_data_size": size}, **members}
     text = orjson.dumps({"inputs": [item]})
     return text + tail, str(len(text)).encode()
 
 
-LIES = {
+WRONG_SIZES = {
     "too small": (binary(8), "The body has 12 bytes behind its JSON, and .* add up to 8; expected the same"),
     "too large": (binary(16), "has 16 as its binary_data_size; expected the number of its bytes, 12 at most"),
     "negative": (binary(-4), "has -4 as its binary_data_size"),
@@ -201,7 +201,7 @@ LIES = {
     "no multiple": (binary(11, b"\0" * 11), "inputs.0. has 11 bytes; FP32 needs multiples of 4"),
     "data too": (binary(12, data=[1, 2, 3]), "has both data and binary_data_size; send its values once"),
     "no multiple of two": (binary(11, b"\0" * 11, datatype="FP16"), "has 11 bytes; FP16 needs multiples of 2"),
-    "nobody's bytes": (binary(None), "add up to 0; expected the same"),
+    "bytes of no input": (binary(None), "add up to 0; expected the same"),
     "parameters no object": (binary(12, parameters=[1]), r"has \[1\] as its 'parameters'; expected an object"),
     "length beyond": ((b"{}", b"3"), "Inference-Header-Content-Length is '3'; .* which has 2 bytes"),
     "length negative": ((b"{}", b"-1"), "Inference-Header-Content-Length is '-1'"),
@@ -210,9 +210,9 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize(("body", "sentence"), LIES.values(), ids=list(LIES))
-def test_bytes_that_are_not_where_they_should_be_are_refused(body: tuple[bytes, bytes], sentence: str) -> None:
-    """Each lie gets its sentence."""
+@pytest.mark.parametrize(("body", "sentence"), WRONG_SIZES.values(), ids=list(WRONG_SIZES))
+def test_wrong_sizes_of_binary_tensors_are_refused(body: tuple[bytes, bytes], sentence: str) -> None:
+    """Each with its own sentence."""
     with pytest.raises(InvalidRequest, match=sentence):
         payload.decode(*body)
 
@@ -224,40 +224,40 @@ OUTPUTS = [
 
 
 @given(st.sets(st.sampled_from(["predict", "predict_proba"])))
-def test_an_answer_is_json_with_the_wanted_tensors_behind(wanted: set[str]) -> None:
-    """Both forms hold the same values, to the bit."""
+def test_an_answer_is_json_followed_by_the_binary_outputs(wanted: set[str]) -> None:
+    """JSON and binary hold equal values, to the bit."""
     body, head_length = payload.encode({"id": "x"}, OUTPUTS, frozenset(wanted))
     assert (head_length is None) == (not wanted)
     document, tail = json.loads(body[:head_length]), body[head_length or len(body) :]
-    for output, found in zip(OUTPUTS, document["outputs"], strict=True):
+    for output, encoded in zip(OUTPUTS, document["outputs"], strict=True):
         kind = DATATYPES[output.datatype]
         if output.name in wanted:
-            size = found["parameters"]["binary_data_size"]
+            size = encoded["parameters"]["binary_data_size"]
             values, tail = np.frombuffer(tail[:size], kind), tail[size:]
         else:
-            values = np.array(found["data"]).astype(kind)
-        assert values.reshape(found["shape"]).tobytes() == output.values.tobytes()
+            values = np.array(encoded["data"]).astype(kind)
+        assert values.reshape(encoded["shape"]).tobytes() == output.values.tobytes()
     assert not tail
 
 
-def test_outputs_are_binary_where_the_request_says_so() -> None:
-    """For all of them, or for each."""
+def test_the_request_chooses_binary_outputs() -> None:
+    """For all outputs at once, or for each."""
     names = ("predict", "predict_proba")
     assert payload.wanted_binary({}, names) == frozenset()
     assert payload.wanted_binary({"parameters": {"binary_data_output": True}}, names) == set(names)
-    one = {"outputs": [{"name": "predict", "parameters": {"binary_data": True}}, {"name": "predict_proba"}]}
-    assert payload.wanted_binary(one, names) == {"predict"}
+    of_one = {"outputs": [{"name": "predict", "parameters": {"binary_data": True}}, {"name": "predict_proba"}]}
+    assert payload.wanted_binary(of_one, names) == {"predict"}
     with pytest.raises(InvalidRequest, match="has 1 as its 'binary_data_output'; expected true or false"):
         payload.wanted_binary({"parameters": {"binary_data_output": 1}}, names)
 
 
-PACKED: dict[str, Any] = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress}
+COMPRESSORS: dict[str, Any] = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress}
 
 
-@pytest.mark.parametrize(("encoding", "packed"), PACKED.items())
-def test_a_packed_body_is_unpacked(encoding: str, packed: Any) -> None:  # noqa: ANN401  the standard library's functions
-    """Up to the limit, and not beyond; cut, damaged, or with something behind it, it is refused."""
-    body = packed(b"x" * 1000)
+@pytest.mark.parametrize(("encoding", "compress"), COMPRESSORS.items())
+def test_a_compressed_body_is_decompressed_up_to_the_limit(encoding: str, compress: Any) -> None:  # noqa: ANN401  the standard library's functions
+    """A body that is cut, damaged or followed by other bytes is refused."""
+    body = compress(b"x" * 1000)
     assert payload.decompress(body, encoding, 1000) == b"x" * 1000
     with pytest.raises(TooLarge, match="unpacks to more than 999 bytes"):
         payload.decompress(body, encoding, 999)
@@ -274,15 +274,15 @@ def test_a_packed_body_is_unpacked(encoding: str, packed: Any) -> None:  # noqa:
             payload.decompress(bad, encoding, 5000)
 
 
-def test_deflate_is_one_stream() -> None:
-    """It has no members."""
+def test_deflate_may_have_only_one_stream() -> None:
+    """Unlike gzip, it has no members."""
     with pytest.raises(InvalidRequest, match=r"The body goes on behind 1 whole deflate stream; compress it as one\."):
         payload.decompress(zlib.compress(b"x") * 2, "deflate", 1000)
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.sampled_from([1, 50]), st.data())
-def test_the_members_of_gzip_are_read_as_one(parts: list[bytes], times: int, data: st.DataObject) -> None:
-    """However many, and however large; the limit is on all of them, and half a member is none."""
+def test_the_members_of_gzip_are_joined(parts: list[bytes], times: int, data: st.DataObject) -> None:
+    """The limit holds for all members together; half a member is refused."""
     members = [gzip.compress(part * times) for part in parts]
     plain, body = b"".join(part * times for part in parts), b"".join(members)
     cut = data.draw(st.integers(1, len(members[-1]) - 1))
@@ -295,15 +295,15 @@ def test_the_members_of_gzip_are_read_as_one(parts: list[bytes], times: int, dat
             payload.decompress(body[:-cut], "gzip", len(plain))
 
 
-def test_a_crowd_of_members_is_refused_before_it_is_unpacked() -> None:
-    """Each takes time, however little it holds; as many as are taken are read."""
-    nothing, most = gzip.compress(b""), payload.GZIP.streams
-    assert payload.decompress(nothing * most, "gzip", 0) == b""
+def test_too_many_gzip_members_are_refused() -> None:
+    """Even empty ones, as each takes time; the greatest allowed number is accepted."""
+    empty, most = gzip.compress(b""), payload.GZIP.streams
+    assert payload.decompress(empty * most, "gzip", 0) == b""
     with pytest.raises(InvalidRequest, match=f"The body goes on behind {most} whole gzip streams"):
-        payload.decompress(nothing * most * 50, "gzip", 0)
+        payload.decompress(empty * most * 50, "gzip", 0)
 
 
 def test_an_unknown_encoding_is_refused() -> None:
-    """With those that are known."""
+    """The sentence names the known ones."""
     with pytest.raises(InvalidRequest, match="has the Content-Encoding 'br'; expected gzip, deflate or none"):
         payload.decompress(b"", "br", 10)

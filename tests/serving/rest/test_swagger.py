@@ -1,4 +1,4 @@
-"""The pages under `/v2/docs` show the documents in a closed network, and let nobody else's code into a browser."""
+"""The pages under `/v2/docs` work without internet access, and load no code from other servers."""
 
 import json
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 import requests
 from tests.browser import Browser
-from tests.pages import check_nothing_beside, check_page, check_quiet, shown, tried
-from tests.serving.wire import INFER, SECONDS, settings_in
+from tests.pages import check_no_complaints, check_nothing_else_is_served, check_page, operation_paths, try_out
+from tests.serving.wire import INFER, SECONDS, write_settings
 
 from tabserve.client.local_server import Server, running
 
@@ -21,43 +21,43 @@ ROW = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [
 
 @pytest.fixture(scope="module")
 def hostile(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a model whose name is a trap for pages that write it down as it stands."""
-    folder = settings_in(tmp_path_factory.mktemp("hostile"), name=HOSTILE)
+    """The URL of a model whose name is HTML that would run as a script."""
+    folder = write_settings(tmp_path_factory.mktemp("hostile"), name=HOSTILE)
     path = f"/v2/models/{quote(HOSTILE)}"
     with running(folder, {"TABSERVE_MODEL": str(model_folder)}, ready=f"{path}/ready") as server:
         yield server.url + path
 
 
 @pytest.mark.parametrize("path", [*PAGES, *(f"{page}/" for page in PAGES)])
-def test_all_that_a_page_loads_is_served_here_under_a_strict_policy(edge: Server, path: str) -> None:
-    """With its head alone, with a slash behind its path, and with a tag by which a browser keeps it."""
+def test_a_page_and_its_files_are_served_under_a_strict_policy(edge: Server, path: str) -> None:
+    """Also to HEAD, with a slash after the path, and with an entity tag for caches."""
     check_page(edge.url + path, "docs/dataplane.json")
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_nothing_else_of_the_package_can_be_had(edge: Server, path: str) -> None:
-    """By whatever path."""
-    check_nothing_beside(edge.url + path)
+def test_no_other_file_of_the_package_is_served(edge: Server, path: str) -> None:
+    """Under any spelling of its path."""
+    check_nothing_else_is_served(edge.url + path)
 
 
 @pytest.mark.parametrize("file", ["", "/start.js", "/swagger-ui.css"])
 @pytest.mark.parametrize("model", ["nobody", "xgboost-model/versions/nothing"])
-def test_a_model_that_does_not_exist_has_no_page(edge: Server, model: str, file: str) -> None:
-    """As its other routes, it is refused in JSON."""
+def test_an_unknown_model_has_no_page(edge: Server, model: str, file: str) -> None:
+    """It gets 404 in JSON, as on other routes."""
     answer = requests.get(f"{edge.url}/v2/models/{model}/docs{file}", timeout=SECONDS)
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")
     assert "is not found" in answer.json()["error"]
 
 
-def test_a_page_holds_no_name_of_a_model(hostile: str) -> None:
-    """So that none can be code there; all its links still lead somewhere."""
+def test_a_page_does_not_contain_the_name_of_a_model(hostile: str) -> None:
+    """So that no name can become code; the page's links still work."""
     check_page(f"{hostile}/docs", "docs/dataplane.json")
     assert "onerror" not in requests.get(f"{hostile}/docs", timeout=SECONDS).text
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/docs/oauth2-redirect", "/v2/docs/oauth2-redirect"])
 def test_fastapis_own_pages_are_off(edge: Server, path: str) -> None:
-    """They would load scripts from a public server, on the port of the metrics too."""
+    """On the metrics port too; they would load scripts from a public server."""
     for address in (edge.url, edge.metrics):
         assert requests.get(address + path, timeout=SECONDS).status_code == 404
     assert requests.get(f"{edge.metrics}/openapi.json", timeout=SECONDS).status_code == 404
@@ -66,35 +66,35 @@ def test_fastapis_own_pages_are_off(edge: Server, path: str) -> None:
 
 @pytest.mark.parametrize("path", [*PAGES, "/v2/docs/"])
 def test_a_browser_without_a_network_shows_every_operation(browser: Browser, edge: Server, path: str) -> None:
-    """And has nothing to complain about."""
+    """With no complaint in its console."""
     document = requests.get(f"{edge.url}{path.removesuffix('/')}/dataplane.json", timeout=SECONDS).json()
     with browser.page(edge.url + path) as page:
-        assert shown(page) == list(document["paths"])
-        check_quiet(page, edge.url)
+        assert operation_paths(page) == list(document["paths"])
+        check_no_complaints(page, edge.url)
 
 
-def test_a_browser_asks_for_inference_from_the_page(browser: Browser, edge: Server) -> None:
-    """By `Try it out`, and shows the answer."""
+def test_a_browser_sends_an_inference_request_from_the_page(browser: Browser, edge: Server) -> None:
+    """`Try it out` shows the response."""
     with browser.page(f"{edge.url}{MODEL}/docs") as page:
-        answer = tried(page, INFER, json.dumps(ROW))
+        answer = try_out(page, INFER, json.dumps(ROW))
         assert answer.startswith("200")
         assert "predict_proba" in answer
-        check_quiet(page, edge.url)
+        check_no_complaints(page, edge.url)
 
 
 def test_a_browser_shows_a_hostile_name_as_text(browser: Browser, hostile: str) -> None:
-    """It becomes neither an element nor a script."""
+    """It does not become an element or a script."""
     with browser.page(f"{hostile}/docs") as page:
-        assert f"/v2/models/{HOSTILE}/infer" in shown(page)
+        assert f"/v2/models/{HOSTILE}/infer" in operation_paths(page)
         assert page.evaluate("document.querySelectorAll('img[onerror]').length") == 0
-        check_quiet(page, hostile[: hostile.index("/v2")])
+        check_no_complaints(page, hostile[: hostile.index("/v2")])
 
 
-def test_a_browser_ignores_another_document_that_a_link_names(browser: Browser, edge: Server) -> None:
-    """A link that was sent to an operator cannot choose what the page shows or loads."""
+def test_a_browser_ignores_a_document_named_in_the_query(browser: Browser, edge: Server) -> None:
+    """A malicious link cannot choose what the page shows or loads."""
     with browser.page(f"{edge.url}/v2/docs?url=http://127.0.0.1:1/x.json&configUrl=http://127.0.0.1:1/y.json") as page:
-        assert INFER.replace("xgboost-model", "{model_name}") in shown(page)
-        check_quiet(page, edge.url)
+        assert INFER.replace("xgboost-model", "{model_name}") in operation_paths(page)
+        check_no_complaints(page, edge.url)
 
 
 BREACHES = {
@@ -111,9 +111,9 @@ BREACHES = {
 
 @pytest.mark.parametrize("breach", BREACHES.values(), ids=list(BREACHES))
 def test_a_browser_stops_what_the_policy_forbids(browser: Browser, edge: Server, breach: str) -> None:
-    """Code that came in nevertheless could load, send and draw nothing; and these tests would hear of it."""
+    """Injected code is blocked, and the browser reports it."""
     with browser.page(f"{edge.url}/v2/docs") as page:
-        shown(page)
+        operation_paths(page)
         assert page.complaints == []
         page.evaluate(f"{{ {breach} }}")
         assert "Content Security Policy" in page.complaint()

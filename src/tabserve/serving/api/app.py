@@ -1,4 +1,4 @@
-"""An API's other routes, by FastAPI: whether it lives and is ready, its metrics, its documents."""
+"""The routes of every API beside its contract's: health, readiness, metrics and documents, by FastAPI."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +12,15 @@ from tabserve.serving.rest import swagger
 
 
 def create_app(is_ready: Callable[[], bool], metrics: Callable[[], bytes], document: Callable[[], Any]) -> FastAPI:
-    """The app.
+    """Create the FastAPI app.
 
     Args:
-        is_ready: whether new requests are welcome.
-        metrics: what `/metrics` tells.
-        document: of all routes, which `/docs` shows.
+        is_ready: whether the server takes new requests.
+        metrics: the body of `/metrics`.
+        document: the OpenAPI document of all routes, for `/docs`.
     """
     app = FastAPI(
-        openapi_url=None,  # FastAPI sees only these routes
+        openapi_url=None,  # FastAPI's own document would lack the contract's routes
         routes=swagger.routes("/docs", "openapi.json"),
         redirect_slashes=False,
         exception_handlers={HTTPException: _refuse},
@@ -37,18 +37,18 @@ def create_app(is_ready: Callable[[], bool], metrics: Callable[[], bytes], docum
         return JSONResponse({"error": "The server is about to end."}, 503, {"retry-after": "1"})
 
     @app.get("/metrics")
-    async def told() -> Response:
+    async def prometheus() -> Response:
         return Response(metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     @app.get("/openapi.json")
-    async def described() -> JSONResponse:
+    async def openapi() -> JSONResponse:
         return JSONResponse(document())
 
     return app
 
 
 async def _refuse(request: Request, error: Exception) -> JSONResponse:
-    """What is not found, or asked for by another method."""
+    """Refuse an unknown path or a method that it does not take."""
     assert isinstance(error, HTTPException)
     reason = f"{request.method} {request.scope['path']}: {error.detail}; /docs lists what there is."
     return JSONResponse({"error": reason}, error.status_code, error.headers)

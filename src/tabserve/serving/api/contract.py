@@ -1,4 +1,4 @@
-"""What an API promises: the routes that its model answers, and of which problem that model must be."""
+"""The contract of an API: its routes, and the problem that its model must solve."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from tabserve.wording import listed
 
 
 class Answer(NamedTuple):
-    """What a route answers.
+    """The answer of a route.
 
     Attributes:
-        body: in JSON.
-        rows: how many records it is about.
+        body: JSON.
+        rows: the number of records in the request.
     """
 
     body: bytes
@@ -28,20 +28,20 @@ class Answer(NamedTuple):
 
 
 Route = Callable[[Bytes, LoadedModel], Awaitable[Answer]]
-"""Answers the body of a POST by a model, or raises a TabserveError."""
+"""Answers the body of a POST with a model; raises a TabserveError to refuse it."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What makes one API another than the next.
+    """All that is special to one API.
 
     Attributes:
-        name: of the API; its metrics begin with it.
-        records: what the metrics call the rows of a request, such as `products`.
+        name: of the API, and the prefix of its metrics.
+        records: the name of a request's rows in the metrics, such as `products`.
         problem: the columns and the task that its model must have.
-        optional: columns that its model may have beside them.
-        routes: those that take POST, by their paths.
-        document: the OpenAPI document of all routes, for a model under some limits.
+        optional: columns that its model may have as well.
+        routes: the routes that take POST, by path.
+        document: makes the OpenAPI document of all routes from a model and the limits.
     """
 
     name: str
@@ -52,24 +52,22 @@ class Contract:
     document: Callable[[Model, Limits], dict[str, Any]]
 
     def check(self, model: Model, folder: Path) -> None:
-        """Refuse a model of another problem, whatever its predictor is.
+        """Check that a model of a folder solves the contract's problem; its predictor may be any.
 
         Raises:
             ArtifactError: its columns or its task are others.
         """
-        found, needed, optional = (
-            _kinds(each) for each in (model.problem.columns, self.problem.columns, self.optional)
-        )
+        columns, needed, optional = map(_kinds, (model.problem.columns, self.problem.columns, self.optional))
         advice = "name the folder of another in MODEL_PATH"
-        if not {*needed} <= {*found} <= {*needed, *optional}:
-            beside = f", and perhaps {listed(optional)}" if optional else ""
-            needs = f"this API needs {listed(needed)}{beside}"
-            raise ArtifactError(f"{folder} holds a model over the columns {listed(found)}; {needs}; {advice}.")
+        if not {*needed} <= {*columns} <= {*needed, *optional}:
+            allowed = f", and perhaps {listed(optional)}" if optional else ""
+            needs = f"this API needs {listed(needed)}{allowed}"
+            raise ArtifactError(f"{folder} holds a model over the columns {listed(columns)}; {needs}; {advice}.")
         if (task := model.problem.task) != self.problem.task:
             needs = f"this API needs {self.problem.task!r:.200}"
             raise ArtifactError(f"{folder} holds a model for the task {task!r:.200}; {needs}; {advice}.")
 
 
 def _kinds(columns: tuple[Column, ...]) -> list[str]:
-    """Columns by what a request has of them: `title: text`."""
+    """Each column with its kind, such as `title: text`."""
     return [f"{column.name}: {column.kind}" for column in columns]

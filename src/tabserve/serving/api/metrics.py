@@ -1,4 +1,4 @@
-"""What Prometheus is told about an API."""
+"""The Prometheus metrics of an API."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from tabserve.serving.metrics import METRICS, ROWS, SECONDS, Histogram
 
 
 class ApiMetrics:
-    """Counts of requests and of their records; a collector of prometheus_client.
+    """Counts requests and their records; a collector of prometheus_client.
 
     Attributes:
-        model: what is told of the model, as the V2 server tells it.
+        model: the metrics of the model, the same as in the V2 server.
     """
 
     def __init__(self, contract: Contract) -> None:
-        """Count nothing yet."""
+        """Start at zero, in a registry of its own with the metrics of the model and the process."""
         self.model = METRICS.model(contract.name)
         self._name, self._records, self._target = contract.name, contract.records, contract.problem.target
         self._requests: Counter[tuple[str, str]] = Counter()
@@ -29,34 +29,34 @@ class ApiMetrics:
         self._registry.register(METRICS)
         ProcessCollector(registry=self._registry)
 
-    def count(self, route: str, status: int, seconds: float) -> None:
+    def count_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered or refused."""
         self._requests[route, str(status)] += 1
         self._seconds[route].add(seconds)
 
-    def add(self, route: str, rows: int) -> None:
+    def count_records(self, route: str, rows: int) -> None:
         """Count the records of a request that was answered."""
         self._sizes[route].add(rows)
 
     def collect(self) -> Iterable[Metric]:
-        """All of it, as prometheus_client wants it."""
+        """The metrics of the API, for prometheus_client."""
         requests = CounterMetricFamily(f"{self._name}_requests", "Requests", labels=["route", "status"])
         for labels, count in self._requests.items():
             requests.add_metric(labels, count)
         name, text = f"{self._name}_{self._records}", f"{self._records.capitalize()} given a {self._target}"
-        given = CounterMetricFamily(name, text, labels=[self._target])
+        predicted = CounterMetricFamily(name, text, labels=[self._target])
         for label, count in self.model.labels.items():
-            given.add_metric([label], count)
+            predicted.add_metric([label], count)
         seconds, sizes = "Seconds from a request's head to its answer", f"{self._records.capitalize()} in a request"
         yield from (
             requests,
-            given,
+            predicted,
             _by_route(f"{self._name}_request_seconds", seconds, self._seconds),
             _by_route(f"{self._name}_request_{self._records}", sizes, self._sizes),
         )
 
     def to_bytes(self) -> bytes:
-        """All of it, the model's and the process's own, as Prometheus reads it."""
+        """All metrics, with those of the model and the process, in Prometheus's text format."""
         return generate_latest(self._registry)
 
 

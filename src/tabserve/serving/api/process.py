@@ -1,4 +1,4 @@
-"""An API's process: uvicorn by the core's listener, ended by SIGTERM once what was accepted is answered."""
+"""The process of an API: it serves until SIGTERM, and answers every accepted request before it ends."""
 
 import asyncio
 import os
@@ -15,51 +15,51 @@ from tabserve.serving import ports
 from tabserve.serving.api.api import Api
 from tabserve.serving.api.contract import Contract
 from tabserve.serving.limits import Limits, from_variables
-from tabserve.serving.rest.listener import Listener, configured
+from tabserve.serving.rest.listener import Listener, configure
 
 
-def run(contract: Contract, folder: Path, port: int, **limits: int) -> None:
-    """Load the model, listen, and answer until SIGTERM or SIGINT; SIGHUP loads the model anew.
+def run(contract: Contract, folder: Path, port: int, **defaults: int) -> None:
+    """Load the model and serve until SIGTERM or SIGINT; SIGHUP loads the model again.
 
     Args:
         contract: of the API.
         folder: of the model, unless MODEL_PATH names another.
-        port: to listen on, unless PORT names another; HOST is 127.0.0.1 unless it is set.
-        **limits: that the API has unless a TABSERVE_* variable sets them.
+        port: to listen on, unless PORT names another; the address is HOST, or else 127.0.0.1.
+        **defaults: the limits, by name, that no TABSERVE_* variable sets.
 
     Raises:
         UsageError: PORT is no port.
         ServerError: a limit is wrong, or the port cannot be opened.
-        ArtifactError: the model folder is not whole, or of a model that answers another problem.
+        ArtifactError: the model folder is not whole, or its model does not fit the contract.
     """
-    port, found = ports.from_variable("PORT", port), from_variables(**limits)
-    api = Api(contract, found, Path(os.environ.get("MODEL_PATH") or folder))
+    port, limits = ports.from_variable("PORT", port), from_variables(**defaults)
+    api = Api(contract, limits, Path(os.environ.get("MODEL_PATH") or folder))
     host = os.environ.get("HOST") or "127.0.0.1"
     with (
         ports.listen(host, port, port_variable="PORT", host_variable="HOST") as listening,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        told = f"Listening on http://{ports.authority(host, port)}; /docs shows what can be asked."
-        print(told, flush=True)  # noqa: T201  the one sentence that whoever starts it waits for
-        runner.run(_serve(api, found, listening))
+        message = f"Listening on http://{ports.authority(host, port)}; /docs shows what can be asked."
+        print(message, flush=True)  # noqa: T201  it tells the user that the server is ready
+        runner.run(_serve(api, limits, listening))
 
 
 async def _serve(api: Api, limits: Limits, listening: socket.socket) -> None:
     plain = uvicorn.Config(api, lifespan="off", ws="none", access_log=False, log_level="warning")
-    await Server(configured(plain, api, limits), api, limits).serve_on(listening)
+    await Server(configure(plain, api, limits), api, limits).serve_on(listening)
 
 
 class Server(Listener):
-    """A listener that goes on for a while when it is told to end, so that whoever sends requests here hears of it."""
+    """A listener that on SIGTERM serves on for `drain_seconds`, so that load balancers see `/ready` fail first."""
 
     def __init__(self, config: uvicorn.Config, api: Api, limits: Limits) -> None:
-        """Prepare to serve."""
+        """Take the API, to mark it as draining."""
         super().__init__(config, limits)
         self._api, self._drain_seconds = api, limits.drain_seconds
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the signals by the loop: uvicorn would raise each again at the end, as if it had not been obeyed."""
+        """Handle the signals in the event loop; uvicorn would raise each again, and so end by the signal."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, loop)
@@ -67,7 +67,7 @@ class Server(Listener):
         yield
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Say that we are about to end, and then do; asked twice, at once."""
+        """Drain, then exit; at once on a second signal."""
         wait = 0.0 if self._api.draining else self._drain_seconds
         self._api.draining = True
         loop.call_later(wait, setattr, self, "should_exit", True)

@@ -1,4 +1,4 @@
-"""What a record may be, as JSON Schema (https://json-schema.org), for an API's document."""
+"""The JSON Schema (https://json-schema.org) of a record, for an API's document."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ NEEDED: Mapping[Kind, Node] = {
     "date": {"type": "string", "minLength": 1},
     "text": {"type": "string", "pattern": "[\\p{L}\\p{N}]", "maxLength": MAX_CHARACTERS},
 }
-"""A cell of a column that is never empty, by the column's kind."""
+"""The schema of a cell that must not be empty, by the kind of its column."""
 
 OPTIONAL: Mapping[Kind, Node] = {
     "number": {"anyOf": [NEEDED["number"], {"enum": [None, ""]}]},
@@ -24,13 +24,13 @@ OPTIONAL: Mapping[Kind, Node] = {
     "date": {"type": ["string", "null"]},
     "text": {"type": ["string", "null"], "maxLength": MAX_CHARACTERS},
 }
-"""A cell of a column that may be empty."""
+"""The schema of a cell that may be empty, by the kind of its column."""
 
 
 def record_schema(encoder: Encoder) -> Node:
-    """The schema of a record: a member for each column, of which those that are never empty must be there."""
-    members = {column.name: _member(column, encoder) for column in encoder.columns}
-    return {"type": "object", "properties": members, "required": [*encoder.needed]}
+    """The schema of a record: a member for each column; those that are never empty are required."""
+    properties = {column.name: _member(column, encoder) for column in encoder.columns}
+    return {"type": "object", "properties": properties, "required": [*encoder.needed]}
 
 
 def _member(column: Column, encoder: Encoder) -> Node:

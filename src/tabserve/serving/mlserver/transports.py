@@ -24,7 +24,7 @@ from tabserve.serving.mlserver.startup_checks import listen
 from tabserve.serving.ports import authority
 from tabserve.serving.rest.exchange import AppHandler
 from tabserve.serving.rest.inference import InferenceApp
-from tabserve.serving.rest.listener import Listener, configured
+from tabserve.serving.rest.listener import Listener, configure
 from tabserve.serving.rest.paths import with_routes
 from tabserve.serving.rest.safe_methods import READING, with_safe_methods
 from tabserve.serving.triton import Extensions
@@ -52,7 +52,7 @@ class Rest(RESTServer):
     async def start(self) -> None:
         """Serve until stopped."""
         config = self._get_config()  # type: ignore[no-untyped-call]
-        listener = Listener(configured(config, self._inference_app, self._limits), self._limits)
+        listener = Listener(configure(config, self._inference_app, self._limits), self._limits)
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
         with listen(self._settings, "http") as listening:
             log.info("REST server running on http://%s", authority(self._settings.host, self._settings.http_port))
@@ -74,7 +74,7 @@ class Metrics(MetricsServer):
     async def start(self) -> None:
         """Serve until stopped."""
         config = self._get_config()  # type: ignore[no-untyped-call]
-        listener = Listener(configured(config, AppHandler(self._app), self._limits), self._limits)
+        listener = Listener(configure(config, AppHandler(self._app), self._limits), self._limits)
         self._server = listener  # type: ignore[assignment]  # what MLServer stops
         with listen(self._settings, "metrics") as listening:
             address = authority(self._settings.host, self._settings.metrics_port)

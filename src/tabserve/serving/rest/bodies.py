@@ -15,7 +15,7 @@ class ArrivingRequest(Protocol):
     """A request whose body is arriving or complete, such as `exchange.Exchange`.
 
     Attributes:
-        headers: by their names in lower case; repeated ones as `exchange.joined` joins them.
+        headers: by their names in lower case; a repeated one as of `exchange.join_repeated`.
         body: the bytes that have arrived.
         more_body: whether more will arrive.
     """
@@ -35,14 +35,14 @@ class Bodies:
     """Reads the bodies of requests; for one event loop."""
 
     def __init__(self, limits: Limits) -> None:
-        """Start with no body."""
+        """Take the limits on the size of bodies."""
         self._limits = limits
         self._receiving = 0  # bytes
-        # A few bytes may decompress to a whole body: so one at a time, even if its client has left.
+        # A few bytes may decompress to a whole body, so one body at a time, even if its client has left.
         self._unpacking = ThreadPoolExecutor(1, "unpacking")
-        self._unpacked = asyncio.Lock()  # the next one starts only when this one is parsed
+        self._unpacking_turn = asyncio.Lock()  # a body is unpacked only after the one before it is parsed
 
-    async def read(self, asked: ArrivingRequest) -> Bytes:
+    async def read(self, request: ArrivingRequest) -> Bytes:
         """The whole body, decompressed.
 
         Raises:
@@ -51,31 +51,31 @@ class Bodies:
             Overloaded: all bodies together exceed their limit.
         """
         try:
-            self._check_size(int(asked.headers.get(b"content-length", b"0")))
+            self._check_size(int(request.headers.get(b"content-length", b"0")))
         except ValueError:  # thousands of leading zeros: the HTTP parser refuses other digits
             raise InvalidRequest("The Content-Length has too many digits; leave out its leading zeros.") from None
-        if asked.more_body:
-            await self._arrival(asked)
-        self._check_size(len(asked.body))
-        body = asked.take_body()
-        encoding = asked.headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
+        if request.more_body:
+            await self._wait_for_all(request)
+        self._check_size(len(request.body))
+        body = request.take_body()
+        encoding = request.headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
         if encoding == "identity":
             return body
-        inflated = partial(payload.decompress, body, encoding, self._limits.max_body_bytes)
-        async with self._unpacked:
-            return await asyncio.get_running_loop().run_in_executor(self._unpacking, inflated)
+        decompress = partial(payload.decompress, body, encoding, self._limits.max_body_bytes)
+        async with self._unpacking_turn:
+            return await asyncio.get_running_loop().run_in_executor(self._unpacking, decompress)
 
-    async def _arrival(self, asked: ArrivingRequest) -> None:
+    async def _wait_for_all(self, request: ArrivingRequest) -> None:
         """Wait for a body that arrives in several parts."""
         counted = 0
         try:
-            while asked.more_body:
-                self._receiving += len(asked.body) - counted
-                counted = len(asked.body)
+            while request.more_body:
+                self._receiving += len(request.body) - counted
+                counted = len(request.body)
                 self._check_size(counted)
                 if self._receiving > self._limits.max_receiving_bytes:
                     raise Overloaded("The server is receiving as much as it may; try again in a second.")
-                await asked.wait_for_more()
+                await request.wait_for_more()
         finally:
             self._receiving -= counted
 

@@ -26,7 +26,7 @@ class RequestHandler(Protocol):
     def target(self, path: str) -> object:
         """What answers this path (as of `paths.route`) directly, or None if the ASGI app does."""
 
-    async def infer(self, asked: Any) -> Reply:  # noqa: ANN401  an Exchange
+    async def infer(self, request: Any) -> Reply:  # noqa: ANN401  an Exchange
         """The response to such a request; cancelled if the client leaves."""
 
 
@@ -46,7 +46,7 @@ class AppHandler:
     def target(self, _path: str) -> None:
         """None: the app answers every path."""
 
-    async def infer(self, asked: Any) -> Reply:  # noqa: ANN401
+    async def infer(self, request: Any) -> Reply:  # noqa: ANN401
         """Never called, as no path has a target."""
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class Exchange:
         parser = connection.parser
         self.target, self.method, self.headers = target, parser.get_method(), dict(connection.headers)
         if len(self.headers) < len(connection.headers):
-            self.headers = joined(connection.headers)
+            self.headers = join_repeated(connection.headers)
         self.body, self.more_body = bytearray(), True
         self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         self.disconnected = self.response_complete = False
@@ -116,7 +116,7 @@ class Exchange:
             connection.on_response_complete()
 
 
-def joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def join_repeated(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Headers by name; the values of a repeated header are joined by commas (RFC 9110, 5.3)."""
     values: dict[bytes, list[bytes]] = {}
     for name, value in headers:

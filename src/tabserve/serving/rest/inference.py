@@ -15,7 +15,7 @@ from tabserve.serving.rest.bodies import ArrivingRequest, Bodies
 from tabserve.serving.rest.paths import with_routes
 from tabserve.serving.rest.safe_methods import App, Message, Receive, Send, with_safe_methods
 
-INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/(?:infer|generate)")  # MLServer has both words
+INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/(?:infer|generate)")  # MLServer has both
 
 STREAM = re.compile(r"/v2/models/[^/]+(?:/versions/[^/]+)?/(?:infer|generate)_stream")
 
@@ -88,8 +88,8 @@ class InferenceApp:
         name, version, rest = match.groups() if match else (None, None, None)
         if path in {LIVE, READY} or rest == "ready":
             health = await self._health(path, name, version)
-            is_asked = method == "GET" or health.status == 404
-            return health if is_asked else responses.refusal(405, f"Health takes GET, not {method}.", allow=b"GET")
+            is_allowed = method == "GET" or health.status == 404
+            return health if is_allowed else responses.refusal(405, f"Health takes GET, not {method}.", allow=b"GET")
         return self._refusal(name, version) if name else None
 
     async def _health(self, path: str, name: str | None, version: str | None) -> responses.Reply:
@@ -113,7 +113,7 @@ class InferenceApp:
         return None
 
     def target(self, path: str) -> Target | None:
-        """The model that a path addresses, or None if it is no inference route or the model is of another runtime."""
+        """The model that a path addresses, or None if that is no inference route or the model is of another runtime."""
         if not (match := INFER.fullmatch(path)):
             return None
         name, version = match.groups()
@@ -123,31 +123,31 @@ class InferenceApp:
             return Target(name, version, None)
         return Target(name, version, model) if is_ours(model) else None
 
-    async def infer(self, asked: InferenceRequest) -> responses.Reply:
+    async def infer(self, request: InferenceRequest) -> responses.Reply:
         """The response to an inference request; cancelled if the client leaves."""
         start = time.perf_counter()
-        name, version, model = asked.target
+        name, version, model = request.target
         served, document = (name, version) if model else None, None
         try:
             if model is None or not model.ready:  # unknown, or replaced meanwhile
                 model = self._find(name, version)
-            if asked.method == b"OPTIONS":
+            if request.method == b"OPTIONS":
                 return responses.OPTIONS
-            if asked.method != b"POST":
-                return self._refused(405, f"Inference takes POST, not {asked.method.decode()}.", None, None, start)
+            if request.method != b"POST":
+                return self._refused(405, f"Inference takes POST, not {request.method.decode()}.", None, None, start)
             model.check_room()
-            document = payload.decode(await self._bodies.read(asked), asked.headers.get(payload.HEAD_LENGTH))
-            request = model.read(document)
-            binary = payload.wanted_binary(document, request.outputs)
-            document = {"id": request.id}  # so that the rest is not kept while its rows wait
-            outputs = await model.answer(request)
+            document = payload.decode(await self._bodies.read(request), request.headers.get(payload.HEAD_LENGTH))
+            parsed = model.read(document)
+            binary = payload.wanted_binary(document, parsed.outputs)
+            document = {"id": parsed.id}  # frees the rest while its rows wait
+            outputs = await model.answer(parsed)
         except TabserveError as error:
             return self._refused(status(error).http, str(error), document, served, start)
         except Exception:
             log.exception("Answering a request failed.")
             return self._refused(500, FAILED, document, served, start)
         self._request_log.answered(name, version, start)
-        return responses.answer(model, request, outputs, binary)
+        return responses.answer(model, parsed, outputs, binary)
 
     def _refused(
         self, status: int, reason: str, document: object, served: tuple[str, str | None] | None, start: float

@@ -32,7 +32,7 @@ class LingeringClose(asyncio.Protocol):
         """Remove the connection from the server's set."""
         self._connections.discard(self)
 
-    def unfinished(self) -> bool:
+    def is_unfinished(self) -> bool:
         """True: it may last only as long as a request may take to arrive."""
         return True
 

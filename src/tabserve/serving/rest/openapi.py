@@ -1,4 +1,4 @@
-"""What REST answers, as an OpenAPI document (https://spec.openapis.org/oas/v3.1.0): `openapi.json`, filled in."""
+"""The OpenAPI document of the REST routes (https://spec.openapis.org/oas/v3.1.0): `openapi.json`, filled in."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ MODEL = f"/v2/models/{NAME}"
 REPOSITORY = "/v2/repository/"
 
 VALUES = {"INT64": {"type": "integer"}, "FP32": {"type": "number"}, "BYTES": {"type": "string"}}
-"""What JSON has in the place of the values of each datatype that an output may have."""
+"""The JSON type of the values of each datatype of an output."""
 
 
 def document(
@@ -26,34 +26,34 @@ def document(
     """The document of all routes, or of those of one model or version.
 
     Args:
-        signatures: of the models that these routes answer for; where none is known, more is left open.
+        signatures: of the models of these routes; if there are none, the document is less exact.
         admin: whether clients may load, unload and list models.
         name: of the model.
         version: of the model.
     """
-    found: Node = json.loads(resources.files(__package__).joinpath("openapi.json").read_text("utf-8"))
-    found["info"]["version"] = metadata.version("tabserve")
-    paths = _with_versions(found["paths"])
-    found["paths"] = {path: item for path, item in paths.items() if admin or not path.startswith(REPOSITORY)}
+    openapi: Node = json.loads(resources.files(__package__).joinpath("openapi.json").read_text("utf-8"))
+    openapi["info"]["version"] = metadata.version("tabserve")
+    paths = _with_versions(openapi["paths"])
+    openapi["paths"] = {path: item for path, item in paths.items() if admin or not path.startswith(REPOSITORY)}
     if name:
-        found["paths"] = _paths_of(name, version, found["paths"])
+        openapi["paths"] = _paths_of(name, version, openapi["paths"])
     if signatures:
-        _fill(found["components"]["schemas"], signatures)
-    return found
+        _fill(openapi["components"]["schemas"], signatures)
+    return openapi
 
 
 def _with_versions(paths: dict[str, Node]) -> dict[str, Node]:
-    """All routes: each of a model has one of a version beside it."""
-    word = {"name": VERSION.strip("{}"), "in": "path", "required": True, "schema": {"type": "string"}}
+    """These routes, and for each route of a model that of a version."""
+    parameter = {"name": VERSION.strip("{}"), "in": "path", "required": True, "schema": {"type": "string"}}
     return paths | {
-        path.replace(MODEL, f"{MODEL}/versions/{VERSION}"): {**item, "parameters": [*item["parameters"], word]}
+        path.replace(MODEL, f"{MODEL}/versions/{VERSION}"): {**item, "parameters": [*item["parameters"], parameter]}
         for path, item in paths.items()
         if path.startswith(MODEL)
     }
 
 
 def _paths_of(name: str, version: str | None, paths: dict[str, Node]) -> dict[str, Node]:
-    """The routes of one model or version, whose paths have no words left to be filled in."""
+    """The routes of one model or version, without path parameters."""
     return {
         path.replace(NAME, name).replace(VERSION, version or ""): {
             key: value for key, value in item.items() if key != "parameters"
@@ -64,19 +64,20 @@ def _paths_of(name: str, version: str | None, paths: dict[str, Node]) -> dict[st
 
 
 def _fill(schemas: Node, signatures: Sequence[Signature]) -> None:
-    """Say what these models take and give."""
-    outputs = [output for each in signatures for output in each.outputs.items()]
-    asked, answered = schemas["Request"]["properties"], schemas["Answer"]["properties"]
-    asked["inputs"]["items"]["properties"]["datatype"] = _enum(name for each in signatures for name in each.datatypes)
-    asked["outputs"]["anyOf"][0]["items"]["properties"]["name"] = _enum(name for name, _ in outputs)
-    answered["parameters"] = _any_of(
-        _object({key: {"type": "string"} for key in each.parameters}) for each in signatures
+    """Fill in the inputs and outputs of these models."""
+    outputs = [output for signature in signatures for output in signature.outputs.items()]
+    datatypes = (datatype for signature in signatures for datatype in signature.datatypes)
+    request, response = schemas["Request"]["properties"], schemas["Answer"]["properties"]
+    request["inputs"]["items"]["properties"]["datatype"] = _enum(datatypes)
+    request["outputs"]["anyOf"][0]["items"]["properties"]["name"] = _enum(name for name, _ in outputs)
+    response["parameters"] = _any_of(
+        _object({name: {"type": "string"} for name in signature.parameters}) for signature in signatures
     )
-    answered["outputs"]["items"] = _any_of(_output(*output) for output in outputs)
+    response["outputs"]["items"] = _any_of(_output(*output) for output in outputs)
 
 
 def _output(name: str, kind: OutputKind) -> Node:
-    """The schema of an answered tensor."""
+    """The schema of an output tensor."""
     sizes = [{"type": "integer"}, {"const": kind.columns}]
     shape = {"type": "array", "prefixItems": sizes, "items": False, "minItems": 2}
     values = {"type": "array", "items": VALUES[kind.datatype]}
@@ -92,5 +93,5 @@ def _enum(names: Iterable[str]) -> Node:
 
 
 def _any_of(schemas: Iterable[Node]) -> Node:
-    """The schema of what is as one of these say, each said once."""
+    """The schema of a value that fits one of these schemas, without repetition."""
     return {"anyOf": [json.loads(text) for text in dict.fromkeys(map(json.dumps, schemas))]}

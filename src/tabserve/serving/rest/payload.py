@@ -24,7 +24,6 @@ HEAD_LENGTH = b"inference-header-content-length"
 MAX_DIGITS = 18
 """Most digits of the length of a body."""
 
-
 PIECE = 2**16
 """Bytes that are decompressed at a time, both compressed and plain."""
 
@@ -152,15 +151,15 @@ def _attach(document: object, tail: memoryview) -> None:
         )
 
 
-def _array(item: dict[str, Any], place: str, size: object, tail: memoryview) -> NDArray[Any] | Packed | list[Any]:
+def _array(item: dict[str, Any], path: str, size: object, tail: memoryview) -> NDArray[Any] | Packed | list[Any]:
     if type(size) is not int or not 0 <= size <= len(tail):
         raise InvalidRequest(
-            f"{place} has {shown(size)} as its binary_data_size; expected the number of its bytes, {len(tail)} at most."
+            f"{path} has {shown(size)} as its binary_data_size; expected the number of its bytes, {len(tail)} at most."
         )
     if "data" in item:
-        raise InvalidRequest(f"{place} has both data and binary_data_size; send its values once.")
+        raise InvalidRequest(f"{path} has both data and binary_data_size; send its values once.")
     datatype = item.get("datatype")
-    return unpacked(tail[:size], datatype if isinstance(datatype, str) else "", place)
+    return unpacked(tail[:size], datatype if isinstance(datatype, str) else "", path)
 
 
 def _output(output: Output, tails: list[bytes] | None) -> dict[str, Any]:

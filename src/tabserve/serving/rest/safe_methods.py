@@ -32,7 +32,7 @@ def with_safe_methods(app: App, methods: bytes = ALL) -> App:
             return
         if method == "HEAD":
             scope = {**scope, "method": "GET"}  # uvicorn leaves the body out
-        await app(scope, receive, _with_methods(send, asked=method == "OPTIONS"))
+        await app(scope, receive, _with_methods(send, is_options=method == "OPTIONS"))
 
     return answer
 
@@ -43,25 +43,25 @@ async def _send_methods(methods: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _with_methods(send: Send, *, asked: bool) -> Send:
-    """Add HEAD and OPTIONS to the allowed methods of a 405, and make it a 200 if OPTIONS was asked."""
+def _with_methods(send: Send, *, is_options: bool) -> Send:
+    """Add HEAD and OPTIONS to the allowed methods of a 405, and make it a 200 if the request is OPTIONS."""
     is_list = False
 
     async def send_on(message: Message) -> None:
         nonlocal is_list
         if message["type"] == "http.response.start" and message["status"] == 405:
             allowed = dict(message["headers"]).get(b"allow", b"")
-            is_list = asked
-            replaced = {b"allow", b"content-length", b"content-type"} if asked else {b"allow"}
+            is_list = is_options
+            replaced = {b"allow", b"content-length", b"content-type"} if is_options else {b"allow"}
             headers = [header for header in message["headers"] if header[0] not in replaced]
-            headers += [(b"allow", _with_added(allowed)), *([(b"content-length", b"0")] if asked else [])]
-            message = {**message, "status": 200 if asked else 405, "headers": headers}
+            headers += [(b"allow", _with_safe(allowed)), *([(b"content-length", b"0")] if is_options else [])]
+            message = {**message, "status": 200 if is_options else 405, "headers": headers}
         await send({**message, "body": b""} if is_list and "body" in message else message)
 
     return send_on
 
 
-def _with_added(allowed: bytes) -> bytes:
+def _with_safe(allowed: bytes) -> bytes:
     """The methods of a route, with HEAD and OPTIONS."""
     methods = {*allowed.split(b", "), b"OPTIONS"}
     return b", ".join(sorted(methods | {b"HEAD"} if b"GET" in methods else methods))

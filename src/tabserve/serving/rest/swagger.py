@@ -51,8 +51,8 @@ PAGE = """<!doctype html>
 """Its links are relative, so that it holds no name that a client sent and works behind a prefix; `above` is `../` on a
 path that ends with a slash."""
 
-START = """const place = document.getElementById("swagger-ui");
-SwaggerUIBundle({domNode: place, url: place.dataset.document, deepLinking: true, validatorUrl: "none"});
+START = """const page = document.getElementById("swagger-ui");
+SwaggerUIBundle({domNode: page, url: page.dataset.document, deepLinking: true, validatorUrl: "none"});
 """
 
 PACKAGE, FOLDER = "fastapi-swagger", "fastapi_swagger/resources"
