@@ -57,12 +57,12 @@ def candidates_of(data: TrainingData, name: str) -> list[Candidate]:
 
 def said(data: TrainingData, estimator: BaseEstimator) -> NDArray[np.float64]:
     """What an estimator says of the rows held out."""
-    return training_of(data.holdout.problem).prediction(estimator, data.holdout.features)
+    return training_of(data.holdout.problem).predict(estimator, data.holdout.features)
 
 
 def folder_says(data: TrainingData, model: Model) -> NDArray[np.float64]:
     """The same of a model folder."""
-    return training_of(data.holdout.problem).served(model.predictor.raw(data.holdout.features))
+    return training_of(data.holdout.problem).from_raw(model.predictor.raw(data.holdout.features))
 
 
 @pytest.mark.parametrize("name", mixed.TASKS)

@@ -31,15 +31,15 @@ class TrainingData:
         holdout: those to evaluate on, with their features.
         cells: features of rows, of which golden rows are drawn cell by cell.
         provenance: what the manifest says of all rows.
-        adapted: makes a candidate able to fit where the development rows are.
+        adapt: makes a candidate able to fit where the development rows are.
         versions: of the libraries that hold these rows, if any.
     """
 
     development: Frame
     holdout: Frame
-    cells: NDArray[Any]
+    golden_features: NDArray[Any]
     provenance: Mapping[str, Any]
-    adapted: Callable[[Candidate], Candidate] = lambda candidate: candidate
+    adapt: Callable[[Candidate], Candidate] = lambda candidate: candidate
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -60,7 +60,7 @@ class TrainingData:
 
     def select(self, candidates: Sequence[Candidate]) -> Selection:
         """Compare candidates on the development rows; see `selection.select`."""
-        return selection.select(self.development, [*map(self.adapted, candidates)])
+        return selection.select(self.development, [*map(self.adapt, candidates)])
 
     def evaluate(self, selected: Selection, predictor: Predictor, own: Mapping[str, Any] | None = None) -> Model:
         """Measure the winner on the rows held out.
@@ -89,7 +89,7 @@ class TrainingData:
 
     def save(self, model: Model, folder: Path, words: Words = GENERAL) -> Model:
         """Save a model of these rows with its card; see `model.save`."""
-        return models.save(folder, model, model.predictor.examples(self.cells), card.written(model, words))
+        return models.save(folder, model, model.predictor.examples(self.golden_features), card.written(model, words))
 
 
 def train(data: TrainingData, candidates: Sequence[Candidate], folder: Path, words: Words = GENERAL) -> Model:

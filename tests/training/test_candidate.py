@@ -21,7 +21,7 @@ from tabserve.model.decision import MostProbable
 from tabserve.problem.columns import Column
 from tabserve.problem.task import Multiclass
 from tabserve.table.frame import Frame
-from tabserve.training.candidate import Candidate, chosen
+from tabserve.training.candidate import Candidate, choose_candidates
 from tabserve.training.selection import select
 from tabserve.training.stumps import AveragedStumps
 from tabserve.training.temperature import choose
@@ -263,7 +263,7 @@ KNOWN = {
 
 def test_the_chosen_stand_in_the_order_they_were_named() -> None:
     """Each as it is known."""
-    assert chosen(KNOWN, ["xgboost-stumps", "dummy"]) == [KNOWN["xgboost-stumps"], KNOWN["dummy"]]
+    assert choose_candidates(KNOWN, ["xgboost-stumps", "dummy"]) == [KNOWN["xgboost-stumps"], KNOWN["dummy"]]
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_the_chosen_stand_in_the_order_they_were_named() -> None:
 def test_a_wrong_name_is_answered_with_a_close_one(names: list[str], said: str) -> None:
     """Or with all of them."""
     with pytest.raises(UsageError) as refused:
-        chosen(KNOWN, names)
+        choose_candidates(KNOWN, names)
     assert str(refused.value) == said
 
 
@@ -285,4 +285,4 @@ def test_a_wrong_name_is_answered_with_a_close_one(names: list[str], said: str) 
 def test_at_least_one_must_be_servable(names: list[str]) -> None:
     """Or there would be nothing to save."""
     with pytest.raises(UsageError, match=f"None of {', '.join(names)} ends as a model that a folder can hold"):
-        chosen(KNOWN, names)
+        choose_candidates(KNOWN, names)

@@ -26,10 +26,10 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import Frame, read, stream
 from tabserve.training import forward
-from tabserve.training.folds import NEVER, choosing_rows, measured_folds, training_rows
+from tabserve.training.folds import NOT_HELD_OUT, choosing_rows, measured_folds, training_rows
 from tabserve.training.inner_split import inner_split
 from tabserve.training.selection import Candidate, select
-from tabserve.training.split import described, fold_numbers, hold_out, periods
+from tabserve.training.split import describe_split, fold_numbers, hold_out, periods
 from tabserve.training.task_training import training_of
 
 START = np.datetime64("2020-01-01")
@@ -93,7 +93,7 @@ def test_a_fold_is_fitted_on_earlier_rows_and_decided_by_earlier_predictions(fra
     except DataError:
         return
     moment, folds = times(frame), frame.problem.folds
-    assert {*fold.tolist()} == {*range(NEVER, folds + 1)}
+    assert {*fold.tolist()} == {*range(NOT_HELD_OUT, folds + 1)}
     assert measured_folds(fold) == [*range(1, folds + 1)]
     for number in range(folds + 1):
         held_out, fitted, chosen = fold == number, training_rows(fold, number), choosing_rows(fold, number)
@@ -160,7 +160,7 @@ def test_no_row_of_the_future_takes_part_in_any_fit(seed: int, grid: Mapping[str
     for fitted, asked in log:
         assert moment[np.array(fitted, int)].max() < moment[np.array(asked, int)].min()
     prediction = found.outcomes["watching"].prediction
-    assert np.array_equal(np.isnan(prediction), found.fold == NEVER)
+    assert np.array_equal(np.isnan(prediction), found.fold == NOT_HELD_OUT)
     assert [*found.outcomes["watching"].measures.index] == [1, 2, 3]
 
 
@@ -173,11 +173,11 @@ def test_a_later_fold_changes_nothing_that_is_measured_before(task: Task) -> Non
     width = len(task.labels) if len(task.labels) > 2 else 1
     prediction = rng.uniform(0.1, 0.9, (400, width))
     prediction = (prediction / prediction.sum(axis=1, keepdims=True)) if width > 1 else prediction[:, 0]
-    prediction[fold == NEVER] = np.nan
+    prediction[fold == NOT_HELD_OUT] = np.nan
     last = fold == 5
     other = frame.target.copy()
     other[last] = other[last][::-1]
-    before, after = (training.measures(target, prediction, fold) for target in (frame.target, other))
+    before, after = (training.fold_measures(target, prediction, fold) for target in (frame.target, other))
     assert [*before.index] == [1, 2, 3, 4, 5]
     assert before.notna().all(axis=None)
     pd.testing.assert_frame_equal(before.loc[:4], after.loc[:4])
@@ -191,9 +191,9 @@ def test_every_task_is_selected_and_refitted_forward_in_time(task: Task) -> None
     development, holdout = hold_out(frame)
     kind = xgb.XGBRegressor if task.AMOUNT else xgb.XGBClassifier
     found = select(development, [Candidate("boosted", kind(n_estimators=4, n_jobs=1), {"max_depth": [1, 2]})])
-    known = found.fold != NEVER
+    known = found.fold != NOT_HELD_OUT
     prediction = found.winner.prediction
-    chosen = training_of(frame.problem).decision(development.target[known], prediction[known])
+    chosen = training_of(frame.problem).choose_decision(development.target[known], prediction[known])
     assert found.decision == chosen
     answers = found.decision.scores(found.refit().raw(holdout.features))
     evaluation = training_of(frame.problem).evaluate(holdout.target, answers, found.decision)
@@ -245,7 +245,7 @@ def test_a_card_says_when_the_held_out_rows_were() -> None:
     """And that the folds go forward."""
     problem = replace(dated(np.arange(10)).problem, folds=3)
     held_out = {"development": ["2020-01-01", "2020-04-01"], "holdout": ["2020-04-02", "2020-05-01"]}
-    how, share, folds = described(problem, 1_000, [160] * 5, held_out)
+    how, share, folds = describe_split(problem, 1_000, [160] * 5, held_out)
     assert how == "by the time `day`"
     assert share == "the latest 20%, 2020-04-02 to 2020-05-01,"
     assert folds == "3 folds forward in time, from 2020-01-01 to 2020-04-01,"

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from tabserve.model.decision import COVERAGE, Amount, bins
-from tabserve.training.interval import BINS, FEWEST, choose, coverage, cross_fitted
+from tabserve.training.interval import MAX_BINS, MIN_ROWS, choose, coverage, cross_fitted
 
 FloatArray = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ def sales(rows: int, seed: int) -> Missed:
 @st.composite
 def missed(draw: st.DrawFn) -> Missed:
     """Any amounts, with predictions that may repeat."""
-    rows = draw(st.integers(1, 12 * FEWEST))
+    rows = draw(st.integers(1, 12 * MIN_ROWS))
     rng, distinct = np.random.default_rng(draw(st.integers(0, 99))), draw(st.integers(1, 400))
     prediction = rng.integers(0, distinct, rows) * draw(st.sampled_from([1.0, -0.1, 1e6]))
     error = draw(npst.arrays(np.float64, rows, elements=st.floats(-1e3, 1e3)))
@@ -45,11 +45,11 @@ def test_every_bin_holds_enough_rows_and_its_width_most_of_them(rows: Missed) ->
     """However often predictions repeat; where there are few rows at all, one bin has them."""
     found = choose(*rows)
     edges, widths = np.array(found.edges), np.array(found.widths)
-    assert len(widths) == len(edges) + 1 <= BINS
+    assert len(widths) == len(edges) + 1 <= MAX_BINS
     number, residual = bins(edges, rows.prediction), np.abs(rows.target - rows.prediction)
     for each, width in enumerate(widths):
         inside = residual[number == each]
-        assert len(inside) >= min(FEWEST, len(residual))
+        assert len(inside) >= min(MIN_ROWS, len(residual))
         assert width in inside
         assert (inside <= width).sum() >= min(len(inside), COVERAGE * (len(inside) + 1))
         assert (inside < width).sum() < math.ceil(COVERAGE * (len(inside) + 1)), "no wider than is needed"
@@ -74,7 +74,7 @@ def test_the_width_is_the_quantile_of_split_conformal_prediction(rows: int, rank
 def test_rows_enough_have_eight_bins() -> None:
     """Of equally many rows each, as no prediction repeats."""
     found = choose(*sales(8 * 100, seed=0))
-    assert len(found.widths) == BINS
+    assert len(found.widths) == MAX_BINS
     assert set(np.bincount(bins(np.array(found.edges), sales(8 * 100, seed=0).prediction))) == {100}
 
 

@@ -18,7 +18,7 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import Frame
 from tabserve.training.selection import Candidate, select
-from tabserve.training.split import fold_numbers, hold_out, narrowed
+from tabserve.training.split import fold_numbers, hold_out, narrow_levels
 
 LEVELS = ("a", "b", "c", "rare")
 RARE = LEVELS.index("rare")
@@ -101,7 +101,7 @@ def test_no_candidate_is_asked_about_a_level_that_it_was_not_taught(rows: int, s
     """Wherever the levels occur, a row held out has a missing one just where no training row has its level."""
     frame = framed(rows, Regression(), seed)
     codes = data.draw(few_of_some_levels(rows))
-    frame = narrowed(placed(frame, np.arange(rows), np.array(codes)))
+    frame = narrow_levels(placed(frame, np.arange(rows), np.array(codes)))
     found = select(frame, [Candidate("watching", Watching())])
     for number in range(3):
         inside, held_out = found.fold != number, found.fold == number
@@ -130,5 +130,5 @@ def test_without_categories_nothing_is_copied() -> None:
     frame = framed(50, Regression())
     problem = replace(frame.problem, columns=(Column("size"), Column("place")))
     plain = replace(frame, problem=problem, encoder=Encoder.learn(problem, {}))
-    assert narrowed(plain) is plain
+    assert narrow_levels(plain) is plain
     assert plain.encoded_by(plain.encoder).features is plain.features

@@ -377,8 +377,8 @@ def test_the_winner_is_refitted_on_every_development_row(selection: Selection) -
 def test_an_outcome_tells_what_was_chosen_and_what_it_cost(selection: Selection) -> None:
     """One entry for each fold."""
     bayes, stumps, boosted = selection.outcomes.values()
-    assert all(choice["var_smoothing"] in BAYES.grid["var_smoothing"] for choice in bayes.chosen)
-    assert [len(outcome.chosen) for outcome in (bayes, stumps)] == [5, 5]
+    assert all(choice["var_smoothing"] in BAYES.grid["var_smoothing"] for choice in bayes.grid_choices)
+    assert [len(outcome.grid_choices) for outcome in (bayes, stumps)] == [5, 5]
     assert boosted.trees == [7] * 5
     assert all(1 < trees <= 201 for trees in stumps.trees)
     assert bayes.trees == []

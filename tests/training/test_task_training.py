@@ -84,7 +84,7 @@ def test_each_folds_measures_have_an_interval_of_the_others(selection: Selection
     """Written out for one of them."""
     training, frame, fold = training_of(selection.frame.problem), selection.frame, selection.fold
     prediction = selection.winner.prediction
-    decision = training.decision(frame.target[fold != 2], prediction[fold != 2])
+    decision = training.choose_decision(frame.target[fold != 2], prediction[fold != 2])
     assert isinstance(decision, Amount)
     answers = decision.scores(prediction[fold == 2, np.newaxis])
     found = training.evaluate(frame.target[fold == 2], answers, decision)
@@ -129,7 +129,7 @@ def test_every_objective_of_an_amount_is_served_as_it_was_judged(objective: str)
     found = select(frame, [Candidate("mine", boosted(objective=objective, n_estimators=20))])
     raw = found.refit().raw(frame.features)
     assert np.array_equal(raw[:, 0], found.winner.candidate.fit(frame).predict(frame.features))
-    assert np.array_equal(training_of(frame.problem).served(raw), raw[:, 0].astype(np.float64))
+    assert np.array_equal(training_of(frame.problem).from_raw(raw), raw[:, 0].astype(np.float64))
 
 
 class Inexact(xgb.XGBRegressor):
@@ -162,7 +162,7 @@ def test_three_classes_are_served_by_trees() -> None:
     frame = framed(features, target.astype(np.int8), Multiclass(("a", "b", "c")), folds=3)
     found = select(frame, [Candidate("mine", xgb.XGBClassifier(n_estimators=20, max_depth=2, n_jobs=1))])
     raw, own = found.refit().raw(frame.features), found.winner.candidate.fit(frame).predict_proba(frame.features)
-    np.testing.assert_allclose(training_of(frame.problem).served(raw), own, atol=1e-6)
+    np.testing.assert_allclose(training_of(frame.problem).from_raw(raw), own, atol=1e-6)
     assert isinstance(found.decision, MostProbable)
     assert (found.decision.scores(raw).label == own.argmax(axis=1)).all()
 
@@ -256,7 +256,7 @@ def test_a_grid_is_chosen_by_the_criterion_of_the_amount(criterion: RMSE | MAE, 
     frame = prices(800, task=Regression(criterion=criterion))
     frame = replace(frame, target=frame.target**2)
     candidate = Candidate("constant", DummyRegressor(), {"strategy": ["mean", "median"]})
-    assert select(frame, [candidate]).outcomes["constant"].chosen == [{"strategy": chosen}] * 5
+    assert select(frame, [candidate]).outcomes["constant"].grid_choices == [{"strategy": chosen}] * 5
 
 
 def test_a_grid_of_several_classes_is_chosen_by_their_log_loss() -> None:
@@ -264,7 +264,7 @@ def test_a_grid_of_several_classes_is_chosen_by_their_log_loss() -> None:
     rng = np.random.default_rng(0)
     frame = framed(rng.normal(size=(300, 2)), rng.integers(0, 3, 300), Multiclass(("a", "b", "c")))
     candidate = Candidate("constant", DummyClassifier(), {"strategy": ["most_frequent", "prior"]})
-    assert select(frame, [candidate]).outcomes["constant"].chosen == [{"strategy": "prior"}] * 5
+    assert select(frame, [candidate]).outcomes["constant"].grid_choices == [{"strategy": "prior"}] * 5
 
 
 # How rows are split.
@@ -342,7 +342,7 @@ def test_the_task_decides_what_is_chosen_out_of_fold() -> None:
     ]
     for task, prediction, kind in expected:
         training = training_of(framed(features, classes, task).problem)
-        assert isinstance(training.decision(classes, prediction), kind)
+        assert isinstance(training.choose_decision(classes, prediction), kind)
 
 
 # Real tables.

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
 from tabserve.model.decision import softmax
-from tabserve.training.temperature import choose, cross_fitted, tempered
+from tabserve.training.temperature import apply_temperature, choose, cross_fitted
 
 RNG = np.random.default_rng(0)
 MARGINS = RNG.normal(size=(3_000, 4))
@@ -19,24 +19,24 @@ CHOSEN = choose(TARGET, HONEST)
 @given(st.floats(0.2, 5))
 def test_a_distortion_is_found_and_undone(distortion: float) -> None:
     """Whatever the probabilities were tempered by, the chosen temperature brings them back."""
-    distorted = tempered(HONEST, distortion)
+    distorted = apply_temperature(HONEST, distortion)
     chosen = choose(TARGET, distorted)
     assert abs(chosen * distortion - CHOSEN) < 0.05 * max(1, distortion)
-    undone = tempered(distorted, chosen)
+    undone = apply_temperature(distorted, chosen)
     assert log_loss(TARGET, undone) <= log_loss(TARGET, distorted) + 1e-9
 
 
 @given(st.floats(0.05, 20))
 def test_the_most_probable_class_stays(temperature: float) -> None:
     """At any temperature, and the rows still sum to 1."""
-    found = tempered(HONEST, temperature)
+    found = apply_temperature(HONEST, temperature)
     assert (found.argmax(axis=1) == HONEST.argmax(axis=1)).all()
     np.testing.assert_allclose(found.sum(axis=1), 1)
 
 
 def test_a_probability_of_zero_is_borne() -> None:
     """It becomes a small one."""
-    found = tempered(np.array([[1.0, 0.0, 0.0]]), 2.0)
+    found = apply_temperature(np.array([[1.0, 0.0, 0.0]]), 2.0)
     assert np.isfinite(found).all()
     assert found.argmax() == 0
 
@@ -46,7 +46,7 @@ def test_no_temperature_sees_its_own_fold() -> None:
     fold = np.arange(len(TARGET)) % 3
     before = cross_fitted(TARGET, HONEST, fold)
     spoilt = HONEST.copy()
-    spoilt[fold == 1] = tempered(HONEST[fold == 1], 9.0)
+    spoilt[fold == 1] = apply_temperature(HONEST[fold == 1], 9.0)
     after = cross_fitted(TARGET, spoilt, fold)
     assert before[1] == after[1]
     assert (before[[0, 2]] != after[[0, 2]]).all()

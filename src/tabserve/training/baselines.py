@@ -13,7 +13,7 @@ def baselines(development: Frame, holdout: Frame) -> dict[str, dict[str, float]]
     figures = {}
     for name, estimator in training.baselines().items():
         fitted = estimator.fit(np.zeros((len(development), 1)), development.target)
-        prediction = training.prediction(fitted, np.zeros((len(fold), 1)))
-        measures = training.measures(np.concatenate(targets), prediction, fold)
+        prediction = training.predict(fitted, np.zeros((len(fold), 1)))
+        measures = training.fold_measures(np.concatenate(targets), prediction, fold)
         figures[name] = dict(zip(measures.columns, measures.to_numpy()[1].tolist(), strict=True))
     return figures

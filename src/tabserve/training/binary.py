@@ -19,7 +19,9 @@ from tabserve.training.bootstrap import Interval, every_class, intervals
 from tabserve.training.classes import ClassTraining
 
 
-def decisions(target: NDArray[np.int8], probability: NDArray[np.float64], threshold: float) -> dict[str, float]:
+def threshold_measures(
+    target: NDArray[np.int8], probability: NDArray[np.float64], threshold: float
+) -> dict[str, float]:
     """What a threshold makes of rows: precision and recall (0 where nothing is flagged, or positive), flagged share."""
     counts = Counts.at(threshold, target, probability)
     hits, flagged = int(counts.true_positive), int(counts.true_positive + counts.false_positive)
@@ -33,7 +35,7 @@ def decisions(target: NDArray[np.int8], probability: NDArray[np.float64], thresh
 def curve(target: NDArray[np.int8], probability: ArrayLike) -> dict[str, dict[str, list[float]]]:
     """The decisions at every hundredth from 0 to 1, as the manifest's metrics keep them."""
     values, cuts = np.asarray(probability, dtype=np.float64), [cut / 100 for cut in range(101)]
-    points = [decisions(target, values, cut) for cut in cuts]
+    points = [threshold_measures(target, values, cut) for cut in cuts]
     return {"curve": {"threshold": cuts, **{name: [round(point[name], 6) for point in points] for name in points[0]}}}
 
 
@@ -52,7 +54,7 @@ def measures(
     return {
         criterion.name: float(criterion(Counts.at(threshold, target, values))),
         "f1_at_half": float(F1()(Counts.at(0.5, target, values))),
-        **decisions(target, values, threshold),
+        **threshold_measures(target, values, threshold),
         "average_precision": float(average_precision_score(target, values)),
         "roc_auc": float(roc_auc_score(target, values)),
         "log_loss": float(log_loss(target, values, labels=[0, 1])),
@@ -82,7 +84,7 @@ class BinaryTraining(ClassTraining):
 
     task: Binary
 
-    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+    def predict(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
         """The probability of the positive class, shape (rows,)."""
         return np.asarray(estimator.predict_proba(features)[:, 1], dtype=np.float64)
 
@@ -90,22 +92,22 @@ class BinaryTraining(ClassTraining):
         """Average precision."""
         return float(average_precision_score(target, prediction))
 
-    def served(self, raw: NDArray[Any]) -> FloatArray:
+    def from_raw(self, raw: NDArray[Any]) -> FloatArray:
         """The probability of the positive class, shape (rows,)."""
         return np.asarray(raw[:, 0], dtype=np.float64)
 
-    def decision(self, target: NDArray[Any], prediction: FloatArray) -> Threshold:
+    def choose_decision(self, target: NDArray[Any], prediction: FloatArray) -> Threshold:
         """The threshold with the largest criterion."""
         return Threshold(thresholds.choose(target, prediction, self.task.criterion))
 
-    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+    def fold_measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
         """See `measures`."""
         chosen = thresholds.cross_fitted(target, prediction, fold, self.task.criterion)
-        return folds.measured(
+        return folds.measure_folds(
             fold, chosen, lambda rows, value: measures(target[rows], prediction[rows], value, self.task.criterion)
         )
 
-    def measured(self, target: NDArray[Any], answers: Scores, decision: Threshold, /) -> dict[str, float]:
+    def measures(self, target: NDArray[Any], answers: Scores, decision: Threshold, /) -> dict[str, float]:
         """See `measures`."""
         return measures(target, answers.probability, decision.threshold, self.task.criterion)
 

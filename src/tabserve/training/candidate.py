@@ -48,7 +48,7 @@ class Candidate:
         Raises:
             UsageError: naming the candidate and what of it cannot be.
         """
-        _check(self.name, self.estimator, self.grid, training_of(problem))
+        _check_candidate(self.name, self.estimator, self.grid, training_of(problem))
 
     def fit(self, frame: Frame) -> BaseEstimator:
         """Fit a fresh clone on every row of the frame, its grid chosen on a part of them, as the task scores it.
@@ -56,26 +56,26 @@ class Candidate:
         Raises:
             DataError: the rows cannot be parted to choose from the grid.
         """
-        chosen = self._chosen(frame) if self.grid else {}
-        return self._with(chosen).fit(frame.features, frame.target)
+        chosen = self._best_point(frame) if self.grid else {}
+        return self._clone_with(chosen).fit(frame.features, frame.target)
 
-    def _chosen(self, frame: Frame) -> dict[str, Any]:
+    def _best_point(self, frame: Frame) -> dict[str, Any]:
         """The point of the grid that scores best."""
         training, (fitted_on, compared_on) = training_of(frame.problem), inner_split(frame)
 
         def score(point: Mapping[str, Any]) -> float:
-            fitted = self._with(point).fit(fitted_on.features, fitted_on.target)
-            found = training.score(compared_on.target, training.prediction(fitted, compared_on.features))
+            fitted = self._clone_with(point).fit(fitted_on.features, fitted_on.target)
+            found = training.score(compared_on.target, training.predict(fitted, compared_on.features))
             return -math.inf if math.isnan(found) else found
 
         return max(ParameterGrid(self.grid), key=score)
 
-    def _with(self, point: Mapping[str, Any]) -> BaseEstimator:
+    def _clone_with(self, point: Mapping[str, Any]) -> BaseEstimator:
         """An unfitted clone with the parameters of a point, themselves cloned where they are estimators."""
         return clone(self.estimator).set_params(**{name: clone(value, safe=False) for name, value in point.items()})
 
 
-def servable(candidates: Sequence[Candidate]) -> list[Candidate]:
+def servable_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that a model folder can hold.
 
     Raises:
@@ -88,7 +88,7 @@ def servable(candidates: Sequence[Candidate]) -> list[Candidate]:
     return found
 
 
-def chosen(known: Mapping[str, Candidate], names: Sequence[str]) -> list[Candidate]:
+def choose_candidates(known: Mapping[str, Candidate], names: Sequence[str]) -> list[Candidate]:
     """The candidates of these names.
 
     Raises:
@@ -100,11 +100,11 @@ def chosen(known: Mapping[str, Candidate], names: Sequence[str]) -> list[Candida
             hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
             raise UsageError(f"There is no candidate {name!r}; {hint}")
     found = [known[name] for name in names]
-    servable(found)
+    servable_candidates(found)
     return found
 
 
-def _check(name: str, estimator: BaseEstimator, grid: Grid, training: TaskTraining) -> None:
+def _check_candidate(name: str, estimator: BaseEstimator, grid: Grid, training: TaskTraining) -> None:
     """Refuse an estimator that cannot be fitted on the folds alone or, where it would be served, cannot be served.
 
     What is inside another estimator, such as a pipeline or a grid search, is compared and never served.
@@ -114,14 +114,16 @@ def _check(name: str, estimator: BaseEstimator, grid: Grid, training: TaskTraini
     """
     _check_form(name, estimator, grid, training)
     is_served = hasattr(estimator, "get_booster")
-    for variant in _variants(name, estimator, grid):
-        for model in _models(variant):
+    for variant in _grid_variants(name, estimator, grid):
+        for model in _xgboost_models(variant):
             parameters = model.get_params()
-            if fault := _unfit(parameters) or (_unserved if is_served else _unjudged)(parameters, training):
+            if fault := _fit_fault(parameters) or (_serving_fault if is_served else _objective_fault)(
+                parameters, training
+            ):
                 raise UsageError(f"Candidate {name!r} {fault}.")
-        if hasattr(variant, "unserved") and (fault := variant.unserved()):
+        if hasattr(variant, "serving_fault") and (fault := variant.serving_fault()):
             raise UsageError(f"Candidate {name!r} {fault}.")
-    if not training.suits(estimator):
+    if not training.accepts(estimator):
         raise UsageError(f"Candidate {name!r} needs {training.ESTIMATOR}, not {estimator!r:.60}.")
 
 
@@ -142,38 +144,38 @@ def _check_form(name: str, estimator: object, grid: object, training: TaskTraini
             )
 
 
-def _variants(name: str, estimator: BaseEstimator, grid: Grid) -> Iterator[BaseEstimator]:
+def _grid_variants(name: str, estimator: BaseEstimator, grid: Grid) -> Iterator[BaseEstimator]:
     """The estimator, with each value of its grid, and what the grid searches in it try."""
     yield estimator
     for parameter, values in grid.items():
         for value in values:
-            yield _varied(name, estimator, parameter, value)
+            yield _with_value(name, estimator, parameter, value)
     for search in (estimator, *estimator.get_params().values()):
-        for own in _searched(search):
-            yield from _variants(name, search.estimator, own)
+        for own in _search_grids(search):
+            yield from _grid_variants(name, search.estimator, own)
 
 
-def _searched(estimator: object) -> list[dict[str, Any]]:
+def _search_grids(estimator: object) -> list[dict[str, Any]]:
     """What a grid search, or one at random, chooses from; a distribution of numbers is left out, as it lists none."""
     tried: Any = getattr(estimator, "param_grid", getattr(estimator, "param_distributions", []))
     grids = [tried] if isinstance(tried, Mapping) else tried
     return [{name: each for name, each in grid.items() if isinstance(each, Sequence | np.ndarray)} for grid in grids]
 
 
-def _varied(name: str, estimator: BaseEstimator, parameter: str, value: object) -> BaseEstimator:
+def _with_value(name: str, estimator: BaseEstimator, parameter: str, value: object) -> BaseEstimator:
     try:
         return clone(estimator).set_params(**{parameter: value})
     except (TypeError, ValueError) as error:  # a TypeError where the name is no text
         raise UsageError(f"Candidate {name!r} has a grid of {parameter!r}, which is no parameter of it.") from error
 
 
-def _models(estimator: BaseEstimator) -> list[Any]:
+def _xgboost_models(estimator: BaseEstimator) -> list[Any]:
     """What in it is boosted by XGBoost."""
     inside = [value for value in estimator.get_params().values() if isinstance(value, xgb.XGBModel)]
     return [estimator, *inside] if hasattr(estimator, "get_booster") else inside
 
 
-def _unfit(parameters: Mapping[str, Any]) -> str | None:
+def _fit_fault(parameters: Mapping[str, Any]) -> str | None:
     """Why it cannot be fitted, if so."""
     stops = [isinstance(each, xgb.callback.EarlyStopping) for each in parameters.get("callbacks") or ()]
     if parameters.get("early_stopping_rounds") is None and not any(stops):
@@ -181,31 +183,31 @@ def _unfit(parameters: Mapping[str, Any]) -> str | None:
     return "stops early, and no rows are set aside for it to stop by; choose n_estimators by a grid instead"
 
 
-def _unjudged(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
+def _objective_fault(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
     """Why its answers cannot be judged, if so."""
     default = training.SERVED[0]
     objective = parameters.get("objective", default)
     if objective in training.SERVED + training.COMPARED:
         return None
-    return f"has the objective {_shown(objective)}, which answers no {training.ANSWERS}; use {default!r}, the default"
+    return f"has the objective {_display(objective)}, which answers no {training.ANSWERS}; use {default!r}, the default"
 
 
-def _unserved(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
+def _serving_fault(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
     """Why a model folder cannot hold what it ends as, if so."""
     kind, missing = parameters.get("booster"), parameters.get("missing")
     objective = parameters.get("objective", training.SERVED[0])
     if objective not in training.SERVED:
         served = " or ".join(map(repr, training.SERVED))
-        return f"has the objective {_shown(objective)}, and {served} alone is served; leave the objective out"
+        return f"has the objective {_display(objective)}, and {served} alone is served; leave the objective out"
     if kind not in (None, KIND):
-        return f"has the booster {_shown(kind)}, and {KIND!r} alone is served; leave the booster out"
+        return f"has the booster {_display(kind)}, and {KIND!r} alone is served; leave the booster out"
     if missing is not None and not (isinstance(missing, Real) and math.isnan(missing)):
         return (
-            f"takes {_shown(missing)} for a missing value, and what is served takes NaN alone; leave `missing` out, and"
+            f"takes {_display(missing)} for a missing value, and what is served takes NaN alone; leave `missing` out, and"
             " make such cells of the table empty"
         )
     return None
 
 
-def _shown(value: object) -> str:
+def _display(value: object) -> str:
     return getattr(value, "__name__", f"{value!r:.60}")

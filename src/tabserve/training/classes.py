@@ -17,13 +17,13 @@ class ClassTraining:
 
     ESTIMATOR: ClassVar[str] = "an unfitted classifier, such as XGBClassifier()"
     ANSWERS: ClassVar[str] = "probabilities"
-    SCARCE: ClassVar[str] = "The smallest class"
+    SMALLEST_PART: ClassVar[str] = "The smallest class"
 
     def baselines(self) -> Mapping[str, BaseEstimator]:
         """The share of each class."""
         return {"prior": DummyClassifier(strategy="prior")}
 
-    def suits(self, estimator: BaseEstimator) -> bool:
+    def accepts(self, estimator: BaseEstimator) -> bool:
         """Whether it is not a regressor by scikit-learn's tags; True for an estimator without tags."""
         return not (hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator))
 
@@ -35,7 +35,7 @@ class ClassTraining:
         """Those that have a row of each class that all have."""
         return every_class(target)
 
-    def fault(self, prediction: FloatArray) -> str | None:
+    def prediction_fault(self, prediction: FloatArray) -> str | None:
         """What is wrong with values that are not probabilities, or None."""
         if ((prediction >= 0) & (prediction <= 1)).all():
             return None

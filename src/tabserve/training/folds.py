@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from tabserve.problem.criterion import IntArray
 
-NEVER = -1
+NOT_HELD_OUT = -1
 """The fold of rows that none holds out, and that have no out-of-fold prediction."""
 
 Rows = NDArray[np.bool_]
 """Which rows, shape (rows,)."""
 
-Chosen = TypeVar("Chosen")
+Choice = TypeVar("Choice")
 
 
 def count(fold: IntArray) -> int:
@@ -30,12 +30,12 @@ def count(fold: IntArray) -> int:
 
 def training_rows(fold: IntArray, number: int) -> Rows:
     """The rows that the models of a fold are fitted on: all others or, where folds go forward in time, earlier ones."""
-    return np.asarray(fold < number if (fold == NEVER).any() else fold != number)
+    return np.asarray(fold < number if (fold == NOT_HELD_OUT).any() else fold != number)
 
 
 def choosing_rows(fold: IntArray, number: int) -> Rows:
     """The rows that the decision of a fold is chosen on: those of them that have out-of-fold predictions."""
-    return np.asarray(training_rows(fold, number) & (fold != NEVER))
+    return np.asarray(training_rows(fold, number) & (fold != NOT_HELD_OUT))
 
 
 def measured_folds(fold: IntArray) -> list[int]:
@@ -43,12 +43,12 @@ def measured_folds(fold: IntArray) -> list[int]:
     return [number for number in range(count(fold)) if choosing_rows(fold, number).any()]
 
 
-def cross_fitted(fold: IntArray, choose: Callable[[Rows], Chosen]) -> list[Chosen]:
+def cross_fitted(fold: IntArray, choose: Callable[[Rows], Choice]) -> list[Choice]:
     """What is chosen for each measured fold."""
     return [choose(choosing_rows(fold, number)) for number in measured_folds(fold)]
 
 
-def measured(
+def measure_folds(
     fold: IntArray, chosen: Sequence[Any] | NDArray[Any], measures: Callable[[Rows, Any], dict[str, float]]
 ) -> pd.DataFrame:
     """One row per measured fold, one column per measure, given what was chosen for each."""

@@ -37,7 +37,7 @@ def period(moment: Moments) -> list[str]:
     return [str(moment.min()), str(moment.max())]
 
 
-def lacking(target: NDArray[np.int64], block: NDArray[np.int64], classes: int) -> tuple[int, int] | None:
+def first_missing_class(target: NDArray[np.int64], block: NDArray[np.int64], classes: int) -> tuple[int, int] | None:
     """The first block that lacks one of so many classes, and that class; none lacks an amount."""
     pairs = {*zip(block.tolist(), target.tolist(), strict=True)}
     return next((pair for pair in np.ndindex(int(block.max()) + 1, classes) if pair not in pairs), None)

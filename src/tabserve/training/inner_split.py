@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 from tabserve.errors import DataError
 from tabserve.table.frame import Frame
 from tabserve.training import forward
-from tabserve.training.split import Split, numbered, parted, smallest, strata
+from tabserve.training.split import Split, count_smallest_class, part_numbers, split_at, strata
 
 PARTS = 4
 """Equal parts of the rows, two of which are used."""
@@ -34,7 +34,7 @@ def inner_split(frame: Frame) -> Split:
     of_each = strata(frame)
     for fitted, compared in _parts(frame):
         if len(np.unique(of_each)) == len(np.unique(of_each[fitted])) == len(np.unique(of_each[compared])):
-            return parted(frame, fitted, compared)
+            return split_at(frame, fitted, compared)
     raise DataError(
         f"A grid is chosen inside the training rows, and {len(frame):,} of them cannot be parted so that both sides"
         " have every class; use more rows, or fewer folds, or leave grids out."
@@ -44,16 +44,16 @@ def inner_split(frame: Frame) -> Split:
 def _parts(frame: Frame) -> Iterator[tuple[Positions, Positions]]:
     """Ways to part the rows, the best first."""
     if frame.moment is not None:
-        yield from _later(frame.moment)
+        yield from _latest_parts(frame.moment)
     elif frame.group is not None:
-        yield from _by_group(frame)
+        yield from _group_parts(frame)
     else:
         seed = frame.problem.seed
         splitter = StratifiedShuffleSplit(1, train_size=1 / PARTS, test_size=1 / PARTS, random_state=seed)
         yield from splitter.split(frame.features, strata(frame))
 
 
-def _later(moment: forward.Moments) -> Iterator[tuple[Positions, Positions]]:
+def _latest_parts(moment: forward.Moments) -> Iterator[tuple[Positions, Positions]]:
     """The latest rows compare, those just before them are fitted on."""
     for shares in FORWARD:
         with suppress(DataError):  # too few moments for so many blocks
@@ -61,10 +61,10 @@ def _later(moment: forward.Moments) -> Iterator[tuple[Positions, Positions]]:
             yield np.flatnonzero(block == last - 1), np.flatnonzero(block == last)
 
 
-def _by_group(frame: Frame) -> Iterator[tuple[Positions, Positions]]:
+def _group_parts(frame: Frame) -> Iterator[tuple[Positions, Positions]]:
     """Parts of whole groups."""
-    parts = min(PARTS, smallest(frame)[0])
+    parts = min(PARTS, count_smallest_class(frame)[0])
     if parts > 1:
-        part = numbered(StratifiedGroupKFold(parts, shuffle=True, random_state=frame.problem.seed), frame)
+        part = part_numbers(StratifiedGroupKFold(parts, shuffle=True, random_state=frame.problem.seed), frame)
         for fitted, compared in permutations(range(parts), 2):
             yield np.flatnonzero(part == fitted), np.flatnonzero(part == compared)

@@ -15,10 +15,10 @@ from tabserve.model.decision import COVERAGE, Amount, Amounts, bins
 from tabserve.problem.criterion import FloatArray, IntArray
 from tabserve.training import folds
 
-BINS = 8
+MAX_BINS = 8
 """Most bins of the prediction."""
 
-FEWEST = 30
+MIN_ROWS = 30
 """Least rows of a bin; a quantile of fewer is uncertain."""
 
 DEAREST = 0.9
@@ -57,9 +57,9 @@ def coverage(target: FloatArray, amounts: Amounts) -> dict[str, float]:
 def _edges(prediction: FloatArray) -> FloatArray:
     """The quantiles of the prediction with enough rows between them; fewer if predictions repeat."""
     ordered, kept, start = np.sort(prediction), list[float](), 0
-    for edge in np.unique(np.quantile(ordered, np.arange(1, BINS) / BINS)).tolist():
+    for edge in np.unique(np.quantile(ordered, np.arange(1, MAX_BINS) / MAX_BINS)).tolist():
         end = int(np.searchsorted(ordered, edge))
-        if end - start >= FEWEST and len(ordered) - end >= FEWEST:
+        if end - start >= MIN_ROWS and len(ordered) - end >= MIN_ROWS:
             kept.append(edge)
             start = end
     return np.array(kept, np.float64)

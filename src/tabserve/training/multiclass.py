@@ -17,7 +17,7 @@ from tabserve.problem.task import Multiclass
 from tabserve.training import folds
 from tabserve.training.bootstrap import Interval, every_class, intervals
 from tabserve.training.classes import ClassTraining
-from tabserve.training.temperature import choose, cross_fitted, tempered
+from tabserve.training.temperature import apply_temperature, choose, cross_fitted
 
 
 def counts(target: NDArray[np.int8], probability: NDArray[np.floating[Any]]) -> Counts:
@@ -86,7 +86,7 @@ class MulticlassTraining(ClassTraining):
 
     task: Multiclass
 
-    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+    def predict(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
         """Of each class, shape (rows, classes); where an estimator gives margins alone, their softmax."""
         if hasattr(estimator, "predict_proba"):
             return np.asarray(estimator.predict_proba(features), dtype=np.float64)
@@ -94,26 +94,26 @@ class MulticlassTraining(ClassTraining):
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
         """Minus the log loss, of 32-bit probabilities too, which add up to 1 only nearly."""
-        return -float(log_loss(target, tempered(prediction, 1.0), labels=range(prediction.shape[1])))
+        return -float(log_loss(target, apply_temperature(prediction, 1.0), labels=range(prediction.shape[1])))
 
-    def served(self, raw: NDArray[Any]) -> FloatArray:
+    def from_raw(self, raw: NDArray[Any]) -> FloatArray:
         """The probability of each class, shape (rows, classes)."""
         return softmax(raw)
 
-    def decision(self, target: NDArray[Any], prediction: FloatArray) -> MostProbable:
+    def choose_decision(self, target: NDArray[Any], prediction: FloatArray) -> MostProbable:
         """The most probable class, at the temperature with the smallest log loss."""
         return MostProbable(choose(target, prediction))
 
-    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+    def fold_measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
         """See `measures`; each fold's probabilities tempered as the other folds chose."""
         chosen = cross_fitted(target, prediction, fold)
-        return folds.measured(
+        return folds.measure_folds(
             fold,
             chosen,
-            lambda rows, value: measures(target[rows], tempered(prediction[rows], value), self.task.criterion),
+            lambda rows, value: measures(target[rows], apply_temperature(prediction[rows], value), self.task.criterion),
         )
 
-    def measured(self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /) -> dict[str, float]:
+    def measures(self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /) -> dict[str, float]:
         """See `measures`."""
         return measures(target, answers.probability, self.task.criterion)
 

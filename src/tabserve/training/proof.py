@@ -32,13 +32,13 @@ def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
     """
     training = training_of(frame.problem)
     try:
-        served = _reloaded(predictor(fitted, frame.encoder), frame)
+        served = _reload(predictor(fitted, frame.encoder), frame)
         remote = hasattr(fitted, "fetch_features")  # the features are with Spark's workers
         features = fitted.fetch_features(frame.features) if remote else frame.features
-        answers = training.served(served.raw(features))
+        answers = training.from_raw(served.raw(features))
     except (ArtifactError, AttributeError, LookupError, ValueError) as error:  # XGBoost's own is a ValueError
         raise UsageError(f"Candidate {name!r} ends as no model that a folder can hold: {error}") from error
-    _compare(name, training.prediction(fitted, frame.features), answers)
+    _compare(name, training.predict(fitted, frame.features), answers)
 
 
 def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
@@ -55,7 +55,7 @@ def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
     return Booster(trees)
 
 
-def _reloaded(model: Predictor, frame: Frame) -> Predictor:
+def _reload(model: Predictor, frame: Frame) -> Predictor:
     """The predictor as read back from its file."""
     return type(model).read(Path(model.FILE), model.to_bytes(), frame.problem, frame.encoder)
 

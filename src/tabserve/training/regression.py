@@ -62,7 +62,7 @@ class RegressionTraining:
     ANSWERS: ClassVar[str] = "amounts"
     SERVED: ClassVar[tuple[str, ...]] = tuple(OBJECTIVES[Regression.KIND])
     COMPARED: ClassVar[tuple[str, ...]] = ()
-    SCARCE: ClassVar[str] = "The table"
+    SMALLEST_PART: ClassVar[str] = "The table"
 
     task: Regression
 
@@ -70,7 +70,7 @@ class RegressionTraining:
         """The mean and the median amount."""
         return {strategy: DummyRegressor(strategy=strategy) for strategy in ("mean", "median")}
 
-    def suits(self, estimator: BaseEstimator) -> bool:
+    def accepts(self, estimator: BaseEstimator) -> bool:
         """Whether it is no classifier; scikit-learn tells by its tags, and nothing of one without."""
         return not (hasattr(estimator, "__sklearn_tags__") and is_classifier(estimator))
 
@@ -78,11 +78,11 @@ class RegressionTraining:
         """One for all."""
         return np.zeros(len(target), np.int64)
 
-    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+    def predict(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
         """The amount, shape (rows,)."""
         return np.asarray(estimator.predict(features), dtype=np.float64).ravel()
 
-    def fault(self, prediction: FloatArray) -> str | None:
+    def prediction_fault(self, prediction: FloatArray) -> str | None:
         """That some are no finite numbers, or too large for an answer."""
         wrong = int((~(np.abs(prediction) <= LARGEST)).sum())
         found = f"answers {wrong:,} of {len(prediction):,} rows by no finite 32-bit float"
@@ -92,18 +92,18 @@ class RegressionTraining:
         """The criterion."""
         return float(self.task.criterion(target, prediction))
 
-    def served(self, raw: NDArray[Any]) -> FloatArray:
+    def from_raw(self, raw: NDArray[Any]) -> FloatArray:
         """The amount, shape (rows,)."""
         return np.asarray(raw[:, 0], dtype=np.float64)
 
-    def decision(self, target: NDArray[Any], prediction: FloatArray) -> Amount:
+    def choose_decision(self, target: NDArray[Any], prediction: FloatArray) -> Amount:
         """The interval that holds so many rows in ten."""
         return choose(target, prediction)
 
-    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+    def fold_measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
         """See `measures`."""
         chosen = cross_fitted(target, prediction, fold)
-        return folds.measured(
+        return folds.measure_folds(
             fold,
             chosen,
             lambda rows, amount: measures(
@@ -115,7 +115,7 @@ class RegressionTraining:
         """Any rows."""
         return lambda _: True
 
-    def measured(self, target: NDArray[Any], answers: Amounts, _decision: Amount, /) -> dict[str, float]:
+    def measures(self, target: NDArray[Any], answers: Amounts, _decision: Amount, /) -> dict[str, float]:
         """See `measures`."""
         return measures(target, answers, self.task.criterion)
 

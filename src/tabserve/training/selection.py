@@ -21,11 +21,11 @@ from tabserve.model.decision import Decision
 from tabserve.predictors.predictor import Predictor
 from tabserve.table.frame import Frame
 from tabserve.training import folds, proof
-from tabserve.training.candidate import Candidate, servable
-from tabserve.training.split import fold_numbers, narrowed, subset
+from tabserve.training.candidate import Candidate, servable_candidates
+from tabserve.training.split import fold_numbers, narrow_levels, subset
 from tabserve.training.task_training import TaskTraining, training_of
 
-__all__ = ["Candidate", "Outcome", "Selection", "select", "servable"]
+__all__ = ["Candidate", "Outcome", "Selection", "select", "servable_candidates"]
 
 
 REFUSALS: dict[str, tuple[type[TabserveError], str]] = {
@@ -38,7 +38,7 @@ REFUSALS: dict[str, tuple[type[TabserveError], str]] = {
 }
 """What scikit-learn's errors say, and what that means for the candidate."""
 
-XGBOOSTS_PLACE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
+XGBOOST_PREFIX = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
 """The time, and the line of its own source, that an error of XGBoost begins with."""
 
 
@@ -60,7 +60,7 @@ class Outcome:
     candidate: Candidate
     prediction: NDArray[np.float64]
     measures: pd.DataFrame
-    chosen: Sequence[Mapping[str, Any]]
+    grid_choices: Sequence[Mapping[str, Any]]
     trees: Sequence[int]
     seconds: Sequence[float]
 
@@ -91,14 +91,14 @@ class Selection:
         Raises:
             UsageError: there is none.
         """
-        candidates = servable([outcome.candidate for outcome in self.outcomes.values()])
+        candidates = servable_candidates([outcome.candidate for outcome in self.outcomes.values()])
         return max((self.outcomes[candidate.name] for candidate in candidates), key=self._mean)
 
     @property
     def decision(self) -> Decision:
         """The best one for the winner, chosen on all its out-of-fold predictions, that is on all rows that have one."""
-        known = self.fold != folds.NEVER
-        return training_of(self.frame.problem).decision(self.frame.target[known], self.winner.prediction[known])
+        known = self.fold != folds.NOT_HELD_OUT
+        return training_of(self.frame.problem).choose_decision(self.frame.target[known], self.winner.prediction[known])
 
     def refit(self) -> Predictor:
         """What is served of the winner, fitted on all development rows.
@@ -136,24 +136,26 @@ def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
         candidate.check(frame.problem)
     training, fold = training_of(frame.problem), fold_numbers(frame)
     with tqdm(total=len(candidates) * folds.count(fold), unit="fit", disable=None) as progress:
-        outcomes = {candidate.name: _outcome(candidate, frame, fold, training, progress) for candidate in candidates}
+        outcomes = {
+            candidate.name: _cross_validate(candidate, frame, fold, training, progress) for candidate in candidates
+        }
     return Selection(frame, fold, outcomes)
 
 
-def _outcome(
+def _cross_validate(
     candidate: Candidate, frame: Frame, fold: NDArray[np.int64], training: TaskTraining, progress: "tqdm[Any]"
 ) -> Outcome:
     answers, fitted, seconds = [], [], []
     progress.set_description(candidate.name)
     for number in range(folds.count(fold)):
         start = time.perf_counter()
-        with _named(candidate):
-            estimator, encoder = _fitted(candidate, frame.take(np.flatnonzero(folds.training_rows(fold, number))))
+        with _named_errors(candidate):
+            estimator, encoder = _fit_fold(candidate, frame.take(np.flatnonzero(folds.training_rows(fold, number))))
             fitted.append(estimator)
             seconds.append(time.perf_counter() - start)
             held_out = frame.take(np.flatnonzero(fold == number)).encoded_by(encoder)
-            answers.append(training.prediction(_on_one_thread(estimator), held_out.features))
-        if fault := training.fault(answers[-1]):
+            answers.append(training.predict(_on_one_thread(estimator), held_out.features))
+        if fault := training.prediction_fault(answers[-1]):
             raise UsageError(f"Candidate {candidate.name!r} {fault}.")
         if number == 0 and candidate.servable:  # so that nobody waits for all folds to be told
             proof.check(candidate.name, estimator, held_out.take(np.arange(min(proof.ROWS, len(held_out)))))
@@ -163,13 +165,13 @@ def _outcome(
     prediction = np.full((len(frame), *answers[0].shape[1:]), np.nan)
     for number, answer in enumerate(answers):
         prediction[fold == number] = answer
-    measures = training.measures(frame.target, prediction, fold)
+    measures = training.fold_measures(frame.target, prediction, fold)
     return Outcome(candidate, prediction, measures, chosen, trees, seconds)
 
 
-def _fitted(candidate: Candidate, training_rows: Frame) -> tuple[BaseEstimator, Encoder]:
+def _fit_fold(candidate: Candidate, training_rows: Frame) -> tuple[BaseEstimator, Encoder]:
     """Fit the candidate on rows that know no level of the rows held out; what encodes these."""
-    known = narrowed(training_rows)
+    known = narrow_levels(training_rows)
     return candidate.fit(known), known.encoder
 
 
@@ -179,12 +181,12 @@ def _on_one_thread(estimator: BaseEstimator) -> BaseEstimator:
 
 
 @contextmanager
-def _named(candidate: Candidate) -> Iterator[None]:
+def _named_errors(candidate: Candidate) -> Iterator[None]:
     """Name the candidate that cannot learn from the rows, or answer; known only when some step of it says so."""
     try:
         yield
     except xgb.core.XGBoostError as error:
-        said = XGBOOSTS_PLACE.sub("", str(error).partition("\n")[0])
+        said = XGBOOST_PREFIX.sub("", str(error).partition("\n")[0])
         raise UsageError(f"XGBoost cannot fit candidate {candidate.name!r}: {said}") from error
     except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
         for words, (kind, sentence) in REFUSALS.items():

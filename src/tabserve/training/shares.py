@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from tabserve.errors import DataError
 from tabserve.table.frame import Frame
 
-OFF, TOO_FAR = 0.25, 0.5
+WARN_ABOVE, REFUSE_ABOVE = 0.25, 0.5
 """How far a share of the rows is from the one asked for, as a part of that, when it is said, and when it is refused."""
 
 log = logging.getLogger(__name__)
 
 
-class Whole(NamedTuple):
+class KeptTogether(NamedTuple):
     """What no split parts.
 
     Attributes:
@@ -48,24 +48,24 @@ def check_share(part: str, found: float, asked: float, frame: Frame) -> None:
     """
     if not is_off(found, asked):
         return
-    whole = _whole(frame)
+    whole = _kept_together(frame)
     largest = np.unique(whole.value.astype(np.str_), return_counts=True)[1].max() / len(frame)
     sentence = (
         f"Whole {whole.noun}s make {part} of {found:.1%} of the rows in place of {asked:.1%}, as the largest"
         f" {whole.noun} has {largest:.1%} of them"
     )
-    if is_off(found, asked, TOO_FAR):
+    if is_off(found, asked, REFUSE_ABOVE):
         raise DataError(f"{sentence}; {whole.advice}.")
     log.warning("%s.", sentence)
 
 
-def is_off(found: float, asked: float, most: float = OFF) -> bool:
+def is_off(found: float, asked: float, most: float = WARN_ABOVE) -> bool:
     """Whether a share differs from the one asked for by more than a part of that."""
     return abs(found - asked) > most * asked
 
 
-def _whole(frame: Frame) -> Whole:
+def _kept_together(frame: Frame) -> KeptTogether:
     if frame.group is not None:
-        return Whole("group", frame.group, "use more groups, or divide the largest")
+        return KeptTogether("group", frame.group, "use more groups, or divide the largest")
     assert frame.moment is not None
-    return Whole("moment", frame.moment, "use finer times, or another share")
+    return KeptTogether("moment", frame.moment, "use finer times, or another share")

@@ -18,7 +18,7 @@ from tabserve.errors import DataError
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
 from tabserve.training import forward
-from tabserve.training.folds import NEVER
+from tabserve.training.folds import NOT_HELD_OUT
 from tabserve.training.shares import check_even, check_share, is_off
 from tabserve.training.task_training import training_of
 
@@ -46,12 +46,12 @@ def hold_out(frame: Frame) -> Split:
         is_latest = _is_latest(frame, frame.moment)
         check_share("a hold-out", float(is_latest.mean()), problem.holdout, frame)
         _check_classes(frame, frame.moment, is_latest.astype(np.int64))
-        return parted(frame, np.flatnonzero(~is_latest), np.flatnonzero(is_latest))
-    found, counted = smallest(frame)
+        return split_at(frame, np.flatnonzero(~is_latest), np.flatnonzero(is_latest))
+    found, counted = count_smallest_class(frame)
     needed = math.ceil(max(problem.folds / (1 - problem.holdout), 1 / problem.holdout))
     if found < needed:
         raise DataError(
-            f"{training_of(problem).SCARCE} has {found} {counted}; {problem.folds} folds beside a hold-out of"
+            f"{training_of(problem).SMALLEST_PART} has {found} {counted}; {problem.folds} folds beside a hold-out of"
             f" {problem.holdout:.0%} need at least {needed}; use more {counted}."
         )
     if frame.group is not None:
@@ -60,23 +60,23 @@ def hold_out(frame: Frame) -> Split:
     development, holdout = train_test_split(
         positions, test_size=problem.holdout, stratify=strata(frame), random_state=problem.seed
     )
-    return parted(frame, development, holdout)
+    return split_at(frame, development, holdout)
 
 
-def parted(frame: Frame, development: NDArray[np.int64], holdout: NDArray[np.int64]) -> Split:
+def split_at(frame: Frame, development: NDArray[np.int64], holdout: NDArray[np.int64]) -> Split:
     """The rows at these positions, both encoded by the levels that occur in the development rows."""
-    developed = narrowed(frame.take(development))
+    developed = narrow_levels(frame.take(development))
     return Split(developed, frame.take(holdout).encoded_by(developed.encoder))
 
 
-def narrowed(frame: Frame) -> Frame:
+def narrow_levels(frame: Frame) -> Frame:
     """The same rows, whose encoder knows only the levels that occur in them; the same frame without categories."""
     if not any(frame.encoder.levels):
         return frame
     return frame.encoded_by(frame.encoder.narrowed(frame.features))
 
 
-def smallest(frame: Frame) -> tuple[int, str]:
+def count_smallest_class(frame: Frame) -> tuple[int, str]:
     """How many rows, or groups, there are of the class that has the fewest; of all, where there are no classes."""
     of_each, counted = strata(frame), "rows"
     if frame.group is not None:
@@ -108,7 +108,7 @@ def _is_latest(frame: Frame, moment: forward.Moments) -> NDArray[np.bool_]:
 
 def _check_classes(frame: Frame, moment: forward.Moments, block: NDArray[np.int64]) -> None:
     """Refuse blocks of rows, one after another, if one lacks a class: nothing can be fitted or measured there."""
-    if lacks := forward.lacking(strata(frame), block, len(frame.problem.labels)):
+    if lacks := forward.first_missing_class(strata(frame), block, len(frame.problem.labels)):
         first, last = forward.period(moment[block == lacks[0]])
         raise DataError(
             f"No row from {first} to {last} has {frame.problem.task.spelled(lacks[1])} in column"
@@ -120,13 +120,13 @@ def _check_classes(frame: Frame, moment: forward.Moments, block: NDArray[np.int6
 def _hold_out_groups(frame: Frame) -> Split:
     """Of parts, or some of them together, the nearest to the share asked for that has every class and leaves enough."""
     problem = frame.problem
-    held_out, parts = _as_parts(problem.holdout, smallest(frame)[0])
-    number = numbered(StratifiedGroupKFold(parts, shuffle=True, random_state=problem.seed), frame)
+    held_out, parts = _as_parts(problem.holdout, count_smallest_class(frame)[0])
+    number = part_numbers(StratifiedGroupKFold(parts, shuffle=True, random_state=problem.seed), frame)
     sides = [(number - first) % parts < held_out for first in range(parts)]
     for side in sorted(sides, key=lambda side: abs(float(side.mean()) - problem.holdout)):
         development, holdout = np.flatnonzero(~side), np.flatnonzero(side)
-        split = parted(frame, development, holdout)
-        if smallest(split.holdout)[0] >= 1 and smallest(split.development)[0] >= problem.folds:
+        split = split_at(frame, development, holdout)
+        if count_smallest_class(split.holdout)[0] >= 1 and count_smallest_class(split.development)[0] >= problem.folds:
             check_share("a hold-out", len(holdout) / len(frame), problem.holdout, frame)
             return split
     raise DataError(
@@ -155,15 +155,15 @@ def fold_numbers(frame: Frame) -> NDArray[np.int64]:
         block = forward.block_numbers(frame.moment, [1 / (folds + 2)] * (folds + 2))
         _check_classes(frame, frame.moment, block)
         check_even(block, frame)
-        return block + NEVER
+        return block + NOT_HELD_OUT
     kind = StratifiedKFold if frame.group is None else StratifiedGroupKFold
-    number = numbered(kind(folds, shuffle=True, random_state=frame.problem.seed), frame)
+    number = part_numbers(kind(folds, shuffle=True, random_state=frame.problem.seed), frame)
     if frame.group is not None:
         check_even(number, frame)
     return number
 
 
-def numbered(splitter: StratifiedKFold | StratifiedGroupKFold, frame: Frame) -> NDArray[np.int64]:
+def part_numbers(splitter: StratifiedKFold | StratifiedGroupKFold, frame: Frame) -> NDArray[np.int64]:
     """The number of the part that a splitter puts each row in, shape (rows,)."""
     number = np.empty(len(frame), dtype=np.int64)
     for fold, (_, held_out) in enumerate(splitter.split(frame.features, strata(frame), frame.group)):
@@ -171,7 +171,7 @@ def numbered(splitter: StratifiedKFold | StratifiedGroupKFold, frame: Frame) -> 
     return number
 
 
-class Described(NamedTuple):
+class SplitSummary(NamedTuple):
     """How a split is told: by what, the share that was held out, and the folds of the rest."""
 
     how: str
@@ -179,9 +179,9 @@ class Described(NamedTuple):
     folds: str
 
 
-def described(
+def describe_split(
     problem: Problem, rows: int, folds: Sequence[int], held_out: Mapping[str, Sequence[str]] | None = None
-) -> Described:
+) -> SplitSummary:
     """A split of so many rows that leaves folds of these; where it is not as asked for, it says so.
 
     Args:
@@ -200,9 +200,9 @@ def described(
     if not problem.time:
         how = "stratified" if problem.labels else "drawn by chance"
         apart = f", no `{problem.group}` on both sides" if problem.group else ""
-        return Described(f"{how}, seed {problem.seed}{apart}", share, numbered)
+        return SplitSummary(f"{how}, seed {problem.seed}{apart}", share, numbered)
     periods = {name: " to ".join(period) for name, period in (held_out or {}).items()}
-    return Described(
+    return SplitSummary(
         f"by the time `{problem.time}`",
         f"the latest {share}, {periods['holdout']}," if periods else f"the latest {share}",
         f"{numbered}, from {periods['development']}," if periods else numbered,

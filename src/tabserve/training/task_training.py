@@ -41,39 +41,39 @@ class TaskTraining(Protocol):
     ANSWERS: ClassVar[str]
     SERVED: ClassVar[tuple[str, ...]]
     COMPARED: ClassVar[tuple[str, ...]]
-    SCARCE: ClassVar[str]
+    SMALLEST_PART: ClassVar[str]
 
     def baselines(self) -> Mapping[str, BaseEstimator]:
         """Unfitted estimators that know the target and no column, by name."""
 
-    def suits(self, estimator: BaseEstimator) -> bool:
+    def accepts(self, estimator: BaseEstimator) -> bool:
         """Whether an estimator is of the kind that learns such a task."""
 
     def strata(self, target: Target) -> NDArray[np.int64]:
         """What a split spreads evenly over its parts, by number: the classes; all amounts are one stratum."""
 
-    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> Prediction:
+    def predict(self, estimator: BaseEstimator, features: NDArray[Any]) -> Prediction:
         """What a fitted estimator says of rows."""
 
-    def fault(self, prediction: Prediction) -> str | None:
+    def prediction_fault(self, prediction: Prediction) -> str | None:
         """What is wrong with what an estimator says, if anything is."""
 
     def score(self, target: Target, prediction: Prediction) -> float:
         """What the values of a grid are told apart by; larger is better."""
 
-    def served(self, raw: NDArray[Any]) -> Prediction:
+    def from_raw(self, raw: NDArray[Any]) -> Prediction:
         """What a predictor's raw outputs say of rows, before any decision."""
 
-    def decision(self, target: Target, prediction: Prediction) -> Decision:
+    def choose_decision(self, target: Target, prediction: Prediction) -> Decision:
         """The decision that is best on rows, given their out-of-fold predictions."""
 
-    def measures(self, target: Target, prediction: Prediction, fold: Fold) -> pd.DataFrame:
+    def fold_measures(self, target: Target, prediction: Prediction, fold: Fold) -> pd.DataFrame:
         """One row per measured fold, one column per measure, the criterion first; each decided by other folds."""
 
     def usable(self, target: Target) -> Callable[[Draw], bool]:
         """Whether rows drawn again can be measured, given their positions."""
 
-    def measured(self, target: Target, answers: Any, decision: Any, /) -> dict[str, float]:  # noqa: ANN401
+    def measures(self, target: Target, answers: Any, decision: Any, /) -> dict[str, float]:  # noqa: ANN401
         """Every measure of answers that a decision made, on rows that had no part in anything."""
 
     def evaluate(self, target: Target, answers: Any, decision: Any, /, seed: int = 0) -> dict[str, Interval]:  # noqa: ANN401

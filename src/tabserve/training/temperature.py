@@ -15,13 +15,13 @@ from tabserve.training import folds
 BOUNDS = (-4.0, 4.0)
 """Natural logarithms of the smallest and the largest temperature."""
 
-SMALLEST = 1e-12
+MIN_PROBABILITY = 1e-12
 """The probability in place of 0."""
 
 
-def tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+def apply_temperature(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     """The probabilities at this temperature, shape (rows, classes); above 1 they differ less."""
-    return softmax(np.log(np.maximum(probability, SMALLEST)) / temperature)
+    return softmax(np.log(np.maximum(probability, MIN_PROBABILITY)) / temperature)
 
 
 def choose(target: NDArray[np.int8], probability: NDArray[np.float64]) -> float:
@@ -34,7 +34,7 @@ def choose(target: NDArray[np.int8], probability: NDArray[np.float64]) -> float:
     labels = range(probability.shape[1])
 
     def loss(logarithm: float) -> float:
-        return float(log_loss(target, tempered(probability, float(np.exp(logarithm))), labels=labels))
+        return float(log_loss(target, apply_temperature(probability, float(np.exp(logarithm))), labels=labels))
 
     return float(np.exp(minimize_scalar(loss, bounds=BOUNDS, method="bounded").x))
 

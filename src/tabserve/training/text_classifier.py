@@ -48,7 +48,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """The class with the largest margin."""
         return np.asarray(self.classes_[self.decision_function(texts).argmax(axis=1)])
 
-    def unserved(self) -> str | None:
+    def serving_fault(self) -> str | None:
         """Why a predictor cannot make its n-grams, or None if it can."""
         if set(self.analyzer(EXAMPLE)) <= set(grams(EXAMPLE)):
             return None
