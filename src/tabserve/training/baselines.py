@@ -1,4 +1,4 @@
-"""The baselines' measures on the hold-out, to stand beside those of the model."""
+"""Measure the baselines on the hold-out, to compare the model with them."""
 
 import numpy as np
 
@@ -7,7 +7,11 @@ from tabserve.training.task_training import training_of
 
 
 def baselines(development: Frame, holdout: Frame) -> dict[str, dict[str, float]]:
-    """All measures on the hold-out of each baseline, fitted and decided on the development rows, by name."""
+    """Fit each baseline and choose its decision on the development rows, and measure it on the hold-out.
+
+    Returns:
+        Every measure, by its name, of every baseline, by its name.
+    """
     training, targets = training_of(holdout.problem), (development.target, holdout.target)
     fold = np.repeat([0, 1], [len(target) for target in targets])
     figures = {}
