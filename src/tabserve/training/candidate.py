@@ -105,7 +105,7 @@ def choose_candidates(known: Mapping[str, Candidate], names: Sequence[str]) -> l
 
 
 def _check_candidate(name: str, estimator: BaseEstimator, grid: Grid, training: TaskTraining) -> None:
-    """Refuse an estimator that cannot be fitted on the folds alone or, where it would be served, cannot be served.
+    """Refuse an estimator that cannot be fitted and measured on folds or, if it is to be served, cannot be served.
 
     An estimator inside another one, such as a pipeline or a grid search, is compared but never served.
 
@@ -113,13 +113,11 @@ def _check_candidate(name: str, estimator: BaseEstimator, grid: Grid, training: 
         UsageError: naming the candidate and the fault, which may be in the estimator or in a value of its grid.
     """
     _check_form(name, estimator, grid, training)
-    is_served = hasattr(estimator, "get_booster")
+    fault_of = _serving_fault if hasattr(estimator, "get_booster") else _objective_fault
     for variant in _grid_variants(name, estimator, grid):
         for model in _xgboost_models(variant):
             parameters = model.get_params()
-            if fault := _fit_fault(parameters) or (_serving_fault if is_served else _objective_fault)(
-                parameters, training
-            ):
+            if fault := _fit_fault(parameters) or fault_of(parameters, training):
                 raise UsageError(f"Candidate {name!r} {fault}.")
         if hasattr(variant, "serving_fault") and (fault := variant.serving_fault()):
             raise UsageError(f"Candidate {name!r} {fault}.")
