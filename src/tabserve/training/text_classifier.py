@@ -53,7 +53,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         if set(self.analyzer(EXAMPLE)) <= set(grams(EXAMPLE)):
             return None
         return (
-            "has an analyzer of its own, and n-grams of `text.grams` alone are served; use that, or `text.word_grams`"
+            "has an analyzer of its own, and n-grams of `ngrams.grams` alone are served; use that, or"
+            " `ngrams.word_grams`"
         )
 
     def get_linear(self) -> Linear:
