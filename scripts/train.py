@@ -20,7 +20,7 @@ from tabserve.model.decision import threshold_of
 from tabserve.model.model import CARD, check_place
 from tabserve.reports import tables
 from tabserve.stations import TrainingData
-from tabserve.training.candidate import Candidate, chosen
+from tabserve.training.candidate import Candidate, choose_candidates
 from tabserve.training.device import check_device
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
@@ -54,7 +54,7 @@ def main() -> None:
     arguments = parsed()
     check_apart([arguments.out], [arguments.data])
     known = candidates(arguments.seed, arguments.jobs or os.cpu_count() or 1, arguments.device)
-    competing = chosen(known, arguments.candidates or FITTED[arguments.engine])
+    competing = choose_candidates(known, arguments.candidates or FITTED[arguments.engine])
     check_device(arguments.device)
     check_place(arguments.out)
     with ENGINES[arguments.engine](arguments, competing) as data:

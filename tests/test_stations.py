@@ -1,4 +1,4 @@
-"""From a table with columns of every kind to a folder that answers, for each task, by one call; and by its stations."""
+"""Train on a table with columns of every kind, for each task, in one call and station by station."""
 
 from pathlib import Path
 
@@ -23,12 +23,12 @@ from tabserve.training.text_classifier import TextClassifier
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Intervals in a moment."""
+    """Draw few resamples, to be quick."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
 
 
 class Never(LogisticRegression):  # type: ignore[misc]  # scikit-learn has no types
-    """Is not fitted."""
+    """Fails the test if it is fitted."""
 
     def fit(self, *_: object) -> "Never":
         """Fail."""
@@ -36,62 +36,62 @@ class Never(LogisticRegression):  # type: ignore[misc]  # scikit-learn has no ty
 
 
 def table_of(folder: Path, name: str) -> Path:
-    """A table of numbers, categories, dates and empty cells, with a task's target."""
+    """Write a table of numbers, categories, dates and empty cells, with the target of a task."""
     path = folder / "table.csv"
     mixed.table()[[*mixed.problem(name).features, name]].to_csv(path, index=False)
     return path
 
 
 def data_of(folder: Path, name: str) -> TrainingData:
-    """The rows of that table."""
+    """The split rows of that table."""
     return TrainingData.of(read(table_of(folder, name), mixed.problem(name)), "drawn", synthetic=True)
 
 
 def candidates_of(data: TrainingData, name: str) -> list[Candidate]:
-    """One that can be served, and the baselines."""
+    """A servable candidate, and the baselines."""
     options = {"enable_categorical": True, "feature_types": [*data.development.encoder.types]}
     boosted = mixed.TASKS[name][1](n_estimators=12, max_depth=3, n_jobs=1, **options)
     baselines = training_of(data.holdout.problem).baselines()
-    return [Candidate("boosted", boosted), *(Candidate(*each) for each in baselines.items())]
+    return [Candidate("boosted", boosted), *(Candidate(*baseline) for baseline in baselines.items())]
 
 
-def said(data: TrainingData, estimator: BaseEstimator) -> NDArray[np.float64]:
-    """What an estimator says of the rows held out."""
-    return training_of(data.holdout.problem).prediction(estimator, data.holdout.features)
+def estimator_prediction(data: TrainingData, estimator: BaseEstimator) -> NDArray[np.float64]:
+    """The prediction of an estimator for the hold-out."""
+    return training_of(data.holdout.problem).predict(estimator, data.holdout.features)
 
 
-def folder_says(data: TrainingData, model: Model) -> NDArray[np.float64]:
-    """The same of a model folder."""
-    return training_of(data.holdout.problem).served(model.predictor.raw(data.holdout.features))
+def model_prediction(data: TrainingData, model: Model) -> NDArray[np.float64]:
+    """The prediction of a model for the hold-out."""
+    return training_of(data.holdout.problem).from_raw(model.predictor.raw(data.holdout.features))
 
 
 @pytest.mark.parametrize("name", mixed.TASKS)
-def test_a_table_of_every_kind_of_column_ends_as_a_folder_that_answers_as_the_estimator(
+def test_the_folder_trained_on_a_table_of_every_kind_of_column_answers_as_the_estimator(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For every task; the folder knows its figures, its card says them, and nothing is printed."""
+    """For every task; the folder has the measures and the card, and nothing is printed."""
     data = data_of(tmp_path, name)
     candidates = candidates_of(data, name)
     model = train(data, candidates, tmp_path / "model")
-    again = load(tmp_path / "model")
+    loaded = load(tmp_path / "model")
     estimator = candidates[0].fit(data.development)
-    assert folder_says(data, again) == pytest.approx(said(data, estimator), rel=1e-5)
+    assert model_prediction(data, loaded) == pytest.approx(estimator_prediction(data, estimator), rel=1e-5)
     assert np.isnan(data.holdout.features).any()
     assert (model.metrics["winner"], model.problem) == ("boosted", data.holdout.problem)
-    assert again.metrics == model.metrics
+    assert loaded.metrics == model.metrics
     assert model.metrics["folds"].keys() == {candidate.name for candidate in candidates}
-    assert (tmp_path / "model" / CARD).read_text() == card.written(again)
+    assert (tmp_path / "model" / CARD).read_text() == card.written(loaded)
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", mixed.TASKS)
-def test_the_figures_are_those_of_the_rows_held_out(name: str, tmp_path: Path) -> None:
-    """Measured again on the answers of the folder; later rows are compared with these."""
+def test_the_measures_are_those_of_the_hold_out(name: str, tmp_path: Path) -> None:
+    """They equal those of the model's answers, and the reference for drift is of the same rows."""
     data = data_of(tmp_path, name)
     model = train(data, candidates_of(data, name), tmp_path / "model")
     answers, problem = model.score(data.holdout.features), model.problem
     measured = training_of(problem).evaluate(data.holdout.target, answers, model.decision, seed=problem.seed)
-    assert model.metrics["holdout"] == {name: found._asdict() for name, found in measured.items()}
+    assert model.metrics["holdout"] == {name: interval._asdict() for name, interval in measured.items()}
     reference = Reference.parsed(model.data)
     assert (reference.rows, tuple(reference.columns)) == (len(data.holdout), model.encoder.names)
 
@@ -100,14 +100,14 @@ TEXTS = Problem("titles", (Column("title", "text"),), "kind", Multiclass(("a", "
 
 
 def titles(folder: Path) -> TrainingData:
-    """A few titles of a few sellers."""
+    """The split rows of 300 titles of 20 sellers."""
     rows = [f"{'abc'[row % 3] * 3} word{row % 7},{'abc'[row % 3]},s{row % 20}" for row in range(300)]
     (folder / "titles.csv").write_text("\n".join(["title,kind,seller", *rows]))
     return TrainingData.of(read(folder / "titles.csv", TEXTS), "titles.csv")
 
 
-def test_texts_go_the_same_way_and_a_case_says_its_own_words(tmp_path: Path) -> None:
-    """The manifest counts rows and groups, names no library that had no part, and keeps what the case measured."""
+def test_texts_are_trained_likewise_and_a_case_adds_its_own_words(tmp_path: Path) -> None:
+    """The manifest has the rows, the groups, the case's own measure, and only the libraries that were used."""
     data = titles(tmp_path)
     words = Words(purpose="To sort titles.", limits="- Anything else.", sections=lambda model: [f"## {model.data}"])
     selection = data.select([Candidate("linear", TextClassifier(LinearSVC()))])
@@ -116,15 +116,15 @@ def test_texts_go_the_same_way_and_a_case_says_its_own_words(tmp_path: Path) -> 
     assert (model.data["rows"], model.data["groups"], model.metrics["own"]) == (300, 20, 1)
     assert "xgboost" not in model.versions
     assert [model.metrics["classes"][label]["f1"]["value"] for label in "abc"] == [1, 1, 1]
-    for found in ("To sort titles.", "- Anything else.", f"## {model.data}\n\n## Made", "1 feature (`title`)"):
-        assert found in text
+    for part in ("To sort titles.", "- Anything else.", f"## {model.data}\n\n## Made", "1 feature (`title`)"):
+        assert part in text
     assert "in 20 groups by `seller`" in text
     assert "no `seller` on both sides" in text
     assert "trees" not in text.lower()
 
 
-def test_a_place_that_is_none_for_a_folder_is_told_before_the_first_fit(tmp_path: Path) -> None:
-    """And what is there stays."""
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_fit(tmp_path: Path) -> None:
+    """And its files stay."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("mine")
     with pytest.raises(ArtifactError, match="holds something other than a model"):

@@ -1,4 +1,4 @@
-"""The stations of training, one after the other: labelled rows in, a verified model folder out, for any task."""
+"""The stations of training, from labelled rows to a verified model folder, for any task."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,35 +24,35 @@ from tabserve.training.task_training import training_of
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The rows of a table, split, wherever they are.
+    """The split rows of a table, in memory or in an engine such as Spark.
 
     Attributes:
         development: the rows to select and fit on.
-        holdout: those to evaluate on, with their features.
-        cells: features of rows, of which golden rows are drawn cell by cell.
-        provenance: what the manifest says of all rows.
-        adapted: makes a candidate able to fit where the development rows are.
-        versions: of the libraries that hold these rows, if any.
+        holdout: the rows to evaluate on, with their features.
+        golden_features: the features that golden rows are drawn from, cell by cell.
+        provenance: what the manifest says about all rows.
+        adapt: turns a candidate into one that the engine can fit.
+        versions: of the libraries of the engine, if any.
     """
 
     development: Frame
     holdout: Frame
-    cells: NDArray[Any]
+    golden_features: NDArray[Any]
     provenance: Mapping[str, Any]
-    adapted: Callable[[Candidate], Candidate] = lambda candidate: candidate
+    adapt: Callable[[Candidate], Candidate] = lambda candidate: candidate
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, frame: Frame, source: str, *, synthetic: bool = False) -> Self:
-        """Rows in this machine's memory.
+        """Split rows that are in memory.
 
         Args:
-            frame: all of them.
-            source: where they come from, as the model card says it.
-            synthetic: whether nobody observed them.
+            frame: all rows.
+            source: where the rows come from, for the model card.
+            synthetic: whether the rows were generated rather than observed.
 
         Raises:
-            DataError: they are too few to be split as the problem asks.
+            DataError: the rows cannot be split as the problem asks; see `hold_out`.
         """
         development, holdout = hold_out(frame)
         provenance = tables.provenance(frame, source, synthetic=synthetic)
@@ -60,15 +60,15 @@ class TrainingData:
 
     def select(self, candidates: Sequence[Candidate]) -> Selection:
         """Compare candidates on the development rows; see `selection.select`."""
-        return selection.select(self.development, [*map(self.adapted, candidates)])
+        return selection.select(self.development, [*map(self.adapt, candidates)])
 
-    def evaluate(self, selected: Selection, predictor: Predictor, own: Mapping[str, Any] | None = None) -> Model:
-        """Measure the winner on the rows held out.
+    def evaluate(self, selected: Selection, predictor: Predictor, extra: Mapping[str, Any] | None = None) -> Model:
+        """Measure the winner on the hold-out.
 
         Args:
-            selected: of candidates on the development rows.
-            predictor: the winner, fitted on all of these (`Selection.refit`).
-            own: what a case measured besides, for the manifest's metrics.
+            selected: the selection on the development rows.
+            predictor: the winner, fitted on all development rows (`Selection.refit`).
+            extra: measures of the case itself, for the manifest's metrics.
         """
         decision, holdout = selected.decision, self.holdout
         answers = decision.scores(predictor.raw(holdout.features))
@@ -82,31 +82,31 @@ class TrainingData:
             holdout.encoder,
             predictor,
             decision,
-            metrics={**tables.metrics(selected, measured), **details, **(own or {})},
+            metrics={**tables.metrics(selected, measured), **details, **(extra or {})},
             data={**self.provenance, **reference.described()},
             versions={**versions(*predictor.LIBRARIES), **self.versions},
         )
 
     def save(self, model: Model, folder: Path, words: Words = GENERAL) -> Model:
-        """Save a model of these rows with its card; see `model.save`."""
-        return models.save(folder, model, model.predictor.examples(self.cells), card.written(model, words))
+        """Save the model with its card; see `model.save`."""
+        return models.save(folder, model, model.predictor.examples(self.golden_features), card.written(model, words))
 
 
 def train(data: TrainingData, candidates: Sequence[Candidate], folder: Path, words: Words = GENERAL) -> Model:
     """Select, refit, evaluate and save; shows progress.
 
     Args:
-        data: the rows.
-        candidates: each with a name of its own, at least one that is `servable`.
-        folder: where the model folder goes; an earlier one is replaced, anything else is left alone.
-        words: those of the model card.
+        data: the split rows.
+        candidates: with different names; at least one is `servable`.
+        folder: the model folder to write; an earlier model is replaced, any other folder is refused.
+        words: the case's own words in the model card.
 
     Returns:
         The model as loaded from its folder.
 
     Raises:
-        ArtifactError: the folder cannot be written; told before the first fit.
-        UsageError, DataError: as `selection.select` does.
+        ArtifactError: the folder cannot be written; raised before the first fit.
+        UsageError, DataError: see `selection.select`.
     """
     check_place(folder)
     selected = data.select(candidates)

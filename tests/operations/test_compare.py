@@ -284,7 +284,7 @@ def test_models_of_every_task_are_compared_by_its_own_measures(task: str, tmp_pa
     found = compare(old, new, path, tmp_path / "changed.csv")
     training, features = training_of(new.problem), small.cells(new.encoder)
     for place, model in enumerate((old, new)):
-        expected = training.measured(target, model.score(features), model.decision)
+        expected = training.measures(target, model.score(features), model.decision)
         assert {name: measure[place] for name, measure in found.measures.items()} == pytest.approx(expected)
     written = pd.read_csv(tmp_path / "changed.csv")
     answers = new.decision.table(new.score(features), new.problem)

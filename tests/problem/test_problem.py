@@ -212,7 +212,7 @@ def observed(kind: str, problem: Problem, folder: Path) -> object:
     development, holdout = hold_out(frame)
     folds, answers = fold_numbers(development), rng.random((len(development), 2))
     prediction = answers / answers.sum(axis=1, keepdims=True) if kind == "texts" else answers[:, 1]
-    measured = training_of(problem).measures(development.target, prediction, folds)
+    measured = training_of(problem).fold_measures(development.target, prediction, folds)
     parts = (frame.ids, frame.features, frame.group, frame.moment, holdout.ids, folds)
     return [str(np.asarray(part).tolist()) for part in parts], measured.to_csv()
 

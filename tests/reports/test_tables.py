@@ -130,7 +130,7 @@ def test_metrics_say_what_the_folds_said(selection: Selection, evaluated: dict[s
     bayes = selection.outcomes["bayes"]
     values = bayes.measures["f1"]
     assert found["folds"]["bayes"]["f1"] == {"mean": values.mean(), "sd": values.std()}
-    assert found["chosen"]["bayes"] == list(bayes.chosen)
+    assert found["chosen"]["bayes"] == list(bayes.grid_choices)
     assert found["trees"] == {"bayes": [], "scaled": [], "boosted": [9] * 5}
     assert found["fold_rows"] == [200] * 5
     assert found["holdout"]["f1"] == evaluated["f1"]._asdict()

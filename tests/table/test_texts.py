@@ -17,8 +17,8 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import Multiclass
 from tabserve.table import frame as frames
 from tabserve.table.frame import Frame, read_repeated
-from tabserve.training.shares import OFF, TOO_FAR
-from tabserve.training.split import described, fold_numbers, hold_out, subset
+from tabserve.training.shares import REFUSE_ABOVE, WARN_ABOVE
+from tabserve.training.split import describe_split, fold_numbers, hold_out, subset
 
 COLUMNS = (Column("title", "text"), Column("tags", "text", missing=True))
 PROBLEM = Problem("things", COLUMNS, "kind", Multiclass(("colar", "caixa", "manta")), "number", "seller", folds=3)
@@ -161,12 +161,12 @@ def test_a_large_group_never_changes_a_share_silently(
     with suppress(DataError):
         development, held_out = hold_out(frame)
         off = abs(len(held_out) / len(frame) - holdout) / holdout
-        assert off <= TOO_FAR
-        assert ("a hold-out of" in caplog.text) == (off > OFF)
+        assert off <= REFUSE_ABOVE
+        assert ("a hold-out of" in caplog.text) == (off > WARN_ABOVE)
         shares = np.bincount(fold_numbers(development)) / len(development)
         off = np.abs(shares - 1 / 4).max() * 4
-        assert off <= TOO_FAR
-        assert ("a fold of" in caplog.text) == (off > OFF)
+        assert off <= REFUSE_ABOVE
+        assert ("a fold of" in caplog.text) == (off > WARN_ABOVE)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.3, 0.4, 0.45, 0.5, 0.6, 0.75, 0.9])
@@ -228,7 +228,7 @@ def test_folds_of_another_share_are_logged_and_those_of_a_far_other_share_refuse
 )
 def test_a_split_is_described_by_its_actual_shares(rows: int, folds: list[int], expected: tuple[str, str]) -> None:
     """On the model card: a share that groups changed stands beside the requested one."""
-    assert described(PROBLEM, rows, folds)[1:] == expected
+    assert describe_split(PROBLEM, rows, folds)[1:] == expected
 
 
 UNEVEN = [  # rows of each class (downwards) in each of twelve groups

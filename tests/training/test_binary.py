@@ -1,4 +1,4 @@
-"""Measures are what the field means by their names, and an interval says how far they can be trusted."""
+"""Measures equal their definitions, and their intervals are as wide as they scatter."""
 
 from itertools import product
 
@@ -16,7 +16,7 @@ from tabserve.training.bootstrap import Interval
 
 
 def drawn(rows: int, separation: float, seed: int = 0) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """Rows of which one in five is positive, with the probability that normal scores this far apart deserve."""
+    """One row in five is positive; the probability is that of normal scores whose means are this far apart."""
     rng = np.random.default_rng(seed)
     target = (np.arange(rows) % 5 == 0).astype(np.int8)
     log_odds = separation * (rng.standard_normal(rows) + separation * (target - 0.5)) + np.log(0.2 / 0.8)
@@ -28,39 +28,39 @@ def drawn(rows: int, separation: float, seed: int = 0) -> tuple[NDArray[np.int8]
     st.data(),
     st.floats(0, 1),
 )
-def test_measures_are_what_their_names_say(target: NDArray[np.int8], data: st.DataObject, threshold: float) -> None:
-    """Each equals its definition, written out the slow way."""
+def test_measures_equal_their_definitions(target: NDArray[np.int8], data: st.DataObject, threshold: float) -> None:
+    """Each is computed again by its definition."""
     assume(0 < target.sum() < len(target))
     probability = data.draw(
         npst.arrays(np.float64, len(target), elements=st.sampled_from([0.05, 0.2, 0.45, 0.5, 0.95]))
     )
-    found = measures(target, probability, threshold, f1)
+    values = measures(target, probability, threshold, f1)
     rows = list(zip(target.tolist(), probability.tolist(), strict=True))
     hits = sum(label for label, p in rows if p >= threshold)
     flagged, positives = sum(p >= threshold for _, p in rows), sum(label for label, _ in rows)
     precision, recall = hits / max(flagged, 1), hits / positives
     pairs = list(product([p for label, p in rows if label], [p for label, p in rows if not label]))
-    assert found["precision"] == pytest.approx(precision)
-    assert found["recall"] == pytest.approx(recall)
-    assert found["flagged"] == pytest.approx(flagged / len(rows))
-    assert found["f1"] == pytest.approx(2 * precision * recall / ((precision + recall) or 1))
-    assert found["roc_auc"] == pytest.approx(np.mean([(one > zero) + (one == zero) / 2 for one, zero in pairs]))
-    assert found["brier"] == pytest.approx(np.mean([(p - label) ** 2 for label, p in rows]))
-    assert found["log_loss"] == pytest.approx(-np.mean([np.log(p if label else 1 - p) for label, p in rows]))
-    assert found["f1_at_half"] == measures(target, probability, 0.5, f1)["f1"]
+    assert values["precision"] == pytest.approx(precision)
+    assert values["recall"] == pytest.approx(recall)
+    assert values["flagged"] == pytest.approx(flagged / len(rows))
+    assert values["f1"] == pytest.approx(2 * precision * recall / ((precision + recall) or 1))
+    assert values["roc_auc"] == pytest.approx(np.mean([(one > zero) + (one == zero) / 2 for one, zero in pairs]))
+    assert values["brier"] == pytest.approx(np.mean([(p - label) ** 2 for label, p in rows]))
+    assert values["log_loss"] == pytest.approx(-np.mean([np.log(p if label else 1 - p) for label, p in rows]))
+    assert values["f1_at_half"] == measures(target, probability, 0.5, f1)["f1"]
 
 
 def test_the_criterion_comes_first_under_its_own_name() -> None:
-    """Costs stand where F1 would."""
+    """With costs as the criterion, minus the mean cost comes first."""
     target, probability = drawn(100, 2)
-    found = measures(target, probability, 0.5, Costs(1, 5))
-    assert next(iter(found)) == "minus_cost"
+    values = measures(target, probability, 0.5, Costs(1, 5))
+    assert next(iter(values)) == "minus_cost"
     missed, alarms = (target == 1) & (probability < 0.5), (target == 0) & (probability >= 0.5)
-    assert found["minus_cost"] == pytest.approx(-(5 * missed.sum() + alarms.sum()) / 100)
+    assert values["minus_cost"] == pytest.approx(-(5 * missed.sum() + alarms.sum()) / 100)
 
 
 def test_certain_and_constant_probabilities_are_measured() -> None:
-    """Neither a wrong certainty nor a constant breaks a measure."""
+    """All measures are finite if certain probabilities are wrong, or all are equal."""
     target = np.array([0, 1, 1, 0], dtype=np.int8)
     certain = measures(target, np.array([0.0, 1.0, 0.0, 1.0]), 0.5, f1)
     constant = measures(target, np.full(4, 0.5), 0.6, f1)
@@ -70,19 +70,19 @@ def test_certain_and_constant_probabilities_are_measured() -> None:
 
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw less often, where the width of an interval is not in question."""
+    """Draw fewer resamples in tests that do not depend on the width of an interval."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 50)
 
 
 @pytest.mark.usefixtures("few_resamples")
 def test_an_interval_surrounds_its_measure() -> None:
-    """The same measures as without resampling, each between its bounds; the seed decides them."""
+    """The values are those without resampling, each between its bounds; the seed determines the bounds."""
     target, probability = drawn(400, 1.5)
-    found = evaluate(target, probability, 0.4, f1, seed=1)
-    assert {name: interval.value for name, interval in found.items()} == measures(target, probability, 0.4, f1)
-    assert all(interval.low < interval.value < interval.high for interval in found.values())
-    assert found == evaluate(target, probability, 0.4, f1, seed=1)
-    assert found != evaluate(target, probability, 0.4, f1, seed=2)
+    estimates = evaluate(target, probability, 0.4, f1, seed=1)
+    assert {name: interval.value for name, interval in estimates.items()} == measures(target, probability, 0.4, f1)
+    assert all(interval.low < interval.value < interval.high for interval in estimates.values())
+    assert estimates == evaluate(target, probability, 0.4, f1, seed=1)
+    assert estimates != evaluate(target, probability, 0.4, f1, seed=2)
 
 
 def test_an_interval_is_as_wide_as_its_measure_scatters() -> None:
@@ -94,14 +94,14 @@ def test_an_interval_is_as_wide_as_its_measure_scatters() -> None:
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_a_perfect_ranking_leaves_nothing_open() -> None:
-    """However the rows are drawn again, it stays perfect."""
+def test_a_perfect_ranking_has_an_interval_without_width() -> None:
+    """The ROC AUC is 1 in every resample."""
     target = np.array([0] * 30 + [1] * 10, dtype=np.int8)
     assert evaluate(target, target * 0.8 + 0.1, 0.5, f1)["roc_auc"] == Interval(1.0, 1.0, 1.0)
 
 
 @pytest.mark.usefixtures("few_resamples")
 def test_draws_without_one_of_the_classes_are_drawn_again() -> None:
-    """A single positive row is enough for an interval."""
+    """One positive row is enough for finite intervals."""
     target, probability = np.array([0, 0, 1, 0], dtype=np.int8), np.array([0.1, 0.6, 0.5, 0.2])
     assert np.isfinite([tuple(interval) for interval in evaluate(target, probability, 0.5, f1).values()]).all()

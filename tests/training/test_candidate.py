@@ -1,4 +1,4 @@
-"""What a candidate may be is told before its first fit, by its name; what is compared alone may be more."""
+"""Candidates that cannot be fitted, measured or served are refused by name before the first fit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tabserve.model.decision import MostProbable
 from tabserve.problem.columns import Column
 from tabserve.problem.task import Multiclass
 from tabserve.table.frame import Frame
-from tabserve.training.candidate import Candidate, chosen
+from tabserve.training.candidate import Candidate, choose_candidates
 from tabserve.training.selection import select
 from tabserve.training.stumps import AveragedStumps
 from tabserve.training.temperature import choose
@@ -29,7 +29,7 @@ from tabserve.training.text_classifier import TextClassifier
 
 
 class Unfit(LogisticRegression):  # type: ignore[misc]  # scikit-learn has no types
-    """Fails where it is fitted, so that whatever is told was told before."""
+    """Fails the test if it is fitted, so that a refusal must come before."""
 
     def fit(self, *_: object) -> Self:
         """Fail."""
@@ -41,30 +41,30 @@ FIRST = Candidate("first", Unfit())
 
 @pytest.fixture(scope="module")
 def frame(sample_frame: Frame) -> Frame:
-    """A few rows of a few columns."""
+    """800 rows of 5 columns."""
     few = sample_frame.take(np.arange(800))
     problem = replace(few.problem, columns=few.problem.columns[:5], folds=2)
     return replace(few, features=few.features[:, :5], problem=problem, encoder=Encoder.learn(problem, {}))
 
 
 def boosted(**options: Any) -> xgb.XGBClassifier:  # noqa: ANN401  XGBoost's own
-    """A classifier that trains in a moment."""
+    """A small, quick classifier."""
     return xgb.XGBClassifier(**{"n_estimators": 5, "max_depth": 2, "n_jobs": 1} | options)
 
 
 def refused(frame: Frame, estimator: ClassifierMixin, grid: Mapping[str, Sequence[Any]] | None = None) -> str:
-    """The sentence that refuses a candidate before anything is fitted."""
+    """The message that refuses a candidate before anything is fitted."""
     with pytest.raises(UsageError) as error:
         select(frame, [FIRST, Candidate("mine", estimator, grid or {})])
-    sentence = str(error.value)
-    assert sentence.startswith("Candidate 'mine' ")
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
-    return sentence
+    message = str(error.value)
+    assert message.startswith("Candidate 'mine' ")
+    assert message.endswith(".")
+    assert "\n" not in message
+    return message
 
 
 def gradient(target: object, margin: object) -> tuple[object, object]:
-    """An objective of the user's own."""
+    """A custom objective."""
     return margin, target
 
 
@@ -76,7 +76,7 @@ UNSERVED: dict[str, tuple[str, Any, str]] = {
     "margins": ("objective", "binary:logitraw", "has the objective 'binary:logitraw'"),
     "a hinge": ("objective", "binary:hinge", "has the objective 'binary:hinge'"),
     "a regression": ("objective", "reg:logistic", "has the objective 'reg:logistic'"),
-    "an objective of one's own": ("objective", gradient, "has the objective gradient"),
+    "a custom objective": ("objective", gradient, "has the objective gradient"),
     "no objective": ("objective", None, "has the objective None"),
     "early stopping": ("early_stopping_rounds", 5, "stops early"),
     "early stopping by a callback": ("callbacks", [xgb.callback.EarlyStopping(rounds=5)], "stops early"),
@@ -84,24 +84,24 @@ UNSERVED: dict[str, tuple[str, Any, str]] = {
 
 
 @pytest.mark.parametrize("name", UNSERVED)
-def test_what_a_folder_cannot_hold_is_refused_before_the_first_fit(name: str, frame: Frame) -> None:
-    """As a parameter, and as one value of a grid."""
-    parameter, value, said = UNSERVED[name]
-    assert said in refused(frame, boosted(**{parameter: value}))
+def test_a_model_that_a_folder_cannot_hold_is_refused_before_the_first_fit(name: str, frame: Frame) -> None:
+    """Whether the fault is in a parameter or in one value of a grid."""
+    parameter, value, message = UNSERVED[name]
+    assert message in refused(frame, boosted(**{parameter: value}))
     usual = boosted().get_params()[parameter]
-    assert said in refused(frame, boosted(), {"max_depth": [1, 2], parameter: [usual, value]})
+    assert message in refused(frame, boosted(), {"max_depth": [1, 2], parameter: [usual, value]})
 
 
 @pytest.mark.parametrize("kind", [xgb.XGBRegressor, xgb.XGBRanker])
-def test_a_model_of_xgboost_that_is_no_classifier_is_refused(kind: type[xgb.XGBModel], frame: Frame) -> None:
-    """Its objective says so."""
+def test_an_xgboost_model_that_is_no_classifier_is_refused(kind: type[xgb.XGBModel], frame: Frame) -> None:
+    """Its objective is named in the message."""
     assert "has the objective" in refused(frame, kind(n_estimators=2))
 
 
 @pytest.mark.parametrize("name", ["early stopping", "early stopping by a callback", "margins", "a hinge"])
-def test_what_cannot_be_judged_is_refused_inside_others_too(name: str, frame: Frame) -> None:
-    """In a pipeline, in a search, among what that tries, and in one inside the other."""
-    parameter, value, said = UNSERVED[name]
+def test_a_model_that_cannot_be_measured_is_refused_inside_other_estimators_too(name: str, frame: Frame) -> None:
+    """In a pipeline, in a search, among the values of a search, and in nested estimators."""
+    parameter, value, message = UNSERVED[name]
     wrong, step = boosted(**{parameter: value}), "xgbclassifier"
     grid = {parameter: [boosted().get_params()[parameter], value]}
     for estimator in (
@@ -114,12 +114,12 @@ def test_what_cannot_be_judged_is_refused_inside_others_too(name: str, frame: Fr
         make_pipeline(SimpleImputer(), GridSearchCV(boosted(), grid)),
         GridSearchCV(make_pipeline(boosted()), {f"{step}__{parameter}": [value]}),
     ):
-        assert said in refused(frame, estimator)
-    assert said in refused(frame, make_pipeline(boosted()), {f"{step}__{parameter}": [value]})
+        assert message in refused(frame, estimator)
+    assert message in refused(frame, make_pipeline(boosted()), {f"{step}__{parameter}": [value]})
 
 
-def test_what_is_only_compared_may_be_what_no_folder_holds(frame: Frame) -> None:
-    """Inside a pipeline or a grid search nothing is served."""
+def test_a_model_inside_another_estimator_is_compared_though_no_folder_holds_it(frame: Frame) -> None:
+    """Pipelines and grid searches are never served."""
     listed = [
         Candidate("linear", make_pipeline(SimpleImputer(), boosted(booster="gblinear", max_depth=None))),
         Candidate("dart", GridSearchCV(boosted(), {"booster": ["gbtree", "dart"]}, cv=2)),
@@ -128,9 +128,9 @@ def test_what_is_only_compared_may_be_what_no_folder_holds(frame: Frame) -> None
         Candidate("sentinel", make_pipeline(SimpleImputer(), boosted(missing=0.0))),
         Candidate("served", boosted()),
     ]
-    found = select(frame, listed)
-    assert found.winner.candidate.name == "served"
-    assert list(found.outcomes) == [candidate.name for candidate in listed]
+    selection = select(frame, listed)
+    assert selection.winner.candidate.name == "served"
+    assert list(selection.outcomes) == [candidate.name for candidate in listed]
 
 
 @pytest.mark.parametrize(
@@ -147,60 +147,60 @@ def test_what_is_only_compared_may_be_what_no_folder_holds(frame: Frame) -> None
     ],
     ids=str,
 )
-def test_whatever_else_xgboost_takes_is_served_as_it_was_judged(options: dict[str, Any], frame: Frame) -> None:
-    """To the bit."""
-    found = select(frame, [Candidate("mine", boosted(**options))])
-    expected = found.winner.candidate.fit(frame).predict_proba(frame.features)[:, 1]
-    assert np.array_equal(found.refit().raw(frame.features)[:, 0], expected)
+def test_other_options_of_xgboost_are_served_exactly(options: dict[str, Any], frame: Frame) -> None:
+    """The refitted model answers as the fitted estimator, bit for bit."""
+    selection = select(frame, [Candidate("mine", boosted(**options))])
+    expected = selection.winner.candidate.fit(frame).predict_proba(frame.features)[:, 1]
+    assert np.array_equal(selection.refit().raw(frame.features)[:, 0], expected)
 
 
-def test_a_grid_of_what_is_no_parameter_is_refused(frame: Frame) -> None:
-    """With the name that was given."""
-    said = refused(frame, AveragedStumps(), {"max_depht": [1, 2]})
-    assert "has a grid of 'max_depht', which is no parameter of it" in said
+def test_a_grid_of_an_unknown_parameter_is_refused(frame: Frame) -> None:
+    """The message has the unknown name."""
+    message = refused(frame, AveragedStumps(), {"max_depht": [1, 2]})
+    assert "has a grid of 'max_depht', which is no parameter of it" in message
 
 
 @pytest.mark.parametrize(
-    "found", [xgb.XGBClassifier, xgb.Booster(), None, "xgboost"], ids=["class", "booster", "none", "text"]
+    "estimator", [xgb.XGBClassifier, xgb.Booster(), None, "xgboost"], ids=["class", "booster", "none", "text"]
 )
-def test_what_is_no_unfitted_classifier_is_refused(found: Any, frame: Frame) -> None:  # noqa: ANN401
-    """Such as a class in place of one of its kind."""
-    assert "needs an unfitted classifier, such as XGBClassifier()" in refused(frame, found)
+def test_an_object_that_is_no_unfitted_classifier_is_refused(estimator: Any, frame: Frame) -> None:  # noqa: ANN401
+    """For example a class in place of an instance."""
+    assert "needs an unfitted classifier, such as XGBClassifier()" in refused(frame, estimator)
 
 
 @pytest.mark.parametrize("values", [3, [], "gbtree", None, iter([1, 2])], ids=["one", "no", "text", "none", "iterator"])
 def test_a_grid_needs_lists_of_values(values: Any, frame: Frame) -> None:  # noqa: ANN401
-    """The parameter is named."""
+    """The message names the parameter."""
     assert "needs a list of values for 'max_depth' of its grid, not " in refused(
         frame, boosted(), {"max_depth": values}
     )
 
 
-def test_a_grid_needs_names_of_parameters(frame: Frame) -> None:
-    """A list of grids, and a number for a name, are none."""
+def test_a_grid_needs_parameter_names(frame: Frame) -> None:
+    """A list of grids, and a number as a name, are refused."""
     grids: Any = [{"max_depth": [1, 2]}]
     assert "needs values by parameter as its grid, not [{'max_depth': [1, 2]}]" in refused(frame, boosted(), grids)
-    numbered: Any = {1: [1, 2]}
-    assert "has a grid of 1, which is no parameter of it" in refused(frame, boosted(), numbered)
+    numeric: Any = {1: [1, 2]}
+    assert "has a grid of 1, which is no parameter of it" in refused(frame, boosted(), numeric)
 
 
-def test_what_answers_no_probabilities_is_named(frame: Frame) -> None:
-    """It is known only once it is asked."""
+def test_a_candidate_without_probabilities_is_named(frame: Frame) -> None:
+    """The error comes from its first prediction."""
     with pytest.raises(UsageError, match="Candidate 'ridge' answers no probabilities; put it into a Calibrated"):
         select(frame, [Candidate("ridge", RidgeClassifier())])
 
 
 class Margins(LogisticRegression):  # type: ignore[misc]  # scikit-learn has no types
-    """Answers margins where probabilities are expected."""
+    """Answers with margins in place of probabilities."""
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 (scikit-learn's name)
-        """Both classes' margins."""
+        """The margins of both classes."""
         margin = self.decision_function(X)
         return np.column_stack([-margin, margin])
 
 
-def test_answers_that_are_no_probabilities_are_named(frame: Frame) -> None:
-    """With what they are."""
+def test_a_candidate_that_answers_with_margins_is_named(frame: Frame) -> None:
+    """The message has the range of its answers."""
     with pytest.raises(UsageError, match=r"Candidate 'margins' answers -.* to .*, and probabilities from 0 to 1 are"):
         select(frame, [Candidate("margins", Margins())])
 
@@ -212,24 +212,24 @@ def test_answers_that_are_no_probabilities_are_named(frame: Frame) -> None:
 def texts(frame: Frame) -> Frame:
     """Texts of two classes."""
     drawn = np.random.default_rng(0).choice(["azul", "caixa", "colar", "prata", "manta"], (len(frame), 3))
-    found = np.array([" ".join(row) for row in drawn], np.object_)
-    target = np.array(["azul" in text for text in found], np.int8)
+    titles = np.array([" ".join(row) for row in drawn], np.object_)
+    target = np.array(["azul" in title for title in titles], np.int8)
     problem = replace(frame.problem, columns=(Column("title", "text"),), task=Multiclass(("0", "1")))
-    return replace(frame, features=found, target=target, problem=problem, encoder=Encoder.learn(problem, {}))
+    return replace(frame, features=titles, target=target, problem=problem, encoder=Encoder.learn(problem, {}))
 
 
 def pairs_of_letters(text: str) -> list[str]:
-    """N-grams that nothing serves."""
-    return [text[place : place + 2] for place in range(len(text) - 1)]
+    """N-grams that cannot be served."""
+    return [text[start : start + 2] for start in range(len(text) - 1)]
 
 
 def parts_alone(text: str) -> list[str]:
-    """Some of those that are served."""
+    """Some of the n-grams that are served."""
     return [part for word in words(text) for part in parts(word)]
 
 
-def test_an_analyzer_of_ones_own_is_refused_before_the_first_fit(texts: Frame) -> None:
-    """Where it finds other n-grams than those that are served; also as a value of a grid."""
+def test_a_custom_analyzer_is_refused_before_the_first_fit(texts: Frame) -> None:
+    """If it makes n-grams that are not served; also as a value of a grid."""
     with pytest.raises(UsageError, match="Candidate 'pairs' has an analyzer of its own"):
         select(texts, [FIRST, Candidate("pairs", TextClassifier(Unfit(), pairs_of_letters))])
     grid = {"analyzer": [word_grams, pairs_of_letters]}
@@ -238,16 +238,16 @@ def test_an_analyzer_of_ones_own_is_refused_before_the_first_fit(texts: Frame) -
 
 
 @pytest.mark.parametrize("analyzer", [word_grams, parts_alone])
-def test_some_of_the_n_grams_are_served_as_they_were_judged(analyzer: Any, texts: Frame) -> None:  # noqa: ANN401
-    """Margin by margin; what makes answers of them is chosen out of fold."""
-    found = select(texts, [Candidate("words", TextClassifier(LogisticRegression(), analyzer))])
-    assert found.decision == MostProbable(choose(texts.target, found.winner.prediction))
-    margins = found.winner.candidate.fit(texts).decision_function(texts.features)
-    np.testing.assert_allclose(found.refit().raw(texts.features), margins, atol=1e-5)
+def test_an_analyzer_of_some_n_grams_is_served_exactly(analyzer: Any, texts: Frame) -> None:  # noqa: ANN401
+    """The served margins are those of the estimator; the temperature is chosen out of fold."""
+    selection = select(texts, [Candidate("words", TextClassifier(LogisticRegression(), analyzer))])
+    assert selection.decision == MostProbable(choose(texts.target, selection.winner.prediction))
+    margins = selection.winner.candidate.fit(texts).decision_function(texts.features)
+    np.testing.assert_allclose(selection.refit().raw(texts.features), margins, atol=1e-5)
 
 
-def test_every_parameter_that_is_looked_at_is_one_of_xgboosts() -> None:
-    """So that none is looked for under a name that it has no longer."""
+def test_every_checked_parameter_is_one_of_xgboost() -> None:
+    """A check of a parameter that XGBoost has renamed would never refuse anything."""
     assert {parameter for parameter, _, _ in UNSERVED.values()} <= xgb.XGBClassifier().get_params().keys()
 
 
@@ -261,28 +261,28 @@ KNOWN = {
 }
 
 
-def test_the_chosen_stand_in_the_order_they_were_named() -> None:
-    """Each as it is known."""
-    assert chosen(KNOWN, ["xgboost-stumps", "dummy"]) == [KNOWN["xgboost-stumps"], KNOWN["dummy"]]
+def test_candidates_are_chosen_in_the_order_of_the_names() -> None:
+    """Each name gives its candidate."""
+    assert choose_candidates(KNOWN, ["xgboost-stumps", "dummy"]) == [KNOWN["xgboost-stumps"], KNOWN["dummy"]]
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (["dummy", "xgboost-stump"], "There is no candidate 'xgboost-stump'; did you mean 'xgboost-stumps'?"),
         (["randomforest"], "There is no candidate 'randomforest'; did you mean 'random-forest'?"),
         (["42"], f"There is no candidate '42'; choose from {', '.join(KNOWN)}."),
     ],
 )
-def test_a_wrong_name_is_answered_with_a_close_one(names: list[str], said: str) -> None:
-    """Or with all of them."""
-    with pytest.raises(UsageError) as refused:
-        chosen(KNOWN, names)
-    assert str(refused.value) == said
+def test_an_unknown_name_is_refused_with_a_close_one(names: list[str], message: str) -> None:
+    """Or with all names if none is close."""
+    with pytest.raises(UsageError) as error:
+        choose_candidates(KNOWN, names)
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize("names", [["dummy"], ["dummy", "random-forest"]])
-def test_at_least_one_must_be_servable(names: list[str]) -> None:
-    """Or there would be nothing to save."""
+def test_at_least_one_chosen_candidate_must_be_servable(names: list[str]) -> None:
+    """Otherwise there would be nothing to save."""
     with pytest.raises(UsageError, match=f"None of {', '.join(names)} ends as a model that a folder can hold"):
-        chosen(KNOWN, names)
+        choose_candidates(KNOWN, names)

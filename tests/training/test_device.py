@@ -1,4 +1,4 @@
-"""Where XGBoost would train elsewhere than it was told, it is refused."""
+"""A device that XGBoost cannot use is refused."""
 
 import pytest
 
@@ -6,12 +6,12 @@ from tabserve.errors import UsageError
 from tabserve.training.device import check_device
 
 
-def test_the_cpu_is_always_there() -> None:
-    """Whatever else is."""
+def test_the_cpu_is_accepted() -> None:
+    """No error is raised."""
     check_device("cpu")
 
 
 def test_a_device_that_xgboost_would_replace_is_refused() -> None:
-    """No graphics card has this number."""
+    """No machine has a GPU with this number."""
     with pytest.raises(UsageError, match="XGBoost finds no 'cuda:999' device on this machine"):
         check_device("cuda:999")

@@ -1,4 +1,4 @@
-"""A table with a time is split by it: no row learns, or decides, from a later one, and no moment is parted."""
+"""A table with a time is split by it: nothing is fitted or chosen on later rows, and a moment stays together."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -26,10 +26,10 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import Frame, read, stream
 from tabserve.training import forward
-from tabserve.training.folds import NEVER, choosing_rows, measured_folds, training_rows
+from tabserve.training.folds import NOT_HELD_OUT, choosing_rows, measured_folds, training_rows
 from tabserve.training.inner_split import inner_split
 from tabserve.training.selection import Candidate, select
-from tabserve.training.split import described, fold_numbers, hold_out, periods
+from tabserve.training.split import describe_split, fold_numbers, hold_out, periods
 from tabserve.training.task_training import training_of
 
 START = np.datetime64("2020-01-01")
@@ -38,7 +38,7 @@ TASKS: list[Task] = [Binary(), Multiclass(("x", "y", "z")), Regression()]
 
 
 def dated(days: NDArray[np.int64], task: Task | None = None, seed: int = 0, **options: Any) -> Frame:  # noqa: ANN401
-    """Rows of these days, whose feature is their place in the table, with a target drawn by chance."""
+    """Rows of these days, whose feature is their index, with a random target."""
     task, rng, rows = task or Regression(), np.random.default_rng(seed), len(days)
     problem = Problem("drawn", numbers("x"), task=task, time="day", **options)
     target = rng.integers(0, len(task.labels), rows).astype(np.int8) if task.labels else rng.normal(size=rows)
@@ -49,7 +49,7 @@ def dated(days: NDArray[np.int64], task: Task | None = None, seed: int = 0, **op
 
 @st.composite
 def frames(draw: st.DrawFn) -> Frame:
-    """Of any task, in any order of time, with moments that repeat, some of them often."""
+    """Frames of any task, in any order of time, with repeated moments, some of them frequent."""
     rows, span, seed = draw(st.integers(1, 300)), draw(st.integers(1, 120)), draw(st.integers(0, 999))
     days = np.random.default_rng(seed).integers(0, span, rows)
     days[: draw(st.integers(0, rows // 3))] = draw(st.integers(0, span))
@@ -58,15 +58,15 @@ def frames(draw: st.DrawFn) -> Frame:
 
 
 def times(frame: Frame) -> NDArray[np.datetime64]:
-    """The moments, which there are."""
+    """The moments of a frame that has them."""
     assert frame.moment is not None
     return frame.moment
 
 
 @limits(max_examples=300)
 @given(frames())
-def test_all_that_is_held_out_is_later_than_all_that_is_developed_on(frame: Frame) -> None:
-    """Every row stands on one side, none of a moment on both, and the share is about the one asked for."""
+def test_the_hold_out_is_later_than_the_development_rows(frame: Frame) -> None:
+    """Every row is on one side, no moment is on both, and the share is about the one asked for."""
     try:
         development, holdout = hold_out(frame)
     except DataError as error:
@@ -74,8 +74,8 @@ def test_all_that_is_held_out_is_later_than_all_that_is_developed_on(frame: Fram
         return
     assert sorted([*development.ids, *holdout.ids], key=int) == frame.ids.tolist()
     assert times(development).max() < times(holdout).min()
-    asked = frame.problem.holdout
-    assert abs(len(holdout) / len(frame) - asked) <= 0.5 * asked
+    wanted = frame.problem.holdout
+    assert abs(len(holdout) / len(frame) - wanted) <= 0.5 * wanted
     assert periods(frame) == {
         name: [str(times(part).min()), str(times(part).max())]
         for name, part in (("development", development), ("holdout", holdout))
@@ -86,28 +86,28 @@ def test_all_that_is_held_out_is_later_than_all_that_is_developed_on(frame: Fram
 
 @limits(max_examples=300)
 @given(frames())
-def test_a_fold_is_fitted_on_earlier_rows_and_decided_by_earlier_predictions(frame: Frame) -> None:
-    """Every row is held out once, or never where it is among the earliest; as many folds are measured as were asked."""
+def test_a_fold_is_fitted_and_its_decision_chosen_on_earlier_rows(frame: Frame) -> None:
+    """Every row is held out once, or never if it is among the earliest; the wanted number of folds is measured."""
     try:
         fold = fold_numbers(frame)
     except DataError:
         return
     moment, folds = times(frame), frame.problem.folds
-    assert {*fold.tolist()} == {*range(NEVER, folds + 1)}
+    assert {*fold.tolist()} == {*range(NOT_HELD_OUT, folds + 1)}
     assert measured_folds(fold) == [*range(1, folds + 1)]
     for number in range(folds + 1):
-        held_out, fitted, chosen = fold == number, training_rows(fold, number), choosing_rows(fold, number)
+        held_out, fitted, choosing = fold == number, training_rows(fold, number), choosing_rows(fold, number)
         assert moment[fitted].max() < moment[held_out].min()
-        assert fitted.sum() == (moment < moment[held_out].min()).sum()  # the window grows, and leaves none out
-        assert not (chosen & ~fitted).any()
-        assert (fold[chosen] >= 0).all()
+        assert fitted.sum() == (moment < moment[held_out].min()).sum()  # all earlier rows
+        assert not (choosing & ~fitted).any()
+        assert (fold[choosing] >= 0).all()
     assert all(len({*fold[moment == each]}) == 1 for each in np.unique(moment))
 
 
 @limits(max_examples=100)
 @given(frames())
-def test_a_grid_is_chosen_on_rows_after_those_that_each_point_is_fitted_on(frame: Frame) -> None:
-    """Inside the rows that it is given, with every class on both sides, or not at all."""
+def test_the_points_of_a_grid_are_compared_on_later_rows_than_they_are_fitted_on(frame: Frame) -> None:
+    """Both sides have every class, or the split is refused."""
     try:
         fitted, compared = inner_split(frame)
     except DataError as error:
@@ -120,21 +120,21 @@ def test_a_grid_is_chosen_on_rows_after_those_that_each_point_is_fitted_on(frame
 
 
 class Seen(NamedTuple):
-    """The places of rows that an estimator was given."""
+    """The indices of the rows that an estimator was fitted on and predicted."""
 
     fitted: list[float]
-    asked: list[float]
+    predicted: list[float]
 
 
 class Watching(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Notes which rows it is given."""
+    """Notes the rows that it is given."""
 
     def __init__(self, log: list[Seen] | None = None, level: float = 0.0) -> None:
         self.log = log
         self.level = level
 
     def __sklearn_clone__(self) -> "Watching":
-        """Another that notes in the same list."""
+        """A clone that notes in the same list."""
         return Watching(self.log, self.level)
 
     def fit(self, rows: NDArray[Any], _target: object) -> "Watching":
@@ -143,7 +143,7 @@ class Watching(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         return self
 
     def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The level."""
+        """Note the rows, and answer with the level."""
         assert self.log is not None
         self.log.append(Seen(self.fitted_, rows[:, 0].tolist()))
         return np.full(len(rows), self.level)
@@ -151,33 +151,33 @@ class Watching(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
 
 @limits(max_examples=20)
 @given(st.integers(0, 99), st.sampled_from([{}, {"level": [1.0, 2.0]}]))
-def test_no_row_of_the_future_takes_part_in_any_fit(seed: int, grid: Mapping[str, Sequence[Any]]) -> None:
-    """Neither in a fold nor in choosing from a grid; rows without a prediction have none."""
+def test_no_fit_uses_a_later_row(seed: int, grid: Mapping[str, Sequence[Any]]) -> None:
+    """Neither in a fold nor in choosing from a grid; rows that no fold holds out have no prediction."""
     frame, log = dated(np.random.default_rng(seed).permutation(160), folds=3), list[Seen]()
-    found = select(frame, [Candidate("watching", Watching(log), grid)])
+    selection = select(frame, [Candidate("watching", Watching(log), grid)])
     assert len(log) == 4 * (3 if grid else 1)
     moment = times(frame)
-    for fitted, asked in log:
-        assert moment[np.array(fitted, int)].max() < moment[np.array(asked, int)].min()
-    prediction = found.outcomes["watching"].prediction
-    assert np.array_equal(np.isnan(prediction), found.fold == NEVER)
-    assert [*found.outcomes["watching"].measures.index] == [1, 2, 3]
+    for fitted, predicted in log:
+        assert moment[np.array(fitted, int)].max() < moment[np.array(predicted, int)].min()
+    prediction = selection.outcomes["watching"].prediction
+    assert np.array_equal(np.isnan(prediction), selection.fold == NOT_HELD_OUT)
+    assert [*selection.outcomes["watching"].measures.index] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.KIND)
-def test_a_later_fold_changes_nothing_that_is_measured_before(task: Task) -> None:
-    """Other targets in the last fold leave the measures of all others as they are."""
+def test_a_later_fold_does_not_change_the_measures_of_earlier_ones(task: Task) -> None:
+    """Other targets in the last fold change the measures of that fold only."""
     rng = np.random.default_rng(0)
     frame = dated(np.arange(400), task)
     fold, training = fold_numbers(frame), training_of(frame.problem)
     width = len(task.labels) if len(task.labels) > 2 else 1
     prediction = rng.uniform(0.1, 0.9, (400, width))
     prediction = (prediction / prediction.sum(axis=1, keepdims=True)) if width > 1 else prediction[:, 0]
-    prediction[fold == NEVER] = np.nan
+    prediction[fold == NOT_HELD_OUT] = np.nan
     last = fold == 5
     other = frame.target.copy()
     other[last] = other[last][::-1]
-    before, after = (training.measures(target, prediction, fold) for target in (frame.target, other))
+    before, after = (training.fold_measures(target, prediction, fold) for target in (frame.target, other))
     assert [*before.index] == [1, 2, 3, 4, 5]
     assert before.notna().all(axis=None)
     pd.testing.assert_frame_equal(before.loc[:4], after.loc[:4])
@@ -186,54 +186,54 @@ def test_a_later_fold_changes_nothing_that_is_measured_before(task: Task) -> Non
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.KIND)
 def test_every_task_is_selected_and_refitted_forward_in_time(task: Task) -> None:
-    """The decision is chosen on the rows that have predictions, and all development rows teach the winner."""
+    """The decision is chosen on the rows that have predictions, and the winner is fitted on all development rows."""
     frame = dated(np.random.default_rng(1).permutation(500), task, folds=3)
     development, holdout = hold_out(frame)
     kind = xgb.XGBRegressor if task.AMOUNT else xgb.XGBClassifier
-    found = select(development, [Candidate("boosted", kind(n_estimators=4, n_jobs=1), {"max_depth": [1, 2]})])
-    known = found.fold != NEVER
-    prediction = found.winner.prediction
-    chosen = training_of(frame.problem).decision(development.target[known], prediction[known])
-    assert found.decision == chosen
-    answers = found.decision.scores(found.refit().raw(holdout.features))
-    evaluation = training_of(frame.problem).evaluate(holdout.target, answers, found.decision)
+    selection = select(development, [Candidate("boosted", kind(n_estimators=4, n_jobs=1), {"max_depth": [1, 2]})])
+    known = selection.fold != NOT_HELD_OUT
+    prediction = selection.winner.prediction
+    expected = training_of(frame.problem).choose_decision(development.target[known], prediction[known])
+    assert selection.decision == expected
+    answers = selection.decision.scores(selection.refit().raw(holdout.features))
+    evaluation = training_of(frame.problem).evaluate(holdout.target, answers, selection.decision)
     assert all(np.isfinite(measure.value) for measure in evaluation.values())
 
 
 def test_a_trend_that_random_folds_hide_is_seen() -> None:
-    """Amounts that rise with time are foretold worse than they are filled in."""
+    """If amounts rise with time, later ones are predicted worse than random ones."""
     days = np.arange(600)
     frame = replace(dated(days), target=days.astype(np.float64))
     mixed = replace(frame, problem=replace(frame.problem, time=None), moment=None)
     candidate = Candidate("boosted", xgb.XGBRegressor(n_estimators=30, n_jobs=1))
-    ahead, random = (select(each, [candidate]).best.measures["rmse"].mean() for each in (frame, mixed))
+    ahead, random = (select(rows, [candidate]).best.measures["rmse"].mean() for rows in (frame, mixed))
     assert ahead > 5 * random
 
 
 @pytest.mark.parametrize(
-    ("days", "said"),
+    ("days", "message"),
     [
         (np.zeros(100, int), "1 different moments make no 2 blocks of rows one after another"),
         (np.repeat([0, 1], [5, 95]), "Whole moments make a hold-out of 95.0% of the rows in place of 20.0%"),
     ],
     ids=["one moment", "a large moment"],
 )
-def test_moments_too_large_for_a_hold_out_are_refused(days: NDArray[np.int64], said: str) -> None:
-    """In one sentence, with what to do."""
-    with pytest.raises(DataError, match=said):
+def test_moments_too_large_for_a_hold_out_are_refused(days: NDArray[np.int64], message: str) -> None:
+    """The message says which share they make, or how many there are."""
+    with pytest.raises(DataError, match=message):
         hold_out(dated(days))
 
 
 def test_a_class_that_comes_late_is_refused() -> None:
-    """With the time of the rows that lack it."""
+    """The message has the period of the rows without it."""
     frame = dated(np.arange(200), Binary())
     late = replace(frame, target=(np.arange(200) >= 170).astype(np.int8))
     with pytest.raises(DataError, match="No row from 2020-01-01 to 2020-01-29 has '1' in column 'target'"):
         fold_numbers(late)
 
 
-def test_folds_that_moments_make_uneven_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    """As those of groups are."""
+def test_a_warning_says_that_moments_make_folds_uneven(caplog: pytest.LogCaptureFixture) -> None:
+    """As for groups."""
     days = np.arange(140)
     days[40:69] = 40
     with caplog.at_level(logging.WARNING):
@@ -241,21 +241,21 @@ def test_folds_that_moments_make_uneven_are_said(caplog: pytest.LogCaptureFixtur
     assert "Whole moments make a fold of" in caplog.text
 
 
-def test_a_card_says_when_the_held_out_rows_were() -> None:
-    """And that the folds go forward."""
+def test_a_split_by_time_is_described_with_its_periods() -> None:
+    """And as folds that go forward in time."""
     problem = replace(dated(np.arange(10)).problem, folds=3)
     held_out = {"development": ["2020-01-01", "2020-04-01"], "holdout": ["2020-04-02", "2020-05-01"]}
-    how, share, folds = described(problem, 1_000, [160] * 5, held_out)
+    how, share, folds = describe_split(problem, 1_000, [160] * 5, held_out)
     assert how == "by the time `day`"
     assert share == "the latest 20%, 2020-04-02 to 2020-05-01,"
     assert folds == "3 folds forward in time, from 2020-01-01 to 2020-04-01,"
 
 
-# How the column is read.
+# Reading the column.
 
 
 def table(folder: Path, cells: Sequence[Any], *, parquet: bool = False) -> Path:
-    """A labelled table whose rows have these times."""
+    """Write a labelled table whose rows have these times."""
     rows = {"x": np.arange(len(cells), dtype=float), "target": [str(row % 2) for row in range(len(cells))]}
     columns = pa.table({**rows, "at": cells})
     path = folder / ("t.parquet" if parquet else "t.csv")
@@ -278,7 +278,7 @@ KINDS: dict[str, Callable[[list[str]], Any]] = {
 @pytest.mark.parametrize("feature", [False, True], ids=["split alone", "a feature too"])
 @pytest.mark.parametrize("kind", [None, *KINDS])
 def test_the_column_is_read_from_csv_and_parquet(kind: str | None, feature: bool, tmp_path: Path) -> None:
-    """In ISO 8601, or as parquet's own; scoring needs it only where it is a feature."""
+    """As ISO 8601, or as a type of parquet; scoring needs it only if it is a feature."""
     days = ["2020-02-29", "2019-12-31", "2021-01-01"]
     path = table(tmp_path, KINDS[kind](days) if kind else days, parquet=bool(kind))
     columns = (*PROBLEM.columns, Column("at", "date")) if feature else PROBLEM.columns
@@ -290,14 +290,14 @@ def test_the_column_is_read_from_csv_and_parquet(kind: str | None, feature: bool
     assert np.array_equal(scored.features, frame.features)
 
 
-def test_times_of_a_day_are_told_apart(tmp_path: Path) -> None:
+def test_times_of_a_day_are_ordered(tmp_path: Path) -> None:
     """To the second."""
     cells = ["2020-01-01 08:30:00", "2020-01-01T08:30:01", "2020-01-01 08:29"]
     assert np.argsort(times(read(table(tmp_path, cells), PROBLEM))).tolist() == [2, 0, 1]
 
 
 @pytest.mark.parametrize(
-    ("cells", "said"),
+    ("cells", "message"),
     [
         (["2020-01-01", "", "2020-01-03"], "row 2, column 'at': expected a date, found an empty cell"),
         (["2020-01-01", "2020-02-30"], "row 2, column 'at': expected a day that the calendar has"),
@@ -306,25 +306,25 @@ def test_times_of_a_day_are_told_apart(tmp_path: Path) -> None:
     ],
     ids=["empty", "no day", "two formats", "no date"],
 )
-def test_a_cell_that_is_no_time_is_named(cells: list[str], said: str, tmp_path: Path) -> None:
-    """By its row and column."""
-    with pytest.raises(DataError, match=said):
+def test_a_cell_that_is_no_time_is_refused(cells: list[str], message: str, tmp_path: Path) -> None:
+    """The message has its row and column."""
+    with pytest.raises(DataError, match=message):
         read(table(tmp_path, cells), PROBLEM)
 
 
-def test_formats_that_differ_far_apart_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though each batch of rows has one format alone."""
+def test_formats_that_differ_between_batches_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though each batch of rows has one format."""
     monkeypatch.setattr("tabserve.table.csv_blocks.BLOCK_BYTES", 40)
     path = table(tmp_path, ["2020-01-01"] * 20 + ["2020-01-02 10:00"] * 20)
     with pytest.raises(DataError, match=r"dates with and without a time|expected a date without a time"):
         read(path, PROBLEM)
 
 
-# The grid of other problems.
+# Grids of problems without a time.
 
 
-def test_a_grid_is_chosen_on_groups_that_no_point_was_fitted_on() -> None:
-    """As the outer folds are."""
+def test_the_points_of_a_grid_are_compared_on_other_groups_than_they_are_fitted_on() -> None:
+    """Each part has about a quarter of the rows."""
     group = np.repeat(np.arange(30), 10).astype(np.str_).astype(np.object_)
     frame = dated(np.arange(300), Binary())
     frame = replace(frame, problem=replace(frame.problem, time=None, group="seller"), moment=None, group=group)
@@ -335,11 +335,11 @@ def test_a_grid_is_chosen_on_groups_that_no_point_was_fitted_on() -> None:
     assert len(fitted) / len(frame) == pytest.approx(0.25, abs=0.05)
 
 
-def test_a_point_of_a_grid_knows_no_level_of_the_rows_that_compare_it() -> None:
-    """They have a missing one in its place."""
-    problem = Problem("levels", (Column("place", "category"),), task=Regression())
+def test_a_point_of_a_grid_does_not_know_levels_of_the_rows_it_is_compared_on() -> None:
+    """Such a level is a missing value there."""
+    problem = Problem("levels", (Column("town", "category"),), task=Regression())
     codes = np.arange(200, dtype=np.float32)[:, np.newaxis]
-    encoder = Encoder.learn(problem, {"place": [f"level {row:03}" for row in range(200)]})
+    encoder = Encoder.learn(problem, {"town": [f"level {row:03}" for row in range(200)]})
     ids = np.arange(200).astype(np.str_).astype(np.object_)
     frame = Frame(ids, codes, np.arange(200.0), problem, encoder)
     fitted, compared = inner_split(frame)
@@ -349,7 +349,7 @@ def test_a_point_of_a_grid_knows_no_level_of_the_rows_that_compare_it() -> None:
 
 
 def test_blocks_are_cut_at_the_nearest_moment() -> None:
-    """So that shares are as near to those asked for as whole moments allow."""
+    """Shares are as near to those asked for as whole moments allow."""
     moment = START + np.repeat([0, 1, 2], [5, 4, 1])
     assert np.bincount(forward.block_numbers(moment, (0.5, 0.5))).tolist() == [5, 5]
     assert np.bincount(forward.block_numbers(moment, (0.8, 0.2))).tolist() == [9, 1]

@@ -1,4 +1,4 @@
-"""A level that occurs in no training row is a missing one in the rows held out, as it is for the served model."""
+"""A level that occurs in no training row is a missing value in the rows held out, as for the served model."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,48 +18,48 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import Frame
 from tabserve.training.selection import Candidate, select
-from tabserve.training.split import fold_numbers, hold_out, narrowed
+from tabserve.training.split import fold_numbers, hold_out, narrow_levels
 
 LEVELS = ("a", "b", "c", "rare")
 RARE = LEVELS.index("rare")
 
 
 def framed(rows: int, task: Task, seed: int = 0) -> Frame:
-    """Rows of a number and a category, of whose levels all but the last occur; both tell the target."""
-    problem = Problem("drawn", (Column("size"), Column("place", "category")), task=task, folds=3)
+    """Rows of a number and a category, which the target depends on; the last level does not occur."""
+    problem = Problem("drawn", (Column("size"), Column("town", "category")), task=task, folds=3)
     rng = np.random.default_rng(seed)
-    place = rng.integers(0, RARE, rows)
+    town = rng.integers(0, RARE, rows)
     size = rng.normal(size=rows)
-    target = (size + place + 0.3 * rng.normal(size=rows)).clip(0.01)
+    target = (size + town + 0.3 * rng.normal(size=rows)).clip(0.01)
     if problem.labels:
         target = np.argsort(np.argsort(target)) * len(problem.labels) // rows
     ids = np.arange(rows).astype(np.str_).astype(np.object_)
-    encoder = Encoder.learn(problem, {"place": list(LEVELS)})
-    features = np.column_stack([size, place]).astype(np.float32)
+    encoder = Encoder.learn(problem, {"town": list(LEVELS)})
+    features = np.column_stack([size, town]).astype(np.float32)
     return Frame(ids, features, target.astype(float if task.AMOUNT else np.int8), problem, encoder)
 
 
-def placed(frame: Frame, rows: NDArray[Any], code: float | NDArray[Any]) -> Frame:
-    """The frame with another code in some rows."""
+def recoded(frame: Frame, rows: NDArray[Any], code: float | NDArray[Any]) -> Frame:
+    """The frame with another code of the category in some rows."""
     features = frame.features.copy()
     features[rows, 1] = code
     return replace(frame, features=features)
 
 
 def boosted(task: Task) -> Candidate:
-    """Trees that split by the category."""
+    """A booster that splits by the category."""
     kind = xgb.XGBRegressor if task.AMOUNT else xgb.XGBClassifier
     options = {"enable_categorical": True, "feature_types": ["q", "c"], "n_jobs": 1}
     return Candidate("boosted", kind(n_estimators=5, max_depth=3, **options))
 
 
 @pytest.mark.parametrize("task", [Binary(), Multiclass(("x", "y", "z")), Regression()], ids=lambda task: task.KIND)
-def test_a_level_of_held_out_rows_alone_is_answered_as_a_missing_one(task: Task) -> None:
-    """To the bit; the other rows of its fold are answered as if it were not there."""
+def test_a_level_of_held_out_rows_only_is_predicted_as_a_missing_value(task: Task) -> None:
+    """Bit for bit; the predictions of the other rows of the fold do not change."""
     frame = framed(300, task)
     held_out = np.flatnonzero(fold_numbers(frame) == 1)
     rare, missing = (
-        select(placed(frame, held_out[:10], code), [boosted(task)]).outcomes["boosted"].prediction
+        select(recoded(frame, held_out[:10], code), [boosted(task)]).outcomes["boosted"].prediction
         for code in (RARE, np.nan)
     )
     assert np.array_equal(rare[held_out], missing[held_out])
@@ -70,7 +70,7 @@ def test_a_level_of_held_out_rows_alone_is_answered_as_a_missing_one(task: Task)
 
 @st.composite
 def few_of_some_levels(draw: st.DrawFn, rows: int) -> list[int]:
-    """The code of each row: mostly the first, and of each other level none, one or a few."""
+    """The code of each row: mostly the first level, and up to three rows of each other level."""
     codes = [0] * rows
     for code in range(1, RARE + 1):
         for row in draw(st.lists(st.integers(0, rows - 1), max_size=3)):
@@ -79,7 +79,7 @@ def few_of_some_levels(draw: st.DrawFn, rows: int) -> list[int]:
 
 
 class Watching(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Checks that it is never asked about a code that it was not taught."""
+    """Checks that it predicts no code that it was not fitted on."""
 
     def fit(self, rows: NDArray[Any], _target: object) -> "Watching":
         """Remember the codes."""
@@ -88,35 +88,35 @@ class Watching(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         return self
 
     def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """How many are missing."""
-        asked = rows[~np.isnan(rows[:, 1]), 1]
-        assert {*asked.tolist()} <= self.codes_
+        """1 for each row whose code is missing, else 0."""
+        codes = rows[~np.isnan(rows[:, 1]), 1]
+        assert {*codes.tolist()} <= self.codes_
         missing: NDArray[Any] = np.isnan(rows[:, 1]).astype(float)
         return missing
 
 
 @limits(max_examples=30)
 @given(st.integers(20, 60), st.integers(0, 999), st.data())
-def test_no_candidate_is_asked_about_a_level_that_it_was_not_taught(rows: int, seed: int, data: st.DataObject) -> None:
-    """Wherever the levels occur, a row held out has a missing one just where no training row has its level."""
+def test_no_candidate_predicts_a_level_that_it_was_not_fitted_on(rows: int, seed: int, data: st.DataObject) -> None:
+    """A held-out row has a missing value exactly if no training row has its level."""
     frame = framed(rows, Regression(), seed)
     codes = data.draw(few_of_some_levels(rows))
-    frame = narrowed(placed(frame, np.arange(rows), np.array(codes)))
-    found = select(frame, [Candidate("watching", Watching())])
+    frame = narrow_levels(recoded(frame, np.arange(rows), np.array(codes)))
+    selection = select(frame, [Candidate("watching", Watching())])
     for number in range(3):
-        inside, held_out = found.fold != number, found.fold == number
+        inside, held_out = selection.fold != number, selection.fold == number
         unknown = ~np.isin(frame.features[held_out, 1], frame.features[inside, 1])
-        assert np.array_equal(found.outcomes["watching"].prediction[held_out], unknown)
+        assert np.array_equal(selection.outcomes["watching"].prediction[held_out], unknown)
 
 
 @given(st.integers(20, 80), st.integers(0, 999), st.data())
-def test_the_development_rows_alone_say_which_levels_there_are(rows: int, seed: int, data: st.DataObject) -> None:
-    """Every row keeps its level, or has a missing one where no development row has it."""
+def test_the_levels_are_those_of_the_development_rows(rows: int, seed: int, data: st.DataObject) -> None:
+    """Every row keeps its level, or has a missing value if no development row has it."""
     frame = framed(rows, Regression(), seed)
     codes = data.draw(few_of_some_levels(rows))
-    frame = placed(frame, np.arange(rows), np.array(codes))
+    frame = recoded(frame, np.arange(rows), np.array(codes))
     development, holdout = hold_out(frame)
-    levels = development.encoder.to_json()["place"]["levels"]
+    levels = development.encoder.to_json()["town"]["levels"]
     assert holdout.encoder == development.encoder
     named = dict(zip(frame.ids, (LEVELS[code] for code in codes), strict=True))
     assert {*levels} == {named[name] for name in development.ids}
@@ -125,10 +125,10 @@ def test_the_development_rows_alone_say_which_levels_there_are(rows: int, seed: 
             assert np.isnan(code) if named[name] not in levels else levels[int(code)] == named[name]
 
 
-def test_without_categories_nothing_is_copied() -> None:
-    """The features of the development rows are those that were taken."""
+def test_features_without_categories_are_not_copied() -> None:
+    """The narrowed frame is the same frame."""
     frame = framed(50, Regression())
-    problem = replace(frame.problem, columns=(Column("size"), Column("place")))
+    problem = replace(frame.problem, columns=(Column("size"), Column("town")))
     plain = replace(frame, problem=problem, encoder=Encoder.learn(problem, {}))
-    assert narrowed(plain) is plain
+    assert narrow_levels(plain) is plain
     assert plain.encoded_by(plain.encoder).features is plain.features

@@ -19,9 +19,9 @@ ENCODER = Encoder.learn(PROBLEM, {})
 
 
 @st.composite
-def frames(draw: st.DrawFn, smallest: int = 1) -> Frame:
-    """A frame of any size, balance and order, with any split asked for."""
-    positives, negatives = draw(st.integers(smallest, 30)), draw(st.integers(smallest, 200))
+def frames(draw: st.DrawFn, fewest: int = 1) -> Frame:
+    """A frame of any size, balance and order, whose problem asks for any split."""
+    positives, negatives = draw(st.integers(fewest, 30)), draw(st.integers(fewest, 200))
     folds, holdout = draw(st.integers(2, 8)), draw(st.sampled_from([0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5, 0.8]))
     target = np.repeat([1, 0], [positives, negatives]).astype(np.int8)
     np.random.default_rng(draw(st.integers(0, 99))).shuffle(target)
@@ -40,8 +40,8 @@ def named(frame: Frame) -> list[str]:
 
 
 @given(frames())
-def test_every_row_is_either_developed_on_or_held_out(frame: Frame) -> None:
-    """Whatever can be split is split completely, with each class in every fold and in the hold-out."""
+def test_every_row_is_either_in_development_or_held_out(frame: Frame) -> None:
+    """The split is complete, with enough rows of each class on both sides, or refused."""
     try:
         development, holdout = hold_out(frame)
     except DataError as error:
@@ -56,7 +56,7 @@ def test_every_row_is_either_developed_on_or_held_out(frame: Frame) -> None:
 
 @given(st.integers(1, 40), st.integers(2, 8))
 def test_too_few_rows_of_a_class_are_counted(positives: int, folds: int) -> None:
-    """What suffices is accepted, and one less is refused with the number that is needed."""
+    """Enough rows are accepted; fewer are refused, with the number that is needed."""
     target = np.repeat([0, 1], [500, positives]).astype(np.int8)
     problem = replace(PROBLEM, folds=folds)
     frame = Frame(
@@ -70,17 +70,17 @@ def test_too_few_rows_of_a_class_are_counted(positives: int, folds: int) -> None
     if positives >= needed:
         assert hold_out(frame).development.target.sum() >= folds
     else:
-        said = (
+        message = (
             f"The smallest class has {positives} rows; {folds} folds beside a hold-out of 20% need at least {needed};"
             " use more rows."
         )
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             hold_out(frame)
 
 
-@given(frames(smallest=8))
-def test_folds_share_out_every_row_and_class_evenly(frame: Frame) -> None:
-    """Fold sizes differ by a row at most per class, and every fold is used."""
+@given(frames(fewest=8))
+def test_folds_divide_every_class_evenly(frame: Frame) -> None:
+    """Fold sizes differ by at most one row per class, and every fold is used."""
     fold = fold_numbers(frame)
     assert fold.shape == (len(frame),)
     for label in (0, 1):
@@ -89,17 +89,17 @@ def test_folds_share_out_every_row_and_class_evenly(frame: Frame) -> None:
         assert max(sizes) - min(sizes) <= 1
 
 
-@given(frames(smallest=8), st.integers(1, 300))
+@given(frames(fewest=8), st.integers(1, 300))
 def test_a_subset_of_any_size_keeps_the_balance(frame: Frame, rows: int) -> None:
-    """Rows stay in their order, none twice, and the positives are their share to within one row."""
+    """Rows stay in order, none occurs twice, and the share of positives is kept to within one row."""
     drawn = subset(frame, rows)
     assert len(drawn) == min(rows, len(frame))
     assert sorted(set(named(drawn)), key=int) == named(drawn)
     assert abs(drawn.target.sum() - frame.target.sum() * len(drawn) / len(frame)) <= 1
 
 
-def test_the_seed_decides_and_nothing_else(sample_frame: Frame) -> None:
-    """The same seed gives the same rows in hold-out, folds and subset, another gives others."""
+def test_a_split_depends_on_the_seed_only(sample_frame: Frame) -> None:
+    """The same seed gives the same hold-out, folds and subset; another seed gives others."""
     again = replace(sample_frame, problem=replace(sample_frame.problem))
     other = replace(sample_frame, problem=replace(sample_frame.problem, seed=43))
 
@@ -108,12 +108,12 @@ def test_the_seed_decides_and_nothing_else(sample_frame: Frame) -> None:
 
     assert drawn(sample_frame) == drawn(again)
     assert np.array_equal(fold_numbers(sample_frame), fold_numbers(again))
-    assert all(one != another for one, another in zip(drawn(sample_frame), drawn(other), strict=True))
+    assert all(first != second for first, second in zip(drawn(sample_frame), drawn(other), strict=True))
     assert not np.array_equal(fold_numbers(sample_frame), fold_numbers(other))
 
 
-def test_every_row_can_be_drawn() -> None:
-    """A subset prefers no place in the table: over many seeds each row comes as often as its share says."""
+def test_a_subset_draws_every_row_equally_often() -> None:
+    """Over many seeds, wherever the row is in the table."""
     rows, seeds, size = 50, 400, 10
     target = (np.arange(rows) % 5 == 0).astype(np.int8)
     frame = Frame(

@@ -1,4 +1,4 @@
-"""Stumps folded into one tree per feature are the same function, with the same SHAP values and gains."""
+"""Stumps folded into one tree per feature are the same function, with exact SHAP values and the same gains."""
 
 import json
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ class Trained:
     boosters: list[xgb.Booster]
 
     def folded(self) -> xgb.Booster:
-        """The boosters' fold; it predicts on one thread."""
+        """The folded booster, set to predict on one thread."""
         booster = fold(self.boosters, self.features)
         booster.set_param({"nthread": 1})
         return booster
 
     @property
     def probes(self) -> Features:
-        """Rows at, just below and just above every cut, far outside the table, and of missing values."""
+        """Rows at, just below and just above every cut, far outside the table, and with missing values."""
         trees = [booster.trees_to_dataframe() for booster in self.boosters]
         cuts = np.concatenate([tree["Split"].dropna().to_numpy(np.float32) for tree in trees])
         far = np.array([-1e6, 0, 1e6, np.nan], np.float32)
@@ -48,7 +48,7 @@ class Trained:
 
 
 def trained_on(features: Features, target: NDArray[np.int8], rounds: int, seeds: int) -> Trained:
-    """Boosters that see other rows and columns in each round, one for each seed."""
+    """One booster per seed, each round fitted on a sample of rows and columns."""
     options = {"max_depth": 1, "n_estimators": rounds, "learning_rate": 0.3, "subsample": 0.7, "n_jobs": 1}
     boosters = [
         xgb.XGBClassifier(**options, colsample_bytree=0.5, min_child_weight=0, random_state=seed).fit(features, target)
@@ -59,7 +59,7 @@ def trained_on(features: Features, target: NDArray[np.int8], rounds: int, seeds:
 
 @st.composite
 def trained(draw: st.DrawFn) -> Trained:
-    """Tables with few distinct values and many, with constant columns and gaps, whose target depends on a column."""
+    """Tables with few or many distinct values, constant columns and gaps, whose target depends on a column."""
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     rows, columns, distinct = draw(st.integers(6, 60)), draw(st.integers(1, 4)), draw(st.sampled_from([1, 2, 5, 1000]))
     features = (rng.integers(distinct, size=(rows, columns)) / 8 - 1).astype(np.float32)
@@ -70,14 +70,14 @@ def trained(draw: st.DrawFn) -> Trained:
 
 
 def log_odds(booster: xgb.Booster, features: Features) -> NDArray[np.float32]:
-    """What a booster adds up, before it becomes a probability."""
+    """The log odds of a booster, before they become a probability."""
     return np.asarray(booster.predict(xgb.DMatrix(features, nthread=1), output_margin=True))
 
 
 @settings(max_examples=30)
 @given(table=trained())
 def test_the_fold_is_the_mean_of_the_boosters(table: Trained) -> None:
-    """Its log odds are the mean of theirs everywhere, also on both sides of every cut and where a value is missing."""
+    """Its log odds are the mean of theirs everywhere, also on both sides of every cut and for missing values."""
     folded = table.folded()
     for rows in (table.features, table.probes):
         expected = np.mean([log_odds(booster, rows) for booster in table.boosters], axis=0)
@@ -87,7 +87,7 @@ def test_the_fold_is_the_mean_of_the_boosters(table: Trained) -> None:
 @settings(max_examples=30)
 @given(table=trained())
 def test_shap_values_add_up_to_the_log_odds(table: Trained) -> None:
-    """And are centred: over the training rows each feature's mean is 0, so the bias is the mean of the log odds."""
+    """They are centred: each feature's mean over the training rows is 0, so the bias is the mean of the log odds."""
     folded = table.folded()
     contributions = folded.predict(xgb.DMatrix(table.features, nthread=1), pred_contribs=True)
     assert contributions.sum(axis=1) == pytest.approx(log_odds(folded, table.features), abs=1e-5)
@@ -97,7 +97,7 @@ def test_shap_values_add_up_to_the_log_odds(table: Trained) -> None:
 @settings(max_examples=10)
 @given(table=trained())
 def test_each_node_carries_the_mean_of_the_leaves_below_it(table: Trained) -> None:
-    """Weighted by the training rows that reach them, as in any tree of XGBoost's own."""
+    """The mean is weighted by the training rows that reach the leaves, as in XGBoost's own trees."""
     model = json.loads(table.folded().save_raw("json"))["learner"]["gradient_booster"]["model"]
     for tree in model["trees"]:
         left, right = (np.array(tree[f"{side}_children"]) for side in ("left", "right"))
@@ -111,17 +111,16 @@ def test_each_node_carries_the_mean_of_the_leaves_below_it(table: Trained) -> No
 @settings(max_examples=30)
 @given(table=trained())
 def test_the_total_gain_of_each_feature_is_kept(table: Trained) -> None:
-    """It is the mean of the boosters' gains, so importances mean what they meant."""
+    """It is the mean of the boosters' gains, so importances keep their meaning."""
     gains = [booster.get_score(importance_type="total_gain") for booster in table.boosters]
     expected = {name: np.sum([gain.get(name, 0.0) for gain in gains]) / len(gains) for name in set().union(*gains)}
-    found = table.folded().get_score(importance_type="total_gain")
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert table.folded().get_score(importance_type="total_gain") == pytest.approx(expected, rel=1e-5)
 
 
 @settings(max_examples=30)
 @given(table=trained())
-def test_there_is_one_balanced_tree_for_each_feature_that_matters(table: Trained) -> None:
-    """And one for the leaves that stand alone; a row needs the logarithm of the steps, not their number."""
+def test_there_is_one_balanced_tree_for_each_feature_that_stumps_use(table: Trained) -> None:
+    """And one for single leaves; the depth is the logarithm of the number of steps."""
     folded = table.folded()
     used = set().union(*(booster.get_score() for booster in table.boosters))
     assert folded.num_boosted_rounds() == len(used) + 1
@@ -133,8 +132,8 @@ def test_there_is_one_balanced_tree_for_each_feature_that_matters(table: Trained
 
 @settings(max_examples=8)
 @given(table=trained())
-def test_a_saved_fold_answers_the_same_to_the_bit(table: Trained, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Through a model folder and back."""
+def test_a_saved_fold_answers_the_same_bit_for_bit(table: Trained, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """After it is saved in a model folder and loaded again."""
     folded, names = table.folded(), [f"x{number}" for number in range(table.features.shape[1])]
     folded.feature_names = names
     problem = Problem("any", numbers(*names))
@@ -145,7 +144,7 @@ def test_a_saved_fold_answers_the_same_to_the_bit(table: Trained, tmp_path_facto
 
 
 def test_a_constant_table_folds_into_its_base_rate() -> None:
-    """No stump finds a cut: one leaf remains."""
+    """No stump finds a cut, so one leaf remains."""
     target = (np.arange(40) % 4 == 0).astype(np.int8)
     stumps = AveragedStumps(seeds=2, n_estimators=10, n_jobs=1).fit(np.ones((40, 3), np.float32), target)
     assert stumps.get_booster().num_boosted_rounds() == 1
@@ -167,8 +166,8 @@ def stumps(sample_frame: Frame) -> AveragedStumps:
     return estimator.fit(sample_frame.features, sample_frame.target)
 
 
-def test_it_learns(stumps: AveragedStumps, sample_frame: Frame) -> None:
-    """Rows it has seen are ranked by class; both columns are the two classes' probabilities."""
+def test_averaged_stumps_learn(stumps: AveragedStumps, sample_frame: Frame) -> None:
+    """Training rows are ranked by class, and the probabilities of both classes add up to 1."""
     probability = stumps.predict_proba(sample_frame.features)
     assert probability.shape == (len(sample_frame), 2)
     assert probability.sum(axis=1) == pytest.approx(1)
@@ -177,25 +176,25 @@ def test_it_learns(stumps: AveragedStumps, sample_frame: Frame) -> None:
 
 
 def test_seeds_are_averaged(stumps: AveragedStumps, sample_frame: Frame) -> None:
-    """Two seeds are the mean of one and the other, alone."""
-    alone = [
+    """The log odds of two seeds are the mean of those of each seed."""
+    single = [
         clone(stumps).set_params(seeds=1, random_state=seed).fit(sample_frame.features, sample_frame.target)
         for seed in (7, 8)
     ]
-    expected = np.mean([log_odds(one.get_booster(), sample_frame.features) for one in alone], axis=0)
+    expected = np.mean([log_odds(estimator.get_booster(), sample_frame.features) for estimator in single], axis=0)
     assert log_odds(stumps.get_booster(), sample_frame.features) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_same_seed_gives_the_same_bytes(stumps: AveragedStumps, sample_frame: Frame) -> None:
-    """A clone fitted again is the same booster."""
+    """A fitted clone has the same booster; another seed gives another one."""
     again = clone(stumps).fit(sample_frame.features, sample_frame.target)
     assert again.get_booster().save_raw() == stumps.get_booster().save_raw()
     other = clone(stumps).set_params(random_state=8).fit(sample_frame.features, sample_frame.target)
     assert other.get_booster().save_raw() != stumps.get_booster().save_raw()
 
 
-def test_seeds_side_by_side_give_the_model_of_one_after_the_other(sample_frame: Frame) -> None:
-    """To the byte: each is trained on a thread of its own, or all are on one."""
+def test_seeds_fitted_in_parallel_give_the_same_model_as_one_after_the_other(sample_frame: Frame) -> None:
+    """The same bytes, whether each seed has its own thread or all have one."""
     models = [
         AveragedStumps(seeds=2, n_estimators=20, n_jobs=jobs).fit(sample_frame.features, sample_frame.target)
         for jobs in (1, 2)

@@ -1,4 +1,4 @@
-"""What scikit-learn learns of texts, and what is served of it, are one model."""
+"""The served model of texts answers as scikit-learn does."""
 
 import numpy as np
 import pytest
@@ -28,17 +28,17 @@ FITTED = [
 @pytest.mark.parametrize("fitted", FITTED)
 @settings(max_examples=40)
 @given(data=st.data())
-def test_the_served_model_gives_scikit_learns_margins(fitted: TextClassifier, data: st.DataObject) -> None:
-    """For known words in any order, unknown ones and none at all; but for float32 weights."""
+def test_the_served_model_has_the_margins_of_scikit_learn(fitted: TextClassifier, data: st.DataObject) -> None:
+    """For known words in any order, unknown words and empty texts, up to the rounding of float32 weights."""
     words = st.lists(st.sampled_from([*" ".join(TEXTS).split(), "sabonete", "ÀÉÎ", "?"]), max_size=8).map(" ".join)
     texts = data.draw(st.lists(words, min_size=1, max_size=5))
-    served, learned = fitted.get_linear().raw(texts), fitted.decision_function(np.array(texts, np.object_))
-    np.testing.assert_allclose(served, learned, atol=1e-5)
+    served, expected = fitted.get_linear().raw(texts), fitted.decision_function(np.array(texts, np.object_))
+    np.testing.assert_allclose(served, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("fitted", FITTED)
 def test_labels_are_those_of_the_estimator_itself(fitted: TextClassifier) -> None:
-    """Of two classes as well, where scikit-learn gives one margin."""
+    """Of two classes too, for which scikit-learn gives one margin."""
     features = fitted.vectoriser_.transform(TEXTS)
     assert (fitted.predict(TEXTS) == fitted.estimator_.predict(features)).all()
     assert (fitted.get_linear().raw(TEXTS).argmax(axis=1) == fitted.estimator_.predict(features)).all()

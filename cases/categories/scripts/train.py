@@ -21,7 +21,7 @@ from tabserve.files import whole
 from tabserve.model.model import CARD, check_place
 from tabserve.reports import tables
 from tabserve.stations import TrainingData
-from tabserve.training.candidate import chosen
+from tabserve.training.candidate import choose_candidates
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
@@ -38,7 +38,7 @@ def main() -> None:
     if arguments.metrics:
         ending(arguments.metrics, [".json", ".txt"])
     known = candidates(arguments.seed, arguments.jobs or os.cpu_count() or 1)
-    competing = chosen(known, arguments.candidates or KNOWN)
+    competing = choose_candidates(known, arguments.candidates or KNOWN)
     check_place(arguments.out)
     columns = (*PROBLEM.columns, TAGS) if arguments.tags else PROBLEM.columns
     rows = dataset(arguments.data, arguments.rows, replace(PROBLEM, seed=arguments.seed, columns=columns))

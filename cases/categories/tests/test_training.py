@@ -22,7 +22,7 @@ from tabserve.model.model import CARD, load
 from tabserve.reports import card
 from tabserve.stations import TrainingData
 from tabserve.training.selection import select
-from tabserve.training.split import described, fold_numbers
+from tabserve.training.split import describe_split, fold_numbers
 
 CASE = Path(__file__).parents[1]
 ROOT = CASE.parents[1]
@@ -152,7 +152,7 @@ def test_the_committed_model_says_what_it_was_trained_on() -> None:
 def test_a_card_states_the_share_that_was_held_out(held_out: int, folds: list[int]) -> None:
     """However far it is from the one asked for."""
     rows = held_out + sum(folds)
-    assert described(PROBLEM, rows, folds).held_out.startswith(f"{held_out / rows:.0%}")
+    assert describe_split(PROBLEM, rows, folds).held_out.startswith(f"{held_out / rows:.0%}")
 
 
 def test_a_seller_of_most_products_is_refused(tmp_path: Path) -> None:

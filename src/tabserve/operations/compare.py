@@ -152,7 +152,7 @@ def _measures(target: NDArray[Any], old: tuple[Model, Any], new: tuple[Model, An
 
     def of(model: Model, answers: Any, rows: NDArray[np.int64]) -> dict[str, float]:  # noqa: ANN401  of the decision
         drawn = type(answers)(*(values[rows] for values in answers))
-        return training.measured(target[rows], drawn, model.decision)
+        return training.measures(target[rows], drawn, model.decision)
 
     def change(rows: NDArray[np.int64]) -> dict[str, float]:
         before, after = of(*old, rows), of(*new, rows)

@@ -15,7 +15,7 @@ from tabserve.model.model import CARD, Model, amend, load
 from tabserve.reports import card
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame
-from tabserve.training.binary import decisions
+from tabserve.training.binary import threshold_measures
 from tabserve.training.bootstrap import Interval, every_class, intervals
 
 MEASURES = ("precision", "recall", "flagged")
@@ -54,7 +54,7 @@ def measured(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
     probability = model.score(model_features).probability.astype(np.float64)
 
     def at(cut: float, rows: NDArray[np.int64]) -> dict[str, float]:
-        return decisions(frame.target[rows], probability[rows], cut)
+        return threshold_measures(frame.target[rows], probability[rows], cut)
 
     def change(rows: NDArray[np.int64]) -> dict[str, float]:
         before, after = at(now, rows), at(threshold, rows)

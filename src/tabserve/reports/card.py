@@ -12,7 +12,7 @@ from tabserve.model.model import Model
 from tabserve.problem.problem import Problem
 from tabserve.reports.tables import TITLES, Statistics, classes_table, evaluation_table, ranked, statistics_table
 from tabserve.reports.task_report import report_of
-from tabserve.training.split import described
+from tabserve.training.split import describe_split
 from tabserve.training.task_training import training_of
 
 BAR = 40
@@ -110,7 +110,7 @@ def written(model: Model, words: Words = GENERAL) -> str:
         problem=problem,
         origin=words.synthetic if model.data["synthetic"] else OBSERVED,
         data=model.data,
-        split=described(problem, model.data["rows"], metrics["fold_rows"], model.data.get("periods")),
+        split=describe_split(problem, model.data["rows"], metrics["fold_rows"], model.data.get("periods")),
         rows=report.rows(model.data) + _groups(model),
         features=_features(problem),
         kind=model.predictor.described,

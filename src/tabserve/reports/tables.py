@@ -123,7 +123,7 @@ def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = No
         "best": selection.best.candidate.name,
         "fold_rows": np.bincount(selection.fold - selection.fold.min()).tolist(),  # the first may be held out by none
         "folds": {name: statistics(outcome) for name, outcome in selection.outcomes.items()},
-        "chosen": {name: list(outcome.chosen) for name, outcome in selection.outcomes.items()},
+        "chosen": {name: list(outcome.grid_choices) for name, outcome in selection.outcomes.items()},
         "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},
         "holdout": {name: found._asdict() for name, found in (evaluation or {}).items()},
     }

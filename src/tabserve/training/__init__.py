@@ -1,1 +1,1 @@
-"""Honest selection: splits, candidates, measures, and what is chosen out of fold."""
+"""Honest model selection: splits, candidates, measures and out-of-fold decisions."""

@@ -1,4 +1,4 @@
-"""The baselines' measures on the hold-out, to stand beside those of the model."""
+"""Measure the baselines on the hold-out, to compare the model with them."""
 
 import numpy as np
 
@@ -7,13 +7,17 @@ from tabserve.training.task_training import training_of
 
 
 def baselines(development: Frame, holdout: Frame) -> dict[str, dict[str, float]]:
-    """All measures on the hold-out of each baseline, fitted and decided on the development rows, by name."""
+    """Fit each baseline and choose its decision on the development rows, and measure it on the hold-out.
+
+    Returns:
+        Every measure, by its name, of every baseline, by its name.
+    """
     training, targets = training_of(holdout.problem), (development.target, holdout.target)
     fold = np.repeat([0, 1], [len(target) for target in targets])
     figures = {}
     for name, estimator in training.baselines().items():
         fitted = estimator.fit(np.zeros((len(development), 1)), development.target)
-        prediction = training.prediction(fitted, np.zeros((len(fold), 1)))
-        measures = training.measures(np.concatenate(targets), prediction, fold)
+        prediction = training.predict(fitted, np.zeros((len(fold), 1)))
+        measures = training.fold_measures(np.concatenate(targets), prediction, fold)
         figures[name] = dict(zip(measures.columns, measures.to_numpy()[1].tolist(), strict=True))
     return figures

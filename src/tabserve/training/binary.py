@@ -1,4 +1,4 @@
-"""How good the probabilities of two classes and a threshold are, on rows that had no part in either."""
+"""Measure the probabilities of two classes and a threshold on rows that neither was fitted or chosen on."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,8 +19,10 @@ from tabserve.training.bootstrap import Interval, every_class, intervals
 from tabserve.training.classes import ClassTraining
 
 
-def decisions(target: NDArray[np.int8], probability: NDArray[np.float64], threshold: float) -> dict[str, float]:
-    """What a threshold makes of rows: precision and recall (0 where nothing is flagged, or positive), flagged share."""
+def threshold_measures(
+    target: NDArray[np.int8], probability: NDArray[np.float64], threshold: float
+) -> dict[str, float]:
+    """Precision and recall (0 if no row is flagged, or none is positive) and share of flagged rows at a threshold."""
     counts = Counts.at(threshold, target, probability)
     hits, flagged = int(counts.true_positive), int(counts.true_positive + counts.false_positive)
     return {
@@ -31,9 +33,9 @@ def decisions(target: NDArray[np.int8], probability: NDArray[np.float64], thresh
 
 
 def curve(target: NDArray[np.int8], probability: ArrayLike) -> dict[str, dict[str, list[float]]]:
-    """The decisions at every hundredth from 0 to 1, as the manifest's metrics keep them."""
+    """The threshold measures at every hundredth from 0 to 1, as the manifest's metrics keep them."""
     values, cuts = np.asarray(probability, dtype=np.float64), [cut / 100 for cut in range(101)]
-    points = [decisions(target, values, cut) for cut in cuts]
+    points = [threshold_measures(target, values, cut) for cut in cuts]
     return {"curve": {"threshold": cuts, **{name: [round(point[name], 6) for point in points] for name in points[0]}}}
 
 
@@ -52,7 +54,7 @@ def measures(
     return {
         criterion.name: float(criterion(Counts.at(threshold, target, values))),
         "f1_at_half": float(F1()(Counts.at(0.5, target, values))),
-        **decisions(target, values, threshold),
+        **threshold_measures(target, values, threshold),
         "average_precision": float(average_precision_score(target, values)),
         "roc_auc": float(roc_auc_score(target, values)),
         "log_loss": float(log_loss(target, values, labels=[0, 1])),
@@ -63,7 +65,7 @@ def measures(
 def evaluate(
     target: NDArray[np.int8], probability: ArrayLike, threshold: float, criterion: Criterion, seed: int = 0
 ) -> dict[str, Interval]:
-    """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
+    """Every measure with its bootstrap interval; the arguments are those of `measures`."""
     values = np.asarray(probability, dtype=np.float64)
     return intervals(
         len(target),
@@ -75,14 +77,14 @@ def evaluate(
 
 @dataclass(frozen=True)
 class BinaryTraining(ClassTraining):
-    """Of two classes: by the criterion at a threshold that the other folds chose."""
+    """How two classes are learned: measured by the criterion, at a threshold that is chosen out of fold."""
 
     SERVED: ClassVar[tuple[str, ...]] = tuple(OBJECTIVES[Binary.KIND])
     COMPARED: ClassVar[tuple[str, ...]] = ("reg:logistic", SOFTPROB)
 
     task: Binary
 
-    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+    def predict(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
         """The probability of the positive class, shape (rows,)."""
         return np.asarray(estimator.predict_proba(features)[:, 1], dtype=np.float64)
 
@@ -90,22 +92,22 @@ class BinaryTraining(ClassTraining):
         """Average precision."""
         return float(average_precision_score(target, prediction))
 
-    def served(self, raw: NDArray[Any]) -> FloatArray:
+    def from_raw(self, raw: NDArray[Any]) -> FloatArray:
         """The probability of the positive class, shape (rows,)."""
         return np.asarray(raw[:, 0], dtype=np.float64)
 
-    def decision(self, target: NDArray[Any], prediction: FloatArray) -> Threshold:
+    def choose_decision(self, target: NDArray[Any], prediction: FloatArray) -> Threshold:
         """The threshold with the largest criterion."""
         return Threshold(thresholds.choose(target, prediction, self.task.criterion))
 
-    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+    def fold_measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
         """See `measures`."""
-        chosen = thresholds.cross_fitted(target, prediction, fold, self.task.criterion)
-        return folds.measured(
-            fold, chosen, lambda rows, value: measures(target[rows], prediction[rows], value, self.task.criterion)
+        cuts = thresholds.cross_fitted(target, prediction, fold, self.task.criterion)
+        return folds.measure_folds(
+            fold, cuts, lambda rows, cut: measures(target[rows], prediction[rows], cut, self.task.criterion)
         )
 
-    def measured(self, target: NDArray[Any], answers: Scores, decision: Threshold, /) -> dict[str, float]:
+    def measures(self, target: NDArray[Any], answers: Scores, decision: Threshold, /) -> dict[str, float]:
         """See `measures`."""
         return measures(target, answers.probability, decision.threshold, self.task.criterion)
 

@@ -1,4 +1,4 @@
-"""A way to learn the problem, and what it may be: told before its first fit instead of after all of them."""
+"""Candidates for selection, and the checks that refuse an unsuitable one before the first fit."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,17 +20,17 @@ from tabserve.training.inner_split import inner_split
 from tabserve.training.task_training import TaskTraining, training_of
 
 Grid = Mapping[str, Sequence[Any]]
-"""Values to choose from, by the parameter that they are of."""
+"""Values to choose from, by parameter."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to learn the problem.
+    """A named estimator that competes in a selection.
 
     Attributes:
-        name: what tables call it.
+        name: its name in tables and in the manifest.
         estimator: an unfitted scikit-learn classifier, or regressor for an amount, cloned for every fold.
-        grid: values to choose from for some of its parameters, inside the training rows alone.
+        grid: values to choose from for some of its parameters; the choice uses the training rows of a fold only.
     """
 
     name: str
@@ -39,97 +39,97 @@ class Candidate:
 
     @property
     def servable(self) -> bool:
-        """Whether it ends as what a model folder can hold, an XGBoost booster or a linear model over n-grams."""
+        """Whether a model folder can hold the fitted estimator: an XGBoost booster, or a linear model over n-grams."""
         return hasattr(self.estimator, "get_booster") or hasattr(self.estimator, "get_linear")
 
     def check(self, problem: Problem) -> None:
-        """Refuse what cannot be judged on a problem or, though it would be served, cannot be.
+        """Refuse a candidate that cannot be measured on a problem or, if it is to be served, cannot be served.
 
         Raises:
-            UsageError: naming the candidate and what of it cannot be.
+            UsageError: naming the candidate and the reason.
         """
-        _check(self.name, self.estimator, self.grid, training_of(problem))
+        _check_candidate(self.name, self.estimator, self.grid, training_of(problem))
 
     def fit(self, frame: Frame) -> BaseEstimator:
-        """Fit a fresh clone on every row of the frame, its grid chosen on a part of them, as the task scores it.
+        """Choose from the grid on a part of the rows, and fit a fresh clone on all of them.
 
         Raises:
-            DataError: the rows cannot be parted to choose from the grid.
+            DataError: the rows cannot be split to choose from the grid.
         """
-        chosen = self._chosen(frame) if self.grid else {}
-        return self._with(chosen).fit(frame.features, frame.target)
+        point = self._best_point(frame) if self.grid else {}
+        return self._clone_with(point).fit(frame.features, frame.target)
 
-    def _chosen(self, frame: Frame) -> dict[str, Any]:
-        """The point of the grid that scores best."""
+    def _best_point(self, frame: Frame) -> dict[str, Any]:
+        """The combination of grid values with the best score of the task."""
         training, (fitted_on, compared_on) = training_of(frame.problem), inner_split(frame)
 
         def score(point: Mapping[str, Any]) -> float:
-            fitted = self._with(point).fit(fitted_on.features, fitted_on.target)
-            found = training.score(compared_on.target, training.prediction(fitted, compared_on.features))
-            return -math.inf if math.isnan(found) else found
+            fitted = self._clone_with(point).fit(fitted_on.features, fitted_on.target)
+            result = training.score(compared_on.target, training.predict(fitted, compared_on.features))
+            return -math.inf if math.isnan(result) else result
 
         return max(ParameterGrid(self.grid), key=score)
 
-    def _with(self, point: Mapping[str, Any]) -> BaseEstimator:
-        """An unfitted clone with the parameters of a point, themselves cloned where they are estimators."""
+    def _clone_with(self, point: Mapping[str, Any]) -> BaseEstimator:
+        """An unfitted clone with these parameters, which are cloned too if they are estimators."""
         return clone(self.estimator).set_params(**{name: clone(value, safe=False) for name, value in point.items()})
 
 
-def servable(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that a model folder can hold.
+def servable_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates whose models a folder can hold.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there are none.
     """
-    found = [candidate for candidate in candidates if candidate.servable]
-    if not found:
+    kept = [candidate for candidate in candidates if candidate.servable]
+    if not kept:
         names = ", ".join(candidate.name for candidate in candidates)
         raise UsageError(f"None of {names} ends as a model that a folder can hold (of XGBoost, over numbers); add one.")
-    return found
+    return kept
 
 
-def chosen(known: Mapping[str, Candidate], names: Sequence[str]) -> list[Candidate]:
-    """The candidates of these names.
+def choose_candidates(known: Mapping[str, Candidate], names: Sequence[str]) -> list[Candidate]:
+    """The candidates with these names, in this order.
 
     Raises:
-        UsageError: a name is not known (a close one is suggested), or none of them can be served.
+        UsageError: a name is unknown (the message suggests a close one), or none of the candidates can be served.
     """
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
             raise UsageError(f"There is no candidate {name!r}; {hint}")
-    found = [known[name] for name in names]
-    servable(found)
-    return found
+    candidates = [known[name] for name in names]
+    servable_candidates(candidates)
+    return candidates
 
 
-def _check(name: str, estimator: BaseEstimator, grid: Grid, training: TaskTraining) -> None:
-    """Refuse an estimator that cannot be fitted on the folds alone or, where it would be served, cannot be served.
+def _check_candidate(name: str, estimator: BaseEstimator, grid: Grid, training: TaskTraining) -> None:
+    """Refuse an estimator that cannot be fitted and measured on folds or, if it is to be served, cannot be served.
 
-    What is inside another estimator, such as a pipeline or a grid search, is compared and never served.
+    An estimator inside another one, such as a pipeline or a grid search, is compared but never served.
 
     Raises:
-        UsageError: naming the candidate and what of it cannot be, in the estimator or among the values of its grid.
+        UsageError: naming the candidate and the fault, which may be in the estimator or in a value of its grid.
     """
     _check_form(name, estimator, grid, training)
-    is_served = hasattr(estimator, "get_booster")
-    for variant in _variants(name, estimator, grid):
-        for model in _models(variant):
+    fault_of = _serving_fault if hasattr(estimator, "get_booster") else _objective_fault
+    for variant in _grid_variants(name, estimator, grid):
+        for model in _xgboost_models(variant):
             parameters = model.get_params()
-            if fault := _unfit(parameters) or (_unserved if is_served else _unjudged)(parameters, training):
+            if fault := _fit_fault(parameters) or fault_of(parameters, training):
                 raise UsageError(f"Candidate {name!r} {fault}.")
-        if hasattr(variant, "unserved") and (fault := variant.unserved()):
+        if hasattr(variant, "serving_fault") and (fault := variant.serving_fault()):
             raise UsageError(f"Candidate {name!r} {fault}.")
-    if not training.suits(estimator):
+    if not training.accepts(estimator):
         raise UsageError(f"Candidate {name!r} needs {training.ESTIMATOR}, not {estimator!r:.60}.")
 
 
 def _check_form(name: str, estimator: object, grid: object, training: TaskTraining) -> None:
-    """Refuse what is no estimator, or no grid, whatever it holds.
+    """Refuse an object that is no unfitted estimator, or no mapping of parameters to lists of values.
 
     Raises:
-        UsageError: naming the candidate and what was found.
+        UsageError: naming the candidate and the object.
     """
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         raise UsageError(f"Candidate {name!r} needs {training.ESTIMATOR}, not {estimator!r:.60}.")
@@ -142,70 +142,72 @@ def _check_form(name: str, estimator: object, grid: object, training: TaskTraini
             )
 
 
-def _variants(name: str, estimator: BaseEstimator, grid: Grid) -> Iterator[BaseEstimator]:
-    """The estimator, with each value of its grid, and what the grid searches in it try."""
+def _grid_variants(name: str, estimator: BaseEstimator, grid: Grid) -> Iterator[BaseEstimator]:
+    """The estimator, the estimator with each value of its grid, and the same for each grid search inside it."""
     yield estimator
     for parameter, values in grid.items():
         for value in values:
-            yield _varied(name, estimator, parameter, value)
+            yield _with_value(name, estimator, parameter, value)
     for search in (estimator, *estimator.get_params().values()):
-        for own in _searched(search):
-            yield from _variants(name, search.estimator, own)
+        for searched in _search_grids(search):
+            yield from _grid_variants(name, search.estimator, searched)
 
 
-def _searched(estimator: object) -> list[dict[str, Any]]:
-    """What a grid search, or one at random, chooses from; a distribution of numbers is left out, as it lists none."""
-    tried: Any = getattr(estimator, "param_grid", getattr(estimator, "param_distributions", []))
-    grids = [tried] if isinstance(tried, Mapping) else tried
-    return [{name: each for name, each in grid.items() if isinstance(each, Sequence | np.ndarray)} for grid in grids]
+def _search_grids(estimator: object) -> list[dict[str, Any]]:
+    """The grids of a grid search or a random search, without distributions, which list no values."""
+    options: Any = getattr(estimator, "param_grid", getattr(estimator, "param_distributions", []))
+    grids = [options] if isinstance(options, Mapping) else options
+    return [
+        {name: values for name, values in grid.items() if isinstance(values, Sequence | np.ndarray)} for grid in grids
+    ]
 
 
-def _varied(name: str, estimator: BaseEstimator, parameter: str, value: object) -> BaseEstimator:
+def _with_value(name: str, estimator: BaseEstimator, parameter: str, value: object) -> BaseEstimator:
     try:
         return clone(estimator).set_params(**{parameter: value})
-    except (TypeError, ValueError) as error:  # a TypeError where the name is no text
+    except (TypeError, ValueError) as error:  # a TypeError if the name is not a string
         raise UsageError(f"Candidate {name!r} has a grid of {parameter!r}, which is no parameter of it.") from error
 
 
-def _models(estimator: BaseEstimator) -> list[Any]:
-    """What in it is boosted by XGBoost."""
+def _xgboost_models(estimator: BaseEstimator) -> list[Any]:
+    """The XGBoost models among the estimator and its parameters."""
     inside = [value for value in estimator.get_params().values() if isinstance(value, xgb.XGBModel)]
     return [estimator, *inside] if hasattr(estimator, "get_booster") else inside
 
 
-def _unfit(parameters: Mapping[str, Any]) -> str | None:
-    """Why it cannot be fitted, if so."""
-    stops = [isinstance(each, xgb.callback.EarlyStopping) for each in parameters.get("callbacks") or ()]
+def _fit_fault(parameters: Mapping[str, Any]) -> str | None:
+    """Why a model with these parameters cannot be fitted, or None."""
+    stops = [isinstance(callback, xgb.callback.EarlyStopping) for callback in parameters.get("callbacks") or ()]
     if parameters.get("early_stopping_rounds") is None and not any(stops):
         return None
     return "stops early, and no rows are set aside for it to stop by; choose n_estimators by a grid instead"
 
 
-def _unjudged(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
-    """Why its answers cannot be judged, if so."""
+def _objective_fault(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
+    """Why the predictions of a model with this objective cannot be measured, or None."""
     default = training.SERVED[0]
     objective = parameters.get("objective", default)
     if objective in training.SERVED + training.COMPARED:
         return None
-    return f"has the objective {_shown(objective)}, which answers no {training.ANSWERS}; use {default!r}, the default"
+    return f"has the objective {_display(objective)}, which answers no {training.ANSWERS}; use {default!r}, the default"
 
 
-def _unserved(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
-    """Why a model folder cannot hold what it ends as, if so."""
+def _serving_fault(parameters: Mapping[str, Any], training: TaskTraining) -> str | None:
+    """Why a model folder cannot hold a model with these parameters, or None."""
     kind, missing = parameters.get("booster"), parameters.get("missing")
     objective = parameters.get("objective", training.SERVED[0])
     if objective not in training.SERVED:
         served = " or ".join(map(repr, training.SERVED))
-        return f"has the objective {_shown(objective)}, and {served} alone is served; leave the objective out"
+        return f"has the objective {_display(objective)}, and {served} alone is served; leave the objective out"
     if kind not in (None, KIND):
-        return f"has the booster {_shown(kind)}, and {KIND!r} alone is served; leave the booster out"
+        return f"has the booster {_display(kind)}, and {KIND!r} alone is served; leave the booster out"
     if missing is not None and not (isinstance(missing, Real) and math.isnan(missing)):
         return (
-            f"takes {_shown(missing)} for a missing value, and what is served takes NaN alone; leave `missing` out, and"
-            " make such cells of the table empty"
+            f"takes {_display(missing)} for a missing value, and what is served takes NaN alone; leave `missing` out,"
+            " and make such cells of the table empty"
         )
     return None
 
 
-def _shown(value: object) -> str:
+def _display(value: object) -> str:
     return getattr(value, "__name__", f"{value!r:.60}")

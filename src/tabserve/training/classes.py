@@ -1,4 +1,4 @@
-"""The part of training that is the same for two classes and for several."""
+"""What training for two classes and for several have in common."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -13,17 +13,17 @@ from tabserve.training.bootstrap import Draw, every_class
 
 
 class ClassTraining:
-    """The shared half of `BinaryTraining` and `MulticlassTraining`; see `TaskTraining`."""
+    """The common base of `BinaryTraining` and `MulticlassTraining`; see `TaskTraining`."""
 
     ESTIMATOR: ClassVar[str] = "an unfitted classifier, such as XGBClassifier()"
     ANSWERS: ClassVar[str] = "probabilities"
-    SCARCE: ClassVar[str] = "The smallest class"
+    SMALLEST_PART: ClassVar[str] = "The smallest class"
 
     def baselines(self) -> Mapping[str, BaseEstimator]:
-        """The share of each class."""
+        """A classifier that answers with the share of each class."""
         return {"prior": DummyClassifier(strategy="prior")}
 
-    def suits(self, estimator: BaseEstimator) -> bool:
+    def accepts(self, estimator: BaseEstimator) -> bool:
         """Whether it is not a regressor by scikit-learn's tags; True for an estimator without tags."""
         return not (hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator))
 
@@ -32,11 +32,11 @@ class ClassTraining:
         return target.astype(np.int64)
 
     def usable(self, target: NDArray[Any]) -> Callable[[Draw], bool]:
-        """Those that have a row of each class that all have."""
+        """Accepts draws that have a row of every class in the target."""
         return every_class(target)
 
-    def fault(self, prediction: FloatArray) -> str | None:
-        """What is wrong with values that are not probabilities, or None."""
+    def prediction_fault(self, prediction: FloatArray) -> str | None:
+        """Why the prediction is not one of probabilities, or None."""
         if ((prediction >= 0) & (prediction <= 1)).all():
             return None
         values = f"{np.nanmin(prediction):.4g} to {np.nanmax(prediction):.4g}"

@@ -1,8 +1,8 @@
-"""The rows of each fold, those that it may learn from, and what is measured on it.
+"""The rows that each fold is fitted on, chooses its decision on, and is measured on.
 
-Each row has a number: that of the fold that holds it out, from 0. Where folds go forward in time, the earliest rows
-have `NEVER`, and a fold knows the rows before it alone: its models are fitted on them, and its decision is chosen on
-those of them that have out-of-fold predictions. Fold 0 has none before it, so it is predicted and not measured.
+Each row has the number of the fold that holds it out, from 0. If folds go forward in time, the earliest rows have
+`NOT_HELD_OUT`, and a fold uses earlier rows only: its models are fitted on them, and its decision is chosen on those
+of them that have out-of-fold predictions. There are none before fold 0, so it is predicted but not measured.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,44 +14,44 @@ from numpy.typing import NDArray
 
 from tabserve.problem.criterion import IntArray
 
-NEVER = -1
-"""The fold of rows that none holds out, and that have no out-of-fold prediction."""
+NOT_HELD_OUT = -1
+"""The fold number of rows that no fold holds out; they have no out-of-fold prediction."""
 
 Rows = NDArray[np.bool_]
-"""Which rows, shape (rows,)."""
+"""A mask of rows, shape (rows,)."""
 
-Chosen = TypeVar("Chosen")
+Choice = TypeVar("Choice")
 
 
 def count(fold: IntArray) -> int:
-    """How many folds are predicted."""
+    """The number of folds that are predicted."""
     return int(fold.max()) + 1
 
 
 def training_rows(fold: IntArray, number: int) -> Rows:
-    """The rows that the models of a fold are fitted on: all others or, where folds go forward in time, earlier ones."""
-    return np.asarray(fold < number if (fold == NEVER).any() else fold != number)
+    """The rows that the models of a fold are fitted on: all others or, if folds go forward in time, earlier rows."""
+    return np.asarray(fold < number if (fold == NOT_HELD_OUT).any() else fold != number)
 
 
 def choosing_rows(fold: IntArray, number: int) -> Rows:
-    """The rows that the decision of a fold is chosen on: those of them that have out-of-fold predictions."""
-    return np.asarray(training_rows(fold, number) & (fold != NEVER))
+    """The rows that the decision of a fold is chosen on: its training rows that have out-of-fold predictions."""
+    return np.asarray(training_rows(fold, number) & (fold != NOT_HELD_OUT))
 
 
 def measured_folds(fold: IntArray) -> list[int]:
-    """The folds that a decision can be chosen for: all or, where they go forward in time, all but the first."""
+    """The folds that a decision can be chosen for: all or, if they go forward in time, all but the first."""
     return [number for number in range(count(fold)) if choosing_rows(fold, number).any()]
 
 
-def cross_fitted(fold: IntArray, choose: Callable[[Rows], Chosen]) -> list[Chosen]:
-    """What is chosen for each measured fold."""
+def cross_fitted(fold: IntArray, choose: Callable[[Rows], Choice]) -> list[Choice]:
+    """Choose for each measured fold on its `choosing_rows`."""
     return [choose(choosing_rows(fold, number)) for number in measured_folds(fold)]
 
 
-def measured(
-    fold: IntArray, chosen: Sequence[Any] | NDArray[Any], measures: Callable[[Rows, Any], dict[str, float]]
+def measure_folds(
+    fold: IntArray, choices: Sequence[Any] | NDArray[Any], measures: Callable[[Rows, Any], dict[str, float]]
 ) -> pd.DataFrame:
-    """One row per measured fold, one column per measure, given what was chosen for each."""
+    """One row per measured fold, one column per measure, given the choice for each fold."""
     numbers = measured_folds(fold)
-    rows = [measures(fold == number, value) for number, value in zip(numbers, chosen, strict=True)]
+    rows = [measures(fold == number, choice) for number, choice in zip(numbers, choices, strict=True)]
     return pd.DataFrame(rows, pd.Index(numbers, name="fold"))

@@ -1,4 +1,4 @@
-"""Rows in blocks that follow each other in time; what is earlier teaches, and no moment is parted."""
+"""Split rows into blocks that follow each other in time; the rows of one moment stay in one block."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tabserve.errors import DataError
 
 Moments = NDArray[np.datetime64]
-"""When each row was, shape (rows,)."""
+"""The time of each row, shape (rows,)."""
 
 
 def block_numbers(moment: Moments, shares: Sequence[float]) -> NDArray[np.int64]:
@@ -16,10 +16,10 @@ def block_numbers(moment: Moments, shares: Sequence[float]) -> NDArray[np.int64]
 
     Args:
         moment: of each row, in any order.
-        shares: of the rows that each block is to have; whole moments make them nearly so.
+        shares: wanted share of the rows in each block; approximate, as the rows of a moment stay together.
 
     Raises:
-        DataError: there are too few moments for so many blocks, or one of them has too many of the rows.
+        DataError: there are too few different moments for so many blocks, or one of them has too many of the rows.
     """
     known, rows_before = np.unique(np.sort(moment), return_index=True)
     cuts = np.cumsum(shares)[:-1] * len(moment)
@@ -33,11 +33,11 @@ def block_numbers(moment: Moments, shares: Sequence[float]) -> NDArray[np.int64]
 
 
 def period(moment: Moments) -> list[str]:
-    """From when to when rows are, as ISO 8601 writes it."""
+    """The first and the last moment, in ISO 8601."""
     return [str(moment.min()), str(moment.max())]
 
 
-def lacking(target: NDArray[np.int64], block: NDArray[np.int64], classes: int) -> tuple[int, int] | None:
-    """The first block that lacks one of so many classes, and that class; none lacks an amount."""
+def first_missing_class(target: NDArray[np.int64], block: NDArray[np.int64], classes: int) -> tuple[int, int] | None:
+    """The first block without a row of some class, and that class; None if every block has all `classes` classes."""
     pairs = {*zip(block.tolist(), target.tolist(), strict=True)}
     return next((pair for pair in np.ndindex(int(block.max()) + 1, classes) if pair not in pairs), None)

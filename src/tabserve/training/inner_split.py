@@ -1,6 +1,7 @@
-"""The training rows that each point of a grid is fitted on, and those that compare them: split as the problem asks.
+"""Split training rows to choose from a grid: rows to fit each point on, and rows to compare the points on.
 
-Both are quarters of the rows, for the choice of a parameter needs fewer rows than the model does.
+The split is of the same kind as the folds. Each part is a quarter of the rows: choosing a parameter needs fewer rows
+than fitting the model.
 """
 
 from collections.abc import Iterator
@@ -14,27 +15,27 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 from tabserve.errors import DataError
 from tabserve.table.frame import Frame
 from tabserve.training import forward
-from tabserve.training.split import Split, numbered, parted, smallest, strata
+from tabserve.training.split import Split, count_smallest_class, part_numbers, split_at, strata
 
 PARTS = 4
-"""Equal parts of the rows, two of which are used."""
+"""The number of equal parts; two of them are used."""
 
 FORWARD = ((0.5, 0.25, 0.25), (0.75, 0.25), (0.5, 0.5))
-"""Shares of blocks in time, of which the last two are used; the first that have every class."""
+"""Shares of blocks in time; the last two blocks of the first entry whose blocks have every class are used."""
 
 Positions = NDArray[np.int64]
 
 
 def inner_split(frame: Frame) -> Split:
-    """The rows to fit on, and those to compare on, both encoded by the levels that occur in the former.
+    """The rows to fit on and the rows to compare on, both encoded with the levels that occur in the first.
 
     Raises:
-        DataError: no such parts have every class on both sides.
+        DataError: no split has every class on both sides.
     """
-    of_each = strata(frame)
+    stratum = strata(frame)
     for fitted, compared in _parts(frame):
-        if len(np.unique(of_each)) == len(np.unique(of_each[fitted])) == len(np.unique(of_each[compared])):
-            return parted(frame, fitted, compared)
+        if len(np.unique(stratum)) == len(np.unique(stratum[fitted])) == len(np.unique(stratum[compared])):
+            return split_at(frame, fitted, compared)
     raise DataError(
         f"A grid is chosen inside the training rows, and {len(frame):,} of them cannot be parted so that both sides"
         " have every class; use more rows, or fewer folds, or leave grids out."
@@ -42,29 +43,29 @@ def inner_split(frame: Frame) -> Split:
 
 
 def _parts(frame: Frame) -> Iterator[tuple[Positions, Positions]]:
-    """Ways to part the rows, the best first."""
+    """Possible splits, the best first, as positions of rows to fit on and to compare on."""
     if frame.moment is not None:
-        yield from _later(frame.moment)
+        yield from _latest_parts(frame.moment)
     elif frame.group is not None:
-        yield from _by_group(frame)
+        yield from _group_parts(frame)
     else:
         seed = frame.problem.seed
         splitter = StratifiedShuffleSplit(1, train_size=1 / PARTS, test_size=1 / PARTS, random_state=seed)
         yield from splitter.split(frame.features, strata(frame))
 
 
-def _later(moment: forward.Moments) -> Iterator[tuple[Positions, Positions]]:
-    """The latest rows compare, those just before them are fitted on."""
+def _latest_parts(moment: forward.Moments) -> Iterator[tuple[Positions, Positions]]:
+    """Compare on the latest rows, fit on the rows just before them."""
     for shares in FORWARD:
         with suppress(DataError):  # too few moments for so many blocks
             block, last = forward.block_numbers(moment, shares), len(shares) - 1
             yield np.flatnonzero(block == last - 1), np.flatnonzero(block == last)
 
 
-def _by_group(frame: Frame) -> Iterator[tuple[Positions, Positions]]:
-    """Parts of whole groups."""
-    parts = min(PARTS, smallest(frame)[0])
+def _group_parts(frame: Frame) -> Iterator[tuple[Positions, Positions]]:
+    """Compare on one part of whole groups, fit on another."""
+    parts = min(PARTS, count_smallest_class(frame)[0])
     if parts > 1:
-        part = numbered(StratifiedGroupKFold(parts, shuffle=True, random_state=frame.problem.seed), frame)
+        part = part_numbers(StratifiedGroupKFold(parts, shuffle=True, random_state=frame.problem.seed), frame)
         for fitted, compared in permutations(range(parts), 2):
             yield np.flatnonzero(part == fitted), np.flatnonzero(part == compared)

@@ -1,10 +1,11 @@
 """Choose intervals that hold the true amount of nine rows in ten, from out-of-fold predictions.
 
 The width depends on the prediction, as one width for all would be too narrow for the largest. In each bin of the
-prediction it is the quantile of the absolute residuals that split conformal prediction takes, the
-⌈0.9 (n + 1)⌉th smallest of n (Lei et al., Distribution-Free Predictive Inference for Regression, JASA 113, 2018; by
-bins: Boström & Johansson, Mondrian Conformal Regressors, COPA 2020). Out-of-fold residuals stand for those of rows set
-aside (Barber et al., Predictive Inference with the Jackknife+, Annals of Statistics 49, 2021), so that no row is lost.
+prediction the width is the quantile of the absolute residuals that split conformal prediction takes: of n residuals the
+⌈0.9 (n + 1)⌉th smallest (Lei et al., Distribution-Free Predictive Inference for Regression, JASA 113, 2018; by bins:
+Boström & Johansson, Mondrian Conformal Regressors, COPA 2020). Out-of-fold residuals take the place of residuals on a
+calibration set (Barber et al., Predictive Inference with the Jackknife+, Annals of Statistics 49, 2021), so that no
+rows need to be set aside.
 """
 
 import math
@@ -15,18 +16,18 @@ from tabserve.model.decision import COVERAGE, Amount, Amounts, bins
 from tabserve.problem.criterion import FloatArray, IntArray
 from tabserve.training import folds
 
-BINS = 8
-"""Most bins of the prediction."""
+MAX_BINS = 8
+"""The largest number of bins of the prediction."""
 
-FEWEST = 30
-"""Least rows of a bin; a quantile of fewer is uncertain."""
+MIN_ROWS = 30
+"""The smallest number of rows in a bin; a quantile of fewer is uncertain."""
 
 DEAREST = 0.9
 """The quantile of the predictions from which a row counts as among the dearest."""
 
 
 def choose(target: FloatArray, prediction: FloatArray) -> Amount:
-    """The edges and widths of the bins.
+    """Choose the edges and the widths of the bins.
 
     Args:
         target: the true amounts, shape (rows,).
@@ -39,12 +40,12 @@ def choose(target: FloatArray, prediction: FloatArray) -> Amount:
 
 
 def cross_fitted(target: FloatArray, prediction: FloatArray, fold: IntArray) -> list[Amount]:
-    """Edges and widths for each fold, chosen on the out-of-fold predictions of all other folds."""
+    """Edges and widths for each measured fold, chosen on its `folds.choosing_rows`."""
     return folds.cross_fitted(fold, lambda rows: choose(target[rows], prediction[rows]))
 
 
 def coverage(target: FloatArray, amounts: Amounts) -> dict[str, float]:
-    """Share of rows whose interval holds the true amount, of all and of the dearest tenth, and the mean width."""
+    """Share of rows whose interval holds the true amount (all rows, and the dearest tenth), and the mean width."""
     held = (amounts.low <= target) & (target <= amounts.high)
     dearest = amounts.prediction >= np.quantile(amounts.prediction, DEAREST)
     return {
@@ -55,17 +56,17 @@ def coverage(target: FloatArray, amounts: Amounts) -> dict[str, float]:
 
 
 def _edges(prediction: FloatArray) -> FloatArray:
-    """The quantiles of the prediction with enough rows between them; fewer if predictions repeat."""
+    """Quantiles of the prediction with at least `MIN_ROWS` rows between them; fewer if predictions repeat."""
     ordered, kept, start = np.sort(prediction), list[float](), 0
-    for edge in np.unique(np.quantile(ordered, np.arange(1, BINS) / BINS)).tolist():
+    for edge in np.unique(np.quantile(ordered, np.arange(1, MAX_BINS) / MAX_BINS)).tolist():
         end = int(np.searchsorted(ordered, edge))
-        if end - start >= FEWEST and len(ordered) - end >= FEWEST:
+        if end - start >= MIN_ROWS and len(ordered) - end >= MIN_ROWS:
             kept.append(edge)
             start = end
     return np.array(kept, np.float64)
 
 
 def _width(residual: FloatArray) -> float:
-    """The conformal quantile of the residuals; the largest one if there are too few."""
+    """The conformal quantile of the residuals; the largest residual if there are too few."""
     rank = min(len(residual), math.ceil(COVERAGE * (len(residual) + 1)))
     return float(np.partition(residual, rank - 1)[rank - 1])

@@ -1,4 +1,4 @@
-"""How good the most probable class is, among several, and the probabilities beside it."""
+"""Measure the most probable class, and the probabilities of several classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from tabserve.problem.task import Multiclass
 from tabserve.training import folds
 from tabserve.training.bootstrap import Interval, every_class, intervals
 from tabserve.training.classes import ClassTraining
-from tabserve.training.temperature import choose, cross_fitted, tempered
+from tabserve.training.temperature import apply_temperature, choose, cross_fitted
 
 
 def counts(target: NDArray[np.int8], probability: NDArray[np.floating[Any]]) -> Counts:
-    """What is right and wrong when each row gets its most probable class; one entry per class, against all others."""
+    """Confusion counts if each row gets its most probable class; one entry per class, against all others."""
     matrix = confusion(target, probability)
     right = np.diag(matrix)
     false_positive, false_negative = matrix.sum(axis=0) - right, matrix.sum(axis=1) - right
@@ -29,7 +29,7 @@ def counts(target: NDArray[np.int8], probability: NDArray[np.floating[Any]]) -> 
 
 
 def confusion(target: NDArray[np.int8], probability: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    """Rows of each class that get each class, shape (true, predicted)."""
+    """The number of rows of each class that get each class, shape (true, predicted)."""
     classes = range(probability.shape[1])
     return np.asarray(confusion_matrix(target, probability.argmax(axis=1), labels=list(classes)))
 
@@ -40,14 +40,14 @@ def measures(
     """Every measure of one set of rows, by name.
 
     Args:
-        target: the place of each row's class, shape (rows,).
+        target: index of each row's class, shape (rows,).
         probability: of each class, shape (rows, classes).
-        criterion: its mean over the classes is first in the result, as `macro_` and its name.
+        criterion: its mean over the classes comes first in the result, named `macro_` and its name.
     """
-    found = counts(target, probability)
+    tally = counts(target, probability)
     return {
-        f"macro_{criterion.name}": float(criterion(found).mean()),
-        "accuracy": float(found.true_positive.sum() / len(target)),
+        f"macro_{criterion.name}": float(criterion(tally).mean()),
+        "accuracy": float(tally.true_positive.sum() / len(target)),
         "log_loss": float(log_loss(target, probability, labels=range(probability.shape[1]))),
     }
 
@@ -55,7 +55,7 @@ def measures(
 def evaluate(
     target: NDArray[np.int8], probability: NDArray[np.floating[Any]], criterion: Criterion, seed: int = 0
 ) -> dict[str, Interval]:
-    """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
+    """Every measure with its bootstrap interval; the arguments are those of `measures`."""
     return intervals(
         len(target), lambda rows: measures(target[rows], probability[rows], criterion), seed, usable=every_class(target)
     )
@@ -63,13 +63,13 @@ def evaluate(
 
 def by_class(target: NDArray[np.int8], probability: NDArray[np.floating[Any]], labels: Sequence[str]) -> pd.DataFrame:
     """Precision, recall, F1 and number of rows of each class, by its label."""
-    found = counts(target, probability)
-    flagged, positive = found.true_positive + found.false_positive, found.true_positive + found.false_negative
+    tally = counts(target, probability)
+    flagged, positive = tally.true_positive + tally.false_positive, tally.true_positive + tally.false_negative
     return pd.DataFrame(
         {
-            "precision": found.true_positive / np.maximum(flagged, 1),
-            "recall": found.true_positive / np.maximum(positive, 1),
-            "f1": 2 * found.true_positive / np.maximum(flagged + positive, 1),
+            "precision": tally.true_positive / np.maximum(flagged, 1),
+            "recall": tally.true_positive / np.maximum(positive, 1),
+            "f1": 2 * tally.true_positive / np.maximum(flagged + positive, 1),
             "rows": positive,
         },
         index=pd.Index(labels, name="class"),
@@ -78,42 +78,42 @@ def by_class(target: NDArray[np.int8], probability: NDArray[np.floating[Any]], l
 
 @dataclass(frozen=True)
 class MulticlassTraining(ClassTraining):
-    """Of several classes, each row its most probable one: by the criterion's mean over them."""
+    """How several classes are learned: a row gets its most probable one; measured by the criterion's mean over them."""
 
-    # XGBoost makes the first of its default, which is the other.
+    # XGBClassifier turns its default, `OBJECTIVE`, into the first one when it is fitted on several classes.
     SERVED: ClassVar[tuple[str, ...]] = (*OBJECTIVES[Multiclass.KIND], OBJECTIVE)
     COMPARED: ClassVar[tuple[str, ...]] = (SOFTMAX,)
 
     task: Multiclass
 
-    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
-        """Of each class, shape (rows, classes); where an estimator gives margins alone, their softmax."""
+    def predict(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+        """The probability of each class, shape (rows, classes): the softmax of the margins if it gives nothing else."""
         if hasattr(estimator, "predict_proba"):
             return np.asarray(estimator.predict_proba(features), dtype=np.float64)
         return softmax(estimator.decision_function(features))
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
-        """Minus the log loss, of 32-bit probabilities too, which add up to 1 only nearly."""
-        return -float(log_loss(target, tempered(prediction, 1.0), labels=range(prediction.shape[1])))
+        """Minus the log loss, of probabilities that are made to add up to 1, which 32-bit ones do only nearly."""
+        return -float(log_loss(target, apply_temperature(prediction, 1.0), labels=range(prediction.shape[1])))
 
-    def served(self, raw: NDArray[Any]) -> FloatArray:
+    def from_raw(self, raw: NDArray[Any]) -> FloatArray:
         """The probability of each class, shape (rows, classes)."""
         return softmax(raw)
 
-    def decision(self, target: NDArray[Any], prediction: FloatArray) -> MostProbable:
+    def choose_decision(self, target: NDArray[Any], prediction: FloatArray) -> MostProbable:
         """The most probable class, at the temperature with the smallest log loss."""
         return MostProbable(choose(target, prediction))
 
-    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
-        """See `measures`; each fold's probabilities tempered as the other folds chose."""
-        chosen = cross_fitted(target, prediction, fold)
-        return folds.measured(
+    def fold_measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+        """See `measures`; the temperature of each fold is chosen out of fold."""
+        temperatures = cross_fitted(target, prediction, fold)
+        return folds.measure_folds(
             fold,
-            chosen,
-            lambda rows, value: measures(target[rows], tempered(prediction[rows], value), self.task.criterion),
+            temperatures,
+            lambda rows, value: measures(target[rows], apply_temperature(prediction[rows], value), self.task.criterion),
         )
 
-    def measured(self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /) -> dict[str, float]:
+    def measures(self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /) -> dict[str, float]:
         """See `measures`."""
         return measures(target, answers.probability, self.task.criterion)
 
@@ -124,18 +124,18 @@ class MulticlassTraining(ClassTraining):
         return evaluate(target, answers.probability, self.task.criterion, seed)
 
     def details(self, target: NDArray[Any], answers: Scores, /, seed: int = 0) -> dict[str, Any]:
-        """The figures of each class, by its label, with their bootstrap intervals, and its rows; see `by_class`."""
+        """The measures of each class with bootstrap intervals, and its number of rows, by label; see `by_class`."""
         labels, names = self.task.labels, ["precision", "recall", "f1"]
 
-        def measured(rows: NDArray[np.int64]) -> dict[str, float]:
+        def measure(rows: NDArray[np.int64]) -> dict[str, float]:
             figures = by_class(target[rows], answers.probability[rows], labels)[names].to_numpy().ravel()
             return {str(index): value for index, value in enumerate(figures.tolist())}
 
-        each = iter(intervals(len(target), measured, seed, usable=self.usable(target)).values())
+        measured = iter(intervals(len(target), measure, seed, usable=self.usable(target)).values())
         rows = np.bincount(target, minlength=len(labels)).tolist()
         return {
             "classes": {
-                label: {**{name: next(each)._asdict() for name in names}, "rows": count}
+                label: {**{name: next(measured)._asdict() for name in names}, "rows": count}
                 for label, count in zip(labels, rows, strict=True)
             }
         }

@@ -1,4 +1,4 @@
-"""Check, before anything is saved, that the served model answers as the estimator that was judged."""
+"""Check, before anything is saved, that the served model answers as the estimator that was selected."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tabserve.table.frame import Frame
 from tabserve.training.task_training import Prediction, training_of
 
 ROWS = 4_096
-"""Most rows that are compared: enough to tell two models apart, and little memory."""
+"""The largest number of rows that are compared: enough to tell two models apart, in little memory."""
 
 
 def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
@@ -25,26 +25,26 @@ def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
     Args:
         name: of the candidate.
         fitted: the estimator, as for `predictor`.
-        frame: the rows, about `ROWS` of them.
+        frame: the rows to compare on, about `ROWS` of them.
 
     Raises:
-        UsageError: the answers differ, or a folder cannot hold such a model.
+        UsageError: the answers differ, or a model folder cannot hold the fitted estimator.
     """
     training = training_of(frame.problem)
     try:
-        served = _reloaded(predictor(fitted, frame.encoder), frame)
-        remote = hasattr(fitted, "fetch_features")  # the features are with Spark's workers
+        served = _reload(predictor(fitted, frame.encoder), frame)
+        remote = hasattr(fitted, "fetch_features")  # the features are on Spark's workers
         features = fitted.fetch_features(frame.features) if remote else frame.features
-        answers = training.served(served.raw(features))
-    except (ArtifactError, AttributeError, LookupError, ValueError) as error:  # XGBoost's own is a ValueError
+        answers = training.from_raw(served.raw(features))
+    except (ArtifactError, AttributeError, LookupError, ValueError) as error:  # an XGBoostError is a ValueError
         raise UsageError(f"Candidate {name!r} ends as no model that a folder can hold: {error}") from error
-    _compare(name, training.prediction(fitted, frame.features), answers)
+    _compare(name, training.predict(fitted, frame.features), answers)
 
 
 def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
     """The predictor of a fitted estimator, which has `get_booster` or `get_linear`.
 
-    After early stopping it has the rounds up to the best one, as the estimator itself answers.
+    After early stopping it has the rounds up to the best one, as in the answers of the estimator itself.
     """
     if hasattr(fitted, "get_linear"):
         return fitted.get_linear()  # type: ignore[no-any-return]
@@ -55,17 +55,17 @@ def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
     return Booster(trees)
 
 
-def _reloaded(model: Predictor, frame: Frame) -> Predictor:
-    """The predictor as read back from its file."""
+def _reload(model: Predictor, frame: Frame) -> Predictor:
+    """The predictor, read back from the bytes of its file."""
     return type(model).read(Path(model.FILE), model.to_bytes(), frame.problem, frame.encoder)
 
 
-def _compare(name: str, own: Prediction, served: NDArray[Any]) -> None:
-    apart = np.abs(own - served) / np.maximum(1, np.abs(own))  # relative, as amounts may be large
-    wrong = ~(apart <= TOLERANCE).reshape(len(own), -1).all(axis=1)
+def _compare(name: str, expected: Prediction, served: NDArray[Any]) -> None:
+    difference = np.abs(expected - served) / np.maximum(1, np.abs(expected))  # relative, as amounts may be large
+    wrong = ~(difference <= TOLERANCE).reshape(len(expected), -1).all(axis=1)
     if wrong.any():
         raise UsageError(
-            f"Candidate {name!r} answers {wrong.sum():,} of {len(own):,} rows otherwise than the model that would be"
-            f" served of it: off by up to {apart.max():.3g}, at most {TOLERANCE:g} expected; leave it out, or let"
-            " it answer as its model does."
+            f"Candidate {name!r} answers {wrong.sum():,} of {len(expected):,} rows otherwise than the model that would"
+            f" be served of it: off by up to {difference.max():.3g}, at most {TOLERANCE:g} expected; leave it out, or"
+            " let it answer as its model does."
         )

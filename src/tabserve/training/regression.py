@@ -1,4 +1,4 @@
-"""How good predicted amounts and their intervals are, on rows that had no part in either."""
+"""Measure predicted amounts and their intervals on rows that neither was fitted or chosen on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ def measures(target: NDArray[np.float64], amounts: Amounts, criterion: Loss) -> 
     Args:
         target: the true amounts, shape (rows,).
         amounts: predicted, with intervals chosen without these rows.
-        criterion: what the candidates were told apart by, larger is better; first in the result, under its own name.
+        criterion: ranks the candidates, larger is better; first in the result, under its own name.
     """
     prediction = amounts.prediction.astype(np.float64)
     return {
@@ -40,82 +40,82 @@ def measures(target: NDArray[np.float64], amounts: Amounts, criterion: Loss) -> 
 
 
 def evaluate(target: NDArray[np.float64], amounts: Amounts, criterion: Loss, seed: int = 0) -> dict[str, Interval]:
-    """Every measure with its interval over rows drawn again with replacement; the arguments are those of `measures`."""
+    """Every measure with its bootstrap interval; the arguments are those of `measures`."""
 
-    def measured(rows: NDArray[np.int64]) -> dict[str, float]:
+    def measure(rows: NDArray[np.int64]) -> dict[str, float]:
         return measures(target[rows], Amounts(*(values[rows] for values in amounts)), criterion)
 
-    return intervals(len(target), measured, seed)
+    return intervals(len(target), measure, seed)
 
 
 def _r2(target: NDArray[np.float64], prediction: NDArray[np.float64]) -> float:
-    """Of equal amounts 1 where all are met and else 0, as in scikit-learn, which knows none of a single amount."""
+    """R²; if all amounts are equal, 1 if all are predicted exactly and else 0 (scikit-learn gives NaN for one row)."""
     missed, spread = np.sum((target - prediction) ** 2), np.sum((target - target.mean()) ** 2)
     return float(1 - missed / spread) if spread else float(missed == 0)
 
 
 @dataclass(frozen=True)
 class RegressionTraining:
-    """Of an amount: by the criterion; its interval is chosen on the other folds."""
+    """How an amount is learned: measured by the criterion, with an interval that is chosen out of fold."""
 
     ESTIMATOR: ClassVar[str] = "an unfitted regressor, such as XGBRegressor()"
     ANSWERS: ClassVar[str] = "amounts"
     SERVED: ClassVar[tuple[str, ...]] = tuple(OBJECTIVES[Regression.KIND])
     COMPARED: ClassVar[tuple[str, ...]] = ()
-    SCARCE: ClassVar[str] = "The table"
+    SMALLEST_PART: ClassVar[str] = "The table"
 
     task: Regression
 
     def baselines(self) -> Mapping[str, BaseEstimator]:
-        """The mean and the median amount."""
+        """Regressors that answer with the mean and with the median amount."""
         return {strategy: DummyRegressor(strategy=strategy) for strategy in ("mean", "median")}
 
-    def suits(self, estimator: BaseEstimator) -> bool:
-        """Whether it is no classifier; scikit-learn tells by its tags, and nothing of one without."""
+    def accepts(self, estimator: BaseEstimator) -> bool:
+        """Whether it is not a classifier by scikit-learn's tags; True for an estimator without tags."""
         return not (hasattr(estimator, "__sklearn_tags__") and is_classifier(estimator))
 
     def strata(self, target: NDArray[Any]) -> IntArray:
-        """One for all."""
+        """A single stratum for all rows."""
         return np.zeros(len(target), np.int64)
 
-    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
+    def predict(self, estimator: BaseEstimator, features: NDArray[Any]) -> FloatArray:
         """The amount, shape (rows,)."""
         return np.asarray(estimator.predict(features), dtype=np.float64).ravel()
 
-    def fault(self, prediction: FloatArray) -> str | None:
-        """That some are no finite numbers, or too large for an answer."""
+    def prediction_fault(self, prediction: FloatArray) -> str | None:
+        """How many amounts are not finite 32-bit floats, or None."""
         wrong = int((~(np.abs(prediction) <= LARGEST)).sum())
-        found = f"answers {wrong:,} of {len(prediction):,} rows by no finite 32-bit float"
-        return f"{found}, and amounts are expected; leave it out" if wrong else None
+        count = f"{wrong:,} of {len(prediction):,} rows"
+        return f"answers {count} by no finite 32-bit float, and amounts are expected; leave it out" if wrong else None
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
         """The criterion."""
         return float(self.task.criterion(target, prediction))
 
-    def served(self, raw: NDArray[Any]) -> FloatArray:
+    def from_raw(self, raw: NDArray[Any]) -> FloatArray:
         """The amount, shape (rows,)."""
         return np.asarray(raw[:, 0], dtype=np.float64)
 
-    def decision(self, target: NDArray[Any], prediction: FloatArray) -> Amount:
-        """The interval that holds so many rows in ten."""
+    def choose_decision(self, target: NDArray[Any], prediction: FloatArray) -> Amount:
+        """The interval that is meant to hold the true amount of nine rows in ten."""
         return choose(target, prediction)
 
-    def measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
+    def fold_measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
         """See `measures`."""
-        chosen = cross_fitted(target, prediction, fold)
-        return folds.measured(
+        amounts = cross_fitted(target, prediction, fold)
+        return folds.measure_folds(
             fold,
-            chosen,
+            amounts,
             lambda rows, amount: measures(
                 target[rows], amount.scores(prediction[rows, np.newaxis]), self.task.criterion
             ),
         )
 
     def usable(self, _target: NDArray[Any]) -> Callable[[Draw], bool]:
-        """Any rows."""
+        """Accepts every draw."""
         return lambda _: True
 
-    def measured(self, target: NDArray[Any], answers: Amounts, _decision: Amount, /) -> dict[str, float]:
+    def measures(self, target: NDArray[Any], answers: Amounts, _decision: Amount, /) -> dict[str, float]:
         """See `measures`."""
         return measures(target, answers, self.task.criterion)
 
@@ -126,5 +126,5 @@ class RegressionTraining:
         return evaluate(target, answers, self.task.criterion, seed)
 
     def details(self, _target: NDArray[Any], _answers: Amounts, /, seed: int = 0) -> dict[str, Any]:  # noqa: ARG002
-        """Nothing."""
+        """Nothing beside the measures."""
         return {}

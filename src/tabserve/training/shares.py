@@ -1,4 +1,4 @@
-"""Parts of rows, larger or smaller than asked for because groups, or moments, stay whole: said, or refused."""
+"""Warn about or refuse parts whose share of the rows is off, because groups, or moments, stay whole."""
 
 import logging
 from typing import Any, NamedTuple
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from tabserve.errors import DataError
 from tabserve.table.frame import Frame
 
-OFF, TOO_FAR = 0.25, 0.5
-"""How far a share of the rows is from the one asked for, as a part of that, when it is said, and when it is refused."""
+WARN_ABOVE, REFUSE_ABOVE = 0.25, 0.5
+"""Relative differences between the actual and the wanted share of the rows above which we warn, or refuse."""
 
 log = logging.getLogger(__name__)
 
 
-class Whole(NamedTuple):
-    """What no split parts.
+class KeptTogether(NamedTuple):
+    """Rows that every split keeps together.
 
     Attributes:
-        noun: what it is called.
-        value: of each row, shape (rows,).
-        advice: what to do where it makes too unequal parts.
+        noun: what messages call them.
+        value: of each row, shape (rows,); rows with the same value stay together.
+        advice: what to do if the parts are too unequal.
     """
 
     noun: str
@@ -30,42 +30,42 @@ class Whole(NamedTuple):
 
 
 def check_even(number: NDArray[np.int64], frame: Frame) -> None:
-    """Say that whole groups, or moments, make uneven folds of the rows of these numbers, or refuse them.
+    """Warn about or refuse uneven folds, given the number of each row's fold.
 
     Raises:
         DataError: the folds are too uneven.
     """
     shares = np.bincount(number) / len(frame)
-    asked = 1 / len(shares)
-    check_share("a fold", float(shares[np.abs(shares - asked).argmax()]), asked, frame)
+    wanted = 1 / len(shares)
+    check_share("a fold", float(shares[np.abs(shares - wanted).argmax()]), wanted, frame)
 
 
-def check_share(part: str, found: float, asked: float, frame: Frame) -> None:
-    """Say that what stays whole makes a part of the rows other than was asked for, or refuse it.
+def check_share(part: str, actual: float, wanted: float, frame: Frame) -> None:
+    """Warn about or refuse a part whose share of the rows is far from the wanted one.
 
     Raises:
         DataError: the part is too large or too small.
     """
-    if not is_off(found, asked):
+    if not is_off(actual, wanted):
         return
-    whole = _whole(frame)
-    largest = np.unique(whole.value.astype(np.str_), return_counts=True)[1].max() / len(frame)
+    together = _kept_together(frame)
+    largest = np.unique(together.value.astype(np.str_), return_counts=True)[1].max() / len(frame)
     sentence = (
-        f"Whole {whole.noun}s make {part} of {found:.1%} of the rows in place of {asked:.1%}, as the largest"
-        f" {whole.noun} has {largest:.1%} of them"
+        f"Whole {together.noun}s make {part} of {actual:.1%} of the rows in place of {wanted:.1%}, as the largest"
+        f" {together.noun} has {largest:.1%} of them"
     )
-    if is_off(found, asked, TOO_FAR):
-        raise DataError(f"{sentence}; {whole.advice}.")
+    if is_off(actual, wanted, REFUSE_ABOVE):
+        raise DataError(f"{sentence}; {together.advice}.")
     log.warning("%s.", sentence)
 
 
-def is_off(found: float, asked: float, most: float = OFF) -> bool:
-    """Whether a share differs from the one asked for by more than a part of that."""
-    return abs(found - asked) > most * asked
+def is_off(actual: float, wanted: float, limit: float = WARN_ABOVE) -> bool:
+    """Whether the relative difference between the shares is above the limit."""
+    return abs(actual - wanted) > limit * wanted
 
 
-def _whole(frame: Frame) -> Whole:
+def _kept_together(frame: Frame) -> KeptTogether:
     if frame.group is not None:
-        return Whole("group", frame.group, "use more groups, or divide the largest")
+        return KeptTogether("group", frame.group, "use more groups, or divide the largest")
     assert frame.moment is not None
-    return Whole("moment", frame.moment, "use finer times, or another share")
+    return KeptTogether("moment", frame.moment, "use finer times, or another share")

@@ -20,18 +20,18 @@ from sklearn.utils.parallel import Parallel, delayed
 from tabserve.predictors.tree_checks import LEAF, ROOT_PARENT
 
 NO_COVER = 1e-9
-"""Weight of a value that no training row reaches, so that a mean over such values exists."""
+"""The weight of a value that no training row reaches, so that a mean over such values exists."""
 
 
 class Steps(NamedTuple):
-    """A step function of one feature: `values[i]` where `i` cuts are at or below the feature's value.
+    """A step function of one feature: `values[i]` if `i` cuts are at or below the feature's value.
 
     Attributes:
         feature: position of the feature.
         cuts: increasing, float32, shape (steps,).
         values: log odds, float64, shape (steps + 1,).
-        gain: total gain of the stumps it came from, per booster.
-        missing_first: whether a missing value has the first of the values, else the last.
+        gain: total gain of the stumps that it sums up, per booster.
+        missing_first: whether a missing feature gets the first of the values, else the last.
     """
 
     feature: int
@@ -41,7 +41,7 @@ class Steps(NamedTuple):
     missing_first: bool = False
 
     def with_missing(self, value: float) -> "Steps":
-        """The same function with a value for a missing feature, as a first step below all numbers."""
+        """The same function with a value for a missing feature, added as a first step below all numbers."""
         cuts, values = np.insert(self.cuts, 0, -np.inf), np.insert(self.values, 0, value)
         return self._replace(cuts=cuts, values=values, missing_first=True)
 
@@ -83,8 +83,8 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def fit(self, X: NDArray[np.float32], y: NDArray[np.int8]) -> Self:  # noqa: N803 (scikit-learn's name)
         """Fit one booster per seed and keep their folded mean; X has shape (rows, features), y holds 0 and 1."""
         self.classes_ = np.array([0, 1])
-        side_by_side, each = Parallel(min(self._jobs, self.seeds), prefer="threads"), delayed(xgb.XGBClassifier.fit)
-        fitted = side_by_side(each(member, X, y) for member in self.members())
+        parallel, fit = Parallel(min(self._jobs, self.seeds), prefer="threads"), delayed(xgb.XGBClassifier.fit)
+        fitted = parallel(fit(member, X, y) for member in self.members())
         self.booster_ = fold([member.get_booster() for member in fitted], X)
         return self
 
@@ -94,14 +94,16 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         return np.column_stack([1 - positive, positive])
 
     def get_booster(self) -> xgb.Booster:
-        """The folded booster, under the name that XGBoost's own classifier uses."""
+        """The folded booster; the method has the name that XGBClassifier gives it."""
         return self.booster_
 
     def members(self) -> list[xgb.XGBClassifier]:
-        """One unfitted classifier per seed; their boosters are folded."""
-        own = {name: value for name, value in self.get_params().items() if name != "seeds"}
-        own |= {"max_depth": 1, "n_jobs": max(1, self._jobs // self.seeds)}
-        return [xgb.XGBClassifier(**own | {"random_state": self.random_state + seed}) for seed in range(self.seeds)]
+        """One unfitted classifier per seed, whose boosters are folded."""
+        parameters = {name: value for name, value in self.get_params().items() if name != "seeds"}
+        parameters |= {"max_depth": 1, "n_jobs": max(1, self._jobs // self.seeds)}
+        return [
+            xgb.XGBClassifier(**parameters | {"random_state": self.random_state + seed}) for seed in range(self.seeds)
+        ]
 
     @property
     def _jobs(self) -> int:
@@ -109,10 +111,10 @@ class AveragedStumps(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
 
 def fold(boosters: Sequence[xgb.Booster], features: NDArray[np.float32]) -> xgb.Booster:
-    """One booster whose log odds are the mean of several boosters' of stumps.
+    """Fold boosters of stumps into one booster whose log odds are the mean of theirs.
 
     Args:
-        boosters: trained on the same target, so that they share one base score.
+        boosters: trained on the same target, so that they have the same base score.
         features: the rows they were trained on, for the cover that SHAP values need; shape (rows, features).
     """
     functions = step_functions(boosters)
@@ -120,7 +122,7 @@ def fold(boosters: Sequence[xgb.Booster], features: NDArray[np.float32]) -> xgb.
 
 
 def step_functions(boosters: Sequence[xgb.Booster]) -> list[Steps]:
-    """The step function of every feature that a stump looks at, and a last one without steps for leaves alone."""
+    """The step function of every feature that stumps split on, and a last one without steps for single leaves."""
     trees = [tree for booster in boosters for tree in _trees(booster)]
     stumps = [tree for tree in trees if len(tree["left_children"]) == 3]
     rows = [[t["split_indices"][0], *t["split_conditions"], t["loss_changes"][0], t["default_left"][0]] for t in stumps]
@@ -132,14 +134,14 @@ def step_functions(boosters: Sequence[xgb.Booster]) -> list[Steps]:
 
 
 def covers(functions: Sequence[Steps], features: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-    """The number of rows with each value of each function; the counts of parts of a table add up."""
+    """The number of rows with each value of each function; counts of parts of a table can be added."""
     return [steps.cover(features[:, steps.feature]) for steps in functions]
 
 
-def to_booster(booster: xgb.Booster, functions: Sequence[Steps], covered: Sequence[NDArray[np.int64]]) -> xgb.Booster:
-    """A booster of one tree per function, with the base score of the given one."""
+def to_booster(booster: xgb.Booster, functions: Sequence[Steps], cover: Sequence[NDArray[np.int64]]) -> xgb.Booster:
+    """A booster of one tree per function, with the base score of `booster`."""
     document, width = json.loads(booster.save_raw("json")), booster.num_features()
-    trees = [_tree(number, *pair, width) for number, pair in enumerate(zip(functions, covered, strict=True))]
+    trees = [_tree(number, *pair, width) for number, pair in enumerate(zip(functions, cover, strict=True))]
     document["learner"]["gradient_booster"]["model"] |= {
         "trees": trees,
         "tree_info": [0] * len(trees),
@@ -150,14 +152,14 @@ def to_booster(booster: xgb.Booster, functions: Sequence[Steps], covered: Sequen
 
 
 def _step_function(feature: int, stumps: NDArray[np.float64], boosters: int) -> Steps:
-    """The mean over boosters of one feature's stumps, given their cuts, leaves, gains and sides of a missing value."""
+    """The mean over boosters of one feature's stumps: rows of cut, left and right leaf, gain, and default direction."""
     cut, left, right, gain, missing_left = stumps.T
     cuts, position = np.unique(cut.astype(np.float32), return_inverse=True)
     before = np.bincount(position, left)[::-1].cumsum()[::-1]
     after = np.bincount(position, right).cumsum()
     total = (np.append(before, 0) + np.insert(after, 0, 0)) / boosters
     steps = Steps(feature, cuts, total, float(gain.sum()) / boosters)
-    if not missing_left.any():  # XGBoost's default if it saw no missing value
+    if not missing_left.any():  # XGBoost goes right by default if it saw no missing value
         return steps
     return steps.with_missing(float(np.where(missing_left, left, right).sum()) / boosters)
 
@@ -198,22 +200,22 @@ def _tree(number: int, steps: Steps, cover: NDArray[np.int64], features: int) ->
     }
 
 
-def _nodes(steps: Steps, covered: NDArray[np.int64]) -> list[tuple[int, int, int, float, float, float]]:
+def _nodes(steps: Steps, cover: NDArray[np.int64]) -> list[tuple[int, int, int, float, float, float]]:
     """Left child, right child, parent, cut or leaf value, mean value and cover of each node, breadth first.
 
-    XGBoost takes the node after the left child for the right one, so siblings must be neighbours.
+    XGBoost expects the right child directly after the left one.
     """
     nodes: list[tuple[int, int, int, float, float, float]] = []
     waiting = deque([(0, len(steps.cuts), ROOT_PARENT)])
     while waiting:
         low, high, parent = waiting.popleft()
         span, child = slice(low, high + 1), len(nodes) + len(waiting) + 1
-        cover = float(covered[span].sum())
-        mean = float(np.average(steps.values[span], weights=covered[span] + NO_COVER))
+        rows = float(cover[span].sum())
+        mean = float(np.average(steps.values[span], weights=cover[span] + NO_COVER))
         if low == high:
-            nodes.append((LEAF, LEAF, parent, float(steps.values[low]), mean, cover))
+            nodes.append((LEAF, LEAF, parent, float(steps.values[low]), mean, rows))
             continue
         middle = (low + high) // 2
         waiting += [(low, middle, len(nodes)), (middle + 1, high, len(nodes))]
-        nodes.append((child, child + 1, parent, float(steps.cuts[middle]), mean, cover))
+        nodes.append((child, child + 1, parent, float(steps.cuts[middle]), mean, rows))
     return nodes

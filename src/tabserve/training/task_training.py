@@ -1,4 +1,4 @@
-"""What training asks of a task: how its rows are split, its estimators judged, and its decision chosen."""
+"""What training does differently for each task: stratify rows, measure estimators, choose the decision."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
@@ -20,74 +20,74 @@ Target = NDArray[Any]
 """The index of each row's class, or its amount; shape (rows,)."""
 
 Prediction = NDArray[np.float64]
-"""The probability of the positive class, or the amount, shape (rows,); or of each of several, shape (rows, classes)."""
+"""Probability of the positive class, or amount, shape (rows,); of several classes, of each, shape (rows, classes)."""
 
 Fold = NDArray[np.int64]
-"""Number of the fold that holds each row out, from 0, or `folds.NEVER`; shape (rows,)."""
+"""The number of the fold that holds each row out, from 0, or `folds.NOT_HELD_OUT`; shape (rows,)."""
 
 
 class TaskTraining(Protocol):
-    """The training half of a task.
+    """How a task is learned and measured.
 
     Attributes:
-        ESTIMATOR: what learns it, in words.
-        ANSWERS: what such an estimator answers, in words.
-        SERVED: objectives of XGBoost whose models a folder can hold.
-        COMPARED: other objectives of XGBoost whose answers can be judged.
-        SCARCE: what must have enough rows for every part of a split, in words.
+        ESTIMATOR: the expected kind of estimator, for messages.
+        ANSWERS: what such an estimator predicts, for messages.
+        SERVED: XGBoost objectives whose models a folder can hold; the first is the default.
+        COMPARED: other XGBoost objectives whose predictions can be measured.
+        SMALLEST_PART: what must have enough rows for every part of a split, for messages.
     """
 
     ESTIMATOR: ClassVar[str]
     ANSWERS: ClassVar[str]
     SERVED: ClassVar[tuple[str, ...]]
     COMPARED: ClassVar[tuple[str, ...]]
-    SCARCE: ClassVar[str]
+    SMALLEST_PART: ClassVar[str]
 
     def baselines(self) -> Mapping[str, BaseEstimator]:
-        """Unfitted estimators that know the target and no column, by name."""
+        """Unfitted estimators that use the target but no column, by name."""
 
-    def suits(self, estimator: BaseEstimator) -> bool:
-        """Whether an estimator is of the kind that learns such a task."""
+    def accepts(self, estimator: BaseEstimator) -> bool:
+        """Whether the estimator is of the kind that the task needs."""
 
     def strata(self, target: Target) -> NDArray[np.int64]:
-        """What a split spreads evenly over its parts, by number: the classes; all amounts are one stratum."""
+        """The stratum of each row, shape (rows,): its class, or 0 for an amount."""
 
-    def prediction(self, estimator: BaseEstimator, features: NDArray[Any]) -> Prediction:
-        """What a fitted estimator says of rows."""
+    def predict(self, estimator: BaseEstimator, features: NDArray[Any]) -> Prediction:
+        """The prediction of a fitted estimator."""
 
-    def fault(self, prediction: Prediction) -> str | None:
-        """What is wrong with what an estimator says, if anything is."""
+    def prediction_fault(self, prediction: Prediction) -> str | None:
+        """Why a prediction cannot be measured, or None."""
 
     def score(self, target: Target, prediction: Prediction) -> float:
-        """What the values of a grid are told apart by; larger is better."""
+        """The score that ranks the points of a grid; larger is better."""
 
-    def served(self, raw: NDArray[Any]) -> Prediction:
-        """What a predictor's raw outputs say of rows, before any decision."""
+    def from_raw(self, raw: NDArray[Any]) -> Prediction:
+        """The prediction in a predictor's raw outputs, before any decision."""
 
-    def decision(self, target: Target, prediction: Prediction) -> Decision:
-        """The decision that is best on rows, given their out-of-fold predictions."""
+    def choose_decision(self, target: Target, prediction: Prediction) -> Decision:
+        """The best decision for these rows, given their out-of-fold predictions."""
 
-    def measures(self, target: Target, prediction: Prediction, fold: Fold) -> pd.DataFrame:
-        """One row per measured fold, one column per measure, the criterion first; each decided by other folds."""
+    def fold_measures(self, target: Target, prediction: Prediction, fold: Fold) -> pd.DataFrame:
+        """One row per measured fold, one column per measure, the criterion first; decisions are chosen out of fold."""
 
     def usable(self, target: Target) -> Callable[[Draw], bool]:
-        """Whether rows drawn again can be measured, given their positions."""
+        """A function that says whether a bootstrap draw can be measured."""
 
-    def measured(self, target: Target, answers: Any, decision: Any, /) -> dict[str, float]:  # noqa: ANN401
-        """Every measure of answers that a decision made, on rows that had no part in anything."""
+    def measures(self, target: Target, answers: Any, decision: Any, /) -> dict[str, float]:  # noqa: ANN401
+        """Every measure of a decision's answers, on rows that nothing was fitted or chosen on."""
 
     def evaluate(self, target: Target, answers: Any, decision: Any, /, seed: int = 0) -> dict[str, Interval]:  # noqa: ANN401
-        """Every measure on rows that had no part in anything, with its bootstrap interval.
+        """Every measure with its bootstrap interval, on rows that nothing was fitted or chosen on.
 
         Args:
-            target: of the rows.
-            answers: what the decision made of the raw outputs.
-            decision: the one.
+            target: of these rows.
+            answers: the answers that the decision made of the raw outputs.
+            decision: the decision.
             seed: of the bootstrap.
         """
 
     def details(self, target: Target, answers: Any, /, seed: int = 0) -> dict[str, Any]:  # noqa: ANN401
-        """What the manifest keeps of these answers beside the measures, by name."""
+        """What the manifest's metrics keep about these answers beside the measures, by name."""
 
 
 TRAINING: Mapping[str, Callable[[Any], TaskTraining]] = {
@@ -95,9 +95,9 @@ TRAINING: Mapping[str, Callable[[Any], TaskTraining]] = {
     Multiclass.KIND: MulticlassTraining,
     Regression.KIND: RegressionTraining,
 }
-"""By the kind of a task."""
+"""The class of each kind of task."""
 
 
 def training_of(problem: Problem) -> TaskTraining:
-    """The training half of a problem's task."""
+    """The `TaskTraining` of the problem's task."""
     return TRAINING[problem.task.KIND](problem.task)

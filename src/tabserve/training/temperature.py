@@ -1,6 +1,6 @@
 """Choose the temperature that calibrates out-of-fold probabilities of several classes.
 
-A temperature does not change the most probable class of a row (Guo et al., On Calibration of Modern Neural Networks,
+A temperature does not change the most probable class (Guo et al., On Calibration of Modern Neural Networks,
 ICML 2017).
 """
 
@@ -13,15 +13,15 @@ from tabserve.model.decision import softmax
 from tabserve.training import folds
 
 BOUNDS = (-4.0, 4.0)
-"""Natural logarithms of the smallest and the largest temperature."""
+"""The natural logarithms of the smallest and the largest temperature."""
 
-SMALLEST = 1e-12
-"""The probability in place of 0."""
+MIN_PROBABILITY = 1e-12
+"""Replaces smaller probabilities, as 0 has no logarithm."""
 
 
-def tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """The probabilities at this temperature, shape (rows, classes); above 1 they differ less."""
-    return softmax(np.log(np.maximum(probability, SMALLEST)) / temperature)
+def apply_temperature(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """The probabilities at this temperature, shape (rows, classes); a temperature above 1 brings them closer."""
+    return softmax(np.log(np.maximum(probability, MIN_PROBABILITY)) / temperature)
 
 
 def choose(target: NDArray[np.int8], probability: NDArray[np.float64]) -> float:
@@ -34,7 +34,7 @@ def choose(target: NDArray[np.int8], probability: NDArray[np.float64]) -> float:
     labels = range(probability.shape[1])
 
     def loss(logarithm: float) -> float:
-        return float(log_loss(target, tempered(probability, float(np.exp(logarithm))), labels=labels))
+        return float(log_loss(target, apply_temperature(probability, float(np.exp(logarithm))), labels=labels))
 
     return float(np.exp(minimize_scalar(loss, bounds=BOUNDS, method="bounded").x))
 
@@ -42,5 +42,5 @@ def choose(target: NDArray[np.int8], probability: NDArray[np.float64]) -> float:
 def cross_fitted(
     target: NDArray[np.int8], probability: NDArray[np.float64], fold: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """One temperature per fold, chosen on the out-of-fold probabilities of all other folds."""
+    """The temperature of each measured fold, chosen on its `folds.choosing_rows`."""
     return np.array(folds.cross_fitted(fold, lambda rows: choose(target[rows], probability[rows])))

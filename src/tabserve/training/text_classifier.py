@@ -1,4 +1,4 @@
-"""A linear classifier over the n-grams of texts that becomes a `Linear`, which needs no scikit-learn."""
+"""A linear classifier over the n-grams of texts, served as a `Linear`, which does not need scikit-learn."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -14,7 +14,7 @@ from tabserve.predictors.linear import Linear
 Analyzer = Callable[[str], list[str]]
 
 EXAMPLE = "Lembrancinha de bebê: 30 caixas, Azul-claro"
-"""A typical text, to compare the n-grams of an analyzer."""
+"""A typical text, whose n-grams show whether a `Linear` can make those of an analyzer."""
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -25,15 +25,15 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
         Args:
             estimator: an unfitted classifier with `decision_function` and `coef_`; every fit clones it.
-            analyzer: makes n-grams of a text; `ngrams.grams`, or a subset of them.
-            min_df: least number of texts that an n-gram must occur in.
+            analyzer: makes the n-grams of a text: all those of `ngrams.grams`, or some of them.
+            min_df: the smallest number of texts that an n-gram must occur in.
         """
         self.estimator = estimator
         self.analyzer = analyzer
         self.min_df = min_df
 
     def fit(self, texts: Sequence[str] | NDArray[np.object_], target: NDArray[np.int8]) -> Self:
-        """Learn the n-grams and their weights."""
+        """Fit the vectoriser and the classifier."""
         self.vectoriser_ = TfidfVectorizer(analyzer=self.analyzer, binary=True, min_df=self.min_df)
         self.estimator_ = clone(self.estimator).fit(self.vectoriser_.fit_transform(texts), target)
         self.classes_ = self.estimator_.classes_
@@ -48,12 +48,13 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """The class with the largest margin."""
         return np.asarray(self.classes_[self.decision_function(texts).argmax(axis=1)])
 
-    def unserved(self) -> str | None:
-        """Why a predictor cannot make its n-grams, or None if it can."""
+    def serving_fault(self) -> str | None:
+        """Why the predictor cannot make the n-grams of the analyzer, or None."""
         if set(self.analyzer(EXAMPLE)) <= set(grams(EXAMPLE)):
             return None
         return (
-            "has an analyzer of its own, and n-grams of `text.grams` alone are served; use that, or `text.word_grams`"
+            "has an analyzer of its own, and n-grams of `ngrams.grams` alone are served; use that, or"
+            " `ngrams.word_grams`"
         )
 
     def get_linear(self) -> Linear:
@@ -61,6 +62,6 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         weights, intercept, idf = self.estimator_.coef_, self.estimator_.intercept_, self.vectoriser_.idf_
         if len(self.classes_) == 2:
             weights, intercept = np.vstack([-weights, weights]), np.concatenate([-intercept, intercept])
-        known = tuple(self.vectoriser_.get_feature_names_out())
+        vocabulary = tuple(self.vectoriser_.get_feature_names_out())
         scaled, squares = ((weights * idf).T.astype(np.float32), (idf**2).astype(np.float32))
-        return Linear(known, scaled, squares, intercept)
+        return Linear(vocabulary, scaled, squares, intercept)

@@ -1,4 +1,4 @@
-"""Choose the decision threshold from out-of-fold probabilities; it is never scored on the rows that chose it."""
+"""Choose the decision threshold from out-of-fold probabilities."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Curve(NamedTuple):
 
 
 def curve(target: NDArray[np.int8], probability: ArrayLike) -> Curve:
-    """The counts at each distinct probability as threshold, and above the largest, where no row is positive.
+    """The counts at each distinct probability as threshold, and at one above the largest, where no row is flagged.
 
     Args:
         target: 0 or 1, shape (rows,).
@@ -36,27 +36,27 @@ def curve(target: NDArray[np.int8], probability: ArrayLike) -> Curve:
 
 
 def choose(target: NDArray[np.int8], probability: ArrayLike, criterion: Criterion = f1) -> float:
-    """The threshold with the largest criterion, half way to the next smaller probability.
+    """The threshold with the largest criterion, moved half way to the next smaller probability.
 
-    Half way, so that a row whose probability differs in the last bit still gets the same label.
+    It is moved so that a row whose probability differs in the last bit still gets the same label.
     """
     thresholds, counts = curve(target, probability)
     best = int(np.argmax(criterion(counts)))
     lower = thresholds[best - 1] if best else 0.0
     middle = (lower + thresholds[best]) / 2
-    return float(middle if middle > lower else thresholds[best])  # neighbouring floats have no number between them
+    return float(middle if middle > lower else thresholds[best])  # there is no number between neighbouring floats
 
 
 def cross_fitted(
     target: NDArray[np.int8], probability: ArrayLike, fold: IntArray, criterion: Criterion = f1
 ) -> FloatArray:
-    """One threshold per fold, chosen on the out-of-fold probabilities of all other folds.
+    """The threshold of each measured fold, chosen on its `folds.choosing_rows`.
 
     Args:
         target: 0 or 1, shape (rows,).
         probability: out-of-fold, shape (rows,).
-        fold: number of the fold that holds each row out, from 0, shape (rows,).
-        criterion: what the thresholds maximise.
+        fold: the number of the fold that holds each row out, from 0, or `folds.NOT_HELD_OUT`; shape (rows,).
+        criterion: the thresholds maximise it.
     """
     values = np.asarray(probability, dtype=np.float64)
     return np.array(folds.cross_fitted(fold, lambda rows: choose(target[rows], values[rows], criterion)))
