@@ -27,7 +27,7 @@ class Program(NamedTuple):
     advice: str = ""
 
     @property
-    def excuse(self) -> str:
+    def explanation(self) -> str:
         """Why a test cannot do without, and what to do."""
         return f"`{self.command}` fails, {self.advice or f'Debian has it in the package {self.package}'}"
 
@@ -58,7 +58,7 @@ PROGRAMS: Mapping[str, Program] = {
 }
 
 
-def answers(command: Sequence[str]) -> bool:
+def succeeds(command: Sequence[str]) -> bool:
     """Whether a command succeeds in time; what it started ends with it."""
     silent = subprocess.DEVNULL
     try:
@@ -74,14 +74,14 @@ def answers(command: Sequence[str]) -> bool:
 
 
 @cache
-def answered(name: str) -> bool:
+def is_available(name: str) -> bool:
     """Whether a program of the table answers; it is asked once."""
-    return answers(shlex.split(PROGRAMS[name].command))
+    return succeeds(shlex.split(PROGRAMS[name].command))
 
 
 def missing(names: Iterable[str]) -> list[str]:
     """Those that do not answer."""
-    return [name for name in names if not answered(name)]
+    return [name for name in names if not is_available(name)]
 
 
 def reason(names: Sequence[str], advice: str = "") -> str:

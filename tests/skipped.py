@@ -87,7 +87,7 @@ def could_run(why: str) -> bool:
     return why == slow.REASON or (needed is not None and not missing(needed[1].split(", ")))
 
 
-def told(skipped: Mapping[str, str]) -> str:
+def summary(skipped: Mapping[str, str]) -> str:
     """How many were skipped for each reason, and which of them could have been run."""
     lines = [f"{len(skipped)} skipped in the end:"]
     lines += [f"  {count} × {why}" for why, count in sorted(Counter(skipped.values()).items())]
@@ -98,7 +98,7 @@ def told(skipped: Mapping[str, str]) -> str:
 def main(file: str) -> int:
     """Print what is left of a list; 1 where something is left that could have been run."""
     skipped = read(Path(file))
-    print(told(skipped))  # noqa: T201  what is asked for
+    print(summary(skipped))  # noqa: T201  what is asked for
     return int(any(map(could_run, skipped.values())))
 
 

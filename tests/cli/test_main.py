@@ -176,9 +176,9 @@ def test_help_names_what_can_be_said(
     assert [fact for fact in facts if fact not in page] == []
 
 
-def test_serve_falls_back_on_the_repositorys_own_settings() -> None:
+def test_serve_falls_back_on_the_repositorys_default_settings() -> None:
     """Where tabserve is not a wheel that holds a copy, its committed model is served all the same."""
-    assert main._own_settings() == Path(__file__).parents[2] / "deploy"
+    assert main._default_settings() == Path(__file__).parents[2] / "deploy"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ TYPES: list[Callable[[str], object]] = [
     options.seed,
     options.seconds,
     options.minutes,
-    options.place,
+    options.path,
     options.folder,
     options.names,
 ]
@@ -33,8 +33,8 @@ TYPES: list[Callable[[str], object]] = [
         (options.seconds, "0.5", 0.5),
         (options.seconds, "86400", 86_400.0),
         (options.minutes, "1440", 1_440.0),
-        (options.word, "modèle 模型", "modèle 模型"),
-        (options.place, " ", " "),
+        (options.printable, "modèle 模型", "modèle 模型"),
+        (options.path, " ", " "),
         (options.folder, "a/b", Path("a/b")),
         (options.names, " one,two ,,one", ["one", "two"]),
     ],
@@ -55,7 +55,7 @@ def test_what_is_right_is_read(kind: Callable[[str], object], text: str, value: 
             for text in ("0", "-1", "86401", "1e300", "inf", "nan", "soon")
         ),
         *((options.minutes, text, "minutes, above 0 and at most 1440 (one day)") for text in ("0", "1441", "soon")),
-        *((options.word, text, "printable text") for text in ("", " ", "a\nb", "\udcff")),
+        *((options.printable, text, "printable text") for text in ("", " ", "a\nb", "\udcff")),
         *((options.folder, text, "a folder on this machine") for text in ("s3a://bucket/m", "file:///m")),
         (options.folder, "", "a path"),
         *((options.names, text, "names between commas") for text in ("", " , ")),

@@ -99,7 +99,7 @@ def test_a_signal_is_held_until_the_block_has_ended() -> None:
     earlier = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
     def hold() -> None:
-        with run.held() as signals:
+        with run.hold_signals() as signals:
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
             assert [*signals] == [signal.SIGTERM, signal.SIGINT]
@@ -129,7 +129,7 @@ def test_an_ignored_ctrl_c_stays_ignored() -> None:
     """As a shell's background job has it."""
     earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with run.held() as signals:
+        with run.hold_signals() as signals:
             signal.raise_signal(signal.SIGINT)
         assert not signals
     finally:

@@ -49,8 +49,8 @@ def test_no_port_is_given_twice_in_a_while() -> None:
 
 def test_a_port_that_is_listened_on_is_passed_over() -> None:
     """Whoever listens."""
-    local_server._candidates.cache_clear()
+    local_server._ports.cache_clear()
     _, taken, _ = local_server.free_ports(3)
     with socket.create_server(("127.0.0.1", taken)):
-        local_server._candidates.cache_clear()  # to begin where it began
+        local_server._ports.cache_clear()  # to begin where it began
         assert taken not in local_server.free_ports(3)

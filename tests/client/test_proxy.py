@@ -111,12 +111,12 @@ def test_loopback_addresses_are_known(host: str, here: bool, monkeypatch: pytest
     """And before no other host a proxy is passed over, unless no_proxy says so."""
     monkeypatch.setenv("http_proxy", "http://out:3128")
     bracketed = f"[{host}]" if ":" in host else host
-    assert proxy.is_here(host) == here
-    assert (proxy.before(f"http://{bracketed}:8080") is None) == here
-    assert (proxy.before_grpc(f"dns:///{bracketed}:8081") is None) == here
+    assert proxy.is_loopback(host) == here
+    assert (proxy.for_url(f"http://{bracketed}:8080") is None) == here
+    assert (proxy.for_grpc_target(f"dns:///{bracketed}:8081") is None) == here
     monkeypatch.setenv("no_proxy", host)
-    assert proxy.before(f"http://{bracketed}:8080") is None
-    assert proxy.before_grpc(f"{bracketed}:8081") is None
+    assert proxy.for_url(f"http://{bracketed}:8080") is None
+    assert proxy.for_grpc_target(f"{bracketed}:8081") is None
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
