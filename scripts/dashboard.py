@@ -1,4 +1,4 @@
-"""Write Grafana's dashboard of a served model: what is asked, how it is answered, and whether all is up."""
+"""Write Grafana's dashboard of a served model: its requests, its answers, and the state of its replicas."""
 
 import argparse
 import json
@@ -15,10 +15,10 @@ from tabserve.destination import ending
 from tabserve.files import whole
 
 SOURCE = DataSourceRef("prometheus", "prometheus")
-"""As deploy/grafana/provisioning names it."""
+"""The data source of deploy/grafana/provisioning."""
 
 WIDE, TALL, SHORT = 12, 8, 4
-"""Of a panel, in units of Grafana's grid, which is 24 wide."""
+"""Width and heights of panels, in units of Grafana's grid, which is 24 wide."""
 
 LATENCY = "histogram_quantile({}, sum by (protocol, le) (rate(tabserve_request_seconds_bucket[$__rate_interval])))"
 
@@ -33,25 +33,25 @@ UNSEEN = (
 
 
 def query(expression: str, legend: str = "") -> prometheus.Dataquery:
-    """What a panel asks over the time that is looked at."""
+    """A query of Prometheus over the time range of the dashboard."""
     return prometheus.Dataquery().datasource(SOURCE).ref_id("A").expr(expression).legend_format(legend).range()
 
 
 def number(title: str, description: str, expression: str) -> stat.Panel:
-    """A panel of one number, as it is now."""
+    """A panel of one number: the latest value."""
     panel = stat.Panel().title(title).description(description).datasource(SOURCE).height(SHORT).span(WIDE // 2)
     return panel.with_target(query(expression).instant())
 
 
 def lines(title: str, description: str, unit: str, queries: Mapping[str, str]) -> timeseries.Panel:
-    """A panel of lines over time, from expressions by their legend."""
+    """A panel of lines over time; `queries` has an expression for each legend."""
     panel = timeseries.Panel().title(title).description(description).datasource(SOURCE).unit(unit).min(0)
-    for place, (legend, expression) in enumerate(queries.items()):
-        panel.with_target(query(expression, legend).ref_id(chr(ord("A") + place)))
+    for index, (legend, expression) in enumerate(queries.items()):
+        panel.with_target(query(expression, legend).ref_id(chr(ord("A") + index)))
     return panel.height(TALL).span(WIDE)
 
 
-def density(title: str, description: str, histogram: str) -> heatmap.Panel:
+def heat_map(title: str, description: str, histogram: str) -> heatmap.Panel:
     """A panel of a histogram over time."""
     panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).height(TALL).span(WIDE)
     counts = query(f"sum by (le) (increase({histogram}_bucket[$__rate_interval]))", "{{le}}")
@@ -59,14 +59,14 @@ def density(title: str, description: str, histogram: str) -> heatmap.Panel:
 
 
 def models() -> table.Panel:
-    """A panel of the models that are served, a row for each replica."""
+    """A panel of the served models, one row for each replica."""
     panel = table.Panel().title("Models").description("By replica; they differ while a model is rolled out.")
     info = query("tabserve_model_info").instant().format(PromQueryFormat.TABLE)
     return panel.datasource(SOURCE).height(TALL).span(WIDE).with_target(info)
 
 
-def built() -> dashboard.Dashboard:
-    """The whole dashboard, panel by panel."""
+def build() -> dashboard.Dashboard:
+    """Build the whole dashboard, panel by panel."""
     page = dashboard.Dashboard("tabserve").uid("tabserve").readonly().time("now-30m", "now").refresh("10s")
     for panel in (
         number("Replicas", "That answer Prometheus.", 'sum(up{job="tabserve"})'),
@@ -103,14 +103,14 @@ def built() -> dashboard.Dashboard:
             "short",
             {"{{instance}}": MEAN.format("tabserve_batch_rows")},
         ),
-        density("Batches by their rows", "How many calls of the model had so many rows.", "tabserve_batch_rows"),
+        heat_map("Batches by their rows", "How many calls of the model had so many rows.", "tabserve_batch_rows"),
         lines(
             "Mean probability",
             "Of the positive class, over texts of the label given; it moves where the model or what is asked does.",
             "percentunit",
             {"{{instance}}": MEAN.format("tabserve_probability")},
         ),
-        density("Probabilities", "How many rows got which, of the same class.", "tabserve_probability"),
+        heat_map("Probabilities", "How many rows got which, of the same class.", "tabserve_probability"),
         lines(
             "Labels",
             "Rows that got each in a second, by model.",
@@ -148,7 +148,7 @@ def built() -> dashboard.Dashboard:
 
 
 def main() -> None:
-    """Write as the command line asks; always the same bytes."""
+    """Write the dashboard; the output is always the same, byte for byte."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="exit codes: 0 written, 2 wrong option, 3 not written")
     parser.add_argument(
         "--out",
@@ -160,7 +160,7 @@ def main() -> None:
     out = parser.parse_args().out
     ending(out, [".json"])
     with whole(out) as temporary:
-        temporary.write_text(json.dumps(built().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(build().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":
