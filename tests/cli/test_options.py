@@ -1,4 +1,4 @@
-"""Options of a command line are what they should be, or are refused with what was expected and what came."""
+"""The types of options parse valid text, and refuse other text with a message that quotes it."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
@@ -23,7 +23,7 @@ TYPES: list[Callable[[str], object]] = [
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "value"),
+    ("parse", "text", "value"),
     [
         (options.count, "1", 1),
         (options.count, "1000000000000", 10**12),
@@ -39,13 +39,13 @@ TYPES: list[Callable[[str], object]] = [
         (options.names, " one,two ,,one", ["one", "two"]),
     ],
 )
-def test_what_is_right_is_read(kind: Callable[[str], object], text: str, value: object) -> None:
-    """Up to the ends of its range."""
-    assert kind(text) == value
+def test_valid_text_is_parsed(parse: Callable[[str], object], text: str, value: object) -> None:
+    """Both ends of each range are valid."""
+    assert parse(text) == value
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "expected"),
+    ("parse", "text", "expected"),
     [
         *((options.count, text, "a whole number of at least 1") for text in ("0", "-1", "1.5", "abc", "", "nan")),
         *((options.threads, text, "a whole number from 1 to 1024") for text in ("0", "1025", "all")),
@@ -61,17 +61,17 @@ def test_what_is_right_is_read(kind: Callable[[str], object], text: str, value: 
         *((options.names, text, "names between commas") for text in ("", " , ")),
     ],
 )
-def test_what_is_wrong_is_told(kind: Callable[[str], object], text: str, expected: str) -> None:
-    """With what was expected, and what came."""
+def test_invalid_text_is_refused(parse: Callable[[str], object], text: str, expected: str) -> None:
+    """The message says what was expected, and quotes the text."""
     with pytest.raises(ArgumentTypeError) as refused:
-        kind(text)
+        parse(text)
     assert str(refused.value) == f"expected {expected}, not {text!r}"
 
 
 @given(st.sampled_from(TYPES), st.text())
-def test_no_text_is_more_than_wrong(kind: Callable[[str], object], text: str) -> None:
-    """Whatever is typed."""
+def test_any_text_is_parsed_or_refused(parse: Callable[[str], object], text: str) -> None:
+    """No text raises another error."""
     try:
-        kind(text)
+        parse(text)
     except ArgumentTypeError as refused:
-        assert str(refused).endswith(f", not {text!r}")  # noqa: PT017  some texts are right
+        assert str(refused).endswith(f", not {text!r}")  # noqa: PT017  some texts are valid

@@ -179,8 +179,8 @@ def rest_server(
             self.send_response(200)
             self.end_headers()
             statistics = {"model_stats": [{"name": MODEL}]}
-            said = as_bytes(METADATA) if metadata is None else metadata
-            self.wfile.write(text(statistics) if self.path.endswith("/stats") else said)
+            described = as_bytes(METADATA) if metadata is None else metadata
+            self.wfile.write(as_bytes(statistics) if self.path.endswith("/stats") else described)
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -360,8 +360,8 @@ JSON = st.recursive(
 
 
 def with_input(**members: Any) -> bytes:  # noqa: ANN401  any JSON
-    """Metadata of the model whose one input has other members."""
-    return as_bytes(METADATA | {"inputs": [{**DESCRIBED["inputs"][0], **members}]})
+    """The model's metadata with other members of its input."""
+    return as_bytes(METADATA | {"inputs": [{**METADATA["inputs"][0], **members}]})
 
 
 @pytest.mark.parametrize(
