@@ -86,7 +86,7 @@ def missing(names: Iterable[str]) -> list[str]:
 
 def reason(names: Sequence[str], advice: str = "") -> str:
     """The reason for skipping a test that needs these programs; `tests.skipped` parses their names from it."""
-    return f"needs {', '.join(names)}: {advice or '; '.join(PROGRAMS[name].excuse for name in names)}"
+    return f"needs {', '.join(names)}: {advice or '; '.join(PROGRAMS[name].explanation for name in names)}"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -176,8 +176,8 @@ def test_help_describes_options_and_variables(
     assert [fact for fact in facts if fact not in text] == []
 
 
-def test_serve_falls_back_on_the_repositorys_default_settings() -> None:
-    """Where tabserve is not a wheel that holds a copy, its committed model is served all the same."""
+def test_serve_without_a_folder_uses_the_repositorys_settings() -> None:
+    """In a checkout, which has no copy of the settings in the package, the committed model is the default."""
     assert main._default_settings() == Path(__file__).parents[2] / "deploy"
 
 
