@@ -60,7 +60,7 @@ def heat_map(title: str, description: str, histogram: str) -> heatmap.Panel:
 
 def models() -> table.Panel:
     """A panel of the served models, one row for each replica."""
-    panel = table.Panel().title("Models").description("By replica; they differ while a model is rolled out.")
+    panel = table.Panel().title("Models").description("The model of each replica; they differ during a rollout.")
     info = query("tabserve_model_info").instant().format(PromQueryFormat.TABLE)
     return panel.datasource(SOURCE).height(TALL).span(WIDE).with_target(info)
 
@@ -69,10 +69,10 @@ def build() -> dashboard.Dashboard:
     """Build the whole dashboard, panel by panel."""
     page = dashboard.Dashboard("tabserve").uid("tabserve").readonly().time("now-30m", "now").refresh("10s")
     for panel in (
-        number("Replicas", "That answer Prometheus.", 'sum(up{job="tabserve"})'),
-        number("Proxy", "1 where it answers.", 'sum(up{job="proxy"})'),
-        number("Alerts", "That fire now.", 'count(ALERTS{alertstate="firing"}) or vector(0)'),
-        number("Rows that wait", "In all replicas.", "sum(tabserve_queue_rows)"),
+        number("Replicas", "Replicas that answer Prometheus.", 'sum(up{job="tabserve"})'),
+        number("Proxy", "1 if the proxy answers Prometheus, else 0.", 'sum(up{job="proxy"})'),
+        number("Alerts", "Alerts that fire now.", 'count(ALERTS{alertstate="firing"}) or vector(0)'),
+        number("Rows that wait", "Rows that wait for their scores, in all replicas.", "sum(tabserve_queue_rows)"),
         lines(
             "Answers",
             "Requests that got a prediction, by protocol.",
@@ -87,7 +87,7 @@ def build() -> dashboard.Dashboard:
         ),
         lines(
             "Latency",
-            "In the server, from the last byte of a request to its answer.",
+            "Time in the server, from the last byte of a request to its answer.",
             "s",
             {f"p{quantile} {{{{protocol}}}}": LATENCY.format(quantile / 100) for quantile in (50, 95, 99)},
         ),
@@ -99,46 +99,46 @@ def build() -> dashboard.Dashboard:
         ),
         lines(
             "Rows in a batch",
-            "In the mean of all calls of the model, by replica.",
+            "Mean over all calls of the model, by replica.",
             "short",
             {"{{instance}}": MEAN.format("tabserve_batch_rows")},
         ),
         heat_map("Batches by their rows", "How many calls of the model had so many rows.", "tabserve_batch_rows"),
         lines(
             "Mean probability",
-            "Of the positive class, over texts of the label given; it moves where the model or what is asked does.",
+            "Of the positive class, or for texts of the answered label; it changes if the model or the requests do.",
             "percentunit",
             {"{{instance}}": MEAN.format("tabserve_probability")},
         ),
-        heat_map("Probabilities", "How many rows got which, of the same class.", "tabserve_probability"),
+        heat_map("Probabilities", "How many rows got which of these probabilities.", "tabserve_probability"),
         lines(
             "Labels",
-            "Rows that got each in a second, by model.",
+            "Rows per second that got each label, by model.",
             "short",
             {"{{model}} {{label}}": "sum by (model, label) (rate(tabserve_labels_total[$__rate_interval]))"},
         ),
         models(),
         lines(
             "Mean amount",
-            "Predicted by models of an amount, by model; it moves where the model or what is asked does.",
+            "Predicted by models of an amount, by model; it changes if the model or the requests change.",
             "short",
             {"{{model}}": f"{AMOUNT.format('sum')} / {AMOUNT.format('count')}"},
         ),
         lines(
             "Unseen levels",
-            "Share of the rows whose level training did not see, by model and column of categories.",
+            "Share of rows with a level that was not in the training rows, by model and column of categories.",
             "percentunit",
             {"{{model}} {{column}}": UNSEEN},
         ),
         lines(
             "Memory",
-            "Resident, of each replica's process.",
+            "Resident memory of each replica's process.",
             "bytes",
             {"{{instance}}": 'process_resident_memory_bytes{job="tabserve"}'},
         ),
         lines(
             "CPU",
-            "Cores in use, of each replica's process.",
+            "Cores that each replica's process uses.",
             "short",
             {"{{instance}}": 'rate(process_cpu_seconds_total{job="tabserve"}[$__rate_interval])'},
         ),

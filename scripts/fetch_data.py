@@ -146,7 +146,7 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--source", choices=[*SOURCES], default="openml", help="whom to ask (default: %(default)s)")
+    add("--source", choices=[*SOURCES], default="openml", help="where to fetch from (default: %(default)s)")
     add("--out", type=Path, default=Path("data/train.csv"), metavar="FILE", help="csv to write (default: %(default)s)")
     return parser.parse_args()
 

@@ -43,7 +43,7 @@ EPILOG = """examples:
   python scripts/request.py --protocol grpc --outputs predict_proba
 
 exit codes: 0 answered, 1 not enough memory, 2 wrong option, or no model named where the server has
-several, 3 the file cannot be used or the server refuses its rows, 5 no server answers, or not as one should,
+several, 3 the file cannot be used or the server refuses its rows, 5 no server answers, or its answer is wrong,
 130 Ctrl-C, 143 SIGTERM
 """
 
@@ -215,7 +215,7 @@ def parse_arguments() -> argparse.Namespace:
         "--wait",
         type=options.seconds,
         metavar="SECONDS",
-        help="wait so long for the model to be ready (default: do not)",
+        help="longest wait for the model to be ready (default: no wait)",
     )
     add(
         "--model",

@@ -52,7 +52,7 @@ def score_on_spark(arguments: argparse.Namespace) -> str:
         overwrite=arguments.overwrite,
         master=arguments.master,
     )
-    bad = f" {rejected:,} bad rows are told of in {arguments.rejects}." if arguments.rejects else ""
+    bad = f" {rejected:,} bad rows are listed in {arguments.rejects}." if arguments.rejects else ""
     return f"Scored {rows:,} rows into {arguments.out}.{bad}"
 
 
@@ -94,7 +94,7 @@ def parse_arguments() -> argparse.Namespace:
         "--rejects",
         type=options.path,
         metavar="FOLDER",
-        help="Spark: a folder of csv, or as its ending says, of bad rows; without it the first one ends the job",
+        help="Spark: folder to list bad rows in (csv, or as its ending says); without it the first one ends the job",
     )
     add("--overwrite", action="store_true", help="Spark: replace earlier outputs")
     options.add_master(parser)
