@@ -1,4 +1,4 @@
-"""What every test of the repository has: needs of programs, the mark of slow ones, the list of skipped ones, Ctrl-C."""
+"""Settings of every test: the marks `needs` and `slow`, the list of skipped tests, and Ctrl-C."""
 
 import signal
 
@@ -6,6 +6,6 @@ pytest_plugins = ["tests.needs", "tests.slow", "tests.skipped"]
 
 
 def pytest_configure() -> None:
-    """Let tests interrupt what they start: in the background of a script, Ctrl-C is ignored, and that is inherited."""
+    """Restore SIGINT: a background job of a script ignores it, and processes that tests start would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

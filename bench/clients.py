@@ -18,7 +18,7 @@ import uvloop
 
 from bench.timing import Tally, Timing
 from tabserve.cli import run
-from tabserve.client.grpc import PROXIES
+from tabserve.client.grpc import ENABLE_HTTP_PROXY
 from tabserve.errors import ServerError
 
 WARM_SECONDS = 1.0
@@ -130,7 +130,7 @@ async def http(address: str, request: bytes, clients: int, seconds: float) -> Ti
 
 async def rpc(address: str, request: bytes, clients: int, seconds: float) -> Timing:
     """All clients over one channel."""
-    async with grpc.aio.insecure_channel(address, options=[(PROXIES, 0)]) as channel:
+    async with grpc.aio.insecure_channel(address, options=[(ENABLE_HTTP_PROXY, 0)]) as channel:
         call = channel.unary_unary(GRPC_METHOD)
 
         async def client(tally: Tally) -> None:

@@ -14,7 +14,7 @@ from mlserver.grpc.dataplane_pb2 import ModelInferRequest
 
 from bench.clients import GRPC_METHOD
 from bench.messages import FORMATS, connected, post
-from tabserve.client.grpc import PROXIES
+from tabserve.client.grpc import ENABLE_HTTP_PROXY
 from tabserve.client.local_server import Server
 from tabserve.encoding.ngrams import LONGEST
 from tabserve.encoding.texts import MAX_CHARACTERS
@@ -77,7 +77,7 @@ def idle(server: Server, _size: Size, held: ExitStack) -> None:
 
 def watching(server: Server, _size: Size, held: ExitStack) -> None:
     """As many who watch as may, each a service with the longest name."""
-    channel = held.enter_context(grpc.insecure_channel(server.grpc, options=[(PROXIES, 0)]))
+    channel = held.enter_context(grpc.insecure_channel(server.grpc, options=[(ENABLE_HTTP_PROXY, 0)]))
     for number in range(MAX_WATCHERS):
         message = HealthCheckRequest(service=f"{number:0{MAX_LASTING - 3}}").SerializeToString()
         call = channel.unary_stream("/grpc.health.v1.Health/Watch")(message)
@@ -87,7 +87,7 @@ def watching(server: Server, _size: Size, held: ExitStack) -> None:
 
 def queued(server: Server, size: Size, held: ExitStack) -> None:
     """All rows but one that may wait, each from a call of its own, which keeps what a call needs."""
-    channel = held.enter_context(grpc.insecure_channel(server.grpc, options=[(PROXIES, 0)]))
+    channel = held.enter_context(grpc.insecure_channel(server.grpc, options=[(ENABLE_HTTP_PROXY, 0)]))
     message = FORMATS["grpc"].encode(np.zeros((1, 200), np.float32))
     calls = []
     for number in range(size.rows - 1):

@@ -13,7 +13,7 @@ from mlserver.grpc.dataplane_pb2 import ModelInferRequest, ModelInferResponse
 from numpy.typing import NDArray
 
 from bench.clients import GRPC_METHOD
-from tabserve.client.grpc import PROXIES
+from tabserve.client.grpc import ENABLE_HTTP_PROXY
 from tabserve.client.local_server import Server
 from tabserve.errors import InvalidRequest
 
@@ -126,7 +126,7 @@ def _grpc_address(server: Server) -> str:
 
 
 def _ask_grpc(address: str, request: bytes) -> bytes:
-    with grpc.insecure_channel(address, options=[(PROXIES, 0)]) as channel:
+    with grpc.insecure_channel(address, options=[(ENABLE_HTTP_PROXY, 0)]) as channel:
         try:
             return bytes(channel.unary_unary(GRPC_METHOD)(request, timeout=ANSWER_SECONDS))
         except grpc.RpcError as error:

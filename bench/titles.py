@@ -18,7 +18,7 @@ from categories.dataset import ROWS, dataset
 from categories.problem import PROBLEM
 from categories.sample import products
 from tabserve.cli import options
-from tabserve.client.local_server import free_ports, running, started
+from tabserve.client.local_server import free_ports, running, running_process
 from tabserve.model.decision import MostProbable
 from tabserve.model.model import Model, save, versions
 
@@ -99,7 +99,7 @@ def _rate(contender: Contender, titles: int, clients: int, seconds: float) -> fl
 def _obvious(_model: Path) -> Iterator[Contender]:
     (port,) = free_ports(1)
     command = [sys.executable, *GUNICORN, "--bind", f"127.0.0.1:{port}"]
-    with started(command, os.environ, f"http://127.0.0.1:{port}/ready"):
+    with running_process(command, os.environ, f"http://127.0.0.1:{port}/ready"):
         yield Contender(f"127.0.0.1:{port}", CATEGORIZE, _products)
 
 
@@ -107,7 +107,7 @@ def _obvious(_model: Path) -> Iterator[Contender]:
 def _api(model: Path) -> Iterator[Contender]:
     (port,) = free_ports(1)
     variables = {**os.environ, "MODEL_PATH": str(model), "PORT": str(port)}
-    with started([sys.executable, str(CASE / "api.py")], variables, f"http://127.0.0.1:{port}/ready"):
+    with running_process([sys.executable, str(CASE / "api.py")], variables, f"http://127.0.0.1:{port}/ready"):
         yield Contender(f"127.0.0.1:{port}", CATEGORIZE, _products)
 
 

@@ -1,4 +1,4 @@
-"""Write Grafana's dashboard of a served model: what is asked, how it is answered, and whether all is up."""
+"""Write Grafana's dashboard of a served model: its requests, its answers, and the state of its replicas."""
 
 import argparse
 import json
@@ -15,10 +15,10 @@ from tabserve.destination import ending
 from tabserve.files import whole
 
 SOURCE = DataSourceRef("prometheus", "prometheus")
-"""As deploy/grafana/provisioning names it."""
+"""The data source of deploy/grafana/provisioning."""
 
 WIDE, TALL, SHORT = 12, 8, 4
-"""Of a panel, in units of Grafana's grid, which is 24 wide."""
+"""Width and heights of panels, in units of Grafana's grid, which is 24 wide."""
 
 LATENCY = "histogram_quantile({}, sum by (protocol, le) (rate(tabserve_request_seconds_bucket[$__rate_interval])))"
 
@@ -33,25 +33,25 @@ UNSEEN = (
 
 
 def query(expression: str, legend: str = "") -> prometheus.Dataquery:
-    """What a panel asks over the time that is looked at."""
+    """A query of Prometheus over the time range of the dashboard."""
     return prometheus.Dataquery().datasource(SOURCE).ref_id("A").expr(expression).legend_format(legend).range()
 
 
 def number(title: str, description: str, expression: str) -> stat.Panel:
-    """A panel of one number, as it is now."""
+    """A panel of one number: the latest value."""
     panel = stat.Panel().title(title).description(description).datasource(SOURCE).height(SHORT).span(WIDE // 2)
     return panel.with_target(query(expression).instant())
 
 
 def lines(title: str, description: str, unit: str, queries: Mapping[str, str]) -> timeseries.Panel:
-    """A panel of lines over time, from expressions by their legend."""
+    """A panel of lines over time; `queries` has an expression for each legend."""
     panel = timeseries.Panel().title(title).description(description).datasource(SOURCE).unit(unit).min(0)
-    for place, (legend, expression) in enumerate(queries.items()):
-        panel.with_target(query(expression, legend).ref_id(chr(ord("A") + place)))
+    for index, (legend, expression) in enumerate(queries.items()):
+        panel.with_target(query(expression, legend).ref_id(chr(ord("A") + index)))
     return panel.height(TALL).span(WIDE)
 
 
-def density(title: str, description: str, histogram: str) -> heatmap.Panel:
+def heat_map(title: str, description: str, histogram: str) -> heatmap.Panel:
     """A panel of a histogram over time."""
     panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).height(TALL).span(WIDE)
     counts = query(f"sum by (le) (increase({histogram}_bucket[$__rate_interval]))", "{{le}}")
@@ -59,20 +59,20 @@ def density(title: str, description: str, histogram: str) -> heatmap.Panel:
 
 
 def models() -> table.Panel:
-    """A panel of the models that are served, a row for each replica."""
-    panel = table.Panel().title("Models").description("By replica; they differ while a model is rolled out.")
+    """A panel of the served models, one row for each replica."""
+    panel = table.Panel().title("Models").description("The model of each replica; they differ during a rollout.")
     info = query("tabserve_model_info").instant().format(PromQueryFormat.TABLE)
     return panel.datasource(SOURCE).height(TALL).span(WIDE).with_target(info)
 
 
-def built() -> dashboard.Dashboard:
-    """The whole dashboard, panel by panel."""
+def build() -> dashboard.Dashboard:
+    """Build the whole dashboard, panel by panel."""
     page = dashboard.Dashboard("tabserve").uid("tabserve").readonly().time("now-30m", "now").refresh("10s")
     for panel in (
-        number("Replicas", "That answer Prometheus.", 'sum(up{job="tabserve"})'),
-        number("Proxy", "1 where it answers.", 'sum(up{job="proxy"})'),
-        number("Alerts", "That fire now.", 'count(ALERTS{alertstate="firing"}) or vector(0)'),
-        number("Rows that wait", "In all replicas.", "sum(tabserve_queue_rows)"),
+        number("Replicas", "Replicas that answer Prometheus.", 'sum(up{job="tabserve"})'),
+        number("Proxy", "1 if the proxy answers Prometheus, else 0.", 'sum(up{job="proxy"})'),
+        number("Alerts", "Alerts that fire now.", 'count(ALERTS{alertstate="firing"}) or vector(0)'),
+        number("Rows that wait", "Rows that wait for their scores, in all replicas.", "sum(tabserve_queue_rows)"),
         lines(
             "Answers",
             "Requests that got a prediction, by protocol.",
@@ -87,7 +87,7 @@ def built() -> dashboard.Dashboard:
         ),
         lines(
             "Latency",
-            "In the server, from the last byte of a request to its answer.",
+            "Time in the server, from the last byte of a request to its answer.",
             "s",
             {f"p{quantile} {{{{protocol}}}}": LATENCY.format(quantile / 100) for quantile in (50, 95, 99)},
         ),
@@ -99,46 +99,46 @@ def built() -> dashboard.Dashboard:
         ),
         lines(
             "Rows in a batch",
-            "In the mean of all calls of the model, by replica.",
+            "Mean over all calls of the model, by replica.",
             "short",
             {"{{instance}}": MEAN.format("tabserve_batch_rows")},
         ),
-        density("Batches by their rows", "How many calls of the model had so many rows.", "tabserve_batch_rows"),
+        heat_map("Batches by their rows", "How many calls of the model had so many rows.", "tabserve_batch_rows"),
         lines(
             "Mean probability",
-            "Of the positive class, over texts of the label given; it moves where the model or what is asked does.",
+            "Of the positive class, or for texts of the answered label; it changes if the model or the requests do.",
             "percentunit",
             {"{{instance}}": MEAN.format("tabserve_probability")},
         ),
-        density("Probabilities", "How many rows got which, of the same class.", "tabserve_probability"),
+        heat_map("Probabilities", "How many rows got which of these probabilities.", "tabserve_probability"),
         lines(
             "Labels",
-            "Rows that got each in a second, by model.",
+            "Rows per second that got each label, by model.",
             "short",
             {"{{model}} {{label}}": "sum by (model, label) (rate(tabserve_labels_total[$__rate_interval]))"},
         ),
         models(),
         lines(
             "Mean amount",
-            "Predicted by models of an amount, by model; it moves where the model or what is asked does.",
+            "Predicted by models of an amount, by model; it changes if the model or the requests change.",
             "short",
             {"{{model}}": f"{AMOUNT.format('sum')} / {AMOUNT.format('count')}"},
         ),
         lines(
             "Unseen levels",
-            "Share of the rows whose level training did not see, by model and column of categories.",
+            "Share of rows with a level that was not in the training rows, by model and column of categories.",
             "percentunit",
             {"{{model}} {{column}}": UNSEEN},
         ),
         lines(
             "Memory",
-            "Resident, of each replica's process.",
+            "Resident memory of each replica's process.",
             "bytes",
             {"{{instance}}": 'process_resident_memory_bytes{job="tabserve"}'},
         ),
         lines(
             "CPU",
-            "Cores in use, of each replica's process.",
+            "Cores that each replica's process uses.",
             "short",
             {"{{instance}}": 'rate(process_cpu_seconds_total{job="tabserve"}[$__rate_interval])'},
         ),
@@ -148,7 +148,7 @@ def built() -> dashboard.Dashboard:
 
 
 def main() -> None:
-    """Write as the command line asks; always the same bytes."""
+    """Write the dashboard; the output is always the same, byte for byte."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="exit codes: 0 written, 2 wrong option, 3 not written")
     parser.add_argument(
         "--out",
@@ -160,7 +160,7 @@ def main() -> None:
     out = parser.parse_args().out
     ending(out, [".json"])
     with whole(out) as temporary:
-        temporary.write_text(json.dumps(built().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(build().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

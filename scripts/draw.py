@@ -13,7 +13,7 @@ from tabserve.reports import figures
 
 
 def main() -> None:
-    """Draw as the command line asks; the same model gives the same bytes."""
+    """Draw the picture; the same model gives the same file, byte for byte."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog="exit codes: 0 drawn, 2 wrong option, 3 not written, 4 bad model folder"
     )

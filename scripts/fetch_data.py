@@ -27,15 +27,15 @@ from tabserve.table.frame import read
 OPENML = "https://www.openml.org"
 
 OPENML_ID = 45566
-"""Named "SantanderCustomerSatisfaction" there, which is another competition; the rows are this one's."""
+"""OpenML calls it "SantanderCustomerSatisfaction", the name of another competition; the rows are this one's."""
 
 TRANSFER_ERRORS = (OSError, EOFError, HTTPException, zlib.error, zipfile.BadZipFile)
-"""What a download that fails, ends early or is damaged raises."""
+"""What is raised when a download fails, ends early or is damaged."""
 
 COMPETITION = "santander-customer-transaction-prediction"
 
-LOOK_SECONDS = 0.1
-"""How often it is looked whether Ctrl-C or SIGTERM has come while Kaggle's client is at work."""
+POLL_SECONDS = 0.1
+"""Seconds between two checks for Ctrl-C or SIGTERM while Kaggle's client runs."""
 
 ROWS, POSITIVES = 200_000, 20_098
 
@@ -49,8 +49,8 @@ reached or not as expected, 130 Ctrl-C, 143 SIGTERM; the file appears whole or n
 
 
 def main() -> None:
-    """Fetch as the command line asks."""
-    arguments = parsed()
+    """Fetch the table, or check the file that is already there."""
+    arguments = parse_arguments()
     out: Path = arguments.out
     if os.path.exists(out):  # noqa: PTH110  Path's own raises where a name is too long
         check(out)
@@ -64,19 +64,19 @@ def main() -> None:
 
 
 def from_openml(out: Path) -> None:
-    """Write OpenML's table in Kaggle's format; scikit-learn keeps what it downloaded for the next time."""
+    """Write OpenML's table in Kaggle's format; scikit-learn caches the download."""
     try:
         table: pd.DataFrame = fetch_openml(data_id=OPENML_ID, as_frame=True, parser="pandas").frame
     except (*TRANSFER_ERRORS, ValueError, KeyError) as error:
-        way = proxy.way(proxy.before(OPENML))
+        through = proxy.mention(proxy.for_url(OPENML))
         raise DataError(
-            f"OpenML{way} did not deliver data set {OPENML_ID}: {error}; try again, or --source kaggle."
+            f"OpenML{through} did not deliver data set {OPENML_ID}: {error}; try again, or --source kaggle."
         ) from error
     kaggle_format(table).to_csv(out, index=False)
 
 
 def kaggle_format(table: pd.DataFrame) -> pd.DataFrame:
-    """The same rows as `ID_code,target,var_0,…`, labels as 0 and 1; ids are made where there are none."""
+    """The same rows as `ID_code,target,var_0,…`, with labels 0 and 1, and with new ids if the table has none."""
     missing = {*PROBLEM.features, PROBLEM.target} - {*table.columns}
     if missing:
         raise DataError(f"OpenML's table lacks {len(missing)} expected columns, {min(missing)!r} among them.")
@@ -87,7 +87,7 @@ def kaggle_format(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def from_kaggle(out: Path) -> None:
-    """Download with Kaggle's own client, which must be installed and have credentials."""
+    """Download the table with Kaggle's own client, which must be installed and have credentials."""
     client = shutil.which("kaggle")
     if client is None:
         raise DataError(
@@ -101,52 +101,52 @@ def from_kaggle(out: Path) -> None:
 
 
 def _download(client: str, folder: Path) -> Path:
-    """Ask Kaggle's client, and unpack what it delivers."""
-    ask = [client, "competitions", "download", "-c", COMPETITION, "-f", "train.csv", "-p", str(folder)]
-    code, complaint = _run(ask)
-    found = sorted(folder.glob("train.csv*"))
-    if code or not found:
-        said = complaint.strip().splitlines() or ["it downloaded nothing"]
-        raise DataError(f"Kaggle's client failed: {said[-1]}")  # the last line of a traceback says what is wrong
-    if found[0].suffix == ".zip":
-        shutil.unpack_archive(found[0], folder)
+    """Run Kaggle's client, and unpack its download."""
+    command = [client, "competitions", "download", "-c", COMPETITION, "-f", "train.csv", "-p", str(folder)]
+    code, stderr = _run(command)
+    files = sorted(folder.glob("train.csv*"))
+    if code or not files:
+        lines = stderr.strip().splitlines() or ["it downloaded nothing"]
+        raise DataError(f"Kaggle's client failed: {lines[-1]}")  # the last line of a traceback says what is wrong
+    if files[0].suffix == ".zip":
+        shutil.unpack_archive(files[0], folder)
     return folder / "train.csv"
 
 
-def _run(words: Sequence[str]) -> tuple[int, str]:
-    """How a process ends, and what it writes to stderr; it does not outlive us where Ctrl-C or SIGTERM ends us."""
-    complaint = ""
+def _run(command: Sequence[str]) -> tuple[int, str]:
+    """Run a command; returns its exit code and stderr. Ctrl-C and SIGTERM end it together with this script."""
+    stderr = ""
     with (
-        run.held() as signals,
-        subprocess.Popen(words, stderr=subprocess.PIPE, text=True, errors="replace") as process,  # noqa: S603 (no shell, fixed words)
+        run.hold_signals() as signals,
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process,  # noqa: S603 (no shell, fixed words)
     ):
         try:
             while process.returncode is None and not signals:
                 with suppress(subprocess.TimeoutExpired):
-                    complaint = process.communicate(timeout=LOOK_SECONDS)[1]
+                    stderr = process.communicate(timeout=POLL_SECONDS)[1]
         finally:
             process.kill()
-    return process.returncode, complaint
+    return process.returncode, stderr
 
 
 def check(path: Path) -> None:
-    """Refuse a file with other columns, row count or number of positives than the competition's."""
+    """Refuse a file whose columns, number of rows or number of positives differ from the competition's table."""
     frame = read(path, PROBLEM)
-    found = len(frame), int(frame.target.sum())
-    if found != (ROWS, POSITIVES):
+    rows, positives = len(frame), int(frame.target.sum())
+    if (rows, positives) != (ROWS, POSITIVES):
         raise DataError(
-            f"{path} holds {found[0]:,} rows, {found[1]:,} of them positive; expected {ROWS:,} and {POSITIVES:,}."
+            f"{path} holds {rows:,} rows, {positives:,} of them positive; expected {ROWS:,} and {POSITIVES:,}."
             " It is another table, or not all of it."
         )
 
 
-def parsed() -> argparse.Namespace:
-    """The command line."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--source", choices=[*SOURCES], default="openml", help="whom to ask (default: %(default)s)")
+    add("--source", choices=[*SOURCES], default="openml", help="where to fetch from (default: %(default)s)")
     add("--out", type=Path, default=Path("data/train.csv"), metavar="FILE", help="csv to write (default: %(default)s)")
     return parser.parse_args()
 

@@ -12,7 +12,7 @@ PROJECT, CHANGES = Path("pyproject.toml"), Path("CHANGELOG.md")
 
 
 def main() -> None:
-    """Print the notes; a tag that may not be released is refused."""
+    """Print the notes of a tag; refuse a tag that does not match the project's version."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="exit codes: 0 printed, 2 not to be released so")
     parser.add_argument("tag", metavar="TAG", help="`v` and the version of pyproject.toml, such as v0.1.0")
     tag = parser.parse_args().tag
@@ -25,16 +25,16 @@ def main() -> None:
 
 
 def notes(version: str, changes: str) -> str:
-    """The section of a version.
+    """The section of a version in the text of CHANGELOG.md.
 
     Raises:
-        UsageError: there is none with the day of the release.
+        UsageError: no heading has this version and the day of its release.
     """
     section = rf"^## {re.escape(version)}, \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |\Z)"
-    found = re.search(section, changes, re.MULTILINE | re.DOTALL)
-    if not found:
+    match = re.search(section, changes, re.MULTILINE | re.DOTALL)
+    if not match:
         raise UsageError(f"{CHANGES} has no section '## {version}, YYYY-MM-DD'; write the day of the release there.")
-    return found[1].strip()
+    return match[1].strip()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ask a served model about the rows of a table; which columns it takes, and what it answers, the server says."""
+"""Ask a served model about the rows of a table; the server says which columns the model has and what it answers."""
 
 import argparse
 import json
@@ -29,13 +29,13 @@ from tabserve.table.reader import batches, column_names
 from tabserve.wording import one_line
 
 CHUNK = 1_000
-"""Rows in one request."""
+"""Rows per request."""
 
 MEMBER = "test.csv"
-"""The table in Kaggle's zip."""
+"""The name of the table in Kaggle's zip."""
 
 OUTPUTS = ("predict", "predict_proba", "predict_interval")
-"""What a model may answer."""
+"""The outputs that models can have."""
 
 EPILOG = """examples:
   python scripts/request.py
@@ -43,21 +43,21 @@ EPILOG = """examples:
   python scripts/request.py --protocol grpc --outputs predict_proba
 
 exit codes: 0 answered, 1 not enough memory, 2 wrong option, or no model named where the server has
-several, 3 the file cannot be used or the server refuses its rows, 5 no server answers, or not as one should,
+several, 3 the file cannot be used or the server refuses its rows, 5 no server answers, or its answer is wrong,
 130 Ctrl-C, 143 SIGTERM
 """
 
 
 def main() -> None:
-    """Ask as the command line says."""
-    arguments = parsed()
-    client = connected(arguments)
+    """Ask the server about the rows, and print its answers."""
+    arguments = parse_arguments()
+    client = create_client(arguments)
     if arguments.wait:
         wait(client.ready, "The model", arguments.wait)
     metadata = client.metadata
     rows = read(arguments.data, metadata, arguments.rows)
     answers = ask(client, arguments.data, rows, arguments.outputs or [*metadata.outputs])
-    columns = {metadata.id or "row": rows.ids.tolist(), **answered(answers, metadata)}
+    columns = {metadata.id or "row": rows.ids.tolist(), **to_columns(answers, metadata)}
     if arguments.json:
         print_json(columns, client.model, answers[0].threshold)
     else:
@@ -65,55 +65,55 @@ def main() -> None:
 
 
 class Rows(NamedTuple):
-    """Rows of a file: their names, and the cells of each column, all of shape (rows,)."""
+    """Rows of a file: their ids, and the cells of each column, all of shape (rows,)."""
 
     ids: NDArray[np.object_]
     columns: dict[str, NDArray[Any]]
 
 
 def read(path: Path, metadata: Metadata, limit: int | None) -> Rows:
-    """The first rows of a table, or all; a column that may be missing, and the id, need not be in it.
+    """Read the first rows of a table, or all; optional columns and the id need not be in it.
 
     Raises:
-        DataError: naming the file and, where there is one, the row and column.
+        DataError: the table cannot be used; the message names the file and, if one is at fault, the row and column.
     """
-    there = column_names(path, MEMBER)
-    given = [column for column in metadata.columns if not column.optional or column.name in there]
-    texts = [column.name for column in given if column.datatype == BYTES]
-    identity = [metadata.id] if metadata.id and metadata.id in there else []
-    numbers = [column.name for column in given if column.name not in texts]
-    wanted = Columns(numbers, [*texts, *identity], [*metadata.ignored])
-    taken, count = [], 0
-    for batch in batches(path, wanted, MEMBER, partial(converted, given, identity)):
-        taken.append(batch)
+    names = column_names(path, MEMBER)
+    used = [column for column in metadata.columns if not column.optional or column.name in names]
+    texts = [column.name for column in used if column.datatype == BYTES]
+    identity = [metadata.id] if metadata.id and metadata.id in names else []
+    numbers = [column.name for column in used if column.name not in texts]
+    expected = Columns(numbers, [*texts, *identity], [*metadata.ignored])
+    parts, count = [], 0
+    for batch in batches(path, expected, MEMBER, partial(to_rows, used, identity)):
+        parts.append(batch)
         count += len(batch.ids)
         if limit and count >= limit:
             break
     if not count:
         raise DataError(f"{path} has a header and no rows; a table needs at least one row below its header.")
-    joined = {each.name: np.concatenate([some.columns[each.name] for some in taken])[:limit] for each in given}
-    ids = np.concatenate([some.ids for some in taken]) if identity else np.arange(count).astype(np.object_)
+    joined = {column.name: np.concatenate([part.columns[column.name] for part in parts])[:limit] for column in used}
+    ids = np.concatenate([part.ids for part in parts]) if identity else np.arange(count).astype(np.object_)
     return Rows(ids[:limit], joined)
 
 
-def converted(columns: Sequence[Column], identity: Sequence[str], batch: pa.RecordBatch) -> Rows:
-    """The cells as they are sent; what texts say is the server's to judge."""
+def to_rows(columns: Sequence[Column], identity: Sequence[str], batch: pa.RecordBatch) -> Rows:
+    """Convert a batch to the cells that are sent; the server checks what the texts say."""
     ids = filled(batch, identity[0], "an id") if identity else np.empty(len(batch), np.object_)
     return Rows(ids, {column.name: cells(column, batch[column.name]) for column in columns})
 
 
-def cells(column: Column, found: pa.Array) -> NDArray[Any]:
-    """Numbers, NaN where one may be missing, or texts, empty likewise."""
+def cells(column: Column, array: pa.Array) -> NDArray[Any]:
+    """The cells of a column: numbers, NaN for a missing one; or texts, empty for a missing one."""
     if column.datatype == BYTES:
-        return np.array([text or "" for text in found.to_pylist()], np.object_)
+        return np.array([text or "" for text in array.to_pylist()], np.object_)
     try:
-        return Numbers(column.optional).encode(found.to_numpy(zero_copy_only=False))[:, 0]
+        return Numbers(column.optional).encode(array.to_numpy(zero_copy_only=False))[:, 0]
     except BadCell as error:
         raise bad_cell(error.rows, column.name, error.expected, error.found) from error
 
 
-def connected(arguments: argparse.Namespace) -> Client:
-    """A client of the protocol that the command line names; ports are the server's own, unless it says otherwise."""
+def create_client(arguments: argparse.Namespace) -> Client:
+    """Create a client of the chosen protocol; without --url, of this machine's server at the ports it would have."""
     if arguments.protocol == "grpc":
         url = arguments.url or f"localhost:{os.environ.get('MLSERVER_GRPC_PORT', '8081')}"
         return GrpcClient(url, arguments.model, arguments.timeout)
@@ -122,14 +122,14 @@ def connected(arguments: argparse.Namespace) -> Client:
 
 
 def ask(client: Client, path: Path, rows: Rows, outputs: Sequence[str]) -> list[Answer]:
-    """The answers for all rows, a chunk at a time."""
+    """Ask the server about all rows, one chunk after the other."""
     answers, total = [], len(rows.ids)
     with tqdm(total=total, unit=" rows", leave=False, disable=None) as progress:
         for start in range(0, total, CHUNK):
             stop = min(start + CHUNK, total)
-            some = {name: values[start:stop] for name, values in rows.columns.items()}
+            chunk = {name: values[start:stop] for name, values in rows.columns.items()}
             try:
-                answers.append(client.ask_columns(some, outputs))
+                answers.append(client.ask_columns(chunk, outputs))
             except InvalidRequest as error:
                 raise type(error)(
                     f"{path}, rows {start + 1} to {stop}, of which the first is row 0: {error}"
@@ -138,53 +138,53 @@ def ask(client: Client, path: Path, rows: Rows, outputs: Sequence[str]) -> list[
     return answers
 
 
-def answered(answers: Sequence[Answer], metadata: Metadata) -> dict[str, list[Any]]:
-    """The columns that the answers make, called as those of a scored file."""
+def to_columns(answers: Sequence[Answer], metadata: Metadata) -> dict[str, list[Any]]:
+    """Join the answers to columns, with the names that scripts/score.py gives them."""
     columns: dict[str, list[Any]] = {}
     for name in answers[0].outputs:
-        called = titles(name, metadata.outputs[name])
+        names = output_columns(name, metadata.outputs[name])
         values = np.concatenate([answer.outputs[name] for answer in answers]).T
-        columns.update(zip(called, values[-len(called) :].tolist(), strict=True))
+        columns.update(zip(names, values[-len(names) :].tolist(), strict=True))
     return columns
 
 
-def titles(name: str, output: Output) -> list[str]:
-    """What the columns of an output are called; of both probabilities of two classes there is the positive one's."""
+def output_columns(name: str, output: Output) -> list[str]:
+    """The names of an output's columns; of a model of two classes only the positive class's probability is shown."""
     if name == "predict":
         return ["prediction" if output.datatype == "FP32" else "label"]
     if name == "predict_proba":
         return [f"probability_{label}" for label in output.labels] or ["probability"]
-    return ["low", "high"] if name == "predict_interval" else [f"{name}_{each}" for each in range(output.columns)]
+    return ["low", "high"] if name == "predict_interval" else [f"{name}_{index}" for index in range(output.columns)]
 
 
 def print_json(columns: dict[str, list[Any]], model: str, threshold: float | None) -> None:
-    """One document."""
+    """Print one JSON document."""
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     print(json.dumps({"model": model, "threshold": threshold, "rows": rows}, indent=2))
 
 
 def print_table(columns: dict[str, list[Any]]) -> None:
-    """Aligned columns, the first one to the left."""
-    written = [[name, *map(cell, values)] for name, values in columns.items()]
-    widths = [max(map(len, column)) for column in written]
-    for name, *others in zip(*written, strict=True):
-        print(name.ljust(widths[0]), *(other.rjust(width) for other, width in zip(others, widths[1:], strict=True)))
+    """Print aligned columns, the first one left-aligned, the others right-aligned."""
+    texts = [[name, *map(format_cell, values)] for name, values in columns.items()]
+    widths = [max(map(len, column)) for column in texts]
+    for first, *others in zip(*texts, strict=True):
+        print(first.ljust(widths[0]), *(text.rjust(width) for text, width in zip(others, widths[1:], strict=True)))
 
 
-def cell(value: object) -> str:
-    """A number with six decimals, anything else as it is, on one line."""
+def format_cell(value: object) -> str:
+    """A float with six decimals, any other value as text on one line."""
     return f"{value:.6f}" if isinstance(value, float) else one_line(str(value))
 
 
-def parsed() -> argparse.Namespace:
-    """The command line."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add(
         "--url",
-        type=options.word,
+        type=options.printable,
         help="of the server (default: http://localhost:8080, with --protocol grpc localhost:8081,"
         " or the ports in MLSERVER_HTTP_PORT and MLSERVER_GRPC_PORT)",
     )
@@ -215,11 +215,11 @@ def parsed() -> argparse.Namespace:
         "--wait",
         type=options.seconds,
         metavar="SECONDS",
-        help="wait so long for the model to be ready (default: do not)",
+        help="longest wait for the model to be ready (default: no wait)",
     )
     add(
         "--model",
-        type=options.word,
+        type=options.printable,
         metavar="NAME",
         help="what the server calls it (default: the only one that it has)",
     )
@@ -228,11 +228,11 @@ def parsed() -> argparse.Namespace:
 
 
 def outputs(text: str) -> list[str]:
-    """Names of what can be asked for, for argparse."""
-    found = options.names(text)
-    if not {*found} <= {*OUTPUTS}:
+    """The type of --outputs: names of outputs, separated by commas."""
+    names = options.names(text)
+    if not {*names} <= {*OUTPUTS}:
         raise argparse.ArgumentTypeError(f"expected {' or '.join(OUTPUTS)}, or several with commas, not {text!r}")
-    return found
+    return names
 
 
 if __name__ == "__main__":

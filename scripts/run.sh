@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make run` does; the usage says what that is.
+# Runs `make run`; see the usage below.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage="usage: scripts/run.sh MODEL_FOLDER [options of scripts/train.py]
@@ -18,7 +18,7 @@ python -c 'import tabserve' 2>/dev/null || {
   exit 2
 }
 model=$1 log=${1%/}.log; shift
-export MLSERVER_HOST=${MLSERVER_HOST:-127.0.0.1} # a first try is nobody else's business
+export MLSERVER_HOST=${MLSERVER_HOST:-127.0.0.1} # a first try is not served to other machines
 host=${MLSERVER_HOST/#0.0.0.0/127.0.0.1}
 http=${MLSERVER_HTTP_PORT:-8080} grpc=${MLSERVER_GRPC_PORT:-8081} metrics=${MLSERVER_METRICS_PORT:-8082}
 rows=() about="10 synthetic rows, none of which the model was trained on"

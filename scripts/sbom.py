@@ -1,4 +1,4 @@
-"""Write what a container image holds, its Python and its Debian packages, as a CycloneDX bill of materials."""
+"""Write a CycloneDX bill of materials of a container image: its Python packages and its Debian packages."""
 
 import argparse
 import json
@@ -16,24 +16,24 @@ from tabserve.destination import ending
 from tabserve.errors import UsageError
 from tabserve.files import whole
 
-LIST = """
+LIST_PACKAGES = """
 import json, platform, subprocess, sys
 from importlib.metadata import distributions
-places = [f"{root}/lib/python3.{sys.version_info.minor}/site-packages" for root in (sys.prefix, sys.base_prefix)]
+paths = [f"{root}/lib/python3.{sys.version_info.minor}/site-packages" for root in (sys.prefix, sys.base_prefix)]
 packages = [("generic", None, "python", platform.python_version(), None)]
-packages += [("pypi", None, found.name, found.version, None) for found in distributions(path=places)]
+packages += [("pypi", None, package.name, package.version, None) for package in distributions(path=paths)]
 system = platform.freedesktop_os_release()
 distro = f"distro={system['ID']}-{system['VERSION_ID']}"
-ask = ["dpkg-query", "--show", "--showformat", "${Package} ${Version} arch=${Architecture}\\n"]
-installed = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+command = ["dpkg-query", "--show", "--showformat", "${Package} ${Version} arch=${Architecture}\\n"]
+installed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 packages += [("deb", system["ID"], *f"{line}&{distro}".split()) for line in installed.splitlines()]
 print(json.dumps(packages))
 """
-"""Asks an image, in its own Python, for its packages: the five parts of each package URL, qualifiers last."""
+"""Code that an image's own Python runs; it prints the five parts of each package's URL, the qualifiers last."""
 
 
 def main() -> None:
-    """Write the bill as the command line asks."""
+    """Write the bill of materials of an image."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog="exit codes: 0 written, 2 no such image, 3 not written"
     )
@@ -55,17 +55,30 @@ def packages(image: str) -> Iterator[Component]:
     Raises:
         UsageError: Docker cannot run the image.
     """
-    run = ["docker", "run", "--rm", "--pull", "never", "--network", "none", "--entrypoint", "python", image, "-c", LIST]
+    command = [
+        "docker",
+        "run",
+        "--rm",
+        "--pull",
+        "never",
+        "--network",
+        "none",
+        "--entrypoint",
+        "python",
+        image,
+        "-c",
+        LIST_PACKAGES,
+    ]
     try:
-        listed = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603 (no shell, our own words)
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603 (no shell, our own words)
     except FileNotFoundError as error:
         raise UsageError("There is no command `docker`; install it, or make the bill where it is.") from error
     except subprocess.CalledProcessError as error:
         reason = error.stderr.partition("\n")[0]
         raise UsageError(f"Docker cannot run the image {image!r} (`make image` builds it): {reason}") from error
-    for parts in json.loads(listed):
-        address = PackageURL(*parts)
-        yield Component(name=address.name, version=address.version, purl=address, bom_ref=str(address))
+    for parts in json.loads(printed):
+        url = PackageURL(*parts)
+        yield Component(name=url.name, version=url.version, purl=url, bom_ref=str(url))
 
 
 if __name__ == "__main__":

@@ -21,27 +21,27 @@ exit codes: 0 written, 1 not enough memory, 2 wrong option, or no Spark or Java,
 cannot be written, 4 bad model folder, 7 Spark failed, 130 Ctrl-C, 143 SIGTERM; the output appears whole or not at all
 """
 
-SPARKS = ("table", "rejects", "overwrite", "master")
-"""Options that mean something on Spark alone."""
+SPARK_ONLY = ("table", "rejects", "overwrite", "master")
+"""Options that only Spark has."""
 
 
 def main() -> None:
-    """Score as the command line asks."""
-    arguments = parsed()
+    """Score the table, and print how many rows it had."""
+    arguments = parse_arguments()
     destination.check_apart([arguments.out, arguments.rejects], [arguments.data, arguments.model])
     print(ENGINES[arguments.engine](arguments))
 
 
-def on_this_machine(arguments: argparse.Namespace) -> str:
-    """Score a file, and say how many rows it had."""
+def score_locally(arguments: argparse.Namespace) -> str:
+    """Score a file; returns a sentence about its rows."""
     destination.ending(arguments.out)
     rows = score_file(load(arguments.model), Path(arguments.data), Path(arguments.out))
     return f"Scored {rows:,} rows into {arguments.out}."
 
 
-def on_spark(arguments: argparse.Namespace) -> str:
-    """Score files or a table, and say how many rows they had."""
-    from tabserve.spark import score, source  # noqa: PLC0415  only where PySpark is
+def score_on_spark(arguments: argparse.Namespace) -> str:
+    """Score files or a table; returns a sentence about their rows."""
+    from tabserve.spark import score, source  # noqa: PLC0415  needs PySpark
 
     read = source.table(arguments.table) if arguments.table else source.files(arguments.data)
     rows, rejected = score.score_table(
@@ -52,15 +52,15 @@ def on_spark(arguments: argparse.Namespace) -> str:
         overwrite=arguments.overwrite,
         master=arguments.master,
     )
-    bad = f" {rejected:,} bad rows are told of in {arguments.rejects}." if arguments.rejects else ""
+    bad = f" {rejected:,} bad rows are listed in {arguments.rejects}." if arguments.rejects else ""
     return f"Scored {rows:,} rows into {arguments.out}.{bad}"
 
 
-ENGINES = {"local": on_this_machine, "spark": on_spark}
+ENGINES = {"local": score_locally, "spark": score_on_spark}
 
 
-def parsed() -> argparse.Namespace:
-    """The command line."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -68,16 +68,16 @@ def parsed() -> argparse.Namespace:
     rows = parser.add_mutually_exclusive_group(required=True)
     rows.add_argument(
         "--data",
-        type=options.place,
+        type=options.path,
         metavar="FILE",
         help="rows as .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip",
     )
     rows.add_argument(
-        "--table", type=options.word, metavar="NAME", help="rows of a table that Spark knows by this name"
+        "--table", type=options.printable, metavar="NAME", help="rows of a table that Spark knows by this name"
     )
     add(
         "--out",
-        type=options.place,
+        type=options.path,
         required=True,
         metavar="FILE",
         help=".csv, .csv.gz or .parquet to write, an earlier one is replaced; on Spark a folder (parquet)",
@@ -92,14 +92,14 @@ def parsed() -> argparse.Namespace:
     add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
     add(
         "--rejects",
-        type=options.place,
+        type=options.path,
         metavar="FOLDER",
-        help="Spark: a folder of csv, or as its ending says, of bad rows; without it the first one ends the job",
+        help="Spark: folder to list bad rows in (csv, or as its ending says); without it the first one ends the job",
     )
     add("--overwrite", action="store_true", help="Spark: replace earlier outputs")
     options.add_master(parser)
     arguments = parser.parse_args()
-    options.check_engine(parser, arguments, SPARKS)
+    options.check_engine(parser, arguments, SPARK_ONLY)
     return arguments
 
 

@@ -25,15 +25,15 @@ from tabserve.training.device import check_device
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
-FITTED = {"local": KNOWN, "spark": [WINNER]}
-"""The candidates of each engine when none are named."""
+DEFAULT_CANDIDATES = {"local": KNOWN, "spark": [WINNER]}
+"""The candidates of each engine if the command line names none."""
 
-SPARKS = ("table", "master")
-"""Options that mean something on Spark alone."""
+SPARK_ONLY = ("table", "master")
+"""Options that only Spark has."""
 
-SHOWN = [tables.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
-SHOWN += ["fit s", "trees"]
-"""Columns of the table of candidates that fit beside each other on a terminal."""
+SHOWN_COLUMNS = [tables.TITLES[name] for name in (PROBLEM.criterion.name, "f1_at_half", "average_precision", "roc_auc")]
+SHOWN_COLUMNS += ["fit s", "trees"]
+"""Columns of the table of candidates; more would not fit on a terminal."""
 
 EPILOG = f"""on Spark --jobs are workers, and the candidate is {WINNER} unless others are named
 
@@ -50,18 +50,18 @@ exit codes: 0 saved, 1 not enough memory, 2 wrong option, 3 the table cannot be 
 
 
 def main() -> None:
-    """Train as the command line asks."""
-    arguments = parsed()
+    """Train a model and save it, and print the measures."""
+    arguments = parse_arguments()
     check_apart([arguments.out], [arguments.data])
     known = candidates(arguments.seed, arguments.jobs or os.cpu_count() or 1, arguments.device)
-    competing = choose_candidates(known, arguments.candidates or FITTED[arguments.engine])
+    competing = choose_candidates(known, arguments.candidates or DEFAULT_CANDIDATES[arguments.engine])
     check_device(arguments.device)
     check_place(arguments.out)
     with ENGINES[arguments.engine](arguments, competing) as data:
-        names, found = ", ".join(candidate.name for candidate in competing), data.provenance
-        print(f"Training on {found['rows']:,} rows ({found['source']}); candidates: {names}.\n", flush=True)
+        names, provenance = ", ".join(candidate.name for candidate in competing), data.provenance
+        print(f"Training on {provenance['rows']:,} rows ({provenance['source']}); candidates: {names}.\n", flush=True)
         selection = data.select(competing)
-        print(tables.selection_table(selection)[SHOWN].to_string(), "\n")
+        print(tables.selection_table(selection)[SHOWN_COLUMNS].to_string(), "\n")
         model = data.save(data.evaluate(selection, selection.refit()), arguments.out)
     print(tables.evaluation_table(model.metrics["holdout"]).to_string(), "\n")
     print(f"Every measure of every candidate stands in {arguments.out / CARD}.")
@@ -70,29 +70,29 @@ def main() -> None:
 
 
 @contextmanager
-def on_this_machine(arguments: argparse.Namespace, _competing: Sequence[Candidate]) -> Iterator[TrainingData]:
-    """The table in memory."""
+def local_data(arguments: argparse.Namespace, _competing: Sequence[Candidate]) -> Iterator[TrainingData]:
+    """The training data in memory."""
     path = Path(arguments.data) if arguments.data else None
-    frame, found, synthetic = dataset(path, arguments.rows, arguments.seed)
-    yield TrainingData.of(frame, found, synthetic=synthetic)
+    frame, origin, synthetic = dataset(path, arguments.rows, arguments.seed)
+    yield TrainingData.of(frame, origin, synthetic=synthetic)
 
 
 @contextmanager
-def on_spark(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> Iterator[TrainingData]:
-    """The table with Spark's workers."""
-    from tabserve.spark import estimator, training_data  # noqa: PLC0415  only where PySpark is
+def spark_data(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> Iterator[TrainingData]:
+    """The training data on Spark's workers."""
+    from tabserve.spark import estimator, training_data  # noqa: PLC0415  needs PySpark
     from tabserve.spark import source as sources  # noqa: PLC0415
 
-    problem, given = replace(PROBLEM, seed=arguments.seed), arguments.table or arguments.data
+    problem, named = replace(PROBLEM, seed=arguments.seed), arguments.table or arguments.data
     estimator.check(competing, problem)
-    with ExitStack() as opened:
-        name = given or opened.enter_context(sample_file(arguments.rows, arguments.seed))
-        yield opened.enter_context(
+    with ExitStack() as stack:
+        name = named or stack.enter_context(sample_file(arguments.rows, arguments.seed))
+        yield stack.enter_context(
             training_data.training_data(
                 sources.table(name) if arguments.table else sources.files(name),
                 problem,
-                partial(source, given),
-                synthetic=given is None,
+                partial(source, named),
+                synthetic=named is None,
                 rows=arguments.rows,
                 workers=arguments.jobs,
                 master=arguments.master,
@@ -100,31 +100,31 @@ def on_spark(arguments: argparse.Namespace, competing: Sequence[Candidate]) -> I
         )
 
 
-ENGINES = {"local": on_this_machine, "spark": on_spark}
+ENGINES = {"local": local_data, "spark": spark_data}
 
 
-def parsed() -> argparse.Namespace:
-    """The command line."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add, rows = parser.add_argument, parser.add_mutually_exclusive_group()
     rows.add_argument(
         "--data",
-        type=options.place,
+        type=options.path,
         metavar="FILE",
         help="labelled .csv, .csv.gz, Kaggle's .zip or .parquet; on Spark also a folder or an address, and no .zip"
         " (default: sample)",
     )
     rows.add_argument(
-        "--table", type=options.word, metavar="NAME", help="Spark: a labelled table that it knows by this name"
+        "--table", type=options.printable, metavar="NAME", help="Spark: a labelled table that it knows by this name"
     )
-    options.add_training(parser, KNOWN, place="build/model", default_seed=PROBLEM.seed)
+    options.add_training(parser, KNOWN, default_out="build/model", default_seed=PROBLEM.seed)
     add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
     options.add_master(parser)
     add("--device", choices=("cpu", "cuda"), default="cpu", help="XGBoost's device (default: %(default)s)")
     arguments = parser.parse_args()
-    options.check_engine(parser, arguments, SPARKS)
+    options.check_engine(parser, arguments, SPARK_ONLY)
     return arguments
 
 

@@ -1,4 +1,4 @@
-"""What tests share: a synthetic sample, a model folder made from it, and the real data where it is at hand."""
+"""Fixtures that tests share: a synthetic sample, model folders, a server, scripts, and the real data if it is there."""
 
 import os
 import runpy
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # the environment of the tests on Spark has no matplotlib
-os.environ.setdefault("TABSERVE_DRAIN_SECONDS", "0.01")  # a server that nobody asks any more ends at once
+os.environ.setdefault("TABSERVE_DRAIN_SECONDS", "0.01")  # a server without requests ends at once
 
 import numpy as np
 import pytest
@@ -32,14 +32,14 @@ from tabserve.training import bootstrap
 from tabserve.training.candidate import Candidate
 from tabserve.training.stumps import AveragedStumps
 
-# Machines differ in speed, so no example has a deadline; a failure prints what reproduces it anywhere.
+# Machines differ in speed, so examples have no deadline; a failure prints a blob that reproduces it on any machine.
 settings.register_profile("tabserve", deadline=None, print_blob=True)
 settings.load_profile("tabserve")
 
 
 @pytest.fixture(scope="session")
 def sample_frame() -> Frame:
-    """A few thousand synthetic rows, to read and not to change."""
+    """A few thousand synthetic rows, read-only."""
     frame = sample(4_000, seed=1)
     for array in (frame.ids, frame.features, frame.target):
         array.flags.writeable = False
@@ -65,17 +65,17 @@ GOODS = Problem(
     Multiclass(("Bebê", "Decoração", "Papel e Cia")),
     "product_id",
 )
-"""What a small model over texts is for."""
+"""The problem of a small model over texts."""
 
-KNOWN = "carrinho de bebê azul ursinho quadro decorativo para sala convite de papel casamento"
+TEXT = "carrinho de bebê azul ursinho quadro decorativo para sala convite de papel casamento"
 
 
 @pytest.fixture(scope="session")
 def texts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a small model over texts, its weights drawn; copy it before changing it."""
-    known, drawn = tuple(dict.fromkeys(grams(KNOWN))), np.random.default_rng(3)
-    weights, squares = drawn.normal(0, 2, (len(known), 3)), drawn.uniform(1, 9, len(known))
-    linear = Linear(known, weights.astype(np.float32), squares.astype(np.float32), drawn.normal(size=3))
+    """A folder of a small model over texts with random weights; copy it before changing it."""
+    known, rng = tuple(dict.fromkeys(grams(TEXT))), np.random.default_rng(3)
+    weights, squares = rng.normal(0, 2, (len(known), 3)), rng.uniform(1, 9, len(known))
+    linear = Linear(known, weights.astype(np.float32), squares.astype(np.float32), rng.normal(size=3))
     model = Model(GOODS, Encoder.learn(GOODS, {}), linear, MostProbable(0.7), metrics={}, data={}, versions=versions())
     folder = tmp_path_factory.mktemp("texts") / "model"
     save(folder, model, linear.examples(), "# A small model over texts\n")
@@ -84,37 +84,37 @@ def texts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def served(model_folder: Path) -> Iterator[Server]:
-    """That model folder, served by `tabserve serve` to whoever does it no harm."""
-    with running(Path(__file__).parents[1] / "deploy", {"TABSERVE_MODEL": str(model_folder)}) as started:
-        yield started
+    """That model folder, served by `tabserve serve`, for tests that leave the server as it was."""
+    with running(Path(__file__).parents[1] / "deploy", {"TABSERVE_MODEL": str(model_folder)}) as server:
+        yield server
 
 
 @pytest.fixture
 def script(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Run a script in this process, which saves the seconds that its imports take; it ends as a process would."""
+    """Run a script in this process, which saves the seconds of its imports; the result is that of a process."""
 
     def run(path: Path, *options: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-        words = [str(path), *map(str, options)]
+        command = [str(path), *map(str, options)]
         with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", words)
+            patch.setattr(sys, "argv", command)
             for name, value in environment.items():
                 patch.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
+            with pytest.raises(SystemExit) as exiting:
                 runpy.run_path(str(path), run_name="__main__")
-        return subprocess.CompletedProcess(words, int(ended.value.code or 0), *capsys.readouterr())
+        return subprocess.CompletedProcess(command, int(exiting.value.code or 0), *capsys.readouterr())
 
     return run
 
 
 ODD = "Área de trabalho, d'água"
-"""A folder's name, with all that breaks commands which do not quote it."""
+"""A folder's name with spaces, a quote and accents, which break commands that do not quote it."""
 
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make run` takes, in a folder with an odd name; the environment and its package are the present ones."""
+    """A copy of the files that `make run` needs, in a folder with an odd name; it shares this environment."""
     root, folder = Path(__file__).parents[1], tmp_path_factory.mktemp("clone") / ODD / "tabserve"
     for part in ("cases", "deploy", "scripts"):
         shutil.copytree(root / part, folder / part)

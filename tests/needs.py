@@ -1,6 +1,6 @@
-"""Programs that tests need: `@pytest.mark.needs("haproxy")` skips a test where one of them does not answer.
+"""Programs that tests need: `@pytest.mark.needs("haproxy")` skips a test if the program is missing.
 
-A program is asked by running it: one that is there and does not run is missing as well.
+A program is missing if the command that tries it fails, even if the program is installed.
 `python -m tests.needs` prints the Debian packages of those that are missing.
 """
 
@@ -16,19 +16,19 @@ from typing import NamedTuple
 import pytest
 
 SECONDS = 30
-"""That a program may take to answer."""
+"""Deadline of a command that tries a program."""
 
 
 class Program(NamedTuple):
-    """A command that succeeds where a program can be used, and how to get it: Debian's package, or else a sentence."""
+    """A command that succeeds if a program can be used, and how to get the program: Debian's package, or a sentence."""
 
     command: str
     package: str = ""
     advice: str = ""
 
     @property
-    def excuse(self) -> str:
-        """Why a test cannot do without, and what to do."""
+    def explanation(self) -> str:
+        """What fails, and how to get the program."""
         return f"`{self.command}` fails, {self.advice or f'Debian has it in the package {self.package}'}"
 
 
@@ -53,17 +53,17 @@ PROGRAMS: Mapping[str, Program] = {
     "openssl": Program("openssl version", "openssl"),
     "prometheus": Program("prometheus --version", "prometheus"),
     "promtool": Program("promtool --version", "prometheus"),
-    # wrk has no option that succeeds without a server to send to; this script ends it before it sends.
+    # No option of wrk succeeds without a server; this script ends wrk before it sends a request.
     "wrk": Program("sh -c 'echo os.exit\\(0\\) | wrk --script /dev/stdin http://127.0.0.1'", "wrk"),
 }
 
 
-def answers(command: Sequence[str]) -> bool:
-    """Whether a command succeeds in time; what it started ends with it."""
+def succeeds(command: Sequence[str]) -> bool:
+    """Whether a command succeeds in time; a command that hangs is killed with all its processes."""
     silent = subprocess.DEVNULL
     try:
         process = subprocess.Popen(command, stdin=silent, stdout=silent, stderr=silent, start_new_session=True)
-    except OSError:  # it is absent, or made for another machine
+    except OSError:  # not installed, or built for another machine
         return False
     try:
         return process.wait(SECONDS) == 0
@@ -74,31 +74,31 @@ def answers(command: Sequence[str]) -> bool:
 
 
 @cache
-def answered(name: str) -> bool:
-    """Whether a program of the table answers; it is asked once."""
-    return answers(shlex.split(PROGRAMS[name].command))
+def is_available(name: str) -> bool:
+    """Whether a program of the table can be used; tried once."""
+    return succeeds(shlex.split(PROGRAMS[name].command))
 
 
 def missing(names: Iterable[str]) -> list[str]:
-    """Those that do not answer."""
-    return [name for name in names if not answered(name)]
+    """The programs of these names that cannot be used."""
+    return [name for name in names if not is_available(name)]
 
 
 def reason(names: Sequence[str], advice: str = "") -> str:
-    """Why a test is skipped that needs these programs; `tests.skipped` reads their names in it."""
-    return f"needs {', '.join(names)}: {advice or '; '.join(PROGRAMS[name].excuse for name in names)}"
+    """The reason for skipping a test that needs these programs; `tests.skipped` parses their names from it."""
+    return f"needs {', '.join(names)}: {advice or '; '.join(PROGRAMS[name].explanation for name in names)}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
-    config.addinivalue_line("markers", "needs(*programs): skipped where one of these does not answer (tests/needs.py)")
+    """Register the mark."""
+    config.addinivalue_line("markers", "needs(*programs): skipped if one of these is missing (tests/needs.py)")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test before its fixtures are made."""
-    if without := missing(name for mark in item.iter_markers("needs") for name in mark.args):
-        pytest.skip(reason(without))
+    """Skip a test before its fixtures are set up."""
+    if names := missing(name for mark in item.iter_markers("needs") for name in mark.args):
+        pytest.skip(reason(names))
 
 
 if __name__ == "__main__":
-    print(*sorted({PROGRAMS[name].package for name in missing(PROGRAMS)} - {""}))  # noqa: T201  what is asked for
+    print(*sorted({PROGRAMS[name].package for name in missing(PROGRAMS)} - {""}))  # noqa: T201  the output of the command

@@ -1,8 +1,8 @@
-"""A list of the tests that were skipped, so that they can be caught up on: `pytest --skipped FILE`.
+"""A list of the skipped tests, so that they can be run later: `pytest --skipped FILE`.
 
-Where the file is not there, it gets each skipped test and the reason. Where it is there, only its tests are run, and
-those that are not skipped again are taken off it. `python -m tests.skipped FILE` prints what is left, and fails where
-a test could have been run: one that is only slow, or one that needs programs which answer.
+If the file does not exist, pytest writes each skipped test and the reason to it. If it exists, pytest runs only its
+tests, and removes from it those that are not skipped again. `python -m tests.skipped FILE` prints the tests that are
+left, and fails if one of them could have been run: it is only slow, or the programs that it needs are there.
 """
 
 import json
@@ -18,57 +18,57 @@ from tests.needs import missing
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the option."""
-    told = "run the tests that FILE lists, or all where there is none; then list in it those that were skipped"
-    parser.addoption("--skipped", metavar="FILE", help=told)
+    """Add the option."""
+    text = "run the tests that FILE lists, or all if it does not exist; then write the skipped ones to it"
+    parser.addoption("--skipped", metavar="FILE", help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin the list, once for all workers."""
+    """Start the list, once for all workers."""
     if (file := config.getoption("skipped")) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Skipped(Path(file)))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests that are listed, alone or by their file or folder."""
+    """Deselect tests unless they, their file or their folder are listed."""
     file = config.getoption("skipped")
     if file and Path(file).exists():
         listed = tuple(read(Path(file)))
-        wanted = [
-            item for item in items if any(f"{item.nodeid}/".startswith((f"{each}/", f"{each}::")) for each in listed)
+        selected = [
+            item for item in items if any(f"{item.nodeid}/".startswith((f"{name}/", f"{name}::")) for name in listed)
         ]
-        config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
-        items[:] = wanted
+        config.hook.pytest_deselected(items=[item for item in items if item not in selected])
+        items[:] = selected
 
 
 class Skipped:
-    """The list, brought up to date by one run."""
+    """The list, updated by one run of pytest."""
 
     def __init__(self, file: Path) -> None:
-        """Begin with what the file holds."""
+        """Load the file if it exists."""
         self.file = file
-        self.before = read(file) if file.exists() else {}
-        self.seen = set[str]()
-        self.now = dict[str, str]()
+        self.earlier = read(file) if file.exists() else {}
+        self.reported = set[str]()
+        self.skipped = dict[str, str]()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note a test."""
+        """Record the outcome of a test."""
         if not hasattr(report, "wasxfail"):
-            self.note(report)
+            self.record(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note a file or folder, which may be skipped as a whole."""
-        self.note(report)
+        """Record the outcome of a file or folder, which may be skipped as a whole."""
+        self.record(report)
 
-    def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        """Whether it was skipped, and why."""
-        self.seen.add(report.nodeid)
+    def record(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        """Record whether a test, file or folder was skipped, and why."""
+        self.reported.add(report.nodeid)
         if report.skipped and isinstance(report.longrepr, tuple):
-            self.now[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
+            self.skipped[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write the list; that nothing was left to run is no failure."""
-        left = {name: why for name, why in self.before.items() if name not in self.seen} | self.now
+        """Write the list; a run without tests left is no failure."""
+        left = {name: why for name, why in self.earlier.items() if name not in self.reported} | self.skipped
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps(left, indent=2))
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -76,19 +76,19 @@ class Skipped:
 
 
 def read(file: Path) -> dict[str, str]:
-    """Each skipped test, file or folder, and why."""
+    """Read the list: each skipped test, file or folder, and the reason."""
     listed: dict[str, str] = json.loads(file.read_text())
     return listed
 
 
 def could_run(why: str) -> bool:
-    """Whether a test was skipped as slow, or for programs that answer."""
+    """Whether a test was skipped only because it is slow, or because of programs that can be used."""
     needed = re.match("needs ([^:]+): ", why)
     return why == slow.REASON or (needed is not None and not missing(needed[1].split(", ")))
 
 
-def told(skipped: Mapping[str, str]) -> str:
-    """How many were skipped for each reason, and which of them could have been run."""
+def summary(skipped: Mapping[str, str]) -> str:
+    """The report: how many tests were skipped for each reason, and which of them could have been run."""
     lines = [f"{len(skipped)} skipped in the end:"]
     lines += [f"  {count} × {why}" for why, count in sorted(Counter(skipped.values()).items())]
     lines += [f"{name} was skipped, and could have been run: {why}" for name, why in skipped.items() if could_run(why)]
@@ -96,9 +96,9 @@ def told(skipped: Mapping[str, str]) -> str:
 
 
 def main(file: str) -> int:
-    """Print what is left of a list; 1 where something is left that could have been run."""
+    """Print the report of a list; returns 1 if one of its tests could have been run, else 0."""
     skipped = read(Path(file))
-    print(told(skipped))  # noqa: T201  what is asked for
+    print(summary(skipped))  # noqa: T201  the output of the command
     return int(any(map(could_run, skipped.values())))
 
 

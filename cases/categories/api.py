@@ -29,7 +29,7 @@ cannot be used
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C, also where that comes while the server still starts."""
     _parser().parse_args()
-    with run.until_told():
+    with run.until_signal():
         from categories.contract import CONTRACT  # noqa: PLC0415  these take seconds to import
         from tabserve.serving.api import process  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The models that are compared, from a constant to what this data wants."""
+"""The candidates of the Santander case, from a constant to boosted stumps, which fit this data best."""
 
 from functools import partial
 
@@ -20,21 +20,21 @@ WEIGHT = 9.0
 GRID = {"logisticregression__C": [0.001, 0.1]}
 
 WINNER = "xgboost-averaged-stumps"
-"""What came out first among those that can be served; where each fit is dear, it is fitted alone."""
+"""The best candidate that can be served; the only one that is fitted by default on Spark, where fits are costly."""
 
 
 def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate]:
-    """Every candidate by name, simple ones first.
+    """All candidates by name, simple ones first.
 
     Args:
         seed: random state of every model that has one.
         jobs: threads of every model that has them.
-        device: XGBoost's own name of the device, `cpu` or `cuda`.
+        device: where XGBoost trains, `cpu` or `cuda`.
     """
     boosted = partial(xgb.XGBClassifier, random_state=seed, n_jobs=jobs, device=device)
     stumps = partial(AveragedStumps, random_state=seed, n_jobs=jobs, device=device)
     weighted = LogisticRegression(class_weight="balanced")
-    listed = [
+    ordered = [
         Candidate("dummy", DummyClassifier(strategy="prior")),
         Candidate("logistic-regression", make_pipeline(StandardScaler(), LogisticRegression()), GRID),
         Candidate("logistic-regression-weighted", make_pipeline(StandardScaler(), weighted), GRID),
@@ -61,4 +61,4 @@ def candidates(seed: int, jobs: int, device: str = "cpu") -> dict[str, Candidate
         Candidate("xgboost-stumps", stumps(n_estimators=1000)),
         Candidate("xgboost-averaged-stumps", stumps(seeds=2, n_estimators=3000, colsample_bytree=0.02, subsample=0.2)),
     ]
-    return {candidate.name: candidate for candidate in listed}
+    return {candidate.name: candidate for candidate in ordered}

@@ -1,4 +1,4 @@
-"""Santander Customer Transaction Prediction: which customers will make a transaction?"""
+"""The problem of Kaggle's competition Santander Customer Transaction Prediction: who will make a transaction?"""
 
 from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem

@@ -1,4 +1,4 @@
-"""What others reached on the real table: figures to stand beside, each with the rows it was measured on."""
+"""Published results on the real table, for comparison, each with the rows that it was measured on."""
 
 import pandas as pd
 
@@ -11,6 +11,6 @@ RESULTS = [
 
 
 def published() -> pd.DataFrame:
-    """One row per result; F1 is at threshold 0.5."""
+    """The published results, one row each; F1 is at threshold 0.5."""
     columns = ["model", "measured on", "F1 at 0.5", "average precision", "ROC AUC"]
     return pd.DataFrame(RESULTS, columns=columns).set_index("model")

@@ -1,6 +1,6 @@
 """A synthetic Santander table, drawn from published statistics of the real columns.
 
-No row of it belongs to anybody. The real columns are close to independent given the class (largest correlation
+No row is a real customer's. The real columns are close to independent given the class (largest correlation
 0.0098), so each column is drawn on its own: a sinh-arcsinh shape fitted to class 0's 1 % and 99 % quantiles, shared by
 both classes, then each class's own mean and standard deviation, clipped to the real range, rounded to 4 decimals.
 
@@ -32,7 +32,7 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 class Shape(NamedTuple):
-    """A sinh-arcsinh distribution, standardised: sinh((arcsinh(normal) + skew) / tail), minus mean, over sd."""
+    """A standardised sinh-arcsinh distribution: (sinh((arcsinh(normal) + skew) / tail) - mean) / sd."""
 
     skew: float
     tail: float
@@ -67,7 +67,7 @@ def statistics() -> pd.DataFrame:
 
 @cache
 def shapes() -> tuple[Shape, ...]:
-    """One fitted shape per feature: it has class 0's published 1 % and 99 % quantiles."""
+    """One shape per feature, fitted to class 0's published 1 % and 99 % quantiles."""
     table = statistics()
     quantiles = table[["q01_0", "q99_0"]].sub(table["mean_0"], axis=0).div(table["std_0"], axis=0)
     return tuple(_fit(pair) for pair in quantiles.to_numpy())
@@ -100,7 +100,7 @@ def sample(rows: int, seed: int = 0) -> Frame:
 
 
 def log_odds(features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The log odds of a positive under the distribution the sample is drawn from: no model can rank it better."""
+    """The log odds of a positive under the sample's own distribution; no model can rank the sample better."""
     total = np.full(len(features), np.log(POSITIVE_SHARE / (1 - POSITIVE_SHARE)))
     mean, sd = moments()
     for column, shape in enumerate(shapes()):

@@ -1,4 +1,4 @@
-"""The `tabserve` command verifies and serves model folders; a mistake ends with one sentence and an exit code."""
+"""The `tabserve` command verifies and serves model folders; a mistake is one sentence and an exit code."""
 
 import shutil
 import subprocess
@@ -19,42 +19,42 @@ from tabserve.table.frame import Frame, read
 from tabserve.training import bootstrap
 
 
-def tabserve(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """The exit code of the command, run in this process."""
-    monkeypatch.setattr(sys, "argv", ["tabserve", *words])
-    with pytest.raises(SystemExit) as ended:
+def tabserve(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the command in this process; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["tabserve", *arguments])
+    with pytest.raises(SystemExit) as exiting:
         main.main()
-    return int(ended.value.code or 0)
+    return int(exiting.value.code or 0)
 
 
-def test_check_says_what_is_right(
+def test_check_describes_a_valid_folder(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What was verified, and what the folder holds."""
+    """It prints what it verified, and what the folder holds."""
     assert tabserve(monkeypatch, "check", str(model_folder)) == 0
-    printed, complaint = capsys.readouterr()
+    stdout, stderr = capsys.readouterr()
     model = load(model_folder)
-    assert complaint == ""
-    number = threshold_of(model.decision)
+    assert stderr == ""
+    threshold = threshold_of(model.decision)
     facts = (
         "golden rows",
         "santander\n",
         "200: var_0, var_1, var_2, …\n",
-        f"threshold {number}\n",
+        f"threshold {threshold}\n",
         "xgboost ",
         " trees",
     )
     for fact in (str(model_folder), *facts):
-        assert fact in printed
+        assert fact in stdout
 
 
-def test_check_says_what_a_model_over_texts_is(
+def test_check_describes_a_model_over_texts(
     texts_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The manifest tells that it is one."""
+    """It prints the text columns, the labels and the temperature."""
     assert tabserve(monkeypatch, "check", str(texts_folder)) == 0
-    printed, complaint = capsys.readouterr()
-    assert complaint == ""
+    stdout, stderr = capsys.readouterr()
+    assert stderr == ""
     facts = (
         "golden rows",
         "goods\n",
@@ -64,28 +64,28 @@ def test_check_says_what_a_model_over_texts_is(
         "scikit-learn ",
     )
     for fact in (str(texts_folder), *facts):
-        assert fact in printed
+        assert fact in stdout
 
 
-def test_check_keeps_to_its_lines(
+def test_check_escapes_control_characters(
     texts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever the labels and features hold."""
+    """Labels and features with line breaks and escape sequences add no lines to the output."""
     folder = shutil.copytree(texts_folder, tmp_path / "model")
     text = (
         (folder / "manifest.json").read_text().replace("Papel e Cia", r"a\nb\u0000\u001b[31m").replace("tags", r"t\ra")
     )
     (folder / "manifest.json").write_text(text)
     assert tabserve(monkeypatch, "check", str(folder)) == 0
-    printed = capsys.readouterr().out
-    assert printed.count("\n") == len(printed.splitlines()) == 7
-    assert r"Bebê, Decoração, a\nb\x00\x1b[31m" in printed
+    stdout = capsys.readouterr().out
+    assert stdout.count("\n") == len(stdout.splitlines()) == 7
+    assert r"Bebê, Decoração, a\nb\x00\x1b[31m" in stdout
 
 
 @pytest.mark.parametrize(
     ("name", "content"), [("model.npz", b""), ("golden.json", b"{}"), ("manifest.json", b'{"format_version": 1}')]
 )
-def test_check_says_what_is_wrong_with_a_model_over_texts(  # noqa: PLR0917 (fixtures and parameters)
+def test_check_refuses_a_damaged_model_over_texts(  # noqa: PLR0917 (fixtures and parameters)
     texts_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -93,19 +93,19 @@ def test_check_says_what_is_wrong_with_a_model_over_texts(  # noqa: PLR0917 (fix
     name: str,
     content: bytes,
 ) -> None:
-    """In one sentence that names the file."""
+    """It prints one sentence that names the file."""
     damaged = shutil.copytree(texts_folder, tmp_path / "model")
     (damaged / name).write_bytes(content)
     assert tabserve(monkeypatch, "check", str(damaged)) == ArtifactError.exit_code
-    printed, complaint = capsys.readouterr()
-    assert (printed, complaint.count("\n")) == ("", 1)
-    assert name in complaint
+    stdout, stderr = capsys.readouterr()
+    assert (stdout, stderr.count("\n")) == ("", 1)
+    assert name in stderr
 
 
-def test_check_says_that_a_folder_names_no_model(
+def test_check_refuses_a_manifest_without_a_model_file(
     texts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the names that there are."""
+    """It prints the names that a model file may have."""
     folder = shutil.copytree(texts_folder, tmp_path / "model")
     text = (folder / "manifest.json").read_text().replace("model.npz", "model.bin")
     (folder / "manifest.json").write_text(text)
@@ -113,31 +113,31 @@ def test_check_says_that_a_folder_names_no_model(
     assert capsys.readouterr().err.endswith("names 0 model files, expected model.ubj or model.npz.\n")
 
 
-def test_what_moves_a_threshold_refuses_a_model_without_one(
+def test_threshold_refuses_a_model_without_a_threshold(
     texts_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one sentence."""
+    """It prints one sentence."""
     assert tabserve(monkeypatch, "threshold", str(texts_folder), "0.3") == ArtifactError.exit_code
-    printed, complaint = capsys.readouterr()
-    assert (printed, complaint.count("\n")) == ("", 1)
-    assert complaint.endswith("holds a model without a threshold between two labels, which this needs.\n")
+    stdout, stderr = capsys.readouterr()
+    assert (stdout, stderr.count("\n")) == ("", 1)
+    assert stderr.endswith("holds a model without a threshold between two labels, which this needs.\n")
 
 
-def test_check_says_what_is_wrong(
+def test_check_refuses_a_damaged_folder(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one sentence on stderr, with the exit code of a bad model folder."""
+    """It prints one sentence on stderr, and has the exit code of a bad model folder."""
     damaged = shutil.copytree(model_folder, tmp_path / "model")
     (damaged / "golden.json").write_text("{}")
     assert tabserve(monkeypatch, "check", str(damaged)) == ArtifactError.exit_code
-    printed, complaint = capsys.readouterr()
-    assert printed == ""
-    assert complaint.count("\n") == 1
-    assert "golden.json" in complaint
+    stdout, stderr = capsys.readouterr()
+    assert stdout == ""
+    assert stderr.count("\n") == 1
+    assert "golden.json" in stderr
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         [],
         ["check"],
@@ -152,13 +152,13 @@ def test_check_says_what_is_wrong(
         ["threshold", "a", "high"],
     ],
 )
-def test_wrong_usage_has_its_exit_code(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As argparse has it."""
-    assert tabserve(monkeypatch, *words) == UsageError.exit_code
+def test_wrong_usage_has_its_exit_code(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing, superfluous and invalid arguments end the command with argparse's exit code."""
+    assert tabserve(monkeypatch, *arguments) == UsageError.exit_code
 
 
 @pytest.mark.parametrize(
-    ("words", "facts"),
+    ("arguments", "facts"),
     [
         ([], ["serve", "check", "compare", "threshold", "exit codes"]),
         (["serve"], ["[FOLDER]", "without FOLDER", "--model", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT", "example"]),
@@ -167,18 +167,18 @@ def test_wrong_usage_has_its_exit_code(words: list[str], monkeypatch: pytest.Mon
         (["threshold"], ["FOLDER", "VALUE", "--data", "card", "95 % bootstrap", "example"]),
     ],
 )
-def test_help_names_what_can_be_said(
-    words: list[str], facts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_help_describes_options_and_variables(
+    arguments: list[str], facts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Options, variables, an example."""
-    assert tabserve(monkeypatch, *words, "--help") == 0
-    page = capsys.readouterr().out
-    assert [fact for fact in facts if fact not in page] == []
+    """Each command's page has its options, its variables and an example."""
+    assert tabserve(monkeypatch, *arguments, "--help") == 0
+    text = capsys.readouterr().out
+    assert [fact for fact in facts if fact not in text] == []
 
 
-def test_serve_falls_back_on_the_repositorys_own_settings() -> None:
-    """Where tabserve is not a wheel that holds a copy, its committed model is served all the same."""
-    assert main._own_settings() == Path(__file__).parents[2] / "deploy"
+def test_serve_without_a_folder_uses_the_repositorys_settings() -> None:
+    """In a checkout, which has no copy of the settings in the package, the committed model is the default."""
+    assert main._default_settings() == Path(__file__).parents[2] / "deploy"
 
 
 @pytest.fixture
@@ -192,59 +192,67 @@ def labelled(sample_frame: Frame, tmp_path: Path) -> Path:
     return tmp_path / "rows.csv"
 
 
-def test_a_moved_threshold_is_measured_told_and_compared(
+def test_a_moved_threshold_is_measured_and_printed_and_compared(
     model_folder: Path,
     labelled: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """With rows and without, by `check`, and against the folder that it was."""
+    """It is measured with and without labelled rows, printed by `check`, and compared with the original folder."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
     folder, old = shutil.copytree(model_folder, tmp_path / "model"), threshold_of(load(model_folder).decision)
     assert tabserve(monkeypatch, "threshold", str(folder), "0.9") == 0
-    printed = capsys.readouterr().out
+    stdout = capsys.readouterr().out
     for fact in (f"{folder} is 0.9 now; it was {old}.", "at 0.9000", "--data FILE"):
-        assert fact in printed
+        assert fact in stdout
     assert tabserve(monkeypatch, "threshold", str(folder), "-0", "--data", str(labelled)) == 0
-    printed = capsys.readouterr().out
+    stdout = capsys.readouterr().out
     for fact in (f"{folder} is 0.0 now; it was 0.9.", "300 rows", "1.0000 (1.0000 to 1.0000)"):
-        assert fact in printed
+        assert fact in stdout
     assert tabserve(monkeypatch, "check", str(folder)) == 0
     assert f"threshold 0.0, moved from threshold {old}\n" in capsys.readouterr().out
-    words = ["compare", str(model_folder), str(folder), "--data", str(labelled), "--out", str(tmp_path / "changed.csv")]
-    assert tabserve(monkeypatch, *words) == 0
-    printed, complaint = capsys.readouterr()
+    arguments = [
+        "compare",
+        str(model_folder),
+        str(folder),
+        "--data",
+        str(labelled),
+        "--out",
+        str(tmp_path / "changed.csv"),
+    ]
+    assert tabserve(monkeypatch, *arguments) == 0
+    stdout, stderr = capsys.readouterr()
     flagged = int(load(model_folder).score(read(labelled, SANTANDER).features).label.sum())
     for fact in (f"{flagged} of 300 rows", "0 becomes 1   ", "F1 ", "ROC AUC", str(tmp_path / "changed.csv")):
-        assert fact in printed
-    assert complaint == ""
+        assert fact in stdout
+    assert stderr == ""
     assert len((tmp_path / "changed.csv").read_text().splitlines()) == 1 + 300 - flagged
 
 
 def test_a_bad_table_moves_no_threshold(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One sentence, the exit code of a bad table, and the folder as it was."""
+    """The command prints one sentence, has the exit code of a bad table, and leaves the folder unchanged."""
     folder = shutil.copytree(model_folder, tmp_path / "model")
-    words = ["threshold", str(folder), "0.9", "--data", str(tmp_path / "none.csv")]
-    assert tabserve(monkeypatch, *words) == DataError.exit_code
-    printed, complaint = capsys.readouterr()
-    assert (printed, complaint.count("\n")) == ("", 1)
+    arguments = ["threshold", str(folder), "0.9", "--data", str(tmp_path / "none.csv")]
+    assert tabserve(monkeypatch, *arguments) == DataError.exit_code
+    stdout, stderr = capsys.readouterr()
+    assert (stdout, stderr.count("\n")) == ("", 1)
     assert load(folder).decision == load(model_folder).decision
 
 
 @pytest.mark.parametrize(
     "command", [[str(Path(sys.executable).with_name("tabserve"))], [sys.executable, "-m", "tabserve"]]
 )
-def test_it_can_be_started_by_either_name(command: list[str]) -> None:
-    """As installed, or as a module."""
+def test_the_command_runs_as_a_program_and_as_a_module(command: list[str]) -> None:
+    """Both print the installed version."""
     ended = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout == f"tabserve {version('tabserve')}\n"
 
 
 def test_a_server_that_cannot_start_ends_with_one_sentence(tmp_path: Path) -> None:
-    """On stderr, with the error's exit code."""
+    """The sentence is on stderr, and the exit code is the error's."""
     command = [sys.executable, "-m", "tabserve", "serve", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")

@@ -1,4 +1,4 @@
-"""Options of a command line are what they should be, or are refused with what was expected and what came."""
+"""The types of options parse valid text, and refuse other text with a message that quotes it."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
@@ -16,14 +16,14 @@ TYPES: list[Callable[[str], object]] = [
     options.seed,
     options.seconds,
     options.minutes,
-    options.place,
+    options.path,
     options.folder,
     options.names,
 ]
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "value"),
+    ("parse", "text", "value"),
     [
         (options.count, "1", 1),
         (options.count, "1000000000000", 10**12),
@@ -33,19 +33,19 @@ TYPES: list[Callable[[str], object]] = [
         (options.seconds, "0.5", 0.5),
         (options.seconds, "86400", 86_400.0),
         (options.minutes, "1440", 1_440.0),
-        (options.word, "modèle 模型", "modèle 模型"),
-        (options.place, " ", " "),
+        (options.printable, "modèle 模型", "modèle 模型"),
+        (options.path, " ", " "),
         (options.folder, "a/b", Path("a/b")),
         (options.names, " one,two ,,one", ["one", "two"]),
     ],
 )
-def test_what_is_right_is_read(kind: Callable[[str], object], text: str, value: object) -> None:
-    """Up to the ends of its range."""
-    assert kind(text) == value
+def test_valid_text_is_parsed(parse: Callable[[str], object], text: str, value: object) -> None:
+    """Both ends of each range are valid."""
+    assert parse(text) == value
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "expected"),
+    ("parse", "text", "expected"),
     [
         *((options.count, text, "a whole number of at least 1") for text in ("0", "-1", "1.5", "abc", "", "nan")),
         *((options.threads, text, "a whole number from 1 to 1024") for text in ("0", "1025", "all")),
@@ -55,23 +55,23 @@ def test_what_is_right_is_read(kind: Callable[[str], object], text: str, value: 
             for text in ("0", "-1", "86401", "1e300", "inf", "nan", "soon")
         ),
         *((options.minutes, text, "minutes, above 0 and at most 1440 (one day)") for text in ("0", "1441", "soon")),
-        *((options.word, text, "printable text") for text in ("", " ", "a\nb", "\udcff")),
+        *((options.printable, text, "printable text") for text in ("", " ", "a\nb", "\udcff")),
         *((options.folder, text, "a folder on this machine") for text in ("s3a://bucket/m", "file:///m")),
         (options.folder, "", "a path"),
         *((options.names, text, "names between commas") for text in ("", " , ")),
     ],
 )
-def test_what_is_wrong_is_told(kind: Callable[[str], object], text: str, expected: str) -> None:
-    """With what was expected, and what came."""
+def test_invalid_text_is_refused(parse: Callable[[str], object], text: str, expected: str) -> None:
+    """The message says what was expected, and quotes the text."""
     with pytest.raises(ArgumentTypeError) as refused:
-        kind(text)
+        parse(text)
     assert str(refused.value) == f"expected {expected}, not {text!r}"
 
 
 @given(st.sampled_from(TYPES), st.text())
-def test_no_text_is_more_than_wrong(kind: Callable[[str], object], text: str) -> None:
-    """Whatever is typed."""
+def test_any_text_is_parsed_or_refused(parse: Callable[[str], object], text: str) -> None:
+    """No text raises another error."""
     try:
-        kind(text)
+        parse(text)
     except ArgumentTypeError as refused:
-        assert str(refused).endswith(f", not {text!r}")  # noqa: PT017  some texts are right
+        assert str(refused).endswith(f", not {text!r}")  # noqa: PT017  some texts are valid

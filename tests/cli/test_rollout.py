@@ -1,4 +1,4 @@
-"""What docs/rollout.md says is done: its commands are taken from the page and run in their order, around a server."""
+"""The commands of docs/rollout.md do what the page says: they are run in their order, with one server."""
 
 import os
 import re
@@ -29,8 +29,8 @@ START = " & echo $! > build/served.pid"
 SECONDS = 60
 
 
-class Place:
-    """A folder in which the page is followed, with ports of its own."""
+class Workspace:
+    """A folder in which the page's commands are run, with free ports."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.ports = folder, dict(zip(("8080", "8081", "8082"), map(str, free_ports(3)), strict=True))
@@ -44,10 +44,10 @@ class Place:
         }
 
     def run(self, block: str) -> str:
-        """Run a block of the page to its end; what it printed."""
+        """Run a block of commands of the page; returns its output."""
         for shown, port in self.ports.items():
             block = block.replace(f"localhost:{shown}", f"127.0.0.1:{port}")
-        block = block.replace("train.py", "train.py --candidates xgboost-stumps,dummy --jobs 1")  # soon done
+        block = block.replace("train.py", "train.py --candidates xgboost-stumps,dummy --jobs 1")  # fast
         ended = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
             cwd=self.folder,
@@ -70,77 +70,77 @@ class Place:
         return process
 
     def ask(self, features: NDArray[np.float32]) -> Answer:
-        """The served model's answer."""
+        """Ask the server for probabilities."""
         client = RestClient(f"http://127.0.0.1:{self.ports['8080']}", "xgboost-model", timeout=30)
         return client.ask(features, ["predict_proba"])
 
 
-def written(frame: Frame, path: Path) -> None:
-    """A labelled table."""
+def write_table(frame: Frame, path: Path) -> None:
+    """Write a labelled table."""
     table = pd.DataFrame(frame.features, columns=list(frame.problem.features))
     table.insert(0, "ID_code", frame.ids)
     table.assign(target=frame.target).to_csv(path, index=False)
 
 
 @pytest.fixture
-def place(tmp_path: Path, sample_frame: Frame) -> Place:
+def workspace(tmp_path: Path, sample_frame: Frame) -> Workspace:
     """The repository's folders that the page names, and tables of few rows."""
     for name in ("scripts", "deploy"):
         (tmp_path / name).symlink_to(ROOT / name)
-    written(sample_frame.take(np.arange(1_000)), tmp_path / "train.csv")
-    written(sample(400, seed=2), tmp_path / "labelled.csv")
-    written(sample(400, seed=3), tmp_path / "new.csv")
-    return Place(tmp_path)
+    write_table(sample_frame.take(np.arange(1_000)), tmp_path / "train.csv")
+    write_table(sample(400, seed=2), tmp_path / "labelled.csv")
+    write_table(sample(400, seed=3), tmp_path / "new.csv")
+    return Workspace(tmp_path)
 
 
 def steps(blocks: list[str]) -> Iterator[tuple[str, str]]:
-    """Each block, without the line that starts the server, and that line."""
+    """Split each block into its commands and the line that starts the server, if it has one."""
     for block in blocks:
         lines = block.splitlines(keepends=True)
-        starting = [line for line in lines if START in line]
-        yield "".join(line for line in lines if line not in starting), "".join(starting).replace(START, "")
+        starts = [line for line in lines if START in line]
+        yield "".join(line for line in lines if line not in starts), "".join(starts).replace(START, "")
 
 
-def until_reloaded(place: Place, features: NDArray[np.float32]) -> None:
-    """Wait until the model behind the link answers; until then every request is answered by the one before."""
-    expected = load(place.folder / "build/served").score(features).probability
+def wait_until_reloaded(workspace: Workspace, features: NDArray[np.float32]) -> None:
+    """Wait until the model behind the link answers; until then the previous model answers every request."""
+    expected = load(workspace.folder / "build/served").score(features).probability
     deadline = time.monotonic() + SECONDS
-    while not np.allclose(place.ask(features).outputs["predict_proba"][:, 1], expected, rtol=0, atol=1e-7):
-        assert time.monotonic() < deadline, (place.folder / "log").read_text()
+    while not np.allclose(workspace.ask(features).outputs["predict_proba"][:, 1], expected, rtol=0, atol=1e-7):
+        assert time.monotonic() < deadline, (workspace.folder / "log").read_text()
         time.sleep(0.05)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.needs("curl")
-def test_a_model_is_rolled_out_and_back_as_the_page_says(place: Place, sample_frame: Frame) -> None:
-    """Built, compared, moved, swapped by signal and by route, and rolled back, on one server that never stops."""
-    printed, processes, features = list[str](), list["subprocess.Popen[bytes]"](), sample_frame.features[:5]
+def test_a_model_is_rolled_out_and_back_as_the_page_says(workspace: Workspace, sample_frame: Frame) -> None:
+    """One server runs through the whole page: training, comparison, new threshold, reloads, and the way back."""
+    outputs, processes, features = list[str](), list["subprocess.Popen[bytes]"](), sample_frame.features[:5]
     try:
-        for block, starting in steps(BLOCKS):
-            printed.append(place.run(block) if block else "")
-            if starting:
-                processes.append(place.start(starting))
+        for block, start in steps(BLOCKS):
+            outputs.append(workspace.run(block) if block else "")
+            if start:
+                processes.append(workspace.start(start))
             if "kill -HUP" in block:
-                until_reloaded(place, features)
+                wait_until_reloaded(workspace, features)
         (server,) = processes
         assert server.poll() is None
     finally:
         for process in processes:
             process.terminate()
             process.wait(SECONDS)
-    old, new = (load(place.folder / "build" / name) for name in ("model-1", "model-2"))
+    old, new = (load(workspace.folder / "build" / name) for name in ("model-1", "model-2"))
     assert new.decision == Threshold(0.3) != new.measured_with
-    assert (place.folder / "build/served").resolve().name == "model-1"
-    assert (place.folder / "build/changed.csv").is_file()
-    assert (place.folder / "build/drift.svg").is_file()
-    said = "\n".join(printed)
+    assert (workspace.folder / "build/served").resolve().name == "model-1"
+    assert (workspace.folder / "build/changed.csv").is_file()
+    assert (workspace.folder / "build/drift.svg").is_file()
+    output = "\n".join(outputs)
     for fact in ("400 rows", "ROC AUC", "threshold of build/model-2 is 0.3", 'threshold="0.3"'):
-        assert fact in said
+        assert fact in output
     assert old.decision == load(ROOT / "deploy/model").decision
 
 
 def test_the_image_is_built_as_the_readme_builds_it() -> None:
-    """By the command that the container tests run, but for the tag."""
+    """The page's command is that of the README, which the container tests run, except for the tag."""
     (command,) = re.findall(r"^```bash\n(.*)\n```$", PAGE, re.MULTILINE)
     assert command.replace("tabserve:model-2", "tabserve") in (ROOT / "README.md").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Every command ends with an exit code that means something, and a mistake with one sentence instead of a traceback."""
+"""Every command ends with a defined exit code, and a user's mistake is one sentence instead of a traceback."""
 
 import ctypes
 import os
@@ -26,7 +26,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def raising(error: BaseException) -> Callable[[], None]:
-    """A command that ends with this error."""
+    """A command that raises this error."""
 
     def command() -> None:
         raise error
@@ -35,14 +35,14 @@ def raising(error: BaseException) -> Callable[[], None]:
 
 
 def exit_code(command: Callable[[], None]) -> object:
-    """What the shell would see."""
-    with pytest.raises(SystemExit) as ended:
+    """Run a command in this process; returns its exit code."""
+    with pytest.raises(SystemExit) as exiting:
         run.run(command)
-    return ended.value.code
+    return exiting.value.code
 
 
-def test_a_command_that_ends_well_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
-    """And prints what it prints."""
+def test_a_successful_command_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its output is not changed."""
     assert exit_code(lambda: print("done")) == 0  # noqa: T201  a command prints
     assert capsys.readouterr() == ("done\n", "")
 
@@ -54,52 +54,52 @@ def test_a_command_that_ends_well_exits_with_0(capsys: pytest.CaptureFixture[str
 def test_each_error_is_one_line_and_its_own_exit_code(
     error: type[TabserveError], code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On standard error, so that answers stay clean."""
+    """The line is on standard error; nothing is on standard output."""
     assert exit_code(raising(error("The table is empty."))) == code
     assert capsys.readouterr() == ("", "The table is empty.\n")
 
 
 def test_ctrl_c_exits_as_shells_expect(capsys: pytest.CaptureFixture[str]) -> None:
-    """With 128 + SIGINT."""
+    """The exit code is 128 + SIGINT."""
     assert exit_code(raising(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err == "Interrupted; nothing was left behind.\n"
 
 
-def test_an_error_of_ours_keeps_its_traceback() -> None:
-    """Only the user's own mistakes are cut to a sentence."""
+def test_an_unexpected_error_keeps_its_traceback() -> None:
+    """Only errors of the project's tree are printed as a sentence."""
     with pytest.raises(ZeroDivisionError):
         run.run(raising(ZeroDivisionError()))
 
 
 def test_every_error_is_in_one_tree() -> None:
-    """Catching the root catches all, and the drawing in the module names each."""
+    """Every error is a TabserveError, and the module's docstring names it."""
     classes = [value for value in vars(errors).values() if isinstance(value, type)]
     assert all(issubclass(error, TabserveError) for error in classes)
     assert errors.__doc__ is not None
     assert all(error.__name__ in errors.__doc__ for error in classes)
 
 
-def test_memory_that_ends_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """With what to do."""
+def test_a_memory_error_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence has advice."""
     assert exit_code(raising(MemoryError())) == 1
-    said = "There is not enough memory for this; use fewer rows, or a machine with more memory.\n"
-    assert capsys.readouterr() == ("", said)
+    sentence = "There is not enough memory for this; use fewer rows, or a machine with more memory.\n"
+    assert capsys.readouterr() == ("", sentence)
 
 
 def test_sigterm_exits_as_shells_expect(capsys: pytest.CaptureFixture[str]) -> None:
-    """With 128 + SIGTERM, and what handled it before handles it again."""
+    """The exit code is 128 + SIGTERM, and the earlier handler is restored."""
     earlier = signal.getsignal(signal.SIGTERM)
     assert exit_code(lambda: signal.raise_signal(signal.SIGTERM)) == 143
     assert capsys.readouterr().err == "Terminated; nothing was left behind.\n"
     assert signal.getsignal(signal.SIGTERM) is earlier
 
 
-def test_a_signal_is_held_until_the_block_has_ended() -> None:
-    """Which sees that it came; the first of several counts, and who handled them handles them again."""
+def test_signals_are_held_until_the_block_has_ended() -> None:
+    """The block sees them, the first one is raised after it, and the earlier handlers are restored."""
     earlier = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
     def hold() -> None:
-        with run.held() as signals:
+        with run.hold_signals() as signals:
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
             assert [*signals] == [signal.SIGTERM, signal.SIGINT]
@@ -111,14 +111,14 @@ def test_a_signal_is_held_until_the_block_has_ended() -> None:
 @pytest.mark.parametrize(
     ("number", "code", "word"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")]
 )
-def test_a_signal_that_c_hides_ends_the_command_all_the_same(
+def test_a_signal_during_a_callback_from_c_ends_the_command(
     number: signal.Signals, code: int, word: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Python ignores what is raised where a library calls it back, as XGBoost does while it takes the rows in."""
-    called_back = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(number))
+    """Python ignores exceptions in a C library's callbacks, such as XGBoost's while it loads rows."""
+    callback = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(number))
 
     def work() -> None:
-        called_back()
+        callback()
         time.sleep(60)
 
     assert exit_code(work) == code
@@ -126,10 +126,10 @@ def test_a_signal_that_c_hides_ends_the_command_all_the_same(
 
 
 def test_an_ignored_ctrl_c_stays_ignored() -> None:
-    """As a shell's background job has it."""
+    """A shell starts background jobs with SIGINT ignored."""
     earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with run.held() as signals:
+        with run.hold_signals() as signals:
             signal.raise_signal(signal.SIGINT)
         assert not signals
     finally:
@@ -139,8 +139,8 @@ def test_an_ignored_ctrl_c_stays_ignored() -> None:
 PRINT = "from tabserve.cli import run; run.run(lambda: print(*range(100_000), sep='\\n'))"
 
 
-def test_an_output_that_takes_nothing_is_told() -> None:
-    """Much or little, as when the disk is full."""
+def test_an_output_that_cannot_be_written_is_one_sentence() -> None:
+    """On a full disk, this holds for much and for little output."""
     for script in (PRINT, PRINT.replace("100_000", "1")):
         with Path("/dev/full").open("w") as full:
             ended = subprocess.run(
@@ -150,15 +150,15 @@ def test_an_output_that_takes_nothing_is_told() -> None:
 
 
 def test_a_closed_error_output_changes_no_exit_code() -> None:
-    """`2>&-` wants to see no progress and no sentence, and still what became of it."""
+    """After `2>&-`, an error still sets its exit code."""
     error = "raise DataError('The table is empty.')"
     code = f"from tabserve.cli import run\nfrom tabserve.errors import DataError\ndef main(): {error}\nrun.run(main)"
     closed = ["bash", "-c", '"$@" 2>&-', "bash", sys.executable, "-c", code]
     assert subprocess.run(closed, stdout=subprocess.PIPE, timeout=60, check=False).returncode == DataError.exit_code
 
 
-def test_letters_that_the_output_does_not_have_are_escaped() -> None:
-    """What was done is not undone by saying so."""
+def test_characters_that_the_output_cannot_encode_are_escaped() -> None:
+    """Printing a result does not make a successful command fail."""
     code = "from tabserve.cli import run; run.run(lambda: print('ção'))"
     ended = subprocess.run(
         [sys.executable, "-c", code],
@@ -170,16 +170,16 @@ def test_letters_that_the_output_does_not_have_are_escaped() -> None:
     assert ended.stdout == b"\\xe7\\xe3o\n"
 
 
-def test_an_argument_that_is_no_text_is_refused_before_any_work() -> None:
-    """Some libraries could not open such a path, when all is done."""
+def test_an_argument_that_is_not_utf_8_is_refused_before_any_work() -> None:
+    """Some libraries could not write to such a path after all the work."""
     command_line: list[str | bytes] = [sys.executable, "-c", PRINT, b"out\xff.csv"]
     ended = subprocess.run(command_line, capture_output=True, text=True, timeout=60, check=False)
-    said = "The argument 'out\\udcff.csv' is not UTF-8; rename the file.\n"
-    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", said)
+    sentence = "The argument 'out\\udcff.csv' is not UTF-8; rename the file.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", sentence)
 
 
 def test_a_closed_output_is_no_error() -> None:
-    """`>&-` wants to see nothing."""
+    """After `>&-`, a successful command still exits with 0."""
     closed = ["bash", "-c", '"$@" >&-', "bash", sys.executable, "-c", PRINT]
     ended = subprocess.run(closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -187,16 +187,16 @@ def test_a_closed_output_is_no_error() -> None:
 
 @pytest.mark.parametrize("moment", ["numpy", "scipy", "xgboost.libpath"])
 def test_ctrl_c_while_tabserve_imports_is_quiet(moment: str, model_folder: Path) -> None:
-    """It imports what takes seconds once the command has begun; Python says which import has just ended."""
+    """Slow imports run inside the command; the test sends the signal when Python reports the end of an import."""
     command = [sys.executable, "-X", "importtime", "-m", "tabserve", "check", str(model_folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
         while moment != (line := child.stderr.readline()).rpartition("|")[2].strip():
             assert line, f"{moment} was not imported"
         child.send_signal(signal.SIGINT)
-        printed, complaint = child.communicate(timeout=60)
-    said = [line for line in complaint.splitlines() if not line.startswith("import time:")]
-    assert (child.returncode, printed, said) == (130, "", ["Interrupted; nothing was left behind."])
+        stdout, stderr = child.communicate(timeout=60)
+    lines = [line for line in stderr.splitlines() if not line.startswith("import time:")]
+    assert (child.returncode, stdout, lines) == (130, "", ["Interrupted; nothing was left behind."])
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_ctrl_c_while_tabserve_imports_is_quiet(moment: str, model_folder: Path)
 def test_a_signal_in_the_middle_of_scoring_leaves_nothing_behind(
     ending: signal.Signals, code: int, word: str, model_folder: Path, tmp_path: Path
 ) -> None:
-    """An earlier output stays; the rows come from a pipe, so that their end is known not to have come."""
+    """An earlier output is kept; the rows come from a pipe, so the script is still reading when the signal comes."""
     data, out = tmp_path / "rows.csv", tmp_path / "scores.csv"
     out.write_text("earlier")
     os.mkfifo(data)
@@ -217,14 +217,14 @@ def test_a_signal_in_the_middle_of_scoring_leaves_nothing_behind(
             rows.flush()
             assert any(path.name.startswith(".scores.csv-") for path in tmp_path.iterdir())
             child.send_signal(ending)
-        printed, complaint = child.communicate(timeout=60)
-    assert (child.returncode, printed, complaint) == (code, "", f"{word}; nothing was left behind.\n")
+        stdout, stderr = child.communicate(timeout=60)
+    assert (child.returncode, stdout, stderr) == (code, "", f"{word}; nothing was left behind.\n")
     assert out.read_text() == "earlier"
     assert {*tmp_path.iterdir()} == {data, out}
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    """`command | head -1` ends quietly, however much was left to print."""
+def test_a_pipe_closed_by_its_reader_is_no_error() -> None:
+    """`command | head -1` ends quietly, however much output is left."""
     child = subprocess.Popen([sys.executable, "-c", PRINT], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stderr is not None

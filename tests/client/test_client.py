@@ -1,4 +1,4 @@
-"""A served model is asked over REST and gRPC, by the client and by scripts/request.py; what fails is said plainly."""
+"""The clients over REST and gRPC, and scripts/request.py, get a served model's answers, or fail with one sentence."""
 
 import gzip
 import json
@@ -55,7 +55,7 @@ def server(served: Server) -> Server:
 
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> Model:
-    """What it serves, at hand."""
+    """The model that the server serves."""
     return load(model_folder)
 
 
@@ -65,8 +65,8 @@ def protocol(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def client_of(protocol: str, address: str, model: str = MODEL, timeout: float = 20) -> Client:
-    """A client of whatever listens at host:port."""
+def client_at(protocol: str, address: str, model: str = MODEL, timeout: float = 20) -> Client:
+    """A client of the server at host:port."""
     return (
         GrpcClient(address, model, timeout) if protocol == "grpc" else RestClient(f"http://{address}", model, timeout)
     )
@@ -74,11 +74,11 @@ def client_of(protocol: str, address: str, model: str = MODEL, timeout: float = 
 
 def client_for(server: Server, protocol: str, **options: Any) -> Client:  # noqa: ANN401 (the clients' own)
     """A client of this server."""
-    return client_of(protocol, server.grpc if protocol == "grpc" else server.url.removeprefix("http://"), **options)
+    return client_at(protocol, server.grpc if protocol == "grpc" else server.url.removeprefix("http://"), **options)
 
 
-def test_answers_are_the_models(server: Server, model: Model, sample_frame: Frame, protocol: str) -> None:
-    """To the bit, with the threshold, for the outputs asked for."""
+def test_answers_are_those_of_the_model(server: Server, model: Model, sample_frame: Frame, protocol: str) -> None:
+    """The client gets the requested outputs to the bit, and the threshold."""
     features = sample_frame.features[:70]
     answer, expected = client_for(server, protocol).ask(features, BOTH), model.score(features)
     assert list(answer.outputs) == BOTH
@@ -88,8 +88,8 @@ def test_answers_are_the_models(server: Server, model: Model, sample_frame: Fram
     assert list(client_for(server, protocol).ask(features, BOTH[:1]).outputs) == BOTH[:1]
 
 
-def test_a_refusal_is_the_servers_own_sentence(server: Server, protocol: str) -> None:
-    """Whatever is wrong with the rows, the outputs, or the model's name."""
+def test_a_refusal_has_the_servers_own_message(server: Server, protocol: str) -> None:
+    """This holds for wrong rows, outputs and model names."""
     client = client_for(server, protocol)
     with pytest.raises(InvalidRequest, match=r"has shape \[1, 3\]; expected \[rows, 200\]"):
         client.ask(np.zeros((1, 3), np.float32), BOTH)
@@ -99,46 +99,46 @@ def test_a_refusal_is_the_servers_own_sentence(server: Server, protocol: str) ->
         client_for(server, protocol, model="nobody").ask(np.zeros((1, 200), np.float32), BOTH)
 
 
-def test_a_ready_model_is_not_waited_for(server: Server, protocol: str) -> None:
-    """Another one is, until the time is over."""
+def test_wait_returns_if_the_model_is_ready_and_fails_at_its_deadline(server: Server, protocol: str) -> None:
+    """A model that never becomes ready is an error after the given seconds."""
     wait(client_for(server, protocol).ready, "The model", 0.001)
     with pytest.raises(ServerError, match=r"^The model was not ready within 0\.001 s"):
         wait(client_for(server, protocol, model="nobody").ready, "The model", 0.001)
 
 
-def test_no_server_is_said_plainly(protocol: str) -> None:
-    """With the address, and what to do."""
+def test_an_unreachable_server_is_one_sentence(protocol: str) -> None:
+    """The error has the address and advice."""
     (port,) = free_ports(1)
-    client = client_of(protocol, f"127.0.0.1:{port}")
+    client = client_at(protocol, f"127.0.0.1:{port}")
     assert not client.ready()
     with pytest.raises(ServerError, match=f"^No server answers at .*127.0.0.1:{port}; start one with 'tabserve serve"):
         client.ask(np.zeros((1, 200), np.float32), BOTH)
 
 
-def test_a_silent_server_is_given_up(protocol: str) -> None:
-    """After the timeout."""
+def test_a_silent_server_is_given_up_after_the_timeout(protocol: str) -> None:
+    """The error has the timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        client = client_of(protocol, f"127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
+        client = client_at(protocol, f"127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
         with pytest.raises(ServerError, match=r"did not answer within 0\.2 s"):
             client.ask(np.zeros((1, 200), np.float32), BOTH)
 
 
 def test_a_server_starts_without_a_warning(server: Server) -> None:
-    """Until the model is loaded its log has nothing that needs to be looked at."""
+    """Its log has no warning before the model is loaded."""
     before, loaded, _ = server.log.read_text().partition("Loaded model")
     assert loaded
     assert "WARNING" not in before
 
 
-# Servers that lie.
+# Servers whose responses break the protocol.
 
 
-def text(document: object) -> bytes:
-    """JSON."""
+def as_bytes(document: object) -> bytes:
+    """Encode a document as JSON."""
     return json.dumps(document).encode()
 
 
-DESCRIBED: dict[str, Any] = {
+METADATA: dict[str, Any] = {
     "name": MODEL,
     "parameters": {"id": "ID_code", "target": "target"},
     "inputs": [
@@ -154,13 +154,14 @@ DESCRIBED: dict[str, Any] = {
         {"name": "predict_proba", "datatype": "FP32", "shape": [-1, 2]},
     ],
 }
-"""The truth about their model."""
+"""The right metadata of their model."""
 
 
-def typed(document: dict[str, Any]) -> dict[str, Any]:
-    """The same with its parameters as gRPC has them."""
+def with_grpc_parameters(document: dict[str, Any]) -> dict[str, Any]:
+    """The metadata with parameters in the form of gRPC's messages."""
     parameters = {name: {"string_param": value} for name, value in document.get("parameters", {}).items()}
-    tensors = {what: [typed(each) for each in document[what]] for what in ("inputs", "outputs") if what in document}
+    members = [member for member in ("inputs", "outputs") if member in document]
+    tensors = {member: [with_grpc_parameters(tensor) for tensor in document[member]] for member in members}
     return document | {"parameters": parameters} | tensors
 
 
@@ -168,18 +169,18 @@ NO_HEADERS: Mapping[str, str] = {}
 
 
 @contextmanager
-def answering(
+def rest_server(
     status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS, *, metadata: bytes | None = None
 ) -> Iterator[str]:
-    """The address of an HTTP server that always says the same of rows, and the same of its one model."""
+    """Run an HTTP server that answers every inference and every metadata request the same; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             statistics = {"model_stats": [{"name": MODEL}]}
-            said = text(DESCRIBED) if metadata is None else metadata
-            self.wfile.write(text(statistics) if self.path.endswith("/stats") else said)
+            described = as_bytes(METADATA) if metadata is None else metadata
+            self.wfile.write(as_bytes(statistics) if self.path.endswith("/stats") else described)
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -203,13 +204,13 @@ def answering(
 
 
 @contextmanager
-def answering_by_grpc(response: dataplane_pb2.ModelInferResponse) -> Iterator[str]:
-    """The address of a gRPC server that always says the same of rows, and the truth of its one model."""
+def grpc_server(response: dataplane_pb2.ModelInferResponse) -> Iterator[str]:
+    """Run a gRPC server with the right metadata that answers every inference request the same; yields its address."""
 
     class Service(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
         def ModelMetadata(self, *_request: object) -> dataplane_pb2.ModelMetadataResponse:  # noqa: N802  the protocol's name
             message = dataplane_pb2.ModelMetadataResponse()
-            json_format.ParseDict(typed(DESCRIBED), message)
+            json_format.ParseDict(with_grpc_parameters(METADATA), message)
             return message
 
         def ModelInfer(self, *_request: object) -> dataplane_pb2.ModelInferResponse:  # noqa: N802  the protocol's name
@@ -231,17 +232,17 @@ Output = tuple[str, str, list[int], list[Any]]
 
 PREDICT: Output = ("predict", "INT64", [2, 1], [0, 1])
 PROBA: Output = ("predict_proba", "FP32", [2, 2], [0.75, 0.25, 0.25, 0.75])
-"""The truth about two rows."""
+"""Right outputs for two rows."""
 
 
 def as_json(outputs: list[Output], threshold: object = "0.5") -> bytes:
-    """A V2 answer over REST."""
+    """The outputs as a response over REST."""
     tensors = [dict(zip(("name", "datatype", "shape", "data"), output, strict=True)) for output in outputs]
     return json.dumps({"outputs": tensors, "parameters": {"threshold": threshold}}).encode()
 
 
 def as_message(outputs: list[Output], threshold: str = "0.5") -> dataplane_pb2.ModelInferResponse:
-    """The same over gRPC."""
+    """The outputs as a response over gRPC."""
     kind = dataplane_pb2.ModelInferResponse
     return kind(
         outputs=[kind.InferOutputTensor(name=n, datatype=datatype, shape=shape) for n, datatype, shape, _ in outputs],
@@ -251,9 +252,9 @@ def as_message(outputs: list[Output], threshold: str = "0.5") -> dataplane_pb2.M
 
 
 @contextmanager
-def telling(protocol: str, outputs: list[Output], threshold: str = "0.5") -> Iterator[str]:
-    """The address of a server of either protocol that always answers this."""
-    rest, by_grpc = answering(200, as_json(outputs, threshold)), answering_by_grpc(as_message(outputs, threshold))
+def server_that_answers(protocol: str, outputs: list[Output], threshold: str = "0.5") -> Iterator[str]:
+    """Run a server of either protocol that answers every inference request with these outputs; yields its address."""
+    rest, by_grpc = rest_server(200, as_json(outputs, threshold)), grpc_server(as_message(outputs, threshold))
     with by_grpc if protocol == "grpc" else rest as address:
         yield address
 
@@ -261,22 +262,22 @@ def telling(protocol: str, outputs: list[Output], threshold: str = "0.5") -> Ite
 TWO = np.zeros((2, 200), np.float32)
 
 
-def test_the_truth_is_believed(protocol: str) -> None:
-    """Whatever else comes with it is left out, and data may be nested as its shape is."""
-    with telling(protocol, [PROBA, ("extra", "INT64", [1], [1]), PREDICT]) as address:
-        answer = client_of(protocol, address).ask(TWO, BOTH)
+def test_right_outputs_are_accepted(protocol: str) -> None:
+    """Other outputs in the response are ignored, and data may be nested according to its shape."""
+    with server_that_answers(protocol, [PROBA, ("extra", "INT64", [1], [1]), PREDICT]) as address:
+        answer = client_at(protocol, address).ask(TWO, BOTH)
     assert {name: values.tolist() for name, values in answer.outputs.items()} == {
         "predict": [[0], [1]],
         "predict_proba": [[0.75, 0.25], [0.25, 0.75]],
     }
     assert answer.threshold == 0.5
-    with answering(200, as_json([(*PROBA[:3], [[0.75, 0.25], [0.25, 0.75]])], None)) as address:
-        nested = client_of("rest", address).ask(TWO, BOTH[1:])
+    with rest_server(200, as_json([(*PROBA[:3], [[0.75, 0.25], [0.25, 0.75]])], None)) as address:
+        nested = client_at("rest", address).ask(TWO, BOTH[1:])
     assert np.array_equal(nested.outputs["predict_proba"], answer.outputs["predict_proba"])
     assert nested.threshold is None
 
 
-LIES: dict[str, tuple[list[Output], str]] = {
+WRONG_OUTPUTS: dict[str, tuple[list[Output], str]] = {
     "no outputs": ([], "its answer lacks the output 'predict'"),
     "an output is missing": ([PREDICT], "its answer lacks the output 'predict_proba'"),
     "too few rows": (
@@ -294,25 +295,28 @@ LIES: dict[str, tuple[list[Output], str]] = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_another_answer_than_was_asked_for_is_a_lie(lie: str, protocol: str) -> None:
-    """Over either protocol, in the same sentence."""
-    outputs, sentence = LIES[lie]
-    with telling(protocol, outputs) as address:
+@pytest.mark.parametrize("fault", WRONG_OUTPUTS)
+def test_wrong_outputs_are_refused(fault: str, protocol: str) -> None:
+    """Both protocols have the same message, with the server's address."""
+    outputs, sentence = WRONG_OUTPUTS[fault]
+    with server_that_answers(protocol, outputs) as address:
         with pytest.raises(ServerError, match="is no V2 inference server; .*" + sentence) as refused:
-            client_of(protocol, address).ask(TWO, BOTH)
+            client_at(protocol, address).ask(TWO, BOTH)
         assert str(refused.value).startswith(f"What answers at {'http://' if protocol == 'rest' else ''}{address}")
 
 
 @pytest.mark.parametrize("threshold", ["high", "nan", "inf", "", "0,5"])
-def test_a_threshold_that_is_no_number_is_a_lie(threshold: str, protocol: str) -> None:
-    """Over either protocol."""
-    with telling(protocol, [PREDICT], threshold) as address, pytest.raises(ServerError, match="its threshold is"):
-        client_of(protocol, address).ask(TWO, BOTH[:1])
+def test_a_threshold_that_is_not_a_number_is_refused(threshold: str, protocol: str) -> None:
+    """This holds for both protocols."""
+    with (
+        server_that_answers(protocol, [PREDICT], threshold) as address,
+        pytest.raises(ServerError, match="its threshold is"),
+    ):
+        client_at(protocol, address).ask(TWO, BOTH[:1])
 
 
 DEEP = b"[" * 5_000 + b"]" * 5_000
-NESTED = text(json.loads("[" * 200 + "]" * 200))
+NESTED = as_bytes(json.loads("[" * 200 + "]" * 200))
 
 
 @pytest.mark.parametrize(
@@ -324,10 +328,10 @@ NESTED = text(json.loads("[" * 200 + "]" * 200))
         (b"[]", "200 OK"),
         (b"null", "200 OK"),
         (DEEP, "200 OK"),
-        (text({"outputs": None}), "200 OK"),
-        (text({"outputs": [{"name": "predict"}]}), "200 OK"),
-        (text({"outputs": [["predict"]]}), "200 OK"),
-        (text({"outputs": [], "parameters": ["threshold"]}), "200 OK"),
+        (as_bytes({"outputs": None}), "200 OK"),
+        (as_bytes({"outputs": [{"name": "predict"}]}), "200 OK"),
+        (as_bytes({"outputs": [["predict"]]}), "200 OK"),
+        (as_bytes({"outputs": [], "parameters": ["threshold"]}), "200 OK"),
         (as_json([("predict", "INT64", [2, 1], ["0", "1"])]), "holds something other than INT64"),
         (as_json([("predict", "INT64", [2, 1], [0.5, 1.0])]), "holds something other than INT64"),
         (as_json([("predict", "INT64", [2, 1], [2**63, 1])]), "holds something other than INT64"),
@@ -342,10 +346,10 @@ NESTED = text(json.loads("[" * 200 + "]" * 200))
     ],
     ids=str,
 )
-def test_what_is_no_answer_in_json_is_a_lie(body: bytes, sentence: str) -> None:
-    """In one line, with the beginning of what came where it says more."""
-    with answering(200, body) as address, pytest.raises(ServerError, match=sentence) as refused:
-        client_of("rest", address).ask(TWO, BOTH[:1])
+def test_a_body_that_is_not_a_response_is_refused(body: bytes, sentence: str) -> None:
+    """The message is one line, with the beginning of the body if it is not JSON of the right structure."""
+    with rest_server(200, body) as address, pytest.raises(ServerError, match=sentence) as refused:
+        client_at("rest", address).ask(TWO, BOTH[:1])
     assert "\n" not in str(refused.value)
 
 
@@ -355,9 +359,9 @@ JSON = st.recursive(
 )
 
 
-def described(**members: Any) -> bytes:  # noqa: ANN401  any JSON
-    """Metadata of the model whose one input has other members."""
-    return text(DESCRIBED | {"inputs": [{**DESCRIBED["inputs"][0], **members}]})
+def with_input(**members: Any) -> bytes:  # noqa: ANN401  any JSON
+    """The model's metadata with other members of its input."""
+    return as_bytes(METADATA | {"inputs": [{**METADATA["inputs"][0], **members}]})
 
 
 @pytest.mark.parametrize(
@@ -367,39 +371,39 @@ def described(**members: Any) -> bytes:  # noqa: ANN401  any JSON
         (b"[]", "its metadata are none of a model"),
         (b"null", "it says 200 OK: 'null'"),
         (DEEP, "it says 200 OK"),
-        (text({"inputs": 1, "outputs": []}), "its metadata are none of a model"),
-        (text(DESCRIBED | {"inputs": [[]]}), "its metadata are none of a model"),
-        (text(DESCRIBED | {"inputs": []}), "its metadata name no inputs"),
-        (text(DESCRIBED | {"outputs": [{"name": "predict", "datatype": "FP8"}]}), "an output of datatype 'FP8'"),
-        (text(DESCRIBED | {"outputs": []}), "its metadata lack the output 'predict'"),
-        (described(datatype="INT8"), "its metadata name an input of datatype 'INT8', which is not sent here"),
-        (described(shape=[-1, "200"]), r"its metadata have the shape \[-1, '200'\]"),
-        (described(shape=[]), r"its metadata have the shape \[\]"),
-        (described(parameters={"columns": '["a"]'}), "its metadata name 1 columns of a tensor that has 200"),
-        (described(parameters={"columns": "{}"}), "its metadata have {} as 'columns'"),
-        (described(parameters={"columns": "a, b"}), "its metadata have 'a, b' as 'columns'"),
-        (described(parameters=["columns"]), "its metadata are none of a model"),
+        (as_bytes({"inputs": 1, "outputs": []}), "its metadata are none of a model"),
+        (as_bytes(METADATA | {"inputs": [[]]}), "its metadata are none of a model"),
+        (as_bytes(METADATA | {"inputs": []}), "its metadata name no inputs"),
+        (as_bytes(METADATA | {"outputs": [{"name": "predict", "datatype": "FP8"}]}), "an output of datatype 'FP8'"),
+        (as_bytes(METADATA | {"outputs": []}), "its metadata lack the output 'predict'"),
+        (with_input(datatype="INT8"), "its metadata name an input of datatype 'INT8', which is not sent here"),
+        (with_input(shape=[-1, "200"]), r"its metadata have the shape \[-1, '200'\]"),
+        (with_input(shape=[]), r"its metadata have the shape \[\]"),
+        (with_input(parameters={"columns": '["a"]'}), "its metadata name 1 columns of a tensor that has 200"),
+        (with_input(parameters={"columns": "{}"}), "its metadata have {} as 'columns'"),
+        (with_input(parameters={"columns": "a, b"}), "its metadata have 'a, b' as 'columns'"),
+        (with_input(parameters=["columns"]), "its metadata are none of a model"),
     ],
 )
-def test_metadata_that_are_none_are_a_lie(metadata: bytes, sentence: str) -> None:
-    """In one sentence that says what they are."""
+def test_wrong_metadata_are_refused(metadata: bytes, sentence: str) -> None:
+    """The message is one line that says what is wrong."""
     with (
-        answering(200, as_json([PREDICT]), metadata=metadata) as address,
+        rest_server(200, as_json([PREDICT]), metadata=metadata) as address,
         pytest.raises(ServerError, match="is no V2 inference server; .*" + sentence) as refused,
     ):
-        client_of("rest", address).ask(TWO, BOTH[:1])
+        client_at("rest", address).ask(TWO, BOTH[:1])
     assert "\n" not in str(refused.value)
 
 
 @settings(max_examples=30)
 @given(st.dictionaries(st.sampled_from(["name", "datatype", "shape", "parameters"]), JSON))
-def test_any_metadata_are_the_truth_or_a_lie(members: dict[str, Any]) -> None:
-    """Whatever an input is said to be, what comes back is an answer or one sentence."""
+def test_any_metadata_lead_to_an_answer_or_a_known_error(members: dict[str, Any]) -> None:
+    """No metadata of an input makes the client fail in another way."""
     with (
-        answering(200, as_json([PREDICT]), metadata=described(**members)) as address,
+        rest_server(200, as_json([PREDICT]), metadata=with_input(**members)) as address,
         suppress(ServerError, UsageError),
     ):
-        assert client_of("rest", address).ask(TWO, BOTH[:1]).outputs["predict"].shape == (2, 1)
+        assert client_at("rest", address).ask(TWO, BOTH[:1]).outputs["predict"].shape == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -416,24 +420,24 @@ def test_any_metadata_are_the_truth_or_a_lie(members: dict[str, Any]) -> None:
         (200, b"zz\r\n", {"Transfer-Encoding": "chunked"}, "No server answers"),
     ],
 )
-def test_what_is_no_answer_in_http_is_the_servers_mistake(
+def test_a_wrong_http_response_is_a_server_error(
     status: int, body: bytes, headers: dict[str, str], sentence: str
 ) -> None:
-    """Not the user's, and no traceback; nobody is sent elsewhere."""
-    with answering(status, body, headers) as address, pytest.raises(ServerError, match=sentence):
-        client_of("rest", address).ask(TWO, BOTH)
+    """The client raises ServerError, and does not follow redirects."""
+    with rest_server(status, body, headers) as address, pytest.raises(ServerError, match=sentence):
+        client_at("rest", address).ask(TWO, BOTH)
 
 
 @settings(max_examples=30)
 @given(st.tuples(*[st.just(part) | JSON for part in PREDICT]), st.just("0.5") | JSON)
-def test_any_json_is_the_truth_or_a_lie(output: Output, threshold: object) -> None:
-    """Whatever stands where a name, a datatype, a shape, values or a threshold should, in one sentence."""
-    with answering(200, as_json([output], threshold)) as address, suppress(ServerError):
-        assert client_of("rest", address).ask(TWO, BOTH[:1]).outputs["predict"].shape == (2, 1)
+def test_any_json_is_an_answer_or_a_server_error(output: Output, threshold: object) -> None:
+    """This holds for any JSON as name, datatype, shape, data or threshold."""
+    with rest_server(200, as_json([output], threshold)) as address, suppress(ServerError):
+        assert client_at("rest", address).ask(TWO, BOTH[:1]).outputs["predict"].shape == (2, 1)
 
 
-def test_messages_that_contradict_themselves_are_lies() -> None:
-    """Raw contents that do not fit, are missing, or of a datatype that nobody knows; a threshold of another kind."""
+def test_inconsistent_grpc_responses_are_refused() -> None:
+    """Raw contents do not fit, are missing, or have an unknown datatype; or the threshold has another type."""
     torn, fewer, foreign, other = (as_message([PREDICT]) for _ in range(4))
     torn.raw_output_contents[0] = b"12345"
     del fewer.raw_output_contents[:]
@@ -445,14 +449,14 @@ def test_messages_that_contradict_themselves_are_lies() -> None:
         (foreign, "its raw contents do not fit its outputs: 'FP8'"),
         (other, "its threshold is ''"),
     ):
-        with answering_by_grpc(message) as address, pytest.raises(ServerError, match=sentence):
-            client_of("grpc", address).ask(TWO, BOTH[:1])
+        with grpc_server(message) as address, pytest.raises(ServerError, match=sentence):
+            client_at("grpc", address).ask(TWO, BOTH[:1])
 
 
-def test_a_server_of_another_protocol_is_told_in_a_sentence(server: Server) -> None:
-    """REST's port asked by gRPC, and the other way round."""
+def test_a_server_of_the_other_protocol_is_one_sentence(server: Server) -> None:
+    """The client over gRPC connects to REST's port, and the other way round."""
     for protocol, address in (("grpc", server.url.removeprefix("http://")), ("rest", server.grpc)):
-        client = client_of(protocol, address)
+        client = client_at(protocol, address)
         assert not client.ready()
         with pytest.raises(ServerError, match=address):
             client.ask(TWO, BOTH)
@@ -462,19 +466,19 @@ def test_a_server_of_another_protocol_is_told_in_a_sentence(server: Server) -> N
     "url",
     ["nowhere", "ftp://x", "localhost:8080", "http://", "http://[::1", "http://a..b", "http://é..é", "http://x:99999"],
 )
-def test_another_address_than_http_is_refused(url: str) -> None:
-    """With an example of what is expected."""
+def test_an_invalid_url_is_refused(url: str) -> None:
+    """The error has an example of a valid URL."""
     with pytest.raises(UsageError, match="is not an address such as http://localhost:8080"):
         RestClient(url, MODEL, 20).ready()
 
 
-def test_another_address_than_grpcs_is_refused() -> None:
-    """Likewise."""
+def test_an_invalid_grpc_address_is_refused() -> None:
+    """The error has an example of a valid address."""
     with pytest.raises(UsageError, match="is not an address such as localhost:8081"):
         GrpcClient("http://[::1", MODEL, 20)
 
 
-Asking = Callable[..., "subprocess.CompletedProcess[str]"]
+Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def ports(server: Server) -> dict[str, str]:
@@ -483,21 +487,21 @@ def ports(server: Server) -> dict[str, str]:
 
 
 @pytest.fixture
-def ask(script: Asking) -> Asking:
+def ask(script: Ask) -> Ask:
     """Run scripts/request.py."""
     return lambda *options, server=None: script(SCRIPT, *options, **(ports(server) if server else {}))
 
 
-def test_the_default_rows_are_the_samples() -> None:
-    """Ten synthetic rows, in the format of Kaggle's test.csv, called synthetic."""
+def test_the_default_rows_are_ten_rows_of_the_sample() -> None:
+    """They have the format of Kaggle's test.csv, and ids that call them synthetic."""
     (rows,), drawn = frame.stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {})), sample(10, seed=7)
     assert rows.ids.tolist() == drawn.ids.tolist() == [f"synthetic_{number}" for number in range(10)]
     assert np.array_equal(rows.features, drawn.features)
     assert ROWS.read_text().startswith("ID_code,var_0,var_1,")
 
 
-def test_a_table_is_printed(server: Server, model: Model) -> None:
-    """Aligned: id, label, probability of the positive class; by a process of its own."""
+def test_an_aligned_table_is_printed(server: Server, model: Model) -> None:
+    """The script, as a process, prints the id, the label and the probability of the positive class."""
     environment = os.environ | ports(server)
     command = [sys.executable, str(SCRIPT)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -510,8 +514,8 @@ def test_a_table_is_printed(server: Server, model: Model) -> None:
     assert [line.split() for line in lines] == [[name, str(label), f"{p:.6f}"] for name, label, p in expected]
 
 
-def test_json_is_one_document(ask: Asking, server: Server, model: Model, protocol: str) -> None:
-    """With the model, its threshold and the first rows asked for, to the bit over either protocol."""
+def test_json_is_one_document(ask: Ask, server: Server, model: Model, protocol: str) -> None:
+    """It holds the model, its threshold and the first rows, to the bit over both protocols."""
     ended = ask("--json", "--rows", "3", "--protocol", protocol, server=server)
     assert (ended.returncode, ended.stderr) == (0, "")
     document = json.loads(ended.stdout)
@@ -526,40 +530,40 @@ def test_json_is_one_document(ask: Asking, server: Server, model: Model, protoco
 @pytest.mark.parametrize(
     ("outputs", "header"), [("predict", ["ID_code", "label"]), ("predict_proba", ["ID_code", "probability"])]
 )
-def test_one_output_makes_one_column(ask: Asking, server: Server, outputs: str, header: list[str]) -> None:
-    """Only what is asked for is printed."""
+def test_one_output_makes_one_column(ask: Ask, server: Server, outputs: str, header: list[str]) -> None:
+    """Only the requested output is printed."""
     assert ask("--outputs", outputs, server=server).stdout.splitlines()[0].split() == header
 
 
 def as_zip(table: pd.DataFrame, folder: Path) -> Path:
-    """As Kaggle gives it."""
+    """Write the table without its target to a zip, as Kaggle does."""
     with zipfile.ZipFile(folder / "rows.zip", "w") as archive:
         archive.writestr("test.csv", table.drop(columns="target").to_csv(index=False))
     return folder / "rows.zip"
 
 
 def as_gz(table: pd.DataFrame, folder: Path) -> Path:
-    """Compressed, with its target."""
+    """Write the table with its target to a compressed csv."""
     (folder / "rows.csv.gz").write_bytes(gzip.compress(table.to_csv(index=False).encode()))
     return folder / "rows.csv.gz"
 
 
 def as_parquet(table: pd.DataFrame, folder: Path) -> Path:
-    """In columns."""
+    """Write the table with its target to a parquet file."""
     table.to_parquet(folder / "rows.parquet")
     return folder / "rows.parquet"
 
 
 def test_many_rows_of_any_format_are_answered_in_order(
-    ask: Asking, server: Server, model: Model, sample_frame: Frame, tmp_path: Path
+    ask: Ask, server: Server, model: Model, sample_frame: Frame, tmp_path: Path
 ) -> None:
-    """In several requests; a target column is not looked at."""
+    """The rows take several requests; a target column is ignored."""
     table = pd.DataFrame(sample_frame.features[:2300], columns=PROBLEM.features)
     table.insert(0, "target", sample_frame.target[:2300])
     table.insert(0, "ID_code", sample_frame.ids[:2300].astype(object))
     expected = model.score(sample_frame.features[:2300])
-    for written in (as_zip, as_gz, as_parquet):
-        ended = ask("--json", "--data", written(table, tmp_path), server=server)
+    for write in (as_zip, as_gz, as_parquet):
+        ended = ask("--json", "--data", write(table, tmp_path), server=server)
         assert (ended.returncode, ended.stderr) == (0, "")
         rows = json.loads(ended.stdout)["rows"]
         assert [row["ID_code"] for row in rows] == sample_frame.ids[:2300].tolist()
@@ -567,37 +571,37 @@ def test_many_rows_of_any_format_are_answered_in_order(
 
 
 def one_line(text: str) -> str:
-    """The text, if it is one line."""
+    """Check that the text is one line, and return it."""
     assert text.count("\n") == 1
     return text.strip()
 
 
-def test_a_refusal_ends_with_its_sentence(ask: Asking, server: Server, protocol: str) -> None:
-    """Exit code 3; any name of a model can be asked for."""
+def test_a_refusal_is_printed_with_exit_code_3(ask: Ask, server: Server, protocol: str) -> None:
+    """The model's name may hold any characters."""
     for name in ("nobody", "a?b#c", "modèle 模型"):
         ended = ask("--model", name, "--protocol", protocol, server=server)
         assert (ended.returncode, ended.stdout) == (InvalidRequest.exit_code, "")
         assert re.match(f"^Model '{re.escape(name)}' is not found", one_line(ended.stderr))
 
 
-def test_a_lie_ends_with_a_sentence(ask: Asking, protocol: str) -> None:
-    """Exit code 5."""
-    with telling(protocol, [PREDICT]) as address:
+def test_wrong_outputs_end_the_script_with_exit_code_5(ask: Ask, protocol: str) -> None:
+    """The script prints one sentence."""
+    with server_that_answers(protocol, [PREDICT]) as address:
         ended = ask("--url", f"http://{address}", "--protocol", protocol, "--rows", "2", "--model", MODEL)
     assert (ended.returncode, ended.stdout) == (ServerError.exit_code, "")
     assert one_line(ended.stderr).endswith("its answer lacks the output 'predict_proba'.")
 
 
-def test_a_file_that_cannot_be_read_ends_with_its_sentence(ask: Asking, server: Server, tmp_path: Path) -> None:
-    """Exit code 3, and the file's name."""
+def test_a_table_that_cannot_be_used_ends_the_script_with_exit_code_3(ask: Ask, server: Server, tmp_path: Path) -> None:
+    """The script prints one sentence that names the file."""
     (tmp_path / "rows.csv").write_text("ID_code,var_0\na,1\n")
     ended = ask("--data", str(tmp_path / "rows.csv"), server=server)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert str(tmp_path / "rows.csv") in one_line(ended.stderr)
 
 
-def test_no_server_ends_with_its_sentence(ask: Asking, protocol: str) -> None:
-    """Exit code 5."""
+def test_an_unreachable_server_ends_the_script_with_exit_code_5(ask: Ask, protocol: str) -> None:
+    """The script prints one sentence."""
     (port,) = free_ports(1)
     ended = ask("--url", f"http://127.0.0.1:{port}", "--protocol", protocol)
     assert (ended.returncode, ended.stdout) == (ServerError.exit_code, "")
@@ -616,58 +620,58 @@ def test_no_server_ends_with_its_sentence(ask: Asking, protocol: str) -> None:
         ("--url", "", "printable text"),
     ],
 )
-def test_a_wrong_option_is_a_usage_error(ask: Asking, option: str, value: str, expected: str) -> None:
-    """Exit code 2, as argparse has it."""
+def test_a_wrong_option_is_a_usage_error(ask: Ask, option: str, value: str, expected: str) -> None:
+    """The script ends with exit code 2 and argparse's message."""
     ended = ask(option, value)
     assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")
     assert ended.stderr.endswith(f"argument {option}: expected {expected}, not {value!r}\n")
 
 
-def test_an_output_named_twice_is_asked_for_once(ask: Asking, server: Server) -> None:
-    """As if it were named once."""
+def test_an_output_named_twice_is_printed_once(ask: Ask, server: Server) -> None:
+    """A repeated name in --outputs is dropped."""
     assert ask("--outputs", "predict,predict", server=server).stdout.splitlines()[0].split() == ["ID_code", "label"]
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(server: Server, sample_frame: Frame, tmp_path: Path) -> None:
-    """`| head` leaves quietly, though the table is larger than a pipe holds."""
+def test_a_pipe_closed_by_its_reader_is_no_error(server: Server, sample_frame: Frame, tmp_path: Path) -> None:
+    """`| head` ends the script quietly, though the table is larger than a pipe's buffer."""
     table = pd.DataFrame(sample_frame.features, columns=PROBLEM.features)
     table.insert(0, "ID_code", sample_frame.ids.astype(object))
     table.to_parquet(tmp_path / "rows.parquet")
-    words = [sys.executable, str(SCRIPT), "--url", server.url, "--data", str(tmp_path / "rows.parquet")]
-    pipe = ["bash", "-o", "pipefail", "-c", '"$@" | head -n 2', "bash", *words]
+    command = [sys.executable, str(SCRIPT), "--url", server.url, "--data", str(tmp_path / "rows.parquet")]
+    pipe = ["bash", "-o", "pipefail", "-c", '"$@" | head -n 2', "bash", *command]
     ended = subprocess.run(pipe, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert len(ended.stdout.splitlines()) == 2
 
 
-def test_it_can_wait_for_a_server_that_starts_later(model_folder: Path) -> None:
-    """As `make run` does."""
+def test_the_script_waits_for_a_server_that_starts_later(model_folder: Path) -> None:
+    """`make run` uses --wait in this way."""
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), map(str, free_ports(3)), strict=True))
     environment = os.environ | {f"MLSERVER_{name}_PORT": port for name, port in ports.items()}
     environment |= {"MLSERVER_HOST": "127.0.0.1", "TABSERVE_MODEL": str(model_folder)}
-    asking = [sys.executable, str(SCRIPT), "--wait", "60", "--rows", "1"]
-    with subprocess.Popen(asking, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
+    command = [sys.executable, str(SCRIPT), "--wait", "60", "--rows", "1"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asking:
         time.sleep(0.5)
-        assert asked.poll() is None
-        serving = [*SERVE, str(ROOT / "deploy")]
-        with subprocess.Popen(serving, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        assert asking.poll() is None
+        serve = [*SERVE, str(ROOT / "deploy")]
+        with subprocess.Popen(serve, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
             try:
-                printed, complaint = asked.communicate(timeout=60)
+                stdout, stderr = asking.communicate(timeout=60)
             finally:
                 server.terminate()
-    assert (asked.returncode, complaint) == (0, b"")
-    assert len(printed.splitlines()) == 2
+    assert (asking.returncode, stderr) == (0, b"")
+    assert len(stdout.splitlines()) == 2
 
 
-def test_it_can_be_interrupted() -> None:
-    """Exit code 130, while it waits for an answer."""
+def test_ctrl_c_ends_the_script_with_exit_code_130() -> None:
+    """The script ends while it waits for an answer."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(60)
-        words = [sys.executable, str(SCRIPT), "--url", f"http://127.0.0.1:{silent.getsockname()[1]}"]
-        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as asked:
+        command = [sys.executable, str(SCRIPT), "--url", f"http://127.0.0.1:{silent.getsockname()[1]}"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as asking:
             connection, _ = silent.accept()
-            asked.send_signal(signal.SIGINT)
-            _, complaint = asked.communicate(timeout=20)
+            asking.send_signal(signal.SIGINT)
+            _, stderr = asking.communicate(timeout=20)
             connection.close()
-    assert asked.returncode == 130
-    assert one_line(complaint).startswith("Interrupted")
+    assert asking.returncode == 130
+    assert one_line(stderr).startswith("Interrupted")

@@ -1,4 +1,4 @@
-"""A server of one's own says why it did not start, and does not outlive its block."""
+"""A local server reports why it did not start, and does not outlive its block."""
 
 import socket
 import subprocess
@@ -12,7 +12,7 @@ from tabserve.errors import ServerError
 
 
 def test_a_server_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) -> None:
-    """The reason it gave is in the error."""
+    """The error has the exit code and the end of the log."""
     command = [sys.executable, "-c", "import sys; print('no model here'); sys.exit(7)"]
     with (
         pytest.raises(ServerError, match=r"exit code 7: no model here"),
@@ -22,7 +22,7 @@ def test_a_server_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) -> 
 
 
 def test_a_server_that_is_never_ready_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the deadline, whatever it does with SIGTERM."""
+    """After the deadline the server is ended, even if it ignores SIGTERM."""
     monkeypatch.setattr(local_server, "READY_SECONDS", 1.0)
     monkeypatch.setattr(local_server, "STOP_SECONDS", 0.5)
     pid = tmp_path / "pid"
@@ -38,19 +38,20 @@ def test_a_server_that_is_never_ready_is_stopped(tmp_path: Path, monkeypatch: py
     assert not Path("/proc", pid.read_text()).exists()
 
 
-def test_no_port_is_given_twice_in_a_while() -> None:
-    """Nor to a process that is started soon after, nor may the system give it to a connection."""
+def test_processes_get_different_free_ports() -> None:
+    """Processes that start soon after each other get no port twice, and none that the system gives to connections."""
     code = "from tabserve.client.local_server import free_ports; print(*free_ports(100))"
-    others = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in "1234"]
-    found = [int(port) for other in others for port in other.stdout.split()]
-    assert len({*found}) == 400
-    assert max(found) < 32_768
+    command = [sys.executable, "-c", code]
+    processes = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(4)]
+    ports = [int(port) for process in processes for port in process.stdout.split()]
+    assert len({*ports}) == 400
+    assert max(ports) < 32_768
 
 
-def test_a_port_that_is_listened_on_is_passed_over() -> None:
-    """Whoever listens."""
-    local_server._candidates.cache_clear()
-    _, taken, _ = local_server.free_ports(3)
-    with socket.create_server(("127.0.0.1", taken)):
-        local_server._candidates.cache_clear()  # to begin where it began
-        assert taken not in local_server.free_ports(3)
+def test_a_port_that_is_in_use_is_not_free() -> None:
+    """A port that a server listens on is left out."""
+    local_server._ports.cache_clear()
+    _, used, _ = local_server.free_ports(3)
+    with socket.create_server(("127.0.0.1", used)):
+        local_server._ports.cache_clear()  # to start at the same port again
+        assert used not in local_server.free_ports(3)

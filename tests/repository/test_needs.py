@@ -35,13 +35,13 @@ def haproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 @pytest.mark.parametrize(("text", "expected"), [(SUCCEEDS, True), (FAILS, False), (FOREIGN, False)])
 def test_a_program_answers_if_it_succeeds(haproxy: Write, text: str, expected: bool) -> None:
     """Whatever it prints: one that fails, or was made for another machine, is as good as none."""
-    assert needs.answers([str(haproxy(text) / "haproxy"), "-v"]) == expected
+    assert needs.succeeds([str(haproxy(text) / "haproxy"), "-v"]) == expected
 
 
 def test_a_program_that_is_absent_does_not_answer() -> None:
     """Nor one whose folder is."""
-    assert not needs.answers(["no-such-program"])
-    assert not needs.answers(["/no/such/folder/program"])
+    assert not needs.succeeds(["no-such-program"])
+    assert not needs.succeeds(["/no/such/folder/program"])
 
 
 def test_a_program_that_hangs_does_not_answer_and_is_ended(haproxy: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_a_program_that_hangs_does_not_answer_and_is_ended(haproxy: Write, monke
     os.mkfifo("pipe")
     reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        assert not needs.answers(["haproxy", "-v"])
+        assert not needs.succeeds(["haproxy", "-v"])
         os.set_blocking(reader, True)
         assert os.read(reader, 100) == b"begun\n"
         assert os.read(reader, 100) == b"", "who could write is gone"
@@ -96,7 +96,7 @@ def test_the_packages_of_missing_programs_are_printed(haproxy: Write) -> None:
     words = [sys.executable, "-m", "tests.needs"]
     printed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300).stdout
     assert "haproxy" in printed.split()
-    assert "openssl" not in printed.split() or not needs.answered("openssl")
+    assert "openssl" not in printed.split() or not needs.is_available("openssl")
 
 
 @pytest.mark.parametrize("name", needs.PROGRAMS)

@@ -1,4 +1,4 @@
-"""Fetching the real table: it is checked before it appears, and trouble is one sentence."""
+"""Fetching the real table: the script checks it before the file appears, and an error is one sentence."""
 
 import os
 import shlex
@@ -25,7 +25,7 @@ from tabserve.table.frame import Frame, read
 SCRIPT = Path(__file__).parents[2] / "scripts" / "fetch_data.py"
 
 UNREACHABLE = "http://127.0.0.1:9"
-"""Port 9 of this machine: nobody listens there."""
+"""Port 9 of this machine, where nothing listens."""
 
 
 Fetch = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -37,24 +37,27 @@ def fetch(script: Fetch) -> Fetch:
     return partial(script, SCRIPT)
 
 
-def kaggle_does(folder: Path, code: str) -> None:
-    """A `kaggle` that does this in `place`, the folder after -p; a shell runs it, as spaces may lead to Python."""
-    program = f"import sys\nplace = sys.argv[sys.argv.index('-p') + 1]\n{code}\n"
+def write_kaggle(folder: Path, code: str) -> None:
+    """Write a program `kaggle` that runs the code, in which `target` is the folder after -p.
+
+    A shell starts Python, because a script's first line cannot hold a path with spaces.
+    """
+    program = f"import sys\ntarget = sys.argv[sys.argv.index('-p') + 1]\n{code}\n"
     client = folder / "kaggle"
     client.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-c", program])} "$@"\n')
     client.chmod(0o755)
 
 
 def kaggle_client(folder: Path, table: Path) -> str:
-    """A PATH whose `kaggle` delivers this table as Kaggle does: zipped, into the folder after -p."""
+    """Write a `kaggle` that delivers this table zipped, as Kaggle does; returns the PATH that finds it."""
     write = f"archive.write({str(table)!r}, 'train.csv')"
-    kaggle_does(folder, f"import zipfile\nwith zipfile.ZipFile(f'{{place}}/train.csv.zip', 'w') as archive: {write}")
+    write_kaggle(folder, f"import zipfile\nwith zipfile.ZipFile(f'{{target}}/train.csv.zip', 'w') as archive: {write}")
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
 @pytest.fixture
 def fetch_data() -> ModuleType:
-    """The script, imported."""
+    """The script as a module."""
     spec = spec_from_file_location("fetch_data", SCRIPT)
     assert spec
     assert spec.loader
@@ -75,27 +78,27 @@ def small(sample_frame: Frame, tmp_path: Path) -> Path:
 
 
 def test_an_unreachable_openml_is_one_sentence(tmp_path: Path) -> None:
-    """And leaves nothing behind; in a process of its own, as Python looks for a proxy only once."""
+    """The script leaves nothing behind; it runs as a process, because Python looks for a proxy only once."""
     out = tmp_path / "data" / "train.csv"
     command = [sys.executable, str(SCRIPT), "--out", str(out)]
     variables = os.environ | {"https_proxy": UNREACHABLE, "SCIKIT_LEARN_DATA": str(tmp_path / "cache")}
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=variables)
     assert finished.returncode == 3
-    said = f"OpenML, asked through the proxy {UNREACHABLE} that https_proxy names, did not deliver data set 45566: "
-    assert said in finished.stderr
+    start = f"OpenML, asked through the proxy {UNREACHABLE} that https_proxy names, did not deliver data set 45566: "
+    assert start in finished.stderr
     assert "Traceback" not in finished.stderr
     assert not out.parent.exists()
 
 
-def test_without_kaggles_client_it_says_how_to_get_it(fetch: Fetch, tmp_path: Path) -> None:
-    """The advice names the command."""
+def test_a_missing_kaggle_client_is_one_sentence(fetch: Fetch, tmp_path: Path) -> None:
+    """The sentence has the command that installs the client."""
     finished = fetch("--source", "kaggle", "--out", tmp_path / "train.csv", PATH=str(tmp_path))
     assert finished.returncode == 3
     assert "pip install kaggle" in finished.stderr
 
 
 def test_a_client_that_fails_is_quoted(fetch: Fetch, tmp_path: Path) -> None:
-    """Its own words say what to do, as when the rules were not accepted."""
+    """The error has the client's own message, which says what to do."""
     client = tmp_path / "kaggle"
     client.write_text("#!/bin/sh\necho '403 - accept the rules' >&2\nexit 1\n")
     client.chmod(0o755)
@@ -106,45 +109,45 @@ def test_a_client_that_fails_is_quoted(fetch: Fetch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("code", "sentence"),
     [
         (
             "import sys; sys.stderr.write('Traceback\\n  line 1\\nOSError: no kaggle.json'); sys.exit(1)",
             "no kaggle.json",
         ),
         ("pass", "Kaggle's client failed: it downloaded nothing"),
-        ("open(f'{place}/train.csv.zip', 'w').write('<html>')", "delivered no whole train.csv: "),
-        ("import zipfile; zipfile.ZipFile(f'{place}/train.csv.zip', 'w').close()", "delivered no whole train.csv: "),
-        ("open(f'{place}/train.csv', 'w').write('<html>')", "it is a page of HTML; download the table itself"),
+        ("open(f'{target}/train.csv.zip', 'w').write('<html>')", "delivered no whole train.csv: "),
+        ("import zipfile; zipfile.ZipFile(f'{target}/train.csv.zip', 'w').close()", "delivered no whole train.csv: "),
+        ("open(f'{target}/train.csv', 'w').write('<html>')", "it is a page of HTML; download the table itself"),
     ],
 )
-def test_what_the_client_does_wrong_is_one_sentence(fetch: Fetch, wrong: str, said: str, tmp_path: Path) -> None:
-    """And leaves nothing behind."""
+def test_every_failure_of_the_client_is_one_sentence(fetch: Fetch, code: str, sentence: str, tmp_path: Path) -> None:
+    """The script leaves nothing behind."""
     out = tmp_path / "data" / "train.csv"
-    kaggle_does(tmp_path, wrong)
+    write_kaggle(tmp_path, code)
     finished = fetch("--source", "kaggle", "--out", out, PATH=str(tmp_path))
     assert finished.returncode == 3
-    assert said in finished.stderr
+    assert sentence in finished.stderr
     assert finished.stderr.count("\n") == 1
     assert not out.parent.exists()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_a_download_leaves_nothing_behind(ending: signal.Signals, tmp_path: Path) -> None:
-    """128 and its number, a sentence, and no client; that has told through a pipe which process it is."""
-    client, begun, out = tmp_path / "kaggle", tmp_path / "begun", tmp_path / "data" / "train.csv"
-    os.mkfifo(begun)
-    client.write_text(f"#!/bin/sh\nshift 7\necho half > $1/train.csv\necho $$ > {begun}\nexec sleep 60\n")
+    """The script prints one sentence and ends the client, which has sent its process id through a pipe."""
+    client, pipe, out = tmp_path / "kaggle", tmp_path / "begun", tmp_path / "data" / "train.csv"
+    os.mkfifo(pipe)
+    client.write_text(f"#!/bin/sh\nshift 7\necho half > $1/train.csv\necho $$ > {pipe}\nexec sleep 60\n")
     client.chmod(0o755)
     command = [sys.executable, str(SCRIPT), "--source", "kaggle", "--out", str(out)]
     variables = {**os.environ, "PATH": f"{tmp_path}:/bin:/usr/bin"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables) as child:
-        process = begun.read_text().strip()
+        process = pipe.read_text().strip()
         child.send_signal(ending)
-        _, complaint = child.communicate(timeout=20)
+        _, stderr = child.communicate(timeout=20)
     assert child.returncode == 128 + ending
-    assert complaint.endswith("; nothing was left behind.\n")
-    assert complaint.count("\n") == 1
+    assert stderr.endswith("; nothing was left behind.\n")
+    assert stderr.count("\n") == 1
     assert not out.parent.exists()
     assert not Path("/proc", process).exists()
 
@@ -153,12 +156,12 @@ def test_a_signal_in_the_middle_of_a_download_leaves_nothing_behind(ending: sign
 def test_a_signal_while_the_client_starts_ends_the_client_too(
     ending: signal.Signals, fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even before Python has handed over the process that it has started."""
+    """This holds even if the signal comes before Popen returns the process that it has started."""
     client, started = tmp_path / "kaggle", []
 
     class Interrupted(subprocess.Popen[str]):
-        def __init__(self, words: Sequence[str], **options: Any) -> None:  # noqa: ANN401  Popen's
-            super().__init__(words, **options)
+        def __init__(self, command: Sequence[str], **options: Any) -> None:  # noqa: ANN401  Popen's
+            super().__init__(command, **options)
             started.append(self)
             signal.raise_signal(ending)
 
@@ -181,10 +184,10 @@ def test_a_signal_while_the_client_starts_ends_the_client_too(
         KeyError("url"),
     ],
 )
-def test_whatever_openml_does_wrong_is_one_sentence(
+def test_every_failure_of_openml_is_one_sentence(
     error: Exception, fetch_data: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What scikit-learn raises for it is not for the user."""
+    """The exceptions of scikit-learn do not reach the user."""
 
     def fail(**_options: object) -> None:
         raise error
@@ -196,18 +199,18 @@ def test_whatever_openml_does_wrong_is_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("place", ["x" * 300 + ".csv", "file/train.csv", "file/folder/train.csv"])
-def test_a_place_that_cannot_be_written_is_one_sentence(fetch: Fetch, place: str, tmp_path: Path) -> None:
-    """Before anything is asked for."""
+@pytest.mark.parametrize("path", ["x" * 300 + ".csv", "file/train.csv", "file/folder/train.csv"])
+def test_a_path_that_cannot_be_written_is_one_sentence(fetch: Fetch, path: str, tmp_path: Path) -> None:
+    """The script refuses the path before it sends a request."""
     (tmp_path / "file").write_text("mine")
-    finished = fetch("--out", tmp_path / place)
+    finished = fetch("--out", tmp_path / path)
     assert finished.returncode == 3
     assert "cannot be written" in finished.stderr
     assert finished.stderr.count("\n") == 1
 
 
-def test_a_table_that_is_not_the_competitions_does_not_appear(fetch: Fetch, small: Path, tmp_path: Path) -> None:
-    """Twenty rows are not 200,000."""
+def test_a_table_of_another_size_is_not_kept(fetch: Fetch, small: Path, tmp_path: Path) -> None:
+    """A table of 20 rows is refused, because the competition's has 200,000."""
     out = tmp_path / "data" / "train.csv"
     finished = fetch("--source", "kaggle", "--out", out, PATH=kaggle_client(tmp_path, small))
     assert finished.returncode == 3
@@ -215,14 +218,14 @@ def test_a_table_that_is_not_the_competitions_does_not_appear(fetch: Fetch, smal
     assert not out.parent.exists()
 
 
-def test_a_whole_table_appears_and_is_kept(
+def test_a_table_is_fetched_once(
     fetch_data: ModuleType,
     small: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The second time it is checked and not fetched again."""
+    """The second run checks the file that is there, and does not fetch it again."""
     monkeypatch.setattr(fetch_data, "ROWS", 20)
     monkeypatch.setattr(fetch_data, "POSITIVES", 10)
     out = tmp_path / "data" / "train.csv"
@@ -235,12 +238,12 @@ def test_a_whole_table_appears_and_is_kept(
     assert capsys.readouterr().out.count("holds 20 rows of 200 features, 10 of them positive.") == 2
 
 
-def test_openmls_table_becomes_kaggles(fetch_data: ModuleType, small: Path, tmp_path: Path) -> None:
-    """Without ids and with labels as text or truth values, rows and values stay what they were."""
+def test_openmls_table_is_written_in_kaggles_format(fetch_data: ModuleType, small: Path, tmp_path: Path) -> None:
+    """A table without ids, and with labels as text or booleans, keeps its rows and values."""
     original = pd.read_csv(small)
     for spelling in (lambda label: label, str, bool, float, lambda label: str(bool(label))):
         table = original.drop(columns="ID_code").assign(target=original["target"].map(spelling))
-        fetch_data.kaggle_format(table).to_csv(tmp_path / "made.csv", index=False)
-        found = read(tmp_path / "made.csv", PROBLEM)
-        assert list(found.target) == list(original["target"])
-        assert list(found.ids) == list(original["ID_code"])
+        fetch_data.kaggle_format(table).to_csv(tmp_path / "converted.csv", index=False)
+        frame = read(tmp_path / "converted.csv", PROBLEM)
+        assert list(frame.target) == list(original["target"])
+        assert list(frame.ids) == list(original["ID_code"])

@@ -1,4 +1,4 @@
-"""`make run`: one word from nothing to a served model that answered, and nothing left when it ends."""
+"""`make run` trains a model, serves it and asks it; no process is left when it ends."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ QUICK = ["ROWS=1000", "CANDIDATES=dummy,xgboost-defaults-weighted", "JOBS=1"]
 
 @contextmanager
 def make_run(folder: Path, *variables: str, clone: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
-    """Start `make run` in a process group of its own, as a terminal would, and let nothing of it survive."""
+    """Start `make run` in a process group of its own, as a terminal would, and end the group with the block."""
     names = ("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT")
     ports = [f"{name}={port}" for name, port in zip(names, free_ports(3), strict=True)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -43,7 +43,7 @@ def make_run(folder: Path, *variables: str, clone: Path = ROOT) -> Iterator[subp
 
 
 def wait_for(sentence: str, folder: Path, running: subprocess.Popen[str], seconds: float = 120) -> str:
-    """The output, once the sentence stands in it."""
+    """Wait for a sentence in the output; returns the output."""
     deadline = time.monotonic() + seconds
     while sentence not in (output := (folder / "output").read_text()):
         assert running.poll() is None, f"ended with {running.returncode} before {sentence!r}:\n{output}"
@@ -54,22 +54,22 @@ def wait_for(sentence: str, folder: Path, running: subprocess.Popen[str], second
 
 @pytest.mark.slow
 def test_once_ends_after_the_answers(clone: Path, tmp_path: Path) -> None:
-    """With ONCE=1 the answers are the last words, the server is stopped and the exit status is 0, in any folder."""
+    """With ONCE=1, in a folder of any name, the answers are the last output, and the exit status is 0."""
     with make_run(tmp_path, "ONCE=1", clone=clone) as running:
         assert running.wait(timeout=180) == 0, (tmp_path / "output").read_text()
-    told, answers = (tmp_path / "output").read_text().split("none of which the model was trained on:\n")
+    log, answers = (tmp_path / "output").read_text().split("none of which the model was trained on:\n")
     assert [line.split()[0] for line in answers.splitlines()] == ["ID_code", *(f"synthetic_{row}" for row in range(10))]
-    assert f"{tmp_path}/model.log" in told
+    assert f"{tmp_path}/model.log" in log
     assert "Loaded model" in (tmp_path / "model.log").read_text()
     assert (tmp_path / "model/manifest.json").is_file()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("send", "ending"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
-def test_the_server_stays_until_it_is_told_to_end(
+def test_the_server_runs_until_a_signal(
     tmp_path: Path, send: Callable[[int, int], None], ending: signal.Signals
 ) -> None:
-    """After Ctrl-C, which all processes get, or SIGTERM to make alone, the port is closed before `make run` ends."""
+    """The port is closed before `make run` ends, after Ctrl-C to all processes or SIGTERM to make alone."""
     with make_run(tmp_path) as running:
         output = wait_for("Ctrl-C stops it", tmp_path, running)
         port = int(output.split("at http://127.0.0.1:")[1].split()[0])
@@ -80,8 +80,8 @@ def test_the_server_stays_until_it_is_told_to_end(
             socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
-def test_a_failed_training_is_told_and_nothing_is_served(tmp_path: Path) -> None:
-    """The trainer's sentence is the last word, and the exit status says that it failed."""
+def test_after_a_failed_training_nothing_is_served(tmp_path: Path) -> None:
+    """The output has the error of the training, and the exit status is not 0."""
     with make_run(tmp_path, f"DATA={tmp_path}/missing.csv") as running:
         assert running.wait(timeout=120) != 0
     output = (tmp_path / "output").read_text()
@@ -91,7 +91,7 @@ def test_a_failed_training_is_told_and_nothing_is_served(tmp_path: Path) -> None
 
 
 def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run the script itself."""
+    """Run scripts/run.sh directly."""
     return subprocess.run(
         ["scripts/run.sh", *words],
         cwd=ROOT,
@@ -109,23 +109,23 @@ def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("word", ["--help", "-h"])
-def test_help_explains_and_trains_nothing(word: str) -> None:
-    """On stdout, with exit code 0."""
-    helped = run(word)
-    assert (helped.returncode, helped.stderr) == (0, "")
-    assert helped.stdout.startswith("usage: scripts/run.sh MODEL_FOLDER")
+def test_help_prints_the_usage_and_trains_nothing(word: str) -> None:
+    """The usage is on stdout, and the exit code is 0."""
+    result = run(word)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("usage: scripts/run.sh MODEL_FOLDER")
 
 
 @pytest.mark.parametrize("words", [(), ("",), ("--rows", "10")])
 def test_without_a_folder_the_usage_is_shown(words: tuple[str, ...]) -> None:
-    """On stderr, with exit code 2: an option is no folder."""
+    """The usage is on stderr, and the exit code is 2; an option is not a folder."""
     refused = run(*words)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == run("--help").stdout
 
 
-def test_another_python_is_told_what_to_do(tmp_path: Path) -> None:
-    """One sentence instead of a traceback; without any `python` as well."""
+def test_a_python_without_tabserve_is_refused(tmp_path: Path) -> None:
+    """The script prints one sentence with advice, also if there is no `python`."""
     refused = run(str(tmp_path / "model"), PATH="/usr/bin:/bin")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("This Python has no tabserve: use 'make run'")
@@ -133,8 +133,8 @@ def test_another_python_is_told_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
-    """Its own sentence comes out of its log, and its exit status is that of the script."""
+def test_a_server_that_cannot_start_ends_the_script(tmp_path: Path) -> None:
+    """The script prints the server's own sentence from its log, and has the server's exit status."""
     words = ("--rows", "1000", "--candidates", "dummy,xgboost-defaults-weighted", "--jobs", "1")
     ended = run(str(tmp_path / "model"), *words, MLSERVER_HOST="192.0.2.1", ONCE="1")
     assert ended.returncode == 5
@@ -143,8 +143,8 @@ def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_a_table_in_the_place_of_the_servers_log_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    """By whatever name; it stays as it is."""
+def test_a_table_at_the_path_of_the_servers_log_is_refused_before_any_work(tmp_path: Path) -> None:
+    """The script compares files, not names, and does not change the table."""
     (tmp_path / "model.log").write_text("mine")
     (tmp_path / "mine.csv").symlink_to("model.log")
     ended = run(f"{tmp_path}/model", DATA=f"{tmp_path}/mine.csv")

@@ -1,4 +1,4 @@
-"""scripts/train.py: from a table to a model folder; every mistake is one sentence, and nothing is left half done."""
+"""scripts/train.py trains a model folder from a table; an error is one sentence, and leaves everything unchanged."""
 
 import gzip
 import os
@@ -28,41 +28,41 @@ from tabserve.training import bootstrap
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 
 QUICK = ["--candidates", "dummy,xgboost-defaults-weighted", "--jobs", "1"]
-"""One candidate that trains in a second, and one that everyone must beat."""
+"""A candidate that trains in a second, and the constant baseline."""
 
 
-class Ended(NamedTuple):
-    """How a run of the script ended."""
+class Result(NamedTuple):
+    """The exit code and the outputs of a run of the script."""
 
     code: int
     output: str
     error: str
 
 
-def process(*options: str | Path, cwd: Path, shell: str = "", **environment: str) -> Ended:
-    """Run the script as a process, after a line of shell."""
+def process(*options: str | Path, cwd: Path, shell: str = "", **environment: str) -> Result:
+    """Run the script as a process, after a command of the shell such as `ulimit`."""
     command = ["sh", "-c", f'{shell} exec "$@"', "sh", sys.executable, SCRIPT, *options]
     child = subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=200, check=False
     )
-    return Ended(child.returncode, child.stdout, child.stderr)
+    return Result(child.returncode, child.stdout, child.stderr)
 
 
 @pytest.fixture
 def train(
     script: Callable[..., "subprocess.CompletedProcess[str]"], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Ended]:
+) -> Callable[..., Result]:
     """Run the script in this process, with intervals of few resamples."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
 
-    def run(*options: str | Path) -> Ended:
-        ended = script(SCRIPT, *options)
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+    def run(*options: str | Path) -> Result:
+        result = script(SCRIPT, *options)
+        return Result(result.returncode, result.stdout, result.stderr)
 
     return run
 
 
-# It trains.
+# Successful training.
 
 VARIED = ["--rows", "600", "--jobs", "2", "--seed", "5", "--candidates"]
 VARIED += ["dummy,logistic-regression,gaussian-naive-bayes,decision-tree,xgboost-defaults-weighted"]
@@ -70,24 +70,24 @@ VARIED += ["dummy,logistic-regression,gaussian-naive-bayes,decision-tree,xgboost
 
 
 class Trained(NamedTuple):
-    """A finished run and the folder it made."""
+    """The result of a run, and its model folder."""
 
-    ended: Ended
+    result: Result
     folder: Path
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A small run."""
+    """A small run of the script."""
     cwd = tmp_path_factory.mktemp("first")
     return Trained(process(*VARIED, cwd=cwd, PYTHONHASHSEED="1"), cwd / "build" / "model")
 
 
 def test_a_run_ends_with_a_model_folder(trained: Trained) -> None:
-    """Its tables come to standard output, nothing else to anywhere; the default place is build/model."""
-    assert (trained.ended.code, trained.ended.error) == (0, "")
+    """The run prints its tables to standard output, nothing to standard error, and saves to build/model by default."""
+    assert (trained.result.code, trained.result.error) == (0, "")
     model = load(trained.folder)
-    lines = trained.ended.output.splitlines()
+    lines = trained.result.output.splitlines()
     winner = "xgboost-defaults-weighted, the best that can be served,"
     assert lines[-1] == f"Saved {winner} at threshold {threshold_of(model.decision):.4f} in build/model."
     candidates = [line for line in lines if " ± " in line]
@@ -102,22 +102,22 @@ def test_a_run_ends_with_a_model_folder(trained: Trained) -> None:
 
 @pytest.mark.slow
 def test_the_same_data_seed_and_jobs_give_the_same_bytes(trained: Trained, tmp_path: Path) -> None:
-    """In another process and folder: metrics, model, golden rows and card."""
+    """Another process and another folder give the same manifest, model, golden rows and card."""
     assert process(*VARIED, "--out", "other", cwd=tmp_path, PYTHONHASHSEED="2").code == 0
     for name in (MANIFEST, Booster.FILE, GOLDEN, CARD):
         assert (tmp_path / "other" / name).read_bytes() == (trained.folder / name).read_bytes(), name
 
 
-def test_the_folder_names_no_place_of_this_machine(trained: Trained) -> None:
-    """It may be given to anyone."""
+def test_the_folder_holds_no_path_of_this_machine(trained: Trained) -> None:
+    """The folder can be published."""
     for name in (MANIFEST, GOLDEN, CARD):
         text = (trained.folder / name).read_text()
         assert str(trained.folder.parents[1]) not in text
         assert str(SCRIPT.parents[1]) not in text
 
 
-def test_help_is_a_good_page(train: Callable[..., Ended]) -> None:
-    """Every option, its default, examples and the exit codes."""
+def test_help_describes_every_option(train: Callable[..., Result]) -> None:
+    """The page has the options, their defaults, examples and the exit codes."""
     page = train("--help")
     assert (page.code, page.error) == (0, "")
     for option in ("--data", "--rows", "--out", "--seed", "--candidates", "--jobs", "--engine", "--master", "--device"):
@@ -126,12 +126,12 @@ def test_help_is_a_good_page(train: Callable[..., Ended]) -> None:
         assert words in page.output
 
 
-# Tables of the user's own.
+# Tables of the user.
 
 
 @pytest.fixture
 def table(sample_frame: Frame) -> pd.DataFrame:
-    """A labelled table in Kaggle's format, as text, so that any cell can be changed."""
+    """A labelled table in Kaggle's format, its cells as text, so that a test can change any of them."""
     positives, negatives = (np.flatnonzero(sample_frame.target == label) for label in (1, 0))
     frame = sample_frame.take(np.concatenate([positives[:20], negatives[:130]]))
     values = pd.DataFrame(frame.features.astype(np.float64).round(4), columns=list(frame.problem.features))
@@ -140,27 +140,29 @@ def table(sample_frame: Frame) -> pd.DataFrame:
     return values.astype(str)
 
 
-def written(table: pd.DataFrame, path: Path) -> Path:
-    """The table as csv."""
+def write_csv(table: pd.DataFrame, path: Path) -> Path:
+    """Write the table as csv; returns the path."""
     table.to_csv(path, index=False)
     return path
 
 
 def test_reordered_columns_train_the_same_model(
-    table: pd.DataFrame, train: Callable[..., Ended], tmp_path: Path
+    table: pd.DataFrame, train: Callable[..., Result], tmp_path: Path
 ) -> None:
-    """Values land by name: the folders are equal to the byte, the data's checksum included."""
+    """Columns are matched by name: the folders are equal to the byte, including the checksum of the data."""
     for name, ordered in {"one": table, "other": table[table.columns[::-1]]}.items():
         (tmp_path / name).mkdir()
-        data = written(ordered, tmp_path / name / "train.csv")
+        data = write_csv(ordered, tmp_path / name / "train.csv")
         assert train("--data", data, *QUICK, "--out", tmp_path / name / "model").code == 0
     for file in (MANIFEST, Booster.FILE, GOLDEN, CARD):
         assert (tmp_path / "one/model" / file).read_bytes() == (tmp_path / "other/model" / file).read_bytes()
 
 
-def test_rows_of_a_table_are_drawn_and_named(table: pd.DataFrame, train: Callable[..., Ended], tmp_path: Path) -> None:
-    """The manifest and the card say how many of which file; nothing there is synthetic."""
-    data = written(table, tmp_path / "mine.csv")
+def test_the_folder_records_the_source_of_its_rows(
+    table: pd.DataFrame, train: Callable[..., Result], tmp_path: Path
+) -> None:
+    """The manifest has the number of rows and the file's name, and nothing says that the rows are synthetic."""
+    data = write_csv(table, tmp_path / "mine.csv")
     assert train("--data", data, "--rows", "100", *QUICK, "--out", tmp_path / "model").code == 0
     model = load(tmp_path / "model")
     assert (model.data["rows"], model.data["synthetic"]) == (100, False)
@@ -168,8 +170,8 @@ def test_rows_of_a_table_are_drawn_and_named(table: pd.DataFrame, train: Callabl
     assert "synthetic" not in (tmp_path / "model" / CARD).read_text()
 
 
-def test_real_rows_train_a_model(shared: Path, train: Callable[..., Ended], tmp_path: Path) -> None:
-    """Kaggle's own format, from the first row to a folder that loads."""
+def test_real_rows_train_a_model(shared: Path, train: Callable[..., Result], tmp_path: Path) -> None:
+    """Real rows in Kaggle's format give a folder that loads, and a model better than chance."""
     data = shared / "data/santander/real_rows_2500.csv"
     assert train("--data", data, *QUICK, "--out", tmp_path / "model").code == 0
     model = load(tmp_path / "model")
@@ -183,18 +185,18 @@ Bad = Callable[[pd.DataFrame, Path], Path]
 
 
 def cell(row: int, column: str, text: str) -> Bad:
-    """Change one cell; rows are counted from 1 here."""
+    """Change one cell; the first row is 1."""
 
     def write(table: pd.DataFrame, folder: Path) -> Path:
         table.loc[row - 1, column] = text
-        return written(table, folder / "train.csv")
+        return write_csv(table, folder / "train.csv")
 
     return write
 
 
 def labels(change: Callable[[str], str]) -> Bad:
     """Change every label."""
-    return lambda table, folder: written(table.assign(target=table["target"].map(change)), folder / "train.csv")
+    return lambda table, folder: write_csv(table.assign(target=table["target"].map(change)), folder / "train.csv")
 
 
 def csv(change: Callable[[bytes], bytes], name: str = "train.csv") -> Bad:
@@ -208,25 +210,25 @@ def csv(change: Callable[[bytes], bytes], name: str = "train.csv") -> Bad:
 
 
 def zipped(member: str, keep: float = 1.0) -> Bad:
-    """Pack the csv under a name, and keep a part of the zip."""
+    """Zip the csv under a name, and keep only a share of the zip's bytes."""
 
     def write(table: pd.DataFrame, folder: Path) -> Path:
         path = folder / "santander-customer-transaction-prediction.zip"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(member, table.to_csv(index=False))
-        packed = path.read_bytes()
-        path.write_bytes(packed[: int(keep * len(packed))])
+        content = path.read_bytes()
+        path.write_bytes(content[: int(keep * len(content))])
         return path
 
     return write
 
 
 def with_positives(count: int) -> Bad:
-    """Leave so many positives, which stand first."""
+    """Label the first `count` rows positive, and the others negative."""
 
     def write(table: pd.DataFrame, folder: Path) -> Path:
         table["target"] = ["1"] * count + ["0"] * (len(table) - count)
-        return written(table, folder / "train.csv")
+        return write_csv(table, folder / "train.csv")
 
     return write
 
@@ -249,11 +251,11 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
     "truncated zip": (zipped("train.csv", keep=0.7), "is not a zip file"),
     "zip without train.csv": (zipped("test.csv"), "holds no train.csv, only 'test.csv'; unpack the csv you mean."),
     "Kaggle's test.csv": (
-        lambda table, folder: written(table.drop(columns="target"), folder / "test.csv"),
+        lambda table, folder: write_csv(table.drop(columns="target"), folder / "test.csv"),
         "lacks 'target'; expected 202 columns, found 201.",
     ),
     "missing columns": (
-        lambda table, folder: written(table.drop(columns=["var_7", "var_9"]), folder / "train.csv"),
+        lambda table, folder: write_csv(table.drop(columns=["var_7", "var_9"]), folder / "train.csv"),
         "lacks 'var_7', 'var_9'; expected 202 columns, found 200.",
     ),
     "duplicate column": (
@@ -261,7 +263,7 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
         "has the column 'var_198' more than once; every column needs a name of its own.",
     ),
     "extra column": (
-        lambda table, folder: written(table.assign(day="1"), folder / "train.csv"),
+        lambda table, folder: write_csv(table.assign(day="1"), folder / "train.csv"),
         "has unexpected columns: 'day'; remove them, or train anew by a problem that names them.",
     ),
     "short row": (csv(lambda text: text + b"train_151,1,2\n"), ", row 151: expected 202 columns, found 3."),
@@ -293,22 +295,22 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
 
 @pytest.mark.parametrize("name", BAD_TABLES)
 def test_a_bad_table_ends_in_one_sentence(
-    name: str, table: pd.DataFrame, train: Callable[..., Ended], tmp_path: Path
+    name: str, table: pd.DataFrame, train: Callable[..., Result], tmp_path: Path
 ) -> None:
-    """Exit code 3, nothing on standard output, and nothing left behind."""
-    write, said = BAD_TABLES[name]
+    """The exit code is 3, standard output is empty, and nothing is left behind."""
+    write, sentence = BAD_TABLES[name]
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
-    ended = train("--data", write(table, data), *QUICK, "--out", out)
-    assert (ended.code, ended.output) == (3, "")
-    assert said in ended.error
-    assert ended.error.count("\n") == 1
-    assert "fewer positives" in name or str(data) in ended.error
+    result = train("--data", write(table, data), *QUICK, "--out", out)
+    assert (result.code, result.output) == (3, "")
+    assert sentence in result.error
+    assert result.error.count("\n") == 1
+    assert "fewer positives" in name or str(data) in result.error
     assert not out.exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "sentence"),
     [
         (["--candidates", "xgbost-stumps"], "There is no candidate 'xgbost-stumps'; did you mean 'xgboost-stumps'?"),
         (
@@ -328,93 +330,99 @@ def test_a_bad_table_ends_in_one_sentence(
     ],
     ids=" ".join,
 )
-def test_a_wrong_option_is_named(options: list[str], said: str, train: Callable[..., Ended], tmp_path: Path) -> None:
-    """Exit code 2, before anything is read or written."""
-    ended = train("--data", tmp_path / "missing.csv", *options, "--out", tmp_path / "model")
-    assert (ended.code, ended.output) == (2, "")
-    assert said in ended.error
-    assert "Traceback" not in ended.error
+def test_a_wrong_option_is_refused(
+    options: list[str], sentence: str, train: Callable[..., Result], tmp_path: Path
+) -> None:
+    """The exit code is 2, and the script has read and written nothing."""
+    result = train("--data", tmp_path / "missing.csv", *options, "--out", tmp_path / "model")
+    assert (result.code, result.output) == (2, "")
+    assert sentence in result.error
+    assert "Traceback" not in result.error
     assert list(tmp_path.iterdir()) == []
 
 
 def test_spark_without_pyspark_is_one_sentence(
-    train: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    train: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It says what sets it up, before anything is read."""
+    """The sentence says how to install it, and the script has read nothing."""
     for name in [*sys.modules]:
         if name.startswith("tabserve.spark"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pyspark", None)
-    ended = train("--engine", "spark", "--data", tmp_path / "missing.csv", "--out", tmp_path / "model")
-    assert (ended.code, ended.output) == (2, "")
-    assert ended.error.startswith("This needs pyspark, which is not installed; `make setup-spark`")
+    result = train("--engine", "spark", "--data", tmp_path / "missing.csv", "--out", tmp_path / "model")
+    assert (result.code, result.output) == (2, "")
+    assert result.error.startswith("This needs pyspark, which is not installed; `make setup-spark`")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("rows", ["1", "6", "20"])
-def test_too_few_rows_are_counted(rows: str, train: Callable[..., Ended], tmp_path: Path) -> None:
-    """Also when they are drawn from the sample."""
-    ended = train("--rows", rows, *QUICK, "--out", tmp_path / "model")
-    assert (ended.code, ended.output) == (3, "")
-    assert "The smallest class has" in ended.error
+def test_too_few_rows_are_refused(rows: str, train: Callable[..., Result], tmp_path: Path) -> None:
+    """The error counts the rows of the smallest class."""
+    result = train("--rows", rows, *QUICK, "--out", tmp_path / "model")
+    assert (result.code, result.output) == (3, "")
+    assert "The smallest class has" in result.error
 
 
 def test_more_rows_than_fit_into_memory_are_refused_before_any_work(
-    train: Callable[..., Ended], tmp_path: Path
+    train: Callable[..., Result], tmp_path: Path
 ) -> None:
-    """Exit code 2, with what they need and what there is."""
-    ended = train("--rows", "1000000000000", *QUICK, "--out", tmp_path / "model")
-    assert (ended.code, ended.output) == (2, "")
-    assert ended.error.startswith("1,000,000,000,000 rows need at least 1,490,116 GiB of memory, and this machine has")
-    assert ended.error.count("\n") == 1
+    """The exit code is 2, and the error has the memory that is needed and the memory of the machine."""
+    result = train("--rows", "1000000000000", *QUICK, "--out", tmp_path / "model")
+    assert (result.code, result.output) == (2, "")
+    assert result.error.startswith("1,000,000,000,000 rows need at least 1,490,116 GiB of memory, and this machine has")
+    assert result.error.count("\n") == 1
 
 
-def test_memory_that_ends_on_the_way_is_told(tmp_path: Path) -> None:
-    """Exit code 1 and a sentence; nothing is left behind."""
-    ended = process("--rows", "3000000", *QUICK, "--out", "model", cwd=tmp_path, shell="ulimit -v 3000000;")
-    assert (ended.code, ended.output) == (1, "")
-    assert ended.error == "There is not enough memory for this; use fewer rows, or a machine with more memory.\n"
+def test_running_out_of_memory_is_one_sentence(tmp_path: Path) -> None:
+    """The exit code is 1, and nothing is left behind."""
+    result = process("--rows", "3000000", *QUICK, "--out", "model", cwd=tmp_path, shell="ulimit -v 3000000;")
+    assert (result.code, result.output) == (1, "")
+    assert result.error == "There is not enough memory for this; use fewer rows, or a machine with more memory.\n"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_device_that_is_not_there_is_refused_before_any_work(tmp_path: Path) -> None:
-    """Exit code 2: XGBoost would train on the CPU, and only warn."""
-    ended = process("--device", "cuda", "--data", "missing.csv", cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
-    assert (ended.code, ended.output) == (2, "")
-    assert ended.error == ("XGBoost finds no 'cuda' device on this machine; leave out --device, to train on the CPU.\n")
+def test_a_missing_device_is_refused_before_any_work(tmp_path: Path) -> None:
+    """The exit code is 2, though XGBoost itself would only warn and train on the CPU."""
+    result = process("--device", "cuda", "--data", "missing.csv", cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
+    assert (result.code, result.output) == (2, "")
+    assert result.error == (
+        "XGBoost finds no 'cuda' device on this machine; leave out --device, to train on the CPU.\n"
+    )
 
 
-def test_a_place_that_cannot_be_written_is_refused_before_any_work(train: Callable[..., Ended], tmp_path: Path) -> None:
-    """Below a regular file, where not even root can write; the table is not even opened."""
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
+    train: Callable[..., Result], tmp_path: Path
+) -> None:
+    """The folder is below a regular file, where not even root can write; the table is not opened."""
     (tmp_path / "file").write_text("mine")
-    ended = train("--data", tmp_path / "missing.csv", "--out", tmp_path / "file" / "model")
-    said = f"{tmp_path}/file/model cannot be written: {tmp_path}/file is not a folder that can be written to.\n"
-    assert ended == Ended(4, "", said)
+    result = train("--data", tmp_path / "missing.csv", "--out", tmp_path / "file" / "model")
+    sentence = f"{tmp_path}/file/model cannot be written: {tmp_path}/file is not a folder that can be written to.\n"
+    assert result == Result(4, "", sentence)
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_folder_of_the_users_own_is_not_replaced(train: Callable[..., Ended], tmp_path: Path) -> None:
-    """Whatever is in it."""
+def test_a_folder_without_a_model_is_not_replaced(train: Callable[..., Result], tmp_path: Path) -> None:
+    """The user's files in it stay."""
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("mine")
-    ended = train("--data", tmp_path / "missing.csv", "--out", tmp_path / "thesis")
-    assert (ended.code, ended.output) == (4, "")
-    assert "holds something other than a model; name another place, or remove it first." in ended.error
+    result = train("--data", tmp_path / "missing.csv", "--out", tmp_path / "thesis")
+    assert (result.code, result.output) == (4, "")
+    assert "holds something other than a model; name another place, or remove it first." in result.error
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """The bytes of every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_full_disk_keeps_the_earlier_model(model_folder: Path, tmp_path: Path) -> None:
-    """One sentence after the training, exit code 4, and every byte as before."""
+    """The script prints one sentence after the training, and the folder is unchanged."""
     shutil.copytree(model_folder, tmp_path / "model")
     before = content(tmp_path)
-    unmeasured = {"COVERAGE_PROCESS_CONFIG": ""}  # coverage's own file would not fit either
-    ended = process("--rows", "100", *QUICK, "--out", "model", cwd=tmp_path, shell="ulimit -f 16;", **unmeasured)
-    assert (ended.code, ended.error) == (
+    unmeasured = {"COVERAGE_PROCESS_CONFIG": ""}  # coverage's data file would exceed the limit too
+    result = process("--rows", "100", *QUICK, "--out", "model", cwd=tmp_path, shell="ulimit -f 16;", **unmeasured)
+    assert (result.code, result.error) == (
         4,
         "model cannot be written: XGBoost could not write model.ubj, as on a full disk; nothing was changed there.\n",
     )
@@ -432,7 +440,7 @@ def terminal() -> Iterator[tuple[int, int]]:
 
 
 def read_until(terminal: int, words: str, seconds: float) -> str:
-    """What a terminal shows until the words appear; fails when they do not."""
+    """Read a terminal's output until the words appear; fails if they do not in time."""
     shown, deadline = "", time.monotonic() + seconds
     while words not in shown:
         ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
@@ -445,7 +453,7 @@ def read_until(terminal: int, words: str, seconds: float) -> str:
 def test_a_signal_in_the_middle_of_training_leaves_everything_as_it_was(
     ending: signal.Signals, word: str, terminal: tuple[int, int], model_folder: Path, tmp_path: Path
 ) -> None:
-    """128 and its number, and one sentence below the progress bar; an earlier model stays, and nothing new is there."""
+    """One sentence follows the progress bar, an earlier model is unchanged, and no new file is left."""
     shutil.copytree(model_folder, tmp_path / "model")
     before = content(tmp_path)
     options = ["--rows", "20000", "--candidates", "xgboost-averaged-stumps", "--jobs", "1", "--out", "model"]

@@ -12,7 +12,7 @@ import requests
 from mlserver.grpc import dataplane_pb2, dataplane_pb2_grpc
 from tests.serving.wire import DEPLOY, SECONDS
 
-from tabserve.client.local_server import SERVE, free_ports, running, started
+from tabserve.client.local_server import SERVE, free_ports, running, running_process
 from tabserve.errors import UsageError
 from tabserve.serving import ports
 
@@ -36,7 +36,7 @@ def listening(request: pytest.FixtureRequest, model_folder: Path) -> Iterator[tu
     address = LOOPBACK[min(LISTENS[request.param])]
     ready = f"http://{address}:{ports[0]}/v2/models/xgboost-model/ready"
     environment = {**os.environ, "TABSERVE_MODEL": str(model_folder), **variables}
-    with started([*SERVE, str(DEPLOY)], environment, ready) as (_, log):
+    with running_process([*SERVE, str(DEPLOY)], environment, ready) as (_, log):
         yield request.param, ports, log
 
 

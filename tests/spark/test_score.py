@@ -218,7 +218,7 @@ def test_bad_rows_go_to_the_folder_of_rejects(
     path, out, rejects = broken(tmp_path, frame), tmp_path / "scores", tmp_path / "rejects"
     process = score("--model", model_folder, "--data", path, "--out", out, "--rejects", rejects)
     assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout == f"Scored 3 rows into {out}. 2 bad rows are told of in {rejects}.\n"
+    assert process.stdout == f"Scored 3 rows into {out}. 2 bad rows are listed in {rejects}.\n"
     pd.testing.assert_frame_equal(scores_in(out), expected.take([0, 3, 4]).reset_index(drop=True), check_exact=True)
     rejected = pd.concat([pd.read_csv(part) for part in rejects.glob("part-*.csv")])
     ids, infinite = list(frame["ID_code"][1:3]), "found inf, which is no finite 32-bit float"
@@ -445,7 +445,7 @@ def test_a_disk_that_is_too_small_for_the_output_is_one_sentence(
     disk.mkdir()
     unshare = ["unshare", "--map-root-user", "--mount"]
     mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)]
-    if not needs.answers([*unshare, *mount]):
+    if not needs.succeeds([*unshare, *mount]):
         pytest.skip("this machine cannot mount a disk for the test")
     script = f'{shlex.join(mount)}; "$@"; code=$?; ls -A {disk}; exit $code'
     with start_command(rows, model_folder, disk / "scores", prefix=[*unshare, "sh", "-c", script, "sh"]) as child:

@@ -84,7 +84,7 @@ def download(address: str, out: Path) -> None:
                     raise DataError(f"What {address} delivers is no such table: it is larger than {MAX_BYTES:,} bytes.")
                 file.write(piece)
     except (requests.RequestException, HTTPError, ValueError) as error:
-        way = proxy.way(proxy.before(address))
+        way = proxy.mention(proxy.for_url(address))
         raise DataError(
             f"The table was not delivered{way}: {error}; try again, or name another address with --address."
         ) from error

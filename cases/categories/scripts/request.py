@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 from tabserve.cli import options, run
 from tabserve.client import proxy
 from tabserve.client.client import wait
-from tabserve.client.proxy import NO_ADDRESS
+from tabserve.client.proxy import ADDRESS_ERRORS
 from tabserve.errors import DataError, ServerError, UsageError
 from tabserve.table import formats
 from tabserve.wording import one_line
@@ -71,13 +71,13 @@ def ask(url: str, products: Sequence[dict[str, Any]]) -> list[str]:
         ServerError: no API answers there, or not as it should.
         UsageError: the address is none.
     """
-    to, body, before = f"{url}/v1/categorize", {"products": products}, proxy.before(url)
+    to, body, before = f"{url}/v1/categorize", {"products": products}, proxy.for_url(url)
     try:
         response = proxy.session(url).post(to, json=body, timeout=SILENCE_SECONDS, allow_redirects=False)
     except (requests.RequestException, HTTPError) as error:
-        if before and proxy.failed(error, url):
+        if before and proxy.is_failure(error, url):
             raise proxy.failure(before, url) from error
-        if isinstance(error, NO_ADDRESS):
+        if isinstance(error, ADDRESS_ERRORS):
             raise UsageError(f"{url!r} is not an address such as http://localhost:5000.") from error
         raise ServerError(f"No API answers at {url} ({error}); start one by `python api.py`.") from error
     said = one_line(response.content[:500].decode(errors="replace"))
@@ -85,7 +85,7 @@ def ask(url: str, products: Sequence[dict[str, Any]]) -> list[str]:
         raise DataError(f"The API answers {response.status_code}: {said}")
     if (found := _categories(response.content, len(products))) is None:
         raise ServerError(
-            f"What answers at {url}{proxy.way(before)} is not this API; it says {response.status_code}, {said:.60},"
+            f"What answers at {url}{proxy.mention(before)} is not this API; it says {response.status_code}, {said:.60},"
             f" expected {len(products)} categories."
         )
     return found
@@ -107,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 answered, 2 wrong option, 3 refused, 5 no API answers, or not as it should",
     )
     url = f"http://localhost:{os.environ.get('PORT') or '5000'}"
-    parser.add_argument("--url", type=options.word, default=url, help="of the API (default: %(default)s, or PORT's)")
+    parser.add_argument(
+        "--url", type=options.printable, default=url, help="of the API (default: %(default)s, or PORT's)"
+    )
     parser.add_argument(
         "--data",
         metavar="FILE",

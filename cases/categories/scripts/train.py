@@ -69,7 +69,7 @@ def parsed() -> argparse.Namespace:
     add, variable = parser.add_argument, os.environ.get
     add("--data", type=Path, metavar="FILE", default=variable("DATASET_PATH"), help="labelled table (default: sample)")
     place = variable("MODEL_PATH") or "build/categories"
-    options.add_training(parser, KNOWN, place=place, default_seed=PROBLEM.seed)
+    options.add_training(parser, KNOWN, default_out=place, default_seed=PROBLEM.seed)
     add("--metrics", type=Path, default=variable("METRICS_PATH"), metavar="FILE", help="JSON of figures per category")
     add("--tags", action="store_true", help="learn from the tags too, where a product has some")
     return parser.parse_args()

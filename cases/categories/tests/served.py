@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tabserve.client.local_server import free_ports, started
+from tabserve.client.local_server import free_ports, running_process
 
 API = Path(__file__).parents[1] / "api.py"
 SECONDS = 30
@@ -65,7 +65,7 @@ def api(model: Path | None, **variables: str) -> Iterator[Api]:
     """The API with a model, or with its own, on a free port."""
     (port,) = free_ports(1)
     environment = {**environ(model), "PORT": str(port), **variables}
-    with started([sys.executable, str(API)], environment, f"http://127.0.0.1:{port}/ready") as (process, log):
+    with running_process([sys.executable, str(API)], environment, f"http://127.0.0.1:{port}/ready") as (process, log):
         yield Api(process, port, log)
 
 

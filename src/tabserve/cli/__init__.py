@@ -1,1 +1,1 @@
-"""The words of `tabserve`."""
+"""The command line of `tabserve`."""

@@ -1,4 +1,4 @@
-"""The `tabserve` command: parsing only."""
+"""The `tabserve` command: it parses the command line and calls the operation."""
 
 import argparse
 from importlib.metadata import version
@@ -9,7 +9,7 @@ from tabserve.errors import UsageError
 
 
 def main() -> None:
-    """Run `tabserve` as the command line asks."""
+    """Run the command that the command line names."""
     run.run(_main)
 
 
@@ -65,7 +65,7 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "folder",
         type=Path,
         nargs="?",
-        default=_own_settings(),
+        default=_default_settings(),
         metavar="FOLDER",
         help="holds settings.json and model-settings.json",
     )
@@ -75,10 +75,10 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.set_defaults(run=_serve)
 
 
-def _own_settings() -> Path:
-    """The settings and the model that the wheel holds; where there is no wheel, those of the repository."""
-    packed = Path(__file__).parents[1] / "deploy"
-    return packed if packed.is_dir() else Path(__file__).parents[3] / "deploy"
+def _default_settings() -> Path:
+    """The folder of the settings and the model in the installed wheel, or else in the repository."""
+    packaged = Path(__file__).parents[1] / "deploy"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "deploy"
 
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -97,13 +97,13 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    with run.until_told():  # who ends a server while it still starts gets the same exit code
-        from tabserve.serving.mlserver.server import serve  # noqa: PLC0415  MLServer takes seconds to import, only this needs it
+    with run.until_signal():  # a signal during the imports ends the command with exit code 0 as well
+        from tabserve.serving.mlserver.server import serve  # noqa: PLC0415  MLServer takes seconds to import
 
         serve(arguments.folder, arguments.model)
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from tabserve.operations import check  # noqa: PLC0415  XGBoost would slow down --help
+    from tabserve.operations import check  # noqa: PLC0415  XGBoost takes seconds to import
 
     print(*check.lines(arguments.folder), sep="\n")

@@ -1,4 +1,4 @@
-"""The commands that bring a model into service, and watch it there: `compare`, `drift` and `threshold`."""
+"""The commands for rolling out a model and for monitoring it: `compare`, `drift` and `threshold`."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from tabserve.errors import Drifted
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add them to those of `tabserve`."""
+    """Add `compare`, `drift` and `threshold` to the commands of `tabserve`."""
     _add_compare(commands)
     _add_drift(commands)
     _add_threshold(commands)
@@ -101,13 +101,13 @@ def _compare(arguments: argparse.Namespace) -> None:
     check_apart([arguments.out], [arguments.data, arguments.old, arguments.new])
     if arguments.out:
         ending(arguments.out)
-    from tabserve.model.model import load  # noqa: PLC0415  needs what only training needs
-    from tabserve.operations import compare  # noqa: PLC0415  needs what only training needs
+    from tabserve.model.model import load  # noqa: PLC0415  not installed with the extra `serve`
+    from tabserve.operations import compare  # noqa: PLC0415  not installed with the extra `serve`
 
     old, new = load(arguments.old), load(arguments.new)
-    found = compare.compare(old, new, arguments.data, arguments.out)
+    comparison = compare.compare(old, new, arguments.data, arguments.out)
     print(f"{arguments.new} (new) against {arguments.old} (old), on {arguments.data}:")
-    print(*compare.lines(found), sep="\n")
+    print(*compare.lines(comparison), sep="\n")
     if arguments.out:
         print(f"The rows that change are in {arguments.out}.")
 
@@ -116,27 +116,27 @@ def _drift(arguments: argparse.Namespace) -> None:
     check_apart([arguments.out], [arguments.data, arguments.folder])
     if arguments.out:
         ending(arguments.out, [".svg"])
-    from tabserve.model.model import load  # noqa: PLC0415  needs what only training needs
-    from tabserve.operations import drift  # noqa: PLC0415  needs what only training needs
+    from tabserve.model.model import load  # noqa: PLC0415  not installed with the extra `serve`
+    from tabserve.operations import drift  # noqa: PLC0415  not installed with the extra `serve`
 
-    found = drift.drift(load(arguments.folder), arguments.data)
-    print(f"{found.rows:,} rows of {arguments.data} against the reference of {arguments.folder}:")
-    print(*drift.lines(found), sep="\n")
+    report = drift.drift(load(arguments.folder), arguments.data)
+    print(f"{report.rows:,} rows of {arguments.data} against the reference of {arguments.folder}:")
+    print(*drift.lines(report), sep="\n")
     if arguments.out:
         from tabserve.operations import drift_figure  # noqa: PLC0415  takes seconds to import
 
         with files.whole(arguments.out) as temporary:
-            drift_figure.draw(found).savefig(temporary, format="svg")
-    if found.found:
-        raise Drifted(f"{len(found.found)} of {len(found.shifts)} distributions drifted: {drift.named(found.found)}.")
+            drift_figure.draw(report).savefig(temporary, format="svg")
+    if drifted := report.found:
+        raise Drifted(f"{len(drifted)} of {len(report.shifts)} distributions drifted: {drift.named(drifted)}.")
     print("No distribution drifted.")
 
 
 def _threshold(arguments: argparse.Namespace) -> None:
-    from tabserve.model.decision import threshold_of  # noqa: PLC0415  needs what only training needs
-    from tabserve.model.model import check_place, load_binary  # noqa: PLC0415  needs what only training needs
-    from tabserve.operations import move_threshold  # noqa: PLC0415  needs what only training needs
-    from tabserve.table import frame  # noqa: PLC0415  needs what only training needs
+    from tabserve.model.decision import threshold_of  # noqa: PLC0415  not installed with the extra `serve`
+    from tabserve.model.model import check_place, load_binary  # noqa: PLC0415  not installed with the extra `serve`
+    from tabserve.operations import move_threshold  # noqa: PLC0415  not installed with the extra `serve`
+    from tabserve.table import frame  # noqa: PLC0415  not installed with the extra `serve`
 
     folder, value = arguments.folder, arguments.value
     check_apart([folder], [arguments.data])
@@ -144,12 +144,12 @@ def _threshold(arguments: argparse.Namespace) -> None:
     if arguments.data:
         check_place(folder)
         labelled = frame.read_to_measure(arguments.data, model.problem)
-        said = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
-        said += move_threshold.measured(model, value, labelled)
+        lines = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
+        lines += move_threshold.measured(model, value, labelled)
     else:
-        said = ["On the hold-out, by the figures that the folder keeps:", *move_threshold.known(model, value)]
-        said.append("Intervals, and figures of other rows, need labelled ones: --data FILE.")
-    was = threshold_of(model.decision)
+        lines = ["On the hold-out, by the figures that the folder keeps:", *move_threshold.known(model, value)]
+        lines.append("Intervals, and figures of other rows, need labelled ones: --data FILE.")
+    old_value = threshold_of(model.decision)
     move_threshold.move(folder, value)
-    print(f"The threshold of {folder} is {value} now; it was {was}.")
-    print(*said, sep="\n")
+    print(f"The threshold of {folder} is {value} now; it was {old_value}.")
+    print(*lines, sep="\n")

@@ -1,4 +1,4 @@
-"""How every command ends: an error is one sentence on stderr and an exit code, never a traceback."""
+"""How every command ends: a user's mistake is one sentence on stderr and an exit code, never a traceback."""
 
 import os
 import signal
@@ -16,21 +16,21 @@ from tabserve.errors import TabserveError, UsageError
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and SIGTERM: 128 + the signal's number, as shells expect."""
 
-LEFT = "{}; nothing was left behind."
+NOTHING_LEFT = "{}; nothing was left behind."
 
-AGAIN_SECONDS = 0.1
-"""After which a signal that Python has ignored is sent again."""
+RESEND_SECONDS = 0.1
+"""Seconds after which a signal that Python has ignored is sent again."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came; whoever cleans up after Ctrl-C does so after this as well."""
+    """Raised on SIGTERM; a KeyboardInterrupt, so that code that cleans up after Ctrl-C does so after SIGTERM too."""
 
 
 def run(command: Callable[[], None]) -> NoReturn:
-    """Run a command and leave the process with 0, the error's own exit code, or 130 or 143 after Ctrl-C or SIGTERM."""
+    """Run a command and exit with 0, the error's exit code, 130 after Ctrl-C, or 143 after SIGTERM."""
     _prepare_output()
     hook, handler = sys.unraisablehook, signal.signal(signal.SIGTERM, _terminate)
-    sys.unraisablehook = _repeated
+    sys.unraisablehook = _send_again
     try:
         code = _exit_code(command)
     finally:
@@ -41,8 +41,8 @@ def run(command: Callable[[], None]) -> NoReturn:
 
 
 @contextmanager
-def until_told() -> Iterator[None]:
-    """Let Ctrl-C or SIGTERM end the block as if it were done, also where either comes again while Python ends."""
+def until_signal() -> Iterator[None]:
+    """End the block normally on Ctrl-C or SIGTERM; later ones, while Python exits, are ignored."""
     with suppress(KeyboardInterrupt):
         yield
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,26 +50,26 @@ def until_told() -> Iterator[None]:
 
 
 @contextmanager
-def held() -> Iterator[Sequence[int]]:
-    """Let Ctrl-C and SIGTERM wait until the block has ended; meanwhile they are told by what it is given.
+def hold_signals() -> Iterator[Sequence[int]]:
+    """Hold Ctrl-C and SIGTERM back until the block has ended; the block sees in the yielded list which have come.
 
-    An error raised while a process is being started would lose that process, and Python notices a signal that comes
-    just before it waits for something only once it has waited: who must end either looks here.
+    An exception raised while a process is being started would lose that process; and Python handles a signal that
+    comes just before a blocking call only after that call. A block with such calls looks at the list instead.
     """
-    came: list[int] = []
-    numbers = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) is not signal.SIG_IGN]
-    earlier = {each: signal.signal(each, lambda number, _frame: came.append(number)) for each in numbers}
+    received: list[int] = []
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    handlers = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in numbers}
     try:
-        yield came
+        yield received
     finally:
-        for number, handler in earlier.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 def _exit_code(command: Callable[[], None]) -> int:
-    """What the shell is to see, after the sentence that the user is to see."""
+    """Run a command, print the sentence of its error, and return the exit code."""
     try:
         _refuse_undecodable(sys.argv[1:])
         command()
@@ -79,10 +79,10 @@ def _exit_code(command: Callable[[], None]) -> int:
     except MemoryError:
         sentence, code = "There is not enough memory for this; use fewer rows, or a machine with more memory.", 1
     except Terminated:
-        sentence, code = LEFT.format("Terminated"), TERMINATED
+        sentence, code = NOTHING_LEFT.format("Terminated"), TERMINATED
     except KeyboardInterrupt:
-        sentence, code = LEFT.format("Interrupted"), INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough
+        sentence, code = NOTHING_LEFT.format("Interrupted"), INTERRUPTED
+    except BrokenPipeError:  # the reader of the output has closed the pipe, as `head` does
         _forget_output()
         return 0
     except OSError as error:  # such as a full disk behind `>`
@@ -95,7 +95,7 @@ def _exit_code(command: Callable[[], None]) -> int:
 
 
 def _prepare_output() -> None:
-    """Write to nowhere what was closed by `>&-`, and escape what the terminal has no letters for."""
+    """Replace a stream closed by `>&-` with /dev/null, and escape characters that the terminal cannot encode."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name) or Path(os.devnull).open("w")  # noqa: SIM115  until the process ends
         if isinstance(stream, TextIOWrapper):
@@ -104,7 +104,7 @@ def _prepare_output() -> None:
 
 
 def _refuse_undecodable(words: Sequence[str]) -> None:
-    """Many libraries cannot open such a path, some of them only when all the work is done."""
+    """Refuse arguments that are not UTF-8: many libraries cannot open such a path, some fail only after the work."""
     for word in words:
         try:
             word.encode()
@@ -117,16 +117,16 @@ def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _forget_output() -> None:
-    """Keep Python from writing at its end what could not be written now."""
+    """Keep Python from flushing to a broken output again when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _repeated(report: "sys.UnraisableHookArgs") -> None:
-    """Send a signal again that Python has ignored, as it does where a library in C calls Python."""
+def _send_again(report: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again whose exception Python has ignored, as it does in a callback from a C library."""
     if issubclass(report.exc_type, KeyboardInterrupt):
         number = signal.SIGTERM if issubclass(report.exc_type, Terminated) else signal.SIGINT
-        again = Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
-        again.daemon = True  # no use once the command has ended
-        again.start()
+        timer = Timer(RESEND_SECONDS, os.kill, (os.getpid(), number))
+        timer.daemon = True  # must not keep a command alive that has ended
+        timer.start()
     else:
         sys.__unraisablehook__(report)

@@ -1,1 +1,1 @@
-"""Asks a server."""
+"""Clients of the V2 inference protocol, over REST and gRPC."""

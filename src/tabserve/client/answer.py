@@ -1,4 +1,4 @@
-"""What a server answered, once it is seen to be what was asked for."""
+"""Validation of a server's response against the request and the model's metadata."""
 
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,15 @@ from tabserve.wording import listed
 PROBABILITIES = "predict_proba"
 
 AMOUNTS = (-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max), "that are finite")
+"""The least and the greatest amount, and how a message describes the range."""
 
 
 class Answer(NamedTuple):
-    """A model's answer for some rows.
+    """A model's validated response for some rows.
 
     Attributes:
         outputs: the values of each output by name, shape (rows, columns).
-        threshold: where the model cuts its labels, if it says so.
+        threshold: the probability from which on the model answers the positive label; None if it has no threshold.
     """
 
     outputs: Mapping[str, NDArray[Any]]
@@ -29,60 +30,70 @@ class Answer(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """An output as it came: nothing of it is what it should be until it is compared with what was asked."""
+    """An output of a response, not yet validated."""
 
     datatype: object
     shape: object
     values: NDArray[Any]
 
 
-def answer_of(
+def validate_answer(
     tensors: Mapping[str, Tensor], threshold: object, outputs: Sequence[str], rows: int, metadata: Metadata
 ) -> Answer:
-    """The named outputs for so many rows, each as the metadata describe it.
+    """Check that the response holds the requested outputs, in the shapes and datatypes that the metadata give.
+
+    Args:
+        tensors: the outputs of the response, by name.
+        threshold: the response's parameter of that name.
+        outputs: names of the requested outputs.
+        rows: how many rows were sent.
+        metadata: the model's.
 
     Raises:
-        ValueError: saying what something in the answer is not.
+        ValueError: the response differs; the message is the end of a sentence about the server.
     """
-    found = {name: _values(tensors, name, rows, metadata.outputs.get(name), metadata.labels) for name in outputs}
-    return Answer(found, _number(threshold))
+    values = {name: _values(tensors, name, rows, metadata.outputs.get(name), metadata.labels) for name in outputs}
+    return Answer(values, _parse_threshold(threshold))
 
 
 def _values(
     tensors: Mapping[str, Tensor], name: str, rows: int, expected: Output | None, labels: Sequence[str]
 ) -> NDArray[Any]:
-    """An output's values, shape (rows, columns), if it is what was asked for; a ValueError says what it is not."""
+    """The validated values of an output, shape (rows, columns)."""
     if expected is None:
         raise ValueError(f"its metadata lack the output {name!r}, which it answers.")
     if name not in tensors:
         raise ValueError(f"its answer lacks the output {name!r}.")
     datatype, shape, values = tensors[name]
-    wanted = (rows, expected.columns)
-    if datatype != expected.datatype or shape != [*wanted]:
+    expected_shape = (rows, expected.columns)
+    if datatype != expected.datatype or shape != [*expected_shape]:
         raise ValueError(
             f"its output {name!r} is {reprlib.repr(datatype)} of shape {reprlib.repr(shape)},"
-            f" expected {expected.datatype!r} of shape {[*wanted]}."
+            f" expected {expected.datatype!r} of shape {[*expected_shape]}."
         )
-    if values.shape not in {wanted, (values.size,)} or values.size != rows * expected.columns:
+    if values.shape not in {expected_shape, (values.size,)} or values.size != rows * expected.columns:
         raise ValueError(f"its output {name!r} does not hold the values that its shape {shape} promises.")
-    if complaint := _complaint(name, expected.datatype, values, labels):
-        raise ValueError(f"its output {name!r} holds something other than {complaint}.")
-    return values.astype(DTYPES[expected.datatype]).reshape(wanted)
+    if description := _violated(name, expected.datatype, values, labels):
+        raise ValueError(f"its output {name!r} holds something other than {description}.")
+    return values.astype(DTYPES[expected.datatype]).reshape(expected_shape)
 
 
-def _complaint(name: str, datatype: str, values: NDArray[Any], labels: Sequence[str]) -> str:
-    """What values should have been, or nothing: labels, places of labels or probabilities from 0 to 1, or amounts."""
+def _violated(name: str, datatype: str, values: NDArray[Any], labels: Sequence[str]) -> str:
+    """Describe the values that an output may have, if some of its values are others; else an empty text.
+
+    An output holds labels as text, labels 0 and 1, probabilities, or amounts.
+    """
     if datatype == BYTES:
         texts = values.ravel().tolist()
         fits = all(isinstance(text, str) and (text in labels or not labels) for text in texts)
         return "" if fits else f"the labels {listed(labels)}"
-    low, high, said = (0.0, 1.0, "from 0 to 1") if datatype == "INT64" or name == PROBABILITIES else AMOUNTS
+    low, high, limits = (0.0, 1.0, "from 0 to 1") if datatype == "INT64" or name == PROBABILITIES else AMOUNTS
     fits = np.can_cast(values.dtype, DTYPES[datatype], "same_kind") and bool(((values >= low) & (values <= high)).all())
-    return "" if fits else f"{datatype} {said}"
+    return "" if fits else f"{datatype} {limits}"
 
 
-def _number(threshold: object) -> float | None:
-    """The threshold, which travels as text because gRPC's parameters know no fractions."""
+def _parse_threshold(threshold: object) -> float | None:
+    """The threshold as a number; it is sent as text because parameters of gRPC cannot hold fractions."""
     if threshold is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Asks a served model for predictions over the V2 protocol, whatever the transport."""
+"""A client of a served model over the V2 protocol; subclasses implement the transports."""
 
 import math
 import time
@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.client.answer import Answer, Tensor, answer_of
-from tabserve.client.metadata import DTYPES, Column, Metadata, parsed
-from tabserve.client.proxy import Proxy, way, without_password
+from tabserve.client.answer import Answer, Tensor, validate_answer
+from tabserve.client.metadata import DTYPES, Column, Metadata, parse
+from tabserve.client.proxy import Proxy, mention, without_password
 from tabserve.encoding.categories import spelled
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 from tabserve.serving.protocol.datatypes import BYTES
 from tabserve.wording import listed, shown
 
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
-"""What reading a document raises that is not what it should be."""
+"""Exceptions raised when code reads a JSON document of an unexpected structure."""
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
-"""The cells of each column by its name: numbers, texts, true or false; None, NaN or an empty text if one is missing."""
+"""The cells of each column by its name: numbers, texts, booleans; None, NaN or an empty text for a missing cell."""
 
 
 class Input(NamedTuple):
@@ -34,72 +34,77 @@ class Input(NamedTuple):
 
 
 class Client(ABC):
-    """Asks one model of one server; how the question travels is a subclass's matter."""
+    """A client of one model of one server."""
 
     def __init__(self, address: str, model: str | None, timeout: float, proxy: Proxy | None) -> None:
-        self._address, self._given, self._timeout, self._proxy = address, model, timeout, proxy
-        self._named = without_password(address) + way(proxy)
+        self._address, self._model, self._timeout, self._proxy = address, model, timeout, proxy
+        self._server = without_password(address) + mention(proxy)  # in messages
 
     @cached_property
     def model(self) -> str:
-        """The name of the model that is asked: the given one, or else the only one that the server has.
+        """The model's name: the one that the client was created with, or else the server's only model.
 
         Raises:
-            UsageError: the server has several models, or does not tell which.
-            ServerError: it has none yet, or no server answers.
+            UsageError: the server has several models, or does not list its models.
+            ServerError: it has no model yet, or no server answers.
         """
-        names = [self._given] if self._given else sorted({*self._names()})
+        names = [self._model] if self._model else sorted({*self._model_names()})
         if len(names) > 1:
-            raise UsageError(f"The server at {self._named} has the models {listed(names)}; name the one to ask.")
+            raise UsageError(f"The server at {self._server} has the models {listed(names)}; name the one to ask.")
         if not names:
-            raise ServerError(f"The server at {self._named} has no model yet; try again once one is loaded.")
+            raise ServerError(f"The server at {self._server} has no model yet; try again once one is loaded.")
         return names[0]
 
     @cached_property
     def metadata(self) -> Metadata:
-        """What the server says of the model.
+        """The model's columns and outputs, as the server describes them; requested once.
 
         Raises:
             TabserveError: as `ask`.
         """
-        document = self._described()
+        document = self._metadata_document()
         try:
-            return parsed(document)
+            return parse(document)
         except MALFORMED as error:
             reason = str(error) if type(error) is ValueError else "its metadata are none of a model"
-            raise self._stranger(f"{reason}.") from error
+            raise self._not_v2(f"{reason}.") from error
 
     @abstractmethod
     def ready(self) -> bool:
-        """Whether the model can answer now."""
+        """Whether the model can answer requests now; False also if no server answers."""
 
     def ask(self, features: NDArray[np.float32], outputs: Sequence[str]) -> Answer:
-        """The named outputs for numbers of shape (rows, columns), in the model's order of the columns.
+        """Request outputs for a matrix of numbers.
+
+        Args:
+            features: shape (rows, columns), the columns in the model's order.
+            outputs: names of the outputs.
 
         Raises:
-            InvalidRequest: the server refuses; the message is its own.
-            ServerError: no server answers, in time, or as a V2 server does.
-            UsageError: the address is none, or the model takes columns that are no numbers.
+            InvalidRequest: the server refuses the request; the message is the server's.
+            ServerError: no server answers in time, or its response is not one of the V2 protocol.
+            UsageError: the address is invalid, or the model has columns that are not numeric.
         """
         if (name := self.metadata.tensor) is None:
             names = listed(column.name for column in self.metadata.columns)
             raise UsageError(f"The model takes no matrix of numbers, but a tensor for each of {names}.")
-        return self._answer([Input(name, "FP32", features)], outputs)
+        return self._ask([Input(name, "FP32", features)], outputs)
 
     def ask_columns(self, columns: Columns, outputs: Sequence[str]) -> Answer:
-        """The named outputs for the cells of columns, by their names; one that may be missing may be left out.
+        """Request outputs for rows that are given by column; an optional column may be left out.
 
         Raises:
-            TabserveError: as `ask`; or the columns are others than the model's.
+            InvalidRequest: a needed column is missing, or the model does not have a column.
+            TabserveError: as `ask`.
         """
         self._check_names(columns)
-        there = [column for column in self.metadata.columns if column.name in columns]
-        arrays = {each.name: _array(each, columns[each.name]) for each in there}
+        sent = [column for column in self.metadata.columns if column.name in columns]
+        arrays = {column.name: _array(column, columns[column.name]) for column in sent}
         if self.metadata.tensor is None:
-            return self._answer(
-                [Input(each.name, each.datatype, arrays[each.name][:, None]) for each in there], outputs
+            return self._ask(
+                [Input(column.name, column.datatype, arrays[column.name][:, None]) for column in sent], outputs
             )
-        missing = np.full(len(arrays[there[0].name]), np.nan)
+        missing = np.full(len(arrays[sent[0].name]), np.nan)
         matrix = np.stack([arrays.get(column.name, missing) for column in self.metadata.columns], axis=1)
         return self.ask(matrix.astype(np.float32), outputs)
 
@@ -110,57 +115,57 @@ class Client(ABC):
             raise InvalidRequest(
                 f"The model needs the columns {listed(needed or known)}; found {listed(names) or 'none'}."
             )
-        if strange := [name for name in names if name not in known]:
-            raise InvalidRequest(f"The model has no columns {listed(strange)}; it takes {listed(known)}.")
+        if unknown := [name for name in names if name not in known]:
+            raise InvalidRequest(f"The model has no columns {listed(unknown)}; it takes {listed(known)}.")
 
-    def _answer(self, inputs: Sequence[Input], outputs: Sequence[str]) -> Answer:
+    def _ask(self, inputs: Sequence[Input], outputs: Sequence[str]) -> Answer:
         _check_finite(inputs)
         tensors, threshold = self._infer(inputs, outputs)
         try:
-            return answer_of(tensors, threshold, outputs, len(inputs[0].values), self.metadata)
+            return validate_answer(tensors, threshold, outputs, len(inputs[0].values), self.metadata)
         except ValueError as error:
-            raise self._stranger(str(error)) from error
+            raise self._not_v2(str(error)) from error
 
     @abstractmethod
-    def _names(self) -> list[str]:
-        """Those of the server's models.
+    def _model_names(self) -> list[str]:
+        """The names of the server's models.
 
         Raises:
-            UsageError: the server does not tell.
+            UsageError: the server does not list them.
         """
 
     @abstractmethod
-    def _described(self) -> Any:  # noqa: ANN401  any JSON
-        """The model's metadata, as REST has them."""
+    def _metadata_document(self) -> Any:  # noqa: ANN401  any JSON
+        """The model's metadata, in the structure of REST's JSON."""
 
     @abstractmethod
     def _infer(self, inputs: Sequence[Input], outputs: Sequence[str]) -> tuple[Mapping[str, Tensor], object]:
-        """What came: the outputs by name, and the threshold."""
+        """Send a request; returns the response's outputs by name, and its threshold, neither validated."""
 
-    def _untold(self) -> UsageError:
-        return UsageError(f"The server at {self._named} does not tell which models it has; name the one to ask.")
+    def _no_model_list(self) -> UsageError:
+        return UsageError(f"The server at {self._server} does not tell which models it has; name the one to ask.")
 
-    def _nobody(self) -> ServerError:
+    def _unreachable(self) -> ServerError:
         advice = "start one with 'tabserve serve deploy', or ask at the address of another"
-        return ServerError(f"No server answers at {self._named}; {advice}.".replace(",;", ";"))
+        return ServerError(f"No server answers at {self._server}; {advice}.".replace(",;", ";"))
 
-    def _late(self) -> ServerError:
-        return ServerError(f"The server at {self._named} did not answer within {self._timeout:g} s.")
+    def _timed_out(self) -> ServerError:
+        return ServerError(f"The server at {self._server} did not answer within {self._timeout:g} s.")
 
-    def _stranger(self, reason: str) -> ServerError:
-        return ServerError(f"What answers at {self._named} is no V2 inference server; {reason}")
+    def _not_v2(self, reason: str) -> ServerError:
+        return ServerError(f"What answers at {self._server} is no V2 inference server; {reason}")
 
 
 def wait(is_ready: Callable[[], bool], what: str, seconds: float) -> None:
-    """Return once a server says that it is ready.
+    """Wait until a server or a model is ready.
 
     Args:
-        is_ready: asks it.
-        what: is to be ready, as the sentence begins.
-        seconds: that it may take.
+        is_ready: asks whether it is.
+        what: the subject of the error's sentence, such as "The model".
+        seconds: deadline.
 
     Raises:
-        ServerError: it was not, within these seconds.
+        ServerError: it was not ready in time.
     """
     deadline = time.monotonic() + seconds
     while not is_ready():
@@ -170,7 +175,7 @@ def wait(is_ready: Callable[[], bool], what: str, seconds: float) -> None:
 
 
 def _array(column: Column, cells: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
-    """The cells as their column has them; where it has texts, numbers and truths are spelled as levels are."""
+    """The cells in the column's datatype; numbers and booleans in a column of texts are spelled as its levels are."""
     if column.datatype == BYTES:
         texts = [_text(column.name, row, cell) for row, cell in enumerate(np.array(cells, np.object_).tolist())]
         return np.array(texts, np.object_)
@@ -189,10 +194,10 @@ def _text(column: str, row: int, cell: object) -> str:
 
 
 def _check_finite(inputs: Sequence[Input]) -> None:
-    """Refuse infinite numbers, which JSON would spell as missing ones."""
-    for each in inputs:
-        if each.values.dtype.kind == "f" and (infinite := np.isinf(each.values)).any():
+    """Refuse infinite numbers, which JSON would encode as null, a missing number."""
+    for name, _, values in inputs:
+        if values.dtype.kind == "f" and (infinite := np.isinf(values)).any():
             row, column = np.argwhere(infinite)[0]
             raise InvalidRequest(
-                f"Row {row}, column {column} of input {each.name!r}, is infinite; expected a finite number."
+                f"Row {row}, column {column} of input {name!r}, is infinite; expected a finite number."
             )

@@ -1,4 +1,4 @@
-"""Run a server process for the duration of a `with` block, for notebooks, tests and benchmarks."""
+"""Run a server process during a `with` block, for notebooks, tests and benchmarks."""
 
 import os
 import socket
@@ -22,8 +22,8 @@ SERVE = (sys.executable, "-m", "tabserve", "serve")
 PORTS = range(10_000, 32_768)
 """Ports below those of outgoing connections on Linux (ip_local_port_range of ip(7))."""
 
-HERE = build_opener(ProxyHandler({}))
-"""Asks this machine, without a proxy."""
+DIRECT = build_opener(ProxyHandler({}))
+"""Opens URLs without a proxy."""
 
 READY_SECONDS, STOP_SECONDS = 60.0, 20.0
 
@@ -49,59 +49,63 @@ def running(
 
     Args:
         folder: of `settings.json` and `model-settings.json`; None for the model that comes with tabserve.
-        environment: variables in addition to the process's own, such as TABSERVE_MODEL.
-        command: starts it; the folder's path is appended if there is one.
+        environment: variables in addition to this process's own, such as TABSERVE_MODEL.
+        command: starts the server; the folder's path is appended if there is one.
         ready: the route that answers 200 once the model is loaded.
 
     Raises:
-        ServerError: the server ended, or was not ready in time; the message has the end of its log.
+        ServerError: the server ended, or was not ready in time; the message holds the end of its log.
     """
     http, grpc, metrics = free_ports(3)
     ports = {"MLSERVER_HTTP_PORT": http, "MLSERVER_GRPC_PORT": grpc, "MLSERVER_METRICS_PORT": metrics}
     variables = {**os.environ, "MLSERVER_HOST": "127.0.0.1", **{name: str(port) for name, port in ports.items()}}
     words = [*command, *([str(folder)] if folder else [])]
-    with started(words, {**variables, **(environment or {})}, f"http://127.0.0.1:{http}{ready}") as (process, log):
-        yield Server(process, *(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{metrics}"), log)
+    url = f"http://127.0.0.1:{http}"
+    with running_process(words, {**variables, **(environment or {})}, f"{url}{ready}") as (process, log):
+        yield Server(process, url, f"127.0.0.1:{grpc}", f"http://127.0.0.1:{metrics}", log)
 
 
 @contextmanager
-def started(
+def running_process(
     command: Sequence[str], environment: Mapping[str, str], ready: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """Start any server, wait until it is ready, and stop it at the end.
 
     Args:
-        command: starts it.
-        environment: all of its variables.
-        ready: the URL that answers 200 once it is ready.
+        command: starts the server.
+        environment: all variables of its process.
+        ready: the URL that answers 200 once the server is ready.
 
     Yields:
         Its process, and the file of its log.
 
     Raises:
-        ServerError: the server ended, or was not ready in time; the message has the end of its log.
+        ServerError: the server ended, or was not ready in time; the message holds the end of its log.
     """
     with tempfile.TemporaryDirectory(prefix="tabserve-") as scratch:
         log = Path(scratch, "log")
         with log.open("wb") as output:
             process = subprocess.Popen([*command], env=environment, stdout=output, stderr=output)  # noqa: S603 (our own words)
         try:
-            _wait(process, log, ready)
+            _wait_until_ready(process, log, ready)
             yield process, log
         finally:
             _stop(process)
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports of the loopback address, which neither connections nor other calls, in any process, get soon."""
-    return [*islice(filter(_is_free, _candidates()), count)]
+    """Free ports of the loopback address.
+
+    Neither an outgoing connection nor another call, in any process, is likely to take the same port soon.
+    """
+    return [*islice(filter(_is_free, _ports()), count)]
 
 
 @cache
-def _candidates() -> Iterator[int]:
-    """All ports in a cycle; by the golden ratio, processes with near ids start far from each other."""
-    begin = int(os.getpid() * 0.618034 % 1 * len(PORTS))
-    return cycle([*PORTS[begin:], *PORTS[:begin]])
+def _ports() -> Iterator[int]:
+    """All ports in a cycle; the golden ratio makes processes with near ids start far from each other."""
+    start = int(os.getpid() * 0.618034 % 1 * len(PORTS))
+    return cycle([*PORTS[start:], *PORTS[:start]])
 
 
 def _is_free(port: int) -> bool:
@@ -112,17 +116,17 @@ def _is_free(port: int) -> bool:
         return False
 
 
-def _wait(process: subprocess.Popen[bytes], log: Path, ready: str) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, ready: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ServerError(f"The server ended with exit code {process.returncode}: {_end(log)}")
+            raise ServerError(f"The server ended with exit code {process.returncode}: {_tail(log)}")
         try:
-            with HERE.open(ready, timeout=5):
+            with DIRECT.open(ready, timeout=5):
                 return
         except (URLError, OSError):
             time.sleep(0.05)
-    raise ServerError(f"The server was not ready within {READY_SECONDS:.0f} s: {_end(log)}")
+    raise ServerError(f"The server was not ready within {READY_SECONDS:.0f} s: {_tail(log)}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -134,5 +138,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _end(log: Path) -> str:
+def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-15:])

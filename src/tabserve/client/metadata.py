@@ -1,4 +1,4 @@
-"""What a server says of a model: the columns that it takes, and the outputs that it answers."""
+"""A model's metadata in the V2 protocol: its columns and its outputs."""
 
 import json
 from collections.abc import Mapping
@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 from tabserve.serving.protocol.datatypes import BYTES
 
 DTYPES = {"FP32": "<f4", "FP64": "<f8", "INT64": "<i8", BYTES: "O"}
-"""The V2 datatypes that are sent and read here, as numpy has them."""
+"""The numpy dtype of each V2 datatype that the client supports."""
 
-SENT = ("FP32", "FP64", BYTES)
-"""Those of them that a column may have: 64-bit floats hold no INT64."""
+INPUT_DATATYPES = ("FP32", "FP64", BYTES)
+"""The datatypes that an input may have; INT64 is not one, because a 64-bit float cannot hold all of its values."""
 
 
 class Column(NamedTuple):
-    """A column that a model is asked with.
+    """An input column of a model.
 
     Attributes:
-        datatype: of V2.
-        optional: whether its cells may be missing, so that all of it may be left out.
+        datatype: of the V2 protocol.
+        optional: whether its cells may be missing; then a request may leave out the column.
     """
 
     name: str
@@ -27,12 +27,12 @@ class Column(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What a model can be asked for.
+    """An output of a model.
 
     Attributes:
-        datatype: of V2.
-        columns: how many.
-        labels: what the columns are called, where they are the probabilities of labels of these names.
+        datatype: of the V2 protocol.
+        columns: how many columns the output has.
+        labels: the label of each column, if the columns are probabilities of labels that are texts.
     """
 
     datatype: str
@@ -41,14 +41,14 @@ class Output(NamedTuple):
 
 
 class Metadata(NamedTuple):
-    """What a server says of a model.
+    """The metadata of a model.
 
     Attributes:
-        columns: that it is asked with, in its order; none where the server does not name them.
-        tensor: the name of the one tensor that holds all columns; None where each column has one.
+        columns: the input columns in the model's order; empty if the server does not name them.
+        tensor: the name of the one tensor that holds all columns; None if each column has a tensor of its own.
         outputs: by name.
-        id: the column of a table that names its rows, if it has one.
-        ignored: other columns of a table that are no inputs, such as the target.
+        id: the column of a table that identifies its rows, if any.
+        ignored: other columns of a table that are not inputs, such as the target.
     """
 
     columns: tuple[Column, ...]
@@ -59,40 +59,40 @@ class Metadata(NamedTuple):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Those that are answered as texts."""
+        """The labels of a model that answers texts; empty for others."""
         return next((output.labels for output in self.outputs.values() if output.labels), ())
 
 
-def parsed(document: Any) -> Metadata:  # noqa: ANN401  any JSON
-    """The metadata in V2's document.
+def parse(document: Any) -> Metadata:  # noqa: ANN401  any JSON
+    """Parse the metadata document of the V2 protocol.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is none, or names what this client does not know.
+        ValueError, KeyError, TypeError, AttributeError: it is not such a document, or the client does not support it.
     """
-    inputs, said = document["inputs"], document.get("parameters") or {}
+    inputs, parameters = document["inputs"], document.get("parameters") or {}
     if not inputs:
         raise ValueError("its metadata name no inputs")
-    lone = inputs[0] if len(inputs) == 1 and _is_matrix(inputs[0]) else None
-    columns = _columns_of(lone) if lone else tuple(map(_column, inputs))
-    outputs = {str(each["name"]): _output(each) for each in document["outputs"]}
-    ignored = tuple(str(said[what]) for what in ("target", "group") if what in said)
-    return Metadata(columns, str(lone["name"]) if lone else None, outputs, said.get("id"), ignored)
+    matrix = inputs[0] if len(inputs) == 1 and _is_matrix(inputs[0]) else None
+    columns = _columns_of_matrix(matrix) if matrix else tuple(map(_column, inputs))
+    outputs = {str(output["name"]): _output(output) for output in document["outputs"]}
+    ignored = tuple(str(parameters[role]) for role in ("target", "group") if role in parameters)
+    return Metadata(columns, str(matrix["name"]) if matrix else None, outputs, parameters.get("id"), ignored)
 
 
 def _is_matrix(tensor: Mapping[str, Any]) -> bool:
     return _width(tensor) != 1 or "columns" in _parameters(tensor)
 
 
-def _columns_of(tensor: Mapping[str, Any]) -> tuple[Column, ...]:
-    """Those of the one tensor, if it names them."""
-    names, missing = (_names(tensor, what) for what in ("columns", "missing"))
+def _columns_of_matrix(tensor: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The columns of the tensor that holds all of them; empty if it does not name them."""
+    names, missing = (_names(tensor, parameter) for parameter in ("columns", "missing"))
     if names and len(names) != _width(tensor):
         raise ValueError(f"its metadata name {len(names)} columns of a tensor that has {_width(tensor)}")
-    return tuple(Column(name, _sent(tensor), name in missing) for name in names)
+    return tuple(Column(name, _input_datatype(tensor), name in missing) for name in names)
 
 
 def _column(tensor: Mapping[str, Any]) -> Column:
-    return Column(str(tensor["name"]), _sent(tensor), bool(_parameters(tensor).get("optional")))
+    return Column(str(tensor["name"]), _input_datatype(tensor), bool(_parameters(tensor).get("optional")))
 
 
 def _output(tensor: Mapping[str, Any]) -> Output:
@@ -101,8 +101,8 @@ def _output(tensor: Mapping[str, Any]) -> Output:
     return Output(tensor["datatype"], _width(tensor), _names(tensor, "labels"))
 
 
-def _sent(tensor: Mapping[str, Any]) -> str:
-    if tensor["datatype"] not in SENT:
+def _input_datatype(tensor: Mapping[str, Any]) -> str:
+    if tensor["datatype"] not in INPUT_DATATYPES:
         raise ValueError(f"its metadata name an input of datatype {tensor['datatype']!r:.60}, which is not sent here")
     return str(tensor["datatype"])
 
@@ -115,15 +115,15 @@ def _width(tensor: Mapping[str, Any]) -> int:
 
 
 def _names(tensor: Mapping[str, Any], parameter: str) -> tuple[str, ...]:
-    """A list of names, which is a text in JSON, as gRPC's parameters know no lists."""
-    said = _parameters(tensor).get(parameter, "[]")
+    """Parse a parameter that holds a list of names as JSON text, because parameters of gRPC cannot hold lists."""
+    value = _parameters(tensor).get(parameter, "[]")
     try:
-        found = json.loads(said)
+        names = json.loads(value)
     except ValueError:
-        found = said
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise ValueError(f"its metadata have {found!r:.60} as {parameter!r}")
-    return tuple(found)
+        names = value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"its metadata have {names!r:.60} as {parameter!r}")
+    return tuple(names)
 
 
 def _parameters(tensor: Mapping[str, Any]) -> Mapping[str, Any]:

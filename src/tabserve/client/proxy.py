@@ -1,6 +1,6 @@
-"""What a client takes from the environment: proxies, except to this machine, and certificates.
+"""What a client takes from the environment: certificates, and proxies unless the server is on this machine.
 
-Passwords in ~/.netrc are not sent: a server of this project asks for none.
+Passwords in ~/.netrc are not sent, because a server of this project asks for none.
 """
 
 import os
@@ -18,57 +18,59 @@ from urllib3.exceptions import HTTPError, LocationParseError, ProxySchemeUnknown
 
 from tabserve.errors import ServerError
 
-NO_ADDRESS = (
+ADDRESS_ERRORS = (
     requests.exceptions.MissingSchema,
     requests.exceptions.InvalidSchema,
     requests.exceptions.InvalidURL,
     LocationParseError,
 )
-"""Errors of requests about the address itself."""
+"""What requests raises for an invalid address."""
 
-OF_A_PROXY = (requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL, ProxySchemeUnknown)
-
-OF_GRPC = ("grpc_proxy", "https_proxy", "http_proxy")
+PROXY_ERRORS = (requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL, ProxySchemeUnknown)
+"""What requests raises for a proxy that is unreachable or has an invalid address."""
+GRPC_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 """The variables that gRPC reads, in this order."""
 
 
 class Proxy(NamedTuple):
-    """A proxy, and the variable that names it."""
+    """A proxy, and the environment variable that names it."""
 
     url: str
     variable: str
 
     def __str__(self) -> str:
-        """Its name in messages."""
+        """The proxy as messages name it, without its password."""
         return f"the proxy {without_password(self.url)} that {self.variable} names"
 
 
 def session(url: str) -> requests.Session:
-    """A session for the server of this address."""
+    """Create a session for requests to the server at this address."""
     created = requests.Session()
     created.trust_env = False
-    created.proxies = dict(get_environ_proxies(url)) if before(url) else {}
+    created.proxies = dict(get_environ_proxies(url)) if for_url(url) else {}
     created.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     return created
 
 
-def before(url: str) -> Proxy | None:
-    """The proxy to a server, or None."""
+def for_url(url: str) -> Proxy | None:
+    """The proxy on the way to a server, or None."""
     with suppress(ValueError):  # not an address
         split = urlsplit(url)
-        if split.hostname and not is_here(split.hostname) and not should_bypass_proxies(url, no_proxy=None):
+        if split.hostname and not is_loopback(split.hostname) and not should_bypass_proxies(url, no_proxy=None):
             names = [f"{scheme}_proxy" for scheme in (split.scheme, "all")]
-            return _named(select_proxy(url, getproxies()), [case for name in names for case in (name, name.upper())])
+            return _with_variable(
+                select_proxy(url, getproxies()), [case for name in names for case in (name, name.upper())]
+            )
     return None
 
 
-def before_grpc(target: str) -> Proxy | None:
-    """The proxy that gRPC uses for a target such as host:8081, or None."""
+def for_grpc_target(target: str) -> Proxy | None:
+    """The proxy on the way to a target of gRPC such as host:8081, or None."""
     host, variable = grpc_host(target), os.environ.get
-    if host and not is_here(host):
-        past = variable("no_grpc_proxy") or variable("no_proxy") or ""
-        if not should_bypass_proxies(f"http://[{host}]" if ":" in host else f"http://{host}", no_proxy=past):
-            return _named(next(filter(None, map(variable, OF_GRPC)), None), OF_GRPC)
+    if host and not is_loopback(host):
+        bypassed = variable("no_grpc_proxy") or variable("no_proxy") or ""
+        if not should_bypass_proxies(f"http://[{host}]" if ":" in host else f"http://{host}", no_proxy=bypassed):
+            return _with_variable(next(filter(None, map(variable, GRPC_VARIABLES)), None), GRPC_VARIABLES)
     return None
 
 
@@ -79,7 +81,7 @@ def grpc_host(target: str) -> str:
     return ""
 
 
-def is_here(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether a host is a loopback address, which no proxy can reach."""
     name = host.rstrip(".").lower()
     try:
@@ -90,24 +92,24 @@ def is_here(host: str) -> bool:
     return any(ip.is_loopback or ip.is_unspecified for ip in (address, mapped) if ip)
 
 
-def failed(error: Exception, address: str) -> bool:
-    """Whether an error of requests is about the proxy to this address: unreachable, or with a wrong name."""
-    return isinstance(error, OF_A_PROXY) or (isinstance(error, NO_ADDRESS) and _is_address(address))
+def is_failure(error: Exception, address: str) -> bool:
+    """Whether an error of requests means that the proxy to this address is unreachable or has an invalid address."""
+    return isinstance(error, PROXY_ERRORS) or (isinstance(error, ADDRESS_ERRORS) and _is_address(address))
 
 
 def failure(proxy: Proxy, address: str) -> ServerError:
     """The error about a proxy that failed."""
-    past = "list the host in no_proxy to go past it"
-    return ServerError(f"T{str(proxy)[1:]} leads to no {without_password(address)}; mend the variable, or {past}.")
+    advice = "mend the variable, or list the host in no_proxy to go past it"
+    return ServerError(f"T{str(proxy)[1:]} leads to no {without_password(address)}; {advice}.")
 
 
-def way(proxy: Proxy | None) -> str:
-    """The words after an address in a message that name the proxy it was asked through."""
+def mention(proxy: Proxy | None) -> str:
+    """The words that name the proxy after an address in a message; empty without a proxy."""
     return f", asked through {proxy}," if proxy else ""
 
 
 def without_password(url: str) -> str:
-    """An address without its user and password."""
+    """The address without its user and password."""
     return re.sub(r"^((?:[^/?#]*//)?)[^/?#]*@", r"\1", url)
 
 
@@ -118,6 +120,6 @@ def _is_address(url: str) -> bool:
         return False
 
 
-def _named(url: str | None, variables: Sequence[str]) -> Proxy | None:
+def _with_variable(url: str | None, variables: Sequence[str]) -> Proxy | None:
     names = [name for name in variables if os.environ.get(name) == url]
     return Proxy(url, names[0]) if url and names else None

@@ -14,7 +14,7 @@ import requests
 from tests.serving.api.flights import CONTRACT
 from tests.serving.mixed import COLUMNS, table
 
-from tabserve.client.local_server import free_ports, started
+from tabserve.client.local_server import free_ports, running_process
 from tabserve.errors import ArtifactError
 from tabserve.model.model import Model, load
 from tabserve.problem.columns import Column
@@ -38,7 +38,7 @@ def url(folder: Path) -> Iterator[str]:
     (port,) = free_ports(1)
     environment = {**os.environ, "PORT": str(port), "PYTHONPATH": str(Path(__file__).parents[3]), "MODEL_PATH": ""}
     address = f"http://127.0.0.1:{port}"
-    with started([sys.executable, str(SCRIPT), str(folder)], environment, f"{address}/ready") as (process, _):
+    with running_process([sys.executable, str(SCRIPT), str(folder)], environment, f"{address}/ready") as (process, _):
         yield address
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0
