@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from bench import hostile, limits, mixed, mixed_table, rows, scale, settings, wrk
-from bench.clients import sent
+from bench.clients import measure
 from bench.soak import Sample, check
 from bench.targets import MIXED, TARGETS, Target
 from bench.timing import Timing
@@ -127,7 +127,7 @@ def test_mixed_measures_three_servers_by_one_row(run: Run, monkeypatch: pytest.M
 @pytest.mark.slow
 def test_the_limit_and_the_obvious_way_know_as_many_columns(tmp_path: Path) -> None:
     """Ten categories, nine numbers and a date, which the model tells apart."""
-    model = load(mixed_table.trained(tmp_path / "model"))
+    model = load(mixed_table.train(tmp_path / "model"))
     assert Counter(model.problem.kinds) == {"category": 10, "number": 9, "date": 1}
     rows = mixed_table.table(1_000, 1)
     features = model.encoder.encode([rows[name].tolist() for name in model.problem.features]).features
@@ -185,7 +185,7 @@ def test_scale_prints_a_line_for_every_size_and_engine(
 def test_answers_that_are_errors_are_counted_and_are_no_speed() -> None:
     """However fast a server refuses."""
     with answering(503, {"Content-Length": "0"}) as address:
-        timing = sent("http", address, REQUEST, 2, 0.1)
+        timing = measure("http", address, REQUEST, 2, 0.1)
     assert timing.errors > 0
     assert timing.rate == 0
 
@@ -195,13 +195,13 @@ def test_a_connection_closed_by_the_server_ends_the_measurement(length: str) -> 
     """Between two answers, or in the midst of one."""
     headers = {"Content-Length": length, "Connection": "close"}
     with answering(200, headers) as address, pytest.raises(ServerError, match="closed"):
-        sent("http", address, REQUEST, 1, 0.5)
+        measure("http", address, REQUEST, 1, 0.5)
 
 
 def test_an_answer_of_unknown_length_ends_the_measurement() -> None:
     """In one sentence that shows it."""
     with answering(200, {"Transfer-Encoding": "chunked"}) as address, pytest.raises(ServerError, match="closed"):
-        sent("http", address, REQUEST, 1, 0.1)
+        measure("http", address, REQUEST, 1, 0.1)
 
 
 @pytest.mark.needs("wrk")
@@ -218,9 +218,9 @@ def test_wrk_counts_what_our_own_clients_count(status: int, headers: dict[str, s
     with answering(status, headers) as address:
         if found == "closed":
             with pytest.raises(ServerError, match="closed"):
-                wrk.sent(address, REQUEST, 1, 1)
+                wrk.measure(address, REQUEST, 1, 1)
             return
-        timing = wrk.sent(address, REQUEST, 2, 1)
+        timing = wrk.measure(address, REQUEST, 2, 1)
     assert (timing.errors > 0, timing.rate > 0) == (found == "errors", found == "answers")
 
 
@@ -231,7 +231,7 @@ def test_a_target_compares_with_the_best_of_the_others(figure: str, ratio: float
         name: Turn(timings={"json-1x1": Timing(rate, 1.0, p99)})
         for name, rate, p99 in (("ours", 200.0, 2.0), ("stock", 100.0, 30.0), ("stock-batching", 50.0, 10.0))
     }
-    assert Target("json-1x1", figure, ("stock", "stock-batching"), 1.0).found(turns) == ratio
+    assert Target("json-1x1", figure, ("stock", "stock-batching"), 1.0).measured(turns) == ratio
 
 
 def test_a_target_without_both_sides_is_not_found() -> None:
@@ -239,7 +239,7 @@ def test_a_target_without_both_sides_is_not_found() -> None:
     target = Target("json-1x1", "rate", ("stock",), 1.0)
     measured, refused = Turn(timings={"json-1x1": Timing(1.0)}), Turn(timings={"json-1x1": Timing(refused="400")})
     for turns in ({"ours": measured}, {"ours": measured, "stock": Turn()}, {"ours": refused, "stock": measured}):
-        assert isnan(target.found(turns))
+        assert isnan(target.measured(turns))
 
 
 STEADY = [Sample(float(second), 300.0, 20, 8, 1.0, 2.0) for second in range(50)]
