@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from tests.container.engine import HARDENED, MARKS, Container, build, docker, documented, removed
+from tests.container.engine import HARDENED, MARKS, Container, build, docker, documented_arguments, removing
 
 from tabserve.client.local_server import free_ports
 
@@ -26,7 +26,7 @@ def image() -> str:
 def hardened(image: str) -> Iterator[Container]:
     """The API in a hardened container."""
     container = Container("--publish", "127.0.0.1::5000", *HARDENED, image)
-    with removed(container):
+    with removing(container):
         container.wait("ready", lambda: answers(container, "5000", "/ready"))
         yield container
 
@@ -73,7 +73,7 @@ def test_the_same_image_answers_v2(image: str) -> None:
     container = Container(
         "--publish", "127.0.0.1::8080", "--tmpfs", "/tmp", *HARDENED, image, "tabserve", "serve", "/app/deploy"
     )
-    with removed(container):
+    with removing(container):
         container.wait("ready", lambda: answers(container, "8080", "/v2/models/categories/ready"))
         titles = [product["title"] for product in PRODUCTS["products"]]
         tensor = {"name": "title", "datatype": "BYTES", "shape": [2], "data": titles}
@@ -85,7 +85,7 @@ def test_the_same_image_answers_v2(image: str) -> None:
 def test_docker_stop_ends_it_with_exit_code_0(image: str) -> None:
     """It ends before the engine would kill it."""
     container = Container("--publish", "127.0.0.1::5000", *HARDENED, image)
-    with removed(container):
+    with removing(container):
         container.wait("ready", lambda: answers(container, "5000", "/ready"))
         docker("stop", "--time", "30", container.name)
         assert container.inspect("{{.State.ExitCode}}") == "0"
@@ -108,7 +108,7 @@ def test_compose_serves_at_the_chosen_ports_until_it_is_taken_down(
             str(override),
             *words.split()[2:],
         ]
-        for words in documented("compose", "cases/categories/README.md")
+        for words in documented_arguments("compose", "cases/categories/README.md")
     )
     try:
         docker(*("--no-build" if word == "--build" else word for word in up), "--wait")
