@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.container.engine import HARDENED, ROOT, Container, build, documented, running
+from tests.container.engine import HARDENED, ROOT, Container, build, documented_arguments, running
 
 
 @pytest.fixture(scope="session")
 def image() -> str:
     """The image, built from this work tree as the README says, under another tag."""
-    tag, name, *rest = documented("build")[0].split()
+    tag, name, *rest = documented_arguments("build")[0].split()
     return build(tag, f"{name}-test", *rest)
 
 

@@ -255,7 +255,7 @@ assert len(model.score(numpy.array(rows, numpy.float32)).label) == len(rows)
 
 
 def run_without(libraries: list[str], action: str) -> None:
-    """WithoutTypeChecking Python code in a fresh interpreter that has not got these libraries, and has not loaded training modules."""
+    """Run Python code in a fresh interpreter without these libraries; fail if it loads training modules."""
     watched = [*CASES, *TRAINING]
     script = WITHOUT.format(blocked=libraries, action=action, watched=watched)
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)

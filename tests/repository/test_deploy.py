@@ -27,7 +27,7 @@ def model() -> Model:
 
 
 def test_the_committed_model_was_selected_on_the_full_synthetic_sample(model: Model) -> None:
-    """The selection used all 200,000 rows, every candidate and the case's problem; the card says that it is synthetic."""
+    """All 200,000 rows, every candidate and the case's problem were used; the card says that the data are synthetic."""
     assert model.problem == PROBLEM
     assert (model.data["rows"], model.data["positives"], model.data["synthetic"]) == (200_000, 20_098, True)
     assert list(model.metrics["folds"]) == [*candidates(PROBLEM.seed, 1)]

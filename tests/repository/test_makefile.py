@@ -19,7 +19,7 @@ PORTS = ("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT")
 
 
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run make as from a fresh_clone shell, even if make and coverage run these tests."""
+    """Run make as from a fresh shell, even if make and coverage run these tests."""
     removed = ("MAKE", "MFLAGS", "COVERAGE", "PYTEST_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     return subprocess.run(
