@@ -1,4 +1,4 @@
-# Everything this project does, one word each: `make help`.
+# All commands of this project; `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-spark setup-kserve run serve train spark notebook test test-slow test-container test-spark lint lock image dist sbom bench soak
 
@@ -11,14 +11,14 @@ SPARK := .venv-spark/bin
 SPARK_READY := .venv-spark/.ready
 KSERVE_READY := .venv-kserve/.ready
 
-# As tabserve/__init__.py says; here for what imports XGBoost before it.
+# As tabserve/__init__.py sets it, for programs that import XGBoost first.
 export OMP_WAIT_POLICY ?= passive
 
-# `run`, `train`, `notebook` and `test` are Santander's, or those of another case: CASE=categories.
+# `run`, `train`, `notebook` and `test` are for Santander, or for another case: CASE=categories.
 FOLDER := $(if $(CASE),cases/$(CASE)/)
 NOTEBOOK := $(FOLDER)$(if $(CASE),treinamento,ml_code).ipynb
 
-# The options of `run` and `train`; `run` is a short version on fewer rows and candidates.
+# The options of `run` and `train`; `run` uses fewer rows and candidates.
 OUT ?= $(if $(CASE),$(or $(MODEL_PATH),build/$(CASE)),build/model)
 RUN_CANDIDATES ?= $(if $(CASE),linear-svm-words-and-parts$(COMMA)majority,xgboost-stumps$(COMMA)logistic-regression$(COMMA)dummy)
 COMMA := ,
@@ -27,7 +27,7 @@ TRAIN_OPTIONS = --out "$(OUT)" $(if $(DATA),--data "$(DATA)") $(if $(ROWS),--row
 run: ROWS ?= $(if $(CASE),,20000)
 run: CANDIDATES ?= $(RUN_CANDIDATES)
 
-help: ## list these words
+help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | \
 		while IFS="$$(printf '\t')" read -r word meaning; do printf '  %-15s %s\n' "$$word" "$$meaning"; done
 
@@ -44,7 +44,7 @@ $(READY): requirements/dev.txt pyproject.toml
 
 setup-spark: $(SPARK_READY) ## make .venv-spark from requirements/spark.txt, for scoring and training on Spark; needs Java 17
 
-# PySpark comes as source alone: the locked setuptools first, then nothing else is downloaded to build it.
+# PySpark is published as source only: install the locked setuptools first, so that its build downloads nothing.
 $(SPARK_READY): requirements/spark.txt pyproject.toml
 	@$(FIND_PYTHON)
 	"$(PYTHON)" -m venv --clear .venv-spark
@@ -53,7 +53,7 @@ $(SPARK_READY): requirements/spark.txt pyproject.toml
 	$(SPARK)/pip install --no-deps --no-build-isolation -e .
 	@touch $@
 
-setup-kserve: $(KSERVE_READY) ## make .venv-kserve from requirements/kserve.txt: KServe's client, by which a test asks
+setup-kserve: $(KSERVE_READY) ## make .venv-kserve from requirements/kserve.txt: KServe's client, which a test uses
 
 $(KSERVE_READY): requirements/kserve.txt
 	@$(FIND_PYTHON)
@@ -114,10 +114,10 @@ dist: $(READY) ## build the wheel and the source archive into dist/
 	$(BIN)/hatchling build --directory dist
 
 SBOM := build/sbom
-sbom: $(SBOM)/serve.cdx.json ## write which packages the locked serving requirements and the built image hold (CycloneDX)
+sbom: $(SBOM)/serve.cdx.json ## list the packages of the locked serving requirements and of the built image (CycloneDX)
 	$(BIN)/python scripts/sbom.py tabserve --out $(SBOM)/image.cdx.json
 
-# A warning is left out: a lock has no graph of who asked for whom. Validation of 2,000 hashes would take ten seconds.
+# The hidden warning says that a lock has no dependency graph. Validation of 2,000 hashes would take ten seconds.
 $(SBOM)/serve.cdx.json: requirements/serve.txt pyproject.toml $(READY)
 	@mkdir -p $(@D)
 	PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --no-validate \
@@ -129,7 +129,7 @@ bench: $(READY) ## measure speed against stock MLServer, FastAPI and the bare li
 soak: $(READY) ## send good and bad traffic for 10 minutes; fails if an answer is wrong or memory grows (ARGS="--minutes 60")
 	$(BIN)/python -m bench soak $(ARGS)
 
-# One resolution for every system, then the trimmed ones for Linux x86-64, held to the same versions; Spark's but for pandas.
+# One resolution for every system, then the trimmed ones for Linux x86-64 with the same versions (Spark: except pandas).
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 $(UPGRADE)
 LINUX = --python-platform x86_64-manylinux_2_28
 TRIM = $(LINUX) --override requirements/overrides.txt --constraint requirements/environment.txt

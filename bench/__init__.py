@@ -1,3 +1,3 @@
-"""How fast and how large this project is: `python -m bench` prints tables, their ratios measured in one run."""
+"""Benchmarks of speed and memory: `python -m bench` prints tables, whose ratios are measured in one run."""
 
-import tabserve  # noqa: F401  before XGBoost, as it says how XGBoost's threads wait
+import tabserve  # noqa: F401  before XGBoost: it sets how XGBoost's threads wait

@@ -1,4 +1,4 @@
-"""Measure how fast this project is, and print what was found; without a word: `tables`, `serving` and `mixed`."""
+"""Measure the speed of this project and print the results; without a word: `tables`, `serving` and `mixed`."""
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ WORDS = {
 
 
 def main() -> None:
-    """Run what the command line names."""
+    """Run the benchmark that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     words = parser.add_subparsers(title="words", metavar="WORD")
     for word, module in WORDS.items():

@@ -1,7 +1,7 @@
-"""Clients in Python, in a process of their own that is as cheap as Python makes it: they share the server's cores.
+"""Clients in Python, in a process of their own, and cheap, as they share the server's cores.
 
-Each client sends the same request again as soon as it has its answer. A measurement ends when all that was sent in its
-time is answered.
+Each client sends the same request again as soon as it has the answer. A measurement ends when every request that was
+sent in its time is answered.
 """
 
 import asyncio
@@ -29,53 +29,53 @@ PATIENCE = 60.0
 GRPC_METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 
-def sent(transport: str, address: str, request: bytes, clients: int, seconds: float) -> Timing:
-    """Measure from a fresh process.
+def measure(transport: str, address: str, request: bytes, clients: int, seconds: float) -> Timing:
+    """Measure a server from a fresh process.
 
     Args:
         transport: `http` or `grpc`.
         address: host and port.
-        request: whole, as HTTP/1.1; or, for gRPC, the message.
-        clients: how many send it at once.
-        seconds: how long they do, after as long a warm-up, but at most `WARM_SECONDS`.
+        request: a whole HTTP/1.1 request; or, for gRPC, the message.
+        clients: how many send the request at once.
+        seconds: how long they send it, after a warm-up of the same length, but at most `WARM_SECONDS`.
 
     Raises:
         ServerError: a connection was closed, or an answer did not come.
     """
-    words = [sys.executable, "-m", "bench.clients", transport, address, str(clients), str(seconds)]
-    finished = subprocess.run(words, input=request, capture_output=True, check=False)  # noqa: S603 (our own words)
+    command = [sys.executable, "-m", "bench.clients", transport, address, str(clients), str(seconds)]
+    finished = subprocess.run(command, input=request, capture_output=True, check=False)  # noqa: S603 (our own arguments)
     if finished.returncode:
         raise ServerError(finished.stderr.decode().strip())
     return Timing(**orjson.loads(finished.stdout))
 
 
 def main() -> None:
-    """Measure as the command line says, with the request from stdin; write the timing as JSON."""
+    """Measure as the command line asks, with the request from stdin; write the timing as JSON."""
     transport, address, clients, seconds = sys.argv[1:]
-    measure, runner = TRANSPORTS[transport]
-    timing = runner(measure(address, sys.stdin.buffer.read(), int(clients), float(seconds)))
+    run_clients, runner = TRANSPORTS[transport]
+    timing = runner(run_clients(address, sys.stdin.buffer.read(), int(clients), float(seconds)))
     sys.stdout.buffer.write(orjson.dumps(asdict(timing)))
 
 
 class Connection(asyncio.Protocol):
-    """An HTTP client that reads no more of an answer than its status and its length."""
+    """An HTTP client that reads only the status and the length of an answer."""
 
     def __init__(self, request: bytes) -> None:
-        """Prepare to send the request."""
+        """Make a client of one request."""
         self._request = request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport to write to."""
         self._transport = cast("asyncio.Transport", transport)
 
     def run(self, tally: Tally) -> asyncio.Future[None]:
-        """Send and read until the tally's end."""
+        """Send the request again and again until the tally ends."""
         self._tally, self._done = tally, asyncio.get_running_loop().create_future()
         self._send()
         return self._done
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self._transport.close()
 
     def _send(self) -> None:
@@ -98,38 +98,38 @@ class Connection(asyncio.Protocol):
             self._done.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Say so to whoever waits for an answer."""
+        """Fail the measurement if it has not ended."""
         if not self._done.done():
             self._done.set_exception(ServerError(f"The server closed a connection: {error or self._answer[:200]!r}."))
 
 
 def _size(answer: bytes) -> int:
-    """Bytes of the answer whose beginning this is, 0 if its head is not whole yet."""
+    """Size in bytes of the whole answer, 0 if its head is not complete yet."""
     end = answer.find(b"\r\n\r\n")
     if end < 0:
         return 0
-    _, found, length = answer[:end].lower().partition(b"\r\ncontent-length:")
-    if not found:
+    _, separator, length = answer[:end].lower().partition(b"\r\ncontent-length:")
+    if not separator:
         raise ServerError(f"Expected an answer with a Content-Length, found {answer[:end]!r}.")
     return end + 4 + int(length.split(b"\r\n", 1)[0])
 
 
 async def http(address: str, request: bytes, clients: int, seconds: float) -> Timing:
-    """One connection for each client."""
+    """Measure over HTTP, with one connection for each client."""
     host, port = address.split(":")
     loop = asyncio.get_running_loop()
     connections = [
         (await loop.create_connection(lambda: Connection(request), host, int(port)))[1] for _ in range(clients)
     ]
     try:
-        return await _measured(lambda tally: [connection.run(tally) for connection in connections], seconds)
+        return await _run(lambda tally: [connection.run(tally) for connection in connections], seconds)
     finally:
         for connection in connections:
             connection.close()
 
 
 async def rpc(address: str, request: bytes, clients: int, seconds: float) -> Timing:
-    """All clients over one channel."""
+    """Measure over gRPC, all clients on one channel."""
     async with grpc.aio.insecure_channel(address, options=[(ENABLE_HTTP_PROXY, 0)]) as channel:
         call = channel.unary_unary(GRPC_METHOD)
 
@@ -144,11 +144,11 @@ async def rpc(address: str, request: bytes, clients: int, seconds: float) -> Tim
                 now = time.perf_counter()
                 tally.latencies.append(now - sent)
 
-        return await _measured(lambda tally: [client(tally) for _ in range(clients)], seconds)
+        return await _run(lambda tally: [client(tally) for _ in range(clients)], seconds)
 
 
-async def _measured(clients: Callable[[Tally], list[Awaitable[None]]], seconds: float) -> Timing:
-    """Let all clients run twice: to warm the server up, and to measure."""
+async def _run(clients: Callable[[Tally], list[Awaitable[None]]], seconds: float) -> Timing:
+    """Run all clients twice: to warm the server up, and to measure."""
     for span in (min(WARM_SECONDS, seconds), seconds):
         tally = Tally(span)
         try:

@@ -1,4 +1,4 @@
-"""A model over titles as our own file, as skops' and as ONNX: bytes, time to load and to answer, in fresh processes."""
+"""A model of titles in our own format, in skops and in ONNX: bytes, time to load and to answer, in fresh processes."""
 
 import argparse
 import json
@@ -23,17 +23,17 @@ from tabserve.training.text_classifier import TextClassifier
 TITLES = 1_000
 
 LIBRARIES = {"skops": ("skops",), "onnx": ("onnx", "onnxruntime")}
-"""That a format needs, none of which this project does."""
+"""Libraries that a format needs; this project needs none of them."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Its own options."""
+    """Add the options of `formats`."""
     parser.add_argument("--data", type=Path, metavar="FILE", help="labelled products (default: the synthetic sample)")
-    parser.add_argument("--rows", type=options.count, metavar="N", help="of them to fit on (default: all)")
+    parser.add_argument("--rows", type=options.count, metavar="N", help="products to fit on (default: all)")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Fit one model, write it in each format, and print what each takes."""
+    """Fit one model, write it in each format, and print size and times of each."""
     data = dataset(arguments.data, arguments.rows)
     fitted: Any = candidates(PROBLEM.seed, 1)["linear-svm-words-and-parts"].fit(data.products)
     titles: list[str] = products(TITLES, seed=1)["title"].tolist()
@@ -43,35 +43,35 @@ def run(arguments: argparse.Namespace) -> None:
         if missing := [library for library in LIBRARIES.get(name, ()) if not find_spec(library)]:
             print(f"{name:<8} needs `pip install {' '.join(missing)}`")
             continue
-        size, took = measured(name, fitted, titles)
-        ours = ours or took["answers"]
-        differ = sum(one != other for one, other in zip(ours, took["answers"], strict=True))
-        times = f"{took['load'] * 1e3:>10.1f}{took['one'] * 1e6:>10.1f}{took['all'] * 1e3:>10.1f}"
+        size, timing = measure(name, fitted, titles)
+        ours = ours or timing["answers"]
+        differ = sum(label != other for label, other in zip(ours, timing["answers"], strict=True))
+        times = f"{timing['load'] * 1e3:>10.1f}{timing['one'] * 1e6:>10.1f}{timing['all'] * 1e3:>10.1f}"
         print(f"{name:<8}{size:>12,}{times}{differ:>20}")
 
 
-def measured(name: str, fitted: TextClassifier, titles: list[str]) -> tuple[int, dict[str, Any]]:
-    """Bytes of its files, and what a fresh process took and answered."""
+def measure(name: str, fitted: TextClassifier, titles: list[str]) -> tuple[int, dict[str, Any]]:
+    """Size of a format's files in bytes, and the timings and labels of a fresh process."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, f"model.{name}")
         WRITERS[name](fitted, path)
         command = [sys.executable, "-m", "bench.loaded", name, str(path)]
-        answered = subprocess.run(command, input=json.dumps(titles), capture_output=True, text=True, check=True)  # noqa: S603 (our own words)
-        return sum(file.stat().st_size for file in Path(scratch).iterdir()), json.loads(answered.stdout)
+        finished = subprocess.run(command, input=json.dumps(titles), capture_output=True, text=True, check=True)  # noqa: S603 (our own arguments)
+        return sum(file.stat().st_size for file in Path(scratch).iterdir()), json.loads(finished.stdout)
 
 
 def npz(fitted: TextClassifier, path: Path) -> None:
-    """As a model folder holds it."""
+    """Write our own format, as in a model folder."""
     fitted.get_linear().save(path)
 
 
 def skops(fitted: TextClassifier, path: Path) -> None:
-    """Packed, as ours is."""
+    """Write a file of skops, compressed as ours is."""
     import_module("skops.io").dump(fitted, path, compression=8)  # zipfile.ZIP_DEFLATED
 
 
 def onnx(fitted: TextClassifier, path: Path) -> None:
-    """Rows of known n-grams in, the number of the class out; ONNX's own tokenisers know no parts of words."""
+    """Write an ONNX graph from known n-grams to the class index, as ONNX's tokenisers know no parts of words."""
     helper, numpy_helper = import_module("onnx.helper"), import_module("onnx.numpy_helper")
     model = fitted.get_linear()
     constants = {"weights": model.weights, "squares": model.squares[:, np.newaxis]}
@@ -83,7 +83,7 @@ def onnx(fitted: TextClassifier, path: Path) -> None:
         ("Div", ["sums", "length"], "scaled"),
         ("Add", ["scaled", "intercept"], "margins"),
     )
-    nodes = [helper.make_node(word, taken, [given]) for word, taken, given in steps]
+    nodes = [helper.make_node(operator, inputs, [output]) for operator, inputs, output in steps]
     nodes.append(helper.make_node("ArgMax", ["margins"], ["label"], axis=1, keepdims=0))
     kind = import_module("onnx").TensorProto
     graph = helper.make_graph(
@@ -93,8 +93,8 @@ def onnx(fitted: TextClassifier, path: Path) -> None:
         [helper.make_tensor_value_info("label", kind.INT64, [None])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
-    whole = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    path.write_bytes(whole.SerializeToString())
+    document = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    path.write_bytes(document.SerializeToString())
     path.with_suffix(".txt").write_text("\n".join(model.grams), encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """The limit of a Python server: bare uvicorn, orjson, and one prediction for all requests of a loop iteration.
 
-Nothing else: no validation, no metrics, no metadata. `python -m bench.limit MODEL_FOLDER`.
+It has no validation, no metrics and no metadata. `python -m bench.limit MODEL_FOLDER`.
 """
 
 import asyncio
@@ -26,23 +26,23 @@ EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Limit:
-    """An ASGI application that believes every request."""
+    """An ASGI application that validates nothing."""
 
     def __init__(self, model: Path) -> None:
         """Load `model.ubj` of a model folder."""
         self._booster = xgb.Booster({"nthread": 1}, model_file=model / "model.ubj")
         manifest = json.loads((model / "manifest.json").read_text())
         self._columns = [column["name"] for column in manifest["columns"]]
-        self._dates = {name for name, found in manifest["encodings"].items() if "hours" in found}
+        self._dates = {name for name, encoding in manifest["encodings"].items() if "hours" in encoding}
         self._codes = {
-            name: {level: code for code, level in enumerate(found["levels"])}
-            for name, found in manifest["encodings"].items()
-            if "levels" in found
+            name: {level: code for code, level in enumerate(encoding["levels"])}
+            for name, encoding in manifest["encodings"].items()
+            if "levels" in encoding
         }
         self._waiting: list[tuple[NDArray[np.float32], asyncio.Future[NDArray[np.float32]]]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401  as ASGI has it
-        """Answer one request; a GET is asked by those who wait for the start."""
+        """Answer one request; a GET asks whether the server is ready."""
         headers, answer = JSON, b"{}"
         if scope["method"] == "POST":
             length = next((value for name, value in scope["headers"] if name == HEAD_LENGTH), None)
@@ -54,12 +54,12 @@ class Limit:
     async def _infer(self, body: bytes, length: bytes | None) -> tuple[list[tuple[bytes, bytes]], bytes]:
         inputs = orjson.loads(body[: int(length)] if length else body)["inputs"]
         if len(inputs) > 1:
-            values = await self._scored(self._row({tensor["name"]: tensor["data"][0] for tensor in inputs}))
+            values = await self._score(self._row({tensor["name"]: tensor["data"][0] for tensor in inputs}))
         else:
             values = (
                 np.frombuffer(body, "<f4", offset=int(length)) if length else np.array(inputs[0]["data"], np.float32)
             )
-            values = await self._scored(values.reshape(inputs[0]["shape"]))
+            values = await self._score(values.reshape(inputs[0]["shape"]))
         output: dict[str, Any] = {"name": "predict_proba", "datatype": "FP32", "shape": values.shape}
         if not length:
             output["data"] = values.ravel()
@@ -81,7 +81,7 @@ class Limit:
                 features.append(cells[name])
         return np.array([features], np.float32)
 
-    def _scored(self, features: NDArray[np.float32]) -> asyncio.Future[NDArray[np.float32]]:
+    def _score(self, features: NDArray[np.float32]) -> asyncio.Future[NDArray[np.float32]]:
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._score_all)

@@ -1,4 +1,4 @@
-"""How large the server's process grows at its limits, each alone and all at once, beside what it may at most."""
+"""Memory of the server at its limits, each alone and all at once, beside the bound of each."""
 
 import argparse
 from contextlib import AbstractContextManager, ExitStack
@@ -14,46 +14,47 @@ from tabserve.client.local_server import Server, running
 from tabserve.serving.limits import MIB, Limits
 
 HOLD_SECONDS = 600
-"""For which the queue is not scored, and for which nothing that arrives slowly is given up."""
+"""How long the queue is not scored, and how long a slow request may take to arrive."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Its own options."""
+    """Add the options of `limits`."""
     parser.add_argument(
-        "--mib", type=options.count, default=8, help="of a body and of a message at most (default: %(default)s)"
+        "--mib", type=options.count, default=8, help="size limit of a body and of a message (default: %(default)s)"
     )
-    parser.add_argument("--rows", type=options.count, default=10_000, help="that may wait (default: %(default)s)")
+    parser.add_argument("--rows", type=options.count, default=10_000, help="most rows that wait (default: %(default)s)")
     parser.add_argument("--model", type=Path, default=MODEL, help="model folder to serve (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Drive the server to each limit, and print what its process held at most beside what it may."""
+    """Drive the server to each limit, and print its peak memory beside the bound."""
     body = arguments.mib * MIB
     size = Size(body, 4 * body, Limits().max_receiving_messages, arguments.rows)
     print(f"{'MiB beyond idle':<44}{'at most':>10}{'bound':>10}")
     for name, limit in {**HELD, **READ}.items():
-        print(line(name, grown(held(size, arguments.model), size, [limit]), limit.bound(size)), flush=True)
+        print(line(name, growth(stalled_server(size, arguments.model), size, [limit]), limit.bound(size)), flush=True)
     bound = sum(limit.bound(size) for limit in HELD.values()) + max(limit.bound(size) for limit in READ.values())
-    print(line("all at once", grown(held(size, arguments.model), size, [*HELD.values(), *READ.values()]), bound))
-    print(line("over texts: the longest", grown(over_texts(size), size, [TEXTS]), TEXTS.bound(size)))
+    together = [*HELD.values(), *READ.values()]
+    print(line("all at once", growth(stalled_server(size, arguments.model), size, together), bound))
+    print(line("over texts: the longest", growth(text_server(size), size, [TEXTS]), TEXTS.bound(size)))
 
 
-def line(name: str, most: float, bound: float) -> str:
-    """What was found beside what may be, both in bytes."""
-    return f"{name:<44}{most / MIB:>10.0f}{bound / MIB:>10.0f}"
+def line(name: str, peak: float, bound: float) -> str:
+    """A line of the table: the peak beside its bound, both given in bytes."""
+    return f"{name:<44}{peak / MIB:>10.0f}{bound / MIB:>10.0f}"
 
 
-def grown(served: AbstractContextManager[Server], size: Size, limits: list[Limit]) -> int:
-    """Bytes that a fresh server's process held at most beyond what it holds when idle."""
-    with served as server, ExitStack() as until_end:
+def growth(serving: AbstractContextManager[Server], size: Size, limits: list[Limit]) -> int:
+    """Peak memory in bytes of a fresh server's process, beyond its idle memory."""
+    with serving as server, ExitStack() as until_end:
         before = memory.resident(server.process.pid)
         for limit in limits:
             limit.drive(server, size, until_end)
         return memory.peak(server.process.pid) - before
 
 
-def held(size: Size, model: Path) -> AbstractContextManager[Server]:
-    """A server of these sizes, which scores nothing before its queue is full."""
+def stalled_server(size: Size, model: Path) -> AbstractContextManager[Server]:
+    """A server with these limits that scores nothing before its queue is full."""
     changes: dict[str, dict[str, float]] = {
         "settings": {"grpc_max_message_length": size.body},
         "model-settings": {"max_batch_size": size.rows, "max_batch_time": HOLD_SECONDS},
@@ -61,13 +62,13 @@ def held(size: Size, model: Path) -> AbstractContextManager[Server]:
     return deployed(model, changes, variables(size))
 
 
-def over_texts(size: Size) -> AbstractContextManager[Server]:
-    """A server of these sizes with the committed model over titles, which scores at once."""
+def text_server(size: Size) -> AbstractContextManager[Server]:
+    """A server with these limits and the committed model of titles, which scores at once."""
     return running(CASE / "deploy", variables(size), ready=READY)
 
 
 def variables(size: Size) -> dict[str, str]:
-    """What sets a server to these sizes."""
+    """Environment variables that set a server's limits."""
     values = {"MAX_BODY_BYTES": size.body, "MAX_QUEUE_ROWS": size.rows, "RECEIVE_SECONDS": HOLD_SECONDS}
     values |= {"MAX_RECEIVING_BYTES": size.receiving}
     return {f"TABSERVE_{name}": str(value) for name, value in values.items()}

@@ -1,6 +1,6 @@
-"""A process that loads a model over texts from one file and answers with it: `python -m bench.loaded FORMAT FILE`.
+"""A process that loads a model of texts from one file and answers with it: `python -m bench.loaded FORMAT FILE`.
 
-Nothing is imported before it is needed, as the time that it takes is what is measured.
+Each library is imported where it is needed, as the time to load includes it.
 """
 
 import json
@@ -13,11 +13,11 @@ from pathlib import Path
 Predict = Callable[[list[str]], Sequence[int]]
 
 BATCH = 64
-"""Texts that ONNX answers at a time: each is a row as wide as the vocabulary."""
+"""Texts in one call of ONNX: each is a row as wide as the vocabulary."""
 
 
 def npz(path: Path) -> Predict:
-    """Our own file."""
+    """Load our own format."""
     from categories.problem import PROBLEM  # noqa: PLC0415
     from tabserve.encoding.encoder import Encoder  # noqa: PLC0415
     from tabserve.predictors.linear import Linear  # noqa: PLC0415
@@ -27,14 +27,14 @@ def npz(path: Path) -> Predict:
 
 
 def skops(path: Path) -> Predict:
-    """A file of skops, with the whole of scikit-learn's model."""
+    """Load a file of skops, which holds scikit-learn's model."""
     library = import_module("skops.io")
     model = library.load(path, trusted=library.get_untrusted_types(file=path))
     return lambda texts: model.predict(texts).tolist()
 
 
 def onnx(path: Path) -> Predict:
-    """A graph of ONNX, which takes rows of known n-grams; the vocabulary is a file beside it."""
+    """Load an ONNX graph, which takes rows of known n-grams; the vocabulary is a file beside it."""
     import numpy as np  # noqa: PLC0415
 
     from tabserve.encoding.ngrams import grams  # noqa: PLC0415
@@ -45,9 +45,9 @@ def onnx(path: Path) -> Predict:
     def predict(texts: list[str]) -> Sequence[int]:
         answers: list[int] = []
         for start in range(0, len(texts), BATCH):
-            some = texts[start : start + BATCH]
-            rows = np.zeros((len(some), len(known)), np.float32)
-            for row, text in zip(rows, some, strict=True):
+            batch = texts[start : start + BATCH]
+            rows = np.zeros((len(batch), len(known)), np.float32)
+            for row, text in zip(rows, batch, strict=True):
                 row[[known[gram] for gram in grams(text) if gram in known]] = 1
             answers += session.run(None, {"rows": rows})[0].tolist()
         return answers
@@ -59,7 +59,7 @@ FORMATS: dict[str, Callable[[Path], Predict]] = {"npz": npz, "skops": skops, "on
 
 
 def main() -> None:
-    """Load, answer the texts that come on stdin one by one and all at once, and print what it took as JSON."""
+    """Load, answer the texts from stdin one by one and then all at once, and print the timings as JSON."""
     texts = json.load(sys.stdin)
     began = time.perf_counter()
     predict = FORMATS[sys.argv[1]](Path(sys.argv[2]))
@@ -68,8 +68,8 @@ def main() -> None:
     one_by_one = time.perf_counter()
     predict(texts)
     ended = time.perf_counter()
-    took = {"load": loaded - began, "one": (one_by_one - loaded) / len(texts), "all": ended - one_by_one}
-    print(json.dumps({**took, "answers": answers}))
+    timings = {"load": loaded - began, "one": (one_by_one - loaded) / len(texts), "all": ended - one_by_one}
+    print(json.dumps({**timings, "answers": answers}))
 
 
 if __name__ == "__main__":

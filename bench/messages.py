@@ -1,4 +1,4 @@
-"""Requests and answers as they travel: JSON, packed or not, and binary tensors over HTTP, protobuf over gRPC."""
+"""Requests and answers as bytes: JSON, gzipped JSON and binary tensors over HTTP, protobuf over gRPC."""
 
 import gzip
 import socket
@@ -23,14 +23,14 @@ ANSWER_SECONDS = 60.0
 
 
 class Format(NamedTuple):
-    """One way to ask.
+    """One format of requests and answers.
 
     Attributes:
-        encode: rows to a whole request; they are float32 features of shape (rows, features), unless it says otherwise.
-        decode: an answer and its number of rows to probabilities, float32 of shape (rows * 2,), both classes in turn.
-        address: of a server, for this format.
-        ask: the answer to one request; raises InvalidRequest where the server refuses it, or speaks no such format.
-        transport: that carries it, as `load.sent` names it.
+        encode: rows to a whole request; rows are float32 of shape (rows, features), unless the format says otherwise.
+        decode: an answer and its number of rows to probabilities, float32 of shape (rows * 2,), row by row.
+        address: a server's host and port for this format.
+        ask: send one request to an address; raises InvalidRequest where the server refuses it or lacks the format.
+        transport: as `load.measure` takes it.
     """
 
     encode: Callable[[Any], bytes]
@@ -41,22 +41,22 @@ class Format(NamedTuple):
 
 
 def post(body: bytes, *headers: str, model: str = "xgboost-model") -> bytes:
-    """A whole HTTP request for inference."""
+    """A whole HTTP request to the infer route."""
     lines = (f"POST /v2/models/{model}/infer HTTP/1.1", "Host: localhost", *headers)
     return "\r\n".join((*lines, f"Content-Length: {len(body)}", "", "")).encode() + body
 
 
-def connected(address: str) -> socket.socket:
-    """A connection for HTTP."""
+def connect(address: str) -> socket.socket:
+    """Open a TCP connection to host:port."""
     host, port = address.split(":")
     return socket.create_connection((host, int(port)), ANSWER_SECONDS)
 
 
-def exchanged(connection: socket.socket, request: bytes) -> bytes:
-    """The body of the answer to one HTTP request.
+def exchange(connection: socket.socket, request: bytes) -> bytes:
+    """Send one HTTP request and return the body of the answer.
 
     Raises:
-        InvalidRequest: its status is not 200; the sentence begins with it.
+        InvalidRequest: the status is not 200; the message begins with it.
     """
     connection.sendall(request)
     response = HTTPResponse(connection)
@@ -117,8 +117,8 @@ def _http_address(server: Server) -> str:
 
 
 def _ask_http(address: str, request: bytes) -> bytes:
-    with connected(address) as connection:
-        return exchanged(connection, request)
+    with connect(address) as connection:
+        return exchange(connection, request)
 
 
 def _grpc_address(server: Server) -> str:

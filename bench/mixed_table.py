@@ -1,4 +1,4 @@
-"""A synthetic table of ten categories, nine numbers and a date, the model that the core makes of it, and its rows."""
+"""A synthetic table of ten categories, nine numbers and a date, and the model that the core trains on it."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from tabserve.training.proof import predictor
 
 ROWS, TREES, DEPTH = 5_000, 300, 4
 
-LEVELS = {f"category_{place}": 3 + 3 * place for place in range(10)}
-"""How many levels each column of categories has."""
+LEVELS = {f"category_{index}": 3 + 3 * index for index in range(10)}
+"""The number of levels of each column of categories."""
 
-NUMBERS = tuple(f"number_{place}" for place in range(9))
+NUMBERS = tuple(f"number_{index}" for index in range(9))
 
 DATE = "day"
 
@@ -34,19 +34,19 @@ PROBLEM = Problem(
 
 
 def table(rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
-    """Rows that have something to learn in a column of each kind."""
+    """Draw rows whose target depends on a column of each kind."""
     rng = np.random.default_rng(seed)
     codes = {name: rng.integers(levels, size=rows) for name, levels in LEVELS.items()}
     numbers = {name: rng.normal(100, 20, rows).round(2) for name in NUMBERS}
     days = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(1_000, size=rows), "D")
     weight = codes["category_9"] % 5 + numbers["number_0"] / 20 + days.month / 4 + rng.normal(0, 1, rows)
-    levels = {name: [f"level {code}" for code in found] for name, found in codes.items()}
+    levels = {name: [f"level {code}" for code in column] for name, column in codes.items()}
     target = np.where(weight > np.median(weight), "yes", "no")
     return pd.DataFrame({**levels, **numbers, DATE: days.strftime("%Y-%m-%d"), TARGET: target})
 
 
-def trained(folder: Path) -> Path:
-    """Save a model folder, trained on the table."""
+def train(folder: Path) -> Path:
+    """Train a model on the table and save its folder."""
     csv = folder.with_suffix(".csv")
     table().to_csv(csv, index=False)
     frame = read(csv, PROBLEM)

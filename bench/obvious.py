@@ -1,4 +1,4 @@
-"""The obvious API of product categories: Flask, and scikit-learn's `predict` for each request; gunicorn starts it."""
+"""The obvious API of product categories: Flask and scikit-learn's `predict` for each request, under gunicorn."""
 
 from flask import Flask, Response, jsonify, request
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -10,20 +10,20 @@ from categories.sample import products
 ROWS = 8_000
 
 
-def fitted() -> object:
-    """The case's kind of model, as scikit-learn's own parts make it."""
+def fit() -> object:
+    """Fit the same kind of model as the case, with scikit-learn alone."""
     words = TfidfVectorizer(strip_accents="unicode", ngram_range=(1, 2), min_df=2)
     parts = TfidfVectorizer(strip_accents="unicode", analyzer="char_wb", ngram_range=(2, 5), min_df=2)
     table = products(ROWS)
     return make_pipeline(make_union(words, parts), LinearSVC(C=0.7)).fit(table["title"], table["category"])
 
 
-app, model = Flask(__name__), fitted()
+app, model = Flask(__name__), fit()
 
 
 @app.get("/ready")
 def ready() -> str:
-    """Whether it answers."""
+    """Answer that the server is ready."""
     return "yes"
 
 

@@ -20,14 +20,14 @@ Row = create_model("Row", **CELLS)
 
 
 def with_parts(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the parts of their dates in place of these."""
+    """Replace the dates of rows by their parts."""
     day = pd.to_datetime(rows[DATE])
     parts = {"since": (day - pd.Timestamp(0)).dt.days, "month": day.dt.month, "weekday": day.dt.day_of_week}
     return rows.drop(columns=DATE).assign(**parts)
 
 
-def fitted() -> Pipeline:
-    """The same kind of model, as scikit-learn's own parts make it."""
+def fit() -> Pipeline:
+    """Fit the same kind of model with scikit-learn's encoder."""
     columns = make_column_transformer((OneHotEncoder(), [*LEVELS]), remainder="passthrough", sparse_threshold=0)
     trees = xgb.XGBClassifier(n_estimators=TREES, max_depth=DEPTH, n_jobs=1)
     rows = table()
@@ -35,8 +35,8 @@ def fitted() -> Pipeline:
 
 
 def application() -> FastAPI:
-    """The API."""
-    app, model = FastAPI(), fitted()
+    """Fit the model and make the API."""
+    app, model = FastAPI(), fit()
 
     @app.get("/v2/models/xgboost-model/ready")
     async def ready() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One piece of work in a process of its own: how long it took, and how large the process grew."""
+"""Time and peak memory of one piece of work in a process of its own."""
 
 import multiprocessing
 import time
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 SPAWN = multiprocessing.get_context("spawn")
 
 
-class Measured(NamedTuple):
-    """One run: wall-clock seconds of the work alone, and the process's peak memory in MiB, imports included."""
+class Measurement(NamedTuple):
+    """Wall-clock seconds of the work alone, and the process's peak memory in MiB, imports included."""
 
     seconds: float
     peak: float
 
 
-def measured(name: str, rows: int, csv: Path) -> Measured:
-    """Run one piece of work in a fresh process."""
-    answers: SimpleQueue[Measured] = SPAWN.SimpleQueue()
-    process = SPAWN.Process(target=_measure, args=(name, rows, csv, answers))
+def measure(name: str, rows: int, csv: Path) -> Measurement:
+    """Measure one piece of work in a fresh process."""
+    results: SimpleQueue[Measurement] = SPAWN.SimpleQueue()
+    process = SPAWN.Process(target=_work, args=(name, rows, csv, results))
     process.start()
     process.join()
     if process.exitcode:
         raise SystemExit(f"{name} failed; its reason stands above.")
-    return answers.get()
+    return results.get()
 
 
-def _measure(name: str, rows: int, csv: Path, answers: "SimpleQueue[Measured]") -> None:
+def _work(name: str, rows: int, csv: Path, results: "SimpleQueue[Measurement]") -> None:
     start = time.perf_counter()
     WORK[name](rows, csv)
     seconds = time.perf_counter() - start
-    answers.put(Measured(seconds, _peak()))
+    results.put(Measurement(seconds, _peak()))
 
 
 def _peak() -> float:
-    """The process's own high-water mark in MiB; getrusage would count the parent's from before it started."""
+    """Peak memory of this process in MiB; getrusage would include the parent's from before the start."""
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

@@ -1,4 +1,4 @@
-"""What the turns found: their medians, tables of loads by servers, and a plot."""
+"""The results of all turns: medians, tables of loads by servers, and a plot."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,17 +12,17 @@ from bench.turn import OURS, Load, Turn
 HEAD, WIDTH = 21, 17
 
 PANELS = 4
-"""Side by side in the plot."""
+"""Number of panels side by side in the plot."""
 
 
 def median(turns: Sequence[Turn]) -> Turn:
-    """The median of every figure; errors are added up."""
+    """The median of every figure over turns of one server; errors are added up."""
     timings = {name: _median([turn.timings[name] for turn in turns]) for name in turns[0].timings}
-    return Turn(_middle(turns, "startup"), _middle(turns, "idle"), _middle(turns, "connection"), timings)
+    return Turn(_median_of(turns, "startup"), _median_of(turns, "idle"), _median_of(turns, "connection"), timings)
 
 
 def tables(turns: Mapping[str, Turn], loads: Sequence[Load]) -> str:
-    """Rows a second, latencies, how many times as fast ours is, and what a process costs; below them every error."""
+    """Tables of rows a second, latencies, speed-ups of ours and costs of a process; below them, errors."""
 
     def timings(cell: Callable[[Load, Timing], str]) -> dict[str, list[str]]:
         return {
@@ -49,19 +49,19 @@ def tables(turns: Mapping[str, Turn], loads: Sequence[Load]) -> str:
 
 
 def plot(turns: Mapping[str, Turn], loads: Sequence[Load]) -> Figure:
-    """Rows a second of every server, one panel for each load."""
+    """Plot rows a second of every server, one panel for each load."""
     rows = -(-len(loads) // PANELS)
     figure = Figure((3.2 * PANELS, 0.5 + 1.9 * rows), dpi=100, layout="constrained")
-    for place, load in enumerate(loads):
-        axes = figure.add_subplot(rows, PANELS, place + 1)
+    for index, load in enumerate(loads):
+        axes = figure.add_subplot(rows, PANELS, index + 1)
         rates = {
             name: turn.timings[load.name].rate * load.rows for name, turn in turns.items() if load.name in turn.timings
         }
-        found = {name: rate for name, rate in rates.items() if not isnan(rate)}
+        rates = {name: rate for name, rate in rates.items() if not isnan(rate)}
         bars = axes.barh(
-            list(found), list(found.values()), color=["#c44e52" if name == OURS else "#4c72b0" for name in found]
+            list(rates), list(rates.values()), color=["#c44e52" if name == OURS else "#4c72b0" for name in rates]
         )
-        axes.bar_label(bars, [f" {rate:,.0f}" for rate in found.values()], fontsize=8)
+        axes.bar_label(bars, [f" {rate:,.0f}" for rate in rates.values()], fontsize=8)
         axes.set(title=f"{load.name}, rows/s", xticks=[])
         axes.margins(x=0.3)
         axes.invert_yaxis()
@@ -71,12 +71,12 @@ def plot(turns: Mapping[str, Turn], loads: Sequence[Load]) -> Figure:
 
 def _median(timings: Sequence[Timing]) -> Timing:
     errors, refused = sum(timing.errors for timing in timings), max(timing.refused for timing in timings)
-    rate, p50, p99 = (_middle(timings, figure) for figure in ("rate", "p50", "p99"))
+    rate, p50, p99 = (_median_of(timings, figure) for figure in ("rate", "p50", "p99"))
     return Timing(rate, p50, p99, errors, refused)
 
 
-def _middle(found: Iterable[object], figure: str) -> float:
-    return float(statistics.median(getattr(each, figure) for each in found))
+def _median_of(records: Iterable[object], figure: str) -> float:
+    return float(statistics.median(getattr(record, figure) for record in records))
 
 
 def _number(value: float, form: str) -> str:
@@ -89,7 +89,7 @@ def _table(title: str, names: Sequence[str], rows: Mapping[str, Sequence[str]]) 
 
 
 def _errors(turns: Mapping[str, Turn]) -> list[str]:
-    """A sentence for every timing whose answers were not all right."""
+    """A sentence for every timing with errors."""
     return [
         f"{name}, {load}: {timing.errors} answers were errors."
         for name, turn in turns.items()

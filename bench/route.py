@@ -1,4 +1,4 @@
-"""A model behind a FastAPI route, as people write it: `python -m bench.route MODEL_FOLDER`."""
+"""A model behind an ordinary FastAPI route: `python -m bench.route MODEL_FOLDER`."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 
 class Tensor(BaseModel):
-    """An input."""
+    """An input of the V2 protocol."""
 
     name: str
     shape: list[int]
@@ -22,20 +22,20 @@ class Tensor(BaseModel):
 
 
 class Output(BaseModel):
-    """What is asked for."""
+    """A requested output."""
 
     name: str
 
 
 class Request(BaseModel):
-    """The V2 protocol's request."""
+    """A V2 request."""
 
     inputs: list[Tensor]
     outputs: list[Output] = []
 
 
 def application(folder: Path) -> FastAPI:
-    """The application that serves `model.ubj` of a model folder."""
+    """Make the application that serves `model.ubj` of a model folder."""
     app, model = FastAPI(), xgb.XGBClassifier()
     model.load_model(folder / "model.ubj")
 

@@ -1,4 +1,4 @@
-"""What one row and a thousand cost on one thread: the committed model, and stumps before and after folding."""
+"""Time to score 1 and 1,000 rows on one thread: the committed model, and stumps before and after folding."""
 
 import statistics
 import time
@@ -16,23 +16,23 @@ from tabserve.predictors.predictor import Predictor
 from tabserve.training.stumps import fold
 
 SEEDS, ROUNDS = 2, 3_000
-"""As many stumps as the committed model is folded from."""
+"""As for the committed model, which is folded from this many stumps."""
 
 REPEATS = 200
 
 
 def table() -> str:
-    """Milliseconds of one call for 1 and for 1,000 rows, and the ratio that folding gains."""
+    """A table of milliseconds a call for 1 and 1,000 rows, and the speed-up by folding."""
     frame = sample(2_000, 0)
     stumps = [_stumps(seed, frame.features, frame.target) for seed in range(SEEDS)]
-    found = {
+    times = {
         "committed model": _milliseconds([load(MODEL).predictor], frame.features),
         f"{SEEDS * ROUNDS:,} stumps": _milliseconds([*map(Booster, stumps)], frame.features),
         "the same, folded": _milliseconds([Booster(fold(stumps, frame.features))], frame.features),
     }
     lines = [f"{'ms a call, one thread':<28}{'1 row':>9}{'1,000 rows':>12}"]
-    lines += [f"{name:<28}{one:>9.3f}{thousand:>12.2f}" for name, (one, thousand) in found.items()]
-    (_, slow, fast) = found.values()
+    lines += [f"{name:<28}{single:>9.3f}{thousand:>12.2f}" for name, (single, thousand) in times.items()]
+    (_, slow, fast) = times.values()
     return "\n".join(
         [*lines, f"folding gains {slow[0] / fast[0]:.1f} × for 1 row, {slow[1] / fast[1]:.1f} × for 1,000 rows"]
     )

@@ -1,4 +1,4 @@
-"""How scoring and training grow with the rows of a csv: on one machine, and on Spark with a local worker a core."""
+"""Time and memory of scoring and training by the rows of a csv: on one machine, and on Spark with local workers."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bench import memory
-from bench.tables import written
+from bench.tables import write_csv
 from tabserve.cli import options
 from tabserve.errors import UsageError
 
@@ -34,15 +34,15 @@ ENGINES = {
 }
 
 LOOK_SECONDS = 1.0
-"""Between two looks at the memory of a command; more would slow it down."""
+"""Between two readings of a command's memory; more often would slow it down."""
 
 
 class Run(NamedTuple):
-    """One run of a command, from its start to its end.
+    """Time and memory of one run of a command.
 
     Attributes:
-        seconds: that it took.
-        peaks: MiB that its processes held at most, added up by the name of their program.
+        seconds: from its start to its end.
+        peaks: peak memory of its processes in bytes, added up by program.
     """
 
     seconds: float
@@ -50,20 +50,20 @@ class Run(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Its own options."""
-    parser.add_argument("--work", choices=WORK, default="scoring", help="what is done (default: %(default)s)")
+    """Add the options of `scale`."""
+    parser.add_argument("--work", choices=WORK, default="scoring", help="command to run (default: %(default)s)")
     parser.add_argument(
         "--rows",
         type=options.count,
         nargs="+",
         default=[25_000, 100_000, 400_000],
-        help="of each table (default: %(default)s)",
+        help="rows of each table (default: %(default)s)",
     )
     parser.add_argument("--repeats", type=options.count, default=3, help="runs of each (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Work on each table by each engine in turn, `--repeats` times, and print the median runs.
+    """Run the command on each table by each engine, `--repeats` times, and print the median runs.
 
     Raises:
         UsageError: there is no environment for Spark.
@@ -73,39 +73,39 @@ def run(arguments: argparse.Namespace) -> None:
     turns = [(rows, name) for rows in arguments.rows for name in ENGINES for _ in range(arguments.repeats)]
     runs: dict[tuple[int, str], list[Run]] = {turn: [] for turn in turns}
     with tempfile.TemporaryDirectory() as scratch:
-        tables = {rows: written(rows, Path(scratch, f"{rows}.csv")) for rows in arguments.rows}
+        tables = {rows: write_csv(rows, Path(scratch, f"{rows}.csv")) for rows in arguments.rows}
         for rows, name in tqdm(turns, disable=None):
             python, options = ENGINES[name]
             out = Path(scratch, f"out-{time.time_ns()}" + ("" if "spark" in options else ".csv"))
             files = ["--data", str(tables[rows]), "--out", str(out)]
-            runs[rows, name].append(ran([python, *WORK[arguments.work], *options, *files]))
-    print(table({turn: sorted(found)[len(found) // 2] for turn, found in runs.items()}))
+            runs[rows, name].append(run_command([python, *WORK[arguments.work], *options, *files]))
+    print(table({turn: sorted(results)[len(results) // 2] for turn, results in runs.items()}))
 
 
-def ran(words: list[str]) -> Run:
-    """Run a command, and look at its memory meanwhile."""
-    begun, peaks = time.perf_counter(), Counter[str]()
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL) as process:  # noqa: S603
+def run_command(command: list[str]) -> Run:
+    """Run a command and watch its memory."""
+    start, peaks = time.perf_counter(), Counter[str]()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:  # noqa: S603
         while process.poll() is None:
             peaks |= memory.by_program(process.pid)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(LOOK_SECONDS)
     if process.returncode:
-        raise SystemExit(f"{' '.join(words)} failed; its reason stands above.")
-    return Run(time.perf_counter() - begun, peaks)
+        raise SystemExit(f"{' '.join(command)} failed; its reason stands above.")
+    return Run(time.perf_counter() - start, peaks)
 
 
 def table(runs: dict[tuple[int, str], Run]) -> str:
-    """The runs, one line for each table and engine, and the straight lines through those of each engine."""
+    """One line for each table and engine, and the straight line through the runs of each engine."""
     lines = [f"{'rows':>10}  {'':<14}{'seconds':>9}{'rows/s':>10}  peak, MiB"]
     for (rows, name), (seconds, peaks) in runs.items():
         programs = ", ".join(f"{program} {held / 2**20:,.0f}" for program, held in sorted(peaks.items()))
         lines.append(f"{rows:>10,}  {name:<14}{seconds:>9.1f}{rows / seconds:>10,.0f}  {programs}")
     for engine in dict.fromkeys(name for _, name in runs):
-        sizes, found = zip(*((rows, each) for (rows, name), each in runs.items() if name == engine), strict=True)
+        sizes, results = zip(*((rows, result) for (rows, name), result in runs.items() if name == engine), strict=True)
         if len(sizes) > 1:
-            slope, start = np.polyfit(sizes, [each.seconds for each in found], 1)
-            growth, _ = np.polyfit(sizes, [each.peaks["python"] for each in found], 1)
+            slope, start = np.polyfit(sizes, [result.seconds for result in results], 1)
+            growth, _ = np.polyfit(sizes, [result.peaks["python"] for result in results], 1)
             lines.append(
                 f"{engine}: {start:.1f} s to start and end, then {1 / slope:,.0f} rows/s; {growth:,.0f} bytes of Python"
                 " for each further row"

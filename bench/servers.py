@@ -1,4 +1,4 @@
-"""Who is compared: commands that serve a model folder over the V2 protocol, on the ports of `local_server`."""
+"""The servers that are compared: each serves a model folder over the V2 protocol on the ports of `local_server`."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ BATCHING = {"MLSERVER_MODEL_MAX_BATCH_SIZE": "32", "MLSERVER_MODEL_MAX_BATCH_TIM
 
 
 class Contender(NamedTuple):
-    """What starts a server on a folder, with which variables, the model folder that it serves, and how it is asked."""
+    """A server: its command, folder and environment variables, the model folder that it serves, and request formats."""
 
     command: Sequence[str]
     folder: Path
@@ -46,32 +46,32 @@ class Contender(NamedTuple):
 
 
 def limit(model: Path) -> Contender:
-    """What bare uvicorn can do."""
+    """Bare uvicorn: the limit of Python."""
     return Contender((sys.executable, "-m", "bench.limit"), model, {}, model)
 
 
 def fastapi(model: Path) -> Contender:
-    """A route as people write it."""
+    """An ordinary FastAPI route."""
     return Contender((sys.executable, "-m", "bench.route"), model, {}, model)
 
 
 def stock(model: Path) -> Contender:
-    """MLServer with its own runtime, batching off; the variables stand for the two files of settings."""
+    """MLServer with its own runtime, batching off, set by variables instead of files."""
     return Contender(MLSERVER_START, model, {**STOCK, "MLSERVER_MODEL_URI": str(model / Booster.FILE)}, model)
 
 
 def stock_batching(model: Path) -> Contender:
-    """The same with its adaptive batching."""
+    """MLServer with its own runtime and adaptive batching."""
     return stock(model)._replace(environment={**stock(model).environment, **BATCHING})
 
 
 def ours(model: Path) -> Contender:
-    """`tabserve serve` on the folder that is deployed."""
+    """`tabserve serve` with the settings of `deploy`."""
     return Contender(SERVE, MODEL.parent, {"TABSERVE_MODEL": str(model)}, model)
 
 
 def committed(_: Path) -> Contender:
-    """The same with the model that the repository holds."""
+    """`tabserve serve` with the committed model."""
     return ours(MODEL)
 
 
@@ -79,7 +79,7 @@ def committed(_: Path) -> Contender:
 def deployed(
     model: Path, changes: Mapping[str, Mapping[str, float]], environment: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """Our server with other members in its files of settings, by the files' names, and other variables."""
+    """Run our server with changed members of its settings files, keyed by file name, and with other variables."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(shutil.copytree(MODEL.parent, Path(scratch, "deploy"), ignore=shutil.ignore_patterns("model")))
         for name, members in changes.items():
@@ -100,7 +100,7 @@ CONTENDERS: dict[str, Callable[[Path], Contender]] = {
 
 
 def train(folder: Path) -> Path:
-    """Save a model folder of an ordinary classifier, trained on the synthetic sample."""
+    """Train an ordinary classifier on the synthetic sample and save its folder."""
     frame = sample(ROWS, 0)
     classifier = xgb.XGBClassifier(n_estimators=TREES, max_depth=DEPTH).fit(frame.features, frame.target)
     served = predictor(classifier, frame.encoder)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from bench import load, results, targets
 from bench.process import SPAWN
 from bench.servers import CONTENDERS, train
-from bench.turn import ALONE, LOADS, Load, Turn, alone, answers, served
+from bench.turn import LOADS, PREDICT, Load, Turn, measure_predict, measure_server, probabilities
 from santander.sample import sample
 from tabserve.cli import options
 from tabserve.destination import check_apart
@@ -26,8 +26,8 @@ LIBRARIES = ("mlserver", "fastapi", "uvicorn", "uvloop", "httptools", "orjson", 
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Its own options."""
-    servers, loads = [*CONTENDERS, *ALONE], [load.name for load in LOADS]
+    """Add the options of `serving`."""
+    servers, loads = [*CONTENDERS, *PREDICT], [load.name for load in LOADS]
     parser.add_argument(
         "--seconds", type=options.seconds, default=4.0, help="of each measurement (default: %(default)s)"
     )
@@ -45,47 +45,47 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measure, print, and write `serving.json` and `serving.svg`."""
     check_apart([arguments.out], [arguments.model])
-    loads = [each for each in LOADS if each.name in arguments.loads]
+    loads = [load for load in LOADS if load.name in arguments.loads]
     with tempfile.TemporaryDirectory() as scratch:
         model = arguments.model or train(Path(scratch, "model"))
-        turns = measured(arguments.servers, loads, model, arguments.seconds, arguments.repeats)
+        turns = measure(arguments.servers, loads, model, arguments.seconds, arguments.repeats)
     carriers = {transport: load.client(transport) for transport in ("http", "grpc")}
     print(f"clients: {carriers['http']} over HTTP, {carriers['grpc']} over gRPC\n")
     print(results.tables(turns, loads), targets.table(turns), sep="\n\n")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    found = {"machine": machine(), "clients": carriers, "seconds": arguments.seconds, "repeats": arguments.repeats}
-    found |= {"servers": turns, "targets": targets.document(turns)}
-    (arguments.out / "serving.json").write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    document = {"machine": machine(), "clients": carriers, "seconds": arguments.seconds, "repeats": arguments.repeats}
+    document |= {"servers": turns, "targets": targets.document(turns)}
+    (arguments.out / "serving.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     results.plot(turns, loads).savefig(arguments.out / "serving.svg")
 
 
-def measured(names: Sequence[str], loads: Sequence[Load], model: Path, seconds: float, repeats: int) -> dict[str, Turn]:
-    """The medians of the named servers."""
+def measure(names: Sequence[str], loads: Sequence[Load], model: Path, seconds: float, repeats: int) -> dict[str, Turn]:
+    """Measure the named servers; the median turn of each."""
     features = sample(max(load.rows for load in loads), 1).features
-    return in_turn(names, repeats, lambda name: _turn(name, loads, features, model, seconds))
+    return take_turns(names, repeats, lambda name: _turn(name, loads, features, model, seconds))
 
 
-def in_turn(names: Sequence[str], repeats: int, measure: Callable[[str], Turn]) -> dict[str, Turn]:
-    """The medians of the named servers, which take turns."""
+def take_turns(names: Sequence[str], repeats: int, turn: Callable[[str], Turn]) -> dict[str, Turn]:
+    """Measure the named servers in turns, `repeats` times; the median turn of each."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the idle connections, here and in the servers
     turns: dict[str, list[Turn]] = {name: [] for name in names}
     for name in (progress := tqdm([*names] * repeats, disable=None)):
         progress.set_description(name)
-        turns[name].append(measure(name))
+        turns[name].append(turn(name))
     return {name: results.median(own) for name, own in turns.items()}
 
 
 def _turn(name: str, loads: Sequence[Load], features: NDArray[np.float32], model: Path, seconds: float) -> Turn:
-    if name not in ALONE:
+    if name not in PREDICT:
         contender = CONTENDERS[name](model)
-        return served(contender, loads, features, answers(contender.model, features), seconds)
+        return measure_server(contender, loads, features, probabilities(contender.model, features), seconds)
     with ProcessPoolExecutor(1, SPAWN) as process:
-        return process.submit(alone, model, loads, features, seconds, ALONE[name]).result()
+        return process.submit(measure_predict, model, loads, features, seconds, PREDICT[name]).result()
 
 
 def machine() -> Mapping[str, object]:
-    """What it ran on."""
+    """Cores, system and versions of this machine."""
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
     cores = [
         line.split(": ")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")

@@ -1,7 +1,7 @@
 """Good and bad traffic for minutes, while the server's memory, descriptors, threads and latency are watched.
 
-Nothing may grow: the median of the first fifth after warm-up, which is another fifth, is compared with that of the
-last. One sample says little, as memory goes up and down by tens of MiB with the requests that are being answered.
+Nothing may grow: after a fifth for warm-up, the median of the next fifth is compared with that of the last. Medians,
+because memory goes up and down by tens of MiB with the requests that are being answered.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import orjson
 from matplotlib.figure import Figure
 
 from bench import memory, traffic
-from bench.messages import FORMATS, connected, exchanged
+from bench.messages import FORMATS, connect, exchange
 from bench.servers import ours
 from bench.work import MODEL
 from santander.sample import sample
@@ -32,31 +32,31 @@ from tabserve.model.model import load
 CLIENTS = 4
 
 SAMPLE_SECONDS, SAMPLES = 2.0, 50
-"""How far samples are apart at most, and how many there are at least."""
+"""Most seconds between two samples, and least number of samples."""
 
 PROBE_SECONDS = 0.02
-"""Between two requests whose time is taken."""
+"""Pause between two requests whose latency is measured."""
 
 PARTS = 5
 
 ALLOWED = {"memory": 20.0, "descriptors": float(CLIENTS), "threads": 2.0}
-"""What the median may grow by, in the units of a sample.
+"""Allowed growth of each median, in the units of a sample.
 
-A soak of 10 minutes, of 390,000 requests, grew by 3 MiB, and by no descriptor or thread. A leak of 100 bytes a request
+A soak of 10 minutes and 390,000 requests grew by 3 MiB, and by no descriptor or thread. A leak of 100 bytes a request
 exceeds this.
 """
 
 
 class Sample(NamedTuple):
-    """What a moment of the soak looked like.
+    """The state of the server at one moment.
 
     Attributes:
         second: since the start.
-        memory: MiB of the server that are in memory.
-        descriptors: files and sockets that it has open.
-        threads: its threads.
-        p50: milliseconds of good requests of one row since the sample before, their median.
-        p99: the same, what one in a hundred exceeds.
+        memory: resident memory in MiB.
+        descriptors: open files and sockets.
+        threads: running or waiting.
+        p50: median milliseconds of good requests of one row since the last sample.
+        p99: their 99th percentile.
     """
 
     second: float
@@ -68,8 +68,10 @@ class Sample(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Its own options."""
-    parser.add_argument("--minutes", type=options.minutes, default=10.0, help="of traffic (default: %(default)s)")
+    """Add the options of `soak`."""
+    parser.add_argument(
+        "--minutes", type=options.minutes, default=10.0, help="minutes of traffic (default: %(default)s)"
+    )
     parser.add_argument("--model", type=Path, default=MODEL, help="model folder to serve (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("build/bench"), help="folder to write to (default: %(default)s)"
@@ -86,10 +88,10 @@ def run(arguments: argparse.Namespace) -> None:
     check_apart([arguments.out], [arguments.model])
     contender = ours(arguments.model)
     with running(contender.folder, contender.environment, contender.command) as server:
-        samples, sent, failure = soaked(server, arguments.model, 60 * arguments.minutes)
+        samples, sent, failure = soak(server, arguments.model, 60 * arguments.minutes)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    found = {"clients": CLIENTS, "sent": sent, "samples": [each._asdict() for each in samples]}
-    (arguments.out / "soak.json").write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    document = {"clients": CLIENTS, "sent": sent, "samples": [sample._asdict() for sample in samples]}
+    (arguments.out / "soak.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
     if failure:
         raise failure
     plot(samples).savefig(arguments.out / "soak.svg")
@@ -97,31 +99,31 @@ def run(arguments: argparse.Namespace) -> None:
     check(samples)
 
 
-def soaked(server: Server, model: Path, seconds: float) -> tuple[list[Sample], Counter[str], BaseException | None]:
-    """Samples, how often each sort of request was sent, and what went wrong, which ends the soak."""
+def soak(server: Server, model: Path, seconds: float) -> tuple[list[Sample], Counter[str], BaseException | None]:
+    """Send traffic; the samples, how often each sort of request was sent, and the error that ended the soak."""
     features = sample(max(traffic.SIZES), 1).features
     positive = load(model).score(features).probability
     good = traffic.good(features, np.column_stack([1 - positive, positive]))
     bad = traffic.bad(features)
     for send in [*good.values(), *bad.values()]:
-        send(server)  # each once: the largest of them make the server as large as it gets
+        send(server)  # each once, as the largest of them take the most memory
     stop = Event()
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = [pool.submit(traffic.client, server, (good, bad), seed, stop) for seed in range(CLIENTS)]
         try:
-            samples = _sampled(server, FORMATS["json"].encode(features[:1]), seconds, clients)
+            samples = _take_samples(server, FORMATS["json"].encode(features[:1]), seconds, clients)
         finally:
             stop.set()
-    failures = [error for each in clients if (error := each.exception())]
-    sent = sum((each.result() for each in clients if not each.exception()), Counter[str]())
+    failures = [error for client in clients if (error := client.exception())]
+    sent = sum((client.result() for client in clients if not client.exception()), Counter[str]())
     return samples, sent, failures[0] if failures else None
 
 
 def check(samples: Sequence[Sample]) -> None:
-    """Compare the medians of both ends.
+    """Compare the medians of the start and the end.
 
     Raises:
-        ServerError: one has grown.
+        ServerError: a median has grown by more than `ALLOWED`.
     """
     for figure, allowed in ALLOWED.items():
         before, after = _ends(samples, figure)
@@ -132,7 +134,7 @@ def check(samples: Sequence[Sample]) -> None:
 
 
 def table(samples: Sequence[Sample]) -> str:
-    """The medians of both ends."""
+    """A table of the medians of the start and the end."""
     figures = {
         "memory": "memory, MiB",
         "descriptors": "descriptors",
@@ -148,17 +150,17 @@ def table(samples: Sequence[Sample]) -> str:
 
 
 def plot(samples: Sequence[Sample]) -> Figure:
-    """Each figure over time."""
+    """Plot each figure over time."""
     figure = Figure((9, 6), dpi=100, layout="constrained")
     panels = {
         "memory, MiB": ["memory"],
         "descriptors, threads": ["descriptors", "threads"],
         "one row, ms": ["p50", "p99"],
     }
-    for place, (title, names) in enumerate(panels.items()):
-        axes = figure.add_subplot(len(panels), 1, place + 1)
+    for index, (title, names) in enumerate(panels.items()):
+        axes = figure.add_subplot(len(panels), 1, index + 1)
         for name in names:
-            axes.plot([each.second for each in samples], [getattr(each, name) for each in samples], label=name)
+            axes.plot([sample.second for sample in samples], [getattr(sample, name) for sample in samples], label=name)
         axes.set(ylabel=title, ylim=(0, None))
         axes.legend(loc="lower right", frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
@@ -166,16 +168,18 @@ def plot(samples: Sequence[Sample]) -> Figure:
     return figure
 
 
-def _sampled(server: Server, request: bytes, seconds: float, clients: Sequence[Future[Counter[str]]]) -> list[Sample]:
-    """A sample every now and then, until the time is over or a client failed."""
+def _take_samples(
+    server: Server, request: bytes, seconds: float, clients: Sequence[Future[Counter[str]]]
+) -> list[Sample]:
+    """Take samples until the time is over or a client failed."""
     samples: list[Sample] = []
     start, process = time.perf_counter(), server.process.pid
     step = min(SAMPLE_SECONDS, seconds / SAMPLES)
-    with connected(FORMATS["json"].address(server)) as connection:
-        while (second := time.perf_counter() - start) < seconds and not any(each.done() for each in clients):
+    with connect(FORMATS["json"].address(server)) as connection:
+        while (second := time.perf_counter() - start) < seconds and not any(client.done() for client in clients):
             latencies = []
             while (now := time.perf_counter()) < start + second + step:
-                exchanged(connection, request)
+                exchange(connection, request)
                 latencies.append(1_000 * (time.perf_counter() - now))
                 time.sleep(PROBE_SECONDS)
             held = memory.resident(process) / 2**20, memory.descriptors(process), memory.threads(process)
@@ -184,7 +188,7 @@ def _sampled(server: Server, request: bytes, seconds: float, clients: Sequence[F
 
 
 def _ends(samples: Sequence[Sample], figure: str) -> tuple[float, float]:
-    """The median of the first fifth after warm-up, and of the last."""
+    """The medians of a figure: of the first fifth after warm-up, and of the last fifth."""
     size = -(-len(samples) // PARTS)
     first, last = samples[size : 2 * size] or samples, samples[-size:]
-    return median(getattr(each, figure) for each in first), median(getattr(each, figure) for each in last)
+    return median(getattr(sample, figure) for sample in first), median(getattr(sample, figure) for sample in last)

@@ -1,4 +1,4 @@
-"""Seconds, peak memory and ratios of reading tables, scoring files and rows."""
+"""Time and peak memory of reading tables and scoring files, and time to score rows."""
 
 import argparse
 import statistics
@@ -9,31 +9,31 @@ import pandas as pd
 from tqdm import tqdm
 
 from bench import rows
-from bench.process import Measured, measured
+from bench.process import Measurement, measure
 from bench.work import RATIOS, WORK
 from santander.sample import sample
 from tabserve.cli import options
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Its own options."""
+    """Add the options of `tables`."""
     parser.add_argument("--rows", type=options.count, default=200_000, help="rows of the table (default: %(default)s)")
     parser.add_argument("--repeats", type=options.count, default=3, help="runs of each (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Measure everything in turn, `--repeats` times, and print the medians."""
+    """Measure each piece of work `--repeats` times in turns, and print the medians."""
     with tempfile.TemporaryDirectory() as scratch:
-        csv = written(arguments.rows, Path(scratch, "train.csv"))
+        csv = write_csv(arguments.rows, Path(scratch, "train.csv"))
         turns = tqdm(list(WORK) * arguments.repeats, disable=None)
-        runs = [(name, measured(name, arguments.rows, csv)) for name in turns]
+        runs = [(name, measure(name, arguments.rows, csv)) for name in turns]
     medians = {name: [run for other, run in runs if other == name] for name in WORK}
-    print(table({name: Measured(*map(statistics.median, zip(*own, strict=True))) for name, own in medians.items()}))
+    print(table({name: Measurement(*map(statistics.median, zip(*own, strict=True))) for name, own in medians.items()}))
     print("", rows.table(), sep="\n")
 
 
-def written(rows: int, csv: Path) -> Path:
-    """The synthetic sample as a csv in Kaggle's format."""
+def write_csv(rows: int, csv: Path) -> Path:
+    """Write the synthetic sample as a csv in Kaggle's format."""
     frame = sample(rows, 0)
     features = pd.DataFrame(frame.features, columns=list(frame.problem.features))
     features.insert(0, "target", frame.target)
@@ -42,8 +42,8 @@ def written(rows: int, csv: Path) -> Path:
     return csv
 
 
-def table(medians: dict[str, Measured]) -> str:
-    """The medians, one line each, and the ratios of speed below them."""
+def table(medians: dict[str, Measurement]) -> str:
+    """A table of the medians, and the ratios of speed below it."""
     lines = [f"{'':<28}{'seconds':>9}{'peak MiB':>10}"]
     lines += [f"{name:<28}{run.seconds:>9.2f}{run.peak:>10.0f}" for name, run in medians.items()]
     lines += [

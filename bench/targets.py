@@ -1,4 +1,4 @@
-"""How fast the server shall be, as ratios within one run; they are reported, never asserted."""
+"""Targets for the server's speed, as ratios within one run; they are reported, never asserted."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -9,13 +9,13 @@ from bench.turn import OURS, Turn
 
 
 class Target(NamedTuple):
-    """Under a load, ours shall be at least so many times as good as the best of others.
+    """Under a load, our server should be at least `ratio` times as good as the best of others.
 
     Attributes:
-        load: its name.
-        figure: `rate`, of which more is better, or `p99`, of which less is.
-        others: the servers' names.
-        ratio: what is to be reached.
+        load: name of the load.
+        figure: `rate`, where more is better, or `p99`, where less is better.
+        others: names of the other servers.
+        ratio: the ratio to reach.
     """
 
     load: str
@@ -26,8 +26,8 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         return f"{self.load}: {self.figure} ≥ {self.ratio:g} × {' and '.join(self.others)}"
 
-    def found(self, turns: Mapping[str, Turn]) -> float:
-        """The ratio in these turns; NaN where a side was not measured."""
+    def measured(self, turns: Mapping[str, Turn]) -> float:
+        """The measured ratio; NaN where a side was not measured."""
         ours, *others = (self._value(turns.get(name)) for name in (OURS, *self.others))
         return float(ours / np.max(others) if self.figure == "rate" else np.min(others) / ours)
 
@@ -53,15 +53,15 @@ MIXED = (Target("columns-1x32", "rate", ("obvious",), 10), Target("columns-1x32"
 
 
 def table(turns: Mapping[str, Turn], targets: Iterable[Target] = TARGETS) -> str:
-    """One line each: the target, what was found, and whether it is reached."""
-    lines = [f"{'targets':<52}{'found':>8}"]
+    """One line for each target: the measured ratio, and whether it is reached."""
+    lines = [f"{'targets':<52}{'measured':>10}"]
     for target in targets:
-        found = target.found(turns)
-        verdict = "not measured" if np.isnan(found) else "reached" if found >= target.ratio else "not reached"
-        lines.append(f"{target!s:<52}{found:>8.2f}  {verdict}")
+        ratio = target.measured(turns)
+        verdict = "not measured" if np.isnan(ratio) else "reached" if ratio >= target.ratio else "not reached"
+        lines.append(f"{target!s:<52}{ratio:>10.2f}  {verdict}")
     return "\n".join(lines)
 
 
 def document(turns: Mapping[str, Turn]) -> list[dict[str, object]]:
-    """The same as data."""
-    return [{"target": str(target), "found": target.found(turns)} for target in TARGETS]
+    """The measured ratios as JSON data."""
+    return [{"target": str(target), "measured": target.measured(turns)} for target in TARGETS]

@@ -1,4 +1,4 @@
-"""What clients saw of a server."""
+"""Rate and latency of a server as its clients measured them."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Timing:
-    """What clients saw: good answers a second, milliseconds for one, how many were errors; or why there are none."""
+    """Good answers a second, latency in milliseconds, and number of errors; or the refusal, if the server refuses."""
 
     rate: float = nan
     p50: float = nan
@@ -19,17 +19,17 @@ class Timing:
 
 
 class Tally:
-    """Counts the answers of one measurement."""
+    """The answers of one measurement so far."""
 
     def __init__(self, seconds: float) -> None:
-        """Start now, for so many seconds."""
+        """Start a measurement of so many seconds now."""
         self.start = time.perf_counter()
         self.end = self.start + seconds
         self.latencies: list[float] = []
         self.errors = 0
 
     def timing(self) -> Timing:
-        """What was found by now."""
+        """Rate and latencies so far."""
         elapsed = time.perf_counter() - self.start
         p50, p99 = np.percentile(self.latencies, [50, 99]) * 1_000
         return Timing((len(self.latencies) - self.errors) / elapsed, float(p50), float(p99), self.errors)

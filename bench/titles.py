@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
-from bench.load import client, sent
+from bench.load import client, measure
 from categories.candidates import candidates
 from categories.dataset import ROWS, dataset
 from categories.problem import PROBLEM
@@ -27,7 +27,7 @@ CASE = Path(__file__).parents[1] / "cases/categories"
 CATEGORIZE = "/v1/categorize"
 
 LOADS = ((1, 1), (1, 32), (32, 32), (1_000, 4))
-"""Titles in a request, and clients that send one at once."""
+"""Titles in a request, and number of clients."""
 
 READY = "/v2/models/categories/ready"
 
@@ -35,7 +35,7 @@ GUNICORN = ("-m", "gunicorn", "--workers", "2", "--preload", "bench.obvious:app"
 
 
 class Contender(NamedTuple):
-    """A server of titles, where it is asked, and the document that asks for titles."""
+    """A running server of titles: its address, path, and the request document of titles."""
 
     address: str
     path: str
@@ -47,38 +47,40 @@ def _products(titles: list[str]) -> object:
 
 
 def _tensor(titles: list[str]) -> object:
-    """The labels alone, as the other answers."""
+    """A V2 request for labels alone, as the other servers answer them."""
     tensor = {"name": "title", "datatype": "BYTES", "shape": [len(titles)], "data": titles}
     return {"inputs": [tensor], "outputs": [{"name": "predict"}]}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Its own options."""
-    parser.add_argument("--seconds", type=options.seconds, default=3.0, help="of each load (default: %(default)s)")
+    """Add the options of `titles`."""
+    parser.add_argument(
+        "--seconds", type=options.seconds, default=3.0, help="seconds of each load (default: %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Serve the same kind of model in three ways, one at a time, and print titles a second and their ratios."""
+    """Measure three servers of the same kind of model, one at a time, and print titles a second and ratios."""
     print(f"clients: {client('http')}\n")
     rates: dict[str, list[float]] = {}
     starts: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        model = _trained(Path(scratch, "model"))
-        for name, served in {"obvious": _obvious, "api": _api, "v2": _v2}.items():
+        model = _train(Path(scratch, "model"))
+        for name, serve in {"obvious": _obvious, "api": _api, "v2": _v2}.items():
             began = perf_counter()
-            with served(model) as contender:
+            with serve(model) as contender:
                 starts[name] = perf_counter() - began
                 rates[name] = [_rate(contender, *load, arguments.seconds) for load in LOADS]
     print(f"{'titles/s':<34}" + "".join(f"{name:>12}" for name in rates) + f"{'api':>8} × obvious")
-    for place, (titles, clients) in enumerate(LOADS):
-        row = [own[place] for own in rates.values()]
+    for index, (titles, clients) in enumerate(LOADS):
+        row = [own[index] for own in rates.values()]
         line = f"{titles:>5,} a request, {clients:>2} connections"
         print(f"{line:<34}" + "".join(f"{rate:>12,.0f}" for rate in row) + f"{row[1] / row[0]:>8.2f}")
     print(f"{'ready after, s (obvious fits first)':<34}" + "".join(f"{start:>12.2f}" for start in starts.values()))
 
 
-def _trained(folder: Path) -> Path:
-    """A model of the synthetic sample, in a folder."""
+def _train(folder: Path) -> Path:
+    """Train a model on the synthetic sample and save its folder."""
     data = dataset().products
     fitted = candidates(PROBLEM.seed, 1)["linear-svm-words-and-parts"].fit(data)
     linear = fitted.get_linear()
@@ -92,7 +94,7 @@ def _rate(contender: Contender, titles: int, clients: int, seconds: float) -> fl
     body = orjson.dumps(contender.document(drawn))
     head = f"POST {contender.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    return titles * sent("http", contender.address, request, clients, seconds).rate
+    return titles * measure("http", contender.address, request, clients, seconds).rate
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One server's turn: started, measured with every load, and stopped."""
+"""One turn of a server: it is started, measured under every load, and stopped."""
 
 import time
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ import xgboost as xgb
 from numpy.typing import NDArray
 
 from bench import memory
-from bench.load import sent
+from bench.load import measure
 from bench.messages import Format
 from bench.servers import Contender
 from bench.timing import Tally, Timing
@@ -27,7 +27,7 @@ TOLERANCE = 1e-5
 
 
 class Load(NamedTuple):
-    """Rows of one request in one of the `FORMATS`, and how many clients send it at once."""
+    """The format and rows of a request, and how many clients send it at once."""
 
     format: str
     rows: int
@@ -35,7 +35,7 @@ class Load(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Such as json-1x32: one row as JSON, from each of 32 clients."""
+        """For instance json-1x32: one row as JSON, from each of 32 clients."""
         return f"{self.format}-{self.rows}x{self.clients}"
 
 
@@ -45,17 +45,17 @@ LOADS = (
     *(Load("grpc", rows, clients) for rows, clients in ((1, 1), (1, 32), (1_000, 1))),
 )
 
-ALONE = {"predict-1-thread": 1, "predict-threads": 0}
-"""No servers: `inplace_predict` by itself, and its threads, 0 for all."""
+PREDICT = {"predict-1-thread": 1, "predict-threads": 0}
+"""`inplace_predict` without a server: its number of threads, 0 for all."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What was found.
+    """The results of one turn.
 
     Attributes:
-        startup: seconds until the model is ready.
-        idle: bytes in memory before the first request.
+        startup: seconds until the server is ready.
+        idle: resident bytes before the first request.
         connection: bytes that one idle connection adds.
         timings: by the load's name.
     """
@@ -66,7 +66,7 @@ class Turn:
     timings: dict[str, Timing] = field(default_factory=dict)
 
 
-def served(
+def measure_server(
     contender: Contender,
     loads: Iterable[Load],
     rows: Any,  # noqa: ANN401  whatever the formats take
@@ -76,14 +76,14 @@ def served(
     """Start a contender and measure it with requests of the first rows.
 
     Args:
-        contender: the one.
-        loads: to put on it, each by one of its formats.
-        rows: of which a request holds the first.
-        expected: the probabilities of both classes that are the answer to each row, shape (rows, 2).
-        seconds: of each load.
+        contender: the server.
+        loads: each in one of the contender's formats.
+        rows: a request holds the first of them.
+        expected: the right probabilities of both classes, shape (rows, 2).
+        seconds: duration of each load.
 
     Raises:
-        ServerError: it does not start, does not answer, or answers other probabilities.
+        ServerError: the server does not start, does not answer, or answers other probabilities.
     """
     start = time.perf_counter()
     with running(contender.folder, contender.environment, contender.command) as server:
@@ -94,18 +94,20 @@ def served(
             form = contender.formats[load.format]
             address, request = form.address(server), form.encode(rows[: load.rows])
             refusal = _refusal(form, address, request, expected[: load.rows])
-            timings[load.name] = refusal or sent(form.transport, address, request, load.clients, seconds)
+            timings[load.name] = refusal or measure(form.transport, address, request, load.clients, seconds)
     return Turn(startup, idle, connection, timings)
 
 
-def answers(model: Path, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The probabilities of both classes that a model folder has for each row, shape (rows, 2)."""
+def probabilities(model: Path, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The probabilities of both classes by a model folder, shape (rows, 2)."""
     positive = models.load(model).score(features).probability
     return np.column_stack([1 - positive, positive])
 
 
-def alone(model: Path, loads: Iterable[Load], features: NDArray[np.float32], seconds: float, threads: int) -> Turn:
-    """Time `inplace_predict` on rows that other turns send as binary tensors; 0 threads are all."""
+def measure_predict(
+    model: Path, loads: Iterable[Load], features: NDArray[np.float32], seconds: float, threads: int
+) -> Turn:
+    """Measure `inplace_predict` on the rows that other turns send as binary tensors; 0 threads are all."""
     predictor = models.load(model).predictor
     assert isinstance(predictor, Booster)
     booster = predictor.trees
@@ -115,14 +117,14 @@ def alone(model: Path, loads: Iterable[Load], features: NDArray[np.float32], sec
 
 
 def _refusal(form: Format, address: str, request: bytes, expected: NDArray[np.float32]) -> Timing | None:
-    """Ask once: nothing to say where the right probabilities come."""
+    """Send one request and check its probabilities; the refusal, if the server refuses it."""
     try:
         answer = form.ask(address, request)
     except InvalidRequest as refusal:
         return Timing(refused=str(refusal))
-    found = form.decode(answer, len(expected))
-    if not np.allclose(found, expected.ravel(), rtol=0, atol=TOLERANCE):
-        raise ServerError(f"{address} answers {found[:4]}…, expected {expected.ravel()[:4]}… of the model it serves.")
+    values = form.decode(answer, len(expected))
+    if not np.allclose(values, expected.ravel(), rtol=0, atol=TOLERANCE):
+        raise ServerError(f"{address} answers {values[:4]}…, expected {expected.ravel()[:4]}… of the model it serves.")
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is measured; each runs in a fresh process, so that its peak memory is its own."""
+"""The pieces of work that are measured, each in a fresh process, so that its peak memory is its own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +21,12 @@ def draw(rows: int, _: Path) -> None:
 
 
 def read_by_tabserve(_: int, csv: Path) -> None:
-    """Read and validate a labelled csv."""
+    """Read and validate a labelled csv with this project."""
     read(csv, PROBLEM)
 
 
 def read_by_pandas(_: int, csv: Path) -> None:
-    """Read the same csv with pandas' defaults; nothing is validated."""
+    """Read the same csv with pandas' defaults, without validation."""
     pd.read_csv(csv)
 
 
@@ -36,7 +36,7 @@ def score_bulk(_: int, csv: Path) -> None:
 
 
 def score_at_once(_: int, csv: Path) -> None:
-    """Read the csv's features and predict them as one big array on all cores; nothing is written."""
+    """Read the csv's features and predict them as one big array on all cores, without writing."""
     model = load(MODEL)
     features = np.concatenate([rows.features for rows in stream(csv, model.problem, model.encoder)])
     model.predictor.raw(features)
@@ -54,4 +54,4 @@ RATIOS = {
     "csv to validated frame": "csv by pandas.read_csv",
     "bulk scoring, csv to csv": "read, then one big predict",
 }
-"""Speed of the first as a share of the second's."""
+"""The speed of each key is divided by the speed of its value."""

@@ -1,4 +1,4 @@
-"""Clients of `wrk` (https://github.com/wg/wrk), written in C: they leave most of the cores to the server."""
+"""Clients of `wrk` (https://github.com/wg/wrk), written in C, which leave most of the cores to the server."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from tabserve.errors import ServerError
 COMMAND = shutil.which("wrk")
 
 TIMEOUT = "60s"
-"""How long an answer may take."""
+"""Timeout of an answer."""
 
 SCRIPT = """
 local file = io.open(%r, "rb")
@@ -29,11 +29,11 @@ function done(summary, latency, requests)
         errors.connect + errors.read + errors.write + errors.timeout))
 end
 """
-"""Sends the whole request as it is; what was found is the last line."""
+"""Sends the whole request as it is, and prints the results as the last line."""
 
 
-def sent(address: str, request: bytes, clients: int, seconds: float) -> Timing:
-    """Measure as `load.sent` does, for at least a second; the answers that are awaited at the end are not counted.
+def measure(address: str, request: bytes, clients: int, seconds: float) -> Timing:
+    """Measure as `load.measure` does, for at least a second; answers still missing at the end are not counted.
 
     Raises:
         ServerError: a connection was closed, or no answer came.
@@ -44,19 +44,19 @@ def sent(address: str, request: bytes, clients: int, seconds: float) -> Timing:
         raw.write_bytes(request)
         script.write_text(SCRIPT % str(raw))
         options = ["--threads", "1", "--timeout", TIMEOUT, "--script", str(script), f"http://{address}"]
-        # To warm the server up, by one client, as a slow server goes on with what many left there; and to measure.
+        # First warm up, with one client, as a slow server would go on with the requests of many; then measure.
         for duration, connections in ((1, 1), (max(1, round(seconds)), clients)):
-            words = [COMMAND, "--duration", str(duration), "--connections", str(connections), *options]
-            finished = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  our own words
+            command = [COMMAND, "--duration", str(duration), "--connections", str(connections), *options]
+            finished = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own arguments
     if finished.returncode:
         raise ServerError(f"wrk ended with exit code {finished.returncode}: {finished.stderr.strip()}")
     return _timing(orjson.loads(finished.stdout.splitlines()[-1]), address)
 
 
-def _timing(found: dict[str, float], address: str) -> Timing:
-    if found["broken"] or not found["answers"]:
+def _timing(counts: dict[str, float], address: str) -> Timing:
+    if counts["broken"] or not counts["answers"]:
         raise ServerError(
-            f"{address} gave {found['answers']} answers and closed, or left silent, {found['broken']} connections."
+            f"{address} gave {counts['answers']} answers and closed, or left silent, {counts['broken']} connections."
         )
-    rate = (found["answers"] - found["errors"]) / found["microseconds"] * 1e6
-    return Timing(rate, found["p50"] / 1_000, found["p99"] / 1_000, int(found["errors"]))
+    rate = (counts["answers"] - counts["errors"]) / counts["microseconds"] * 1e6
+    return Timing(rate, counts["p50"] / 1_000, counts["p99"] / 1_000, int(counts["errors"]))

@@ -1,4 +1,4 @@
-"""The HTTP API of product categories: POST /v1/categorize takes products and answers the category of each."""
+"""The HTTP API of product categories: POST /v1/categorize takes products and answers their categories."""
 
 import argparse
 from pathlib import Path
@@ -9,25 +9,25 @@ MODEL = Path(__file__).parent / "deploy" / "model"
 
 EPILOG = """environment variables:
   MODEL_PATH               model folder (deploy/model beside this file)
-  HOST                     address to listen on (127.0.0.1; 0.0.0.0 for everybody, :: by IPv6 too)
+  HOST                     address to listen on (127.0.0.1; 0.0.0.0 for all addresses, :: for IPv6 too)
   PORT                     port to listen on (5000)
-  TABSERVE_MAX_ROWS        products in one request, beyond: 413 (10000)
-  TABSERVE_MAX_BODY_BYTES  bytes of its body, beyond: 413 (16777216)
-  TABSERVE_MAX_QUEUE_ROWS  products that wait to be scored, beyond: 503 (50000)
+  TABSERVE_MAX_ROWS        most products in one request, else 413 (10000)
+  TABSERVE_MAX_BODY_BYTES  most bytes of its body, else 413 (16777216)
+  TABSERVE_MAX_QUEUE_ROWS  most products that wait to be scored, else 503 (50000)
   TABSERVE_DRAIN_SECONDS   how long new requests are still answered after SIGTERM (1)
   and the other limits of `tabserve serve`
 
 routes: POST /v1/categorize, POST /v1/probabilities, GET /health, /ready, /metrics, /docs, /openapi.json
 
-SIGHUP loads the model folder anew; where that is refused, the model before goes on.
+SIGHUP reloads the model folder; if the folder is refused, the previous model keeps serving.
 
-exit codes: 0 after SIGTERM or Ctrl-C (from its start on), 2 wrong PORT, 4 bad model folder, 5 the port or a limit
+exit codes: 0 after SIGTERM or Ctrl-C (also during the start), 2 wrong PORT, 4 bad model folder, 5 the port or a limit
 cannot be used
 """
 
 
 def main() -> None:
-    """Serve until SIGTERM or Ctrl-C, also where that comes while the server still starts."""
+    """Serve until SIGTERM or Ctrl-C, which also stop a server that is still starting."""
     _parser().parse_args()
     with run.until_signal():
         from categories.contract import CONTRACT  # noqa: PLC0415  these take seconds to import

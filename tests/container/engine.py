@@ -1,4 +1,4 @@
-"""A Docker engine, what the READMEs tell to type for it, and containers of the image on it."""
+"""A Docker engine, the documented docker commands, and containers of the image."""
 
 import json
 import os
@@ -14,12 +14,12 @@ import requests
 from tests import needs
 
 ROOT = Path(__file__).parents[2]
-ASKED = os.environ.get("TABSERVE_TEST_CONTAINER")
+ENABLED = os.environ.get("TABSERVE_TEST_CONTAINER")
 BUILD_OPTIONS = os.environ.get("DOCKER_BUILD_OPTIONS", "").split()
 PORTS = ("8080", "8081")
 READY = "/v2/models/xgboost-model/ready"
 SECONDS = 60
-"""That anything here is waited for."""
+"""Deadline of every wait."""
 
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
@@ -29,52 +29,52 @@ NEEDED = ("docker engine", "docker buildx")
 MARKS = [
     pytest.mark.container,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not ASKED, reason=needs.reason(NEEDED, "run `make test-container`")),
+    pytest.mark.skipif(not ENABLED, reason=needs.reason(NEEDED, "run `make test-container`")),
     pytest.mark.needs(*NEEDED),
 ]
-"""Of every test that needs the engine."""
+"""Marks of every test that needs the engine."""
 
 
 def docker(*words: str, check: bool = True) -> str:
-    """Run one docker command, and return what it printed."""
+    """Run one docker command and return its output."""
     command = ["docker", *words]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
-    assert not check or ended.returncode == 0, f"{shlex.join(command)} failed: {ended.stderr}{ended.stdout}"
-    return ended.stdout.strip()
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
+    assert not check or finished.returncode == 0, f"{shlex.join(command)} failed: {finished.stderr}{finished.stdout}"
+    return finished.stdout.strip()
 
 
 def build(*words: str) -> str:
-    """The identity of the image that `docker build` makes: a tag may be moved by whoever builds at the same time."""
+    """Build an image and return its id, as another build may move the tag."""
     return docker("build", "--quiet", *BUILD_OPTIONS, *words)
 
 
-def documented(command: str, page: str = "README.md") -> list[str]:
-    """What follows a command of docker in a page, wherever it stands there."""
+def documented_arguments(command: str, page: str = "README.md") -> list[str]:
+    """The arguments of every `docker {command}` in a document."""
     text = (ROOT / page).read_text().replace("\\\n", "")
-    return [found.split("`")[0].split("\n")[0] for found in text.split(f"docker {command} ")[1:]]
+    return [rest.split("`")[0].split("\n")[0] for rest in text.split(f"docker {command} ")[1:]]
 
 
 class Container:
-    """A container in the background, whose published ports are those of the loopback address."""
+    """A container in the background, with ports published on the loopback address."""
 
     def __init__(self, *words: str) -> None:
-        """Start it by what follows `docker run`."""
+        """Start a container with the arguments of `docker run`."""
         self.name = docker("run", "--detach", *words)
 
     def address(self, port: str) -> str:
-        """Host and port that a port of the container is published at."""
+        """Host and port at which a port of the container is published."""
         return docker("port", self.name, port).splitlines()[0]
 
     def inspect(self, template: str) -> str:
-        """What the engine knows of it."""
+        """`docker inspect` with a template."""
         return docker("inspect", "--format", template, self.name)
 
     def python(self, script: str) -> str:
-        """What a script prints inside it."""
+        """Run a Python script inside the container and return its output."""
         return docker("exec", self.name, "python", "-c", script)
 
     def wait(self, what: str, holds: Callable[[], bool]) -> None:
-        """Return once it holds."""
+        """Wait until a condition holds, while the container runs."""
         deadline = time.monotonic() + SECONDS
         while not holds():
             assert self.inspect("{{.State.Running}}") == "true", f"ended before {what}: {self.log()}"
@@ -82,27 +82,27 @@ class Container:
             time.sleep(0.1)
 
     def ready(self) -> bool:
-        """Whether the model answers at the published port."""
+        """Whether the model is ready, asked at the published port."""
         try:
             return requests.get(f"http://{self.address('8080')}{READY}", timeout=5).ok
         except requests.ConnectionError:
             return False
 
     def ready_inside(self) -> bool:
-        """Whether the model answers where nothing is published."""
-        past_proxies = "import urllib.request as u; u.build_opener(u.ProxyHandler({}))"
-        asked = f"{past_proxies}.open('http://127.0.0.1:8080{READY}', timeout=5)"
-        return docker("exec", self.name, "python", "-c", f"{asked}; print('ready')", check=False) == "ready"
+        """Whether the model is ready, asked inside the container."""
+        opener = "import urllib.request as u; u.build_opener(u.ProxyHandler({}))"
+        request = f"{opener}.open('http://127.0.0.1:8080{READY}', timeout=5)"
+        return docker("exec", self.name, "python", "-c", f"{request}; print('ready')", check=False) == "ready"
 
     def log(self) -> str:
-        """All that it printed."""
-        words = ["docker", "logs", self.name]
-        return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+        """The container's whole output."""
+        command = ["docker", "logs", self.name]
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
 
 
 @contextmanager
-def removed(*containers: Container) -> Iterator[None]:
-    """Remove them at the end."""
+def removing(*containers: Container) -> Iterator[None]:
+    """Remove the containers at the end."""
     try:
         yield
     finally:
@@ -111,27 +111,27 @@ def removed(*containers: Container) -> Iterator[None]:
 
 @contextmanager
 def running(image: str, *options: str) -> Iterator[Container]:
-    """A container of the image with its ports published, once its model is ready."""
+    """Run a container with its ports published, once the model is ready."""
     container = Container(*(word for port in PORTS for word in ("--publish", f"127.0.0.1::{port}")), *options, image)
-    with removed(container):
+    with removing(container):
         container.wait("ready", container.ready)
         yield container
 
 
 @contextmanager
 def alone(image: str, *options: str) -> Iterator[Container]:
-    """A container of the image with a loopback address and no way out, once its model is ready."""
+    """Run a container without a network, once the model is ready."""
     container = Container("--network", "none", *options, image)
-    with removed(container):
+    with removing(container):
         container.wait("ready", container.ready_inside)
         yield container
 
 
 class Load:
-    """`load.py` in a container that shares the network of another, and so its loopback address."""
+    """`load.py` in a container that shares another one's network and loopback address."""
 
     def __init__(self, image: str, beside: Container, **options: int) -> None:
-        """Start it; its options are those of `load.py`."""
+        """Start it with the options of `load.py`."""
         shared = [
             "--network",
             f"container:{beside.name}",
@@ -146,13 +146,13 @@ class Load:
             text=True,
         )
 
-    def begun(self) -> None:
-        """Return once an answer has come."""
+    def wait_until_begun(self) -> None:
+        """Wait for the first answer."""
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "begun\n", self.process.communicate(timeout=SECONDS)[1]
 
-    def found(self) -> dict[str, int]:
-        """How many requests ended in which way, once all have."""
+    def counts(self) -> dict[str, int]:
+        """Wait for the end; the number of requests by how they ended."""
         printed, failed = self.process.communicate(timeout=2 * SECONDS)
         assert self.process.returncode == 0, failed
         counts: dict[str, int] = json.loads(printed.splitlines()[-1])

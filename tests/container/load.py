@@ -1,4 +1,4 @@
-"""Many connections that ask for the same rows again and again: run by the image's own Python, beside the server."""
+"""Load on a server: many connections that repeat one request. The image's own Python runs it beside the server."""
 
 import argparse
 import asyncio
@@ -7,16 +7,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-PIECE = 2**16
-"""Bytes that are handed to a connection at a time, so that what waits to be sent stays with us."""
+CHUNK = 2**16
+"""Bytes written at a time, so that the transport buffers little."""
 URL = "/v2/models/xgboost-model/infer"
 
 
-class Asker:
-    """Sends one request on each of its connections, so many times or until nobody listens any more."""
+class Clients:
+    """Repeat one request on several connections, a number of times or until the server no longer listens."""
 
     def __init__(self, rows: int) -> None:
-        """Prepare a request of so many rows: the golden ones in turn, of which the server's first answer is kept."""
+        """Prepare a request of `rows` rows, which repeats the golden ones."""
         golden = json.loads(Path("/model/golden.json").read_text())["features"]
         data = [golden[row % len(golden)] for row in range(rows)]
         tensor = {"name": "x", "datatype": "FP32", "shape": [rows, len(data[0])], "data": data}
@@ -26,7 +26,7 @@ class Asker:
         self.expected: Any = None
 
     async def connection(self, most: int) -> None:
-        """Ask so many times, on a new connection where the server ends the one before."""
+        """Send `most` requests, on a new connection whenever the server closes one."""
         while most > 0:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", 8080)
@@ -42,20 +42,20 @@ class Asker:
                 writer.close()
 
     async def ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int) -> int:
-        """Ask on one connection, and return how often."""
-        for asked in range(1, most + 1):
-            for start in range(0, len(self.request), PIECE):
-                writer.write(self.request[start : start + PIECE])
+        """Send up to `most` requests on one connection; returns how many."""
+        for sent in range(1, most + 1):
+            for start in range(0, len(self.request), CHUNK):
+                writer.write(self.request[start : start + CHUNK])
                 await writer.drain()
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             body = await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
             self.count(int(head.split()[1]), body)
             if "connection: close" in head:
-                return asked
+                return sent
         return most
 
     def count(self, status: int, body: bytes) -> None:
-        """Say what an answer was; a right one is the first one again."""
+        """Count an answer by its kind; a right one equals the first one."""
         if status != 200:
             self.counts["refused" if status == 503 else f"status {status}"] += 1
             return
@@ -66,17 +66,17 @@ class Asker:
 
 
 async def main() -> None:
-    """Ask once alone, then from all connections, and print how many requests ended in which way."""
+    """Send one request, then requests on all connections; print the number of requests by how they ended."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, meaning in (("connections", "at once"), ("rows", "of a request"), ("requests", "of a connection")):
+    for name, meaning in (("connections", "at once"), ("rows", "in a request"), ("requests", "on a connection")):
         parser.add_argument(f"--{name}", type=int, required=True, help=meaning)
     options = parser.parse_args()
-    asker = Asker(options.rows)
-    await asker.connection(1)
-    print("begun", flush=True)  # noqa: T201  this and the last line are what its tests read
+    clients = Clients(options.rows)
+    await clients.connection(1)
+    print("begun", flush=True)  # noqa: T201  tests read this and the last line
     async with asyncio.timeout(100):
-        await asyncio.gather(*(asker.connection(options.requests) for _ in range(options.connections)))
-    print(json.dumps(asker.counts))  # noqa: T201
+        await asyncio.gather(*(clients.connection(options.requests) for _ in range(options.connections)))
+    print(json.dumps(clients.counts))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A container of the image: run as documented and spoken to from outside, by those who know it and by strangers."""
+"""A container of the image: run as documented, and asked from outside by our own and by other clients."""
 
 import json
 import shutil
@@ -10,7 +10,18 @@ from typing import Any
 
 import pytest
 import requests
-from tests.container.engine import HARDENED, MARKS, PORTS, ROOT, Container, alone, docker, documented, removed, running
+from tests.container.engine import (
+    HARDENED,
+    MARKS,
+    PORTS,
+    ROOT,
+    Container,
+    alone,
+    docker,
+    documented_arguments,
+    removing,
+    running,
+)
 
 pytestmark = MARKS
 
@@ -30,7 +41,7 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def infer(container: Container, rows: list[list[float]]) -> dict[str, Any]:
-    """The values of each output."""
+    """Send rows and return the values of each output."""
     tensor = {"name": "predict", "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": rows}
     url = f"http://{container.address('8080')}{INFER}"
     answer = requests.post(url, json={"inputs": [tensor]}, timeout=10)
@@ -40,33 +51,35 @@ def infer(container: Container, rows: list[list[float]]) -> dict[str, Any]:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """A model folder whose model is not the one that its manifest names."""
+    """A model folder whose model has another checksum than its manifest says."""
     folder = shutil.copytree(ROOT / "deploy/model", tmp_path / "model")
     (folder / "model.ubj").write_bytes(b"another")
     return folder
 
 
 def test_runs_as_the_readme_says(image: str, golden: dict[str, Any]) -> None:
-    """But for the port of the machine, which may be taken, and for the tag."""
-    option, ports, name = documented("run")[0].split()
+    """The README's command works, here with another port and tag."""
+    option, ports, name = documented_arguments("run")[0].split()
     assert (option, ports, name) == ("-p", "8080:8080", "tabserve")
     container = Container(option, "127.0.0.1::8080", image)
-    with removed(container):
+    with removing(container):
         container.wait("ready", container.ready)
-        probability = infer(container, golden["features"])["predict_proba"][1::2]  # of both classes, in turn
+        probability = infer(container, golden["features"])["predict_proba"][
+            1::2
+        ]  # every second one is the positive class's
         docker("stop", container.name)
         assert probability == pytest.approx(golden["probability"], abs=1e-6)
         assert container.inspect("{{.State.ExitCode}}") == "0"
 
 
 def test_answers_tritons_clients(hardened: Container, golden: dict[str, Any]) -> None:
-    """Over HTTP, as bytes, and over gRPC: what the model folder promises."""
+    """Triton's HTTP and gRPC clients get the golden probabilities."""
     words = [str(ROOT / "deploy/model/golden.json"), *map(hardened.address, PORTS)]
-    asked = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", TRITON, *words], capture_output=True, text=True, timeout=60, check=False
     )
-    assert asked.returncode == 0, asked.stderr
-    for line in asked.stdout.splitlines():
+    assert finished.returncode == 0, finished.stderr
+    for line in finished.stdout.splitlines():
         assert json.loads(line) == pytest.approx(golden["probability"], abs=1e-6)
 
 
@@ -74,7 +87,7 @@ def test_answers_tritons_clients(hardened: Container, golden: dict[str, Any]) ->
 def test_answers_the_projects_own_script(
     hardened: Container, script: Script, protocol: str, port: str, prefix: str
 ) -> None:
-    """`scripts/request.py`, over both protocols."""
+    """`scripts/request.py` gets its answers over both protocols."""
     url = prefix + hardened.address(port)
     ended = script(ROOT / "scripts/request.py", "--protocol", protocol, "--url", url, "--json")
     assert ended.returncode == 0, ended.stderr
@@ -86,25 +99,25 @@ def test_reports_its_health(hardened: Container) -> None:
     hardened.wait("healthy", lambda: hardened.inspect("{{.State.Health.Status}}") == "healthy")
 
 
-def test_serves_without_a_way_out(image: str) -> None:
-    """With no network but its own loopback address, and as any user."""
+def test_serves_without_a_network_as_any_user(image: str) -> None:
+    """It needs only the loopback interface, and any user may run it."""
     with alone(image, *HARDENED, "--user", "12345:0") as container:
         assert container.python("import socket; print(socket.if_nameindex())") == "[(1, 'lo')]"
 
 
-def test_serves_the_model_mounted_at_its_place(image: str, golden: dict[str, Any], tmp_path: Path) -> None:
-    """A folder mounted at /model is served instead of the image's own: here one that labels every row 1."""
+def test_serves_the_model_mounted_at_model(image: str, golden: dict[str, Any], tmp_path: Path) -> None:
+    """A folder mounted at /model is served instead of the image's own; this one labels every row 1."""
     manifest = shutil.copytree(ROOT / "deploy/model", tmp_path / "model") / "manifest.json"
-    everybody = {"kind": "threshold", "threshold": 0.0}
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"decision": everybody}))
+    label_all = {"kind": "threshold", "threshold": 0.0}
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"decision": label_all}))
     with running(image, *HARDENED, "--volume", f"{tmp_path}/model:/model:ro") as container:
         assert set(infer(container, golden["features"])["predict"]) == {1}
 
 
-def test_ends_with_one_sentence_where_the_model_is_not_whole(image: str, broken: Path) -> None:
-    """And with the exit code that says so."""
-    words = ["docker", "run", "--rm", *HARDENED, "--volume", f"{broken}:/model:ro", image]
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+def test_a_damaged_model_ends_the_container_with_one_sentence(image: str, broken: Path) -> None:
+    """The exit code is that of a bad model folder."""
+    command = ["docker", "run", "--rm", *HARDENED, "--volume", f"{broken}:/model:ro", image]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 4
     assert "model.ubj does not have the checksum" in ended.stderr
     assert ended.stderr.count("\n") == 1

@@ -1,14 +1,14 @@
-"""The image: built as documented, small, labelled, and of nothing but what serves."""
+"""The image: built as documented, small, labelled, and without anything that does not serve."""
 
 import re
 
 import pytest
-from tests.container.engine import MARKS, Container, build, docker, documented
+from tests.container.engine import MARKS, Container, build, docker, documented_arguments
 
 pytestmark = MARKS
 
-MEGABYTES = 330
-"""That the environment and the model may take, of 1,048,576 bytes; 304 when this was written."""
+MAX_MIB = 330
+"""Size limit of the environment and the model in MiB; they had 304 when this was written."""
 TRAINING = ["sklearn", "pyarrow", "matplotlib", "tritonclient", "gevent", "pip", "setuptools"]
 REPLACED = [
     "mlserver 1.7.1 requires gevent, which is not installed.",
@@ -21,46 +21,46 @@ LABEL = "org.opencontainers.image"
 
 
 def test_every_documented_build_gives_the_same_image(image: str) -> None:
-    """The tag is the user's."""
-    tags = [words.split()[1] for words in documented("build")]
+    """Only the tag differs between the documented builds."""
+    tags = [words.split()[1] for words in documented_arguments("build")]
     assert {"tabserve", "mlserver-model-deploy"} <= {*tags}
     assert {build("--tag", f"{tag}-test", "--file", "deploy/Dockerfile", ".") for tag in tags} == {image}
 
 
-def test_the_labels_say_what_it_is_and_what_it_was_built_from() -> None:
-    """By the build arguments that `make image` passes."""
-    told = {"VERSION": "1.2.3", "REVISION": "abc", "CREATED": "2026-01-02T03:04:05Z"}
-    arguments = [word for name, value in told.items() for word in ("--build-arg", f"{name}={value}")]
-    labelled = build(*arguments, "--file", "deploy/Dockerfile", ".")
-    names = ["title", "licenses", *map(str.lower, told)]
+def test_the_labels_name_version_revision_and_date() -> None:
+    """The labels come from the build arguments of `make image`."""
+    labels = {"VERSION": "1.2.3", "REVISION": "abc", "CREATED": "2026-01-02T03:04:05Z"}
+    arguments = [word for name, value in labels.items() for word in ("--build-arg", f"{name}={value}")]
+    image = build(*arguments, "--file", "deploy/Dockerfile", ".")
+    names = ["title", "licenses", *map(str.lower, labels)]
     template = "|".join(f'{{{{index .Config.Labels "{LABEL}.{name}"}}}}' for name in names)
-    assert docker("inspect", "--format", template, labelled).split("|") == ["tabserve", "Apache-2.0", *told.values()]
-    docker("rmi", labelled)
+    assert docker("inspect", "--format", template, image).split("|") == ["tabserve", "Apache-2.0", *labels.values()]
+    docker("rmi", image)
 
 
 def test_the_image_is_small(image: str) -> None:
-    """The environment and the model together."""
+    """Environment and model together stay below the limit."""
     sizes = docker("run", "--rm", image, "du", "--summarize", "--block-size=1M", "/opt/venv", "/model")
-    assert sum(int(line.split()[0]) for line in sizes.splitlines()) <= MEGABYTES
+    assert sum(int(line.split()[0]) for line in sizes.splitlines()) <= MAX_MIB
 
 
 def test_installs_what_serves_and_nothing_that_trains_tests_or_compiles(hardened: Container) -> None:
-    """Neither the packages, nor their tests and sources, nor a compiler, nor git, nor the case's data."""
-    found = hardened.python(f"from importlib.util import find_spec; print(*map(find_spec, {TRAINING}))")
-    assert {*found.split()} == {"None"}
+    """It has no training package, no tests or sources of packages, no compiler, no git and no data of the case."""
+    specs = hardened.python(f"from importlib.util import find_spec; print(*map(find_spec, {TRAINING}))")
+    assert {*specs.split()} == {"None"}
     assert hardened.python("import shutil; print(*map(shutil.which, ['cc', 'gcc', 'git']))") == "None None None"
     sources = r"\( -name tests -o -name '*.c' -o -name '*.h' -o -name '*.pyi' -o -name '*.csv' -o -name .git \)"
     assert docker("exec", hardened.name, "sh", "-c", f"find /opt /deploy /model {sources}") == ""
 
 
-def test_misses_no_package_but_what_it_does_without(image: str) -> None:
-    """`pip check` complains about what `requirements/overrides-serve.txt` leaves out, and about nothing else."""
+def test_only_packages_that_are_left_out_on_purpose_are_missing(image: str) -> None:
+    """`pip check` misses only what `requirements/overrides-serve.txt` leaves out."""
     checked = docker("run", "--rm", image, "pip", "--python", "/opt/venv/bin/python", "check", check=False)
     assert sorted(checked.splitlines()) == REPLACED
 
 
 def test_the_server_is_the_first_process_and_not_root(hardened: Container) -> None:
-    """So that it gets the signals itself; the user is a number, by which Kubernetes can see who it is."""
+    """As first process it gets the signals; the numeric user shows Kubernetes that it is not root."""
     status = docker("exec", hardened.name, "cat", "/proc/1/cmdline", "/proc/1/status")
     assert re.search(r"tabserve\0serve\0/deploy\0", status)
     assert re.search(r"^Uid:\t10001\t10001", status, re.MULTILINE)
@@ -70,8 +70,8 @@ def test_the_server_is_the_first_process_and_not_root(hardened: Container) -> No
 
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_layers_are_ordered_by_their_rate_of_change(image: str, layer: int) -> None:
-    """Packages below the model, the model below our code, and that below the settings."""
-    made = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).splitlines()[::-1]
+    """The order is packages, model, our code, settings."""
+    layers = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).splitlines()[::-1]
     order = ["COPY /opt/venv ", "COPY deploy/model ", "COPY /ours/opt/venv ", "COPY deploy/settings.json "]
-    places = [next(place for place, line in enumerate(made) if line.startswith(start)) for start in order]
-    assert places[layer] < places[layer + 1]
+    indices = [next(index for index, line in enumerate(layers) if line.startswith(start)) for start in order]
+    assert indices[layer] < indices[layer + 1]

@@ -1,4 +1,4 @@
-"""A container of the image, confined and set as the pod of deploy/kubernetes is."""
+"""A container of the image with the limits and settings of the pod in deploy/kubernetes."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ pytestmark = [*MARKS, pytest.mark.skipif(not MANIFESTS.exists(), reason="there i
 
 
 def test_runs_as_kubernetes_would_run_it(image: str, golden: dict[str, Any]) -> None:
-    """With the pod's memory and settings, no capability and no place to write, it answers what it promises."""
+    """With the pod's memory and settings, hardened, it gives the golden probabilities and keeps its size limit."""
     pod = yaml.safe_load((MANIFESTS / "server/deployment.yaml").read_text())["spec"]["template"]["spec"]
     memory = pod["containers"][0]["resources"]["limits"]["memory"].replace("Mi", "m")
     (mount,) = pod["containers"][0]["volumeMounts"]

@@ -1,6 +1,6 @@
-"""deploy/compose.yaml in containers: replicas are found by their name, come and go, and no request is lost.
+"""deploy/compose.yaml in containers: the proxy finds replicas by name, and no request is lost as they come and go.
 
-The proxy and Prometheus are Debian's, so that no registry is needed; the files that they read are the project's own.
+The proxy and Prometheus are Debian's, so that no registry is needed; their configuration is the project's own.
 """
 
 import os
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import requests
 from tests.container.engine import MARKS, docker
-from tests.monitoring.programs import until
+from tests.monitoring.programs import wait_until
 
 from tabserve.client.client import Client, wait
 from tabserve.client.grpc import GrpcClient
@@ -42,7 +42,7 @@ ROW = np.zeros((1, 200), np.float32)
 
 
 class Stack:
-    """The compose file's services, but Grafana, on ports of their own."""
+    """The compose file's services without Grafana, on other ports."""
 
     def __init__(self, override: Path) -> None:
         self._words = ["compose", "--project-name", PROJECT, "--file", "deploy/compose.yaml", "--file", str(override)]
@@ -51,7 +51,7 @@ class Stack:
         return docker(*self._words, *words)
 
     def scale(self, replicas: int) -> None:
-        """Start or stop as many as it takes."""
+        """Start or stop replicas until there are this many."""
         services = ("tabserve", "proxy", "prometheus")
         self.compose("up", "--detach", "--no-build", "--scale", f"tabserve={replicas}", *services)
 
@@ -64,25 +64,25 @@ class Stack:
         return GrpcClient(self.address("proxy", 8081), "xgboost-model", timeout=30)
 
     def value(self, expression: str) -> int:
-        """What Prometheus says that an expression is now."""
+        """The present value of an expression in Prometheus."""
         url = f"http://{self.address('prometheus', 9090)}/api/v1/query"
         try:
-            found = requests.get(url, params={"query": expression}, timeout=10).json()["data"]["result"]
-        except requests.ConnectionError:  # it starts
+            result = requests.get(url, params={"query": expression}, timeout=10).json()["data"]["result"]
+        except requests.ConnectionError:  # it is starting
             return 0
-        return int(found[0]["value"][1]) if found else 0
+        return int(result[0]["value"][1]) if result else 0
 
-    def until_seen(self, replicas: int) -> None:
-        """Wait until Prometheus reads so many, and the proxy asks so many by either protocol."""
-        until(lambda: self.value('count(up{job="tabserve"} == 1)') == replicas, f"{replicas} replicas read")
+    def wait_until_seen(self, replicas: int) -> None:
+        """Wait until Prometheus and the proxy's both protocols see this many replicas."""
+        wait_until(lambda: self.value('count(up{job="tabserve"} == 1)') == replicas, f"{replicas} replicas read")
         for proxy in ("rest", "grpc"):
             active = f'haproxy_backend_active_servers{{proxy="{proxy}"}}'
-            until(lambda: self.value(active) == replicas, f"{replicas} replicas asked by {proxy}")  # noqa: B023  called at once
+            wait_until(lambda: self.value(active) == replicas, f"{replicas} replicas asked by {proxy}")  # noqa: B023  called at once
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Its images built, and itself taken down at the end."""
+    """The stack with its images built; taken down at the end."""
     folder = tmp_path_factory.mktemp("stack")
     (folder / "Dockerfile").write_text(DOCKERFILE)
     (folder / "override.yaml").write_text(OVERRIDE)
@@ -95,16 +95,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_replicas_come_and_go_and_no_request_is_lost(stack: Stack) -> None:
-    """Two, then three, then one, while both protocols are asked all the time."""
+    """Clients of both protocols get every answer while there are two, then three, then one replica."""
     stack.scale(2)
     for protocol in ("rest", "grpc"):
         wait(stack.client(protocol).ready, "The model", 60)
     over = Event()
 
     def load(protocol: str) -> int:
-        asking, count = stack.client(protocol), 0
+        caller, count = stack.client(protocol), 0
         while not over.wait(0.01):
-            asking.ask(ROW, ["predict"])  # raises where an answer is missing
+            caller.ask(ROW, ["predict"])  # raises if an answer is missing
             count += 1
         return count
 
@@ -113,7 +113,7 @@ def test_replicas_come_and_go_and_no_request_is_lost(stack: Stack) -> None:
         try:
             for replicas in (2, 3, 1):
                 stack.scale(replicas)
-                stack.until_seen(replicas)
+                stack.wait_until_seen(replicas)
         finally:
             over.set()
-        assert all(each.result(60) > 10 for each in loads)
+        assert all(running.result(60) > 10 for running in loads)

@@ -1,4 +1,4 @@
-"""The programs that compose.yaml starts, as Debian packages them, on the same configuration files."""
+"""Debian's builds of the programs that compose.yaml starts, run with compose's configuration files."""
 
 import re
 import subprocess
@@ -16,22 +16,22 @@ from tabserve.client.local_server import free_ports
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: Mapping[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SECONDS = 30
-"""That anything here may take."""
+"""Deadline of every wait."""
 
 Address = tuple[str, str]
-"""Where a replica answers by REST and by gRPC, each as host:port."""
+"""REST and gRPC address of a replica, each as host:port."""
 
 
 class Proxy(NamedTuple):
-    """A running proxy's addresses."""
+    """Addresses of a running proxy."""
 
     url: str
     grpc: str
     metrics: str
 
 
-def until(holds: Callable[[], object], what: str) -> None:
-    """Wait until something holds; whoever waits for it in vain is told what."""
+def wait_until(holds: Callable[[], object], what: str) -> None:
+    """Wait until a condition holds; after the deadline fail and name it."""
     deadline = time.monotonic() + SECONDS
     while not holds():
         assert time.monotonic() < deadline, f"not {what} within {SECONDS} s"
@@ -47,12 +47,12 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def process(words: Sequence[str | Path], log: Path, url: str) -> Iterator[None]:
-    """A program that answers at this address, for as long as the block lasts."""
+def process(command: Sequence[str | Path], log: Path, url: str) -> Iterator[None]:
+    """Run a program, once it answers at `url`, until the block ends."""
     with log.open("wb") as output:
-        running = subprocess.Popen(words, stdout=output, stderr=output)
+        running = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        until(lambda: running.poll() is not None or answers(url), f"an answer at {url}")
+        wait_until(lambda: running.poll() is not None or answers(url), f"an answer at {url}")
         assert running.poll() is None, log.read_text()
         yield
     finally:
@@ -61,31 +61,31 @@ def process(words: Sequence[str | Path], log: Path, url: str) -> Iterator[None]:
 
 
 @contextmanager
-def proxied(replicas: Sequence[Address], folder: Path) -> Iterator[Proxy]:
-    """A proxy in front of these replicas; there may be nobody yet at their addresses."""
+def running_proxy(replicas: Sequence[Address], folder: Path) -> Iterator[Proxy]:
+    """Run a proxy in front of these replicas, which need not run yet."""
     ports = free_ports(3)
     file = folder / "haproxy.cfg"
-    file.write_text(configured((DEPLOY / "haproxy.cfg").read_text(), replicas, ports))
+    file.write_text(proxy_config((DEPLOY / "haproxy.cfg").read_text(), replicas, ports))
     proxy = Proxy(f"http://127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}", f"127.0.0.1:{ports[2]}")
     with process(["haproxy", "-f", file], folder / "haproxy.log", f"http://{proxy.metrics}/metrics"):
         yield proxy
 
 
-def configured(text: str, replicas: Sequence[Address], ports: Sequence[int]) -> str:
-    """The proxy's own file, but for its ports, and with addresses in place of the name that Docker resolves."""
+def proxy_config(text: str, replicas: Sequence[Address], ports: Sequence[int]) -> str:
+    """haproxy.cfg with other ports, and with addresses instead of the name that Docker resolves."""
     for shown, port in zip(("8080", "8081", "8405"), ports, strict=True):
-        text, found = re.subn(rf"bind :{shown}\b", f"bind 127.0.0.1:{port}", text)
-        assert found == 1
+        text, count = re.subn(rf"bind :{shown}\b", f"bind 127.0.0.1:{port}", text)
+        assert count == 1
 
     def servers(line: "re.Match[str]") -> str:
-        place, options = int(line[1] == "8081"), line[2]
+        protocol, options = int(line[1] == "8081"), line[2]
         return "\n".join(
-            f"    server replica-{number} {addresses[place]}"
+            f"    server replica-{number} {addresses[protocol]}"
             + options.replace("port 8080", f"port {addresses[0].rpartition(':')[2]}")
             for number, addresses in enumerate(replicas)
         )
 
     template = r"^ *server-template replica- 8 tabserve:(\d+) resolvers docker init-addr none(.*)$"
-    text, found = re.subn(template, servers, text, flags=re.MULTILINE)
-    assert found == 2
+    text, count = re.subn(template, servers, text, flags=re.MULTILINE)
+    assert count == 2
     return text

@@ -1,4 +1,4 @@
-"""What Prometheus reads of real servers: the dashboard has data, and the alerts fire where something is wrong."""
+"""Prometheus on real servers: the dashboard has data, and the alerts fire on faults."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import requests
 import yaml
-from tests.monitoring.programs import DEPLOY, SECONDS, Proxy, process, proxied, until
+from tests.monitoring.programs import DEPLOY, SECONDS, Proxy, process, running_proxy, wait_until
 from tests.serving import mixed
 from tests.serving.wire import connect, head, write_settings
 
@@ -36,32 +36,32 @@ ROW = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 200]
 
 
 class Watched(NamedTuple):
-    """A Prometheus, and what it watches: a server, one of amounts, and a full one, which a test may kill."""
+    """A Prometheus and its targets: a server, one of amounts, and one with a full queue, which a test may kill."""
 
     url: str
     server: Server
     amounts: Server
     full: Server
 
-    def ask(self, expression: str) -> list[dict[str, Any]]:
-        """What an expression is now."""
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The present value of an expression."""
         answer = requests.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=SECONDS).json()
         assert answer["status"] == "success", answer
-        found: list[dict[str, Any]] = answer["data"]["result"]
-        return found
+        series: list[dict[str, Any]] = answer["data"]["result"]
+        return series
 
     def fires(self, alert: str, **labels: str) -> bool:
-        """Whether an alert fires for all that has these labels."""
+        """Whether an alert with these labels fires."""
         matchers = ",".join(f'{name}="{value}"' for name, value in {"alertname": alert, **labels}.items())
-        return bool(self.ask(f'ALERTS{{alertstate="firing",{matchers}}}'))
+        return bool(self.query(f'ALERTS{{alertstate="firing",{matchers}}}'))
 
 
 @pytest.fixture(scope="module")
 def watched(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Our Prometheus on the committed configuration, in less time and with other addresses."""
+    """Prometheus with the committed configuration, but shorter intervals and other addresses."""
     folder = tmp_path_factory.mktemp("prometheus")
     (port,) = free_ports(1)
-    words = [f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
+    options = [f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
     url = f"http://127.0.0.1:{port}"
     waiting = write_settings(tmp_path_factory.mktemp("waiting"), max_batch_time=600)
     environment = {"TABSERVE_MODEL": str(DEPLOY / "model"), "TABSERVE_MAX_QUEUE_ROWS": "1"}
@@ -70,20 +70,20 @@ def watched(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         running(mixed.settings_in(tmp_path_factory.mktemp("settings"), prices), {}, ready=f"{AMOUNT}/ready") as amounts,
         running(waiting, environment) as full,
         connect(full.url) as row,
-        proxied([(served.url.removeprefix("http://"), served.grpc)], folder) as proxy,
+        running_proxy([(served.url.removeprefix("http://"), served.grpc)], folder) as proxy,
     ):
-        row.sendall(head(len(ROW)) + ROW)  # it waits for others, which find no room
-        configure(folder, proxy, [served, amounts, full])
+        row.sendall(head(len(ROW)) + ROW)  # it fills the queue, and later requests are refused
+        write_config(folder, proxy, [served, amounts, full])
         file = f"--config.file={folder}/prometheus.yaml"
-        with process(["prometheus", file, *words], folder / "prometheus.log", f"{url}/-/ready"):
+        with process(["prometheus", file, *options], folder / "prometheus.log", f"{url}/-/ready"):
             yield Watched(url, served, amounts, full)
 
 
-def configure(folder: Path, proxy: Proxy, servers: Sequence[Server]) -> None:
-    """Write Prometheus' own files, but for the addresses and for how long it waits."""
+def write_config(folder: Path, proxy: Proxy, servers: Sequence[Server]) -> None:
+    """Write Prometheus' committed files with other addresses and shorter intervals."""
     document = yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text())
     document["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
-    addresses = {"tabserve": [each.metrics.removeprefix("http://") for each in servers], "proxy": [proxy.metrics]}
+    addresses = {"tabserve": [server.metrics.removeprefix("http://") for server in servers], "proxy": [proxy.metrics]}
     document["scrape_configs"] = [
         {"job_name": job["job_name"], "static_configs": [{"targets": addresses[job["job_name"]]}]}
         for job in document["scrape_configs"]
@@ -94,7 +94,7 @@ def configure(folder: Path, proxy: Proxy, servers: Sequence[Server]) -> None:
 
 
 def ask(server: Server) -> None:
-    """Ask it once by each protocol for an answer, and once for a refusal."""
+    """Send one good and one bad request by each protocol."""
     for client in (RestClient(server.url, "xgboost-model", SECONDS), GrpcClient(server.grpc, "xgboost-model", SECONDS)):
         client.ask(ROWS, ["predict"])
         with pytest.raises(Exception, match="expected"):
@@ -102,7 +102,7 @@ def ask(server: Server) -> None:
 
 
 def ask_amount(server: Server) -> None:
-    """Ask it about a row of a city that training did not see."""
+    """Send a row with a level that training did not see."""
     texts = {"city": "Nowhere", "seen": "2022-01-01 08:30"}
     tensors = [{"name": name, "datatype": "BYTES", "shape": [1], "data": [text]} for name, text in texts.items()]
     income = {"name": "income", "datatype": "FP32", "shape": [1], "data": [1000]}
@@ -113,20 +113,20 @@ def ask_amount(server: Server) -> None:
 @WATCHED
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_panel_of_the_dashboard_has_data(watched: Watched, name: str) -> None:
-    """While the server is asked, each of its queries gives a number."""
+    """While requests come in, each query of the panel gives a number."""
     expression = QUERIES[name].replace("$__rate_interval", "10s")
 
     def has_data() -> bool:
         ask(watched.server)
         ask_amount(watched.amounts)
-        return any(float(series["value"][1]) >= 0 for series in watched.ask(expression))
+        return any(float(series["value"][1]) >= 0 for series in watched.query(expression))
 
-    until(has_data, f"data of {expression}")
+    wait_until(has_data, f"data of {expression}")
 
 
 @WATCHED
 def test_alerts_fire_on_real_faults(watched: Watched) -> None:
-    """A queue that is full, over both protocols; then a replica that is killed while another still serves."""
+    """A full queue is reported for both protocols, then a killed replica while another still serves."""
     full = watched.full
     clients = RestClient(full.url, "xgboost-model", SECONDS), GrpcClient(full.grpc, "xgboost-model", SECONDS)
 
@@ -136,11 +136,11 @@ def test_alerts_fire_on_real_faults(watched: Watched) -> None:
                 client.ask(ROWS, ["predict"])
         return all(watched.fires("RequestsFailing", protocol=protocol) for protocol in ("rest", "grpc"))
 
-    until(fails, "RequestsFailing")
+    wait_until(fails, "RequestsFailing")
     instance = full.metrics.removeprefix("http://")
     assert not watched.fires("ReplicaUnreachable")
     full.process.kill()
-    until(lambda: watched.fires("ReplicaUnreachable", instance=instance), "ReplicaUnreachable")
+    wait_until(lambda: watched.fires("ReplicaUnreachable", instance=instance), "ReplicaUnreachable")
     assert not watched.fires("ModelUnreachable")
     assert not watched.fires("ProxyUnreachable")
 
@@ -150,23 +150,25 @@ def test_alerts_fire_on_real_faults(watched: Watched) -> None:
     "words", [["check", "config", "prometheus.yaml"], ["check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"]]
 )
 def test_promtool_finds_no_fault(words: list[str]) -> None:
-    """In the configuration and in the rules."""
-    told = subprocess.run(["promtool", *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
+    """Promtool accepts the configuration and the rules."""
+    finished = subprocess.run(
+        ["promtool", *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 @pytest.mark.needs("promtool")
-def test_each_alert_fires_when_it_should() -> None:
-    """After its own time and not before, on series that are written down."""
+def test_each_alert_fires_after_its_own_time() -> None:
+    """On the series of alerts.yaml, each alert fires after its time and not before."""
     file = Path(__file__).with_name("alerts.yaml")
-    told = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
+    finished = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
     tested = re.findall(r"eval_time: \S+\n +alertname: (\w+)\n +exp_alerts", file.read_text())
     assert {*tested} == {*RULES}
 
 
-def test_refusals_that_a_client_earned_are_no_failures() -> None:
-    """The alert counts every refusal with a status of 500 and more, over both protocols, and no other."""
+def test_the_failure_alert_counts_only_server_errors() -> None:
+    """Over both protocols it counts every refusal with a status of at least 500, and no other."""
     (failing,) = re.findall(r'status=~"(.*?)"', RULES["RequestsFailing"]["expr"])
     refusals = [status(kind()) for kind in STATUS]
     failures = [refusal for refusal in refusals if refusal.http >= 500]
@@ -175,7 +177,7 @@ def test_refusals_that_a_client_earned_are_no_failures() -> None:
 
 
 def test_the_document_names_every_alert_and_its_time() -> None:
-    """With the time that the rule has, in the order of the rules."""
+    """The document lists the alerts in the order of the rules, with their times."""
     document = (DEPLOY.parent / "docs/monitoring.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| .* \| (\d+) (s|m)(?:in)? \|$", document, re.MULTILINE)
     assert [(name, f"{number}{unit}") for name, number, unit in rows] == [(n, rule["for"]) for n, rule in RULES.items()]

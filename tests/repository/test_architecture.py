@@ -1,4 +1,4 @@
-"""The rules of who may import whom, read from the source and seen in fresh interpreters."""
+"""The rules of imports, checked in the source and in fresh interpreters."""
 
 import ast
 import re
@@ -20,18 +20,18 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "src", *(case / "src" for case in (ROOT / "cases").glob("*"))]
 
 ROW = re.compile(r"^\| `([\w./]+)` \|.*\|([^|]*)\|$", re.MULTILINE)
-"""A room of the map in ARCHITECTURE.md, and those that it may import from."""
+"""A row of the map in ARCHITECTURE.md: a room, and the rooms that it may import from."""
 
 TRAINING_LIBRARIES = ["sklearn", "pyarrow", "matplotlib", "mlserver_xgboost"]
-"""Libraries that only training needs; the image goes without them. MLServer itself imports pandas."""
+"""Libraries that only training needs and the image lacks. MLServer itself imports pandas."""
 
 
 CLIENTS = ["tritonclient", "gevent", "geventhttpclient", "aiohttp"]
-"""What only MLServer's command line needs; the image goes without."""
+"""Libraries that only MLServer's command line needs and the image lacks."""
 
 
 def module_name(path: Path, source: Path) -> str:
-    """What a file is imported as."""
+    """The name by which a file is imported."""
     return ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -44,16 +44,16 @@ MAP = {
 }
 
 
-class Run(ast.NodeTransformer):
-    """A module without what type checkers alone read."""
+class WithoutTypeChecking(ast.NodeTransformer):
+    """Removes the code of a module that only type checkers read."""
 
     def visit_If(self, node: ast.If) -> ast.If | None:
         return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
 
 
-def imported(module: str) -> Iterator[str]:
-    """Every module that a module names in an import, anywhere in it; of ours, the packages around it too."""
-    for node in ast.walk(Run().visit(ast.parse(MODULES[module].read_text()))):
+def imports_of(module: str) -> Iterator[str]:
+    """Every module that a module imports, anywhere in it, with the packages around our own modules."""
+    for node in ast.walk(WithoutTypeChecking().visit(ast.parse(MODULES[module].read_text()))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{module} imports relatively; name the whole module"
@@ -64,7 +64,7 @@ def imported(module: str) -> Iterator[str]:
             yield from (parent for parent in MODULES if name.startswith(f"{parent}.") and parent != module)
 
 
-IMPORTS = {module: set(imported(module)) for module in MODULES}
+IMPORTS = {module: set(imports_of(module)) for module in MODULES}
 
 
 def packages(modules: set[str]) -> set[str]:
@@ -72,14 +72,14 @@ def packages(modules: set[str]) -> set[str]:
     return {module.split(".")[0] for module in modules}
 
 
-def reached(*starts: str) -> set[str]:
-    """Modules of ours that importing these runs, directly or not."""
-    found, waiting = set[str](), list(starts)
+def reachable(*starts: str) -> set[str]:
+    """Our modules that importing these runs, directly or indirectly."""
+    modules, waiting = set[str](), list(starts)
     while waiting:
-        if (module := waiting.pop()) not in found:
-            found.add(module)
+        if (module := waiting.pop()) not in modules:
+            modules.add(module)
             waiting += IMPORTS[module] & MODULES.keys()
-    return found
+    return modules
 
 
 def room(module: str) -> str:
@@ -89,21 +89,21 @@ def room(module: str) -> str:
 
 
 def below(*rooms: str) -> set[str]:
-    """Rooms, and all that they may import from."""
+    """These rooms, and all rooms that they may import from."""
     return {*rooms}.union(*(below(*MAP[name]) for name in rooms if MAP[name]))
 
 
 CORE = [name for name, path in MODULES.items() if name.startswith("tabserve.") and not path.stem.startswith("__")]
-READING = [name.rpartition(".")[0] for name in PREDICTORS.values()]
-"""Modules that read model files, imported once a folder holds one."""
+PREDICTOR_MODULES = [name.rpartition(".")[0] for name in PREDICTORS.values()]
+"""Modules that read model files; they are imported when a folder holds such a file."""
 
-SERVING = reached(*(module for module in CORE if room(module).startswith("serving")), *READING)
+SERVING = reachable(*(module for module in CORE if room(module).startswith("serving")), *PREDICTOR_MODULES)
 TRAINING = [module for module in CORE if room(module) in below("operations", "stations") - below("serving/mlserver")]
-"""Modules that the server has no need of."""
+"""Modules that the server does not need."""
 
 
-def test_the_reading_of_imports_sees_what_there_is() -> None:
-    """It knows the modules of both packages, and that some import others."""
+def test_imports_are_found_in_the_source() -> None:
+    """The modules of both packages are found, and some known imports."""
     assert {"tabserve.training.selection", "tabserve.serving.mlserver.runtime", "santander.sample"} <= MODULES.keys()
     assert {"tabserve.training.split", "tabserve.training.task_training", "sklearn.base"} <= IMPORTS[
         "tabserve.training.selection"
@@ -114,52 +114,52 @@ def test_the_reading_of_imports_sees_what_there_is() -> None:
 
 @pytest.mark.parametrize("module", CORE)
 def test_a_module_imports_from_the_rooms_below_its_own(module: str) -> None:
-    """As the map in ARCHITECTURE.md says."""
+    """The map in ARCHITECTURE.md says which imports are allowed."""
     allowed = below(room(module))
     assert not {name for name in IMPORTS[module] & {*CORE} if room(name) not in allowed}
 
 
 def test_the_map_has_every_room() -> None:
-    """Each folder of the package that has modules, and no other."""
+    """The map has each folder of the package that has modules, and no other."""
     folders = {path.parent.relative_to(ROOT / "src/tabserve") for path in (ROOT / "src/tabserve").rglob("*.py")}
     assert {str(folder) for folder in folders} == MAP.keys() - {"score", "stations"}
 
 
 @pytest.mark.parametrize("module", CORE)
 def test_the_core_imports_no_case(module: str) -> None:
-    """What serves one problem serves another."""
+    """The core works for any problem."""
     assert packages(IMPORTS[module]) & CASES == set()
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith("tabserve")])
 def test_a_case_imports_no_other_case(module: str) -> None:
-    """Each can be taken away."""
+    """Each case can be removed without breaking another."""
     assert packages(IMPORTS[module]) & (CASES - packages({module})) == set()
 
 
 @pytest.mark.parametrize("module", sorted(SERVING))
 def test_serving_imports_no_training(module: str) -> None:
-    """Neither its modules, nor its libraries, nor the stock runtime, at whatever distance."""
+    """It imports neither training modules, nor their libraries, nor the stock runtime, directly or indirectly."""
     assert not {*TRAINING} & IMPORTS[module]
     assert packages(IMPORTS[module]) & {*TRAINING_LIBRARIES, "pandas"} == set()
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith("tabserve.spark")])
-def test_spark_is_known_to_its_own_package_alone(module: str) -> None:
-    """All else runs without it."""
+def test_only_the_spark_package_imports_spark(module: str) -> None:
+    """Everything else runs without Spark."""
     assert packages(IMPORTS[module]) & {"pyspark", "py4j"} == set()
     assert not [name for name in IMPORTS[module] if name.startswith(("tabserve.spark", "xgboost.spark"))]
 
 
 def test_imports_point_one_way() -> None:
-    """No module is reached by what it imports, nor a room by those that it may import from."""
+    """There is no cycle among modules, nor among rooms."""
     for graph in ({module: IMPORTS[module] & MODULES.keys() for module in MODULES}, MAP):
         TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_is_named_by_what_it_is(module: str) -> None:
-    """No drawer for everything."""
+    """No module has a name that fits anything, such as utils."""
     assert not {"utils", "util", "helpers", "helper", "common", "base", "misc"} & set(module.split("."))
 
 
@@ -171,21 +171,21 @@ OWNERS = {
     "tabserve.training.task_training",
     "tabserve.predictors.booster",
 }
-"""Modules that own a kind, a task or a model's type, and may tell one from another."""
+"""Modules that own kinds, tasks or model types, and may distinguish them."""
 
 KINDS = {*get_args(Kind), *TASKS}
-TYPES = {each.__name__ for each in (*TASKS.values(), *DECISIONS.values(), Scores, Amounts)} | {
+TYPES = {owned.__name__ for owned in (*TASKS.values(), *DECISIONS.values(), Scores, Amounts)} | {
     name.rpartition(".")[2] for name in PREDICTORS.values()
 }
 
 
-def named(node: ast.expr) -> set[str]:
-    """The last names of an expression, of a tuple of them or of their union."""
-    return {each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for each in ast.walk(node)}
+def last_names(node: ast.expr) -> set[str]:
+    """The last names in an expression, a tuple or a union of them."""
+    return {part.attr if isinstance(part, ast.Attribute) else getattr(part, "id", "") for part in ast.walk(node)}
 
 
 def is_kind(node: ast.expr) -> bool:
-    """Whether it is a kind, by its name or as a text; not that of a numpy type, `dtype.kind`."""
+    """Whether an expression is a kind, by attribute or as text, but not numpy's `dtype.kind`."""
     if isinstance(node, ast.Tuple | ast.List | ast.Set):
         return any(map(is_kind, node.elts))
     if isinstance(node, ast.Constant):
@@ -194,15 +194,15 @@ def is_kind(node: ast.expr) -> bool:
     return isinstance(node, ast.Attribute) and node.attr in {"kind", "KIND"} and not of_numpy
 
 
-def tells_apart(node: ast.AST) -> bool:
-    """Whether it compares a kind, or asks for the type of a task, a decision, its answers or a predictor."""
+def distinguishes_kinds(node: ast.AST) -> bool:
+    """Whether code compares a kind, or checks the type of a task, a decision, its answers or a predictor."""
     if isinstance(node, ast.Compare):
-        return any(is_kind(each) or named(each) & TYPES for each in (node.left, *node.comparators))
-    if isinstance(node, ast.Call) and named(node.func) & {"isinstance", "issubclass"}:
-        return bool(named(node.args[1]) & TYPES)
+        return any(is_kind(side) or last_names(side) & TYPES for side in (node.left, *node.comparators))
+    if isinstance(node, ast.Call) and last_names(node.func) & {"isinstance", "issubclass"}:
+        return bool(last_names(node.args[1]) & TYPES)
     if isinstance(node, ast.Match):
-        return is_kind(node.subject) or any(tells_apart(case.pattern) for case in node.cases)
-    return isinstance(node, ast.MatchClass) and bool(named(node.cls) & TYPES)
+        return is_kind(node.subject) or any(distinguishes_kinds(case.pattern) for case in node.cases)
+    return isinstance(node, ast.MatchClass) and bool(last_names(node.cls) & TYPES)
 
 
 @pytest.mark.parametrize(
@@ -218,21 +218,21 @@ def tells_apart(node: ast.AST) -> bool:
         "match task:\n    case Regression(): pass",
     ],
 )
-def test_a_question_of_kind_is_seen(code: str) -> None:
-    """However it is put."""
-    assert any(map(tells_apart, ast.walk(ast.parse(code))))
+def test_code_that_distinguishes_kinds_is_found(code: str) -> None:
+    """Comparisons, type checks and match statements are found."""
+    assert any(map(distinguishes_kinds, ast.walk(ast.parse(code))))
 
 
 @pytest.mark.parametrize("code", ["array.dtype.kind == 'f'", "ENCODINGS[column.kind]", "isinstance(cells, list)"])
-def test_another_question_is_none_of_kind(code: str) -> None:
-    """Such as what stands in a table under a kind."""
-    assert not any(map(tells_apart, ast.walk(ast.parse(code))))
+def test_other_code_does_not_distinguish_kinds(code: str) -> None:
+    """Looking up a kind in a dictionary is allowed."""
+    assert not any(map(distinguishes_kinds, ast.walk(ast.parse(code))))
 
 
 @pytest.mark.parametrize("module", sorted({*CORE} - OWNERS))
-def test_kinds_are_told_apart_where_they_are_owned(module: str) -> None:
-    """All else asks the column, the task, the decision or the predictor, so that another kind needs no change there."""
-    lines = [node for node in ast.walk(ast.parse(MODULES[module].read_text())) if tells_apart(node)]
+def test_only_the_owners_distinguish_kinds(module: str) -> None:
+    """All other modules ask the column, task, decision or predictor, so that a new kind needs no change there."""
+    lines = [node for node in ast.walk(ast.parse(MODULES[module].read_text())) if distinguishes_kinds(node)]
     assert not [ast.unparse(node) for node in lines]
 
 
@@ -255,7 +255,7 @@ assert len(model.score(numpy.array(rows, numpy.float32)).label) == len(rows)
 
 
 def run_without(libraries: list[str], action: str) -> None:
-    """Run Python code in a fresh interpreter that has not got these libraries, and has not loaded training modules."""
+    """Run Python code in a fresh interpreter without these libraries; fail if it loads training modules."""
     watched = [*CASES, *TRAINING]
     script = WITHOUT.format(blocked=libraries, action=action, watched=watched)
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
@@ -263,7 +263,7 @@ def run_without(libraries: list[str], action: str) -> None:
 
 
 def test_the_command_line_starts_without_training_libraries() -> None:
-    """And without pandas and MLServer, which only `serve` needs."""
+    """It also starts without pandas and MLServer, which only some commands need."""
     run_without([*TRAINING_LIBRARIES, "pandas", "mlserver"], "import tabserve.cli.main")
 
 
@@ -273,23 +273,23 @@ def test_the_command_line_starts_without_training_libraries() -> None:
     ids=["compare", "threshold"],
 )
 def test_a_command_that_needs_a_missing_library_names_it(words: list[str], model_folder: Path) -> None:
-    """In one sentence, with the exit code of wrong usage, and the model stays as it is."""
-    typed = ["tabserve", *(word.format(model_folder) for word in words)]
-    action = f"import sys; sys.argv = {typed}; from tabserve.cli.main import main; main()"
+    """The command ends with one sentence and the exit code of wrong usage."""
+    command = ["tabserve", *(word.format(model_folder) for word in words)]
+    action = f"import sys; sys.argv = {command}; from tabserve.cli.main import main; main()"
     script = f"import sys\nfor name in {TRAINING_LIBRARIES}:\n    sys.modules[name] = None\n{action}"
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("This needs ")
-    assert ended.stderr.count("\n") == 1
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr.startswith("This needs ")
+    assert finished.stderr.count("\n") == 1
 
 
 def test_a_model_is_verified_and_scored_without_training_libraries(model_folder: Path) -> None:
-    """With numpy and XGBoost alone."""
+    """Numpy and XGBoost are enough."""
     run_without([*TRAINING_LIBRARIES, "pandas"], SCORE.format(folder=str(model_folder)))
 
 
 def test_a_model_over_texts_is_verified_and_scored_without_xgboost(texts_folder: Path) -> None:
-    """Nor does the runtime that serves it need XGBoost, which takes seconds to import."""
+    """The runtime that serves it does not import XGBoost either, which would take seconds."""
     action = f"""
 import pathlib
 import tabserve.serving.mlserver.runtime
@@ -301,7 +301,7 @@ assert model.score(model.predictor.examples(None)).label.shape == (8,)
 
 
 def test_the_server_is_loaded_without_training_libraries_and_clients() -> None:
-    """As in the image, which has none of them."""
+    """The server starts in the image, which has none of them."""
     run_without(
         [*TRAINING_LIBRARIES, *CLIENTS], "import tabserve.serving.mlserver.runtime, tabserve.serving.mlserver.server"
     )

@@ -1,4 +1,4 @@
-"""The benchmark runs, and prints what the documents quote; how fast anything is, is not tested."""
+"""The benchmarks run and print what the documents quote; speed itself is not tested."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from bench import hostile, limits, mixed, mixed_table, rows, scale, settings, wrk
-from bench.clients import sent
+from bench.clients import measure
 from bench.soak import Sample, check
 from bench.targets import MIXED, TARGETS, Target
 from bench.timing import Timing
@@ -34,14 +34,14 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 @pytest.fixture(autouse=True)
 def only_a_wrk_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients are Python's where there is a wrk that does not answer."""
+    """Use Python's clients if `wrk` does not run."""
     if missing(["wrk"]):
         monkeypatch.setattr(wrk, "COMMAND", None)
 
 
 @pytest.fixture
 def run(script: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """What a word of the benchmark prints."""
+    """A function that runs a benchmark and returns its output."""
     monkeypatch.chdir(ROOT)
 
     def printed(*words: str) -> str:
@@ -54,7 +54,7 @@ def run(script: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @contextmanager
 def answering(status: int, headers: dict[str, str]) -> Iterator[str]:
-    """The address of a server that answers every GET in this way, with an empty body."""
+    """Run a server that answers every GET with this status and an empty body; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -66,7 +66,7 @@ def answering(status: int, headers: dict[str, str]) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Stay silent."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -80,7 +80,7 @@ def answering(status: int, headers: dict[str, str]) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_tables_prints_every_piece_of_work_and_every_ratio(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On few rows, with few stumps."""
+    """All work, the committed model and the ratios are printed, here for few rows and stumps."""
     monkeypatch.setattr(rows, "ROUNDS", 20)
     monkeypatch.setattr(rows, "REPEATS", 2)
     printed = run("tables", "--rows", "500", "--repeats", "1")
@@ -90,15 +90,15 @@ def test_tables_prints_every_piece_of_work_and_every_ratio(run: Run, monkeypatch
 
 @pytest.mark.slow
 def test_serving_fills_every_cell_and_meets_no_error(run: Run, tmp_path: Path) -> None:
-    """For the shortest time, by every transport; every server's probabilities are checked on the way."""
+    """Every transport is measured for a short time, and every server's probabilities are checked."""
     servers, loads = ["limit", "ours", "predict-1-thread"], ["json-1x32", "binary-1000x1", "grpc-1x32"]
     options = ["--seconds", "0.1", "--repeats", "1", "--model", "deploy/model", "--out", str(tmp_path)]
     printed = run("serving", *options, "--servers", *servers, "--loads", *loads)
     assert all(str(target) in printed for target in TARGETS)
     assert "<svg" in (tmp_path / "serving.svg").read_text()
 
-    found = json.loads((tmp_path / "serving.json").read_text())
-    timings = {(name, load): cell for name in servers for load, cell in found["servers"][name]["timings"].items()}
+    document = json.loads((tmp_path / "serving.json").read_text())
+    timings = {(name, load): cell for name in servers for load, cell in document["servers"][name]["timings"].items()}
     calls = {("predict-1-thread", "binary-1000x1")}
     assert timings.keys() == {(name, load) for name in servers[:2] for load in loads} | calls
     assert all(cell["errors"] == 0 for cell in timings.values())
@@ -108,14 +108,14 @@ def test_serving_fills_every_cell_and_meets_no_error(run: Run, tmp_path: Path) -
         assert timings[cell]["rate"] > 0
         assert 0 < timings[cell]["p50"] <= timings[cell]["p99"]
     for name in servers[:2]:
-        assert found["servers"][name]["startup"] > 0
-        assert found["servers"][name]["idle"] > found["servers"][name]["connection"]
+        assert document["servers"][name]["startup"] > 0
+        assert document["servers"][name]["idle"] > document["servers"][name]["connection"]
 
 
 @pytest.mark.slow
 def test_mixed_measures_three_servers_by_one_row(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each answers as its own model does, which is seen before; a target is about each of the two others."""
-    monkeypatch.setattr(wrk, "COMMAND", None)  # ours wait for an answer, however slow a busy machine makes it
+    """Each server's answers are checked, and each of the two others has a target."""
+    monkeypatch.setattr(wrk, "COMMAND", None)  # Python's clients wait for answers even on a busy machine
     printed = run("mixed", "--seconds", "0.1", "--repeats", "1")
     speed, *_ = (line.split() for line in printed.splitlines() if line.startswith("columns-1x32 "))
     assert all(float(rate.replace(",", "")) > 0 for rate in speed[1:])
@@ -125,9 +125,9 @@ def test_mixed_measures_three_servers_by_one_row(run: Run, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_the_limit_and_the_obvious_way_know_as_many_columns(tmp_path: Path) -> None:
-    """Ten categories, nine numbers and a date, which the model tells apart."""
-    model = load(mixed_table.trained(tmp_path / "model"))
+def test_the_model_of_mixed_columns_learns_all_kinds(tmp_path: Path) -> None:
+    """It has ten categories, nine numbers and a date, and predicts better than chance."""
+    model = load(mixed_table.train(tmp_path / "model"))
     assert Counter(model.problem.kinds) == {"category": 10, "number": 9, "date": 1}
     rows = mixed_table.table(1_000, 1)
     features = model.encoder.encode([rows[name].tolist() for name in model.problem.features]).features
@@ -135,8 +135,8 @@ def test_the_limit_and_the_obvious_way_know_as_many_columns(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of one limit, for the smallest bodies, alone and with all that there is; and of texts."""
+def test_limits_prints_the_servers_memory_beside_its_bound(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One limit alone, all limits together and the limit of texts are printed, for small bodies."""
     monkeypatch.setattr(limits, "HELD", {})
     monkeypatch.setattr(limits, "READ", {"JSON": hostile.READ["the most hostile JSON"]})
     alone, together, texts = (line.split() for line in run("limits", "--mib", "1").splitlines()[1:])
@@ -146,7 +146,7 @@ def test_limits_prints_what_the_server_took_beside_what_it_may(run: Run, monkeyp
 
 @pytest.mark.slow
 def test_formats_measures_ours_and_what_is_installed_of_others(run: Run) -> None:
-    """The same labels in each; what is not installed is named."""
+    """All formats give the same labels; libraries that are missing are named."""
     ours, *others = (line.split() for line in run("formats", "--rows", "2000").splitlines()[1:])
     assert (ours[0], ours[-1]) == ("npz", "0")
     assert all("install" in line or line[-1] == "0" for line in others)
@@ -154,7 +154,7 @@ def test_formats_measures_ours_and_what_is_installed_of_others(run: Run) -> None
 
 @pytest.mark.slow
 def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of batching, of the rows beside which one waits, and of the share that a crowd of large requests may hold."""
+    """There is a line for each value of batching, of rows of other requests, and of the share of large requests."""
     monkeypatch.setattr(settings, "BATCHING", {"max_batch_size": (1,)})
     monkeypatch.setattr(settings, "ROWS", (10,))
     monkeypatch.setattr(settings, "SHARES", (0.5,))
@@ -172,7 +172,7 @@ def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.Mo
 def test_scale_prints_a_line_for_every_size_and_engine(
     work: str, rows: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what each engine takes beside the rows; here one machine stands for Spark as well."""
+    """Each engine also gets a straight line; here one machine stands for Spark as well."""
     here = scale.ENGINES["one machine"]
     monkeypatch.setattr(scale, "SPARK", Path(sys.executable))
     monkeypatch.setattr(scale, "ENGINES", {"one": here, "other": here})
@@ -182,91 +182,91 @@ def test_scale_prints_a_line_for_every_size_and_engine(
     assert [line.split(":")[0] for line in lines[5:]] == ["one", "other"]
 
 
-def test_answers_that_are_errors_are_counted_and_are_no_speed() -> None:
-    """However fast a server refuses."""
+def test_error_answers_are_counted_and_not_part_of_the_rate() -> None:
+    """A server that refuses everything has a rate of 0."""
     with answering(503, {"Content-Length": "0"}) as address:
-        timing = sent("http", address, REQUEST, 2, 0.1)
+        timing = measure("http", address, REQUEST, 2, 0.1)
     assert timing.errors > 0
     assert timing.rate == 0
 
 
 @pytest.mark.parametrize("length", ["0", "9"])
 def test_a_connection_closed_by_the_server_ends_the_measurement(length: str) -> None:
-    """Between two answers, or in the midst of one."""
+    """The server may close between two answers or within one."""
     headers = {"Content-Length": length, "Connection": "close"}
     with answering(200, headers) as address, pytest.raises(ServerError, match="closed"):
-        sent("http", address, REQUEST, 1, 0.5)
+        measure("http", address, REQUEST, 1, 0.5)
 
 
 def test_an_answer_of_unknown_length_ends_the_measurement() -> None:
-    """In one sentence that shows it."""
+    """The error is one sentence that shows the answer."""
     with answering(200, {"Transfer-Encoding": "chunked"}) as address, pytest.raises(ServerError, match="closed"):
-        sent("http", address, REQUEST, 1, 0.1)
+        measure("http", address, REQUEST, 1, 0.1)
 
 
 @pytest.mark.needs("wrk")
 @pytest.mark.parametrize(
-    ("status", "headers", "found"),
+    ("status", "headers", "outcome"),
     [
         (503, {"Content-Length": "0"}, "errors"),
         (200, {"Content-Length": "0"}, "answers"),
         (200, {"Content-Length": "9", "Connection": "close"}, "closed"),
     ],
 )
-def test_wrk_counts_what_our_own_clients_count(status: int, headers: dict[str, str], found: str) -> None:
-    """Errors are no speed, and a connection that is closed in the midst of an answer ends the measurement."""
+def test_wrk_counts_as_our_own_clients_do(status: int, headers: dict[str, str], outcome: str) -> None:
+    """Errors are not part of the rate, and a connection that is closed within an answer ends the measurement."""
     with answering(status, headers) as address:
-        if found == "closed":
+        if outcome == "closed":
             with pytest.raises(ServerError, match="closed"):
-                wrk.sent(address, REQUEST, 1, 1)
+                wrk.measure(address, REQUEST, 1, 1)
             return
-        timing = wrk.sent(address, REQUEST, 2, 1)
-    assert (timing.errors > 0, timing.rate > 0) == (found == "errors", found == "answers")
+        timing = wrk.measure(address, REQUEST, 2, 1)
+    assert (timing.errors > 0, timing.rate > 0) == (outcome == "errors", outcome == "answers")
 
 
 @pytest.mark.parametrize(("figure", "ratio"), [("rate", 2.0), ("p99", 5.0)])
 def test_a_target_compares_with_the_best_of_the_others(figure: str, ratio: float) -> None:
-    """Of rates the largest, of latencies the smallest."""
+    """The best rate is the largest, the best latency the smallest."""
     turns = {
         name: Turn(timings={"json-1x1": Timing(rate, 1.0, p99)})
         for name, rate, p99 in (("ours", 200.0, 2.0), ("stock", 100.0, 30.0), ("stock-batching", 50.0, 10.0))
     }
-    assert Target("json-1x1", figure, ("stock", "stock-batching"), 1.0).found(turns) == ratio
+    assert Target("json-1x1", figure, ("stock", "stock-batching"), 1.0).measured(turns) == ratio
 
 
-def test_a_target_without_both_sides_is_not_found() -> None:
-    """A server that was left out, a load that was, and a refusal."""
+def test_a_target_without_both_sides_is_not_measured() -> None:
+    """A missing server, a missing load and a refusal all give NaN."""
     target = Target("json-1x1", "rate", ("stock",), 1.0)
     measured, refused = Turn(timings={"json-1x1": Timing(1.0)}), Turn(timings={"json-1x1": Timing(refused="400")})
     for turns in ({"ours": measured}, {"ours": measured, "stock": Turn()}, {"ours": refused, "stock": measured}):
-        assert isnan(target.found(turns))
+        assert isnan(target.measured(turns))
 
 
 STEADY = [Sample(float(second), 300.0, 20, 8, 1.0, 2.0) for second in range(50)]
 
 
-def test_a_server_that_keeps_its_size_has_soaked_well() -> None:
-    """A rise while it warms up, and peaks, are no growth."""
+def test_a_server_that_does_not_grow_passes_the_soak() -> None:
+    """Growth during warm-up and single peaks are allowed."""
     check([sample._replace(memory=100.0) for sample in STEADY[:10]] + STEADY[10:])
     check([*STEADY[:-1], STEADY[-1]._replace(memory=900.0)])
 
 
 @pytest.mark.parametrize("figure", ["memory", "descriptors", "threads"])
 def test_growth_ends_the_soak_in_one_sentence(figure: str) -> None:
-    """Of whatever the server holds."""
+    """Growth of memory, descriptors or threads is an error."""
     grown = [sample._replace(**{figure: getattr(sample, figure) + sample.second}) for sample in STEADY]
     with pytest.raises(ServerError, match=f"The server's {figure} grew from "):
         check(grown)
 
 
 @pytest.mark.slow
-def test_the_soak_sends_every_sort_and_writes_what_it_saw(tmp_path: Path) -> None:
-    """For some seconds, by a process of its own; no answer is wrong, whatever the memory does while it warms up."""
+def test_the_soak_sends_every_sort_and_writes_its_results(tmp_path: Path) -> None:
+    """In some seconds no answer is wrong; memory may still grow while it warms up."""
     command = [sys.executable, "-m", "bench", "soak", "--minutes", "0.05", "--out", str(tmp_path)]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
     assert finished.returncode == 0 or " grew from " in finished.stderr, finished.stderr
     assert "each answered as it should be" in finished.stdout
-    found = json.loads((tmp_path / "soak.json").read_text())
-    assert found["samples"]
-    assert sum(found["sent"].values()) > 0
+    document = json.loads((tmp_path / "soak.json").read_text())
+    assert document["samples"]
+    assert sum(document["sent"].values()) > 0
     assert "<svg" in (tmp_path / "soak.svg").read_text()

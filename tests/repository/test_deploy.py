@@ -1,4 +1,4 @@
-"""What is committed under deploy/: a model as good as it says, and settings that leave the ports to the environment."""
+"""The committed model is as good as its card says, and the settings leave ports to the environment."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def model() -> Model:
 
 
 def test_the_committed_model_was_selected_on_the_full_synthetic_sample(model: Model) -> None:
-    """All 200,000 rows and every candidate, by the case's own problem; the card says so in its first lines."""
+    """All 200,000 rows, every candidate and the case's problem were used; the card says that the data are synthetic."""
     assert model.problem == PROBLEM
     assert (model.data["rows"], model.data["positives"], model.data["synthetic"]) == (200_000, 20_098, True)
     assert list(model.metrics["folds"]) == [*candidates(PROBLEM.seed, 1)]
@@ -35,12 +35,12 @@ def test_the_committed_model_was_selected_on_the_full_synthetic_sample(model: Mo
 
 
 def test_the_committed_card_is_the_generated_one(model: Model) -> None:
-    """Nobody edited it."""
+    """The committed card is not edited by hand."""
     assert (DEPLOY / "model" / "MODEL_CARD.md").read_text() == card.written(model)
 
 
 def test_the_committed_model_ranks_and_flags_real_rows(model: Model, shared: Path) -> None:
-    """On 2,500 rows it never saw, at its own threshold; 255 positives make a sampling error of 0.025 in F1."""
+    """2,500 rows were never seen in training; with 255 positives, the sampling error of F1 is 0.025."""
     rows = read(shared / "data" / "santander" / "real_rows_2500.csv", PROBLEM)
     probability = model.score(rows.features).probability
     assert roc_auc_score(rows.target, probability) >= 0.88
@@ -48,16 +48,16 @@ def test_the_committed_model_ranks_and_flags_real_rows(model: Model, shared: Pat
 
 
 def test_the_committed_model_comes_close_to_the_samples_optimum(model: Model) -> None:
-    """Within 0.015 of the density ratio's AUC, on synthetic rows drawn anew."""
+    """On new synthetic rows, its AUC is within 0.015 of the density ratio's."""
     rows = sample(20_000, seed=7)
-    best, found = (
+    best, reached = (
         roc_auc_score(rows.target, scores) for scores in (log_odds(rows.features), model.score(rows.features)[0])
     )
-    assert best - 0.015 <= found
+    assert best - 0.015 <= reached
 
 
 def test_the_committed_model_is_small(model: Model) -> None:
-    """At most one tree for each feature and one leaf: what a row costs is features times the depth of one tree."""
+    """It has at most one tree for each feature and a constant one, so a row costs features times depth."""
     assert isinstance(model.predictor, Booster)
     trees = model.predictor.trees
     assert trees.num_boosted_rounds() <= len(model.problem.features) + 1
@@ -71,8 +71,8 @@ def test_the_settings_leave_host_and_ports_to_the_environment() -> None:
     assert settings["parallel_workers"] == 0
 
 
-def test_the_model_is_served_under_its_name_and_the_documents_limits() -> None:
-    """What both READMEs say about batching is what the settings say."""
+def test_the_settings_have_the_documented_name_and_batching() -> None:
+    """Both READMEs state the batching of the settings."""
     settings = json.loads((DEPLOY / "model-settings.json").read_text())
     assert settings["name"] == "xgboost-model"
     for name in ("README.md", "README.pt-BR.md"):

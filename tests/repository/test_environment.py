@@ -24,7 +24,7 @@ def entries(lock: str) -> list[str]:
 
 
 def pins(lock: str) -> dict[str, str]:
-    """Package to version, for those that this Python on Linux would install."""
+    """Version specifiers of the packages that this Python on Linux would install."""
     parsed = (Requirement(entry.split(" --hash=")[0]) for entry in entries(lock))
     return {
         canonicalize_name(pin.name): str(pin.specifier)
@@ -33,34 +33,34 @@ def pins(lock: str) -> dict[str, str]:
     }
 
 
-def direct(*extras: str) -> dict[str, Requirement]:
-    """What pyproject.toml itself asks for."""
+def direct_requirements(*extras: str) -> dict[str, Requirement]:
+    """The requirements of pyproject.toml itself."""
     named = [*PROJECT["dependencies"], *(name for extra in extras for name in EXTRAS[extra])]
     return {canonicalize_name(Requirement(name).name): Requirement(name) for name in named}
 
 
 @pytest.mark.parametrize("lock", sorted(LOCKS))
 def test_every_pin_is_exact_and_carries_hashes(lock: str) -> None:
-    """No entry of a lock can be another file than the one that was resolved."""
+    """Each entry of a lock allows only the file that was resolved."""
     assert entries(lock), f"{LOCKS[lock]} is empty"
     exact = re.compile(r"[\w.-]+==[\w.!]+ .*--hash=sha256:[0-9a-f]{64}")
     assert [entry for entry in entries(lock) if not exact.match(entry)] == []
 
 
 @pytest.mark.parametrize("lock", sorted(LOCKS))
-def test_a_lock_names_no_place_to_download_from(lock: str) -> None:
-    """Whoever installs chooses the index; no address or folder of another machine is stored."""
+def test_a_lock_names_no_download_address(lock: str) -> None:
+    """The user chooses the index; no address and no folder of another machine is stored."""
     assert re.findall(r".*(?:://|--index|--find-links|@ |/(?:home|root|tmp)/).*", LOCKS[lock].read_text()) == []
 
 
-@pytest.mark.parametrize("lock", sorted(set(LOCKS) - {"environment", "kserve"}))  # a client alone, and none of ours
+@pytest.mark.parametrize("lock", sorted(set(LOCKS) - {"environment", "kserve"}))  # only a client, tested on its own
 def test_a_package_has_one_version_in_every_lock(lock: str) -> None:
-    """What was tested is what trains and what serves."""
+    """Training and serving use the tested versions."""
     complete = pins("environment")
     replaced = {"xgboost-cpu": "xgboost"}
     own = {"pandas", "pytz", "pyspark", "py4j"} if lock == "spark" else set()
-    found = {name: version for name, version in pins(lock).items() if name not in own}
-    assert {name: complete[replaced.get(name, name)] for name in found} == found
+    versions = {name: version for name, version in pins(lock).items() if name not in own}
+    assert {name: complete[replaced.get(name, name)] for name in versions} == versions
 
 
 @pytest.mark.parametrize(
@@ -73,28 +73,30 @@ def test_a_package_has_one_version_in_every_lock(lock: str) -> None:
     ],
 )
 def test_every_direct_dependency_is_pinned_within_its_bounds(lock: str, extras: tuple[str, ...]) -> None:
-    """A dependency added to pyproject.toml and not locked is noticed here."""
-    found = pins(lock)
-    if "xgboost-cpu" in found:
-        found["xgboost"] = found["xgboost-cpu"]
-    for name, requirement in direct(*extras).items():
-        assert requirement.specifier.contains(found[name].removeprefix("==")), f"{name} is locked outside {requirement}"
+    """A dependency that is added to pyproject.toml must be locked."""
+    versions = pins(lock)
+    if "xgboost-cpu" in versions:
+        versions["xgboost"] = versions["xgboost-cpu"]
+    for name, requirement in direct_requirements(*extras).items():
+        assert requirement.specifier.contains(versions[name].removeprefix("==")), (
+            f"{name} is locked outside {requirement}"
+        )
 
 
 def test_the_extras_are_all_covered() -> None:
-    """An extra added to pyproject.toml and not locked is noticed here."""
+    """An extra that is added to pyproject.toml must be locked."""
     assert set(EXTRAS) == {"train", "serve", "notebook", "spark", "dev"}
 
 
-def test_the_image_brings_no_training_library_and_no_cuda() -> None:
-    """The serving lock leaves out what only training needs; MLServer itself asks for pandas."""
-    brought = pins("serve")
-    assert [name for name in brought if name in {"scikit-learn", "matplotlib", "pyarrow", "pyspark", "xgboost"}] == []
+def test_the_locks_of_the_image_have_no_training_library_and_no_cuda() -> None:
+    """The serving lock has no training library but pandas, which MLServer requires."""
+    serving = pins("serve")
+    assert [name for name in serving if name in {"scikit-learn", "matplotlib", "pyarrow", "pyspark", "xgboost"}] == []
     assert [name for lock in ("serve", "dev", "spark") for name in pins(lock) if name.startswith("nvidia")] == []
 
 
 def test_conda_reads_the_environment_and_gets_the_complete_lock() -> None:
-    """Conda gives Python 3.11 and pip; pip gives everything else from the complete lock, beside this file."""
+    """Conda installs Python 3.11 and pip; pip installs everything else from the complete lock."""
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
     specs = {spec.name.normalized: spec for spec in map(MatchSpec, conda)}

@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom on fewer rows, and what is stored in it is whole and names no machine."""
+"""The notebook runs from top to bottom on fewer rows; its stored outputs are complete and name no machine."""
 
 import ast
 import json
@@ -24,31 +24,31 @@ OUT = {out!r}
 """
 
 
-def stored() -> NotebookNode:
-    """The notebook as it is stored, read anew."""
+def read_notebook() -> NotebookNode:
+    """Read the stored notebook."""
     notebook: NotebookNode = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]  # half typed
     return notebook
 
 
 @pytest.fixture(scope="module")
 def notebook() -> NotebookNode:
-    """The notebook as it is stored, to look at."""
-    return stored()
+    """The stored notebook."""
+    return read_notebook()
 
 
 def code(notebook: NotebookNode) -> list[NotebookNode]:
-    """Its code cells."""
+    """The code cells of a notebook."""
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def source(cell: NotebookNode) -> str:
-    """A cell's Python, without IPython's own commands."""
+    """The Python of a cell, without IPython's commands."""
     return re.sub(r"^%.*$", "", str(cell.source), flags=re.MULTILINE)
 
 
 def run(data: Path | None, rows: int, out: Path) -> NotebookNode:
     """Run the notebook from a clean kernel with other parameters."""
-    notebook = stored()
+    notebook = read_notebook()
     (parameters,) = [cell for cell in code(notebook) if "parameters" in cell.metadata.get("tags", [])]
     parameters.source = QUICK.format(data=data and str(data), rows=rows, out=str(out))
     resources = {"metadata": {"path": str(ROOT)}}
@@ -59,7 +59,7 @@ def run(data: Path | None, rows: int, out: Path) -> NotebookNode:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_it_runs_from_a_clean_kernel_and_ends_with_a_served_answer(tmp_path: Path) -> None:
-    """On 2,000 synthetic rows: the folder it saves verifies, and the last table comes from a real server."""
+    """On 2,000 synthetic rows, the saved folder is verified, and the last table comes from a real server."""
     executed = run(None, 2_000, tmp_path / "model")
     assert load(tmp_path / "model").data["rows"] == 2_000
     assert "synthetic_" in executed.cells[-2].outputs[-1].data["text/plain"]
@@ -68,7 +68,7 @@ def test_it_runs_from_a_clean_kernel_and_ends_with_a_served_answer(tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_it_runs_on_the_real_format(shared: Path, tmp_path: Path) -> None:
-    """On the real rows at hand, and says whose they are."""
+    """It runs on real rows, and the model is not marked as synthetic."""
     executed = run(shared / "data" / "santander" / "real_rows_2500.csv", 2_000, tmp_path / "model")
     assert not load(tmp_path / "model").data["synthetic"]
     assert "train_" in executed.cells[-2].outputs[-1].data["text/plain"]
@@ -87,16 +87,16 @@ def test_it_was_run_on_all_rows(notebook: NotebookNode) -> None:
     assert "200,000 rows, 200 features; source: synthetic" in text
 
 
-def test_it_names_no_place_of_a_machine(notebook: NotebookNode) -> None:
-    """No absolute path and no home folder in sources or outputs."""
+def test_it_names_no_path_of_a_machine(notebook: NotebookNode) -> None:
+    """Sources and outputs have no absolute path and no home folder."""
     text = json.dumps([[cell.source, cell.get("outputs")] for cell in notebook.cells if cell.cell_type == "code"])
     pictures = re.compile(r'"image/png": "[^"]*"')
-    found = re.findall(r"(?<![\w.])/(?:root|home|work|tmp|Users|usr|opt)/[\w/.-]*", pictures.sub("", text))
-    assert found == []
+    paths = re.findall(r"(?<![\w.])/(?:root|home|work|tmp|Users|usr|opt)/[\w/.-]*", pictures.sub("", text))
+    assert paths == []
 
 
 def test_it_defines_nothing_and_its_cells_are_short(notebook: NotebookNode) -> None:
-    """What is computed has a name in the packages; a cell of the argument is one to three lines."""
+    """Functions are defined in the packages; a cell has one to three lines."""
     for cell in code(notebook):
         tree = ast.parse(source(cell))
         assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda)]
@@ -105,8 +105,8 @@ def test_it_defines_nothing_and_its_cells_are_short(notebook: NotebookNode) -> N
         assert imports or parameters or len(cell.source.splitlines()) <= 3, cell.source
 
 
-def test_every_figure_is_followed_by_what_it_shows(notebook: NotebookNode) -> None:
-    """A sentence stands below each picture and each table."""
+def test_every_figure_is_followed_by_text(notebook: NotebookNode) -> None:
+    """Each picture and table is followed by a markdown cell."""
     for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
         outputs = cell.get("outputs", [])
         shown = [output for output in outputs if {"image/png", "text/html"} & set(output.get("data", {}))]
@@ -116,6 +116,6 @@ def test_every_figure_is_followed_by_what_it_shows(notebook: NotebookNode) -> No
 
 
 def test_it_has_pictures(notebook: NotebookNode) -> None:
-    """Class balance, distributions, correlations, candidates, trees, importance, SHAP, threshold, and more."""
+    """There are pictures of class balance, distributions, candidates, importance, threshold and more."""
     pictures = [output for cell in code(notebook) for output in cell.outputs if "image/png" in output.get("data", {})]
     assert len(pictures) >= 11

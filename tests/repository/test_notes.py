@@ -1,4 +1,4 @@
-"""A release's notes are what CHANGELOG.md says of its version, and nothing else can be released."""
+"""Release notes are the version's section of CHANGELOG.md, and no other version can be released."""
 
 import re
 import tomllib
@@ -31,7 +31,7 @@ Notes = Callable[[str, str], CompletedProcess[str]]
 
 @pytest.fixture
 def notes(script: Callable[..., CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notes:
-    """Ask for a tag's notes where the project has a version."""
+    """A function that prints a tag's notes for a given project version."""
     monkeypatch.chdir(tmp_path)
     Path("CHANGELOG.md").write_text(CHANGES)
 
@@ -43,21 +43,21 @@ def notes(script: Callable[..., CompletedProcess[str]], tmp_path: Path, monkeypa
 
 
 def test_the_changelog_begins_with_the_projects_version() -> None:
-    """With its day, or as not yet released."""
+    """The first section is the project's version, with a date or as not yet released."""
     first = re.search(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert first
     assert re.fullmatch(rf"{re.escape(VERSION)}, (not yet released|\d{{4}}-\d\d-\d\d)", first[1])
 
 
-@pytest.mark.parametrize(("version", "said"), [("0.1.0", "- The first.\n- The second.\n"), ("0.0.9", "- Before.\n")])
-def test_the_notes_are_the_section_of_the_version(notes: Notes, version: str, said: str) -> None:
-    """Without its heading, and without its neighbours."""
+@pytest.mark.parametrize(("version", "section"), [("0.1.0", "- The first.\n- The second.\n"), ("0.0.9", "- Before.\n")])
+def test_the_notes_are_the_section_of_the_version(notes: Notes, version: str, section: str) -> None:
+    """The heading and other sections are left out."""
     printed = notes(version, f"v{version}")
-    assert (printed.returncode, printed.stdout, printed.stderr) == (0, said, "")
+    assert (printed.returncode, printed.stdout, printed.stderr) == (0, section, "")
 
 
 @pytest.mark.parametrize(
-    ("version", "tag", "said"),
+    ("version", "tag", "message"),
     [
         ("0.2.0", "v0.2.0", "CHANGELOG.md has no section '## 0.2.0, YYYY-MM-DD'"),
         ("0.1", "v0.1", "CHANGELOG.md has no section '## 0.1, YYYY-MM-DD'"),
@@ -66,8 +66,8 @@ def test_the_notes_are_the_section_of_the_version(notes: Notes, version: str, sa
     ],
     ids=["no day", "no section", "another version", "no v"],
 )
-def test_what_may_not_be_released_is_refused(notes: Notes, version: str, tag: str, said: str) -> None:
-    """In one sentence, with the exit code of wrong usage: before anything is published."""
+def test_a_wrong_tag_or_changelog_is_refused(notes: Notes, version: str, tag: str, message: str) -> None:
+    """The refusal is one sentence with the exit code of wrong usage."""
     refused = notes(version, tag)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
-    assert refused.stderr.startswith(said)
+    assert refused.stderr.startswith(message)

@@ -1,4 +1,4 @@
-"""The documents are true: commands run, links lead somewhere, figures are the manifest's, both languages agree."""
+"""The documents are true: commands run, links work, figures are the manifest's, and both languages agree."""
 
 import ast
 import json
@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 READMES = ["README.md", "README.pt-BR.md"]
 
-FOUND = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("cases/*/*.md")]
+PATHS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("cases/*/*.md")]
 
-DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in FOUND)
+DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in PATHS)
 
 RUN_ELSEWHERE = {
     "make run": "scripts/test_run_script.py::test_once_ends_after_the_answers",
@@ -34,30 +34,30 @@ RUN_ELSEWHERE = {
     "conda env create -f environment.yml && conda activate tabserve": "repository/test_environment.py",
     "pip install --no-deps -e .": "repository/test_environment.py",
 }
-"""Commands that are too slow or need what is not here, beside the tests that run them, or what can be run of them."""
+"""Commands that are too slow or need other programs, with the tests that run them or parts of them."""
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """The committed model, served."""
+    """A server of the committed model."""
     with running(ROOT / "deploy") as started:
         yield started
 
 
 def text(name: str) -> str:
-    """A document."""
+    """The text of a document."""
     return (ROOT / name).read_text(encoding="utf-8")
 
 
 def commands(name: str) -> list[str]:
-    """The lines of a document's blocks of shell, without comments."""
+    """The command lines of a document's shell blocks, without comments."""
     blocks = re.findall(r"```(?:ba)?sh\n(.*?)```", text(name), flags=re.DOTALL)
     return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("command", [c for c in commands("README.md") if c not in RUN_ELSEWHERE])
+@pytest.mark.parametrize("command", [line for line in commands("README.md") if line not in RUN_ELSEWHERE])
 def test_a_command_of_the_readme_works(command: str, server: Server, tmp_path: Path) -> None:
-    """As it is written, but for the place of Python, of the server and of files."""
+    """It runs as written, but for the paths of Python and files, and the server's address."""
     words = shlex.split(command.replace("http://localhost:8080", server.url))
     words[0] = words[0].replace(".venv/bin", str(Path(sys.executable).parent))
     if "scripts/request.py" in words:
@@ -68,47 +68,47 @@ def test_a_command_of_the_readme_works(command: str, server: Server, tmp_path: P
     assert finished.stdout
 
 
-@pytest.mark.parametrize("where", sorted(set(RUN_ELSEWHERE.values())))
-def test_a_command_that_runs_elsewhere_is_run_there(where: str) -> None:
-    """The tests named beside it exist."""
-    file, _, function = where.partition("::")
+@pytest.mark.parametrize("path", sorted(set(RUN_ELSEWHERE.values())))
+def test_the_test_of_a_command_that_runs_elsewhere_exists(path: str) -> None:
+    """The test that is named for the command exists."""
+    file, _, function = path.partition("::")
     tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
     names = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     assert function in names if function else any(name.startswith("test_") for name in names)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_links_lead_somewhere(name: str) -> None:
-    """Every relative link of a document is a file of the repository."""
+def test_links_lead_to_files(name: str) -> None:
+    """Every relative link of a document leads to a file of the repository."""
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text(name))
     assert not [link for link in links if not (ROOT / name).parent.joinpath(link).exists()]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_no_document_names_a_place_of_a_machine(name: str) -> None:
-    """No home folder and no unfilled place."""
+def test_no_document_names_a_path_of_a_machine(name: str) -> None:
+    """Documents have no home folder and no placeholder."""
     assert not re.findall(r"(?<![\w.])/(?:root|home|work|Users)/|@@", text(name))
 
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if "README" in name])
 def test_a_readme_is_short(name: str) -> None:
-    """At most 150 lines."""
+    """A README has at most 150 lines."""
     assert len(text(name).splitlines()) <= 150
 
 
 @pytest.mark.parametrize("folder", ["", "cases/categories/"])
 def test_both_languages_have_the_same_commands_headings_links_and_figures(folder: str) -> None:
-    """What is not prose stands in both, in the same order."""
+    """Commands, headings, links and figures are the same, in the same order."""
     names = [folder + name for name in READMES]
     english, portuguese = text(names[0]), re.sub(r"(?<=\d),(?=\d)", ".", text(names[1]))
     assert commands(names[0]) == commands(names[1])
     for pattern in (r"^#+ ", r"\]\((?!README)(?:(?!README\.)[^)])+", r"(?<![\d.])0\.\d{3,}"):
-        found = [re.findall(pattern, document, re.MULTILINE) for document in (english, portuguese)]
-        assert found[0] == found[1]
+        matches = [re.findall(pattern, document, re.MULTILINE) for document in (english, portuguese)]
+        assert matches[0] == matches[1]
 
 
 def test_the_figures_are_the_manifests() -> None:
-    """Every figure of the README's table is the committed model's, to the digits shown."""
+    """Every figure of the README's table is the committed model's, rounded as shown."""
     holdout = json.loads(text("deploy/model/manifest.json"))["metrics"]["holdout"]
     table = re.findall(r"^\| ([^|]+) \| ([0-9.]+) \| ([0-9.]+) to ([0-9.]+) \|", text("README.md"), re.MULTILINE)
     assert len(table) >= 5
@@ -118,7 +118,7 @@ def test_the_figures_are_the_manifests() -> None:
 
 
 def test_the_picture_is_drawn_from_the_committed_model(tmp_path: Path) -> None:
-    """`scripts/draw.py` gives the committed picture again, but for the layout of another font."""
+    """`scripts/draw.py` draws the committed picture again, ignoring white space."""
     drawn = tmp_path / "drawn.svg"
     command = [sys.executable, "scripts/draw.py", "--out", str(drawn)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=60, capture_output=True)

@@ -1,4 +1,4 @@
-"""Tests that were skipped are listed, caught up on, and reported where they could have been run."""
+"""Skipped tests are listed, run later, and reported if they could have been run."""
 
 import json
 import os
@@ -33,7 +33,7 @@ MISSING = "needs haproxy: `haproxy -v` fails, Debian has it in the package hapro
 
 
 class Folder:
-    """A folder of tests, the list of its skipped ones, and a PATH with programs of its own."""
+    """A folder of tests with a list of skipped ones and its own programs on the PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.list = folder, folder / "build/skipped.json"
@@ -42,7 +42,7 @@ class Folder:
         self.program("haproxy", 1)
 
     def program(self, name: str, code: int) -> None:
-        """Let a program end with this exit code."""
+        """Write a program that ends with this exit code."""
         (self.folder / name).write_text(f"#!/bin/sh\nexit {code}\n")
         (self.folder / name).chmod(0o755)
 
@@ -60,67 +60,67 @@ class Folder:
 
     def test(self, *words: str, file: str = ".", **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run the tests, or those of one file."""
-        place = ("--rootdir", str(self.folder), str(self.folder / file), "--skipped", str(self.list))
-        return self.python("pytest", *place, *words, **environment)
+        options = ("--rootdir", str(self.folder), str(self.folder / file), "--skipped", str(self.list))
+        return self.python("pytest", *options, *words, **environment)
 
-    def left(self) -> dict[str, str]:
-        """The list."""
-        found: dict[str, str] = json.loads(self.list.read_text())
-        return found
+    def skipped(self) -> dict[str, str]:
+        """The list of skipped tests with their reasons."""
+        reasons: dict[str, str] = json.loads(self.list.read_text())
+        return reasons
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """One of each kind."""
+    """A folder with a test of each kind."""
     return Folder(tmp_path)
 
 
 @pytest.mark.parametrize("workers", [(), ("-p", "xdist.plugin", "-n", "2")], ids=["one process", "two workers"])
 def test_each_skipped_test_is_listed_with_its_reason(folder: Folder, workers: tuple[str, ...]) -> None:
-    """Tests and whole files; neither those that passed nor those that are known to fail."""
+    """Tests and whole files are listed, but neither passed tests nor expected failures."""
     (folder.folder / "test_whole.py").write_text(WHOLE)
-    ended = folder.test(*workers)
-    assert ended.returncode == 0, ended.stdout
-    assert folder.left() == {
+    finished = folder.test(*workers)
+    assert finished.returncode == 0, finished.stdout
+    assert folder.skipped() == {
         "test_some.py::test_of_haproxy": MISSING,
         "test_some.py::test_in_summer": "it is not summer",
         "test_whole.py": "needs java: run it elsewhere",
     }
 
 
-def test_a_later_run_catches_up_on_what_was_skipped_and_nothing_else(folder: Folder) -> None:
-    """What it could run is off the list; what it was not shown stays on it."""
+def test_a_later_run_runs_only_the_skipped_tests(folder: Folder) -> None:
+    """Tests that ran leave the list; tests outside the run stay on it."""
     (folder.folder / "test_whole.py").write_text(WHOLE)
     folder.test()
     folder.program("haproxy", 0)
-    ended = folder.test(file="test_some.py")
-    assert "1 passed, 1 skipped, 3 deselected" in ended.stdout
-    assert folder.left() == {
+    finished = folder.test(file="test_some.py")
+    assert "1 passed, 1 skipped, 3 deselected" in finished.stdout
+    assert folder.skipped() == {
         "test_some.py::test_in_summer": "it is not summer",
         "test_whole.py": "needs java: run it elsewhere",
     }
     (folder.folder / "test_whole.py").write_text("def test_one(): ...\n\ndef test_two(): ...\n")
     assert "2 passed, 1 skipped" in folder.test().stdout
-    assert folder.left() == {"test_some.py::test_in_summer": "it is not summer"}
+    assert folder.skipped() == {"test_some.py::test_in_summer": "it is not summer"}
 
 
-def test_a_failure_while_catching_up_is_a_failure(folder: Folder) -> None:
-    """Of a test that could not be run before."""
+def test_a_skipped_test_that_fails_later_is_a_failure(folder: Folder) -> None:
+    """The later run ends with exit code 1."""
     folder.test()
-    ended = folder.test(SEASON="winter")
-    assert (ended.returncode, "1 failed" in ended.stdout) == (1, True)
+    finished = folder.test(SEASON="winter")
+    assert (finished.returncode, "1 failed" in finished.stdout) == (1, True)
 
 
-def test_nothing_left_to_run_is_no_failure(folder: Folder) -> None:
-    """As on a machine that has everything."""
+def test_an_empty_list_is_no_failure(folder: Folder) -> None:
+    """A machine with all programs skips nothing."""
     folder.program("haproxy", 0)
     folder.test(SEASON="summer")
-    assert folder.left() == {}
+    assert folder.skipped() == {}
     assert folder.test().returncode == 0
 
 
-def test_the_report_counts_what_is_left_and_fails_where_it_could_have_been_run(folder: Folder) -> None:
-    """That is, where the program answers by now, and nobody ran the test again."""
+def test_the_report_counts_skipped_tests_and_fails_if_one_could_run(folder: Folder) -> None:
+    """It fails if the program answers now and the test was not run again."""
     folder.test()
     report = folder.python("tests.skipped", str(folder.list))
     assert report.returncode == 0
@@ -132,12 +132,12 @@ def test_the_report_counts_what_is_left_and_fails_where_it_could_have_been_run(f
     assert "test_in_summer" not in report.stdout
 
 
-def test_slow_tests_are_left_out_listed_and_caught_up_on(folder: Folder) -> None:
-    """One that stays on the list could have been run."""
+def test_slow_tests_are_skipped_listed_and_run_later(folder: Folder) -> None:
+    """A slow test that stays on the list fails the report."""
     assert "1 passed, 3 skipped" in folder.test("--quick").stdout
-    assert folder.left()["test_some.py::test_that_takes_long"] == slow.REASON
+    assert folder.skipped()["test_some.py::test_that_takes_long"] == slow.REASON
     report = folder.python("tests.skipped", str(folder.list))
     assert (report.returncode, "test_that_takes_long was skipped, and could" in report.stdout) == (1, True)
     assert "1 passed, 2 skipped" in folder.test().stdout
-    assert "test_some.py::test_that_takes_long" not in folder.left()
+    assert "test_some.py::test_that_takes_long" not in folder.skipped()
     assert folder.python("tests.skipped", str(folder.list)).returncode == 0

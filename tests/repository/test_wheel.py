@@ -1,4 +1,4 @@
-"""The wheel: it holds the package and the committed model, and serves it wherever it is installed."""
+"""The wheel holds the package and the committed model, and serves it wherever it is installed."""
 
 import json
 import os
@@ -21,15 +21,15 @@ SETTINGS = ("settings.json", "model-settings.json")
 
 
 def build(source: Path, target: str, out: Path) -> Path:
-    """The archive that the locked build tool makes of a source tree, with nothing downloaded."""
+    """Build an archive of a source tree with the locked build tool, without downloads."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(out)]
     subprocess.run(command, cwd=source, capture_output=True, check=True, timeout=60)
-    (built,) = out.iterdir()
-    return built
+    (archive,) = out.iterdir()
+    return archive
 
 
 def uv(*arguments: str | Path) -> None:
-    """Run `uv pip`, which keeps the packages it has once downloaded."""
+    """Run `uv`, which caches downloaded packages."""
     command = [Path(sysconfig.get_path("scripts"), "uv"), *arguments]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     if "Failed to fetch" in finished.stderr:
@@ -45,28 +45,28 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python in an environment that was empty until `tabserve[serve]` was installed, in the locked versions."""
-    place = tmp_path_factory.mktemp("installed") / "venv"
-    install = ("pip", "install", "--python", place)
-    uv("venv", "--python", sys.executable, place)
+    """Python of an environment with only `tabserve[serve]` in the locked versions."""
+    environment = tmp_path_factory.mktemp("installed") / "venv"
+    install = ("pip", "install", "--python", environment)
+    uv("venv", "--python", sys.executable, environment)
     uv(*install, "--require-hashes", "--no-deps", "--requirements", LOCK)
     uv(*install, "--no-index", "--overrides", OVERRIDES, f"tabserve[serve] @ {wheel.as_uri()}")
-    return place / "bin/python"
+    return environment / "bin/python"
 
 
 def test_the_wheel_holds_the_package_and_the_committed_model_alone(wheel: Path) -> None:
-    """No case, no test, no script; each file as it is in the repository."""
+    """It has no case, test or script, and each file is the repository's."""
     package = (path for path in (ROOT / "src/tabserve").rglob("*") if path.is_file() and path.suffix != ".pyc")
     expected = {path.relative_to(ROOT / "src").as_posix(): path for path in package}
     model = [*(ROOT / "deploy" / name for name in SETTINGS), *(ROOT / "deploy/model").iterdir()]
     expected |= {f"tabserve/{path.relative_to(ROOT).as_posix()}": path for path in model}
     with ZipFile(wheel) as archive:
-        held = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
-    assert held == {name: path.read_bytes() for name, path in expected.items()}
+        contents = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+    assert contents == {name: path.read_bytes() for name, path in expected.items()}
 
 
 def test_the_source_archive_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    """Byte for byte: whoever builds from it gets what was published."""
+    """A build from it gives the published wheel, byte for byte."""
     with tarfile.open(build(ROOT, "sdist", tmp_path / "archive")) as archive:
         archive.extractall(tmp_path, filter="data")
     (source,) = tmp_path.glob("tabserve-*")
@@ -74,8 +74,8 @@ def test_the_source_archive_makes_the_same_wheel(wheel: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_serves_the_committed_model_without_being_told_where_it_is(python: Path) -> None:
-    """`tabserve serve`, with nothing of the repository at hand, gives the golden rows their stored probabilities."""
+def test_an_installed_wheel_serves_the_committed_model_by_default(python: Path) -> None:
+    """Outside the repository, `tabserve serve` gives the golden rows their stored probabilities."""
     golden = json.loads((ROOT / "deploy/model/golden.json").read_text())
     rows = golden["features"]
     tensor = {"name": "predict", "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": rows}
@@ -98,21 +98,21 @@ name: str = free_ports(2)
 
 @pytest.mark.slow
 def test_a_users_types_are_checked_against_those_of_an_installed_wheel(python: Path, tmp_path: Path) -> None:
-    """`mypy --strict` takes what fits, and refuses what does not fit and nothing else."""
+    """`mypy --strict` accepts correct code and refuses only the wrong line."""
     (tmp_path / "user.py").write_text(USER)
     command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python), "user.py"]
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "MYPYPATH"}}
-    told = subprocess.run(
+    finished = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=240
     )
-    (refused,) = told.stdout.splitlines()[:-1]
+    (refused,) = finished.stdout.splitlines()[:-1]
     assert refused.startswith("user.py:5: error: Incompatible types in assignment")
 
 
 @pytest.mark.slow
 def test_an_installed_wheel_brings_no_case_and_nothing_of_the_repository(python: Path) -> None:
-    """It is imported from where it was installed, and `santander` from nowhere."""
+    """The package is imported from its environment, and `santander` cannot be imported."""
     ask = "import tabserve, importlib.util as u; print(tabserve.__file__, u.find_spec('santander'))"
     command = [str(python), "-I", "-c", ask]
-    place, case = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
-    assert (Path(place).is_relative_to(python.parents[1]), case) == (True, "None")
+    path, case = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    assert (Path(path).is_relative_to(python.parents[1]), case) == (True, "None")

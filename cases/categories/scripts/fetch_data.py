@@ -1,4 +1,4 @@
-"""Fetch the challenge's real table of products and check it: the extraction step."""
+"""Fetch the challenge's real table of products and check it (the extraction step)."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from tabserve.table.columns import Columns
 from tabserve.table.reader import batches
 
 ADDRESS = "https://elo7-datasets.s3.amazonaws.com/data_scientist_position/elo7_recruitment_dataset.csv"
-"""Where the challenge's document says that its data are."""
+"""The address that the challenge's document gives."""
 
 COLUMNS = (
     "product_id",
@@ -39,26 +39,26 @@ COLUMNS = (
 ROWS = 38_507
 
 SILENCE_SECONDS = 60
-"""How long the other side may say nothing."""
+"""How long the server may send nothing."""
 
-PIECE_BYTES = 1 << 16
-"""Of what comes; packed, it may be a thousand times as much."""
+CHUNK_BYTES = 1 << 16
+"""Bytes read at a time; unpacked, they may become a thousand times as many."""
 
 MAX_BYTES = 1 << 27
-"""How large the table may be, once it is unpacked: some 3 kB a row, many times what its columns need."""
+"""Size limit of the unpacked table: some 3 kB a row, many times what its columns need."""
 
 EPILOG = """example:
-  python cases/categories/scripts/fetch_data.py        data/products.csv from where the challenge's document says
+  python cases/categories/scripts/fetch_data.py        data/products.csv, from the address in the challenge's document
 
 No licence is stated for these data: do not pass them on. A file that is already there is checked and kept.
-exit codes: 0 there, 1 not enough memory, 2 wrong option, 3 not reached or not as expected, 130 Ctrl-C, 143 SIGTERM; the
-file appears whole or not at all
+exit codes: 0 fetched or already there, 1 not enough memory, 2 wrong option, 3 not reached or not as expected,
+130 Ctrl-C, 143 SIGTERM; the file is written whole or not at all
 """
 
 
 def main() -> None:
-    """Fetch as the command line asks."""
-    arguments = parsed()
+    """Fetch the table as the command line asks."""
+    arguments = parse_arguments()
     out: Path = arguments.out
     if os.path.exists(out):  # noqa: PTH110  Path's own raises where a name is too long
         check(out)
@@ -72,17 +72,17 @@ def main() -> None:
 
 
 def download(address: str, out: Path) -> None:
-    """Write what is found at an address, all of it."""
+    """Download an address to a file, up to `MAX_BYTES`."""
     try:
         with (
             proxy.session(address).get(address, stream=True, timeout=SILENCE_SECONDS) as answer,
             out.open("wb") as file,
         ):
             answer.raise_for_status()
-            for piece in answer.iter_content(PIECE_BYTES):
-                if file.tell() + len(piece) > MAX_BYTES:
+            for chunk in answer.iter_content(CHUNK_BYTES):
+                if file.tell() + len(chunk) > MAX_BYTES:
                     raise DataError(f"What {address} delivers is no such table: it is larger than {MAX_BYTES:,} bytes.")
-                file.write(piece)
+                file.write(chunk)
     except (requests.RequestException, HTTPError, ValueError) as error:
         way = proxy.mention(proxy.for_url(address))
         raise DataError(
@@ -91,19 +91,19 @@ def download(address: str, out: Path) -> None:
 
 
 def check(path: Path) -> None:
-    """Refuse a file with other columns or another number of rows than the challenge's."""
+    """Refuse a file whose columns or number of rows are not the challenge's."""
     rows = sum(batches(path, Columns(numbers=(), texts=COLUMNS), path.name, len))
     if rows != ROWS:
         raise DataError(f"{path} holds {rows:,} rows; expected {ROWS:,}. It is another table, or not all of it.")
 
 
-def parsed() -> argparse.Namespace:
-    """The command line."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--address", default=ADDRESS, metavar="URL", help="where to ask (default: %(default)s)")
+    add("--address", default=ADDRESS, metavar="URL", help="address of the table (default: %(default)s)")
     add(
         "--out",
         type=Path,

@@ -1,4 +1,4 @@
-"""Ask a running API about the products of a csv with the challenge's columns; prints each title and its category."""
+"""Ask a running API about the products of a csv with the challenge's columns; print each title and its category."""
 
 import argparse
 import csv
@@ -26,19 +26,19 @@ CHUNK = 1_000
 """Products in one request."""
 
 SILENCE_SECONDS = 60
-"""How long the API may say nothing."""
+"""How long the API may send nothing."""
 
 
 def main() -> None:
-    """Ask as the command line says."""
+    """Ask about the products that the command line names."""
     arguments = _parser().parse_args()
     if not arguments.data:
         raise UsageError("No products are named: give --data FILE, or set TEST_PRODUCTS_PATH.")
     products = read(Path(arguments.data))
     if arguments.wait:
         wait(partial(is_ready, arguments.url), f"The API at {arguments.url}", arguments.wait)
-    while some := list(islice(products, CHUNK)):
-        for product, category in zip(some, ask(arguments.url, some), strict=True):
+    while chunk := list(islice(products, CHUNK)):
+        for product, category in zip(chunk, ask(arguments.url, chunk), strict=True):
             print(one_line(product.get("title") or ""), one_line(category), sep="\t")
 
 
@@ -52,11 +52,11 @@ def is_ready(url: str) -> bool:
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The products of a file, one at a time."""
+    """Read the products of a csv, one at a time."""
     try:
         with path.open("rb") as file:
-            if (found := formats.detect_format(file.peek(formats.FIRST_BYTES), str(path))) != formats.CSV:
-                raise DataError(f"{path} cannot be read: it is {found}; expected a csv of products in UTF-8.")
+            if (detected := formats.detect_format(file.peek(formats.FIRST_BYTES), str(path))) != formats.CSV:
+                raise DataError(f"{path} cannot be read: it is {detected}; expected a csv of products in UTF-8.")
             with TextIOWrapper(file, "utf-8-sig", newline="") as text:
                 yield from csv.DictReader(text)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -64,60 +64,63 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def ask(url: str, products: Sequence[dict[str, Any]]) -> list[str]:
-    """The category of each.
+    """Ask the API for the category of each product.
 
     Raises:
         DataError: the API refuses them.
-        ServerError: no API answers there, or not as it should.
-        UsageError: the address is none.
+        ServerError: no API answers there, or another server does.
+        UsageError: `url` is not an address.
     """
-    to, body, before = f"{url}/v1/categorize", {"products": products}, proxy.for_url(url)
+    endpoint, body, before = f"{url}/v1/categorize", {"products": products}, proxy.for_url(url)
     try:
-        response = proxy.session(url).post(to, json=body, timeout=SILENCE_SECONDS, allow_redirects=False)
+        response = proxy.session(url).post(endpoint, json=body, timeout=SILENCE_SECONDS, allow_redirects=False)
     except (requests.RequestException, HTTPError) as error:
         if before and proxy.is_failure(error, url):
             raise proxy.failure(before, url) from error
         if isinstance(error, ADDRESS_ERRORS):
             raise UsageError(f"{url!r} is not an address such as http://localhost:5000.") from error
         raise ServerError(f"No API answers at {url} ({error}); start one by `python api.py`.") from error
-    said = one_line(response.content[:500].decode(errors="replace"))
+    text = one_line(response.content[:500].decode(errors="replace"))
     if 400 <= response.status_code < 500:
-        raise DataError(f"The API answers {response.status_code}: {said}")
-    if (found := _categories(response.content, len(products))) is None:
+        raise DataError(f"The API answers {response.status_code}: {text}")
+    if (categories := _categories(response.content, len(products))) is None:
         raise ServerError(
-            f"What answers at {url}{proxy.mention(before)} is not this API; it says {response.status_code}, {said:.60},"
+            f"What answers at {url}{proxy.mention(before)} is not this API; it says {response.status_code}, {text:.60},"
             f" expected {len(products)} categories."
         )
-    return found
+    return categories
 
 
 def _categories(answer: bytes, products: int) -> list[str] | None:
-    """Those of an answer, if it holds one for each product."""
+    """The categories of an answer, or None unless it holds one for each product."""
     try:
-        found = orjson.loads(answer)["categories"]
+        categories = orjson.loads(answer)["categories"]
     except (ValueError, KeyError, TypeError):
         return None
-    fits = isinstance(found, list) and len(found) == products and all(isinstance(each, str) for each in found)
-    return found if fits else None
+    fits = isinstance(categories, list) and len(categories) == products
+    return categories if fits and all(isinstance(category, str) for category in categories) else None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="exit codes: 0 answered, 2 wrong option, 3 refused, 5 no API answers, or not as it should",
+        epilog="exit codes: 0 answered, 2 wrong option, 3 refused, 5 no API answers, or another server does",
     )
     url = f"http://localhost:{os.environ.get('PORT') or '5000'}"
     parser.add_argument(
-        "--url", type=options.printable, default=url, help="of the API (default: %(default)s, or PORT's)"
+        "--url", type=options.printable, default=url, help="address of the API (default: %(default)s, or port PORT)"
     )
     parser.add_argument(
         "--data",
         metavar="FILE",
         default=os.environ.get("TEST_PRODUCTS_PATH") or Path(__file__).with_name("products.csv"),
-        help="(default: TEST_PRODUCTS_PATH, or 10 synthetic products)",
+        help="csv of products (default: TEST_PRODUCTS_PATH, or 10 synthetic products)",
     )
     parser.add_argument(
-        "--wait", type=options.seconds, metavar="SECONDS", help="wait so long for the API to be ready (default: do not)"
+        "--wait",
+        type=options.seconds,
+        metavar="SECONDS",
+        help="wait this long for the API to be ready (default: do not wait)",
     )
     return parser
 

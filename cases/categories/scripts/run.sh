@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make run CASE=categories` does; the usage says what that is.
+# `make run CASE=categories` runs this; see its usage.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 usage="usage: cases/categories/scripts/run.sh MODEL_FOLDER [options of cases/categories/scripts/train.py]

@@ -25,15 +25,15 @@ from tabserve.training.candidate import choose_candidates
 
 KNOWN = [*candidates(PROBLEM.seed, 1)]
 
-EPILOG = """variables: DATASET_PATH, MODEL_PATH and METRICS_PATH say the same as --data, --out and --metrics
+EPILOG = """variables: DATASET_PATH, MODEL_PATH and METRICS_PATH are the defaults of --data, --out and --metrics
 
 exit codes: 0 saved, 2 wrong option, 3 the table cannot be used, 4 the folder cannot be written, 130 Ctrl-C, 143 SIGTERM
 """
 
 
 def main() -> None:
-    """Train as the command line asks."""
-    arguments = parsed()
+    """Train a model as the command line asks."""
+    arguments = parse_arguments()
     check_apart([arguments.out, arguments.metrics], [arguments.data])
     if arguments.metrics:
         ending(arguments.metrics, [".json", ".txt"])
@@ -45,8 +45,8 @@ def main() -> None:
     pd.set_option("display.width", 120)
 
     data = TrainingData.of(rows.products, rows.source, synthetic=rows.synthetic)
-    learning, held_out = len(data.development), len(data.holdout)
-    print(f"Training on {learning:,} products ({rows.source}); {held_out:,} are held out.\n", flush=True)
+    development, held_out = len(data.development), len(data.holdout)
+    print(f"Training on {development:,} products ({rows.source}); {held_out:,} are held out.\n", flush=True)
     selection = data.select(competing)
     print(tables.selection_table(selection).drop(columns="trees").to_string(), "\n")
     splits = training.splits(rows, selection)
@@ -61,15 +61,15 @@ def main() -> None:
     print(f"Saved {model.metrics['winner']} in {arguments.out}; its card is {arguments.out / CARD}.")
 
 
-def parsed() -> argparse.Namespace:
-    """The command line."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add, variable = parser.add_argument, os.environ.get
     add("--data", type=Path, metavar="FILE", default=variable("DATASET_PATH"), help="labelled table (default: sample)")
-    place = variable("MODEL_PATH") or "build/categories"
-    options.add_training(parser, KNOWN, default_out=place, default_seed=PROBLEM.seed)
+    folder = variable("MODEL_PATH") or "build/categories"
+    options.add_training(parser, KNOWN, default_out=folder, default_seed=PROBLEM.seed)
     add("--metrics", type=Path, default=variable("METRICS_PATH"), metavar="FILE", help="JSON of figures per category")
     add("--tags", action="store_true", help="learn from the tags too, where a product has some")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""`api.py` as a process of its own, and what tests ask it."""
+"""Run `api.py` as a process, and send it requests."""
 
 import http.client
 import json
@@ -14,11 +14,11 @@ from tabserve.client.local_server import free_ports, running_process
 
 API = Path(__file__).parents[1] / "api.py"
 SECONDS = 30
-"""That the API may take to answer."""
+"""Deadline of an answer."""
 
 
 class Answer(NamedTuple):
-    """A response."""
+    """An HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class Api(NamedTuple):
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """What it answers, on a connection of its own."""
+        """Send a request on a new connection."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)) as connection:
             connection.request(method, path, body, dict(headers or {}))  # type: ignore[arg-type]
             response = connection.getresponse()
@@ -49,20 +49,20 @@ class Api(NamedTuple):
             return Answer(response.status, lower, response.read())
 
     def post(self, products: object, path: str = "/v1/categorize") -> Answer:
-        """What it answers about products."""
+        """Post products to a route."""
         return self.ask("POST", path, json.dumps({"products": products}).encode())
 
     def categories(self, titles: Sequence[str]) -> list[str]:
-        """The categories of titles."""
+        """Ask for the categories of titles."""
         answer = self.post([{"title": title} for title in titles])
         assert answer.status == 200, answer.body
-        found: list[str] = answer.document["categories"]
-        return found
+        categories: list[str] = answer.document["categories"]
+        return categories
 
 
 @contextmanager
 def api(model: Path | None, **variables: str) -> Iterator[Api]:
-    """The API with a model, or with its own, on a free port."""
+    """Run the API on a free port, with a model folder or with its default one."""
     (port,) = free_ports(1)
     environment = {**environ(model), "PORT": str(port), **variables}
     with running_process([sys.executable, str(API)], environment, f"http://127.0.0.1:{port}/ready") as (process, log):
@@ -70,6 +70,6 @@ def api(model: Path | None, **variables: str) -> Iterator[Api]:
 
 
 def environ(model: Path | None) -> dict[str, str]:
-    """A process's variables, without those of whoever runs the tests."""
+    """Environment variables of the API, without the case's own variables of the caller."""
     plain = {name: value for name, value in os.environ.items() if name not in {"MODEL_PATH", "PORT", "HOST"}}
     return {**plain, "TABSERVE_DRAIN_SECONDS": "0.01", **({"MODEL_PATH": str(model)} if model else {})}

@@ -1,4 +1,4 @@
-"""SIGHUP puts another model in the place of the one that answers, while requests run."""
+"""SIGHUP reloads the model while requests run."""
 
 import signal
 import time
@@ -11,19 +11,19 @@ from threading import Event
 import numpy as np
 import pytest
 from cases.categories.tests.served import SECONDS, Api, api
-from cases.categories.tests.weighed import WORDS, weighed
+from cases.categories.tests.weighed import WORDS, word_model
 
 from tabserve.model.model import save
 from tabserve.predictors.linear import Linear
 
 TITLES = ["Quadro"] * 3_000
-"""One request of many slices, each scored by itself."""
+"""One request that is scored in many slices."""
 
 
 @pytest.fixture
-def by_none(tmp_path: Path) -> Path:
-    """The folder of a model that knows no word: all are Outros."""
-    model = weighed("title")
+def blank_folder(tmp_path: Path) -> Path:
+    """The folder of a model that knows no word and answers Outros."""
+    model = word_model("title")
     predictor = model.predictor
     assert isinstance(predictor, Linear)
     blank = replace(predictor, weights=0 * predictor.weights)
@@ -32,16 +32,16 @@ def by_none(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def linked(by_title: Path, tmp_path: Path) -> Iterator[tuple[Api, Path]]:
-    """An API whose model folder is a link, and that link."""
+def linked(title_folder: Path, tmp_path: Path) -> Iterator[tuple[Api, Path]]:
+    """An API whose model folder is a link, and the link."""
     link = tmp_path / "model"
-    link.symlink_to(by_title)
+    link.symlink_to(title_folder)
     with api(link) as running:
         yield running, link
 
 
-def point(link: Path, folder: Path, running: Api) -> None:
-    """Let the link lead to another folder, and say so."""
+def switch_model(link: Path, folder: Path, running: Api) -> None:
+    """Point the link to another folder and send SIGHUP."""
     fresh = link.with_name("fresh")
     fresh.symlink_to(folder)
     fresh.replace(link)
@@ -49,49 +49,53 @@ def point(link: Path, folder: Path, running: Api) -> None:
 
 
 def wait_for(running: Api, category: str) -> None:
-    """Until this is the category of a picture."""
+    """Wait until the API answers `category` for a title."""
     deadline = time.monotonic() + SECONDS
     while running.categories(["Quadro"]) != [category]:
         assert time.monotonic() < deadline, f"no answer {category!r} within {SECONDS} s"
         time.sleep(0.01)
 
 
-def test_every_reply_is_of_one_model(linked: tuple[Api, Path], by_title: Path, by_none: Path) -> None:
-    """The one before or the one after, whole, while they change places again and again; no request is lost."""
+def test_every_answer_is_of_one_model_during_reloads(
+    linked: tuple[Api, Path], title_folder: Path, blank_folder: Path
+) -> None:
+    """While two models are swapped repeatedly, each answer is wholly of one of them, and no request is lost."""
     running, link = linked
     over = Event()
 
     def ask() -> set[str]:
-        found = set[str]()
+        categories = set[str]()
         while not over.is_set():
-            answered = {*running.categories(TITLES)}
-            assert len(answered) == 1, answered
-            found |= answered
-        return found
+            answer = {*running.categories(TITLES)}
+            assert len(answer) == 1, answer
+            categories |= answer
+        return categories
 
     with ThreadPoolExecutor(4) as threads:
-        asking = [threads.submit(ask) for _ in range(4)]
+        clients = [threads.submit(ask) for _ in range(4)]
         try:
-            for folder, category in [(by_none, "Outros"), (by_title, "Decoração")] * 3:
-                point(link, folder, running)
+            for folder, category in [(blank_folder, "Outros"), (title_folder, "Decoração")] * 3:
+                switch_model(link, folder, running)
                 wait_for(running, category)
         finally:
             over.set()
-        assert set.union(*(each.result(SECONDS) for each in asking)) <= {"Outros", "Decoração"}
+        assert set.union(*(client.result(SECONDS) for client in clients)) <= {"Outros", "Decoração"}
 
 
-def test_a_model_that_is_refused_leaves_the_one_before(linked: tuple[Api, Path], by_none: Path, tmp_path: Path) -> None:
-    """A folder that is not whole, or of another problem; the log says so, and a good one is taken afterwards."""
+def test_a_refused_model_leaves_the_previous_one_serving(
+    linked: tuple[Api, Path], blank_folder: Path, tmp_path: Path
+) -> None:
+    """A missing folder and one of another problem are refused in the log; a good folder is loaded afterwards."""
     running, link = linked
     numbers = Path(__file__).parents[3] / "deploy/model"
     for folder, words in ((tmp_path / "nowhere", "cannot be read"), (numbers, "'title: text'")):
-        point(link, folder, running)
-        said = "The model was not reloaded, and goes on as before: "
+        switch_model(link, folder, running)
+        refusal = "The model was not reloaded, and goes on as before: "
         deadline = time.monotonic() + SECONDS
-        while not any(said in line and words in line for line in running.log.read_text().splitlines()):
+        while not any(refusal in line and words in line for line in running.log.read_text().splitlines()):
             assert time.monotonic() < deadline, running.log.read_text()
             time.sleep(0.01)
         assert running.categories(["Quadro"]) == ["Decoração"]
-    point(link, by_none, running)
+    switch_model(link, blank_folder, running)
     wait_for(running, "Outros")
     assert "Traceback" not in running.log.read_text()

@@ -1,4 +1,4 @@
-"""What holds of every route of the API, however its path is spelled and whoever names the host."""
+"""HEAD, OPTIONS, trailing slashes and Host headers on every route of the API."""
 
 import socket
 
@@ -7,7 +7,7 @@ from cases.categories.tests.served import SECONDS, Answer, Api
 
 from tabserve.serving.rest.swagger import KINDS
 
-READ = [
+GET_ROUTES = [
     "/health",
     "/ready",
     "/metrics",
@@ -18,47 +18,47 @@ READ = [
 ]
 """The paths of all routes that answer GET."""
 
-ASKED = ["/v1/categorize", "/v1/probabilities"]
+POST_ROUTES = ["/v1/categorize", "/v1/probabilities"]
 GOOD = b'{"products": [{"title": "Lembrancinha"}]}'
 
 
-def steady(path: str, answer: Answer) -> Answer:
-    """An answer without what changes from one to the next: the time, and the metrics' numbers."""
+def without_changing_headers(path: str, answer: Answer) -> Answer:
+    """An answer without the date and the metrics' numbers, which change."""
     changing = {"date", *(["content-length"] if path == "/metrics" else [])}
     headers = {name: value for name, value in answer.headers.items() if name not in changing}
     return answer._replace(headers=headers, body=b"" if path == "/metrics" else answer.body)
 
 
-@pytest.mark.parametrize("path", READ)
-def test_head_and_options_are_answered_wherever_get_is(titled: Api, path: str) -> None:
-    """HEAD with GET's status and headers and no body, OPTIONS by the methods that there are."""
-    got, head, options = (titled.ask(method, path) for method in ("GET", "HEAD", "OPTIONS"))
+@pytest.mark.parametrize("path", GET_ROUTES)
+def test_head_and_options_are_answered_wherever_get_is(title_api: Api, path: str) -> None:
+    """HEAD gives GET's status and headers without a body, and OPTIONS the allowed methods."""
+    got, head, options = (title_api.ask(method, path) for method in ("GET", "HEAD", "OPTIONS"))
     assert (got.status, head.body) == (200, b"")
     assert int(got.headers["content-length"]) == len(got.body) > 0
-    assert steady(path, head) == steady(path, got)._replace(body=b"")
+    assert without_changing_headers(path, head) == without_changing_headers(path, got)._replace(body=b"")
     assert (options.status, options.headers["allow"], options.body) == (200, "GET, HEAD, OPTIONS", b"")
 
 
-@pytest.mark.parametrize("path", ["*", *ASKED])
-def test_options_name_post_where_it_is_taken(titled: Api, path: str) -> None:
-    """`*` asks for the methods of all routes together."""
-    answer = titled.ask("OPTIONS", path)
+@pytest.mark.parametrize("path", ["*", *POST_ROUTES])
+def test_options_name_post_where_it_is_taken(title_api: Api, path: str) -> None:
+    """`*` gives the methods of all routes together."""
+    answer = title_api.ask("OPTIONS", path)
     allowed = "GET, HEAD, OPTIONS, POST" if path == "*" else "OPTIONS, POST"
     assert (answer.status, answer.headers["allow"], answer.body) == (200, allowed, b"")
 
 
-@pytest.mark.parametrize("path", READ)
-def test_a_slash_behind_a_path_says_nothing(titled: Api, path: str) -> None:
-    """But for links, which browsers take from that path."""
-    plain, slashed = (steady(path, titled.ask("GET", spelled)) for spelled in (path, f"{path}/"))
+@pytest.mark.parametrize("path", GET_ROUTES)
+def test_a_trailing_slash_does_not_matter(title_api: Api, path: str) -> None:
+    """Only the page's relative links differ, as browsers resolve them against the path."""
+    plain, slashed = (without_changing_headers(path, title_api.ask("GET", spelled)) for spelled in (path, f"{path}/"))
     assert slashed.status == 200
     assert slashed == plain or path == "/docs"
 
 
-@pytest.mark.parametrize("path", ASKED)
-def test_products_may_be_sent_to_a_path_with_a_slash_behind_it(titled: Api, path: str) -> None:
-    """The same answer."""
-    plain, slashed = (titled.ask("POST", spelled, GOOD) for spelled in (path, f"{path}/"))
+@pytest.mark.parametrize("path", POST_ROUTES)
+def test_products_may_be_posted_to_a_path_with_a_trailing_slash(title_api: Api, path: str) -> None:
+    """Both paths give the same answer."""
+    plain, slashed = (title_api.ask("POST", spelled, GOOD) for spelled in (path, f"{path}/"))
     assert (slashed.status, slashed.body) == (plain.status, plain.body)
     assert slashed.status == 200
 
@@ -66,17 +66,17 @@ def test_products_may_be_sent_to_a_path_with_a_slash_behind_it(titled: Api, path
 @pytest.mark.parametrize(
     "path", ["/docs%2Fstart.js", "/docs%2f", "/health%2F", "/v1%2Fcategorize", "/v1%2fprobabilities"]
 )
-def test_an_encoded_slash_parts_nothing(titled: Api, path: str) -> None:
-    """There is no such path."""
-    assert [titled.ask(method, path, GOOD).status for method in ("GET", "POST")] == [404, 404]
+def test_an_encoded_slash_is_no_separator(title_api: Api, path: str) -> None:
+    """A path with an encoded slash gets 404."""
+    assert [title_api.ask(method, path, GOOD).status for method in ("GET", "POST")] == [404, 404]
 
 
-@pytest.mark.parametrize("path", [*READ, *ASKED, "*"])
-def test_a_request_with_two_hosts_is_refused_on_every_route(titled: Api, path: str) -> None:
-    """With 400, and a sentence that says so."""
+@pytest.mark.parametrize("path", [*GET_ROUTES, *POST_ROUTES, "*"])
+def test_a_request_with_two_hosts_is_refused_on_every_route(title_api: Api, path: str) -> None:
+    """The answer is 400 and says that there are two Host headers."""
     method = "OPTIONS" if path == "*" else "GET"
-    with socket.create_connection(("127.0.0.1", titled.port), timeout=SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", title_api.port), timeout=SECONDS) as connection:
         connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".encode())
-        found = b"".join(iter(lambda: connection.recv(65_536), b""))
-    assert found.startswith(b"HTTP/1.1 400 ")
-    assert b"The request has 2 Host headers" in found
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"The request has 2 Host headers" in answer

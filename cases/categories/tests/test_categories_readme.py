@@ -1,4 +1,4 @@
-"""The case's README is true: its commands give what it shows."""
+"""The case's README is true: its commands give the output that it shows."""
 
 import json
 import os
@@ -26,39 +26,41 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "cases/categories/README.md").read_text(encoding="utf-8")
 
 BLOCKS = re.findall(r"```(?:sh|json)\n(.*?)```", PAGE, flags=re.DOTALL)
-"""Of shell and JSON, in the page's order."""
+"""Blocks of shell and JSON, in the page's order."""
 
 SECONDS = 120
-"""For a small training, and for a server to answer."""
+"""Deadline of a small training and of a server's answer."""
 
 
 def block(part: str) -> str:
-    """The one block that holds this."""
-    (found,) = [text for text in BLOCKS if part in text]
-    return str(found)
+    """The one block that contains `part`."""
+    (match,) = [text for text in BLOCKS if part in text]
+    return str(match)
 
 
-def fresh() -> dict[str, str]:
-    """Variables as in a fresh shell, even where make runs these tests."""
+def fresh_environment() -> dict[str, str]:
+    """Environment variables of a fresh shell, even if make runs these tests."""
     return {name: value for name, value in environ(None).items() if not name.startswith(("MAKE", "MFLAGS"))}
 
 
 def shell(text: str) -> str:
-    """What the commands print, run by this Python's environment in the repository's root."""
+    """Run commands in the repository's root with this Python's environment, and return their output."""
     command = ["bash", "-ec", text.replace(".venv/bin", shlex.quote(str(Path(sys.executable).parent)))]
-    ended = subprocess.run(command, cwd=ROOT, env=fresh(), capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    finished = subprocess.run(
+        command, cwd=ROOT, env=fresh_environment(), capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
 
 
 @contextmanager
 def make_run(folder: Path, *variables: str, clone: Path = ROOT) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-    """`make run CASE=categories` in a process group of its own, as a terminal would, and the file of its output."""
-    words = ["make", "-o", ".venv/.ready", "run", "CASE=categories", f"OUT={folder}/model", "ROWS=4000", *variables]
+    """Run `make run CASE=categories` in its own process group, as in a terminal; yields process and output file."""
+    command = ["make", "-o", ".venv/.ready", "run", "CASE=categories", f"OUT={folder}/model", "ROWS=4000", *variables]
     output = folder / "output"
     with output.open("w") as file:
         process = subprocess.Popen(
-            words, cwd=clone, env=fresh(), stdout=file, stderr=file, text=True, start_new_session=True
+            command, cwd=clone, env=fresh_environment(), stdout=file, stderr=file, text=True, start_new_session=True
         )
     try:
         yield process, output
@@ -69,7 +71,7 @@ def make_run(folder: Path, *variables: str, clone: Path = ROOT) -> Iterator[tupl
 
 
 def wait_until_ready(port: int, process: "subprocess.Popen[str]", output: Path) -> None:
-    """Until the API answers."""
+    """Wait until the API answers."""
     deadline = time.monotonic() + SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -84,7 +86,7 @@ def wait_until_ready(port: int, process: "subprocess.Popen[str]", output: Path) 
 @pytest.mark.slow
 @pytest.mark.needs("curl")
 def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(clone: Path, tmp_path: Path) -> None:
-    """In any folder, its request gets its answer; then all processes end and the port is closed."""
+    """In a clone with an odd name, the page's request gets the page's answer; Ctrl-C ends all processes."""
     (port,) = free_ports(1)
     with make_run(tmp_path, f"PORT={port}", clone=clone) as (process, output):
         wait_until_ready(port, process, output)
@@ -92,7 +94,8 @@ def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(clone: Path,
         assert json.loads(answer) == json.loads(block('{"categories":'))
         assert len(shell(f"PORT={port} {block('scripts/request.py')}").splitlines()) == 10
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(timeout=60) in {0, -signal.SIGINT, 2}, output.read_text()  # make's own way with Ctrl-C
+        # make may end by the signal or with 2
+        assert process.wait(timeout=60) in {0, -signal.SIGINT, 2}, output.read_text()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=5)
     assert "Traceback" not in output.read_text()
@@ -100,7 +103,7 @@ def test_make_run_trains_and_answers_as_the_page_shows_until_ctrl_c(clone: Path,
 
 @pytest.mark.slow
 def test_make_run_once_stops_after_the_answers(clone: Path, tmp_path: Path) -> None:
-    """With 0, and the port is closed."""
+    """The exit code is 0, and the port is closed."""
     (port,) = free_ports(1)
     with make_run(tmp_path, f"PORT={port}", "ONCE=1", clone=clone) as (process, output):
         assert process.wait(timeout=SECONDS) == 0, output.read_text()
@@ -118,14 +121,15 @@ def test_make_run_once_stops_after_the_answers(clone: Path, tmp_path: Path) -> N
         (["PORT={free}", "DATASET_PATH=/nowhere/products.csv"], "/nowhere/products.csv"),
     ],
 )
-def test_what_stops_make_run_is_said_and_nothing_is_served(
+def test_make_run_says_what_stops_it_and_serves_nothing(
     variables: Sequence[str], sentence: str, tmp_path: Path
 ) -> None:
-    """A port in use before anything is trained, a table that is not there before anything is served."""
+    """A port in use stops it before the training, a missing table before serving."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         busy = other.getsockname()[1]
         (free,) = free_ports(1)
-        with make_run(tmp_path, *(each.format(busy=busy, free=free) for each in variables)) as (process, output):
+        settings = [variable.format(busy=busy, free=free) for variable in variables]
+        with make_run(tmp_path, *settings) as (process, output):
             assert process.wait(timeout=SECONDS) != 0
     assert sentence.format(busy=busy) in output.read_text()
     assert "Traceback" not in output.read_text()
@@ -143,30 +147,30 @@ def test_what_stops_make_run_is_said_and_nothing_is_served(
     ],
 )
 def test_make_writes_the_folder_that_model_path_names(word: str, variables: str, folder: str) -> None:
-    """Of this case alone, whose API loads it; OUT goes before it."""
+    """MODEL_PATH counts for this case alone, and OUT overrides it."""
     assert f'--out "{folder}"' in shell(f"export {variables}; make -n -o .venv/.ready {word}")
 
 
 def test_every_published_port_is_changed_by_a_variable_of_the_page() -> None:
-    """And is the service's own where the variable is not set."""
+    """Without the variable, the service's own port is published."""
     compose = yaml.safe_load((ROOT / "cases/categories/deploy/compose.yaml").read_text(encoding="utf-8"))
     ports = [port for service in compose["services"].values() for port in service["ports"]]
-    found = [re.fullmatch(r"\$\{(\w+):-(\d+)\}:\2", port) for port in ports]
-    assert len(found) == 3
-    assert all(match and f"`{match[1]}`" in PAGE for match in found)
+    matches = [re.fullmatch(r"\$\{(\w+):-(\d+)\}:\2", port) for port in ports]
+    assert len(matches) == 3
+    assert all(match and f"`{match[1]}`" in PAGE for match in matches)
 
 
 @pytest.mark.slow
 def test_a_real_table_is_trained_on_and_served_as_the_page_says(tmp_path: Path) -> None:
-    """By its variables alone, with a synthetic table of the challenge's columns in the place of what is fetched."""
+    """The page's variables are enough; a synthetic table stands in for the fetched one."""
     table, model = tmp_path / "products.csv", tmp_path / "model"
     products(4_000, seed=3).to_csv(table, index=False)
     fetch, train, serve = block("fetch_data.py").splitlines()
     assert fetch.startswith(".venv/bin/python cases/categories/scripts/fetch_data.py --out data/products.csv")
     small = " -o .venv/.ready CANDIDATES=linear-svm-words,majority"
-    places = {"data/products.csv": str(table), "build/metrics.json": str(tmp_path / "metrics.json")}
-    for written, place in places.items():
-        train = train.replace(written, place)
+    paths = {"data/products.csv": str(table), "build/metrics.json": str(tmp_path / "metrics.json")}
+    for shown, path in paths.items():
+        train = train.replace(shown, path)
     shell(f"MODEL_PATH={model} {train}{small}")
     assert "Bebê" in (tmp_path / "metrics.json").read_text(encoding="utf-8")
     assert serve == "MODEL_PATH=build/categories .venv/bin/python cases/categories/api.py"
@@ -175,7 +179,7 @@ def test_a_real_table_is_trained_on_and_served_as_the_page_says(tmp_path: Path) 
 
 @pytest.mark.needs("curl")
 def test_the_same_folder_answers_v2_as_the_page_says() -> None:
-    """The page's own request, at the server that the page's own command starts."""
+    """The page's request gets an answer from the server that the page's command starts."""
     serve, *ask = block("tabserve serve").splitlines()
     assert serve == ".venv/bin/tabserve serve cases/categories/deploy"
     with running(ROOT / "cases/categories/deploy", ready="/v2/models/categories/ready") as server:

@@ -1,10 +1,10 @@
-"""What a request may hold: any bytes become texts in order, or are refused in one sentence."""
+"""The contract reads the texts of any request body, or refuses it in one sentence."""
 
 import json
 from typing import Any
 
 import pytest
-from cases.categories.tests.weighed import weighed
+from cases.categories.tests.weighed import word_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,46 +29,46 @@ JSON = st.recursive(
 TITLES = st.text(max_size=40).filter(says_something)
 
 
-def read(body: bytes, columns: tuple[Column, ...] = TITLE, most: int = 1_000) -> list[str]:
-    """All texts of a body."""
-    model = LoadedModel(weighed(*(column.name for column in columns)), Limits(max_rows=most), ModelMetrics())
-    found = contract.features(body, model)
-    texts = [text for part in found.parts for text in part.tolist()]
-    assert len(texts) == found.rows
+def texts_of(body: bytes, columns: tuple[Column, ...] = TITLE, most: int = 1_000) -> list[str]:
+    """The texts that a model gets from a body."""
+    model = LoadedModel(word_model(*(column.name for column in columns)), Limits(max_rows=most), ModelMetrics())
+    features = contract.features(body, model)
+    texts = [text for part in features.parts for text in part.tolist()]
+    assert len(texts) == features.rows
     return texts
 
 
-def written(products: object) -> bytes:
-    """A body of these products."""
+def to_body(products: object) -> bytes:
+    """A request body of products."""
     return json.dumps({"products": products}).encode()
 
 
 @given(titles=st.lists(TITLES, min_size=1, max_size=20), others=st.dictionaries(st.text(max_size=9), JSON, max_size=3))
 @settings(deadline=None)
-def test_titles_come_out_in_their_order_whatever_else_a_product_has(titles: list[str], others: dict[str, Any]) -> None:
-    """Byte for byte; no other member is looked at."""
-    assert read(written([others | {"title": title} for title in titles])) == titles
+def test_titles_are_read_in_their_order_whatever_else_a_product_has(titles: list[str], others: dict[str, Any]) -> None:
+    """Titles stay unchanged, and other members are ignored."""
+    assert texts_of(to_body([others | {"title": title} for title in titles])) == titles
 
 
-@given(body=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()) | JSON.map(written))
+@given(body=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()) | JSON.map(to_body))
 @settings(deadline=None, max_examples=300)
 def test_anything_is_read_or_refused_in_one_sentence(body: bytes) -> None:
-    """Of all errors only those that are answered 400 or 413."""
+    """Every error is one that is answered with 400 or 413."""
     try:
-        assert all(says_something(text) for text in read(body))
+        assert all(says_something(text) for text in texts_of(body))
     except InvalidRequest as error:
         assert str(error).endswith((".", "…"))  # noqa: PT017
         assert "\n" not in str(error)  # noqa: PT017
 
 
-@given(place=st.integers(0, 500), wrong=JSON.filter(lambda value: not isinstance(value, str)))
+@given(index=st.integers(0, 500), wrong=JSON.filter(lambda value: not isinstance(value, str)))
 @settings(deadline=None, max_examples=50)
-def test_the_sentence_names_the_product_that_is_wrong(place: int, wrong: object) -> None:
-    """By its index from 0, however far down it stands."""
+def test_the_sentence_names_the_product_that_is_wrong(index: int, wrong: object) -> None:
+    """It names the index of the product, from 0."""
     products: list[Any] = [{"title": "Quadro"}] * 501
-    products[place] = {"title": wrong}
-    with pytest.raises(InvalidRequest, match=rf"^products\[{place}\]\.title is .*; expected a text\.$"):
-        read(written(products))
+    products[index] = {"title": wrong}
+    with pytest.raises(InvalidRequest, match=rf"^products\[{index}\]\.title is .*; expected a text\.$"):
+        texts_of(to_body(products))
 
 
 @pytest.mark.parametrize(
@@ -88,65 +88,65 @@ def test_the_sentence_names_the_product_that_is_wrong(place: int, wrong: object)
     ],
 )
 def test_a_refusal_says_what_was_expected_and_what_came(body: bytes, sentence: str) -> None:
-    """Each kind in its own words."""
+    """Each kind of mistake has its own sentence."""
     with pytest.raises(InvalidRequest, match=sentence):
-        read(body)
+        texts_of(body)
 
 
-def test_of_two_members_of_one_name_the_last_one_counts() -> None:
-    """As the parser has it."""
-    assert read(b'{"products": [], "products": [{"title": 1, "title": "Quadro"}]}') == ["Quadro"]
+def test_the_last_of_two_members_of_one_name_counts() -> None:
+    """The JSON parser keeps the last one."""
+    assert texts_of(b'{"products": [], "products": [{"title": 1, "title": "Quadro"}]}') == ["Quadro"]
 
 
-@pytest.mark.parametrize("given", [{}, {"concatenated_tags": None}, {"concatenated_tags": "  "}])
-def test_another_column_of_the_model_may_be_left_out(given: dict[str, Any]) -> None:
-    """Be it absent, null or blank: the title's words alone are read."""
-    assert [text.split() for text in read(written([{"title": "Quadro", **given}]), TAGS)] == [["Quadro"]]
+@pytest.mark.parametrize("tags", [{}, {"concatenated_tags": None}, {"concatenated_tags": "  "}])
+def test_another_column_of_the_model_may_be_left_out(tags: dict[str, Any]) -> None:
+    """Absent, null and blank tags all leave the title's words alone."""
+    assert [text.split() for text in texts_of(to_body([{"title": "Quadro", **tags}]), TAGS)] == [["Quadro"]]
 
 
 def test_another_column_of_the_model_is_joined_to_the_title() -> None:
-    """By one space, as in training, whichever of them the product names first."""
-    assert read(written([{"concatenated_tags": "sala mdf", "title": "Quadro"}]), TAGS) == ["Quadro sala mdf"]
+    """They are joined by one space, title first, as in training."""
+    assert texts_of(to_body([{"concatenated_tags": "sala mdf", "title": "Quadro"}]), TAGS) == ["Quadro sala mdf"]
 
 
 def test_another_column_of_the_model_must_be_text() -> None:
-    """Where the model was trained with it; else it is nobody's business."""
-    products = written([{"title": "Quadro", "concatenated_tags": ["sala"]}])
+    """A model with tags refuses tags that are not text; a model without ignores them."""
+    products = to_body([{"title": "Quadro", "concatenated_tags": ["sala"]}])
     with pytest.raises(InvalidRequest, match=r"^products\[0\]\.concatenated_tags is \['sala'\]; expected a text\.$"):
-        read(products, TAGS)
-    assert read(products, TITLE) == ["Quadro"]
+        texts_of(products, TAGS)
+    assert texts_of(products, TITLE) == ["Quadro"]
 
 
-def test_too_much_is_told_from_what_is_wrong() -> None:
-    """Products and characters are limited, and the limit itself is taken."""
+def test_products_and_characters_are_limited() -> None:
+    """The limits themselves are accepted; beyond them TooLarge is raised."""
     products = [{"title": "Quadro"}] * 3
-    assert len(read(written(products), most=3)) == 3
+    assert len(texts_of(to_body(products), most=3)) == 3
     with pytest.raises(TooLarge, match="has 3 products; send at most 2"):
-        read(written(products), most=2)
-    assert len(read(written([{"title": "q" * MAX_CHARACTERS}]))) == 1
+        texts_of(to_body(products), most=2)
+    assert len(texts_of(to_body([{"title": "q" * MAX_CHARACTERS}]))) == 1
     with pytest.raises(TooLarge, match=r"^products\[0\]\.title has 1001 characters"):
-        read(written([{"title": "q" * (MAX_CHARACTERS + 1)}]))
+        texts_of(to_body([{"title": "q" * (MAX_CHARACTERS + 1)}]))
 
 
 HALVES = st.sampled_from(["\ud83d", "Colar \ud83d", "\udc00 Colar"])
 
 
-@given(half=HALVES, place=st.integers(0, 3), field=st.sampled_from([column.name for column in TAGS]))
-def test_half_of_a_surrogate_pair_is_called_by_its_product_and_its_field(half: str, place: int, field: str) -> None:
-    """It is JSON, which cannot be written again."""
+@given(half=HALVES, index=st.integers(0, 3), field=st.sampled_from([column.name for column in TAGS]))
+def test_half_of_a_surrogate_pair_is_refused_by_product_and_field(half: str, index: int, field: str) -> None:
+    """Such JSON is valid, but cannot be encoded again."""
     products = [{"title": "Colar"} for _ in range(4)]
-    products[place][field] = half
+    products[index][field] = half
     with pytest.raises(InvalidRequest) as error:
-        read(written(products), TAGS)
-    assert str(error.value).startswith(f"products[{place}].{field} is '")
+        texts_of(to_body(products), TAGS)
+    assert str(error.value).startswith(f"products[{index}].{field} is '")
     assert str(error.value).endswith("; expected whole characters, not half of a surrogate pair.")
     str(error.value).encode()
 
 
 @pytest.mark.parametrize("ignored", [b'"\\ud83d"', b"1e400", b"-1e400", b"9" * 5_000, b'{"\\udc00": ["\\ud83d"]}'])
-def test_what_is_ignored_may_hold_any_json(ignored: bytes) -> None:
-    """In a product, and beside them."""
+def test_ignored_members_may_hold_any_json(ignored: bytes) -> None:
+    """That holds for members of a product and of the body."""
     body = b'{"x": %b, "products": [{"title": "Colar", "price": %b}]}' % (ignored, ignored)
-    assert read(body) == ["Colar"]
+    assert texts_of(body) == ["Colar"]
     with pytest.raises(InvalidRequest, match=r"^products\[0\]\.title is Infinity; expected a text\.$"):
-        read(b'{"products": [{"title": 1e400}]}')
+        texts_of(b'{"products": [{"title": 1e400}]}')

@@ -1,4 +1,4 @@
-"""Fetching the real products: they are checked before they appear, and trouble is one sentence."""
+"""`scripts/fetch_data.py` checks the real products before it writes them; every failure is one sentence."""
 
 import gzip
 import os
@@ -23,7 +23,7 @@ from tabserve.errors import DataError
 SCRIPT = Path(__file__).parents[1] / "scripts" / "fetch_data.py"
 
 UNREACHABLE = "http://127.0.0.1:9"
-"""Port 9 of this machine: nobody listens there."""
+"""Port 9 of this machine, where nothing listens."""
 
 Fetch = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -31,13 +31,13 @@ Fetch = Callable[..., "subprocess.CompletedProcess[str]"]
 class Reply(NamedTuple):
     body: bytes
     status: int = 200
-    missing: int = 0  # bytes that are announced and never come
+    missing: int = 0  # bytes that are announced and never sent
     waits: bool = False
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Shop(BaseHTTPRequestHandler):
-    """Answers whatever it is asked, as it was told."""
+class FakeHost(BaseHTTPRequestHandler):
+    """Answers every request with `reply`."""
 
     reply: ClassVar[Reply]
     begun: ClassVar[Event]
@@ -55,15 +55,15 @@ class Shop(BaseHTTPRequestHandler):
             self.leave.wait(60)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Shop], str]]:
-    """A server of this machine, which answers by `reply`, and its address."""
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[FakeHost], str]]:
+    """A local server that answers with `reply`, and its address."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     leave = Event()
-    handler: type[Shop] = type("OneShop", (Shop,), {"begun": Event(), "leave": leave})
+    handler: type[FakeHost] = type("OneHost", (FakeHost,), {"begun": Event(), "leave": leave})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -75,13 +75,13 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Shop], str]]:
 
 @pytest.fixture
 def fetch(script: Fetch) -> Fetch:
-    """Run the case's scripts/fetch_data.py."""
+    """A function that runs the case's scripts/fetch_data.py."""
     return partial(script, SCRIPT)
 
 
 @pytest.fixture
 def fetch_data() -> ModuleType:
-    """The script, imported."""
+    """The script as a module."""
     spec = spec_from_file_location("fetch_categories_data", SCRIPT)
     assert spec
     assert spec.loader
@@ -91,32 +91,32 @@ def fetch_data() -> ModuleType:
 
 
 def table(rows: int, columns: tuple[str, ...]) -> bytes:
-    """A csv with the challenge's columns, of synthetic products."""
-    made = products(rows).reindex(columns=list(columns), fill_value=1)
-    return made.to_csv(index=False).encode()
+    """A csv of synthetic products with the challenge's columns."""
+    frame = products(rows).reindex(columns=list(columns), fill_value=1)
+    return frame.to_csv(index=False).encode()
 
 
-def test_a_whole_table_appears_and_is_kept(
+def test_a_whole_table_is_written_and_kept(
     fetch_data: ModuleType,
-    shop: tuple[type[Shop], str],
+    host: tuple[type[FakeHost], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Byte for byte; the second time it is checked and not fetched again."""
-    handler, address = shop
+    """The file has the server's bytes; the second run checks it and does not fetch it again."""
+    handler, address = host
     handler.reply = Reply(table(50, fetch_data.COLUMNS))
     out = tmp_path / "data" / "products.csv"
     monkeypatch.setattr(fetch_data, "ROWS", 50)
-    for place in (address, UNREACHABLE):
-        monkeypatch.setattr(sys, "argv", ["fetch_data.py", "--address", place, "--out", str(out)])
+    for url in (address, UNREACHABLE):
+        monkeypatch.setattr(sys, "argv", ["fetch_data.py", "--address", url, "--out", str(out)])
         fetch_data.main()
         assert out.read_bytes() == handler.reply.body
     assert capsys.readouterr().out.count("products.csv holds 50 rows of 15 columns.") == 2
 
 
 def test_an_unreachable_address_is_one_sentence(fetch: Fetch, tmp_path: Path) -> None:
-    """It says what to do, and leaves nothing behind."""
+    """The message says what to do, and nothing is written."""
     out = tmp_path / "data" / "products.csv"
     finished = fetch("--address", UNREACHABLE, "--out", out, NO_PROXY="127.0.0.1")
     assert finished.returncode == 3
@@ -127,7 +127,7 @@ def test_an_unreachable_address_is_one_sentence(fetch: Fetch, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "message"),
     [
         (Reply(b"<Error>AccessDenied</Error>", status=403), "403 Client Error"),
         (Reply(b"", status=503), "503 Server Error"),
@@ -139,15 +139,15 @@ def test_an_unreachable_address_is_one_sentence(fetch: Fetch, tmp_path: Path) ->
     ],
     ids=["forbidden", "unavailable", "torn", "a page", "empty", "other columns", "to nowhere"],
 )
-def test_what_is_not_the_table_does_not_appear(
-    fetch: Fetch, shop: tuple[type[Shop], str], reply: Reply, said: str, tmp_path: Path
+def test_an_answer_that_is_not_the_table_is_not_written(
+    fetch: Fetch, host: tuple[type[FakeHost], str], reply: Reply, message: str, tmp_path: Path
 ) -> None:
-    """One sentence says why."""
-    (handler, address), out = shop, tmp_path / "data" / "products.csv"
+    """One sentence says why the answer is refused."""
+    (handler, address), out = host, tmp_path / "data" / "products.csv"
     handler.reply = reply
     finished = fetch("--address", address, "--out", out)
     assert finished.returncode == 3
-    assert said in finished.stderr
+    assert message in finished.stderr
     assert finished.stderr.count("\n") == 1
     assert not out.parent.exists()
 
@@ -157,15 +157,15 @@ def test_what_is_not_the_table_does_not_appear(
     [Reply(bytes(2**20 + 1)), Reply(gzip.compress(bytes(2**20 + 1)), headers=(("Content-Encoding", "gzip"),))],
     ids=["plain", "packed"],
 )
-def test_more_than_a_table_is_not_taken(
+def test_an_answer_that_is_too_large_is_refused(
     fetch_data: ModuleType,
-    shop: tuple[type[Shop], str],
+    host: tuple[type[FakeHost], str],
     reply: Reply,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """However small it is on its way."""
-    handler, address = shop
+    """The size is that of the unpacked answer."""
+    handler, address = host
     handler.reply = reply
     monkeypatch.setattr(fetch_data, "MAX_BYTES", 2**20)
     monkeypatch.setattr(sys, "argv", ["fetch_data.py", "--address", address, "--out", str(tmp_path / "products.csv")])
@@ -174,11 +174,11 @@ def test_more_than_a_table_is_not_taken(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_table_of_another_length_does_not_appear(
-    fetch: Fetch, fetch_data: ModuleType, shop: tuple[type[Shop], str], tmp_path: Path
+def test_a_table_with_another_number_of_rows_is_not_written(
+    fetch: Fetch, fetch_data: ModuleType, host: tuple[type[FakeHost], str], tmp_path: Path
 ) -> None:
-    """Twenty rows are not 38,507."""
-    (handler, address), out = shop, tmp_path / "data" / "products.csv"
+    """A table of 20 rows instead of 38,507 is refused."""
+    (handler, address), out = host, tmp_path / "data" / "products.csv"
     handler.reply = Reply(table(20, fetch_data.COLUMNS))
     finished = fetch("--address", address, "--out", out)
     assert finished.returncode == 3
@@ -186,36 +186,36 @@ def test_a_table_of_another_length_does_not_appear(
     assert not out.parent.exists()
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_a_download_leaves_nothing_behind(
-    ending: signal.Signals, shop: tuple[type[Shop], str], tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_download_leaves_nothing_behind(
+    number: signal.Signals, host: tuple[type[FakeHost], str], tmp_path: Path
 ) -> None:
-    """128 and its number, and a sentence."""
-    (handler, address), out = shop, tmp_path / "data" / "products.csv"
+    """The exit code is 128 and the signal's number, with one sentence."""
+    (handler, address), out = host, tmp_path / "data" / "products.csv"
     handler.reply = Reply(b"product_id,", missing=100, waits=True)
     command = [sys.executable, str(SCRIPT), "--address", address, "--out", str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as child:
         assert handler.begun.wait(60)
-        child.send_signal(ending)
-        _, complaint = child.communicate(timeout=20)
-    assert child.returncode == 128 + ending
-    assert complaint.endswith("; nothing was left behind.\n")
-    assert complaint.count("\n") == 1
+        child.send_signal(number)
+        _, message = child.communicate(timeout=20)
+    assert child.returncode == 128 + number
+    assert message.endswith("; nothing was left behind.\n")
+    assert message.count("\n") == 1
     assert not out.parent.exists()
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(fetch: Fetch, tmp_path: Path) -> None:
-    """Before anything is asked for."""
+def test_a_folder_that_cannot_be_written_is_refused_first(fetch: Fetch, tmp_path: Path) -> None:
+    """The refusal comes before anything is fetched."""
     (tmp_path / "file").write_text("mine")
     finished = fetch("--address", UNREACHABLE, "--out", tmp_path / "file" / "products.csv")
     assert finished.returncode == 3
     assert "cannot be written" in finished.stderr
 
 
-def test_real_rows_in_the_originals_format_are_taken(
+def test_real_rows_in_the_challenges_format_are_accepted(
     fetch_data: ModuleType, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that are at hand, of the 38,507."""
+    """The extract of real rows passes the check."""
     rows = pd.read_csv(shared / "data/elo7/elo7_rows_partial_full_columns.csv")
     rows[list(fetch_data.COLUMNS)].to_csv(tmp_path / "products.csv", index=False)
     monkeypatch.setattr(fetch_data, "ROWS", len(rows))

@@ -1,4 +1,4 @@
-"""The synthetic products resemble a marketplace's in what makes the task hard, and none of them is real."""
+"""The synthetic products are as hard as a marketplace's, and none of them is real."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,25 +12,25 @@ from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
-from categories.sample import LONGEST, ending, products, vocabulary
+from categories.sample import LONGEST, adjective_ending, products, vocabulary
 
 ROWS = 8_000
 
 
 @pytest.fixture(scope="module")
 def drawn() -> pd.DataFrame:
-    """A table as large as the figures in the docstrings are for."""
+    """A table of the size that the figures in the docstrings are for."""
     return products(ROWS, seed=0)
 
 
 def plain(texts: pd.Series) -> pd.Series:
-    """In lower case and without accents."""
+    """Texts in lower case and without accents."""
     folded: pd.Series = texts.str.lower().str.normalize("NFD").str.encode("ascii", "ignore").str.decode("ascii")
     return folded
 
 
 def test_the_same_rows_and_seed_give_the_same_table() -> None:
-    """Another seed gives another."""
+    """Another seed gives another table."""
     one, again, other = products(300, seed=3), products(300, seed=3), products(300, seed=4)
     pd.testing.assert_frame_equal(one, again)
     assert not one["title"].equals(other["title"])
@@ -38,7 +38,7 @@ def test_the_same_rows_and_seed_give_the_same_table() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 11, 500])
 def test_a_table_of_any_size_has_the_real_tables_columns(rows: int) -> None:
-    """Products are numbered; all else is text, and none is missing."""
+    """Products are numbered; all other columns are text without missing values."""
     table = products(rows)
     assert list(table) == ["product_id", "seller_id", "title", "concatenated_tags", "category"]
     assert table["product_id"].tolist() == [*range(1, rows + 1)]
@@ -46,7 +46,7 @@ def test_a_table_of_any_size_has_the_real_tables_columns(rows: int) -> None:
 
 
 def test_categories_have_the_real_shares(drawn: pd.DataFrame) -> None:
-    """As the vocabulary says, within a row or two; they stand in no order."""
+    """The shares are the vocabulary's within three rows, and rows are in random order."""
     kinds = vocabulary().kinds
     assert sum(kind.share for kind in kinds.values()) == pytest.approx(1)
     for table, tolerance in ((drawn, 3), (drawn.iloc[: ROWS // 2], 200)):
@@ -56,18 +56,18 @@ def test_categories_have_the_real_shares(drawn: pd.DataFrame) -> None:
 
 
 def test_sellers_are_skewed_and_keep_mostly_to_one_category(drawn: pd.DataFrame) -> None:
-    """About 3.5 products each, half of them one; those with five or more have nine tenths in one category."""
+    """Sellers have about 3.5 products, half have one; those with five or more have nine tenths in one category."""
     sizes = drawn.groupby("seller_id").size()
     assert 3 < sizes.mean() < 4
     assert 0.4 < (sizes == 1).mean() < 0.55
     assert sizes.max() > 30
     large = drawn[drawn["seller_id"].isin(sizes.index[sizes >= 5])]
-    main = large.groupby("seller_id")["category"].agg(lambda of_one: of_one.value_counts(normalize=True).iloc[0])
+    main = large.groupby("seller_id")["category"].agg(lambda group: group.value_counts(normalize=True).iloc[0])
     assert 0.85 < main.mean() < 0.97
 
 
 def test_sellers_are_not_numbered_by_category(drawn: pd.DataFrame) -> None:
-    """The mean number of each category's sellers is the mean of all, within sampling error."""
+    """The mean seller id of each category is that of all, within sampling error."""
     sellers = drawn.drop_duplicates("seller_id").set_index("category")["seller_id"]
     for name in vocabulary().kinds:
         error = sellers.std() / np.sqrt(len(sellers[[name]]))
@@ -75,7 +75,7 @@ def test_sellers_are_not_numbered_by_category(drawn: pd.DataFrame) -> None:
 
 
 def test_titles_are_as_long_as_real_ones(drawn: pd.DataFrame) -> None:
-    """3 to 60 letters, 30 in the middle, and nothing but single spaces around words."""
+    """Titles have 3 to 60 letters, the median is about 30, and words are separated by single spaces."""
     lengths = drawn["title"].str.len()
     assert lengths.min() >= 3
     assert lengths.max() == LONGEST
@@ -84,7 +84,7 @@ def test_titles_are_as_long_as_real_ones(drawn: pd.DataFrame) -> None:
 
 
 def test_titles_are_spelled_in_many_ways(drawn: pd.DataFrame) -> None:
-    """In capitals, in small letters, without accents, abbreviated, with numbers; one seller keeps to one case."""
+    """Some titles are in capitals, lower case, without accents, abbreviated or numbered; a seller keeps to one case."""
     titles = drawn["title"]
     assert 0.04 < titles.str.isupper().mean() < 0.15
     assert 0.02 < titles.str.islower().mean() < 0.10
@@ -96,30 +96,30 @@ def test_titles_are_spelled_in_many_ways(drawn: pd.DataFrame) -> None:
 
 
 def test_some_titles_repeat_and_a_few_contradict(drawn: pd.DataFrame) -> None:
-    """A tenth occurred before; one in fifty or fewer stands in two categories."""
+    """About a tenth of the titles repeat; at most 3 % of them stand in several categories."""
     repeated = drawn["title"].duplicated().mean()
-    contradicting = drawn.groupby("title")["category"].agg(lambda of_one: len(set(of_one)) > 1).mean()
+    contradicting = drawn.groupby("title")["category"].agg(lambda group: len(set(group)) > 1).mean()
     assert 0.05 < repeated < 0.2
     assert 0.003 < contradicting < 0.03
 
 
 def test_tags_are_a_few_plain_words(drawn: pd.DataFrame) -> None:
-    """In lower case and without accents, four or five on average."""
+    """Tags are in lower case without accents, four or five on average."""
     tags = drawn["concatenated_tags"]
     assert plain(tags).equals(tags)
     assert 3.5 < (tags.str.count(" ") + 1).mean() < 6.5
 
 
-# How hard it is.
+# Difficulty of the task.
 
 
 def words_of(table: pd.DataFrame) -> pd.Series:
-    """Each title's different words, folded."""
+    """The distinct words of each title, in lower case and without accents."""
     return plain(table["title"]).str.findall(r"[a-z]+").map(lambda words: sorted(set(words)))
 
 
 def test_common_words_occur_in_several_categories(drawn: pd.DataFrame) -> None:
-    """Half of the fifty most common ones, at least, are frequent in three; a theme is no category."""
+    """At least half of the fifty most common words are frequent in three categories."""
     by_category = [Counter(words_of(part).explode()) for _, part in drawn.groupby("category")]
     common = [word for word, _ in Counter(words_of(drawn).explode()).most_common(50)]
     spread = [sum(counts[word] >= 10 for counts in by_category) for word in common]
@@ -128,7 +128,7 @@ def test_common_words_occur_in_several_categories(drawn: pd.DataFrame) -> None:
 
 
 def test_many_things_are_sold_in_several_categories() -> None:
-    """Such as a box; each category has some of those, and some of its own."""
+    """Each category sells some things that others sell too, and some of its own."""
     kinds = vocabulary().kinds
     sold = Counter(head for kind in kinds.values() for head in kind.things)
     assert sum(count > 1 for count in sold.values()) > 30
@@ -138,17 +138,17 @@ def test_many_things_are_sold_in_several_categories() -> None:
 
 
 def model() -> Pipeline:
-    """Words and pieces of words, weighed by a linear support vector machine."""
+    """A linear support vector machine over words and character n-grams."""
     words = TfidfVectorizer(ngram_range=(1, 2), strip_accents="unicode", sublinear_tf=True)
-    pieces = TfidfVectorizer(
+    parts = TfidfVectorizer(
         analyzer="char_wb", ngram_range=(2, 5), min_df=2, strip_accents="unicode", sublinear_tf=True
     )
-    return make_pipeline(make_union(words, pieces), LinearSVC(C=0.5))
+    return make_pipeline(make_union(words, parts), LinearSVC(C=0.5))
 
 
 @pytest.fixture(scope="module")
-def guesses(drawn: pd.DataFrame) -> dict[str, pd.Series]:
-    """What that model says of titles it has not seen: of unknown sellers, and of any."""
+def predictions(drawn: pd.DataFrame) -> dict[str, pd.Series]:
+    """Out-of-fold predictions of that model, by folds of sellers and by random folds."""
     splits = {
         "seller": GroupKFold(3).split(drawn, groups=drawn["seller_id"]),
         "row": KFold(3, shuffle=True, random_state=0).split(drawn),
@@ -159,41 +159,41 @@ def guesses(drawn: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def test_a_linear_model_does_as_well_as_on_real_titles(drawn: pd.DataFrame, guesses: dict[str, pd.Series]) -> None:
-    """On sellers it has not seen; the rare categories suffer more."""
-    accuracy = accuracy_score(drawn["category"], guesses["seller"])
-    macro_f1 = f1_score(drawn["category"], guesses["seller"], average="macro")
+def test_a_linear_model_does_as_well_as_on_real_titles(drawn: pd.DataFrame, predictions: dict[str, pd.Series]) -> None:
+    """Accuracy on unseen sellers is as on real titles, and macro F1 is a little lower."""
+    accuracy = accuracy_score(drawn["category"], predictions["seller"])
+    macro_f1 = f1_score(drawn["category"], predictions["seller"], average="macro")
     assert 0.80 < accuracy < 0.88
     assert 0.02 < accuracy - macro_f1 < 0.09
 
 
-def test_no_rule_by_the_first_word_solves_it(drawn: pd.DataFrame, guesses: dict[str, pd.Series]) -> None:
-    """Each first word's most common category: better than the largest category, and far from the model."""
+def test_the_first_word_alone_does_not_solve_the_task(drawn: pd.DataFrame, predictions: dict[str, pd.Series]) -> None:
+    """The most common category of a first word beats the largest category, and is far from the model."""
     known = drawn["seller_id"] % 2 == 0
     first = plain(drawn["title"]).str.split().str[0]
-    usual = drawn[known].groupby(first[known])["category"].agg(lambda of_one: of_one.mode().iloc[0])
-    category, guessed = drawn["category"][~known], first[~known].map(usual).fillna("Lembrancinhas")
-    by_model = accuracy_score(drawn["category"], guesses["seller"])
-    assert accuracy_score(category, ["Lembrancinhas"] * len(category)) + 0.1 < accuracy_score(category, guessed)
-    assert accuracy_score(category, guessed) < by_model - 0.05
+    most_common = drawn[known].groupby(first[known])["category"].agg(lambda group: group.mode().iloc[0])
+    category, predicted = drawn["category"][~known], first[~known].map(most_common).fillna("Lembrancinhas")
+    by_model = accuracy_score(drawn["category"], predictions["seller"])
+    assert accuracy_score(category, ["Lembrancinhas"] * len(category)) + 0.1 < accuracy_score(category, predicted)
+    assert accuracy_score(category, predicted) < by_model - 0.05
 
 
-def test_a_split_by_row_flatters(drawn: pd.DataFrame, guesses: dict[str, pd.Series]) -> None:
-    """The model knows the sellers then."""
-    by_row, by_seller = (accuracy_score(drawn["category"], guesses[name]) for name in ("row", "seller"))
+def test_a_split_by_row_gives_a_higher_accuracy(drawn: pd.DataFrame, predictions: dict[str, pd.Series]) -> None:
+    """By row, the model has seen the sellers before."""
+    by_row, by_seller = (accuracy_score(drawn["category"], predictions[name]) for name in ("row", "seller"))
     assert by_row > by_seller + 0.005
 
 
-# The pieces.
+# Forms and words.
 
 
 @pytest.mark.parametrize("name", [*vocabulary().kinds])
 def test_every_form_can_be_filled_in(name: str) -> None:
-    """Its places are words of the category; every one that stands alone has three letters."""
+    """Its fields are words of the category; words that may stand alone have at least three letters."""
     kind = vocabulary().kinds[name]
-    places = dict.fromkeys(("thing", "o", *kind.words), "word")
+    fields = dict.fromkeys(("thing", "o", *kind.words), "word")
     for form in (*kind.forms, *vocabulary().vague, *vocabulary().additions):
-        assert form.format_map(places)
+        assert form.format_map(fields)
     assert min(map(len, (*kind.things, *kind.words["theme"], *kind.words["occasion"]))) >= 3
 
 
@@ -209,12 +209,12 @@ def test_every_form_can_be_filled_in(name: str) -> None:
     ],
 )
 def test_an_adjective_agrees_with_its_thing(thing: str, expected: str) -> None:
-    """By the ending of its first word."""
-    assert ending(thing) == expected
+    """The first word of the thing decides gender and number."""
+    assert adjective_ending(thing) == expected
 
 
-def test_no_title_is_a_real_one_but_by_chance(shared: Path, drawn: pd.DataFrame) -> None:
-    """Fewer than one in a hundred, regardless of case."""
+def test_hardly_any_title_is_a_real_one(shared: Path, drawn: pd.DataFrame) -> None:
+    """Fewer than one title in a hundred equals a real one, ignoring case."""
     real = set(pd.read_csv(shared / "data/elo7/elo7_products_29801.csv")["title"].str.lower())
     titles = set(drawn["title"].str.lower())
     assert len(titles & real) < 0.01 * len(titles)

@@ -1,4 +1,4 @@
-"""A model of a few words, whose answers can be told by looking at a title."""
+"""A model of a few words, whose answer is plain from the title."""
 
 import numpy as np
 
@@ -19,15 +19,15 @@ WORDS = {
     "convite": "Papel e Cia",
     "brinco": "Bijuterias e Jóias",
 }
-"""Each word's category; a title without any of them is one of Outros."""
+"""The category of each word; a title without any of them is in Outros."""
 
 
-def weighed(*columns: str) -> Model:
-    """A model trained with these columns."""
+def word_model(*columns: str) -> Model:
+    """A model over these columns."""
     weights = np.array([[label == WORDS[word] for label in PROBLEM.labels] for word in WORDS], np.float32)
     intercept = np.array([0.1 * (label == "Outros") for label in PROBLEM.labels])
     grams, squares = tuple(WHOLE + word for word in WORDS), np.ones(len(WORDS), np.float32)
-    given = tuple(Column(name, "text", missing=place > 0) for place, name in enumerate(columns))
-    problem = Problem("categories", given, PROBLEM.target, PROBLEM.task)
+    texts = tuple(Column(name, "text", missing=index > 0) for index, name in enumerate(columns))
+    problem = Problem("categories", texts, PROBLEM.target, PROBLEM.task)
     linear = Linear(grams, 4 * weights, squares, intercept)
     return Model(problem, Encoder.learn(problem, {}), linear, MostProbable(0.5), {}, {}, versions())

@@ -1,4 +1,4 @@
-"""The models that are compared, from a constant to what titles want."""
+"""The candidates that are compared, from a constant to linear models over n-grams."""
 
 import xgboost as xgb
 from sklearn.base import ClassifierMixin
@@ -15,10 +15,10 @@ from tabserve.training.selection import Candidate
 from tabserve.training.text_classifier import TextClassifier
 
 NEIGHBOURS = 5
-"""Titles that vote; which ones of those equally near, numpy chooses by processor, and macro F1 moves by up to 0.001."""
+"""Nearest titles that vote. Ties depend on numpy and the processor, and move macro F1 by up to 0.001."""
 
 BOOSTED = 1_000
-"""Words and pairs of them that are boosted, the most frequent: each is a column of its own."""
+"""The most frequent words and pairs of words, each a column for the boosted trees."""
 
 
 def candidates(seed: int, jobs: int) -> dict[str, Candidate]:
@@ -26,7 +26,7 @@ def candidates(seed: int, jobs: int) -> dict[str, Candidate]:
 
     Args:
         seed: random state of every model that has one.
-        jobs: threads of every model that has them.
+        jobs: threads of every model that takes them.
     """
     boosted = xgb.XGBClassifier(
         n_estimators=50, max_depth=6, learning_rate=0.5, max_bin=4, random_state=seed, n_jobs=jobs
@@ -49,5 +49,5 @@ def candidates(seed: int, jobs: int) -> dict[str, Candidate]:
     return {candidate.name: candidate for candidate in listed}
 
 
-def _words(estimator: ClassifierMixin, most: int | None = None) -> Pipeline:
-    return make_pipeline(TfidfVectorizer(analyzer=word_grams, max_features=most), estimator)
+def _words(estimator: ClassifierMixin, max_features: int | None = None) -> Pipeline:
+    return make_pipeline(TfidfVectorizer(analyzer=word_grams, max_features=max_features), estimator)

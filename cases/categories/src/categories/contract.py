@@ -1,4 +1,4 @@
-"""The API's contract: its routes, what they take and answer, and the OpenAPI document that says so."""
+"""The API's contract: its routes, their requests and answers, and the OpenAPI document."""
 
 import json
 from importlib import resources
@@ -22,34 +22,35 @@ EXAMPLE = f'{{"{PRODUCTS}": [{{"title": …}}, …]}}'
 
 
 def features(body: Bytes, model: LoadedModel) -> Features:
-    """The features of the products in a body such as `EXAMPLE`; see `records.features`."""
+    """The features of the products in a request body such as `EXAMPLE`; see `records.features`."""
     content = document.parse(body, "an object with a list of products")
     return model.features(records.member(content, PRODUCTS, EXAMPLE), PRODUCTS)
 
 
 async def categorize(body: Bytes, model: LoadedModel) -> Answer:
-    """The category of each product, in their order."""
+    """Answer the category of each product, in the order sent."""
     answers, labels = await model.score(features(body, model)), model.model.problem.labels
-    found = [labels[label] for label in answers.label.tolist()]
-    return Answer(orjson.dumps({"categories": found}), len(found))
+    categories = [labels[label] for label in answers.label.tolist()]
+    return Answer(orjson.dumps({"categories": categories}), len(categories))
 
 
 async def probabilities(body: Bytes, model: LoadedModel) -> Answer:
-    """The probability of every category, for each product, in their order; as short as float32 can be."""
+    """Answer the probability of every category for each product, in the order sent, in the shortest float32 digits."""
     answers, labels = await model.score(features(body, model)), model.model.problem.labels
-    found = [dict(zip(labels, row, strict=True)) for row in answers.probability]
-    return Answer(orjson.dumps({"probabilities": found}, option=orjson.OPT_SERIALIZE_NUMPY), len(found))
+    rows = [dict(zip(labels, row, strict=True)) for row in answers.probability]
+    return Answer(orjson.dumps({"probabilities": rows}, option=orjson.OPT_SERIALIZE_NUMPY), len(rows))
 
 
 def openapi(model: Model, limits: Limits) -> dict[str, Any]:
-    """`openapi.json`, made exact for a model under these limits."""
-    found: dict[str, Any] = json.loads(resources.files("categories").joinpath("openapi.json").read_text("utf-8"))
-    schemas, labels = found["components"]["schemas"], [*model.problem.labels]
+    """`openapi.json`, completed with a model's categories and columns and the server's limits."""
+    text = resources.files("categories").joinpath("openapi.json").read_text("utf-8")
+    description: dict[str, Any] = json.loads(text)
+    schemas, labels = description["components"]["schemas"], [*model.problem.labels]
     schemas["Category"]["enum"] = schemas["Probabilities"]["required"] = labels
     schemas["Probabilities"]["properties"] = dict.fromkeys(labels, schemas["Probability"])
     schemas["Request"]["properties"][PRODUCTS]["maxItems"] = limits.max_rows
     schemas["Product"] |= record_schema(model.encoder)
-    return found
+    return description
 
 
 ROUTES = {"/v1/categorize": categorize, "/v1/probabilities": probabilities}

@@ -1,4 +1,4 @@
-"""Elo7's challenge: which category does a product belong to?"""
+"""Elo7's challenge as a problem: predict a product's category from its title."""
 
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
@@ -12,14 +12,14 @@ PROBLEM = Problem(
     id="product_id",
     group="seller_id",
 )
-"""Titles alone, as every product has one; folds keep a seller's products together, as a new one comes from anybody."""
+"""Titles alone, as every product has one. Folds keep a seller's products together: a product may have a new seller."""
 
 TAGS = Column("concatenated_tags", "text", missing=True)
-"""The other column of texts, which not every product has."""
+"""The other text column, which may be missing."""
 
 OTHERS = (
     TAGS.name,
-    "query",  # what a shopper typed: it does not exist for a product that is being listed
+    "query",  # a shopper's search, which does not exist for a new product
     "search_page",
     "position",
     "creation_date",
@@ -30,7 +30,7 @@ OTHERS = (
     "view_counts",
     "order_counts",
 )
-"""Columns of the challenge's table that are not read, unless the problem names them."""
+"""Columns of the challenge's table that are read only if the problem names them."""
 
 EXTRACTED = ("orig_row", "src")
-"""Columns that extracts of that table have beside them."""
+"""Additional columns of extracts of that table."""

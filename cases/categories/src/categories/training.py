@@ -1,4 +1,4 @@
-"""What the case measures besides, and what its model card says in words of its own."""
+"""The case's own measures, and the texts of its model card."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,11 +20,11 @@ then is the product and the seller.
 
 
 def splits(data: Dataset, selection: Selection) -> dict[str, Mapping[str, Any]]:
-    """The winner's measures by folds of the development rows that keep apart less and less."""
+    """The winner's measures by folds that separate sellers, only products, and nothing; on the development rows."""
     development = data.clicks.take(np.flatnonzero(np.isin(data.clicks.ids, selection.frame.ids)))
     frames = {"by product": by_product(first_of_each(development)), "by row": by_row(development)}
     others = {name: select(frame, [selection.winner.candidate]).winner for name, frame in frames.items()}
-    return {name: tables.statistics(each) for name, each in ({"by seller": selection.winner} | others).items()}
+    return {name: tables.statistics(outcome) for name, outcome in ({"by seller": selection.winner} | others).items()}
 
 
 WORDS = Words(
@@ -35,4 +35,4 @@ figures say nothing about real products.""",
 - Deciding without a look: among classes that are rare, every third proposal may be wrong.""",
     sections=lambda model: [SPLITS.format(problem=model.problem, splits=spread("split", model.metrics["splits"]))],
 )
-"""Those of the model card."""
+"""The texts of the model card."""
