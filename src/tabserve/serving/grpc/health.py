@@ -1,4 +1,6 @@
-"""The gRPC health service (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), with statuses from the registry.
+"""The gRPC health service, with statuses from the registry of models.
+
+https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
 The servicer of grpcio-health-checking keeps a copy of each status, lets one slow watcher delay all others, and limits
 nothing; so only its messages are used here.

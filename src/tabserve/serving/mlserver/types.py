@@ -22,7 +22,7 @@ from tabserve.serving.protocol.signature import InputKind
 
 
 def input_tensor(name: str, kind: InputKind) -> MetadataTensor:
-    """The metadata of an input: whether it may be left out, or the names of its columns and of those that may be missing."""
+    """The metadata of an input: whether it may be left out, or its columns and those of them that may be missing."""
     names = {"columns": _json(kind.names), "missing": _json(kind.missing)} if kind.names else {}
     return _tensor(name, kind.datatype, kind.columns, names | ({"optional": True} if kind.optional else {}))
 
