@@ -399,8 +399,11 @@ BAD_MESSAGES = {
 
 @pytest.mark.parametrize(("wrong", "code", "sentence"), BAD_MESSAGES.values(), ids=list(BAD_MESSAGES))
 def test_a_wrong_message_is_refused_and_the_next_one_answered(
-    channel: grpc.Channel, wrong: Any, code: str, sentence: str
-) -> None:  # noqa: ANN401
+    channel: grpc.Channel,
+    wrong: Any,  # noqa: ANN401  protobuf's type
+    code: str,
+    sentence: str,
+) -> None:
     """The refusal has the right gRPC code and sentence."""
     with pytest.raises(grpc.RpcError) as raised:
         infer(channel, wrong)
