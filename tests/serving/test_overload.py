@@ -46,7 +46,7 @@ def loaded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def stormed(loaded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a short queue that scores row by row, reads one gRPC message at a time, and lets clients load models."""
+    """A server that has a short queue, scores row by row, reads gRPC messages one by one, and loads models on demand."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the server inherits the limit for its many connections
     folder = settings_in(tmp_path_factory.mktemp("stormed"), max_batch_size=1)
@@ -142,7 +142,7 @@ def test_the_total_size_of_arriving_bodies_is_limited(waiting: Server) -> None:
     assert post(waiting, padded).status_code == 200
     with connected(waiting.url) as arriving:
         arriving.sendall(head(2 * MIB) + b" " * (MIB - 1_000))
-        assert all(post(waiting, body(QUEUE)).status_code == 200 for _ in range(20))  # until the server has read it
+        assert all(post(waiting, body(QUEUE)).status_code == 200 for _ in range(20))  # gives the server time to read it
         until(lambda: post(waiting, padded).status_code == 503, "a refusal")
         assert post(waiting, padded).headers["Retry-After"] == "1"
         assert is_live(waiting)
@@ -168,7 +168,7 @@ def test_refused_bodies_are_not_kept_in_memory(waiting: Server) -> None:
     refused, sent, before = 300, 200 * 1024, memory.resident(waiting.process.pid)
     with connected(waiting.url) as arriving, ExitStack() as opened:
         arriving.sendall(head(2 * MIB) + b" " * (MIB - 1_000))
-        assert all(post(waiting, body(QUEUE)).status_code == 200 for _ in range(20))  # until the server has read it
+        assert all(post(waiting, body(QUEUE)).status_code == 200 for _ in range(20))  # gives the server time to read it
         for _ in range(refused):
             connection = opened.enter_context(connected(waiting.url))
             connection.sendall(head(2 * MIB) + b" " * sent)
@@ -381,7 +381,7 @@ def test_compressed_bodies_of_disconnected_clients_are_decompressed_one_at_a_tim
 
 
 def test_messages_beyond_the_limit_wait_unread(stormed: Server) -> None:
-    """They take no memory while waiting or after a refusal; health is still answered, and each is answered in the end."""
+    """They take no memory while they wait or once refused; health is still answered, and in the end each of them."""
     size, many, process = 8 * MIB, 16, stormed.process.pid
     junk = dataplane_pb2.ModelInferRequest(model_name="xgboost-model", raw_input_contents=[bytes(size)])
     with grpc.insecure_channel(stormed.grpc) as channel:
