@@ -46,7 +46,7 @@ def loaded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def stormed(loaded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that has a short queue, scores row by row, reads gRPC messages one by one, and loads models on demand."""
+    """A server with a short queue that scores row by row, reads gRPC messages singly, and loads models on demand."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the server inherits the limit for its many connections
     folder = settings_in(tmp_path_factory.mktemp("stormed"), max_batch_size=1)
