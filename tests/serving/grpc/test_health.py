@@ -18,10 +18,10 @@ import requests
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from tests.own_server.wire import INFER, SECONDS, connected, head, settings_in
+from tests.serving.wire import INFER, SECONDS, connected, head, settings_in
 
 from tabserve.client.local_server import Server, running
-from tabserve.own_server.grpc.health import MAX_WATCHERS
+from tabserve.serving.grpc.health import MAX_WATCHERS
 
 MODEL, SERVICE = "xgboost-model", "inference.GRPCInferenceService"
 NAMES = ("", SERVICE, MODEL)
