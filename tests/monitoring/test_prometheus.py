@@ -65,7 +65,7 @@ def watched(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     url = f"http://127.0.0.1:{port}"
     waiting = write_settings(tmp_path_factory.mktemp("waiting"), max_batch_time=600)
     environment = {"TABSERVE_MODEL": str(DEPLOY / "model"), "TABSERVE_MAX_QUEUE_ROWS": "1"}
-    prices = {"amount": mixed.trained(tmp_path_factory.mktemp("amount") / "model", "amount")}
+    prices = {"amount": mixed.train(tmp_path_factory.mktemp("amount") / "model", "amount")}
     with (
         running(mixed.settings_in(tmp_path_factory.mktemp("settings"), prices), {}, ready=f"{AMOUNT}/ready") as amounts,
         running(waiting, environment) as full,

@@ -1,6 +1,6 @@
-"""Asks a server by KServe's own client, in an environment that has it, and prints what it got as JSON.
+"""Send requests to a server by KServe's own client, in an environment that has it, and print the answers as JSON.
 
-Its arguments are the server's REST and gRPC addresses, and a file of float32 rows of 200 features.
+The arguments are the server's REST and gRPC addresses, and a file of float32 rows of 200 features.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ SECONDS = 20
 
 
 def request(features: Any, *, binary: bool) -> InferRequest:  # noqa: ANN401  an array
-    """A request for these rows, as numbers or as bytes."""
+    """A request for these rows; `binary` sends the values as bytes."""
     tensor = InferInput("predict", list(features.shape), "FP32")
     tensor.set_data_from_numpy(features, binary_data=binary)
     return InferRequest(MODEL, [tensor])
@@ -32,7 +32,7 @@ def outputs(response: Any) -> dict[str, Any]:  # noqa: ANN401  KServe's InferRes
 
 
 async def by_rest(url: str, features: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Health and predictions over REST."""
+    """The server's health and predictions over REST."""
     async with InferenceRESTClient(RESTConfig(protocol="v2", timeout=SECONDS, retries=0)) as client:
         return {
             "live": await client.is_server_live(url),
@@ -44,25 +44,25 @@ async def by_rest(url: str, features: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 async def by_grpc(address: str, features: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Health, metadata and predictions over gRPC; its client has no method for metadata, but the messages."""
+    """The server's health, metadata and predictions over gRPC; KServe has messages for metadata, but no method."""
     async with InferenceGRPCClient(address, timeout=SECONDS) as client, grpc.aio.insecure_channel(address) as channel:
         metadata = await GRPCInferenceServiceStub(channel).ModelMetadata(ModelMetadataRequest(name=MODEL))
         return {
             "live": await client.is_server_live(),
             "ready": await client.is_server_ready(),
             "model": await client.is_model_ready(MODEL),
-            "metadata": [[each.name, each.datatype, list(each.shape)] for each in metadata.inputs],
+            "metadata": [[tensor.name, tensor.datatype, list(tensor.shape)] for tensor in metadata.inputs],
             "typed": outputs(await client.infer(request(features, binary=False))),
             "raw": outputs(await client.infer(request(features, binary=True))),
         }
 
 
 def main() -> None:
-    """Ask, and print."""
+    """Send all requests, and print the answers."""
     url, address, rows = sys.argv[1:]
     features = np.frombuffer(Path(rows).read_bytes(), np.float32).reshape(-1, 200)
-    found = {"rest": asyncio.run(by_rest(url, features)), "grpc": asyncio.run(by_grpc(address, features))}
-    sys.stdout.write(json.dumps(found))
+    answers = {"rest": asyncio.run(by_rest(url, features)), "grpc": asyncio.run(by_grpc(address, features))}
+    sys.stdout.write(json.dumps(answers))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small models over numbers, categories and dates, some of whose cells may be missing, trained by the real stations."""
+"""Small models over numbers, categories and dates, with missing cells, trained by the real training code."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ COLUMNS = (
     Column("since", "date", missing=True),
     Column("seen", "date"),
 )
-"""Of each kind; the levels of rooms are whole numbers, one beyond what a float holds, and of owner true and false."""
+"""Columns of each kind. The levels of `rooms` are whole numbers, one beyond a float's; `owner` has booleans."""
 
 LARGE = 2**53 + 1
 
@@ -37,13 +37,13 @@ TASKS: dict[str, tuple[Task, Any]] = {
     "three": (Multiclass(("low", "mid", "high")), XGBClassifier),
     "amount": (Regression("USD"), XGBRegressor),
 }
-"""By the names of their models, with what learns them."""
+"""By model name: the task, and the class of its estimator."""
 
 ROWS = 600
 
 
 def table() -> pd.DataFrame:
-    """Rows that have something to learn, with a target for each task."""
+    """A table with a signal to learn, and a target column for each task."""
     rng = np.random.default_rng(0)
     days = pd.to_timedelta(rng.integers(0, 900, ROWS), "D")
     since, seen = (pd.Timestamp(start) + days for start in ("2020-01-01", "2022-01-01 08:30"))
@@ -68,12 +68,12 @@ def table() -> pd.DataFrame:
 
 
 def problem(name: str) -> Problem:
-    """That of a task."""
+    """The problem of a task."""
     return Problem(name, COLUMNS, name, TASKS[name][0], folds=2)
 
 
-def trained(folder: Path, name: str) -> Path:
-    """The folder of a model, trained on the table, which is put beside it."""
+def train(folder: Path, name: str) -> Path:
+    """Train a model on the table, save it in `folder` and the table beside it, and return `folder`."""
     path = folder.with_suffix(".csv")
     table()[[*problem(name).features, name]].to_csv(path, index=False)
     frame = read(path, problem(name))
@@ -87,8 +87,8 @@ def trained(folder: Path, name: str) -> Path:
     return folder
 
 
-def settings_in(folder: Path, models: dict[str, Path]) -> Path:
-    """The settings of a server with these models."""
+def write_settings(folder: Path, models: dict[str, Path]) -> Path:
+    """Write the settings of a server with these models, given by name and folder, and return `folder`."""
     shutil.copy(DEPLOY / "settings.json", folder)
     for name, path in models.items():
         (folder / name).mkdir()

@@ -1,4 +1,4 @@
-"""A server listens where it is told to, on addresses of IPv4 and IPv6, for REST, gRPC and metrics alike."""
+"""A server listens on the IPv4 and IPv6 addresses of MLSERVER_HOST, for REST, gRPC and metrics alike."""
 
 import os
 import re
@@ -17,10 +17,10 @@ from tabserve.errors import UsageError
 from tabserve.serving import ports
 
 LOOPBACK = {"127.0.0.1": "127.0.0.1", "::1": "[::1]"}
-"""The loopback address of each family, and how URLs have it."""
+"""The loopback address of each family, and its form in URLs."""
 
 LISTENS = {"::": {"127.0.0.1", "::1"}, "::1": {"::1"}}
-"""On which of them a server listens, by its MLSERVER_HOST."""
+"""By MLSERVER_HOST: the loopback addresses on which the server listens."""
 
 
 @pytest.fixture(scope="module", params=LISTENS)
@@ -41,7 +41,7 @@ def listening(request: pytest.FixtureRequest, model_folder: Path) -> Iterator[tu
 
 
 def answers(address: str, port: int, kind: str) -> bool:
-    """Whether a server answers there by REST, gRPC or with metrics; False where nobody listens."""
+    """Whether a server of this kind (REST, gRPC or metrics) answers at the address; False if the port is closed."""
     if kind == "gRPC":
         with grpc.insecure_channel(f"{address}:{port}") as channel:
             stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
@@ -56,28 +56,28 @@ def answers(address: str, port: int, kind: str) -> bool:
 
 
 def test_a_server_answers_on_its_addresses_and_on_no_other(listening: tuple[str, list[int], Path]) -> None:
-    """`::` is every address of both families, `::1` that of IPv6 alone."""
+    """`::` means every address of both families, `::1` the IPv6 loopback address alone."""
     host, ports, _ = listening
-    for address, written in LOOPBACK.items():
+    for address, in_url in LOOPBACK.items():
         for kind, port in zip(("REST", "gRPC", "metrics"), ports, strict=True):
-            assert answers(written, port, kind) == (address in LISTENS[host]), (kind, written)
+            assert answers(in_url, port, kind) == (address in LISTENS[host]), (kind, in_url)
 
 
-def test_the_log_has_addresses_as_urls(listening: tuple[str, list[int], Path]) -> None:
-    """Those of IPv6 in brackets."""
+def test_the_log_shows_addresses_as_urls(listening: tuple[str, list[int], Path]) -> None:
+    """IPv6 addresses are in brackets."""
     host, (http, rpc, metrics), log = listening
-    written = re.escape(f"[{host}]" if ":" in host else host)
+    in_url = re.escape(f"[{host}]" if ":" in host else host)
     text = log.read_text()
     for line in (
-        rf"REST server running on http://{written}:{http}\n",
-        rf"gRPC server running on grpc://{written}:{rpc}\n",
-        rf"Metrics are at http://{written}:{metrics}/metrics\n",
+        rf"REST server running on http://{in_url}:{http}\n",
+        rf"gRPC server running on grpc://{in_url}:{rpc}\n",
+        rf"Metrics are at http://{in_url}:{metrics}/metrics\n",
     ):
         assert re.search(line, text), text
 
 
-def test_an_empty_host_is_every_address_of_ipv4(model_folder: Path) -> None:
-    """For each of the three servers."""
+def test_an_empty_host_means_every_ipv4_address(model_folder: Path) -> None:
+    """REST, gRPC and metrics answer on the IPv4 loopback address."""
     with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder), "MLSERVER_HOST": ""}) as server:
         for kind, address in (("REST", server.url), ("gRPC", server.grpc), ("metrics", server.metrics)):
             host, _, port = address.removeprefix("http://").partition(":")
@@ -85,8 +85,8 @@ def test_an_empty_host_is_every_address_of_ipv4(model_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["none", "0", "-1", "65536", "8080.0", "٣", " 80", "9" * 5_000])
-def test_what_is_no_number_of_a_port_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """With the variable's name; an empty one is as none."""
+def test_a_variable_that_is_no_port_number_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """The message names the variable; an empty variable counts as unset."""
     monkeypatch.setenv("SOME_PORT", text)
     with pytest.raises(UsageError, match=r"^SOME_PORT is '.*; expected a whole number from 1 to 65535\.$"):
         ports.from_variable("SOME_PORT", 5000)

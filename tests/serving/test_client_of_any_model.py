@@ -1,4 +1,4 @@
-"""A client knows nothing of a model but what the server says: numbers, several kinds of columns, or texts."""
+"""The client works with any model by its metadata alone: over numbers, texts, or several kinds of columns."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "request.py"
 SECONDS = 20
 DATATYPES = {"number": "FP32", "category": "BYTES", "date": "BYTES", "text": "BYTES"}
 TEXTS = [("carrinho azul", "bebê"), ("quadro, para sala", ""), ("convite", "papel casamento")]
-Asking = Callable[..., subprocess.CompletedProcess[str]]
+RunScript = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(params=["rest", "grpc"])
@@ -36,125 +36,124 @@ def protocol(request: pytest.FixtureRequest) -> str:
 
 
 def client(server: Server, protocol: str, model: str | None) -> Client:
-    """That asks a server for a model, or for its only one."""
+    """A client of a model, or of the server's only model if `model` is None."""
     if protocol == "grpc":
         return GrpcClient(server.grpc, model, SECONDS)
     return RestClient(server.url, model, SECONDS)
 
 
 def address(server: Server, protocol: str) -> str:
-    """That of the server."""
+    """The server's address for a protocol."""
     return server.grpc if protocol == "grpc" else server.url
 
 
 @pytest.fixture
-def ask(script: Asking, mixed_server: Server, protocol: str) -> Asking:
-    """Run scripts/request.py about the rows of a file, given the name of a model of columns of each kind."""
+def ask(script: RunScript, mixed_server: Server, protocol: str) -> RunScript:
+    """Run scripts/request.py with a model of `mixed_server`, the rows of a file, and further options."""
     server = ("--protocol", protocol, "--url", address(mixed_server, protocol))
     return lambda model, data, *options: script(SCRIPT, *server, "--model", model, "--data", data, *options)
 
 
-def check_described(found: Metadata, model: Model) -> None:
-    """The metadata are those of the problem, column by column, and of what its decision answers."""
+def check_metadata(metadata: Metadata, model: Model) -> None:
+    """The metadata describe each column of the problem and each output of the decision."""
     problem = model.problem
-    assert [(each.name, each.datatype, each.optional) for each in found.columns] == [
-        (each.name, DATATYPES[each.kind], each.missing) for each in problem.columns
+    assert [(column.name, column.datatype, column.optional) for column in metadata.columns] == [
+        (column.name, DATATYPES[column.kind], column.missing) for column in problem.columns
     ]
     kinds = model.decision.outputs(problem)
-    assert {name: (each.datatype, each.columns, each.labels) for name, each in found.outputs.items()} == {
-        name: (kind.datatype, kind.columns, kind.labels) for name, kind in kinds.items()
-    }
-    assert (found.id, found.ignored) == (problem.id, (problem.target,))
+    outputs = {name: (kind.datatype, kind.columns, kind.labels) for name, kind in metadata.outputs.items()}
+    assert outputs == {name: (kind.datatype, kind.columns, kind.labels) for name, kind in kinds.items()}
+    assert (metadata.id, metadata.ignored) == (problem.id, (problem.target,))
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_client_learns_the_columns_of_each_kind(
     mixed_server: Server, mixed_folders: dict[str, Path], task: str, protocol: str
 ) -> None:
-    """And the outputs, for two labels, several, and an amount."""
-    found = client(mixed_server, protocol, task).metadata
-    check_described(found, load(mixed_folders[task]))
-    assert found.tensor is None
+    """It also learns the outputs, for two labels, three labels, and an amount."""
+    metadata = client(mixed_server, protocol, task).metadata
+    check_metadata(metadata, load(mixed_folders[task]))
+    assert metadata.tensor is None
 
 
 def test_a_client_learns_the_columns_of_numbers_and_of_texts(
     served: Server, both: Server, model: Model, goods: Model, protocol: str
 ) -> None:
-    """Of numbers, those that the one tensor holds."""
+    """A model over numbers takes all of its columns in one tensor."""
     numbers = client(served, protocol, None)
-    check_described(numbers.metadata, model)
+    check_metadata(numbers.metadata, model)
     assert (numbers.model, numbers.metadata.tensor) == ("xgboost-model", "predict")
     texts = client(both, protocol, "goods")
-    check_described(texts.metadata, goods)
+    check_metadata(texts.metadata, goods)
     assert texts.metadata.tensor is None
 
 
-def test_of_several_models_one_must_be_named(both: Server, protocol: str) -> None:
-    """In a sentence that has them all."""
+def test_a_client_of_several_models_must_name_one(both: Server, protocol: str) -> None:
+    """The message lists all models."""
     with pytest.raises(UsageError, match=r"has the models 'goods', 'xgboost-model'; name the one to ask\.$"):
         _ = client(both, protocol, None).metadata
 
 
 def expected(model: Model, path: Path) -> dict[str, list[Any]]:
-    """What the model says of a file's rows, in the columns of a scored file."""
+    """The model's own predictions for a file's rows, in the columns of a scored file."""
     features = np.concatenate([rows.features for rows in stream(path, model.problem, model.encoder)])
     table = model.decision.table(model.score(features), model.problem)
     return {name: values.tolist() for name, values in table.items()}
 
 
-def answered(ended: subprocess.CompletedProcess[str]) -> dict[str, list[Any]]:
-    """What the script printed, by columns; as 32-bit floats, which the answers are."""
+def printed_columns(ended: subprocess.CompletedProcess[str]) -> dict[str, list[Any]]:
+    """The columns that the script printed, with floats as 32-bit floats, as the server computes them."""
     assert (ended.returncode, ended.stderr) == (0, "")
     table = pd.DataFrame(json.loads(ended.stdout)["rows"])
     return {str(name): as_32_bits(table[name].to_numpy()) for name in table}
 
 
 def as_32_bits(values: NDArray[Any]) -> list[Any]:
-    """As the model has them."""
+    """The values, with floats rounded to 32 bits."""
     return (values.astype(np.float32) if values.dtype.kind == "f" else values).tolist()  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_script_answers_a_file_of_columns_of_each_kind(
-    ask: Asking, mixed_folders: dict[str, Path], task: str
+def test_the_script_predicts_a_file_of_columns_of_each_kind(
+    ask: RunScript, mixed_folders: dict[str, Path], task: str
 ) -> None:
-    """As the folder scores it, to the bit; in any order of columns, its target there or not."""
+    """Predictions are the folder's own to the bit, whatever the order of columns, with the target or without."""
     path = mixed_folders[task].with_suffix(".csv")
-    found = answered(ask(task, path, "--json"))
-    assert found.pop("row") == [*range(600)]
-    assert found == expected(load(mixed_folders[task]), path)
+    columns = printed_columns(ask(task, path, "--json"))
+    assert columns.pop("row") == [*range(600)]
+    assert columns == expected(load(mixed_folders[task]), path)
 
 
-def test_the_script_answers_a_file_of_texts(
-    script: Asking, both: Server, goods: Model, protocol: str, tmp_path: Path
+def test_the_script_predicts_a_file_of_texts(
+    script: RunScript, both: Server, goods: Model, protocol: str, tmp_path: Path
 ) -> None:
-    """With its ids, in the columns that a scored file has."""
+    """It prints the ids and the columns that a scored file has."""
     path = tmp_path / "titles.csv"
     ids = [f"p{row}" for row in range(len(TEXTS))]
     pd.DataFrame(TEXTS, columns=GOODS.features).assign(product_id=ids).to_csv(path, index=False)
-    said = ("--model", "goods", "--protocol", protocol, "--url", address(both, protocol), "--data", path)
-    found = answered(script(SCRIPT, *said, "--json"))
-    assert found.pop("product_id") == ids
-    assert found == expected(goods, path)
-    header, *lines = script(SCRIPT, *said, "--outputs", "predict").stdout.splitlines()
+    options = ("--model", "goods", "--protocol", protocol, "--url", address(both, protocol), "--data", path)
+    columns = printed_columns(script(SCRIPT, *options, "--json"))
+    assert columns.pop("product_id") == ids
+    assert columns == expected(goods, path)
+    header, *lines = script(SCRIPT, *options, "--outputs", "predict").stdout.splitlines()
     assert header.split() == ["product_id", "label"]
-    assert [line.split(maxsplit=1)[1].strip() for line in lines] == found["label"]
+    assert [line.split(maxsplit=1)[1].strip() for line in lines] == columns["label"]
 
 
-def test_a_column_that_may_be_missing_may_be_no_column_of_the_file(
-    ask: Asking, mixed_folders: dict[str, Path], tmp_path: Path
+def test_a_file_may_lack_columns_whose_cells_may_be_missing(
+    ask: RunScript, mixed_folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    """It is answered as if all of its cells were empty."""
+    """The predictions are those for empty cells in these columns."""
     table = pd.read_csv(mixed_folders["two"].with_suffix(".csv"), dtype=str)[:30]
     optional = [column.name for column in COLUMNS if column.missing]
     table.drop(columns=optional).to_csv(tmp_path / "few.csv", index=False)
     table.assign(**dict.fromkeys(optional, "")).to_csv(tmp_path / "empty.csv", index=False)
-    few, empty = (answered(ask("two", tmp_path / f"{name}.csv", "--json")) for name in ("few", "empty"))
+    few, empty = (printed_columns(ask("two", tmp_path / f"{name}.csv", "--json")) for name in ("few", "empty"))
     assert few == empty
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "sentence"),
     [
         ({"income": "dear"}, "t.csv, row 1002, column 'income': expected a number, found 'dear'."),
         ({"income": ""}, "t.csv, row 1002, column 'income': expected a number, found an empty cell."),
@@ -169,26 +168,26 @@ def test_a_column_that_may_be_missing_may_be_no_column_of_the_file(
         ({"plan": "z"}, "of which the first is row 0: Row 1, column 'plan', is 'z'; expected one of 'a', 'b'."),
     ],
 )
-def test_a_wrong_cell_of_a_file_is_called_by_its_row(
-    ask: Asking, mixed_folders: dict[str, Path], tmp_path: Path, wrong: dict[str, str], said: str
+def test_a_wrong_cell_of_a_file_is_named_by_its_row(
+    ask: RunScript, mixed_folders: dict[str, Path], tmp_path: Path, wrong: dict[str, str], sentence: str
 ) -> None:
-    """Whether the client sees it, or the server, to which rows come in several requests; exit code 3."""
+    """The row is that of the file, whether the client refuses it, or the server in a later request; exit code 3."""
     table = pd.read_csv(mixed_folders["two"].with_suffix(".csv"), dtype=str, keep_default_na=False)
     table = pd.concat([table, table], ignore_index=True)
     table.loc[1001, [*wrong]] = [*wrong.values()]
     table.to_csv(tmp_path / "t.csv", index=False)
     ended = ask("two", tmp_path / "t.csv")
     assert (ended.returncode, ended.stdout) == (InvalidRequest.exit_code, "")
-    assert said in ended.stderr
+    assert sentence in ended.stderr
     assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("named", [[], ["--model", "xgboost-model"]], ids=["no model", "a model"])
 @pytest.mark.parametrize("path", ["/v2", "/v2/", "/somewhere"])
-def test_an_address_with_a_path_that_is_not_there_ends_with_what_to_name(
-    script: Asking, served: Server, path: str, named: list[str]
+def test_an_address_with_a_path_that_does_not_exist_gets_advice(
+    script: RunScript, served: Server, path: str, named: list[str]
 ) -> None:
-    """The server alone; exit code 2."""
+    """The message advises to name the server's address alone; exit code 2."""
     ended = script(SCRIPT, "--url", served.url + path, *named)
     assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")
     end = f"is not found; name the address of the server alone, such as {served.url}, and a model that it has.\n"
@@ -196,36 +195,38 @@ def test_an_address_with_a_path_that_is_not_there_ends_with_what_to_name(
     assert ended.stderr.startswith(f"{served.url}{path.rstrip('/')}/v2/models/")
 
 
-def test_cells_may_be_what_a_data_frame_has(
+def test_cells_may_be_python_objects_of_a_data_frame(
     mixed_server: Server, mixed_folders: dict[str, Path], protocol: str
 ) -> None:
-    """Numbers and truths are spelled as levels are, and whatever a frame has for a missing cell is one."""
+    """Numbers and booleans become the levels of the same spelling; every missing value of a frame is a missing cell."""
     model, path = load(mixed_folders["amount"]), mixed_folders["amount"].with_suffix(".csv")
     frame = pd.read_csv(path, keep_default_na=True, dtype={"city": "str", "rooms": "Int64", "owner": "boolean"})[:50]
     frame = frame.astype({"rooms": object, "owner": object}).mask(frame.isna(), None)
-    asking = client(mixed_server, protocol, "amount")
+    regressor = client(mixed_server, protocol, "amount")
     columns = {name: frame[name].to_numpy() for name in model.problem.features}
     assert {type(cell) for cell in columns["rooms"]} >= {int}
     assert {type(cell) for cell in columns["owner"]} >= {bool}
-    found = asking.ask_columns(columns, ["predict"]).outputs["predict"][:, 0]
-    assert found.tolist() == expected(model, path)["prediction"][:50]
+    predictions = regressor.ask_columns(columns, ["predict"]).outputs["predict"][:, 0]
+    assert predictions.tolist() == expected(model, path)["prediction"][:50]
 
 
-def test_columns_that_the_model_has_not_are_refused_before_they_are_sent(mixed_server: Server, protocol: str) -> None:
-    """So are those that it needs and does not get, and numbers that are infinite."""
-    asking = client(mixed_server, protocol, "two")
+def test_columns_that_do_not_fit_the_model_are_refused_before_they_are_sent(
+    mixed_server: Server, protocol: str
+) -> None:
+    """The client refuses unknown and missing columns, infinite numbers, and cells of a wrong type."""
+    classifier = client(mixed_server, protocol, "two")
     right: dict[str, list[Any]] = {"income": [1.0], "city": ["Recife"], "seen": ["2020-01-01 08:30"]}
-    assert asking.ask_columns(right, ["predict"]).outputs["predict"].shape == (1, 1)
+    assert classifier.ask_columns(right, ["predict"]).outputs["predict"].shape == (1, 1)
     with pytest.raises(InvalidRequest, match=r"^The model has no columns 'incom'; it takes 'income', 'age'"):
-        asking.ask_columns(right | {"incom": [1.0]}, ["predict"])
+        classifier.ask_columns(right | {"incom": [1.0]}, ["predict"])
     with pytest.raises(InvalidRequest, match=r"^The model needs the columns 'income', 'city', 'seen'; found 'city'\.$"):
-        asking.ask_columns({"city": ["Recife"]}, ["predict"])
+        classifier.ask_columns({"city": ["Recife"]}, ["predict"])
     with pytest.raises(InvalidRequest, match=r"column 0 of input 'income', is infinite; expected a finite number"):
-        asking.ask_columns(right | {"income": [np.inf]}, ["predict"])
+        classifier.ask_columns(right | {"income": [np.inf]}, ["predict"])
     with pytest.raises(InvalidRequest, match=r"^Column 'income' holds something other than numbers: .*'dear'"):
-        asking.ask_columns(right | {"income": ["dear"]}, ["predict"])
+        classifier.ask_columns(right | {"income": ["dear"]}, ["predict"])
     for cell in (np.inf, ["Recife"], b"Recife"):
         with pytest.raises(InvalidRequest, match=r"^Row 0, column 'city', is .*; expected a text, a number, true or"):
-            asking.ask_columns(right | {"city": [cell]}, ["predict"])
+            classifier.ask_columns(right | {"city": [cell]}, ["predict"])
     with pytest.raises(UsageError, match="takes no matrix of numbers, but a tensor for each of 'income', 'age'"):
-        asking.ask(np.zeros((1, 8), np.float32), ["predict"])
+        classifier.ask(np.zeros((1, 8), np.float32), ["predict"])

@@ -1,4 +1,4 @@
-"""Whatever bytes reach a port, the server neither breaks nor hangs, and then answers a good request as before."""
+"""The server survives any bytes on any port: it neither fails nor hangs, and then answers a valid request as before."""
 
 import json
 import re
@@ -21,31 +21,31 @@ from tabserve.client.local_server import Server
 
 CALL = "/inference.GRPCInferenceService/ModelInfer"
 CLOSING_SECONDS = 10
-"""That it may take to end a connection on which nothing more comes; it is set to 2."""
+"""Deadline for the server to close a silent connection; it is set to close one after 2 seconds."""
 LOOK_SECONDS = 0.02
-"""After which an unanswered message is looked at later, beside the others."""
+"""How long to wait for an answer before the next message is sent; late answers are checked at the end."""
 
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.5] * 200}
 DOCUMENT: dict[str, Any] = {"id": "one", "parameters": {}, "inputs": [TENSOR], "outputs": [{"name": "predict_proba"}]}
 BODY = json.dumps(DOCUMENT).encode()
-OTHERS = [{**TENSOR, "datatype": "FP16"}, {**TENSOR, "datatype": "BOOL", "data": [True, False] * 100}]
-BODIES = [BODY, *(json.dumps({**DOCUMENT, "inputs": [each]}).encode() for each in OTHERS)]
+OTHER_TENSORS = [{**TENSOR, "datatype": "FP16"}, {**TENSOR, "datatype": "BOOL", "data": [True, False] * 100}]
+BODIES = [BODY, *(json.dumps({**DOCUMENT, "inputs": [tensor]}).encode() for tensor in OTHER_TENSORS)]
 HEAD = head(len(BODY))
 
 
 def message(datatype: str, size: int) -> bytes:
-    """The same for gRPC, of zeros of so many bytes each."""
+    """A gRPC request for one row of zeros, each of `size` bytes."""
     tensor = dataplane_pb2.ModelInferRequest.InferInputTensor(name="x", datatype=datatype, shape=[1, 200])
-    asked = dataplane_pb2.ModelInferRequest(
+    request = dataplane_pb2.ModelInferRequest(
         model_name="xgboost-model", inputs=[tensor], raw_input_contents=[bytes(200 * size)]
     )
-    return bytes(asked.SerializeToString())
+    return bytes(request.SerializeToString())
 
 
 MESSAGE = message("FP32", 4)
 MESSAGES = [MESSAGE, message("FP16", 2), message("BOOL", 1)]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""How HTTP/2 begins, with an empty frame of settings."""
+"""The HTTP/2 connection preface, with an empty SETTINGS frame."""
 
 CODES = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED", "UNAVAILABLE"}
 
@@ -60,7 +60,7 @@ JSON = st.recursive(
 
 @st.composite
 def mutated(draw: st.DrawFn, data: bytes) -> bytes:
-    """The bytes with a few stretches overwritten, cut out, put in or doubled."""
+    """The bytes with a few pieces overwritten, removed, inserted or doubled."""
     for _ in range(draw(st.integers(1, 4))):
         start, length = draw(st.integers(0, len(data))), draw(st.integers(0, 40))
         piece = data[start : start + length]
@@ -70,7 +70,7 @@ def mutated(draw: st.DrawFn, data: bytes) -> bytes:
 
 @st.composite
 def documents(draw: st.DrawFn) -> bytes:
-    """The valid request with one value replaced, wherever it stands, or a member renamed."""
+    """A valid request with one value at any depth replaced by any JSON."""
     document = json.loads(draw(st.sampled_from(BODIES)))
     holder: Any = document
     key: Any = draw(st.sampled_from([*DOCUMENT]))
@@ -82,19 +82,19 @@ def documents(draw: st.DrawFn) -> bytes:
 
 
 def answer(server: Server, body: bytes) -> requests.Response:
-    """What the server answers."""
+    """The server's response to a body."""
     return requests.post(server.url + INFER, data=body, timeout=SECONDS)
 
 
 def probabilities(server: Server) -> object:
-    """What it answers to the good request."""
-    good = answer(server, BODY)
-    assert good.status_code == 200
-    return good.json()["outputs"]
+    """The outputs that the server returns for the valid request."""
+    response = answer(server, BODY)
+    assert response.status_code == 200
+    return response.json()["outputs"]
 
 
 def received(connection: socket.socket, seconds: float) -> bytes | None:
-    """The first that came, empty where the server ended the connection; None where nothing came in this time."""
+    """The first bytes received: empty if the server closed the connection, None if nothing came in time."""
     connection.settimeout(seconds)
     try:
         return connection.recv(65_536)
@@ -104,11 +104,11 @@ def received(connection: socket.socket, seconds: float) -> bytes | None:
         return b""
 
 
-def survives(
+def check_survives(
     server: Server, address: str, messages: st.SearchStrategy[bytes], is_right: Callable[[bytes], bool]
 ) -> None:
-    """Send each on a connection of its own; all must be answered rightly, or ended before the deadline."""
-    before, open_yet = probabilities(server), []
+    """Send each message on its own connection; each must get a right answer, or be closed before the deadline."""
+    before, unanswered = probabilities(server), []
 
     @fuzzed
     @given(messages)
@@ -116,49 +116,49 @@ def survives(
         connection = connect(address)
         with suppress(ConnectionError):
             connection.sendall(message)
-        if (found := received(connection, LOOK_SECONDS)) is None:
-            open_yet.append(connection)
+        if (answer_bytes := received(connection, LOOK_SECONDS)) is None:
+            unanswered.append(connection)
             return
         connection.close()
-        assert is_right(found), found
+        assert is_right(answer_bytes), answer_bytes
 
     send()
-    for connection in open_yet:
+    for connection in unanswered:
         with connection:
-            found = received(connection, CLOSING_SECONDS)
-            assert found is not None, "the connection was neither answered nor ended"
-            assert is_right(found), found
+            answer_bytes = received(connection, CLOSING_SECONDS)
+            assert answer_bytes is not None, "the connection was neither answered nor ended"
+            assert is_right(answer_bytes), answer_bytes
     assert probabilities(server) == before
 
 
-def is_http(found: bytes) -> bool:
-    """Whether this begins with a status that is no fault of the server, or is nothing."""
-    return not found or re.match(rb"HTTP/1\.1 ([1-4]\d\d|503) ", found) is not None
+def is_http(answer_bytes: bytes) -> bool:
+    """Whether the bytes are empty, or begin with an HTTP status other than a server error, except 503."""
+    return not answer_bytes or re.match(rb"HTTP/1\.1 ([1-4]\d\d|503) ", answer_bytes) is not None
 
 
-def test_any_body_is_answered(edge: Server) -> None:
-    """Valid JSON that is no valid request, and bytes that were one once."""
+def test_any_body_gets_a_status_below_500_or_503(edge: Server) -> None:
+    """Bodies are valid JSON with one wrong value, or mutated bytes of a valid request."""
     before = probabilities(edge)
 
     @fuzzed
     @given(documents() | st.sampled_from(BODIES).flatmap(mutated))
     def send(body: bytes) -> None:
-        found = answer(edge, body)
-        assert found.status_code == 503 or found.status_code < 500, found.text
-        assert found.status_code == 200 or found.json()["error"]
+        response = answer(edge, body)
+        assert response.status_code == 503 or response.status_code < 500, response.text
+        assert response.status_code == 200 or response.json()["error"]
 
     send()
     assert probabilities(edge) == before
 
 
-def test_any_bytes_on_the_port_of_rest_are_answered_or_ended(edge: Server) -> None:
-    """Heads that lie among them, and what is no HTTP at all."""
-    lying = mutated(HEAD).map(lambda head: head + BODY)
-    survives(edge, edge.url, lying | mutated(HEAD + BODY) | st.binary(min_size=1, max_size=99), is_http)
+def test_any_bytes_on_the_rest_port_are_answered_or_the_connection_is_closed(edge: Server) -> None:
+    """Bytes include request heads with wrong lengths, and data that is no HTTP at all."""
+    wrong_heads = mutated(HEAD).map(lambda head: head + BODY)
+    check_survives(edge, edge.url, wrong_heads | mutated(HEAD + BODY) | st.binary(min_size=1, max_size=99), is_http)
 
 
-def test_any_message_is_answered_over_grpc(edge: Server) -> None:
-    """By a status that blames it, where it is no request."""
+def test_any_grpc_message_gets_an_answer_or_a_refusal(edge: Server) -> None:
+    """Bytes that are no request never get INTERNAL or UNKNOWN."""
     before = probabilities(edge)
     with grpc.insecure_channel(edge.grpc) as channel:
         call = channel.unary_unary(CALL)
@@ -178,7 +178,7 @@ def test_any_message_is_answered_over_grpc(edge: Server) -> None:
     assert probabilities(edge) == before
 
 
-QUESTIONS = {
+MESSAGES_BY_METHOD = {
     "grpc.health.v1.Health/Check": HealthCheckRequest(service="xgboost-model"),
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ServerReflectionRequest(
         file_containing_symbol="inference.GRPCInferenceService"
@@ -186,15 +186,15 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("method", QUESTIONS)
-def test_any_question_of_grpcs_own_tools_is_answered(edge: Server, method: str) -> None:
-    """By a status that blames it, where it is none; the log stays clean."""
-    before, asked = edge.log.stat().st_size, QUESTIONS[method].SerializeToString()
+@pytest.mark.parametrize("method", MESSAGES_BY_METHOD)
+def test_any_message_to_health_and_reflection_gets_an_answer_or_a_refusal(edge: Server, method: str) -> None:
+    """Bytes that are no such message never get INTERNAL or UNKNOWN, and the log has no traceback."""
+    before, valid = edge.log.stat().st_size, MESSAGES_BY_METHOD[method].SerializeToString()
     with grpc.insecure_channel(edge.grpc) as channel:
         ask = channel.stream_stream(f"/{method}")
 
         @fuzzed
-        @given(mutated(asked) | st.binary(max_size=99))
+        @given(mutated(valid) | st.binary(max_size=99))
         def send(sent: bytes) -> None:
             call = ask(iter([sent]), timeout=SECONDS)
             with suppress(grpc.RpcError):
@@ -202,12 +202,12 @@ def test_any_question_of_grpcs_own_tools_is_answered(edge: Server, method: str) 
             assert call.code().name in CODES
 
         send()
-        assert next(ask(iter([asked]), timeout=SECONDS))
+        assert next(ask(iter([valid]), timeout=SECONDS))
     assert b"Traceback" not in edge.log.read_bytes()[before:]
 
 
-def test_any_bytes_on_the_port_of_grpc_do_no_harm(edge: Server) -> None:
-    """HTTP/2 that breaks off or breaks its rules; other clients are answered."""
+def test_any_bytes_on_the_grpc_port_leave_other_clients_unharmed(edge: Server) -> None:
+    """Bytes are truncated or invalid HTTP/2, or HTTP/1.1."""
     before = probabilities(edge)
 
     @fuzzed

@@ -1,4 +1,4 @@
-"""What an operator may set is documented, validated, and overridden by variables."""
+"""The server's limits are documented, validated, and overridden by environment variables."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 
 @pytest.mark.parametrize("name", Limits.model_fields)
 def test_every_setting_is_documented_with_its_default(name: str) -> None:
-    """In the table of docs/serving.md."""
+    """The table in docs/serving.md has a row for it."""
     default = Limits.model_fields[name].default
     shown = str(default).lower() if isinstance(default, bool) else f"{default:g}" if default < 1e5 else str(default)
     assert f"| `{name}` | {shown} |" in DOCUMENT
 
 
-def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the file over the default; without a file the defaults hold."""
+def test_a_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file overrides the defaults, which apply without a file."""
     assert read_limits(tmp_path) == Limits()
     (tmp_path / "settings.json").write_text('{"tabserve": {"max_rows": 5, "admin": true}}')
     monkeypatch.setenv("TABSERVE_MAX_ROWS", "7")
@@ -38,14 +38,14 @@ def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, settings: str, sentence: str) -> None:
-    """In one sentence, before the start."""
+    """The error names the setting, what was expected and what was found."""
     (tmp_path / "settings.json").write_text(f'{{"tabserve": {settings}}}')
     with pytest.raises(ServerError, match=sentence):
         read_limits(tmp_path)
 
 
-def test_a_variable_wins_over_the_default_of_an_api(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And a wrong one is refused by its name."""
+def test_a_variable_overrides_the_default_of_an_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error about a wrong value names the variable."""
     assert from_variables(max_rows=7).max_rows == 7
     monkeypatch.setenv("TABSERVE_MAX_ROWS", "8")
     assert from_variables(max_rows=7).max_rows == 8

@@ -1,4 +1,4 @@
-"""A server of models over numbers, categories and dates gives every client the model's own answers."""
+"""A server of models over numbers, categories and dates gives every client the model's own predictions."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from mlserver.grpc.dataplane_pb2 import ModelInferRequest, ModelMetadataRequest
 from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
 from numpy.typing import NDArray
 from tests.serving.mixed import COLUMNS, LARGE, TASKS
-from tests.serving.test_both_models import told, triton_grpc
+from tests.serving.test_both_models import metric, triton_grpc
 
 from tabserve.client.local_server import Server
 from tabserve.model.model import Model, load
@@ -31,18 +31,18 @@ Columns = dict[str, tuple[str, list[Any]]]
 
 @pytest.fixture(scope="module", params=TASKS)
 def name(request: pytest.FixtureRequest) -> str:
-    """Of a task, and of its model."""
+    """The name of a task and of its model."""
     return str(request.param)
 
 
 @pytest.fixture
 def model(mixed_folders: dict[str, Path], name: str) -> Model:
-    """The model, at hand."""
+    """The model, loaded in this process."""
     return load(mixed_folders[name])
 
 
 def cells(folder: Path) -> Columns:
-    """The first rows of the table beside a model, as their columns' first datatypes have them."""
+    """The first rows of the table beside a model folder: numbers as FP64, all else as BYTES."""
     lines = [line.split(",") for line in folder.with_suffix(".csv").read_text().splitlines()[1 : ROWS + 1]]
     columns = zip(COLUMNS, zip(*lines, strict=True), strict=False)
     return {
@@ -54,17 +54,17 @@ def cells(folder: Path) -> Columns:
 
 
 def expected(model: Model, folder: Path, rows: int = ROWS) -> list[NDArray[Any]]:
-    """What the model says of the file's rows, as its outputs have it."""
-    found = next(stream(folder.with_suffix(".csv"), model.problem, model.encoder))
-    scores = model.score(found.features[:rows])
+    """The values of each output that the model itself predicts for the file's first rows."""
+    chunk = next(stream(folder.with_suffix(".csv"), model.problem, model.encoder))
+    scores = model.score(chunk.features[:rows])
     return [kind.values(scores) for kind in model.decision.outputs(model.problem).values()]
 
 
-def same(found: list[Any], wanted: list[NDArray[Any]]) -> None:
-    """To the bit."""
-    for one, other in zip(found, wanted, strict=True):
-        flat = [each.decode() if isinstance(each, bytes) else each for each in np.asarray(one).ravel().tolist()]
-        assert flat == other.ravel().tolist()
+def check_equal(outputs: list[Any], wanted: list[NDArray[Any]]) -> None:
+    """Each output has the wanted values, equal to the bit."""
+    for output, values in zip(outputs, wanted, strict=True):
+        cells = np.asarray(output).ravel().tolist()
+        assert [cell.decode() if isinstance(cell, bytes) else cell for cell in cells] == values.ravel().tolist()
 
 
 def document(columns: Columns) -> dict[str, Any]:
@@ -78,12 +78,12 @@ def document(columns: Columns) -> dict[str, Any]:
 
 
 def post(server: Server, name: str, columns: Columns) -> requests.Response:
-    """The answer to a request in JSON."""
+    """The response to a request in JSON."""
     return requests.post(f"{server.url}/v2/models/{name}/infer", json=document(columns), timeout=SECONDS)
 
 
 def by_json(server: Server, name: str, columns: Columns) -> list[Any]:
-    """Named tensors in JSON."""
+    """The outputs over REST, in JSON."""
     response = post(server, name, columns)
     assert response.status_code == 200, response.text
     return [
@@ -93,13 +93,13 @@ def by_json(server: Server, name: str, columns: Columns) -> list[Any]:
 
 
 def array(datatype: str, values: list[Any]) -> NDArray[Any]:
-    """A column as an array of shape [rows, 1], as clients of the binary extension have it; NaN is missing."""
+    """A column as an array of shape (rows, 1), as Triton's clients send it; NaN is missing."""
     kinds = {"FP64": np.float64, "FP32": np.float32, "INT64": np.int64, "BOOL": np.bool_, "BYTES": np.object_}
     return np.array([[value] for value in values], kinds[datatype])
 
 
 def by_binary(server: Server, name: str, columns: Columns) -> list[Any]:
-    """Triton's client over REST, binary in and out."""
+    """The outputs by Triton's client over REST, with binary tensors in both directions."""
     tensors = []
     for column, (datatype, values) in columns.items():
         tensor = tritonclient.http.InferInput(column, [len(values), 1], datatype)
@@ -124,12 +124,12 @@ print(json.dumps(found, default=bytes.decode))
 
 
 def by_raw(server: Server, name: str, columns: Columns) -> list[Any]:
-    """Triton's client over gRPC, whose contents are raw."""
+    """The outputs by Triton's client over gRPC, which sends raw contents."""
     return triton_grpc(TRITON_GRPC, server.grpc, name, json.dumps(columns), "predict", SECOND_OUTPUT[name])  # type: ignore[no-any-return]
 
 
 def stub(channel: grpc.Channel) -> Any:  # noqa: ANN401  generated without types
-    """The service's methods on a channel."""
+    """The client stub of the inference service on a channel."""
     return GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
 
 
@@ -143,7 +143,7 @@ FIELDS = {
 
 
 def by_typed(server: Server, name: str, columns: Columns) -> list[Any]:
-    """A message whose contents have types."""
+    """The outputs over gRPC, with typed contents."""
     message = ModelInferRequest(model_name=name)
     for column, (datatype, values) in columns.items():
         tensor = message.inputs.add(name=column, datatype=datatype, shape=[len(values)])
@@ -160,30 +160,30 @@ CLIENTS = [by_json, by_binary, by_typed, by_raw]
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
-def test_every_client_gets_the_answers_of_the_files_rows(
+def test_every_client_gets_the_models_predictions(
     mixed_server: Server,
     mixed_folders: dict[str, Path],
     model: Model,
     name: str,
     ask: Any,  # noqa: ANN401  a client
 ) -> None:
-    """To the bit: labels, probabilities, and an amount's interval; missing are null, NaN, and the empty text."""
-    same(ask(mixed_server, name, cells(mixed_folders[name])), expected(model, mixed_folders[name]))
+    """Labels, probabilities and intervals are equal to the bit; null, NaN and the empty text are missing cells."""
+    check_equal(ask(mixed_server, name, cells(mixed_folders[name])), expected(model, mixed_folders[name]))
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
-def test_a_level_may_come_as_a_whole_number_or_as_true_and_false(
+def test_a_level_may_be_sent_as_a_whole_number_or_a_boolean(
     mixed_server: Server,
     mixed_folders: dict[str, Path],
     name: str,
     ask: Any,  # noqa: ANN401  a client
 ) -> None:
-    """It is the level that is spelled so, also beyond what a float holds."""
+    """It stands for the level of that spelling, also for a whole number larger than a float holds."""
     columns = {key: (kind, values[:3]) for key, (kind, values) in cells(mixed_folders[name]).items()}
     spelled = columns | {"rooms": ("BYTES", ["1", "2", str(LARGE)]), "owner": ("BYTES", ["true", "false", "true"])}
     others = columns | {"rooms": ("INT64", [1, 2, LARGE]), "owner": ("BOOL", [True, False, True])}
     wanted = by_json(mixed_server, name, spelled)
-    same(ask(mixed_server, name, others), wanted)
+    check_equal(ask(mixed_server, name, others), wanted)
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
@@ -193,70 +193,69 @@ def test_a_column_that_is_left_out_is_missing(
     name: str,
     ask: Any,  # noqa: ANN401  a client
 ) -> None:
-    """As if each of its cells were empty, in JSON null."""
-    given = cells(mixed_folders[name])
+    """The predictions are those for null in each of its cells."""
+    columns = cells(mixed_folders[name])
     optional = [column.name for column in COLUMNS if column.missing]
-    nulls = given | {column: (given[column][0], [None] * ROWS) for column in optional}
-    left = {column: values for column, values in given.items() if column not in optional}
-    same(ask(mixed_server, name, left), by_json(mixed_server, name, nulls))
+    nulls = columns | {column: (columns[column][0], [None] * ROWS) for column in optional}
+    required = {column: values for column, values in columns.items() if column not in optional}
+    check_equal(ask(mixed_server, name, required), by_json(mixed_server, name, nulls))
 
 
 def test_metadata_name_every_column(mixed_server: Server, name: str) -> None:
-    """With its datatype, and whether it may be left out; REST and gRPC say the same."""
-    found = requests.get(f"{mixed_server.url}/v2/models/{name}", timeout=SECONDS).json()["inputs"]
-    assert [(each["name"], each["datatype"], each["shape"]) for each in found] == [
+    """REST and gRPC give its datatype, its shape, and whether it may be left out."""
+    over_rest = requests.get(f"{mixed_server.url}/v2/models/{name}", timeout=SECONDS).json()["inputs"]
+    assert [(tensor["name"], tensor["datatype"], tensor["shape"]) for tensor in over_rest] == [
         (column.name, DATATYPES[column.kind], [-1, 1]) for column in COLUMNS
     ]
-    assert [bool((each.get("parameters") or {}).get("optional")) for each in found] == [
-        each.missing for each in COLUMNS
-    ]
+    optional = [bool((tensor.get("parameters") or {}).get("optional")) for tensor in over_rest]
+    assert optional == [column.missing for column in COLUMNS]
     with grpc.insecure_channel(mixed_server.grpc) as channel:
-        told = stub(channel).ModelMetadata(ModelMetadataRequest(name=name), timeout=SECONDS).inputs
-    assert [(each.name, each.datatype, [*each.shape]) for each in told] == [
-        (each["name"], each["datatype"], each["shape"]) for each in found
+        over_grpc = stub(channel).ModelMetadata(ModelMetadataRequest(name=name), timeout=SECONDS).inputs
+    assert [(tensor.name, tensor.datatype, [*tensor.shape]) for tensor in over_grpc] == [
+        (tensor["name"], tensor["datatype"], tensor["shape"]) for tensor in over_rest
     ]
-    assert [each.parameters["optional"].bool_param for each in told] == [column.missing for column in COLUMNS]
+    assert [tensor.parameters["optional"].bool_param for tensor in over_grpc] == optional
 
 
-def test_the_documents_say_what_is_asked_and_answered(
+def test_the_openapi_documents_describe_requests_and_answers(
     mixed_server: Server, mixed_folders: dict[str, Path], name: str
 ) -> None:
-    """A model's own document, and that of all; an answer for another task is none of the model's own."""
-    asked = document(cells(mixed_folders[name]))
+    """A model's own document accepts the answers of that model alone; the server's document accepts all models'."""
+    request = document(cells(mixed_folders[name]))
     answers = {task: post(mixed_server, task, cells(mixed_folders[task])).json() for task in TASKS}
     for base in (f"/v2/models/{name}", "/v2"):
-        found = requests.get(f"{mixed_server.url}{base}/docs/dataplane.json", timeout=SECONDS).json()
+        openapi = requests.get(f"{mixed_server.url}{base}/docs/dataplane.json", timeout=SECONDS).json()
         valid = {
-            schema: Draft202012Validator(found["components"]["schemas"][schema]).is_valid
+            schema: Draft202012Validator(openapi["components"]["schemas"][schema]).is_valid
             for schema in ("Request", "Answer")
         }
-        assert valid["Request"](asked)
-        assert not valid["Request"]({"inputs": [{**asked["inputs"][0], "datatype": "BF16"}]})
+        assert valid["Request"](request)
+        assert not valid["Request"]({"inputs": [{**request["inputs"][0], "datatype": "BF16"}]})
         assert {task for task in TASKS if valid["Answer"](answers[task])} == (set(TASKS) if base == "/v2" else {name})
 
 
 def unseen(server: Server, name: str) -> float:
-    """In how many rows a city was one that training did not see."""
-    return told(server, f'tabserve_unseen_levels_total{{column="city",model="{name}"}}')
+    """The count of rows whose city training did not see."""
+    return metric(server, f'tabserve_unseen_levels_total{{column="city",model="{name}"}}')
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
-def test_a_level_that_training_did_not_see_is_missing_and_counted(
+def test_an_unseen_level_is_treated_as_missing_and_counted(
     mixed_server: Server,
     mixed_folders: dict[str, Path],
     name: str,
     ask: Any,  # noqa: ANN401  a client
 ) -> None:
-    """By its column; not where the request is refused."""
-    given, before = cells(mixed_folders[name]), unseen(mixed_server, name)
-    strange = given | {"city": ("BYTES", ["Nowhere"] * 3 + given["city"][1][3:])}
-    found, model = ask(mixed_server, name, strange), load(mixed_folders[name])
+    """The count is by column, and leaves out refused requests."""
+    columns, before = cells(mixed_folders[name]), unseen(mixed_server, name)
+    strange = columns | {"city": ("BYTES", ["Nowhere"] * 3 + columns["city"][1][3:])}
+    outputs, model = ask(mixed_server, name, strange), load(mixed_folders[name])
     features = (
         next(stream(mixed_folders[name].with_suffix(".csv"), model.problem, model.encoder)).features[:ROWS].copy()
     )
     features[:3, model.encoder.names.index("city")] = np.nan
     scores = model.score(features)
-    same(found, [kind.values(scores) for kind in model.decision.outputs(model.problem).values()])
+    check_equal(outputs, [kind.values(scores) for kind in model.decision.outputs(model.problem).values()])
     assert unseen(mixed_server, name) == before + 3
     refused = strange | {"seen": ("BYTES", ["soon", *strange["seen"][1][1:]])}
     assert post(mixed_server, name, refused).status_code == 400
@@ -264,11 +263,11 @@ def test_a_level_that_training_did_not_see_is_missing_and_counted(
 
 
 def test_amounts_are_counted_apart_from_probabilities(mixed_server: Server, mixed_folders: dict[str, Path]) -> None:
-    """How many and their sum; they have no label."""
+    """Metrics of amounts have a count and a sum, and no labels."""
     line = 'tabserve_amount_sum{model="amount"}'
-    before = told(mixed_server, line)
+    before = metric(mixed_server, line)
     prediction, _ = by_json(mixed_server, "amount", cells(mixed_folders["amount"]))
-    assert told(mixed_server, line) - before == pytest.approx(prediction.sum(), rel=1e-5)
+    assert metric(mixed_server, line) - before == pytest.approx(prediction.sum(), rel=1e-5)
     text = requests.get(f"{mixed_server.metrics}/metrics", timeout=SECONDS).text
     assert 'tabserve_probability_count{model="two"}' in text
     assert 'tabserve_probability_count{model="amount"}' not in text
@@ -277,33 +276,33 @@ def test_amounts_are_counted_apart_from_probabilities(mixed_server: Server, mixe
     assert not any(line.startswith("tabserve_labels_total") and 'model="amount"' in line for line in text.splitlines())
 
 
-def test_a_needed_column_that_is_left_out_is_named(mixed_server: Server) -> None:
-    """With those that must be there."""
+def test_the_error_names_a_missing_required_column(mixed_server: Server) -> None:
+    """The sentence also says what was expected."""
     response = post(mixed_server, "two", {"income": ("FP64", [1.0]), "seen": ("BYTES", ["2020-02-01 08:30"])})
     assert response.status_code == 400
     assert response.json()["error"].startswith("The request has no inputs for the features 'city'; expected one tensor")
 
 
-def test_a_lone_unknown_tensor_is_not_taken_for_a_column(mixed_server: Server) -> None:
-    """As it would be for a model over texts or numbers alone."""
+def test_a_single_tensor_of_an_unknown_name_is_refused(mixed_server: Server) -> None:
+    """A model over texts or numbers alone would take it, whatever its name."""
     response = post(mixed_server, "two", {"predict": ("FP64", [1.0])})
     assert response.status_code == 400
     assert "'predict'" in response.json()["error"]
 
 
-def test_the_columns_of_a_matrix_have_names_in_the_metadata(served: Server, sample_frame: Any) -> None:  # noqa: ANN401
-    """In JSON, as labels have."""
+def test_metadata_name_the_columns_of_a_matrix(served: Server, sample_frame: Any) -> None:  # noqa: ANN401
+    """The parameter `columns` holds the names as JSON."""
     (tensor,) = requests.get(f"{served.url}/v2/models/xgboost-model", timeout=SECONDS).json()["inputs"]
     assert json.loads(tensor["parameters"]["columns"]) == [*sample_frame.problem.features]
 
 
-def test_packed_levels_and_dates_are_checked_to_their_end(mixed_server: Server) -> None:
-    """Bytes behind the last text are refused in every column."""
+def test_bytes_behind_the_last_packed_text_are_refused(mixed_server: Server) -> None:
+    """Raw contents of a category that are longer than its texts get INVALID_ARGUMENT."""
     message = ModelInferRequest(model_name="two")
     for column, datatype in (("income", "FP64"), ("city", "BYTES"), ("seen", "BYTES")):
         message.inputs.add(name=column, datatype=datatype, shape=[1])
-    given = [packed(np.array([each], np.object_), "BYTES") for each in ("Recife", "2020-02-01 08:30")]
-    message.raw_input_contents.extend([np.float64(1).tobytes(), given[0] + b"more", given[1]])
+    city, seen = (packed(np.array([text], np.object_), "BYTES") for text in ("Recife", "2020-02-01 08:30"))
+    message.raw_input_contents.extend([np.float64(1).tobytes(), city + b"more", seen])
     with grpc.insecure_channel(mixed_server.grpc) as channel, pytest.raises(grpc.RpcError) as error:
         stub(channel).ModelInfer(message, timeout=SECONDS)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT

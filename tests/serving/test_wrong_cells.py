@@ -1,4 +1,4 @@
-"""What no column takes gets one sentence, the same by REST and gRPC, in JSON and in bytes."""
+"""A cell that its column does not take is refused in one sentence, the same by every transport and encoding."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,7 +18,7 @@ RIGHT: Columns = {
     "city": ("BYTES", ["Recife", "Olinda"]),
     "seen": ("BYTES", ["2020-02-01 08:30", "2020-02-29T23:59:59"]),
 }
-"""Two rows in the columns that must be there."""
+"""Two valid rows in the required columns."""
 
 NEEDED = "; this model needs a number for every feature."
 TIME = "a date with a time, such as 2020-12-31 08:30"
@@ -28,9 +28,9 @@ class Wrong(NamedTuple):
     """A request that is refused.
 
     Attributes:
-        changed: what it has in place of, or beside, what is right.
-        in_json: how its sentence begins in JSON; empty where JSON cannot hold it.
-        in_bytes: how it begins in all other forms; empty where these cannot hold it.
+        changed: the columns that replace valid ones, or are added.
+        in_json: how the sentence begins if the cells are in JSON; empty if JSON cannot hold them.
+        in_bytes: how the sentence begins in all other encodings; empty if these cannot hold the cells.
     """
 
     changed: Columns
@@ -39,7 +39,7 @@ class Wrong(NamedTuple):
 
 
 def alike(column: str, datatype: str, cells: list[object], sentence: str) -> Wrong:
-    """What all forms can hold, and refuse in the same sentence."""
+    """A wrong column that all encodings can hold, refused in the same sentence."""
     return Wrong({column: (datatype, cells)}, sentence, sentence)
 
 
@@ -154,7 +154,7 @@ IN_BYTES = {name: wrong for name, wrong in WRONG.items() if wrong.in_bytes}
 
 
 def check_refused(reply: Reply, code: str, sentence: str) -> None:
-    """With its row and its column, what came and what was expected: short, and on one line."""
+    """The reply is a refusal with this code, in one short sentence that begins so."""
     assert reply.refused == code, reply
     assert reply.sentence.startswith(sentence)
     assert len(reply.sentence) < 700
@@ -163,8 +163,8 @@ def check_refused(reply: Reply, code: str, sentence: str) -> None:
 
 
 @pytest.mark.parametrize("name", IN_JSON)
-def test_a_wrong_cell_in_json_gets_one_sentence(mixed_server: Server, name: str) -> None:
-    """And status 400; what is right is answered."""
+def test_a_wrong_cell_in_json_is_refused_in_one_sentence(mixed_server: Server, name: str) -> None:
+    """The status is 400, and the next valid request is answered."""
     wrong = IN_JSON[name]
     check_refused(by_json(mixed_server, "two", RIGHT | wrong.changed), "400", wrong.in_json)
     assert len(by_json(mixed_server, "two", RIGHT).values) == 2
@@ -172,8 +172,10 @@ def test_a_wrong_cell_in_json_gets_one_sentence(mixed_server: Server, name: str)
 
 @pytest.mark.parametrize("ask", BINARY)
 @pytest.mark.parametrize("name", IN_BYTES)
-def test_a_wrong_cell_in_bytes_and_over_grpc_gets_the_same_sentence(mixed_server: Server, name: str, ask: Ask) -> None:
-    """And status 400, or INVALID_ARGUMENT."""
+def test_a_wrong_cell_in_binary_and_over_grpc_is_refused_in_one_sentence(
+    mixed_server: Server, name: str, ask: Ask
+) -> None:
+    """The status is 400 or INVALID_ARGUMENT, and the next valid request is answered."""
     wrong, code = IN_BYTES[name], "400" if ask is transports.by_binary else "INVALID_ARGUMENT"
     check_refused(ask(mixed_server, "two", RIGHT | wrong.changed), code, wrong.in_bytes)
     assert len(ask(mixed_server, "two", RIGHT).values) == 2
@@ -191,34 +193,34 @@ SPELLINGS: dict[str, list[tuple[str, list[object]]]] = {
     "owner": [("BYTES", ["true", "false"]), ("BYTES", ["True", "FALSE"]), ("BOOL", [True, False])],
     "age": [("FP64", [1.0, 0.0]), ("FP16", [1.0, 0.0]), ("BOOL", [True, False]), ("UINT8", [1, 0])],
 }
-"""Ways to bring the same cells."""
+"""By column: datatypes and spellings of the same two cells."""
 
 
 @pytest.mark.parametrize("ask", [by_json, transports.by_binary, transports.by_raw])
 @pytest.mark.parametrize("column", SPELLINGS)
-def test_a_number_and_a_truth_are_the_same_however_they_come(mixed_server: Server, column: str, ask: Ask) -> None:
-    """As a level: the text without a point, or with zeros behind it, and a number of any datatype."""
-    first, *others = [ask(mixed_server, "amount", RIGHT | {column: given}) for given in SPELLINGS[column]]
+def test_numbers_and_booleans_are_the_same_in_every_datatype(mixed_server: Server, column: str, ask: Ask) -> None:
+    """As levels, so are texts of the number without a point, or with zeros behind the point."""
+    first, *others = [ask(mixed_server, "amount", RIGHT | {column: cells}) for cells in SPELLINGS[column]]
     assert len(first.values) == 2, first
     assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize("level", ["tRUE", "yes", "01", "1e0", "+1", " 1"])
-def test_no_other_spelling_is_the_same_level(mixed_server: Server, level: str) -> None:
-    """It is one that training did not see, and is answered as a missing one."""
+def test_other_spellings_of_a_level_are_unseen_levels(mixed_server: Server, level: str) -> None:
+    """They are answered as missing cells."""
     for column in ("rooms", "owner"):
-        found, missing = (
+        unseen, missing = (
             by_json(mixed_server, "amount", RIGHT | {column: ("BYTES", [cell, cell])}) for cell in (level, None)
         )
-        assert found.values, found
-        assert found == missing
+        assert unseen.values, unseen
+        assert unseen == missing
 
 
-def test_a_whole_number_beyond_a_floats_is_its_own_level(mixed_server: Server) -> None:
-    """As INT64; a float in its place is another number."""
+def test_a_whole_number_beyond_a_floats_keeps_its_level(mixed_server: Server) -> None:
+    """Sent as INT64 it is the level of the same text, and the number below it is another level."""
     text, whole, near = (
-        by_json(mixed_server, "amount", RIGHT | {"rooms": given})
-        for given in (("BYTES", [str(LARGE)] * 2), ("INT64", [LARGE] * 2), ("BYTES", [str(LARGE - 1)] * 2))
+        by_json(mixed_server, "amount", RIGHT | {"rooms": cells})
+        for cells in (("BYTES", [str(LARGE)] * 2), ("INT64", [LARGE] * 2), ("BYTES", [str(LARGE - 1)] * 2))
     )
     assert text == whole
     assert near == by_json(mixed_server, "amount", RIGHT)

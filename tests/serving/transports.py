@@ -1,4 +1,4 @@
-"""Named columns, sent by each transport in each form that it has; the answer, or the sentence that refuses it."""
+"""Send named columns by each transport in each of its encodings, and return the answer or the refusal."""
 
 import json
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from tabserve.serving.protocol.datatypes import BYTES, LENGTH
 SECONDS = 20
 
 Columns = dict[str, tuple[str, list[Any]]]
-"""The datatype and the cells of each column; of texts, bytes are what is no UTF-8."""
+"""The datatype and the cells of each column; a cell of bytes stands for a text that is no UTF-8."""
 
 FIELDS = {
     "FP32": "fp32_contents",
@@ -28,33 +28,33 @@ FIELDS = {
 
 
 class Reply(NamedTuple):
-    """The values of the first output, as 32-bit floats if they are numbers; or the status and sentence of a refusal."""
+    """The values of the first output (numbers as 32-bit floats), or the status and the sentence of a refusal."""
 
     values: list[Any]
     refused: str
     sentence: str
 
 
-def bytes_of(datatype: str, values: list[Any]) -> bytes:
-    """The cells as the protocol packs them; NaN where a number is None, and no text where one is."""
+def pack(datatype: str, values: list[Any]) -> bytes:
+    """The cells as packed bytes; None becomes NaN or an empty text."""
     if datatype == BYTES:
-        return b"".join(LENGTH.pack(len(each)) + each for each in map(encoded, values))
+        return b"".join(LENGTH.pack(len(text)) + text for text in map(encode, values))
     numbers = [np.nan if value is None else value for value in values]
     return np.array(numbers, DATATYPES[datatype]).tobytes()
 
 
-def encoded(text: str | bytes | None) -> bytes:
-    """A text in UTF-8."""
+def encode(text: str | bytes | None) -> bytes:
+    """The text in UTF-8; bytes stay as they are, and None becomes an empty text."""
     return text if isinstance(text, bytes) else (text or "").encode()
 
 
 def tensor(name: str, datatype: str, values: list[Any], **members: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON
-    """A tensor in JSON."""
+    """A tensor of one dimension in JSON."""
     return {"name": name, "datatype": datatype, "shape": [len(values)], **members}
 
 
 def rest(server: Server, model: str, body: bytes, headers: dict[str, str]) -> Reply:
-    """What REST answers."""
+    """The reply over REST."""
     answer = requests.post(f"{server.url}/v2/models/{model}/infer", data=body, headers=headers, timeout=SECONDS)
     document = answer.json()
     if answer.status_code != 200:
@@ -64,23 +64,23 @@ def rest(server: Server, model: str, body: bytes, headers: dict[str, str]) -> Re
 
 
 def by_json(server: Server, model: str, columns: Columns) -> Reply:
-    """In JSON."""
+    """The reply over REST to values in JSON."""
     inputs = [tensor(name, datatype, values, data=values) for name, (datatype, values) in columns.items()]
     return rest(server, model, json.dumps({"inputs": inputs}).encode(), {})
 
 
 def by_binary(server: Server, model: str, columns: Columns) -> Reply:
-    """In bytes behind the JSON."""
-    packed = {name: bytes_of(*given) for name, given in columns.items()}
+    """The reply over REST to binary values behind the JSON."""
+    packed = {name: pack(*column) for name, column in columns.items()}
     inputs = [
-        tensor(name, *given, parameters={"binary_data_size": len(packed[name])}) for name, given in columns.items()
+        tensor(name, *column, parameters={"binary_data_size": len(packed[name])}) for name, column in columns.items()
     ]
     head = json.dumps({"inputs": inputs}).encode()
     return rest(server, model, head + b"".join(packed.values()), {"Inference-Header-Content-Length": str(len(head))})
 
 
 def by_grpc(server: Server, message: ModelInferRequest) -> Reply:
-    """What gRPC answers."""
+    """The reply over gRPC."""
     with grpc.insecure_channel(server.grpc) as channel:
         stub = GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated without types
         try:
@@ -97,23 +97,23 @@ def by_grpc(server: Server, message: ModelInferRequest) -> Reply:
 
 
 def by_typed(server: Server, model: str, columns: Columns) -> Reply:
-    """In the typed contents of a message."""
+    """The reply over gRPC to typed contents."""
     message = ModelInferRequest(model_name=model)
     for name, (datatype, values) in columns.items():
         contents = message.inputs.add(name=name, datatype=datatype, shape=[len(values)]).contents
-        cells = [encoded(each) if datatype == BYTES else np.nan if each is None else each for each in values]
+        cells = [encode(cell) if datatype == BYTES else np.nan if cell is None else cell for cell in values]
         getattr(contents, FIELDS[datatype]).extend(cells)
     return by_grpc(server, message)
 
 
 def by_raw(server: Server, model: str, columns: Columns) -> Reply:
-    """In the raw contents of a message."""
+    """The reply over gRPC to raw contents."""
     message = ModelInferRequest(model_name=model)
     for name, (datatype, values) in columns.items():
         message.inputs.add(name=name, datatype=datatype, shape=[len(values)])
-        message.raw_input_contents.append(bytes_of(datatype, values))
+        message.raw_input_contents.append(pack(datatype, values))
     return by_grpc(server, message)
 
 
 BINARY = (by_binary, by_typed, by_raw)
-"""Those in which every cell has the type of its tensor's datatype."""
+"""The encodings in which each cell has the type of its tensor's datatype."""

@@ -1,4 +1,4 @@
-"""Prometheus metrics: ours, and MLServer's own where it does not see a request.
+"""Prometheus metrics: ours, and MLServer's own for requests that bypass MLServer.
 
 Our histograms are plain arrays that are read at each scrape: prometheus_client's own cost several times as much per
 value, on the path of every request.
@@ -184,10 +184,10 @@ class ServingMetrics:
         for name, model in self._models.items():
             queue.add_metric([name], model.queue())
             info.add_metric([name], model.info)
-        given = CounterMetricFamily("tabserve_labels", "Rows that got each label", labels=["model", "label"])
+        labels = CounterMetricFamily("tabserve_labels", "Rows that got each label", labels=["model", "label"])
         for name, model in self._models.items():
             for label, count in model.labels.items():
-                given.add_metric([name, label], count)
+                labels.add_metric([name, label], count)
         unseen = CounterMetricFamily("tabserve_unseen_levels", UNSEEN_TEXT, labels=["model", "column"])
         for name, model in self._models.items():
             for column, count in model.unseen.items():
@@ -195,25 +195,25 @@ class ServingMetrics:
         rejected = CounterMetricFamily("tabserve_rejected", "Requests refused", labels=["protocol", "status"])
         for refusal, count in self._rejected.items():
             rejected.add_metric(refusal, count)
-        yield from (amounts, queue, info, given, unseen, rejected)
+        yield from (amounts, queue, info, labels, unseen, rejected)
 
 
 class Outcomes:
-    """MLServer's own counts of inference requests, for requests that MLServer does not see."""
+    """MLServer's own counts of inference requests, for requests that bypass MLServer."""
 
     def __init__(self, success: prometheus.Counter, failure: prometheus.Counter, duration: prometheus.Summary) -> None:
         """Count in these collectors of MLServer, which have the labels `model` and `version`."""
         self._success, self._failure, self._duration = success, failure, duration
-        self._of = cache(self._labelled)
+        self._collectors_of = cache(self._collectors)
 
     def count(self, name: str, version: str | None, seconds: float, *, success: bool) -> None:
         """Count one request for a served model."""
-        succeeded, failed, duration, ours = self._of(name, version)
+        succeeded, failed, duration, ours = self._collectors_of(name, version)
         (succeeded if success else failed).inc()
         duration.observe(seconds)
         (ours.success if success else ours.failure).add(seconds)
 
-    def _labelled(
+    def _collectors(
         self, name: str, version: str | None
     ) -> tuple[prometheus.Counter, prometheus.Counter, prometheus.Summary, ModelMetrics]:
         labels = {"model": name, "version": version}

@@ -11,11 +11,11 @@ from tabserve.serving.protocol.signature import Signature
 
 CLOSED = "The model repository is closed; an operator opens it by the setting `admin`."
 
-ORIGIN, MADE = str(uuid.uuid4())[:24], count()
+ID_PREFIX, ID_NUMBERS = str(uuid.uuid4())[:24], count()
 
 
 class Model(Protocol):
-    """A model that REST and gRPC ask directly, such as `runtime.FolderModel`."""
+    """A model that REST and gRPC call directly, such as `runtime.FolderModel`."""
 
     name: str
     version: str | None
@@ -40,7 +40,7 @@ ListModels = Callable[[], Awaitable[Any]]
 
 
 def is_ours(model: Any) -> TypeGuard[Model]:  # noqa: ANN401  any of MLServer's
-    """Whether it can be asked directly; not told by type, as MLServer imports the class again at each load."""
+    """Whether it can be called directly; its class cannot be compared, as MLServer imports it anew at each load."""
     return hasattr(model, "answer")
 
 
@@ -63,4 +63,4 @@ async def all_ready(every: ListModels) -> bool:
 
 def new_id() -> str:
     """A new request id in the form of a UUID: the process's own prefix and a counter."""
-    return f"{ORIGIN}{next(MADE):012x}"
+    return f"{ID_PREFIX}{next(ID_NUMBERS):012x}"

@@ -10,8 +10,8 @@ from tabserve.errors import ServerError, UsageError
 BACKLOG = 2048
 """Most connections that the kernel queues until they are accepted."""
 
-EVERY = "0.0.0.0"  # noqa: S104
-"""The host that an empty one stands for: every IPv4 address."""
+ALL_IPV4 = "0.0.0.0"  # noqa: S104
+"""The host used if the setting is empty: every IPv4 address."""
 
 
 def from_variable(name: str, default: int) -> int:
@@ -27,20 +27,20 @@ def from_variable(name: str, default: int) -> int:
 
 
 def listen(host: str, port: int, *, port_variable: str, host_variable: str) -> socket.socket:
-    """A listening socket; `::` listens for IPv4 and IPv6, and a name with addresses of both on its IPv4 one.
+    """A listening socket. `::` accepts IPv4 and IPv6; a host name with addresses of both gets its IPv4 address.
 
     Args:
-        host: an address of this machine, or a name of one.
-        port: its number.
+        host: an address of this machine, or its name.
+        port: the number of the port.
         port_variable: the environment variable that sets the port.
-        host_variable: the one that sets the host.
+        host_variable: the environment variable that sets the host.
 
     Raises:
         ServerError: the port cannot be opened; the message names the variable.
     """
     listening = None
     try:
-        family, (address, _, *scope) = _resolved(host)
+        family, (address, _, *scope) = _resolve(host)
         listening = socket.socket(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -56,12 +56,12 @@ def listen(host: str, port: int, *, port_variable: str, host_variable: str) -> s
 
 def authority(host: str, port: int) -> str:
     """`host:port`, as URLs and gRPC write it, with an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host or EVERY}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host or ALL_IPV4}:{port}"
 
 
-def _resolved(host: str) -> tuple[socket.AddressFamily, Any]:
-    """The address family and the address of a host."""
-    addresses = socket.getaddrinfo(host or EVERY, 0, type=socket.SOCK_STREAM)
+def _resolve(host: str) -> tuple[socket.AddressFamily, Any]:
+    """The address family and the address of a host, IPv4 first."""
+    addresses = socket.getaddrinfo(host or ALL_IPV4, 0, type=socket.SOCK_STREAM)
     family, *_, address = min(addresses, key=lambda info: info[0] != socket.AF_INET)
     return family, address
 

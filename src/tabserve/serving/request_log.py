@@ -10,7 +10,7 @@ from tabserve.serving.metrics import METRICS, Outcomes
 from tabserve.wording import shown
 
 MAX_ID = 200
-"""Most characters of a request's id in the log; a client may send any length."""
+"""Most characters of a request's id in the log; clients may send longer ones."""
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ class RequestLog:
     """Counts and logs the requests of one protocol."""
 
     def __init__(self, protocol: str, outcomes: Outcomes) -> None:
-        """Count for this protocol, in MLServer's own counts too."""
+        """Count for this protocol, also in MLServer's own metrics."""
         self._protocol, self._outcomes = protocol, outcomes
         self._seconds = METRICS.seconds(protocol)
 
@@ -46,7 +46,7 @@ class RequestLog:
             self._outcomes.count(*served, time.perf_counter() - start, success=False)
         name = identity
         if identity is not None:
-            written = isinstance(identity, str) and is_writable(identity)
-            name = str(identity)[:MAX_ID] if written else shown(identity)
+            writable = isinstance(identity, str) and is_writable(identity)
+            name = str(identity)[:MAX_ID] if writable else shown(identity)
         line = {"protocol": self._protocol, "status": status, "id": name, "reason": reason}
         log.warning("refused %s", orjson.dumps(line).decode())

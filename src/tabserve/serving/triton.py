@@ -68,7 +68,7 @@ class Extensions:
     """Answers Triton's requests about the served models."""
 
     def __init__(self, find: FindModel, every: ListModels) -> None:
-        """Ask these for one model and for all of them; models of another runtime are left out."""
+        """Find one model by `find`, and list all by `every`; models of other runtimes are left out."""
         self._find, self._every = find, every
 
     async def config(self, name: str, version: str | None = None) -> Document:

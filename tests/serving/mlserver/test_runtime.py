@@ -1,4 +1,4 @@
-"""The runtime answers MLServer's requests with a model folder, and keeps batching to itself."""
+"""The runtime answers MLServer's requests with a model folder, and does its own batching."""
 
 import asyncio
 import shutil
@@ -34,7 +34,7 @@ RUNTIME = "tabserve.serving.mlserver.runtime.FolderModel"
 
 
 def settings(folder: Path, **limits: float) -> ModelSettings:
-    """Settings as `model-settings.json` makes them."""
+    """The settings of a `model-settings.json` with these batch limits."""
     parameters = {"uri": str(folder), "version": "v7"}
     return ModelSettings.model_validate(
         {"name": "a-model", "implementation": RUNTIME, "parameters": parameters, **limits}
@@ -42,7 +42,7 @@ def settings(folder: Path, **limits: float) -> ModelSettings:
 
 
 async def loaded(folder: Path, **limits: float) -> FolderModel:
-    """The runtime after all that MLServer does to it at the start."""
+    """The runtime, loaded as MLServer does at its start."""
     runtime = FolderModel(settings(folder, **limits))
     await load_batching(runtime)
     runtime.ready = await runtime.load()
@@ -50,26 +50,26 @@ async def loaded(folder: Path, **limits: float) -> FolderModel:
 
 
 def request_for(features: NDArray[np.float32]) -> InferenceRequest:
-    """A valid request."""
+    """A valid request for these rows."""
     data = features.ravel().tolist()
     tensor = {"name": "predict", "datatype": "FP32", "shape": list(features.shape), "data": data}
     return InferenceRequest.model_validate({"inputs": [tensor]})
 
 
 def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  whatever the work gives
-    """The result of asynchronous work that may take so long."""
+    """Run asynchronous work with a deadline, and return its result."""
     return asyncio.run(asyncio.wait_for(work, seconds))
 
 
 def test_encodings_are_imported_before_any_model_loads() -> None:
-    """MLServer encodes its host's name while a thread reads an archive's names; two imports just then ended starts."""
-    known = "{'encodings.idna', 'encodings.cp437'} <= {*sys.modules}"
-    code = f"import sys, tabserve.serving.mlserver.runtime; sys.exit(not {known})"
+    """Else MLServer and the thread that loads a model may import encodings at once, which made some starts fail."""
+    imported = "{'encodings.idna', 'encodings.cp437'} <= {*sys.modules}"
+    code = f"import sys, tabserve.serving.mlserver.runtime; sys.exit(not {imported})"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_it_answers_as_the_model_does(model_folder: Path, model: Model, sample_frame: Frame) -> None:
-    """Labels and both probabilities, to the bit, with the threshold and the version."""
+def test_predict_returns_the_models_predictions(model_folder: Path, model: Model, sample_frame: Frame) -> None:
+    """Labels and probabilities are equal to the bit; the response has the threshold and the version."""
     features = sample_frame.features[:300]
 
     async def answer() -> Any:  # noqa: ANN401  an InferenceResponse
@@ -84,8 +84,8 @@ def test_it_answers_as_the_model_does(model_folder: Path, model: Model, sample_f
     assert float(response.parameters.threshold) == threshold_of(model.decision)
 
 
-def test_it_answers_as_a_model_over_texts_does_too(texts_folder: Path) -> None:
-    """One runtime: the folder alone says what is taken, and what is given."""
+def test_predict_returns_the_predictions_of_a_text_model(texts_folder: Path) -> None:
+    """The same runtime serves it; the folder alone decides about inputs and outputs."""
     model, texts = load(texts_folder), ["azul de bebê", "convite", "?a"]
     tensor = {"name": "title", "datatype": "BYTES", "shape": [3], "data": texts}
 
@@ -95,28 +95,28 @@ def test_it_answers_as_a_model_over_texts_does_too(texts_folder: Path) -> None:
     response = within(30, answer())
     predict, proba = response.outputs
     expected = model.score(np.array(texts, np.object_))
-    assert [*predict.data.root] == [model.problem.labels[place].encode() for place in expected.label]
+    assert [*predict.data.root] == [model.problem.labels[index].encode() for index in expected.label]
     assert np.array_equal(np.array(proba.data.root, np.float32).reshape(proba.shape), expected.probability)
     assert dict(response.parameters) == {"content_type": None, "headers": None}
 
 
 def test_metadata_lists_one_input_and_two_outputs(model_folder: Path) -> None:
-    """As V2 describes them, and the version that can be asked for."""
+    """It also lists the version that a client may request."""
 
     async def metadata() -> Any:  # noqa: ANN401  a MetadataModelResponse
         return await (await loaded(model_folder)).metadata()
 
-    found = within(30, metadata())
-    assert [(each.name, each.datatype, each.shape) for each in found.inputs] == [("predict", "FP32", [-1, 200])]
-    assert [(each.name, each.datatype, each.shape) for each in found.outputs] == [
+    response = within(30, metadata())
+    assert [(item.name, item.datatype, item.shape) for item in response.inputs] == [("predict", "FP32", [-1, 200])]
+    assert [(item.name, item.datatype, item.shape) for item in response.outputs] == [
         ("predict", "INT64", [-1, 1]),
         ("predict_proba", "FP32", [-1, 2]),
     ]
-    assert found.versions == ["v7"]
+    assert response.versions == ["v7"]
 
 
 def test_mlservers_own_batching_stays_off(model_folder: Path) -> None:
-    """Its hook finds nothing to do, though the settings name both of its limits; ours has taken them."""
+    """The settings' batch limits apply to our batching, and MLServer wraps no method of the runtime."""
 
     async def load() -> FolderModel:
         return await loaded(model_folder, max_batch_size=32, max_batch_time=3600)
@@ -126,8 +126,8 @@ def test_mlservers_own_batching_stays_off(model_folder: Path) -> None:
     assert (runtime._loaded._batcher._max_batch_size, runtime._loaded._batcher._max_batch_time) == (32, 3600)
 
 
-def test_requests_are_joined_in_batches(model_folder: Path, sample_frame: Frame, model: Model) -> None:
-    """With `max_batch_time`, three requests make one full batch, though nobody would otherwise be answered in time."""
+def test_concurrent_requests_are_scored_in_one_batch(model_folder: Path, sample_frame: Frame, model: Model) -> None:
+    """Three requests fill a batch, and are answered long before `max_batch_time`."""
     parts = np.split(sample_frame.features[:6], [1, 3])
 
     async def answers() -> list[Any]:
@@ -138,8 +138,8 @@ def test_requests_are_joined_in_batches(model_folder: Path, sample_frame: Frame,
     assert labels == model.score(sample_frame.features[:6]).label.tolist()
 
 
-def test_an_invalid_request_is_the_clients_error(model_folder: Path) -> None:
-    """Status 400, with the sentence."""
+def test_an_invalid_request_is_a_clients_error(model_folder: Path) -> None:
+    """The status is 400, and the sentence says what was expected."""
 
     async def answer() -> None:
         await (await loaded(model_folder)).predict(request_for(np.zeros((1, 3), np.float32)))
@@ -149,8 +149,8 @@ def test_an_invalid_request_is_the_clients_error(model_folder: Path) -> None:
     assert raised.value.status_code == 400
 
 
-def test_a_failure_while_scoring_is_the_servers_error(model_folder: Path) -> None:
-    """Status 500, without a word about the inside."""
+def test_a_failure_while_scoring_is_a_servers_error(model_folder: Path) -> None:
+    """The status is 500, and the sentence tells nothing of the exception."""
 
     def broken(features: NDArray[np.float32]) -> Scores:
         raise MemoryError(features.shape)
@@ -165,8 +165,8 @@ def test_a_failure_while_scoring_is_the_servers_error(model_folder: Path) -> Non
     assert raised.value.status_code == 500
 
 
-def test_of_a_model_that_was_replaced_nothing_stays(model_folder: Path, sample_frame: Frame) -> None:
-    """Neither its threads nor its memory, though what is loaded is not looked at by later collections."""
+def test_a_replaced_model_is_freed(model_folder: Path, sample_frame: Frame) -> None:
+    """Its threads end and its memory is freed, though loaded models are excluded from garbage collections."""
 
     async def check() -> None:
         models = []
@@ -177,37 +177,37 @@ def test_of_a_model_that_was_replaced_nothing_stays(model_folder: Path, sample_f
         await loaded(model_folder)
         del model
         await loaded(model_folder)
-        assert [found() for found in models] == [None] * 8
-        assert sum(each.name.startswith("slices") for each in threading.enumerate()) <= MAX_THREADS
+        assert [reference() for reference in models] == [None] * 8
+        assert sum(thread.name.startswith("slices") for thread in threading.enumerate()) <= MAX_THREADS
 
     within(60, check())
 
 
-def test_a_damaged_folder_does_not_load(tmp_path: Path) -> None:
-    """The error names it."""
+def test_a_missing_folder_does_not_load(tmp_path: Path) -> None:
+    """The error names the folder."""
     with pytest.raises(ArtifactError, match="nowhere"):
         within(30, loaded(tmp_path / "nowhere"))
 
 
-def test_the_model_folder_is_beside_its_settings_or_where_the_variable_says(
+def test_the_model_folder_is_that_of_the_variable_or_of_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative `parameters.uri` starts at the settings file; TABSERVE_MODEL wins."""
+    """A relative `parameters.uri` is relative to the settings file; TABSERVE_MODEL overrides it."""
     document = {"name": "x", "implementation": RUNTIME, "parameters": {"uri": "./model"}}
-    read = ModelSettings.model_validate(document | {"_source": str(tmp_path / "model-settings.json")})
-    assert model_folder(read) == tmp_path / "model"
+    parsed = ModelSettings.model_validate(document | {"_source": str(tmp_path / "model-settings.json")})
+    assert model_folder(parsed) == tmp_path / "model"
     monkeypatch.setenv("TABSERVE_MODEL", "elsewhere")
-    assert model_folder(read) == Path("elsewhere")
+    assert model_folder(parsed) == Path("elsewhere")
 
 
-def test_settings_without_a_folder_are_refused() -> None:
-    """There is nothing to serve then."""
+def test_settings_without_a_model_folder_are_refused() -> None:
+    """The error names the missing setting."""
     with pytest.raises(ServerError, match=r"'x' has no `parameters\.uri`"):
         model_folder(ModelSettings.model_validate({"name": "x", "implementation": RUNTIME}))
 
 
 def test_batch_limits_are_rows_and_seconds() -> None:
-    """No size stands for the default."""
+    """Without a size, the default applies."""
     assert batch_limits(settings(Path()), 256) == (256, 0.0)
     assert batch_limits(settings(Path(), max_batch_size=7, max_batch_time=0.5), 256) == (7, 0.5)
 
@@ -221,25 +221,25 @@ def test_batch_limits_are_rows_and_seconds() -> None:
         {"max_batch_time": float("nan")},
     ],
 )
-def test_senseless_batch_limits_are_refused(limits: dict[str, float]) -> None:
-    """In one sentence that names both."""
+def test_batch_limits_out_of_range_are_refused(limits: dict[str, float]) -> None:
+    """One sentence names both limits."""
     with pytest.raises(ServerError, match=r"`max_batch_size` .* and `max_batch_time` .*; expected rows of at least 1"):
         batch_limits(settings(Path(), **limits), 256)
 
 
-def test_a_model_is_verified_once_at_a_start_and_anew_at_each_reload(model_folder: Path, tmp_path: Path) -> None:
-    """By the registry it also gets the server's limits, of which no variable tells."""
+def test_a_model_is_verified_once_at_the_start_and_again_at_each_reload(model_folder: Path, tmp_path: Path) -> None:
+    """The registry also gives it the server's limits, which no variable sets here."""
     folder = shutil.copytree(model_folder, tmp_path / "model")
-    given = settings(folder)
-    verified = check_model(given)
+    model_settings = settings(folder)
+    verified = check_model(model_settings)
     assert verified is not None
     (folder / "model.ubj").write_bytes(b"")
     registry = Registry(MultiModelRegistry(), lambda: None, Limits(max_rows=7), {folder: verified})
 
     async def load_twice() -> FolderModel:
-        first = await registry.load(given)
+        first = await registry.load(model_settings)
         with pytest.raises(ArtifactError, match=r"model\.ubj does not have the checksum"):
-            await registry.load(given)
+            await registry.load(model_settings)
         return cast("FolderModel", first)
 
     runtime = within(30, load_twice())
@@ -248,9 +248,7 @@ def test_a_model_is_verified_once_at_a_start_and_anew_at_each_reload(model_folde
         runtime.read({"inputs": [{"name": "x", "datatype": "FP32", "shape": [8, 200], "data": [0] * 1600}]})
 
 
-def test_without_a_server_of_ours_the_variables_are_the_limits(
-    model_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where `mlserver start` serves the runtime."""
+def test_under_plain_mlserver_the_variables_set_the_limits(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mlserver start` has no other source of limits."""
     monkeypatch.setenv("TABSERVE_MAX_ROWS", "7")
     assert within(30, loaded(model_folder)).limits.max_rows == 7

@@ -1,4 +1,4 @@
-"""Real servers answer as the model does, over every transport; what cannot be served is said in one sentence."""
+"""Servers return the model's predictions over every transport, and refuse what they cannot serve in one sentence."""
 
 import asyncio
 import json
@@ -49,90 +49,90 @@ ROOT = Path(__file__).parents[3]
 DEPLOY, SCRIPTS, DOCUMENT = ROOT / "deploy", ROOT / "scripts", ROOT / "docs" / "serving.md"
 BIN = Path(sys.executable).parent
 SECONDS = 20
-"""That a server may take to answer."""
+"""Deadline for the server's answer."""
 Features = NDArray[np.float32]
 Answers = dict[str, NDArray[Any]]
 
 
 def post(server: Server, request: dict[str, Any]) -> requests.Response:
-    """The server's answer to a request in JSON."""
+    """The server's response to a request in JSON."""
     return requests.post(f"{server.url}{MODEL}/infer", json=request, timeout=SECONDS)
 
 
 def plain(request: InferenceRequest) -> dict[str, Any]:
-    """The request as JSON has it."""
+    """The request as plain data for JSON."""
     return dict(request.model_dump())  # type: ignore[no-untyped-call]  # MLServer gives no types here
 
 
 def values(response: InferenceResponse) -> Answers:
-    """The outputs, read by MLServer's own codec."""
+    """The outputs, decoded by MLServer's codec."""
     return {output.name: NumpyCodec.decode_output(output) for output in response.outputs}
 
 
 def by_rest(server: Server, request: InferenceRequest) -> Answers:
-    """Ask with MLServer's types over REST."""
+    """The outputs over REST, by MLServer's types."""
     answer = post(server, plain(request))
     answer.raise_for_status()
     return values(InferenceResponse.model_validate(answer.json()))
 
 
 def by_grpc(server: Server, request: InferenceRequest, *, use_raw: bool) -> Answers:
-    """Ask with MLServer's types over gRPC, the values as bytes or as numbers."""
+    """The outputs over gRPC, by MLServer's types, with raw or typed contents."""
     message = ModelInferRequestConverter.from_types(request, "xgboost-model", use_raw=use_raw)
     return values(ModelInferResponseConverter.to_types(call(server, "ModelInfer", message)))
 
 
 def call(server: Server, method: str, message: Any) -> Any:  # noqa: ANN401 (protobuf's classes have no types)
-    """The server's answer to a message over gRPC."""
+    """The server's response to a gRPC message."""
     with grpc.insecure_channel(server.grpc) as channel:
         stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
         return getattr(stub, method)(message, timeout=SECONDS)
 
 
 def table(features: Features) -> pd.DataFrame:
-    """The rows by their columns' names, in an order of its own."""
+    """The rows as a data frame with columns in reverse order."""
     return pd.DataFrame(features, columns=PROBLEM.features).iloc[:, ::-1]
 
 
 def json_flat(server: Server, features: Features) -> Answers:
-    """One tensor, row by row."""
+    """The outputs for one tensor with a flat list of values."""
     tensor = {"datatype": "FP64", "shape": features.shape, "data": features.ravel().tolist()}
     return by_rest(server, InferenceRequest.model_validate({"inputs": [{"name": "any", **tensor}]}))
 
 
 def json_nested(server: Server, features: Features) -> Answers:
-    """One tensor, a list for each row."""
+    """The outputs for one tensor with a list for each row."""
     tensor = {"datatype": "FP32", "shape": features.shape, "data": features.tolist()}
     return by_rest(server, InferenceRequest.model_validate({"inputs": [{"name": "predict", **tensor}]}))
 
 
 def message_of(features: Features, model: str = "xgboost-model") -> dataplane_pb2.ModelInferRequest:
-    """A request for gRPC."""
+    """A gRPC request for these rows."""
     return ModelInferRequestConverter.from_types(NumpyRequestCodec.encode_request(features), model, use_raw=True)
 
 
 def numpy_codec(server: Server, features: Features) -> Answers:
-    """MLServer's codec for one array."""
+    """The outputs over REST, by MLServer's codec for one array."""
     return by_rest(server, NumpyRequestCodec.encode_request(features))
 
 
 def numpy_codec_by_grpc(server: Server, features: Features) -> Answers:
-    """The same over gRPC, as numbers."""
+    """The outputs over gRPC, by MLServer's codec for one array, with typed contents."""
     return by_grpc(server, NumpyRequestCodec.encode_request(features), use_raw=False)
 
 
 def pandas_codec(server: Server, features: Features) -> Answers:
-    """MLServer's codec for a table: a tensor for each column."""
+    """The outputs over REST, by MLServer's codec for data frames: a tensor for each column."""
     return by_rest(server, PandasCodec.encode_request(table(features)))
 
 
 def pandas_codec_by_grpc(server: Server, features: Features) -> Answers:
-    """The same over gRPC, as bytes."""
+    """The outputs over gRPC, by MLServer's codec for data frames, with raw contents."""
     return by_grpc(server, PandasCodec.encode_request(table(features)), use_raw=True)
 
 
 def triton_http(server: Server, features: Features, outputs: tuple[str, ...] = ()) -> Answers:
-    """Triton's client over REST."""
+    """The outputs by Triton's client over REST, in JSON."""
     tensor = tritonclient.http.InferInput("input-0", features.shape, np_to_triton_dtype(features.dtype))
     tensor.set_data_from_numpy(features, binary_data=False)
     wanted = [tritonclient.http.InferRequestedOutput(name, binary_data=False) for name in outputs] or None
@@ -150,32 +150,32 @@ tensor = triton.InferInput("input-0", features.shape, np_to_triton_dtype(feature
 wanted = [triton.InferRequestedOutput(name) for name in outputs]
 with triton.InferenceServerClient(address) as client:
     result = client.infer("xgboost-model", [tensor], outputs=wanted, client_timeout=20)
-found = {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
-numpy.savez(answers, **found)
+arrays = {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
+numpy.savez(answers, **arrays)
 """
 
 
 def triton_grpc(server: Server, features: Features, outputs: tuple[str, ...] = ()) -> Answers:
-    """Triton's client over gRPC; in a process of its own, as it cannot be where MLServer is."""
+    """The outputs by Triton's client over gRPC, in its own process, as MLServer and this client cannot share one."""
     with TemporaryDirectory() as folder:
         rows, answers = Path(folder, "rows.npy"), Path(folder, "answers.npz")
         np.save(rows, features)
         subprocess.run(
             [sys.executable, "-c", TRITON_GRPC, server.grpc, rows, answers, *outputs], check=True, timeout=60
         )
-        with np.load(answers) as found:
-            return dict(found)
+        with np.load(answers) as arrays:
+            return dict(arrays)
 
 
 def triton_http_binary(server: Server, features: Features) -> Answers:
-    """Triton's client over REST by its defaults: bytes behind the JSON, in and out."""
+    """The outputs by Triton's client over REST by its defaults: binary tensors in both directions."""
     tensor = tritonclient.http.InferInput("input-0", features.shape, np_to_triton_dtype(features.dtype))
     with tritonclient.http.InferenceServerClient(server.url.removeprefix("http://"), network_timeout=SECONDS) as client:
         result = client.infer("xgboost-model", [tensor.set_data_from_numpy(features)])
     return {name: result.as_numpy(name) for name in ("predict", "predict_proba")}
 
 
-ASKING = [
+CLIENTS = [
     json_flat,
     json_nested,
     numpy_codec,
@@ -188,28 +188,28 @@ ASKING = [
 
 
 @pytest.mark.parametrize("rows", [1, 300])
-@pytest.mark.parametrize("ask", ASKING, ids=[ask.__name__ for ask in ASKING])
-def test_every_client_gets_the_models_answers(
+@pytest.mark.parametrize("ask", CLIENTS, ids=[ask.__name__ for ask in CLIENTS])
+def test_every_client_gets_the_models_predictions(
     server: Server, model: Model, sample_frame: Frame, ask: Callable[[Server, Features], Answers], rows: int
 ) -> None:
-    """To the bit, whichever command started the server."""
+    """They are equal to the bit, whichever command started the server."""
     features = sample_frame.features[:rows]
-    found, expected = ask(server, features), model.score(features)
-    assert set(found) == {"predict", "predict_proba"}
-    assert found["predict"].dtype == np.int64
-    assert found["predict"].tolist() == expected.label[:, np.newaxis].tolist()
+    outputs, expected = ask(server, features), model.score(features)
+    assert set(outputs) == {"predict", "predict_proba"}
+    assert outputs["predict"].dtype == np.int64
+    assert outputs["predict"].tolist() == expected.label[:, np.newaxis].tolist()
     negative_and_positive = np.column_stack([1 - expected.probability, expected.probability])
-    assert found["predict_proba"].dtype == np.float32
-    assert found["predict_proba"].tobytes() == negative_and_positive.tobytes()
+    assert outputs["predict_proba"].dtype == np.float32
+    assert outputs["predict_proba"].tobytes() == negative_and_positive.tobytes()
 
 
 def shortened(features: Features, kind: str) -> NDArray[Any]:
-    """The rows with less in each number."""
+    """The rows as 16-bit floats, or as booleans of positive values."""
     return features.astype(np.float16) if kind == "FP16" else features > 0
 
 
 def is_answered(server: Server, model: Model, ask: Callable[[Server, Any], Answers], sent: NDArray[Any]) -> bool:
-    """Whether the answers are the model's for the same numbers in 32 bits."""
+    """Whether the probabilities are the model's for the same values as 32-bit floats."""
     return bool(
         ask(server, sent)["predict_proba"][:, 1].tolist() == model.score(sent.astype(np.float32)).probability.tolist()
     )
@@ -217,32 +217,32 @@ def is_answered(server: Server, model: Model, ask: Callable[[Server, Any], Answe
 
 @pytest.mark.parametrize("kind", ["FP16", "BOOL"])
 @pytest.mark.parametrize("ask", [triton_http, triton_grpc], ids=["JSON", "gRPC"])
-def test_halves_and_truths_are_numbers(
+def test_16_bit_floats_and_booleans_are_scored_as_numbers(
     server: Server, model: Model, sample_frame: Frame, ask: Callable[[Server, Any], Answers], kind: str
 ) -> None:
-    """To the bit, whichever command started the server."""
+    """They are equal to the bit, whichever command started the server."""
     assert is_answered(server, model, ask, shortened(sample_frame.features[:300], kind))
 
 
 @pytest.mark.parametrize("kind", ["FP16", "BOOL"])
-def test_halves_and_truths_may_be_bytes_behind_the_json(
+def test_16_bit_floats_and_booleans_may_be_binary_over_rest(
     served: Server, model: Model, sample_frame: Frame, kind: str
 ) -> None:
-    """As Triton's client sends them by its defaults."""
+    """Triton's client sends them so by default."""
     assert is_answered(served, model, triton_http_binary, shortened(sample_frame.features[:300], kind))
 
 
 @pytest.mark.parametrize("ask", [triton_http, triton_grpc])
 @pytest.mark.parametrize("outputs", [("predict",), ("predict_proba",), ("predict_proba", "predict")])
-def test_clients_choose_the_outputs(
+def test_only_requested_outputs_are_returned(
     server: Server, sample_frame: Frame, ask: Callable[..., Answers], outputs: tuple[str, ...]
 ) -> None:
-    """Those named come, in the order named."""
+    """They are in the order of the request."""
     assert tuple(ask(server, sample_frame.features[:2], outputs)) == outputs
 
 
-def test_the_answer_names_model_version_and_threshold(server: Server, model: Model) -> None:
-    """The threshold is a string over both transports."""
+def test_a_response_has_model_version_and_threshold(server: Server, model: Model) -> None:
+    """The threshold is a string over REST and gRPC."""
     rows = np.zeros((1, 200), np.float32)
     answer = post(server, plain(NumpyRequestCodec.encode_request(rows))).json()
     assert (answer["model_name"], answer["model_version"]) == ("xgboost-model", "v0.1.0")
@@ -255,17 +255,23 @@ def test_the_answer_names_model_version_and_threshold(server: Server, model: Mod
 
 
 def test_metadata_is_the_same_over_both_transports(server: Server) -> None:
-    """One input, two outputs."""
-    found = requests.get(f"{server.url}{MODEL}", timeout=SECONDS).json()
-    assert [tensor["name"] for tensor in found["inputs"] + found["outputs"]] == ["predict", "predict", "predict_proba"]
+    """REST and gRPC list one input and two outputs."""
+    metadata = requests.get(f"{server.url}{MODEL}", timeout=SECONDS).json()
+    assert [tensor["name"] for tensor in metadata["inputs"] + metadata["outputs"]] == [
+        "predict",
+        "predict",
+        "predict_proba",
+    ]
     message = call(server, "ModelMetadata", dataplane_pb2.ModelMetadataRequest(name="xgboost-model"))
-    for tensor, document in zip([*message.inputs, *message.outputs], found["inputs"] + found["outputs"], strict=True):
+    for tensor, document in zip(
+        [*message.inputs, *message.outputs], metadata["inputs"] + metadata["outputs"], strict=True
+    ):
         expected = document["name"], document["datatype"], document["shape"]
         assert (tensor.name, tensor.datatype, list(tensor.shape)) == expected
 
 
-def test_a_wrong_request_gets_the_sentence(server: Server) -> None:
-    """Status 400, over gRPC INVALID_ARGUMENT."""
+def test_a_wrong_request_gets_the_same_sentence_over_both_transports(server: Server) -> None:
+    """The status is 400 over REST, and INVALID_ARGUMENT over gRPC."""
     rows = np.zeros((2, 199), np.float32)
     sentence = "Input 'x' has shape [2, 199]; expected [rows, 200], one column for each feature."
     request = InferenceRequest(inputs=[NumpyCodec.encode_input("x", rows)])
@@ -277,8 +283,8 @@ def test_a_wrong_request_gets_the_sentence(server: Server) -> None:
 
 
 @pytest.mark.parametrize("cell", ["null", "true", '"1.5"', "1e39", "[1]", "{}"])
-def test_what_json_can_hold_and_a_float_cannot_is_refused(server: Server, cell: str) -> None:
-    """Whatever MLServer would have made of it."""
+def test_a_json_value_that_is_no_32_bit_float_is_refused(server: Server, cell: str) -> None:
+    """The sentence names the row and the column; MLServer alone would convert some of these values."""
     data = ", ".join([cell, *["0"] * 199])
     body = f'{{"inputs": [{{"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [{data}]}}]}}'
     headers = {"Content-Type": "application/json"}
@@ -288,15 +294,15 @@ def test_what_json_can_hold_and_a_float_cannot_is_refused(server: Server, cell: 
 
 
 def test_an_unknown_model_is_not_found(server: Server) -> None:
-    """Over both transports."""
+    """REST answers 404, and gRPC NOT_FOUND."""
     assert requests.get(f"{server.url}/v2/models/nobody/ready", timeout=SECONDS).status_code == 404
     with pytest.raises(grpc.RpcError) as raised:
         call(server, "ModelInfer", message_of(np.zeros((1, 200), np.float32), "nobody"))
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_many_clients_at_once_each_get_their_own(server: Server, model: Model, sample_frame: Frame) -> None:
-    """Different rows, sizes, outputs and transports, wrong requests between them: nobody gets a neighbour's answer."""
+def test_many_concurrent_clients_get_their_own_answers(server: Server, model: Model, sample_frame: Frame) -> None:
+    """Rows, sizes, outputs and transports differ, and every fourth request is wrong."""
 
     def one(number: int) -> bool:
         features = sample_frame.features[7 * number : 7 * number + 1 + number % 5]
@@ -306,15 +312,15 @@ def test_many_clients_at_once_each_get_their_own(server: Server, model: Model, s
         by_column = PandasCodec.encode_request(table(features))
         request = by_column if number % 2 else NumpyRequestCodec.encode_request(features)
         request.outputs = [RequestOutput(name=name) for name in ("predict_proba", "predict")[: 1 + number % 3 % 2]]
-        found = by_rest(server, request) if number % 3 else by_grpc(server, request, use_raw=bool(number % 2))
-        return bool((found["predict_proba"][:, 1] == model.score(features).probability).all())
+        outputs = by_rest(server, request) if number % 3 else by_grpc(server, request, use_raw=bool(number % 2))
+        return bool((outputs["predict_proba"][:, 1] == model.score(features).probability).all())
 
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(one, range(80), timeout=60))
 
 
 def test_metrics_count_successes_and_failures(server: Server) -> None:
-    """Under MLServer's names."""
+    """The metrics have MLServer's names."""
     assert post(server, plain(NumpyRequestCodec.encode_request(np.zeros((1, 200), np.float32)))).status_code == 200
     text = requests.get(f"{server.metrics}/metrics", timeout=SECONDS).text
     for name in ("model_infer_request_success_total", "model_infer_request_failure_total"):
@@ -322,8 +328,8 @@ def test_metrics_count_successes_and_failures(server: Server) -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_server_cleanly(model_folder: Path, ending: signal.Signals) -> None:
-    """Exit code 0 and no traceback; the model folder may be given as an option."""
+def test_sigterm_and_sigint_end_the_server_cleanly(model_folder: Path, ending: signal.Signals) -> None:
+    """The exit code is 0, the log has no traceback; the model folder is given by --model."""
     with running(DEPLOY, command=[*SERVE, "--model", str(model_folder)]) as server:
         requests.get(f"{server.url}{MODEL}/ready", timeout=SECONDS).raise_for_status()
         server.process.send_signal(ending)
@@ -334,24 +340,22 @@ def test_a_signal_ends_the_server_cleanly(model_folder: Path, ending: signal.Sig
 
 
 @pytest.mark.parametrize("endings", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGINT]])
-def test_a_server_that_is_told_to_end_again_and_again_ends_as_always(
-    model_folder: Path, endings: list[signal.Signals]
-) -> None:
-    """Also by signals that come while Python ends."""
+def test_repeated_signals_end_the_server_cleanly(model_folder: Path, endings: list[signal.Signals]) -> None:
+    """Signals that come while Python exits do no harm either."""
     with running(DEPLOY, {"TABSERVE_MODEL": str(model_folder)}) as server:
         tell_until_ended(server.process, *endings)
         assert server.process.returncode == 0
         assert "Traceback" not in server.log.read_text()
 
 
-def ran(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":  # noqa: ANN401 (subprocess's own)
-    """A command that has ended."""
+def run(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":  # noqa: ANN401 (subprocess's own)
+    """Run a command to its end."""
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`serve` in this process, for what ends before a server starts; on free ports and the usual event loop."""
+    """`serve` in this process, for errors before the server starts; on free ports and the default event loop."""
     variables = ("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT")
     for variable, port in zip(variables, free_ports(3), strict=True):
         monkeypatch.setenv(variable, str(port))
@@ -362,7 +366,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_a_folder_without_settings_is_refused(start: Callable[..., None], tmp_path: Path) -> None:
-    """Whether it exists or not."""
+    """The folder may be empty, or not exist."""
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UsageError, match=r"has no model-settings\.json; name the folder that holds the settings"):
             start(folder)
@@ -389,19 +393,19 @@ WRONG_SETTINGS = {
 
 
 @pytest.mark.parametrize(("name", "content", "sentence"), WRONG_SETTINGS.values(), ids=list(WRONG_SETTINGS))
-def test_wrong_settings_are_named(
+def test_wrong_settings_are_refused_by_name(
     start: Callable[..., None], tmp_path: Path, name: str, content: str, sentence: str
 ) -> None:
-    """The file, the setting and what was found there."""
+    """The error names the file, the setting and its value."""
     (write_settings(tmp_path) / name).write_text(content)
     with pytest.raises(ServerError, match=sentence):
         start(tmp_path)
 
 
-def test_senseless_batch_limits_are_refused_before_the_start(
+def test_batch_limits_out_of_range_are_refused_before_the_start(
     start: Callable[..., None], tmp_path: Path, model_folder: Path
 ) -> None:
-    """Not by MLServer's traceback."""
+    """The error is one sentence, not MLServer's traceback."""
     shutil.copytree(model_folder, tmp_path / "model")
     with pytest.raises(ServerError, match="expected rows of at least 1 and seconds of at least 0"):
         start(write_settings(tmp_path, max_batch_time=-1, parameters={"uri": str(model_folder)}))
@@ -410,7 +414,7 @@ def test_senseless_batch_limits_are_refused_before_the_start(
 def test_a_damaged_model_folder_is_refused_before_the_start(
     start: Callable[..., None], tmp_path: Path, model_folder: Path
 ) -> None:
-    """Whether it is the settings' own or given as an option."""
+    """It may be the folder of the settings, or that of --model."""
     broken = shutil.copytree(model_folder, tmp_path / "model")
     (broken / "model.ubj").write_bytes(b"")
     with pytest.raises(ArtifactError, match=r"model\.ubj does not have the checksum"):
@@ -423,7 +427,7 @@ def test_a_damaged_model_folder_is_refused_before_the_start(
 def test_a_port_in_use_is_named_with_its_variable(
     start: Callable[..., None], model_folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """Also gRPC's, which two servers could share without noticing."""
+    """This includes the gRPC port, which two servers could share unnoticed."""
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv(variable, str(port))
@@ -458,25 +462,25 @@ def test_an_impossible_address_is_named_with_its_variable(  # noqa: PLR0917 (fix
     value: str,
     sentence: str,
 ) -> None:
-    """What was expected, and where it is set."""
+    """The error says what was expected, and which variable to set."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ServerError, match=sentence):
         start(DEPLOY, model_folder)
 
 
-def test_two_ports_may_not_be_the_same(
+def test_two_equal_ports_are_refused(
     start: Callable[..., None], model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second one is named."""
+    """The error names the variable of the second port."""
     monkeypatch.setenv("MLSERVER_GRPC_PORT", os.environ["MLSERVER_HTTP_PORT"])
     with pytest.raises(ServerError, match="is in use; stop what listens there, or set MLSERVER_GRPC_PORT"):
         start(DEPLOY, model_folder)
 
 
-def test_the_metrics_port_may_be_taken_where_metrics_are_off(
+def test_the_metrics_port_is_not_checked_if_metrics_are_off(
     start: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is wrong is then another port."""
+    """Both ports are impossible, and the error is about the REST port."""
     settings = json.loads((DEPLOY / "settings.json").read_text())
     (write_settings(tmp_path) / "settings.json").write_text(
         json.dumps(settings | {"metrics_endpoint": None, "http_port": 70_000})
@@ -487,22 +491,22 @@ def test_the_metrics_port_may_be_taken_where_metrics_are_off(
         start(tmp_path)
 
 
-def test_what_is_relied_on_inside_mlserver_and_uvicorn_is_still_there() -> None:
-    """`server.py` asks MLServer's registry what was loaded, and keeps uvicorn from handling signals."""
+def test_the_private_parts_of_mlserver_and_uvicorn_that_we_use_exist() -> None:
+    """`server.py` looks up models in MLServer's registry, and keeps uvicorn from handling signals."""
 
     async def loaded() -> list[str]:
-        made = MLServer(Settings.model_validate({"parallel_workers": 0, "metrics_endpoint": None}))
-        assert made._model_registry._models == {}
+        server = MLServer(Settings.model_validate({"parallel_workers": 0, "metrics_endpoint": None}))
+        assert server._model_registry._models == {}
         settings = ModelSettings.model_validate({"name": "nobody", "implementation": "mlserver.MLModel"})
         assert SingleModelRegistry(settings)._find_model(None) is None
-        return [model.name for model in await made._model_registry.get_models()]
+        return [model.name for model in await server._model_registry.get_models()]
 
     assert asyncio.run(loaded()) == []
     assert callable(uvicorn.Server.capture_signals)
 
 
 def test_a_model_that_fails_to_load_ends_the_server_with_an_error(tmp_path: Path) -> None:
-    """MLServer alone would end with exit code 0."""
+    """The exit code is that of ServerError, where MLServer alone would end with 0."""
     (tmp_path / "failing.py").write_text(
         "from mlserver import MLModel\n\n\n"
         "class Failing(MLModel):\n"
@@ -513,16 +517,16 @@ def test_a_model_that_fails_to_load_ends_the_server_with_an_error(tmp_path: Path
     ports = dict(zip(("HTTP", "GRPC", "METRICS"), map(str, free_ports(3)), strict=True))
     variables = {f"MLSERVER_{name}_PORT": port for name, port in ports.items()}
     environment = {**os.environ, "MLSERVER_HOST": "127.0.0.1", **variables}
-    ended = ran([*SERVE, str(tmp_path)], env=environment)
+    ended = run([*SERVE, str(tmp_path)], env=environment)
     assert ended.returncode == ServerError.exit_code
     assert ended.stderr.splitlines()[-1] == "Model 'xgboost-model' could not be loaded; the log above says why."
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_is_told_to_end_while_it_starts_ends_as_always(
+def test_a_server_that_gets_a_signal_while_it_starts_ends_cleanly(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With exit code 0, and without a word; `test_loading.py` has the same of one that loads its model."""
+    """The exit code is 0, and there is no output; `test_loading.py` tests a signal while a model loads."""
     for variable, port in zip(("HTTP", "GRPC", "METRICS"), free_ports(3), strict=True):
         monkeypatch.setenv(f"MLSERVER_{variable}_PORT", str(port))
     ended = ended_at_start([*SERVE, str(DEPLOY)], os.environ, number)
@@ -530,24 +534,24 @@ def test_a_server_that_is_told_to_end_while_it_starts_ends_as_always(
 
 
 def blocks(*languages: str) -> list[tuple[str, str]]:
-    """Language and text of the document's fenced blocks."""
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    return [(language, text) for language, text in found if language in languages]
+    """The language and text of the document's fenced blocks in these languages."""
+    fenced = re.findall(r"^```(\w+)\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    return [(language, text) for language, text in fenced if language in languages]
 
 
 def served_at(server: Server, text: str) -> str:
-    """The document's text with this server's addresses."""
+    """A text of the document with this server's addresses."""
     return text.replace("localhost:8080", server.url.removeprefix("http://")).replace("localhost:8081", server.grpc)
 
 
-def test_the_log_says_where_rest_is(served: Server) -> None:
-    """As MLServer does of gRPC and of the metrics."""
+def test_the_log_has_the_rest_address(served: Server) -> None:
+    """It is logged as MLServer logs the addresses of gRPC and of the metrics."""
     assert f"REST server running on {served.url}\n" in served.log.read_text()
 
 
 @pytest.mark.needs("curl")
 def test_the_documents_commands_work_as_shown(served: Server, tmp_path: Path) -> None:
-    """Each that asks a server is run; where an answer is shown, it is the one that comes."""
+    """Each command that sends a request succeeds, and its output is the answer that the document shows."""
     (tmp_path / "scripts").symlink_to(SCRIPTS)
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "MLSERVER_HTTP_PORT": served.url.rpartition(":")[2]}
@@ -558,40 +562,40 @@ def test_the_documents_commands_work_as_shown(served: Server, tmp_path: Path) ->
         if language != "sh" or text.startswith(("tabserve serve", "mlserver start", "MLSERVER_")):
             continue
         command = ["bash", "-euo", "pipefail", "-c", served_at(served, text)]
-        ended = ran(command, cwd=tmp_path, env=environment)
+        ended = run(command, cwd=tmp_path, env=environment)
         assert ended.returncode == 0, ended.stderr
         shown += 1
         if after == "json" and "implementation" not in answer:
-            found = json.loads(ended.stdout)
-            for tensor in found.get("inputs", []):
+            printed = json.loads(ended.stdout)
+            for tensor in printed.get("inputs", []):
                 del tensor["parameters"]  # the names of 200 columns, which the document does not list
-            assert found == json.loads(answer)
+            assert printed == json.loads(answer)
             compared += 1
     assert (shown, compared) == (6, 4)
 
 
 def test_the_documents_python_works_as_shown(served: Server, model: Model) -> None:
-    """Two get the model's answers for the rows that ship with the project, and one hears that it is ready."""
+    """Two examples print the model's predictions for scripts/rows.csv, and one that the server is ready."""
     (rows,) = frame.stream(SCRIPTS / "rows.csv", PROBLEM, model.encoder)
     expected = model.score(rows.features)
     pandas_example, triton_example, health_example = [served_at(served, text) for _, text in blocks("python")]
-    ended = ran([sys.executable, "-c", f"{pandas_example}\nprint(labels)"], cwd=ROOT)
+    ended = run([sys.executable, "-c", f"{pandas_example}\nprint(labels)"], cwd=ROOT)
     assert json.loads(ended.stdout) == expected.label.tolist()
-    ended = ran([sys.executable, "-c", f"{triton_example}\nprint(probability.tolist())"], cwd=ROOT)
+    ended = run([sys.executable, "-c", f"{triton_example}\nprint(probability.tolist())"], cwd=ROOT)
     assert json.loads(ended.stdout) == expected.probability.tolist()
-    assert ran([sys.executable, "-c", f"{health_example}\nprint(ready)"]).stdout == "1\n"
+    assert run([sys.executable, "-c", f"{health_example}\nprint(ready)"]).stdout == "1\n"
 
 
 def test_the_stock_runtime_serves_the_folder_as_the_document_says(
     tmp_path: Path, model_folder: Path, model: Model, sample_frame: Frame
 ) -> None:
-    """The same probabilities to the bit; labels cut at 0.5."""
+    """Probabilities are equal to the bit; labels are cut at 0.5."""
     (settings,) = [text for _, text in blocks("json") if "implementation" in text]
     (tmp_path / "model-settings.json").write_text(settings)
     shutil.copytree(model_folder, tmp_path / "model")
     features = sample_frame.features[:50]
     expected = model.score(features).probability
     with running(tmp_path, {"MLSERVER_PARALLEL_WORKERS": "0"}, [str(BIN / "mlserver"), "start"]) as stock:
-        found = triton_grpc(stock, features, ("predict", "predict_proba"))
-    assert found["predict_proba"].tobytes() == np.column_stack([1 - expected, expected]).tobytes()
-    assert found["predict"].ravel().tolist() == (expected > 0.5).astype(int).tolist()
+        outputs = triton_grpc(stock, features, ("predict", "predict_proba"))
+    assert outputs["predict_proba"].tobytes() == np.column_stack([1 - expected, expected]).tobytes()
+    assert outputs["predict"].ravel().tolist() == (expected > 0.5).astype(int).tolist()

@@ -1,4 +1,6 @@
-"""The gRPC health service (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), asked of the registry.
+"""The gRPC health service, with statuses from the registry of models.
+
+https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
 The servicer of grpcio-health-checking keeps a copy of each status, lets one slow watcher delay all others, and limits
 nothing; so only its messages are used here.
@@ -27,25 +29,25 @@ class Health(HealthServicer):  # type: ignore[misc]  # it has no types
     """Answers and watches whether the server, or a model, takes requests."""
 
     def __init__(self, find: FindModel, every: ListModels) -> None:
-        """Ask these for one model and for all of them."""
+        """Find one model by `find`, and list all by `every`."""
         self._find, self._every = find, every
         self._draining = self._ended = False
         self._watchers, self._changed = 0, asyncio.Event()
 
-    def tell(self) -> None:
-        """Wake all watchers, as a model was added, became ready, or was removed."""
+    def notify(self) -> None:
+        """Wake all watchers: a model was added, became ready, or was removed."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     def drain(self) -> None:
         """Answer from now on that nothing is served."""
         self._draining = True
-        self.tell()
+        self.notify()
 
     def end(self) -> None:
         """End all watches, which would keep the server from ending."""
         self._ended = True
-        self.tell()
+        self.notify()
 
     async def Check(self, request: Any, _context: Any) -> Any:  # noqa: N802,ANN401  gRPC's names and types
         """The status of a service; raises UnknownModel."""

@@ -25,7 +25,7 @@ WIDTHS = {FieldDescriptor.TYPE_FLOAT: 4, FieldDescriptor.TYPE_DOUBLE: 8}
 TEXTS = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES}
 
 Layout = dict[int, "Layout | int"]
-"""By tag, what a field with a length holds: a message, or numbers of so many bytes each, 0 for varints."""
+"""By tag of a field with a length: the layout of its message, or the bytes of each of its numbers, 0 for varints."""
 
 
 def check(sent: bytes) -> None:

@@ -38,7 +38,7 @@ CONTENTS: dict[str, tuple[str, Callable[[Any], Values]]] = {
     BOOL: ("bool_contents", list),
     BYTES: ("bytes_contents", list),
 }
-"""The field that holds the values of each datatype if they are not raw, and what reads it."""
+"""By datatype: the field of typed (not raw) values, and the function that converts them."""
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Servicer(InferenceServicer):
     def __init__(
         self, data_plane: DataPlane, repository: ModelRepositoryHandlers, find: FindModel, request_log: RequestLog
     ) -> None:
-        """Take what MLServer's servicer needs, and what finds a model and logs a request."""
+        """Extend MLServer's servicer: find models by `find`, and log requests in `request_log`."""
         super().__init__(data_plane, repository)
         self._find, self.request_log = find, request_log
         self.draining = False
@@ -98,7 +98,7 @@ class Servicer(InferenceServicer):
         else:
             self.request_log.answered(name, version, start)
             return _response(model, valid, outputs, raw=raw)
-        request = None  # nor while the refusal is sent
+        request = None  # so that the message is not kept while the refusal is sent
         self.request_log.refused(code.name, reason, identity, served, start)
         return await context.abort(code, reason)
 
@@ -114,7 +114,7 @@ async def _closed(_request: object, context: Any) -> None:  # noqa: ANN401  gRPC
 
 
 def _document(request: Any, datatypes: tuple[str, ...]) -> dict[str, Any]:  # noqa: ANN401  protobuf's type
-    """The request as plain data; inputs of other datatypes than these lose their values, and are refused later."""
+    """The request as plain data; inputs of other datatypes than `datatypes` get no values, and are refused later."""
     check_count("inputs", len(request.inputs))
     check_count("outputs", len(request.outputs))
     raw = request.raw_input_contents
@@ -152,7 +152,7 @@ def _tensor(tensor: Any, raw: bytes | None, datatypes: tuple[str, ...]) -> dict[
     if raw is not None:
         data = unpacked(raw, tensor.datatype, f"Input {shown(tensor.name)}")
     else:
-        data = _values(tensor) if tensor.datatype in datatypes else []  # which the validation refuses
+        data = _values(tensor) if tensor.datatype in datatypes else []  # validation refuses the datatype later
     return {
         "name": tensor.name,
         "datatype": tensor.datatype,
@@ -173,13 +173,13 @@ def _values(tensor: Any) -> Values:  # noqa: ANN401
         raise InvalidRequest(
             f"Input {shown(tensor.name)} has datatype {HALF!r}; send its values in raw_input_contents."
         )
-    (name, read), typed = CONTENTS[tensor.datatype], _typed(tensor)
+    (name, convert), typed = CONTENTS[tensor.datatype], _typed(tensor)
     if others := [other for other in typed if other != name]:
         raise InvalidRequest(
             f"Input {shown(tensor.name)} has datatype {tensor.datatype!r} and values in {others[0]};"
             f" expected them in {name} alone."
         )
-    return read(typed.get(name, []))
+    return convert(typed.get(name, []))
 
 
 def _parameters(message: Any) -> dict[str, Any] | None:  # noqa: ANN401  protobuf's type

@@ -2,7 +2,7 @@
 
 Names and numbers are those of
 https://github.com/triton-inference-server/common/blob/main/protobuf/grpc_service.proto and `model_config.proto` beside
-it, as far as we fill them. They are in a descriptor pool of their own, apart from other libraries' messages.
+it, limited to the fields that we fill. They are in a descriptor pool of their own, apart from those of other libraries.
 """
 
 from typing import Any

@@ -1,1 +1,1 @@
-"""All that knows MLServer: its settings, its models, its process."""
+"""All code that depends on MLServer: its settings, its models, its process."""

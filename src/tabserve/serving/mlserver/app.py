@@ -43,7 +43,7 @@ def add_routes(app: FastAPI, find: FindModel, every: ListModels, extensions: Ext
         return openapi.document(signatures, admin=admin, name=name, version=version)
 
     answers = {"config": extensions.config, "stats": extensions.statistics, "docs/dataplane.json": docs}
-    ours = {f"{model}/{last}": answer for model in MODELS for last, answer in answers.items()}
+    ours = {f"{model}/{suffix}": answer for model in MODELS for suffix, answer in answers.items()}
     ours |= {"/v2/models/stats": extensions.statistics, "/v2/docs/dataplane.json": docs, "/openapi.json": docs}
     pages = [
         route for base in ("/v2", *MODELS) for route in swagger.routes(f"{base}/docs", "docs/dataplane.json", lookup)
@@ -56,17 +56,17 @@ async def _answer(answer: Callable[..., Awaitable[Document]], request: Request) 
 
 
 def _refuse(_request: Request, error: Exception) -> JSONResponse:
-    """`{"error": …}` for any error."""
+    """The response `{"error": …}` to any error."""
     if isinstance(error, HTTPException):
-        return _refused(f"{error.detail}.", error.status_code, error.headers)
+        return _error_response(f"{error.detail}.", error.status_code, error.headers)
     if isinstance(error, RequestValidationError):
-        return _refused(f"The body is not what is expected here: {error.errors()[0]['msg']}.", 400)
+        return _error_response(f"The body is not what is expected here: {error.errors()[0]['msg']}.", 400)
     if isinstance(error, TabserveError):
-        return _refused(str(error), status(error).http)
+        return _error_response(str(error), status(error).http)
     if isinstance(error, MLServerError):
-        return _refused(str(error), error.status_code)
-    return _refused(UNANSWERED, 500)
+        return _error_response(str(error), error.status_code)
+    return _error_response(UNANSWERED, 500)
 
 
-def _refused(reason: str, code: int, headers: Any = None) -> JSONResponse:  # noqa: ANN401  a mapping, or none
+def _error_response(reason: str, code: int, headers: Any = None) -> JSONResponse:  # noqa: ANN401  a mapping, or none
     return JSONResponse({"error": reason}, code, headers or ({"retry-after": "1"} if code == 503 else None))

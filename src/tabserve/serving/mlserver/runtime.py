@@ -1,8 +1,8 @@
 """The MLServer runtime that `model-settings.json` names: serve a model folder."""
 
 import asyncio
-import encodings.cp437  # zipfile would import it on the thread that loads a model, and MLServer the next at that time,
-import encodings.idna  # noqa: F401  which has ended starts in Python's own KeyError: 'encodings.idna'
+import encodings.cp437  # zipfile would import it on the thread that loads a model while MLServer imports the next one:
+import encodings.idna  # noqa: F401  both at once made some starts fail with KeyError: 'encodings.idna'
 from pathlib import Path
 
 from mlserver import MLModel, ModelSettings
@@ -25,14 +25,14 @@ class FolderModel(MLModel):
     """Serves a model folder.
 
     Attributes:
-        limits: of the server; those of the variables if MLServer was started without ours.
-        verified: models that were loaded before the server started, by folder; each is used once.
+        limits: the server's; those of the environment variables if plain MLServer runs the model.
+        verified: models that were loaded and verified before the server started, by folder; each is used once.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
         """Hide `max_batch_time` from MLServer, so that its own batching stays off."""
         super().__init__(settings.model_copy(update={"max_batch_time": 0.0}))
-        self._given, self.limits = settings, Limits()
+        self._original_settings, self.limits = settings, Limits()
         self.verified = dict[Path, Model]()
 
     @classmethod
@@ -48,7 +48,7 @@ class FolderModel(MLModel):
         return model
 
     async def load(self) -> bool:
-        """Load and verify the model folder, unless it was before the server started.
+        """Load and verify the model folder, unless that was done before the server started.
 
         Raises:
             ArtifactError: the folder does not verify.
@@ -58,7 +58,7 @@ class FolderModel(MLModel):
         model = self.verified.pop(folder, None)
         if model is None:
             model = await asyncio.to_thread(load, folder)
-        self.max_batch_size, self.max_batch_time = batch_limits(self._given, model.predictor.BATCH_ROWS)
+        self.max_batch_size, self.max_batch_time = batch_limits(self._original_settings, model.predictor.BATCH_ROWS)
         self._loaded = LoadedModel(
             model,
             self.limits,
@@ -75,13 +75,13 @@ class FolderModel(MLModel):
         return True
 
     async def metadata(self) -> MetadataModelResponse:
-        """What MLServer tells of a model, and which columns of its tables are no inputs."""
-        found = await super().metadata()
-        found.parameters = Parameters.model_validate(types.table_columns(self._loaded.model.problem))
-        return found
+        """MLServer's metadata of the model, with the names of the columns of its tables that are no inputs."""
+        metadata = await super().metadata()
+        metadata.parameters = Parameters.model_validate(types.table_columns(self._loaded.model.problem))
+        return metadata
 
     def check_room(self) -> None:
-        """Refuse a request before work is done for it; see `LoadedModel.check_room`."""
+        """Refuse a request if the queue is full, before any work; see `LoadedModel.check_room`."""
         self._loaded.check_room()
 
     def read(self, document: object) -> Request:

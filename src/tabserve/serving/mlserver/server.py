@@ -53,7 +53,7 @@ def serve(folder: Path, model: Path | None = None) -> None:
         os.environ["TABSERVE_MODEL"] = str(model.absolute())  # a link is followed at each load
     memory.tune_malloc()  # before there are threads
     configure_logger()
-    logging.getLogger("mlserver").addFilter(_is_worth_saying)
+    logging.getLogger("mlserver").addFilter(_is_relevant)
     ours = logging.getLogger("tabserve")
     ours.setLevel(logging.INFO)
     ours.handlers = [logging.StreamHandler()]
@@ -62,7 +62,7 @@ def serve(folder: Path, model: Path | None = None) -> None:
     asyncio.run(_serve(folder))
 
 
-def _is_worth_saying(record: logging.LogRecord) -> bool:
+def _is_relevant(record: logging.LogRecord) -> bool:
     """False for MLServer's warning that a model is not named after its settings' folder, which no model needs to be."""
     return "is different than model's folder name" not in record.getMessage()
 
@@ -74,7 +74,7 @@ async def _serve(folder: Path) -> None:
         raise ServerError(f"{folder / 'settings.json'} or an MLSERVER_* variable is wrong: {reason(error)}.") from error
     limits = read_limits(folder)
     check_choice(models)
-    verified = {model_folder(each): model for each in models if (model := check_model(each))}
+    verified = {model_folder(item): model for item in models if (model := check_model(item))}
     check_ports(settings)
     server = Server(settings, limits, verified)
     with _one_signal_handler():
@@ -100,7 +100,7 @@ class Server(MLServer):
     """MLServer with our REST and gRPC servers."""
 
     def __init__(self, settings: Settings, limits: Limits, verified: dict[Path, Model]) -> None:
-        """Prepare to serve; the models that are verified already are not loaded once more."""
+        """Prepare to serve; models in `verified` are not loaded a second time."""
         self._limits, self._verified = limits, verified
         self._stopping = False
         settings.extensions = NAMES
@@ -128,7 +128,7 @@ class Server(MLServer):
 
     def _create_model_registry(self) -> Registry:
         self._health = Health(self._find, self._every)
-        return Registry(super()._create_model_registry(), self._health.tell, self._limits, self._verified)
+        return Registry(super()._create_model_registry(), self._health.notify, self._limits, self._verified)
 
     async def _every(self) -> list[MLModel]:
         """All models, in all versions."""
@@ -140,8 +140,8 @@ class Server(MLServer):
         model = versions._find_model(version) if versions else None
         if model is None:
             which = shown(name) if version is None else f"{shown(name)} of version {shown(version)}"
-            here = listed(name for name, versions in self._model_registry._models.items() if not versions.empty())
-            raise UnknownModel(f"Model {which} is not found; this server has {here or 'none yet'}.")
+            loaded = listed(name for name, versions in self._model_registry._models.items() if not versions.empty())
+            raise UnknownModel(f"Model {which} is not found; this server has {loaded or 'none yet'}.")
         if not model.ready:
             raise NotLoaded(f"Model {shown(name)} is being loaded; try again in a second.")
         return model

@@ -22,21 +22,21 @@ from tabserve.serving.protocol.signature import InputKind
 
 
 def input_tensor(name: str, kind: InputKind) -> MetadataTensor:
-    """An input as metadata describe it: whether it may be left out, or its columns and those that may be missing."""
-    said = {"columns": _json(kind.names), "missing": _json(kind.missing)} if kind.names else {}
-    return _tensor(name, kind.datatype, kind.columns, said | ({"optional": True} if kind.optional else {}))
+    """The metadata of an input: whether it may be left out, or its columns and those of them that may be missing."""
+    names = {"columns": _json(kind.names), "missing": _json(kind.missing)} if kind.names else {}
+    return _tensor(name, kind.datatype, kind.columns, names | ({"optional": True} if kind.optional else {}))
 
 
 def output_tensor(name: str, kind: OutputKind) -> MetadataTensor:
-    """An output as metadata describe it; its labels, where it has them."""
+    """The metadata of an output, with its labels if it has any."""
     labels = {"labels": _json(kind.labels)} if kind.labels else {}
     return _tensor(name, kind.datatype, kind.columns, labels)
 
 
 def table_columns(problem: Problem) -> dict[str, str]:
-    """The columns of a table that are no inputs, where there are such, by what they are."""
-    named = {"id": problem.id, "target": problem.target, "group": problem.group}
-    return {what: name for what, name in named.items() if name}
+    """The names of a table's columns that are no inputs, by their roles `id`, `target` and `group`."""
+    roles = {"id": problem.id, "target": problem.target, "group": problem.group}
+    return {role: name for role, name in roles.items() if name}
 
 
 def document(payload: InferenceRequest) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def document(payload: InferenceRequest) -> dict[str, Any]:
 
 
 def response_output(output: Output) -> ResponseOutput:
-    """An answered tensor."""
+    """An output tensor of a response."""
     return ResponseOutput(
         name=output.name,
         datatype=Datatype(output.datatype),
@@ -68,7 +68,7 @@ def response_output(output: Output) -> ResponseOutput:
 
 
 def _json(names: tuple[str, ...]) -> str:
-    """A list of names as a parameter, as gRPC knows no lists."""
+    """A list of names as JSON, as a parameter over gRPC cannot be a list."""
     return json.dumps(names, ensure_ascii=False)
 
 
@@ -77,5 +77,9 @@ def _parameters(item: InferenceRequest | RequestInput | RequestOutput) -> dict[s
 
 
 def _tensor(name: str, datatype: str, columns: int, parameters: dict[str, Any]) -> MetadataTensor:
-    said = Parameters.model_validate(parameters) if parameters else None
-    return MetadataTensor(name=name, datatype=Datatype(datatype), shape=[-1, columns], parameters=said)
+    return MetadataTensor(
+        name=name,
+        datatype=Datatype(datatype),
+        shape=[-1, columns],
+        parameters=Parameters.model_validate(parameters) if parameters else None,
+    )
