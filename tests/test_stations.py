@@ -80,7 +80,7 @@ def test_a_table_of_every_kind_of_column_ends_as_a_folder_that_answers_as_the_es
     assert (model.metrics["winner"], model.problem) == ("boosted", data.holdout.problem)
     assert again.metrics == model.metrics
     assert model.metrics["folds"].keys() == {candidate.name for candidate in candidates}
-    assert (tmp_path / "model" / CARD).read_text() == card.written(again)
+    assert (tmp_path / "model" / CARD).read_text() == card.render(again)
     assert capsys.readouterr().out == ""
 
 
@@ -92,7 +92,7 @@ def test_the_figures_are_those_of_the_rows_held_out(name: str, tmp_path: Path) -
     answers, problem = model.score(data.holdout.features), model.problem
     measured = training_of(problem).evaluate(data.holdout.target, answers, model.decision, seed=problem.seed)
     assert model.metrics["holdout"] == {name: found._asdict() for name, found in measured.items()}
-    reference = Reference.parsed(model.data)
+    reference = Reference.from_json(model.data)
     assert (reference.rows, tuple(reference.columns)) == (len(data.holdout), model.encoder.names)
 
 

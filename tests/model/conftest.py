@@ -3,24 +3,24 @@
 from pathlib import Path
 
 import pytest
-from tests.model.small import MADE, Made, saved
+from tests.model.small import BUILDERS, Build, save_small
 
 
-@pytest.fixture(params=MADE, ids=lambda name: name.removeprefix("model."))
-def made(request: pytest.FixtureRequest) -> Made:
+@pytest.fixture(params=BUILDERS, ids=lambda name: name.removeprefix("model."))
+def made(request: pytest.FixtureRequest) -> Build:
     """Makes small models of one kind, then of the other."""
-    return MADE[request.param]
+    return BUILDERS[request.param]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A whole model folder, alone in its parent: trees over numbers."""
-    saved(tmp_path / "model")
+    save_small(tmp_path / "model")
     return tmp_path / "model"
 
 
 @pytest.fixture
-def either(made: Made, tmp_path: Path) -> Path:
+def either(made: Build, tmp_path: Path) -> Path:
     """A whole model folder, alone in its parent, of either kind."""
-    saved(tmp_path / "model", made(0))
+    save_small(tmp_path / "model", made(0))
     return tmp_path / "model"

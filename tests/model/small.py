@@ -90,16 +90,16 @@ def cells(encoder: Encoder) -> NDArray[np.float32]:
     return encoder.encode([CELLS[column.name] for column in encoder.columns]).features
 
 
-Made = Callable[[int], Model]
+Build = Callable[[int], Model]
 
-MIXED: dict[str, Made] = {
+MIXED: dict[str, Build] = {
     "binary": partial(mixed, Binary(("no", "yes")), Threshold(0.4), "binary:logistic"),
     "multiclass": partial(mixed, Multiclass(("a", "b", "c")), MostProbable(0.8), "multi:softprob"),
     "regression": partial(mixed, Regression("USD", MAE()), Amount((1.0,), (0.5, 2.0)), "reg:squarederror"),
 }
 """By their tasks."""
 
-MADE: dict[str, Made] = {Booster.FILE: trees, Linear.FILE: words}
+BUILDERS: dict[str, Build] = {Booster.FILE: trees, Linear.FILE: words}
 """By the names of their model files."""
 
 ROWS: dict[str, NDArray[Any]] = {Booster.FILE: FEATURES, Linear.FILE: TEXTS}
@@ -111,13 +111,13 @@ def rows(model: Model) -> NDArray[Any]:
     return cells(model.encoder) if model.problem.name == "mixed" else ROWS[model.predictor.FILE]
 
 
-def saved(folder: Path, model: Model | None = None) -> Model:
+def save_small(folder: Path, model: Model | None = None) -> Model:
     """Save a small model."""
     model = model or trees()
     return save(folder, model, rows(model)[:4], CARD_TEXT)
 
 
-def same(one: Model, other: Model) -> bool:
+def same_answers(one: Model, other: Model) -> bool:
     """Whether both give the same answers, to the bit."""
     found, expected = one.score(rows(one)), other.score(rows(other))
     return type(found) is type(expected) and all(map(np.array_equal, found, expected))
@@ -128,12 +128,12 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def place(folder: Path, name: str) -> Path:
+def find_file(folder: Path, name: str) -> Path:
     """A file of a folder, which may be called `MODEL`."""
     return next(folder.glob(name))
 
 
-def refused(folder: Path) -> str:
+def refusal(folder: Path) -> str:
     """The sentence that refuses a folder; it names what is wrong in it."""
     with pytest.raises(ArtifactError) as error:
         load(folder)
@@ -153,12 +153,12 @@ def manifest(folder: Path) -> dict[str, Any]:
     return document
 
 
-def changed(**values: object) -> Damage:
+def set_values(**values: object) -> Damage:
     """Set top-level values of the manifest."""
     return lambda folder: (folder / MANIFEST).write_text(json.dumps(manifest(folder) | values))
 
 
-def without(key: str) -> Damage:
+def drop_key(key: str) -> Damage:
     """Drop a top-level key of the manifest."""
 
     def damage(folder: Path) -> None:
@@ -168,48 +168,48 @@ def without(key: str) -> Damage:
     return damage
 
 
-def within(key: str, **values: object) -> Damage:
+def set_within(key: str, **values: object) -> Damage:
     """Set values of an object in the manifest; `...` drops one."""
 
     def damage(folder: Path) -> None:
         found = manifest(folder)[key] | values
-        changed(**{key: {name: value for name, value in found.items() if value is not ...}})(folder)
+        set_values(**{key: {name: value for name, value in found.items() if value is not ...}})(folder)
 
     return damage
 
 
-def missing(name: str) -> Damage:
+def remove(name: str) -> Damage:
     """Remove a file."""
-    return lambda folder: place(folder, name).unlink()
+    return lambda folder: find_file(folder, name).unlink()
 
 
-def truncated(name: str) -> Damage:
+def truncate(name: str) -> Damage:
     """Cut a file's end off."""
-    return lambda folder: place(folder, name).write_bytes(place(folder, name).read_bytes()[:-5])
+    return lambda folder: find_file(folder, name).write_bytes(find_file(folder, name).read_bytes()[:-5])
 
 
-def swapped(name: str) -> Damage:
+def swap(name: str) -> Damage:
     """Take a file from the folder of another model of the same kind."""
 
     def damage(folder: Path) -> None:
-        saved(folder.parent / "other", MADE[place(folder, MODEL).name](1))
-        shutil.copy(place(folder.parent / "other", name), place(folder, name))
+        save_small(folder.parent / "other", BUILDERS[find_file(folder, MODEL).name](1))
+        shutil.copy(find_file(folder.parent / "other", name), find_file(folder, name))
 
     return damage
 
 
-def signed(damage: Damage) -> Damage:
+def with_checksums(damage: Damage) -> Damage:
     """Damage a folder and then mend its checksums, so that only what they protect can tell."""
 
     def damage_and_sign(folder: Path) -> None:
         damage(folder)
         names = manifest(folder)["files"]
-        changed(files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})(folder)
+        set_values(files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})(folder)
 
     return damage_and_sign
 
 
-def holding(name: str, document: object) -> Damage:
+def put_content(name: str, document: object) -> Damage:
     """Put other content into a file: bytes as they are, anything else as JSON, and sign it."""
     written = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return signed(lambda folder: place(folder, name).write_bytes(written))
+    return with_checksums(lambda folder: find_file(folder, name).write_bytes(written))

@@ -14,7 +14,19 @@ from types import FrameType
 from typing import NamedTuple
 
 import pytest
-from tests.model.small import MODEL, Made, content, missing, place, refused, same, saved, trees, truncated, words
+from tests.model.small import (
+    MODEL,
+    Build,
+    content,
+    find_file,
+    refusal,
+    remove,
+    same_answers,
+    save_small,
+    trees,
+    truncate,
+    words,
+)
 
 from tabserve import files
 from tabserve.errors import ArtifactError
@@ -29,26 +41,26 @@ from tabserve.predictors.booster import Booster
 
 
 @pytest.mark.parametrize("there", ["nothing", "a model", "an empty folder", "no parent either"])
-def test_a_folder_is_saved_where_there_is_room(there: str, made: Made, tmp_path: Path) -> None:
+def test_a_folder_is_saved_where_there_is_room(there: str, made: Build, tmp_path: Path) -> None:
     """Nothing else is left beside it."""
     place = tmp_path / ("new/parents/model" if there == "no parent either" else "model")
     if there == "a model":
-        saved(place, made(1))
+        save_small(place, made(1))
     if there == "an empty folder":
         place.mkdir()
-    saved(place, made(0))
-    assert same(load(place), made(0))
+    save_small(place, made(0))
+    assert same_answers(load(place), made(0))
     assert [path.name for path in place.parent.iterdir()] == ["model"]
 
 
-def test_a_folder_of_the_other_kind_is_replaced_as_a_whole(made: Made, tmp_path: Path) -> None:
+def test_a_folder_of_the_other_kind_is_replaced_as_a_whole(made: Build, tmp_path: Path) -> None:
     """Nothing of the model that was there is left."""
     others = [other for other in (trees, words) if other is not made]
     for other in others:
-        saved(tmp_path / "model", other(0))
-    saved(tmp_path / "model", made(0))
+        save_small(tmp_path / "model", other(0))
+    save_small(tmp_path / "model", made(0))
     assert {path.name for path in (tmp_path / "model").iterdir()} == {made(0).predictor.FILE, GOLDEN, MANIFEST, CARD}
-    assert same(load(tmp_path / "model"), made(0))
+    assert same_answers(load(tmp_path / "model"), made(0))
 
 
 def a_file(place: Path) -> Path:
@@ -67,7 +79,7 @@ def a_folder_with_a_file(place: Path) -> Path:
 
 def a_model_with_a_file(place: Path) -> Path:
     """A model folder with something beside the model."""
-    saved(place)
+    save_small(place)
     (place / "notes.txt").write_text("mine")
     return place
 
@@ -98,7 +110,7 @@ def test_what_is_not_ours_is_left_alone(occupy: Callable[[Path], Path], said: st
     """The place is refused before any work, and by the save itself; nothing changes there."""
     place = occupy(tmp_path / "mine")
     before = content(tmp_path)
-    for attempt in (check_place, saved):
+    for attempt in (check_place, save_small):
         with pytest.raises(ArtifactError) as error:
             attempt(place)
         assert str(error.value).startswith(str(place))
@@ -150,18 +162,18 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=[*ENDS])
-def test_a_save_that_ends_at_any_step_leaves_one_whole_folder(end: End, made: Made, tmp_path: Path) -> None:
+def test_a_save_that_ends_at_any_step_leaves_one_whole_folder(end: End, made: Build, tmp_path: Path) -> None:
     """The old one or the new one, byte for byte, and nothing beside it."""
     model, place = made(0), tmp_path / "alone" / "model"
-    saved(tmp_path / "old", made(1))
-    saved(tmp_path / "new", model)
+    save_small(tmp_path / "old", made(1))
+    save_small(tmp_path / "new", model)
     whole = {name: content(tmp_path / name) for name in ("old", "new")}
     found: list[str] = []
     for at in count(1):
         shutil.rmtree(place.parent, ignore_errors=True)
         shutil.copytree(tmp_path / "old", place)
         with failing(at, end.error, end.events) as steps, suppress(end.raised):
-            saved(place, model)
+            save_small(place, model)
         assert [path.name for path in place.parent.iterdir()] == ["model"], f"step {at} left something behind"
         found += [name for name, files in whole.items() if files == content(place)] or ["neither"]
         if steps[0] < at:
@@ -202,7 +214,7 @@ json.dump([sizes, said], sys.stdout)
 
 def test_a_full_disk_leaves_the_earlier_folder(either: Path, tmp_path: Path) -> None:
     """Whichever of the four files does not fit: one sentence, and the earlier model folder as it was."""
-    before, command, model = content(either), [sys.executable, "-c", FULL, str(either)], place(either, MODEL).name
+    before, command, model = content(either), [sys.executable, "-c", FULL, str(either)], find_file(either, MODEL).name
     child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert child.returncode == 0, child.stderr
     sizes, said = json.loads(child.stdout)
@@ -252,7 +264,7 @@ KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-def test_only_regular_files_of_a_sane_size_are_read(made: Made, tmp_path: Path) -> None:
+def test_only_regular_files_of_a_sane_size_are_read(made: Build, tmp_path: Path) -> None:
     """Nothing is waited for; a strange card only warns."""
     strange = [
         (name, kind, tmp_path / f"{kind} for {name}")
@@ -260,7 +272,7 @@ def test_only_regular_files_of_a_sane_size_are_read(made: Made, tmp_path: Path) 
         for kind in KINDS
     ]
     for name, kind, folder in strange:
-        saved(folder, made(0))
+        save_small(folder, made(0))
         (folder / name).unlink()
         KINDS[kind][0](folder / name)
     found = checked(*(folder for _, _, folder in strange))
@@ -276,12 +288,12 @@ def test_a_link_is_followed(there: str, tmp_path: Path) -> None:
     """What it leads to is written; it stays a link."""
     target, link = tmp_path / "parents" / "target", tmp_path / "link"
     if there == "a model":
-        saved(target, trees(1))
+        save_small(target, trees(1))
     link.symlink_to(target)
     check_place(link)
-    saved(link)
+    save_small(link)
     assert link.is_symlink()
-    assert same(load(target), trees())
+    assert same_answers(load(target), trees())
     assert [path.name for path in target.parent.iterdir()] == ["target"]
 
 
@@ -289,25 +301,25 @@ def test_a_link_in_a_circle_is_refused(tmp_path: Path) -> None:
     """Before any work, and by the save itself."""
     link = tmp_path / "link"
     link.symlink_to(link)
-    for attempt in (check_place, saved):
+    for attempt in (check_place, save_small):
         with pytest.raises(ArtifactError, match="its links lead in a circle"):
             attempt(link)
 
 
 def test_a_folder_may_have_a_long_name(folder: Path, tmp_path: Path) -> None:
     """As long as the file system takes."""
-    saved(tmp_path / ("m" * 250))
-    assert same(load(tmp_path / ("m" * 250)), load(folder))
+    save_small(tmp_path / ("m" * 250))
+    assert same_answers(load(tmp_path / ("m" * 250)), load(folder))
 
 
 def test_a_path_that_cannot_exist_is_refused(tmp_path: Path) -> None:
     """With the system's reason."""
-    assert "File name too long" in refused(tmp_path / ("m" * 300))
+    assert "File name too long" in refusal(tmp_path / ("m" * 300))
 
 
 @pytest.mark.parametrize(
     "change",
-    [missing(CARD), truncated(CARD), lambda folder: (folder / CARD).write_text("mine")],
+    [remove(CARD), truncate(CARD), lambda folder: (folder / CARD).write_text("mine")],
     ids=["missing", "truncated", "other"],
 )
 def test_a_changed_card_only_warns(
@@ -317,14 +329,14 @@ def test_a_changed_card_only_warns(
     expected = load(either)
     assert caplog.records == []
     change(either)
-    assert same(load(either), expected)
+    assert same_answers(load(either), expected)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage() == f"{either / CARD} is missing or was changed after the model was saved."
 
 
-def test_a_damaged_folder_can_be_saved_over(made: Made, either: Path) -> None:
+def test_a_damaged_folder_can_be_saved_over(made: Build, either: Path) -> None:
     """Training again mends it."""
-    missing(MODEL)(either)
-    saved(either, made(0))
+    remove(MODEL)(either)
+    save_small(either, made(0))
     load(either)

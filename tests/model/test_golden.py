@@ -10,16 +10,16 @@ import pytest
 from tests.model.small import (
     CARD_TEXT,
     PROBLEM,
+    Build,
     Damage,
-    Made,
-    holding,
-    missing,
-    refused,
-    saved,
-    signed,
-    swapped,
+    put_content,
+    refusal,
+    remove,
+    save_small,
+    swap,
     trees,
-    truncated,
+    truncate,
+    with_checksums,
     words,
 )
 
@@ -37,19 +37,19 @@ OTHERWISE = "differently than when it was saved: off by"
 
 def answered(features: object, outputs: object) -> Damage:
     """Other golden rows."""
-    return holding(GOLDEN, {"features": features, "outputs": outputs})
+    return put_content(GOLDEN, {"features": features, "outputs": outputs})
 
 
 EITHER: dict[str, tuple[Damage, str]] = {
-    "missing": (missing(GOLDEN), "cannot be read: No such file or directory"),
-    "truncated": (truncated(GOLDEN), "does not have the checksum in manifest.json"),
-    "swapped": (swapped(GOLDEN), "does not have the checksum in manifest.json"),
-    "swapped and signed": (signed(swapped(GOLDEN)), OTHERWISE),
-    "truncated and signed": (signed(truncated(GOLDEN)), "is not JSON"),
-    "a list": (holding(GOLDEN, [1, 2]), "needs one JSON object, found a list"),
-    "without anything": (holding(GOLDEN, {}), NO_ROWS),
+    "missing": (remove(GOLDEN), "cannot be read: No such file or directory"),
+    "truncated": (truncate(GOLDEN), "does not have the checksum in manifest.json"),
+    "swapped": (swap(GOLDEN), "does not have the checksum in manifest.json"),
+    "swapped and signed": (with_checksums(swap(GOLDEN)), OTHERWISE),
+    "truncated and signed": (with_checksums(truncate(GOLDEN)), "is not JSON"),
+    "a list": (put_content(GOLDEN, [1, 2]), "needs one JSON object, found a list"),
+    "without anything": (put_content(GOLDEN, {}), NO_ROWS),
     "without rows": (answered([], []), NO_ROWS),
-    "without features": (holding(GOLDEN, {"outputs": [[0.5]]}), NO_ROWS),
+    "without features": (put_content(GOLDEN, {"outputs": [[0.5]]}), NO_ROWS),
     "of features that are null": (answered(None, [[0.5]]), NO_ROWS),
     "of outputs that are null": (answered([[1, 2, 3]], None), NO_ROWS),
     "of outputs that are a number": (answered([[1, 2, 3]], 0.5), NO_ROWS),
@@ -95,13 +95,13 @@ def test_golden_rows_that_are_none_of_numbers_are_told(damage: str, folder: Path
 @pytest.mark.parametrize("damage", TEXTS)
 def test_golden_rows_that_are_none_of_texts_are_told(damage: str, tmp_path: Path) -> None:
     """By the file's name."""
-    saved(tmp_path / "model", words())
+    save_small(tmp_path / "model", words())
     _told(tmp_path / "model", *TEXTS[damage])
 
 
 def _told(folder: Path, damage: Damage, said: str) -> None:
     damage(folder)
-    sentence = refused(folder)
+    sentence = refusal(folder)
     assert str(folder / GOLDEN) in sentence
     assert said in sentence
 
@@ -110,7 +110,7 @@ def test_outputs_of_another_width_are_not_stretched_to_fit(folder: Path) -> None
     """Though numpy would compare one probability with three that are the same."""
     found: dict[str, Any] = json.loads((folder / GOLDEN).read_text())
     answered(found["features"], [output * 3 for output in found["outputs"]])(folder)
-    assert NO_ROWS in refused(folder)
+    assert NO_ROWS in refusal(folder)
 
 
 @pytest.mark.parametrize("error", [-5e-7, 5e-7, -2e-6, 2e-6])
@@ -118,11 +118,11 @@ def test_golden_rows_may_differ_by_a_millionth(error: float, either: Path) -> No
     """As another processor may round; not by more."""
     golden = json.loads((either / GOLDEN).read_text())
     golden["outputs"][1][-1] += error
-    holding(GOLDEN, golden)(either)
+    put_content(GOLDEN, golden)(either)
     if abs(error) < TOLERANCE:
         load(either)
     else:
-        assert "at most 1e-06 expected" in refused(either)
+        assert "at most 1e-06 expected" in refusal(either)
 
 
 def test_missing_values_survive_in_golden_rows(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_missing_values_survive_in_golden_rows(tmp_path: Path) -> None:
     assert np.array_equal(found.predictor.raw(rows), model.predictor.raw(rows))
 
 
-def test_what_a_predictor_draws_is_answered_again(made: Made, tmp_path: Path) -> None:
+def test_what_a_predictor_draws_is_answered_again(made: Build, tmp_path: Path) -> None:
     """Eight rows, as JSON has them, each with its raw outputs."""
     model = made(0)
     rows = model.predictor.examples(np.eye(3, dtype=np.float32))

@@ -17,21 +17,21 @@ from tests.model.small import (
     MODEL,
     TARGET,
     TEXTS,
+    Build,
     Damage,
-    Made,
     content,
-    holding,
+    find_file,
     manifest,
-    missing,
-    place,
-    refused,
-    same,
-    saved,
-    signed,
-    swapped,
+    put_content,
+    refusal,
+    remove,
+    same_answers,
+    save_small,
+    set_within,
+    swap,
     trees,
-    truncated,
-    within,
+    truncate,
+    with_checksums,
     words,
 )
 
@@ -44,24 +44,24 @@ from tabserve.predictors.linear import Linear
 # Saved whole.
 
 
-def test_what_is_loaded_is_what_was_saved(made: Made, tmp_path: Path) -> None:
+def test_what_is_loaded_is_what_was_saved(made: Build, tmp_path: Path) -> None:
     """The problem with its criterion, the decision, the facts, and the answers to the bit."""
     model = made(0)
-    for found in (saved(tmp_path / "model", model), load(tmp_path / "model")):
+    for found in (save_small(tmp_path / "model", model), load(tmp_path / "model")):
         assert (found.problem, found.encoder, found.decision) == (model.problem, model.encoder, model.decision)
         assert (found.metrics, found.data, found.versions) == (model.metrics, model.data, model.versions)
         assert type(found.predictor) is type(model.predictor)
-        assert same(found, model)
+        assert same_answers(found, model)
 
 
 @pytest.mark.parametrize("task", MIXED)
 def test_a_model_over_columns_of_several_kinds_is_loaded_as_it_was_saved(task: str, tmp_path: Path) -> None:
     """Its columns, encodings, task and decision; its answers to the bit, and no other model's."""
     model = MIXED[task](0)
-    for found in (saved(tmp_path / "model", model), load(tmp_path / "model")):
+    for found in (save_small(tmp_path / "model", model), load(tmp_path / "model")):
         assert (found.problem, found.encoder, found.decision) == (model.problem, model.encoder, model.decision)
-        assert same(found, model)
-        assert not same(found, MIXED[task](1))
+        assert same_answers(found, model)
+        assert not same_answers(found, MIXED[task](1))
     assert manifest(tmp_path / "model")["task"]["kind"] == task
     assert [*manifest(tmp_path / "model")["encodings"]] == ["city", "when", "floor"]
 
@@ -73,12 +73,12 @@ def test_golden_rows_hold_missing_cells_of_any_kind_of_column(task: str, tmp_pat
     golden = np.full((1, len(model.encoder.names)), np.nan, np.float32)
     save(tmp_path / "model", model, golden, CARD_TEXT)
     assert json.loads((tmp_path / "model" / GOLDEN).read_text())["features"] == [[None] * golden.shape[1]]
-    assert same(load(tmp_path / "model"), model)
+    assert same_answers(load(tmp_path / "model"), model)
 
 
 def test_the_folder_holds_what_it_says(either: Path) -> None:
     """Four files; the manifest's keys in their order, and the checksums of the others."""
-    names = [place(either, MODEL).name, GOLDEN, CARD]
+    names = [find_file(either, MODEL).name, GOLDEN, CARD]
     assert sorted(path.name for path in either.iterdir()) == sorted([*names, MANIFEST])
     found, model = manifest(either), load(either)
     keys = ["format_version", "problem", "task", "columns", "encodings", "decision", "metrics", "data", "versions"]
@@ -90,9 +90,9 @@ def test_the_folder_holds_what_it_says(either: Path) -> None:
     assert (either / CARD).read_text() == CARD_TEXT
 
 
-def test_the_same_model_is_the_same_bytes(made: Made, either: Path, tmp_path: Path) -> None:
+def test_the_same_model_is_the_same_bytes(made: Build, either: Path, tmp_path: Path) -> None:
     """Nothing in a folder depends on when or where it was saved."""
-    saved(tmp_path / "elsewhere" / "model", made(0))
+    save_small(tmp_path / "elsewhere" / "model", made(0))
     assert content(tmp_path / "elsewhere" / "model") == content(either)
 
 
@@ -110,7 +110,7 @@ def test_any_reader_of_xgboost_files_gets_the_same_probabilities(folder: Path) -
 @pytest.mark.parametrize("threshold", [0.0, 1.0, MAX_THRESHOLD])
 def test_the_outermost_thresholds_survive(threshold: float, tmp_path: Path) -> None:
     """Everybody is positive, or only the certain ones, or nobody."""
-    found = saved(tmp_path / "model", replace(trees(), decision=Threshold(threshold)))
+    found = save_small(tmp_path / "model", replace(trees(), decision=Threshold(threshold)))
     assert found.decision == Threshold(threshold)
     assert found.score(FEATURES).label.mean() == (threshold == 0)
 
@@ -118,7 +118,7 @@ def test_the_outermost_thresholds_survive(threshold: float, tmp_path: Path) -> N
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 def test_the_outermost_temperatures_survive(temperature: float, tmp_path: Path) -> None:
     """Every class is as probable as the others, or one is certain; its label is the same."""
-    found = saved(tmp_path / "model", replace(words(), decision=MostProbable(temperature)))
+    found = save_small(tmp_path / "model", replace(words(), decision=MostProbable(temperature)))
     assert found.decision == MostProbable(temperature)
     largest = found.score(TEXTS[1:3]).probability.max(axis=1)
     assert largest == pytest.approx(1 if temperature < 1 else 1 / 3, abs=1e-5) or largest[0] == pytest.approx(0.5)
@@ -127,7 +127,7 @@ def test_the_outermost_temperatures_survive(temperature: float, tmp_path: Path) 
 
 def test_a_whole_number_is_a_threshold_too(folder: Path) -> None:
     """As somebody writes it by hand."""
-    within("decision", threshold=1)(folder)
+    set_within("decision", threshold=1)(folder)
     assert load(folder).decision.parameters == {"threshold": "1.0"}
 
 
@@ -151,8 +151,8 @@ def test_each_kind_is_found_by_the_name_of_its_file(kind: type[Booster] | type[L
 def test_what_needs_a_threshold_is_given_no_other_model(tmp_path: Path) -> None:
     """Refused in one sentence that names the folder."""
     for name, model in {"numbers": trees(), "texts": words()}.items():
-        saved(tmp_path / name, model)
-    assert same(load_binary(tmp_path / "numbers"), trees())
+        save_small(tmp_path / name, model)
+    assert same_answers(load_binary(tmp_path / "numbers"), trees())
     with pytest.raises(ArtifactError) as error:
         load_binary(tmp_path / "texts")
     said = "holds a model without a threshold between two labels, which this needs."
@@ -161,25 +161,25 @@ def test_what_needs_a_threshold_is_given_no_other_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("model", "decision"), [(trees, MostProbable()), (words, Threshold(0.5))])
 def test_a_decision_that_the_predictor_does_not_fit_is_not_saved(
-    model: Made, decision: Decision, tmp_path: Path
+    model: Build, decision: Decision, tmp_path: Path
 ) -> None:
     """Nothing is written that would be refused later."""
     with pytest.raises(ArtifactError, match=f"has a decision of kind '{decision.KIND}', which makes no answers"):
-        saved(tmp_path / "model", replace(model(0), decision=decision))
+        save_small(tmp_path / "model", replace(model(0), decision=decision))
     assert list(tmp_path.iterdir()) == []
 
 
 # Damaged.
 
 EITHER: dict[str, tuple[Damage, str, str]] = {
-    "missing": (missing(MODEL), MODEL, "cannot be read: No such file or directory"),
-    "truncated": (truncated(MODEL), MODEL, "does not have the checksum in manifest.json"),
-    "swapped": (swapped(MODEL), MODEL, "does not have the checksum in manifest.json"),
-    "swapped and signed": (signed(swapped(MODEL)), GOLDEN, "differently than when it was saved: off by"),
-    "truncated and signed": (signed(truncated(MODEL)), MODEL, " is not a model "),
-    "empty and signed": (holding(MODEL, b""), MODEL, " is not a model "),
-    "a text and signed": (holding(MODEL, b"model"), MODEL, " is not a model "),
-    "a pickle and signed": (holding(MODEL, b"\x80\x04K\x01."), MODEL, " is not a model "),
+    "missing": (remove(MODEL), MODEL, "cannot be read: No such file or directory"),
+    "truncated": (truncate(MODEL), MODEL, "does not have the checksum in manifest.json"),
+    "swapped": (swap(MODEL), MODEL, "does not have the checksum in manifest.json"),
+    "swapped and signed": (with_checksums(swap(MODEL)), GOLDEN, "differently than when it was saved: off by"),
+    "truncated and signed": (with_checksums(truncate(MODEL)), MODEL, " is not a model "),
+    "empty and signed": (put_content(MODEL, b""), MODEL, " is not a model "),
+    "a text and signed": (put_content(MODEL, b"model"), MODEL, " is not a model "),
+    "a pickle and signed": (put_content(MODEL, b"\x80\x04K\x01."), MODEL, " is not a model "),
 }
 
 
@@ -187,9 +187,9 @@ EITHER: dict[str, tuple[Damage, str, str]] = {
 def test_a_damaged_model_is_told(damage: str, either: Path) -> None:
     """By the name of the file and what is wrong with it, whatever the model is made of."""
     done, named, said = EITHER[damage]
-    path = place(either, named)
+    path = find_file(either, named)
     done(either)
-    sentence = refused(either)
+    sentence = refusal(either)
     assert str(path) in sentence
     assert said in sentence
 
@@ -202,7 +202,7 @@ def another_booster(train: Callable[[], xgb.XGBModel]) -> Damage:
         booster.feature_names = [f"x{number}" for number in range(booster.num_features())]
         booster.save_model(folder / Booster.FILE)
 
-    return signed(damage)
+    return with_checksums(damage)
 
 
 def classifier(**options: object) -> xgb.XGBClassifier:
@@ -239,6 +239,6 @@ def test_another_booster_is_told(other: str, folder: Path) -> None:
     """By what it is, and what is expected."""
     done, said = OTHER_BOOSTERS[other]
     done(folder)
-    sentence = refused(folder)
+    sentence = refusal(folder)
     assert str(folder / Booster.FILE) in sentence
     assert said in sentence

@@ -212,7 +212,7 @@ def test_rows_of_the_same_kind_are_quiet(model: Model, tmp_path: Path, rows: int
     """However few: what chance alone does is no drift."""
     frame = sample(rows, seed=7)
     found = drift.drift(model, written(tmp_path, frame, frame.features))
-    assert (found.rows, found.found) == (rows, [])
+    assert (found.rows, found.drifted) == (rows, [])
     assert len(found.shifts) == len(model.problem.features) + 1
 
 
@@ -224,9 +224,9 @@ def test_shifted_columns_are_named(model: Model, tmp_path: Path) -> None:
     features[:, 3] += spread[3]
     features[:, 120] *= 2
     found = drift.drift(model, written(tmp_path, frame, features))
-    assert {shift.name for shift in found.found} - {SCORE} == {names[3], names[120]}
+    assert {shift.name for shift in found.drifted} - {SCORE} == {names[3], names[120]}
     shown = list(drift.lines(found))
-    assert next(line for line in shown if "drifted" in line).split()[0] == found.found[0].name
+    assert next(line for line in shown if "drifted" in line).split()[0] == found.drifted[0].name
     assert any(SCORE in line for line in shown)
 
 
@@ -249,14 +249,14 @@ def test_a_column_of_missing_values_alone_is_compared() -> None:
 
 def test_the_folder_keeps_the_reference(model: Model, sample_frame: Frame) -> None:
     """Written and read back, it is the one of the hold-out."""
-    kept = Reference.parsed(model.data)
-    again = Reference.parsed(kept.described())
+    kept = Reference.from_json(model.data)
+    again = Reference.from_json(kept.to_json())
     assert tuple(kept.columns) == model.problem.features
     assert kept.rows == round(model.problem.holdout * len(sample_frame))
     pairs = [(kept.score, again.score), *((kept.columns[name], again.columns[name]) for name in kept.columns)]
     for found, other in pairs:
         assert isinstance(found, Quantiles)
-        assert found.described() == other.described()
+        assert found.to_json() == other.to_json()
         assert np.all(np.diff(found.edges) > 0)
 
 
@@ -264,8 +264,8 @@ def test_a_column_may_be_called_like_the_scores(sample_frame: Frame) -> None:
     """Neither takes the other's place."""
     few = Problem("few", numbers("score", "(score)"))
     frame = replace(sample_frame, features=sample_frame.features[:, :2], problem=few)
-    kept = Reference.parsed(
-        Reference.of(few, Encoder.learn(few, {}), frame.features, np.full(len(frame), 0.5, np.float32)).described()
+    kept = Reference.from_json(
+        Reference.of(few, Encoder.learn(few, {}), frame.features, np.full(len(frame), 0.5, np.float32)).to_json()
     )
     assert tuple(kept.columns) == few.features
     score, column = kept.score, kept.columns["score"]
@@ -292,7 +292,7 @@ def test_a_folder_without_a_whole_reference_is_refused(
 ) -> None:
     """In one sentence that says what to do."""
     frame = sample(5, seed=1)
-    data = {**model.data, **Reference.parsed(model.data).described()}
+    data = {**model.data, **Reference.from_json(model.data).to_json()}
     damage(data)
     with pytest.raises(ArtifactError, match="train it again"):
         drift.drift(replace(model, data=data), written(tmp_path, frame, frame.features))
@@ -319,7 +319,7 @@ def test_the_committed_reference_is_that_of_its_hold_out() -> None:
     _, holdout = hold_out(replace(sample(200_000, seed=42), problem=model.problem))
     again = Reference.of(
         holdout.problem, holdout.encoder, holdout.features, model.score(holdout.features).probability
-    ).described()
+    ).to_json()
     assert again["reference"]["columns"] == model.data["reference"]["columns"]
     assert again["reference"]["rows"] == model.data["reference"]["rows"]
     score, kept = (np.array(found["reference"]["score"]["edges"]) for found in (again, model.data))
@@ -329,10 +329,10 @@ def test_the_committed_reference_is_that_of_its_hold_out() -> None:
 def test_real_rows_are_quiet_against_the_committed_model(shared: Path, tmp_path: Path) -> None:
     """Its reference is synthetic, and they lie as it says; where they are moved, they do not."""
     model, path = load(Path(__file__).parents[2] / "deploy" / "model"), shared / REAL
-    assert drift.drift(model, path).found == []
+    assert drift.drift(model, path).drifted == []
     frame = read(path, model.problem)
     moved = frame.features + np.float32(0.5) * frame.features.std(axis=0) * (np.arange(200) == 7)
-    assert [shift.name for shift in drift.drift(model, written(tmp_path, frame, moved)).found] == ["var_7"]
+    assert [shift.name for shift in drift.drift(model, written(tmp_path, frame, moved)).drifted] == ["var_7"]
 
 
 # Every task, and every kind of column.
@@ -341,7 +341,7 @@ def test_real_rows_are_quiet_against_the_committed_model(shared: Path, tmp_path:
 def with_reference(model: Model, features: NDArray[Any]) -> Model:
     """A model whose folder keeps a reference of these rows."""
     scores = model.decision.watched(model.score(features))
-    kept = Reference.of(model.problem, model.encoder, features, scores).described()
+    kept = Reference.of(model.problem, model.encoder, features, scores).to_json()
     return replace(model, data={**model.data, **kept})
 
 
@@ -358,11 +358,11 @@ def test_columns_of_every_kind_are_watched_for_every_task(task: str, tmp_path: P
     model = with_reference(made, small.cells(made.encoder))
     found = drift.drift(model, mixed_rows(tmp_path))
     assert [shift.name for shift in found.shifts] == [*made.encoder.names, SCORE]
-    assert found.found == []
+    assert found.drifted == []
     assert {shift.name for shift in found.shifts if np.isnan(shift.ks)} == {"city", "floor"}
     elsewhere = ["Rio" if row % 10 else "Ouro Preto" for row in range(200)]
     late = [f"20{60 + row % 30}-03-28 {row % 24:02}:30" for row in range(200)]
-    names = {shift.name for shift in drift.drift(model, mixed_rows(tmp_path, city=elsewhere, when=late)).found}
+    names = {shift.name for shift in drift.drift(model, mixed_rows(tmp_path, city=elsewhere, when=late)).drifted}
     assert {"city", "when.day", "when.month"} <= names
     assert not {"age", "floor"} & names
     assert any("–" in line for line in drift.lines(found))
@@ -373,7 +373,7 @@ def test_levels_that_the_model_does_not_know_are_a_shift(tmp_path: Path) -> None
     made = small.MIXED["binary"](0)
     model = with_reference(made, small.cells(made.encoder))
     found = drift.drift(model, mixed_rows(tmp_path, city=["Atlantis"] * 200))
-    assert "city" in {shift.name for shift in found.found}
+    assert "city" in {shift.name for shift in found.drifted}
 
 
 def test_the_time_of_the_split_is_not_watched(tmp_path: Path) -> None:
@@ -394,7 +394,7 @@ def test_texts_are_watched_by_their_length(tmp_path: Path) -> None:
     def drifted(some: NDArray[np.object_]) -> set[str]:
         rows = pd.DataFrame({"number": range(len(some)), "title": some})
         rows.to_csv(tmp_path / "titles.csv", index=False)
-        return {shift.name for shift in drift.drift(model, tmp_path / "titles.csv").found}
+        return {shift.name for shift in drift.drift(model, tmp_path / "titles.csv").drifted}
 
     assert drifted(titles) == set()
     assert LENGTH in drifted(titles + " de linho muito fina")
@@ -410,7 +410,7 @@ def test_every_code_lies_in_one_bin(levels: int, rows: int, seed: int) -> None:
     counts = found.counts(codes)
     assert counts.sum() == rows
     assert found.shares == pytest.approx(counts / rows, abs=1e-3)
-    again = Levels.parsed(**found.described())
+    again = Levels.from_json(**found.to_json())
     assert again.shares == pytest.approx(found.shares, abs=1e-3)
     shift = drift.shift("any", again, rows, again.counts(codes))
     assert not shift.matters

@@ -15,7 +15,7 @@ from tabserve.model import model as models
 from tabserve.model.decision import MostProbable, Threshold, threshold_of
 from tabserve.model.manifest import MEASURED_WITH
 from tabserve.model.model import CARD, GOLDEN, MANIFEST, Model, amend, load
-from tabserve.operations.move_threshold import MEASURES, known, measured, move, moved
+from tabserve.operations.move_threshold import MEASURES, compare_on_holdout, compare_on_rows, move, with_threshold
 from tabserve.reports import card
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame
@@ -76,7 +76,7 @@ def test_the_card_says_first_that_the_threshold_was_moved(folder: Path, model: M
     note = text.removesuffix(original)
     assert f"from {threshold_of(model.decision)} to 0.3" in " ".join(note.split())
     assert "0.7" not in note
-    assert card.written(load(folder)) == text
+    assert card.render(load(folder)) == text
 
 
 def test_a_card_by_hand_is_kept(folder: Path) -> None:
@@ -157,10 +157,10 @@ def test_only_the_last_move_counts(model: Model, values: list[float]) -> None:
     """A model that was moved often is one that was moved once; back at its own threshold it was never moved."""
     found = model
     for value in values:
-        found = moved(found, value)
-    assert (found.decision, found.metrics) == (Threshold(values[-1]), moved(model, values[-1]).metrics)
+        found = with_threshold(found, value)
+    assert (found.decision, found.metrics) == (Threshold(values[-1]), with_threshold(model, values[-1]).metrics)
     assert found.measured_with == model.decision
-    assert moved(found, threshold_of(model.decision)).metrics == model.metrics
+    assert with_threshold(found, threshold_of(model.decision)).metrics == model.metrics
 
 
 # What it does.
@@ -179,7 +179,7 @@ def test_labelled_rows_say_what_a_move_does(model: Model, sample_frame: Frame, m
     """Precision, recall and flagged share at both thresholds, and the change, each with an interval around it."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 40)
     frame = sample_frame.take(np.arange(500))
-    shown = cells([*measured(model, 0.2, frame)])
+    shown = cells([*compare_on_rows(model, 0.2, frame)])
     probability = model.score(frame.features).probability
     cuts, criterion = (threshold_of(model.decision), 0.2), frame.problem.criterion
     old, new = (measures(frame.target, probability, cut, criterion) for cut in cuts)
@@ -195,7 +195,7 @@ def test_labelled_rows_say_what_a_move_does(model: Model, sample_frame: Frame, m
 @pytest.mark.parametrize(("value", "near"), [(0.3, 0.3), (0.3049, 0.3), (1.0, 1.0), (0.0, 0.0)])
 def test_without_rows_the_hold_outs_curve_answers(model: Model, sample_frame: Frame, value: float, near: float) -> None:
     """With its figures at the nearest hundredth."""
-    lines = [*known(model, value)]
+    lines = [*compare_on_holdout(model, value)]
     assert lines[0].split() == ["at", f"{threshold_of(model.decision):.4f}", "at", f"{near:.4f}"]
     _, holdout = hold_out(sample_frame)
     probability = model.score(holdout.features).probability
@@ -208,7 +208,7 @@ def test_without_rows_the_hold_outs_curve_answers(model: Model, sample_frame: Fr
 
 def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
     """They were measured there, whatever the threshold was in between."""
-    for row in cells([*known(moved(model, 0.9), threshold_of(model.decision))]).values():
+    for row in cells([*compare_on_holdout(with_threshold(model, 0.9), threshold_of(model.decision))]).values():
         assert row[0] == row[1]
 
 
@@ -228,5 +228,5 @@ def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
 )
 def test_a_folder_without_figures_says_so(model: Model, change: Callable[[object], dict[str, object]]) -> None:
     """Whoever made it."""
-    shown = cells([*known(replace(model, metrics=change(model.metrics)), 0.9)])
+    shown = cells([*compare_on_holdout(replace(model, metrics=change(model.metrics)), 0.9)])
     assert list(shown.values()) == [["not kept", "not kept"]] * len(MEASURES)

@@ -34,20 +34,20 @@ def model(model_folder: Path) -> Model:
 
 def test_the_card_in_a_folder_is_the_one_its_model_gives(model: Model, model_folder: Path) -> None:
     """So that anyone can write it again from the manifest."""
-    assert card.written(model) == (model_folder / CARD).read_text()
+    assert card.render(model) == (model_folder / CARD).read_text()
 
 
 def test_synthetic_origin_stands_in_the_first_lines(model: Model) -> None:
     """Before any figure; a real table is not called so."""
-    assert "synthetic" in "".join(card.written(model).splitlines()[:3])
-    real = card.written(replace(model, data={**model.data, "synthetic": False, "source": "train.csv"}))
+    assert "synthetic" in "".join(card.render(model).splitlines()[:3])
+    real = card.render(replace(model, data={**model.data, "synthetic": False, "source": "train.csv"}))
     assert "synthetic" not in real
     assert "train.csv" in real
 
 
 def test_every_measure_stands_with_its_interval(model: Model) -> None:
     """As the manifest has it."""
-    written = card.written(model)
+    written = card.render(model)
     for name, found in model.metrics["holdout"].items():
         row = f"| {TITLES[name]} | {found['value']:.4f} | {found['low']:.4f} to {found['high']:.4f} |"
         assert row in written
@@ -64,7 +64,7 @@ def test_every_candidate_stands_with_its_spread_and_trees(model: Model) -> None:
         "best": "forest",
         "winner": "stumps",
     }
-    written = card.written(replace(model, metrics=metrics))
+    written = card.render(replace(model, metrics=metrics))
     rows = [line for line in written.splitlines() if line.startswith(("| `forest`", "| `stumps`"))]
     assert [row.split(" | ")[-1] for row in rows] == ["– |", "11 |"]
     assert "0.5000 ± 0.0200" in rows[0]
@@ -78,12 +78,12 @@ def test_every_candidate_stands_with_its_spread_and_trees(model: Model) -> None:
 
 def test_it_says_what_the_model_is_for_and_what_not(model: Model) -> None:
     """Threshold and split are named too."""
-    written = card.written(model)
+    written = card.render(model)
     for heading in ("What it is for", "What it must not be used for", "Figures on the hold-out", "The threshold"):
         assert f"\n## {heading}\n" in written
     assert f"**{threshold_of(model.decision):.4f}**" in written
     assert "20% held out and opened once, 2 folds on the" in written
-    fewer = card.written(replace(model, metrics={**model.metrics, "fold_rows": [1_200, 2_200]}))
+    fewer = card.render(replace(model, metrics={**model.metrics, "fold_rows": [1_200, 2_200]}))
     assert "15% held out and opened once, 2 folds (of 35% to 65% each, as groups are whole) on" in fewer
     assert f"{int(model.predictor.facts['trees']):,} trees" in written
     assert model.data["sha256"] in written
@@ -103,7 +103,7 @@ def test_a_criterion_of_costs_is_shown_as_such(model: Model) -> None:
         "best": "stumps",
     }
     problem = replace(model.problem, task=Binary(criterion=Costs(1, 10)))
-    written = card.written(replace(model, problem=problem, metrics=metrics))
+    written = card.render(replace(model, problem=problem, metrics=metrics))
     bars = [line.split() for line in written.splitlines() if "█" in line]
     assert [(name, len(bar), value) for name, bar, value in bars] == [
         ("stumps", 20, "-0.5000"),
@@ -127,7 +127,7 @@ def carded(
     selection = data.select([*candidates, *baselines])
     model = data.evaluate(selection, selection.refit())
     assert tables.columns_table(frame).shape[0] == len(problem.columns)
-    return model, card.written(model)
+    return model, card.render(model)
 
 
 @pytest.mark.usefixtures("few_resamples")

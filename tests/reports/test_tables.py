@@ -96,7 +96,7 @@ def test_candidates_are_described_before_they_compete() -> None:
 
 def test_models_stand_side_by_side() -> None:
     """Measures are rows under their titles."""
-    table = tables.beside({"this one": {"f1": 0.5, "roc_auc": 0.25}, "that one": {"f1": 1, "roc_auc": 0.75}})
+    table = tables.models_table({"this one": {"f1": 0.5, "roc_auc": 0.25}, "that one": {"f1": 1, "roc_auc": 0.75}})
     expected = pd.DataFrame({"this one": ["0.5000", "0.2500"], "that one": ["1.0000", "0.7500"]}, ["F1", "ROC AUC"])
     assert table.equals(expected)
 

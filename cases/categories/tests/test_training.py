@@ -135,7 +135,7 @@ def test_the_committed_card_is_what_its_model_says() -> None:
     folder = CASE / "deploy" / "model"
     model = load(folder)
     written = (folder / CARD).read_text()
-    assert written == card.written(model, WORDS)
+    assert written == card.render(model, WORDS)
     held_out = sum(each["rows"] for each in model.metrics["classes"].values())
     assert held_out + sum(model.metrics["fold_rows"]) == model.data["rows"]
     assert f"; {held_out / model.data['rows']:.0%} held out and opened once" in written

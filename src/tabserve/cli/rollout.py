@@ -127,8 +127,10 @@ def _drift(arguments: argparse.Namespace) -> None:
 
         with files.whole(arguments.out) as temporary:
             drift_figure.draw(found).savefig(temporary, format="svg")
-    if found.found:
-        raise Drifted(f"{len(found.found)} of {len(found.shifts)} distributions drifted: {drift.named(found.found)}.")
+    if found.drifted:
+        raise Drifted(
+            f"{len(found.drifted)} of {len(found.shifts)} distributions drifted: {drift.names(found.drifted)}."
+        )
     print("No distribution drifted.")
 
 
@@ -145,9 +147,12 @@ def _threshold(arguments: argparse.Namespace) -> None:
         check_place(folder)
         labelled = frame.read_to_measure(arguments.data, model.problem)
         said = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
-        said += move_threshold.measured(model, value, labelled)
+        said += move_threshold.compare_on_rows(model, value, labelled)
     else:
-        said = ["On the hold-out, by the figures that the folder keeps:", *move_threshold.known(model, value)]
+        said = [
+            "On the hold-out, by the figures that the folder keeps:",
+            *move_threshold.compare_on_holdout(model, value),
+        ]
         said.append("Intervals, and figures of other rows, need labelled ones: --data FILE.")
     was = threshold_of(model.decision)
     move_threshold.move(folder, value)
