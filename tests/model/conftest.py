@@ -1,4 +1,4 @@
-"""What the tests of the model folder share."""
+"""Fixtures for the tests of model folders."""
 
 from pathlib import Path
 
@@ -7,20 +7,20 @@ from tests.model.small import BUILDERS, Build, save_small
 
 
 @pytest.fixture(params=BUILDERS, ids=lambda name: name.removeprefix("model."))
-def made(request: pytest.FixtureRequest) -> Build:
-    """Makes small models of one kind, then of the other."""
+def build(request: pytest.FixtureRequest) -> Build:
+    """A function that builds small models of one kind, for each kind in turn."""
     return BUILDERS[request.param]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A whole model folder, alone in its parent: trees over numbers."""
+    """A valid model folder of trees over numbers, alone in its parent folder."""
     save_small(tmp_path / "model")
     return tmp_path / "model"
 
 
 @pytest.fixture
-def either(made: Build, tmp_path: Path) -> Path:
-    """A whole model folder, alone in its parent, of either kind."""
-    save_small(tmp_path / "model", made(0))
+def either(build: Build, tmp_path: Path) -> Path:
+    """A valid model folder of each kind in turn, alone in its parent folder."""
+    save_small(tmp_path / "model", build(0))
     return tmp_path / "model"

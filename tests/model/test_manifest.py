@@ -1,4 +1,4 @@
-"""A manifest is read whole, and whatever is wrong with it is told in one sentence."""
+"""A manifest is validated as a whole, and each fault of it is reported in one sentence."""
 
 import shutil
 import sys
@@ -36,28 +36,28 @@ from tabserve.problem.task import Binary
 
 
 def turned_into_a_file(folder: Path) -> None:
-    """Leave a file where the folder was."""
+    """Replace the folder by a file."""
     shutil.rmtree(folder)
     folder.touch()
 
 
 def put(name: str, text: bytes) -> Damage:
-    """Put other content into a file, and sign all but the manifest, which has no checksum."""
+    """Replace the content of a file and correct its checksum; the manifest has none."""
     return put_content(name, text) if name != MANIFEST else lambda folder: (folder / name).write_bytes(text)
 
 
 def with_costs(**values: object) -> Damage:
-    """Let the criterion be costs, some of them set."""
+    """Set the criterion to costs, with these values."""
     return set_within("task", criterion={"kind": "Costs", "false_positive": 1, "false_negative": 5} | values)
 
 
 def with_columns(*names: str, **values: object) -> Damage:
-    """Let the columns be others, all of numbers; the first has these further members."""
-    return set_values(columns=[{"name": name} | (values if not place else {}) for place, name in enumerate(names)])
+    """Replace the columns by numbers of these names; the first has these further members."""
+    return set_values(columns=[{"name": name} | (values if not index else {}) for index, name in enumerate(names)])
 
 
 HUGE = 10**400
-"""What JSON can write, Python can read, and no float can hold."""
+"""A number of valid JSON that no float can hold."""
 
 STRANGE_FIELDS: dict[str, list[Any]] = {
     "name": [3, None, ["a"], "two\nlines", "\ud800"],
@@ -280,13 +280,13 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "named", "said"), [pytest.param(*case[1:], id=case[0]) for case in DAMAGES])
-def test_every_damage_has_its_own_sentence(damage: Damage, named: str, said: str, folder: Path) -> None:
-    """It names the file and what is wrong with it."""
+@pytest.mark.parametrize(("damage", "file", "message"), [pytest.param(*case[1:], id=case[0]) for case in DAMAGES])
+def test_each_damage_is_refused_in_its_own_sentence(damage: Damage, file: str, message: str, folder: Path) -> None:
+    """The sentence names the file and what is wrong with it."""
     damage(folder)
     sentence = refusal(folder)
-    assert str(folder / named) in sentence
-    assert said in sentence
+    assert str(folder / file) in sentence
+    assert message in sentence
 
 
 TEMPERATURE = "expected a number from 1e-06 to 1000000.0"
@@ -306,14 +306,14 @@ OF_TEXTS: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("damage", OF_TEXTS)
-def test_a_decision_that_is_none_of_a_model_over_texts_is_told(damage: str, tmp_path: Path) -> None:
-    """A temperature alone leaves every margin finite."""
+def test_a_decision_that_does_not_fit_a_model_over_texts_is_refused(damage: str, tmp_path: Path) -> None:
+    """As is a temperature outside its range."""
     save_small(tmp_path / "model", words())
-    done, said = OF_TEXTS[damage]
-    done(tmp_path / "model")
+    apply, message = OF_TEXTS[damage]
+    apply(tmp_path / "model")
     sentence = refusal(tmp_path / "model")
     assert str(tmp_path / "model" / MANIFEST) in sentence
-    assert said in sentence
+    assert message in sentence
 
 
 OF_MIXED: dict[str, tuple[str, Damage, str, str]] = {
@@ -388,28 +388,30 @@ OF_MIXED: dict[str, tuple[str, Damage, str, str]] = {
 
 
 @pytest.mark.parametrize("damage", OF_MIXED)
-def test_what_does_not_fit_a_model_of_several_kinds_of_columns_is_told(damage: str, tmp_path: Path) -> None:
-    """The encodings fit the columns, the trees fit the encodings, and the decision fits the task."""
-    kind, done, named, said = OF_MIXED[damage]
+def test_a_manifest_that_does_not_fit_a_model_of_several_kinds_of_columns_is_refused(
+    damage: str, tmp_path: Path
+) -> None:
+    """Encodings must fit the columns, trees the encodings, and the decision the task."""
+    kind, apply, file, message = OF_MIXED[damage]
     save_small(tmp_path / "model", MIXED[kind](0))
-    done(tmp_path / "model")
+    apply(tmp_path / "model")
     sentence = refusal(tmp_path / "model")
-    assert str(tmp_path / "model" / named) in sentence
-    assert said in sentence
+    assert str(tmp_path / "model" / file) in sentence
+    assert message in sentence
 
 
 class Lowest:
-    """A criterion that no folder can name."""
+    """A criterion that a manifest cannot name."""
 
     name = "lowest"
 
     def __call__(self, counts: Counts) -> NDArray[np.float64]:
-        """Fewest flagged."""
+        """Prefer few flagged rows."""
         return -np.asarray(counts.true_positive + counts.false_positive, np.float64)
 
 
 def test_a_criterion_that_cannot_be_loaded_again_is_not_saved(tmp_path: Path) -> None:
-    """Nothing is written that would be refused later."""
+    """No folder is written that could not be loaded."""
     model = replace(trees(), problem=replace(PROBLEM, task=Binary(criterion=Lowest())))
     with pytest.raises(ArtifactError, match="Lowest"):
         save_small(tmp_path / "model", model)
@@ -417,7 +419,7 @@ def test_a_criterion_that_cannot_be_loaded_again_is_not_saved(tmp_path: Path) ->
 
 
 def test_metrics_and_data_may_hold_anything(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are for people and for the card; `tabserve check` reads nothing in them."""
+    """They are for people and the card; `tabserve check` does not read them."""
     set_values(metrics={"f1": HUGE, "folds": [None]}, data={"rows": "many"})(folder)
     monkeypatch.setattr(sys, "argv", ["tabserve", "check", str(folder)])
     with pytest.raises(SystemExit) as ended:

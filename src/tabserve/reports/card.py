@@ -85,7 +85,7 @@ class Words(NamedTuple):
 
     Attributes:
         synthetic: states that the data is synthetic; shown only where it is.
-        purpose: what the model is for; `{purpose}` stands for the purpose of its task, `{problem.name}` for its problem.
+        purpose: what the model is for; `{purpose}` stands for its task's purpose, `{problem.name}` for its problem.
         limits: what it must not be used for, one point per line.
         sections: gives further sections for a model, each with its heading.
     """
