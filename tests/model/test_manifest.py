@@ -160,7 +160,7 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         "of kind None, expected binary or multiclass or regression",
     ),
     (
-        "task of a stranger",
+        "task with an unknown field",
         set_within("task", colour=1),
         MANIFEST,
         "of the fields ['colour', 'criterion', 'labels'], expected",
@@ -202,7 +202,7 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         "kind None, expected threshold or most_probable or amount",
     ),
     (
-        "decision of a stranger",
+        "decision with an unknown field",
         set_within("decision", colour=1),
         MANIFEST,
         "of the fields ['colour', 'threshold'], expected",
@@ -230,7 +230,7 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
     ],
     ("problem empty", set_values(problem={}), MANIFEST, NO_PROBLEM),
     ("task empty", set_values(task={}), MANIFEST, "has a criterion of kind None"),
-    ("problem with a stranger", set_within("problem", colour="red"), MANIFEST, NO_PROBLEM),
+    ("problem with an unknown field", set_within("problem", colour="red"), MANIFEST, NO_PROBLEM),
     ("criterion unknown", set_within("task", criterion={"kind": "Best"}), MANIFEST, "has a criterion of kind 'Best'"),
     (
         "criterion without costs",
@@ -256,7 +256,12 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         (f"cost {value!r:.20}", with_costs(false_positive=value), MANIFEST, "Both costs must be numbers above 0")
         for value in ["1", True, None, [1], float("inf"), HUGE]
     ],
-    ("cost of a stranger", with_costs(colour=1), MANIFEST, "a criterion of the fields ['colour', 'false_negative'"),
+    (
+        "cost with an unknown field",
+        with_costs(colour=1),
+        MANIFEST,
+        "a criterion of the fields ['colour', 'false_negative'",
+    ),
     ("criterion a list of pairs", set_within("task", criterion=[["kind", "F1"]]), MANIFEST, "a criterion of kind None"),
     (
         "criterion named by a list",

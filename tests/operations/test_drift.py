@@ -145,7 +145,7 @@ TENS = DRAWN.choice(np.array([0, 10, 20, 30], np.float32), 2_000)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("before", "after"),
     [
         (FLAG, EVEN),
         (1 - FLAG, EVEN),
@@ -161,10 +161,12 @@ TENS = DRAWN.choice(np.array([0, 10, 20, 30], np.float32), 2_000)
     ids=["97 % ones to half", "3 % ones to half", "zeros to -999", "zeros to 999", "zeros to the lowest number",
          "zeros to missing", "1 to 0", "one less", "a tenth", "percent to fraction"],
 )  # fmt: skip
-def test_repeated_values_that_become_others_are_detected(one: NDArray[np.float32], other: NDArray[np.float32]) -> None:
+def test_repeated_values_that_become_others_are_detected(
+    before: NDArray[np.float32], after: NDArray[np.float32]
+) -> None:
     """In both directions."""
-    assert shift_of(one, other, tests=200).matters
-    assert shift_of(other, one, tests=200).matters
+    assert shift_of(before, after, tests=200).matters
+    assert shift_of(after, before, tests=200).matters
 
 
 @pytest.mark.parametrize("kind", KINDS)

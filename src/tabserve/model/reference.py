@@ -42,7 +42,7 @@ class Distribution(Protocol):
         """Count new values in each bin and, last, the missing ones."""
 
     def to_json(self) -> dict[str, Any]:
-        """The content of the manifest."""
+        """The JSON object that the manifest stores."""
 
 
 class Levels(NamedTuple):
@@ -83,7 +83,7 @@ class Levels(NamedTuple):
         return np.array([*frequent, len(present) - sum(frequent), len(values) - len(present)], np.int64)
 
     def to_json(self) -> dict[str, Any]:
-        """The content of the manifest."""
+        """The JSON object that the manifest stores."""
         return {
             "codes": self.codes.tolist(),
             "frequency": self.frequency.round(6).tolist(),
@@ -92,7 +92,7 @@ class Levels(NamedTuple):
 
     @classmethod
     def from_json(cls, codes: list[int], frequency: list[float], missing: float) -> Self:
-        """Decode the content of the manifest."""
+        """Decode the members of that JSON object."""
         if len(codes) != len(frequency):
             raise ValueError(f"{len(codes)} codes and {len(frequency)} frequencies")
         return cls(np.array(codes, np.int64), np.array(frequency, np.float64), float(missing))
@@ -135,7 +135,7 @@ class Quantiles(NamedTuple):
         return np.append(bins, len(values) - len(present))
 
     def to_json(self) -> dict[str, Any]:
-        """The content of the manifest."""
+        """The JSON object that the manifest stores."""
         return {
             "edges": [float(str(edge)) for edge in self.edges],
             "below": self.below.round(6).tolist(),
@@ -144,7 +144,7 @@ class Quantiles(NamedTuple):
 
     @classmethod
     def from_json(cls, edges: list[float], below: list[float], missing: float) -> Self:
-        """Decode the content of the manifest."""
+        """Decode the members of that JSON object."""
         if len(edges) != len(below):
             raise ValueError(f"{len(edges)} edges and {len(below)} shares")
         return cls(np.array(edges, np.float32), np.array(below, np.float64), float(missing))
@@ -186,7 +186,7 @@ class Reference(NamedTuple):
         return cls(len(features), columns, Quantiles.of(scores))
 
     def to_json(self) -> dict[str, Any]:
-        """The content of the manifest's data, beside that of `tables.provenance`."""
+        """The reference as a member of the manifest's data, beside that of `tables.provenance`."""
         columns = {name: distribution.to_json() for name, distribution in self.columns.items()}
         return {"reference": {"rows": self.rows, "columns": columns, "score": self.score.to_json()}}
 

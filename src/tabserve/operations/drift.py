@@ -144,7 +144,7 @@ def names(shifts: Sequence[Shift]) -> str:
 
 
 def _effective_rows(before: float, after: float) -> float:
-    """The number of rows of one sample that has the variance of the difference of two samples."""
+    """The size of one sample whose mean varies as much as the difference of the means of two."""
     return before * after / max(before + after, 1)
 
 
