@@ -1,4 +1,4 @@
-"""Where a command writes: never over what it reads, and under a name that says what is written."""
+"""A command never writes over its input, and its output's ending must be of a format that it writes."""
 
 import re
 import subprocess
@@ -34,15 +34,15 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "cases/categories/scripts/train.py": ("--data", "rows.csv", "--out"),
     "cases/categories/scripts/train.py --out new": ("--data", "rows.csv", "--metrics"),
 }
-"""Each command that takes what it reads and writes, with what it reads; the output comes last."""
+"""Arguments of each command that reads and writes named files; the output's option comes last."""
 
 ALONE = {"scripts/dashboard.py", "scripts/sbom.py", "scripts/fetch_data.py", "cases/categories/scripts/fetch_data.py"}
-"""Those that write, and read no file that is named."""
+"""Commands that write and read no named file."""
 
 
 @pytest.fixture
 def run(script: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command by its words, a script or `tabserve`, in this process."""
+    """Run a script or `tabserve` by its words, in this process."""
 
     def run(*words: object) -> "subprocess.CompletedProcess[str]":
         if words[0] != "tabserve":
@@ -57,8 +57,8 @@ def run(script: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that we are in, with inputs that no command could read, and other names of them."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with inputs that no command could read, and links to them."""
     monkeypatch.chdir(tmp_path)
     for name in ("rows.csv", "rows/a.csv", "model/manifest.json", "model2/manifest.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -72,9 +72,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
-    """All that is in a folder."""
-    found = sorted(folder.rglob("*"))
-    return {str(path): path.read_bytes() if path.is_file() else None for path in found}
+    """The bytes of each file below a folder, and None for each folder."""
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
 FILE = {
@@ -111,20 +110,20 @@ CLASHES = [
 ]
 
 
-@pytest.mark.parametrize(("command", "output", "said"), CLASHES)
-def test_an_output_that_is_not_apart_from_an_input_is_refused_before_anything_is_read(
-    command: str, output: str, said: str, run: Run, place: Path
+@pytest.mark.parametrize(("command", "output", "relation"), CLASHES)
+def test_an_output_that_overlaps_an_input_is_refused_before_anything_is_read(
+    command: str, output: str, relation: str, run: Run, folder: Path
 ) -> None:
-    """In every command, by whatever name; the inputs stay as they are, and were not looked at."""
-    before, output = snapshot(place), output.format(place)
+    """By every command, under any name; the inputs are neither read nor changed."""
+    before, output = snapshot(folder), output.format(folder)
     words = [*command.split(), *COMMANDS[command], output]
     if command == "tabserve threshold":
         words = [*command.split(), output, *COMMANDS[command]]
     ended = run(*words)
-    sentence = f"{Path(output)} cannot be written: it {said}, which is read as well; name another place.\n"
+    sentence = f"{Path(output)} cannot be written: it {relation}, which is read as well; name another place.\n"
     assert (ended.returncode, ended.stdout) == (DataError.exit_code, "")
     assert ended.stderr.replace("/ cannot", " cannot") == sentence
-    assert snapshot(place) == before
+    assert snapshot(folder) == before
 
 
 @pytest.mark.parametrize(
@@ -134,16 +133,16 @@ def test_an_output_that_is_not_apart_from_an_input_is_refused_before_anything_is
         ("cases/categories/scripts/train.py", "--out", "new", "--metrics", "new/metrics.json"),
     ],
 )
-def test_an_output_that_is_not_apart_from_another_is_refused(words: Sequence[str], run: Run, place: Path) -> None:
+def test_outputs_that_overlap_are_refused(words: Sequence[str], run: Run, folder: Path) -> None:
     """One would replace the other."""
-    before, ended = snapshot(place), run(*words)
+    before, ended = snapshot(folder), run(*words)
     assert ended.returncode == DataError.exit_code
     assert re.search(r"new cannot be written: it holds \S+, which is written as well", ended.stderr)
-    assert snapshot(place) == before
+    assert snapshot(folder) == before
 
 
-def test_every_command_that_writes_is_known_here(run: Run) -> None:
-    """A new one is to be looked at too."""
+def test_this_file_tests_every_command_that_writes(run: Run) -> None:
+    """A new command has to be added to `COMMANDS` or `ALONE`."""
     scripts = [*ROOT.glob("scripts/*.py"), *ROOT.glob("cases/*/scripts/*.py")]
     commands = [str(path.relative_to(ROOT)) for path in scripts]
     commands += [
@@ -159,10 +158,8 @@ def test_every_command_that_writes_is_known_here(run: Run) -> None:
 
 
 @given(steps=st.lists(st.sampled_from([".", "here", "model/..", "soft-model/..", "rows/../here"]), max_size=6))
-def test_a_file_has_many_names_and_all_of_them_are_seen(
-    steps: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Whatever leads to it; and what only looks alike is another file."""
+def test_every_name_of_a_file_is_recognized(steps: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Through any links; a similar name is another file."""
     folder = tmp_path_factory.getbasetemp() / "names"
     if not folder.exists():
         for name in ("model", "rows"):
@@ -187,23 +184,23 @@ def test_a_file_has_many_names_and_all_of_them_are_seen(
     + [(name, "new.parquet") for name in ("scripts/dashboard.py", "scripts/sbom.py image", *sorted(ALONE)[:1])]
     + [("scripts/fetch_data.py", "new.csv.gz"), ("cases/categories/scripts/train.py --out other", "new.csv")],
 )
-def test_an_ending_that_is_not_written_is_refused_before_anything_is_read(
-    command: str, output: str, run: Run, place: Path
+def test_an_unsupported_ending_is_refused_before_anything_is_read(
+    command: str, output: str, run: Run, folder: Path
 ) -> None:
-    """With those that are."""
-    before = snapshot(place)
+    """The message lists the supported endings."""
+    before = snapshot(folder)
     option = "--metrics" if "--out" in command else "--out"
     reads = () if command.split(maxsplit=1)[0] in ALONE else COMMANDS[command.replace("other", "new")][:-1]
     ended = run(*command.split(), *reads, option, output)
     assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")
-    said = r" cannot be written: expected a name that ends in \.\w+.*, which says what is written\.\n"
-    assert re.fullmatch(re.escape(output) + said, ended.stderr), ended.stderr
-    assert snapshot(place) == before
+    message = r" cannot be written: expected a name that ends in \.\w+.*, which says what is written\.\n"
+    assert re.fullmatch(re.escape(output) + message, ended.stderr), ended.stderr
+    assert snapshot(folder) == before
 
 
 @pytest.mark.parametrize("name", ["scores.CSV", "scores.Csv.Gz", "a.b.parquet"])
-def test_endings_are_taken_in_any_capitals(name: str) -> None:
-    """And behind other dots."""
+def test_endings_are_recognized_in_any_case(name: str) -> None:
+    """And after other dots."""
     assert ending(name) == name.lower()[name.index(".") if "b" not in name else 3 :]
     assert ending("s3a://bucket/scores", default=".parquet") == ".parquet"
 
@@ -214,21 +211,21 @@ ROWS = st.lists(st.tuples(TEXTS, st.integers(-128, 127), st.floats(width=32, all
 
 @pytest.mark.parametrize("name", [f"table{known}" for known in TABLES])
 @given(rows=ROWS)
-def test_what_is_written_is_read_back(
+def test_a_written_table_is_read_back_unchanged(
     name: str, rows: list[tuple[str, int, float]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Under every ending that is taken, by the project's own reader, to the bit."""
+    """In every format, by the project's reader, bit for bit."""
     path = tmp_path_factory.getbasetemp() / name
     kinds = {"id": pa.string(), "label": pa.int8(), "probability": pa.float32()}
     schema = pa.schema(kinds.items())
-    columns = [pa.array([row[place] for row in rows], kind) for place, kind in enumerate(kinds.values())]
+    columns = [pa.array([row[index] for row in rows], kind) for index, kind in enumerate(kinds.values())]
     with open_writer(path, schema) as writer:
         for start in range(0, len(rows), 7):
             writer.write_batch(pa.record_batch(columns, schema=schema)[start : start + 7])
-    found = pa.Table.from_batches(
+    table = pa.Table.from_batches(
         batches(path, Columns(["label", "probability"], ["id"]), "", lambda batch: batch),
         pa.schema({"label": pa.float64(), "probability": pa.float64(), "id": pa.string()}),
     )
-    assert found["id"].to_pylist() == [row[0] for row in rows]
-    assert found["label"].to_pylist() == [row[1] for row in rows]
-    assert found["probability"].cast(pa.float32()).to_pylist() == [row[2] for row in rows]
+    assert table["id"].to_pylist() == [row[0] for row in rows]
+    assert table["label"].to_pylist() == [row[1] for row in rows]
+    assert table["probability"].cast(pa.float32()).to_pylist() == [row[2] for row in rows]

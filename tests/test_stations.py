@@ -80,7 +80,7 @@ def test_the_folder_trained_on_a_table_of_every_kind_of_column_answers_as_the_es
     assert (model.metrics["winner"], model.problem) == ("boosted", data.holdout.problem)
     assert loaded.metrics == model.metrics
     assert model.metrics["folds"].keys() == {candidate.name for candidate in candidates}
-    assert (tmp_path / "model" / CARD).read_text() == card.written(loaded)
+    assert (tmp_path / "model" / CARD).read_text() == card.render(loaded)
     assert capsys.readouterr().out == ""
 
 
@@ -92,7 +92,7 @@ def test_the_measures_are_those_of_the_hold_out(name: str, tmp_path: Path) -> No
     answers, problem = model.score(data.holdout.features), model.problem
     measured = training_of(problem).evaluate(data.holdout.target, answers, model.decision, seed=problem.seed)
     assert model.metrics["holdout"] == {name: interval._asdict() for name, interval in measured.items()}
-    reference = Reference.parsed(model.data)
+    reference = Reference.from_json(model.data)
     assert (reference.rows, tuple(reference.columns)) == (len(data.holdout), model.encoder.names)
 
 

@@ -1,4 +1,4 @@
-"""A file of rows in, a file of answers out, in constant memory."""
+"""Score a file of rows into a file of answers, in constant memory."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,12 +16,12 @@ from tabserve.table.writer import open_writer
 
 
 def score_file(model: Model, path: Path, out: Path) -> int:
-    """Score every row of a table and write its id beside its answer; shows progress.
+    """Score every row of a table, and write its id and answer; shows progress.
 
     Args:
-        model: answers by its own decision.
+        model: the model that answers.
         path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet.
-        out: .csv, .csv.gz or .parquet; it appears whole, when the last row is written, or not at all.
+        out: .csv, .csv.gz or .parquet; it appears whole, after the last row is written, or not at all.
 
     Returns:
         The number of rows.
@@ -33,15 +33,15 @@ def score_file(model: Model, path: Path, out: Path) -> int:
     check_apart([out], [path])
     rows, schema = 0, schema_of(model)
     with open_writer(out, schema) as writer, tqdm(unit=" rows", unit_scale=True, disable=None) as progress:
-        for batch, scores in _scored(model, path):
+        for batch, scores in _score_batches(model, path):
             writer.write_batch(answers(model, batch, scores, schema))
             progress.update(len(batch))
             rows += len(batch)
     return rows
 
 
-def _scored(model: Model, path: Path) -> Iterator[tuple[Rows, Answers]]:
-    """Score each batch while the next one is read; whoever has enough of waiting for a slow pipe can interrupt it."""
+def _score_batches(model: Model, path: Path) -> Iterator[tuple[Rows, Answers]]:
+    """Score each batch in a thread while the main one reads the next, where Ctrl-C can interrupt a slow pipe."""
     with ThreadPoolExecutor(1) as scorer:
         scoring: tuple[Rows, Future[Answers]] | None = None
         for batch in stream(path, model.problem, model.encoder):
@@ -53,7 +53,7 @@ def _scored(model: Model, path: Path) -> Iterator[tuple[Rows, Answers]]:
 
 
 def schema_of(model: Model) -> pa.Schema:
-    """The columns of what is written: the id, and what the decision answers."""
+    """The schema of the written table: the id, and the columns of the decision."""
     none = model.decision.scores(np.zeros((0, model.predictor.outputs), np.float32))
     columns = model.decision.table(none, model.problem)
     kinds = {
@@ -63,6 +63,6 @@ def schema_of(model: Model) -> pa.Schema:
 
 
 def answers(model: Model, rows: Rows, scores: Answers, schema: pa.Schema) -> pa.RecordBatch:
-    """Scored rows in the columns of `schema_of`."""
+    """Scored rows as a batch with the columns of `schema_of`."""
     columns = [rows.ids, *model.decision.table(scores, model.problem).values()]
     return pa.record_batch([pa.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)], schema)

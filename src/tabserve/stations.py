@@ -83,13 +83,13 @@ class TrainingData:
             predictor,
             decision,
             metrics={**tables.metrics(selected, measured), **details, **(extra or {})},
-            data={**self.provenance, **reference.described()},
+            data={**self.provenance, **reference.to_json()},
             versions={**versions(*predictor.LIBRARIES), **self.versions},
         )
 
     def save(self, model: Model, folder: Path, words: Words = GENERAL) -> Model:
         """Save the model with its card; see `model.save`."""
-        return models.save(folder, model, model.predictor.examples(self.golden_features), card.written(model, words))
+        return models.save(folder, model, model.predictor.examples(self.golden_features), card.render(model, words))
 
 
 def train(data: TrainingData, candidates: Sequence[Candidate], folder: Path, words: Words = GENERAL) -> Model:

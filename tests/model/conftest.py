@@ -1,26 +1,26 @@
-"""What the tests of the model folder share."""
+"""Fixtures for the tests of model folders."""
 
 from pathlib import Path
 
 import pytest
-from tests.model.small import MADE, Made, saved
+from tests.model.small import BUILDERS, Build, save_small
 
 
-@pytest.fixture(params=MADE, ids=lambda name: name.removeprefix("model."))
-def made(request: pytest.FixtureRequest) -> Made:
-    """Makes small models of one kind, then of the other."""
-    return MADE[request.param]
+@pytest.fixture(params=BUILDERS, ids=lambda name: name.removeprefix("model."))
+def build(request: pytest.FixtureRequest) -> Build:
+    """A function that builds small models of one kind, for each kind in turn."""
+    return BUILDERS[request.param]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A whole model folder, alone in its parent: trees over numbers."""
-    saved(tmp_path / "model")
+    """A valid model folder of trees over numbers, alone in its parent folder."""
+    save_small(tmp_path / "model")
     return tmp_path / "model"
 
 
 @pytest.fixture
-def either(made: Made, tmp_path: Path) -> Path:
-    """A whole model folder, alone in its parent, of either kind."""
-    saved(tmp_path / "model", made(0))
+def either(build: Build, tmp_path: Path) -> Path:
+    """A valid model folder of each kind in turn, alone in its parent folder."""
+    save_small(tmp_path / "model", build(0))
     return tmp_path / "model"

@@ -1,4 +1,4 @@
-"""Small models, one of each kind of predictor, their folders, and ways of damaging these."""
+"""Small models, one of each kind of predictor, their folders, and ways to damage them."""
 
 import hashlib
 import json
@@ -47,11 +47,11 @@ CELLS: dict[str, list[Any]] = {
     "floor": [str(1 + row % 3) for row in range(200)],
 }
 CODES = np.arange(200) % 3 + (FEATURES[:, 0] > 0)
-"""What depends on the columns of several kinds: 0 to 3."""
+"""Target values that depend on columns of several kinds, 0 to 3."""
 
 CARD_TEXT = "# A small model\n"
 MODEL = "model.*"
-"""The model file of either kind."""
+"""Pattern of the model file's name, whatever its kind."""
 
 
 def trees(seed: int = 0, **options: Any) -> Model:  # noqa: ANN401  XGBoost's own
@@ -59,8 +59,8 @@ def trees(seed: int = 0, **options: Any) -> Model:  # noqa: ANN401  XGBoost's ow
     options = {"n_estimators": 5, "max_depth": 2, "subsample": 0.5, "n_jobs": 1} | options
     classifier = xgb.XGBClassifier(random_state=seed, **options).fit(FEATURES, TARGET)
     encoder = Encoder.learn(PROBLEM, {})
-    decided = predictor(classifier, encoder), Threshold(0.25)
-    return Model(PROBLEM, encoder, *decided, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
+    parts = predictor(classifier, encoder), Threshold(0.25)
+    return Model(PROBLEM, encoder, *parts, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
 
 
 def words(seed: int = 0) -> Model:
@@ -81,60 +81,60 @@ def mixed(task: Task, decision: Decision, objective: str, seed: int = 0) -> Mode
         options["num_class"] = len(problem.labels)
     names = {"feature_names": [*encoder.names], "feature_types": [*encoder.types]}
     matrix = xgb.DMatrix(cells(encoder), target, enable_categorical=True, **names)
-    found = Booster(xgb.train(options | {"max_cat_to_onehot": 1}, matrix, 9))
-    return Model(problem, encoder, found, decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
+    booster = Booster(xgb.train(options | {"max_cat_to_onehot": 1}, matrix, 9))
+    return Model(problem, encoder, booster, decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
 
 
 def cells(encoder: Encoder) -> NDArray[np.float32]:
-    """The features of the small table of several kinds of columns."""
+    """The features of `CELLS`."""
     return encoder.encode([CELLS[column.name] for column in encoder.columns]).features
 
 
-Made = Callable[[int], Model]
+Build = Callable[[int], Model]
 
-MIXED: dict[str, Made] = {
+MIXED: dict[str, Build] = {
     "binary": partial(mixed, Binary(("no", "yes")), Threshold(0.4), "binary:logistic"),
     "multiclass": partial(mixed, Multiclass(("a", "b", "c")), MostProbable(0.8), "multi:softprob"),
     "regression": partial(mixed, Regression("USD", MAE()), Amount((1.0,), (0.5, 2.0)), "reg:squarederror"),
 }
-"""By their tasks."""
+"""Builders of models over columns of several kinds, by task."""
 
-MADE: dict[str, Made] = {Booster.FILE: trees, Linear.FILE: words}
-"""By the names of their model files."""
+BUILDERS: dict[str, Build] = {Booster.FILE: trees, Linear.FILE: words}
+"""Builders of models by the names of their model files."""
 
 ROWS: dict[str, NDArray[Any]] = {Booster.FILE: FEATURES, Linear.FILE: TEXTS}
-"""What each can be asked about."""
+"""Rows that each of them can score."""
 
 
 def rows(model: Model) -> NDArray[Any]:
-    """Some that a model can be asked about."""
+    """Rows that a model can score."""
     return cells(model.encoder) if model.problem.name == "mixed" else ROWS[model.predictor.FILE]
 
 
-def saved(folder: Path, model: Model | None = None) -> Model:
-    """Save a small model."""
+def save_small(folder: Path, model: Model | None = None) -> Model:
+    """Save a small model and return it as loaded."""
     model = model or trees()
     return save(folder, model, rows(model)[:4], CARD_TEXT)
 
 
-def same(one: Model, other: Model) -> bool:
-    """Whether both give the same answers, to the bit."""
-    found, expected = one.score(rows(one)), other.score(rows(other))
-    return type(found) is type(expected) and all(map(np.array_equal, found, expected))
+def same_answers(one: Model, other: Model) -> bool:
+    """Whether both models give the same answers, bit for bit."""
+    answers, others = one.score(rows(one)), other.score(rows(other))
+    return type(answers) is type(others) and all(map(np.array_equal, answers, others))
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """The bytes of every file below a folder, by relative path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def place(folder: Path, name: str) -> Path:
-    """A file of a folder, which may be called `MODEL`."""
+def find_file(folder: Path, name: str) -> Path:
+    """The file of this name or pattern, such as `MODEL`, in a folder."""
     return next(folder.glob(name))
 
 
-def refused(folder: Path) -> str:
-    """The sentence that refuses a folder; it names what is wrong in it."""
+def refusal(folder: Path) -> str:
+    """The sentence in which loading a folder fails; it names the folder."""
     with pytest.raises(ArtifactError) as error:
         load(folder)
     sentence = str(error.value)
@@ -148,17 +148,17 @@ Damage = Callable[[Path], object]
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    """What the manifest holds."""
+    """The manifest of a folder."""
     document: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     return document
 
 
-def changed(**values: object) -> Damage:
+def set_values(**values: object) -> Damage:
     """Set top-level values of the manifest."""
     return lambda folder: (folder / MANIFEST).write_text(json.dumps(manifest(folder) | values))
 
 
-def without(key: str) -> Damage:
+def drop_key(key: str) -> Damage:
     """Drop a top-level key of the manifest."""
 
     def damage(folder: Path) -> None:
@@ -168,48 +168,48 @@ def without(key: str) -> Damage:
     return damage
 
 
-def within(key: str, **values: object) -> Damage:
-    """Set values of an object in the manifest; `...` drops one."""
+def set_within(key: str, **values: object) -> Damage:
+    """Set values of an object in the manifest; the value `...` drops its key."""
 
     def damage(folder: Path) -> None:
-        found = manifest(folder)[key] | values
-        changed(**{key: {name: value for name, value in found.items() if value is not ...}})(folder)
+        merged = manifest(folder)[key] | values
+        set_values(**{key: {name: value for name, value in merged.items() if value is not ...}})(folder)
 
     return damage
 
 
-def missing(name: str) -> Damage:
+def remove(name: str) -> Damage:
     """Remove a file."""
-    return lambda folder: place(folder, name).unlink()
+    return lambda folder: find_file(folder, name).unlink()
 
 
-def truncated(name: str) -> Damage:
-    """Cut a file's end off."""
-    return lambda folder: place(folder, name).write_bytes(place(folder, name).read_bytes()[:-5])
+def truncate(name: str) -> Damage:
+    """Cut the end of a file off."""
+    return lambda folder: find_file(folder, name).write_bytes(find_file(folder, name).read_bytes()[:-5])
 
 
-def swapped(name: str) -> Damage:
-    """Take a file from the folder of another model of the same kind."""
+def swap(name: str) -> Damage:
+    """Replace a file by that of another model of the same kind."""
 
     def damage(folder: Path) -> None:
-        saved(folder.parent / "other", MADE[place(folder, MODEL).name](1))
-        shutil.copy(place(folder.parent / "other", name), place(folder, name))
+        save_small(folder.parent / "other", BUILDERS[find_file(folder, MODEL).name](1))
+        shutil.copy(find_file(folder.parent / "other", name), find_file(folder, name))
 
     return damage
 
 
-def signed(damage: Damage) -> Damage:
-    """Damage a folder and then mend its checksums, so that only what they protect can tell."""
+def with_checksums(damage: Damage) -> Damage:
+    """Damage a folder and then correct its checksums, so that only the content can reveal it."""
 
-    def damage_and_sign(folder: Path) -> None:
+    def damage_and_correct(folder: Path) -> None:
         damage(folder)
         names = manifest(folder)["files"]
-        changed(files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})(folder)
+        set_values(files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})(folder)
 
-    return damage_and_sign
+    return damage_and_correct
 
 
-def holding(name: str, document: object) -> Damage:
-    """Put other content into a file: bytes as they are, anything else as JSON, and sign it."""
-    written = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return signed(lambda folder: place(folder, name).write_bytes(written))
+def put_content(name: str, document: object) -> Damage:
+    """Replace the content of a file, by bytes or by JSON of anything else, and correct its checksum."""
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return with_checksums(lambda folder: find_file(folder, name).write_bytes(data))

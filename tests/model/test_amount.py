@@ -1,4 +1,4 @@
-"""An amount is answered with an interval that its own size decides; one that contradicts itself is refused."""
+"""A predicted amount has an interval whose width depends on its size; an invalid decision is refused."""
 
 import asyncio
 import math
@@ -25,20 +25,20 @@ finite = st.floats(-LARGEST, LARGEST)
 
 @st.composite
 def decisions(draw: st.DrawFn) -> Amount:
-    """Any that contradict themselves nowhere."""
+    """Valid decisions."""
     edges = sorted(draw(st.sets(finite, max_size=7)))
     widths = draw(st.lists(st.floats(0, LARGEST), min_size=len(edges) + 1, max_size=len(edges) + 1))
     return Amount(tuple(edges), tuple(widths))
 
 
 def raw(*amounts: float) -> NDArray[np.float32]:
-    """What a predictor gives for rows of these amounts."""
+    """Raw outputs of a predictor for these amounts."""
     return np.array(amounts, np.float32)[:, np.newaxis]
 
 
 @given(decisions(), st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
 def test_every_interval_is_finite_and_holds_its_prediction(decision: Amount, amounts: list[float]) -> None:
-    """Whatever the edges and widths; and each row's does not depend on the others."""
+    """For any edges and widths; and no row's interval depends on other rows."""
     together = decision.scores(raw(*amounts))
     assert np.array_equal(together.prediction, np.array(amounts, np.float32))
     assert (together.low <= together.prediction).all()
@@ -49,27 +49,27 @@ def test_every_interval_is_finite_and_holds_its_prediction(decision: Amount, amo
 
 
 @given(decisions())
-def test_a_decision_written_as_json_has_it_is_the_same(decision: Amount) -> None:
-    """JSON knows lists, and no tuples."""
+def test_a_decision_from_json_lists_equals_that_from_tuples(decision: Amount) -> None:
+    """JSON has lists only."""
     lists: dict[str, Any] = {"edges": list(decision.edges), "widths": list(decision.widths)}
     assert DECISIONS["amount"](**lists) == decision
     assert hash(DECISIONS["amount"](**lists)) == hash(decision)
 
 
 def test_a_prediction_takes_the_width_of_its_bin() -> None:
-    """An edge itself belongs to the bin above it."""
-    found = Amount((10, 100), (1, 5, 40)).scores(raw(-3, 9, 10, 99, 100, 1e6))
-    assert (found.high - found.prediction).tolist() == [1, 1, 5, 5, 40, 40]
-    assert (found.prediction - found.low).tolist() == [1, 1, 5, 5, 40, 40]
+    """An edge belongs to the bin above it."""
+    amounts = Amount((10, 100), (1, 5, 40)).scores(raw(-3, 9, 10, 99, 100, 1e6))
+    assert (amounts.high - amounts.prediction).tolist() == [1, 1, 5, 5, 40, 40]
+    assert (amounts.prediction - amounts.low).tolist() == [1, 1, 5, 5, 40, 40]
 
 
 def test_one_width_is_enough() -> None:
-    """Without any edge, all amounts share it."""
+    """Without edges, all amounts have the same width."""
     assert [values.tolist() for values in Amount((), (2.5,)).scores(raw(1, 7))] == [[1, 7], [-1.5, 4.5], [3.5, 9.5]]
 
 
 @pytest.mark.parametrize(
-    ("edges", "widths", "said"),
+    ("edges", "widths", "message"),
     [
         ((1, 2), (1, 1), "2 edges part 3 bins, and 2 widths were given"),
         ((), (), "0 edges part 1 bins, and 0 widths were given"),
@@ -87,38 +87,38 @@ def test_one_width_is_enough() -> None:
         ("12", (1, 1, 1), "The edges are '12', expected a list of numbers"),
     ],
 )
-def test_what_contradicts_itself_is_refused(edges: Any, widths: Any, said: str) -> None:  # noqa: ANN401
-    """In one sentence."""
-    with pytest.raises(UsageError, match=said):
+def test_invalid_edges_and_widths_are_refused(edges: Any, widths: Any, message: str) -> None:  # noqa: ANN401
+    """The message says what was expected."""
+    with pytest.raises(UsageError, match=message):
         Amount(edges, widths)
 
 
-def test_the_amount_and_its_interval_can_be_asked_for() -> None:
-    """As 32-bit floats, which is what XGBoost gives."""
+def test_the_amount_and_its_interval_are_outputs() -> None:
+    """As 32-bit floats, the type of XGBoost's predictions."""
     decision = Amount((10,), (1, 5))
-    found, kinds = decision.scores(raw(9, 20)), decision.outputs(PROBLEM)
-    answered = {name: kind.values(found) for name, kind in kinds.items()}
-    assert {name: values.tolist() for name, values in answered.items()} == {
+    amounts, kinds = decision.scores(raw(9, 20)), decision.outputs(PROBLEM)
+    tensors = {name: kind.values(amounts) for name, kind in kinds.items()}
+    assert {name: values.tolist() for name, values in tensors.items()} == {
         "predict": [[9], [20]],
         "predict_interval": [[8, 10], [15, 25]],
     }
     for name, kind in kinds.items():
         assert kind.datatype == "FP32"
-        assert answered[name].dtype == np.float32
-        assert answered[name].shape == (2, kind.columns)
+        assert tensors[name].dtype == np.float32
+        assert tensors[name].shape == (2, kind.columns)
     assert decision.parameters == {"interval": "0.9"}
-    assert decision.watched(found).tolist() == [9, 20]
+    assert decision.watched(amounts).tolist() == [9, 20]
 
 
 @pytest.mark.parametrize("size", [1, 2, 100], ids="at most {} rows in a call".format)
-def test_requests_that_are_joined_or_cut_get_their_own_amounts(size: int) -> None:
-    """In whichever batches the server scores them."""
-    decision, sent = Amount((10,), (1, 5)), [raw(9, 20, 3), raw(10), raw(30, 8)]
+def test_requests_in_joined_or_cut_batches_get_their_own_amounts(size: int) -> None:
+    """However the server batches them."""
+    decision, requests = Amount((10,), (1, 5)), [raw(9, 20, 3), raw(10), raw(30, 8)]
 
-    async def answered() -> list[Amounts]:
+    async def score_all() -> list[Amounts]:
         batcher = Batcher(decision.scores, size)
-        return await asyncio.gather(*(batcher.score(Features(len(rows), [rows])) for rows in sent))
+        return await asyncio.gather(*(batcher.score(Features(len(rows), [rows])) for rows in requests))
 
-    for rows, found in zip(sent, asyncio.run(answered()), strict=True):
-        assert isinstance(found, Amounts)
-        assert np.array_equal(np.array(found), np.array(decision.scores(rows)))
+    for rows, amounts in zip(requests, asyncio.run(score_all()), strict=True):
+        assert isinstance(amounts, Amounts)
+        assert np.array_equal(np.array(amounts), np.array(decision.scores(rows)))

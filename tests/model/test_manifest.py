@@ -1,4 +1,4 @@
-"""A manifest is read whole, and whatever is wrong with it is told in one sentence."""
+"""A manifest is validated as a whole, and each fault of it is reported in one sentence."""
 
 import shutil
 import sys
@@ -13,16 +13,16 @@ from tests.model.small import (
     MIXED,
     PROBLEM,
     Damage,
-    changed,
-    holding,
-    missing,
-    refused,
-    saved,
-    swapped,
+    drop_key,
+    put_content,
+    refusal,
+    remove,
+    save_small,
+    set_values,
+    set_within,
+    swap,
     trees,
-    truncated,
-    within,
-    without,
+    truncate,
     words,
 )
 
@@ -36,28 +36,28 @@ from tabserve.problem.task import Binary
 
 
 def turned_into_a_file(folder: Path) -> None:
-    """Leave a file where the folder was."""
+    """Replace the folder by a file."""
     shutil.rmtree(folder)
     folder.touch()
 
 
 def put(name: str, text: bytes) -> Damage:
-    """Put other content into a file, and sign all but the manifest, which has no checksum."""
-    return holding(name, text) if name != MANIFEST else lambda folder: (folder / name).write_bytes(text)
+    """Replace the content of a file and correct its checksum; the manifest has none."""
+    return put_content(name, text) if name != MANIFEST else lambda folder: (folder / name).write_bytes(text)
 
 
 def with_costs(**values: object) -> Damage:
-    """Let the criterion be costs, some of them set."""
-    return within("task", criterion={"kind": "Costs", "false_positive": 1, "false_negative": 5} | values)
+    """Set the criterion to costs, with these values."""
+    return set_within("task", criterion={"kind": "Costs", "false_positive": 1, "false_negative": 5} | values)
 
 
 def with_columns(*names: str, **values: object) -> Damage:
-    """Let the columns be others, all of numbers; the first has these further members."""
-    return changed(columns=[{"name": name} | (values if not place else {}) for place, name in enumerate(names)])
+    """Replace the columns by numbers of these names; the first has these further members."""
+    return set_values(columns=[{"name": name} | (values if not index else {}) for index, name in enumerate(names)])
 
 
 HUGE = 10**400
-"""What JSON can write, Python can read, and no float can hold."""
+"""A number of valid JSON that no float can hold."""
 
 STRANGE_FIELDS: dict[str, list[Any]] = {
     "name": [3, None, ["a"], "two\nlines", "\ud800"],
@@ -112,128 +112,143 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
     ("column order", with_columns("b", "a", "c"), Booster.FILE, OTHER_ORDER),
     ("column name", with_columns("a", "b", "d"), Booster.FILE, OTHER_ORDER),
     ("column repeated", with_columns("a", "b", "b"), MANIFEST, NO_PROBLEM),
-    ("no columns", changed(columns=[]), MANIFEST, NO_PROBLEM),
-    ("columns a text", changed(columns="abc"), MANIFEST, "needs 'columns' as a list, found str"),
+    ("no columns", set_values(columns=[]), MANIFEST, NO_PROBLEM),
+    ("columns a text", set_values(columns="abc"), MANIFEST, "needs 'columns' as a list, found str"),
     ("column of text among others", with_columns("a", "b", "c", kind="text"), MANIFEST, NO_PROBLEM),
     *[
         (f"column with {field} {value!r:.20}", with_columns("a", "b", "c", **{field: value}), MANIFEST, NO_PROBLEM)
         for field, values in STRANGE_COLUMNS.items()
         for value in values
     ],
-    *[(f"column {value!r}", changed(columns=[value]), MANIFEST, NO_PROBLEM) for value in NO_COLUMNS],
-    ("manifest missing", missing(MANIFEST), MANIFEST, "cannot be read: No such file or directory"),
-    ("manifest truncated", truncated(MANIFEST), MANIFEST, "is not JSON"),
-    ("manifest swapped", swapped(MANIFEST), Booster.FILE, "does not have the checksum in manifest.json"),
+    *[(f"column {value!r}", set_values(columns=[value]), MANIFEST, NO_PROBLEM) for value in NO_COLUMNS],
+    ("manifest missing", remove(MANIFEST), MANIFEST, "cannot be read: No such file or directory"),
+    ("manifest truncated", truncate(MANIFEST), MANIFEST, "is not JSON"),
+    ("manifest swapped", swap(MANIFEST), Booster.FILE, "does not have the checksum in manifest.json"),
     ("manifest empty", lambda folder: (folder / MANIFEST).write_text(""), MANIFEST, "is not JSON"),
     ("manifest not UTF-8", lambda folder: (folder / MANIFEST).write_bytes(b'{"a": "\xe9"}'), MANIFEST, "is not JSON"),
     ("manifest a list", lambda folder: (folder / MANIFEST).write_text("[]"), MANIFEST, "found a list"),
-    ("newer format", changed(format_version=2), MANIFEST, "expected 1; it was written by a newer tabserve, so update"),
-    ("older format", changed(format_version=0), MANIFEST, "has format version 0, expected 1; it is damaged"),
-    ("text as format", changed(format_version="2"), MANIFEST, "has format version '2', expected 1; it is damaged"),
-    ("no format", without("format_version"), MANIFEST, "has format version None, expected 1; it is damaged"),
+    (
+        "newer format",
+        set_values(format_version=2),
+        MANIFEST,
+        "expected 1; it was written by a newer tabserve, so update",
+    ),
+    ("older format", set_values(format_version=0), MANIFEST, "has format version 0, expected 1; it is damaged"),
+    ("text as format", set_values(format_version="2"), MANIFEST, "has format version '2', expected 1; it is damaged"),
+    ("no format", drop_key("format_version"), MANIFEST, "has format version None, expected 1; it is damaged"),
     *[
-        (f"no {key}", without(key), MANIFEST, f"needs '{key}' as a {kind}, found NoneType")
+        (f"no {key}", drop_key(key), MANIFEST, f"needs '{key}' as a {kind}, found NoneType")
         for key, kind in TYPES.items()
     ],
-    ("no checksum", changed(files={}), MANIFEST, "names 0 model files, expected model.ubj or model.npz"),
+    ("no checksum", set_values(files={}), MANIFEST, "names 0 model files, expected model.ubj or model.npz"),
     (
         "two models",
-        within("files", **{Linear.FILE: ""}),
+        set_within("files", **{Linear.FILE: ""}),
         MANIFEST,
         "names 2 model files, expected model.ubj or model.npz",
     ),
-    ("no checksum of golden rows", within("files", **{GOLDEN: ...}), GOLDEN, "does not have the checksum in"),
-    *[(f"labels {value!r}", within("task", labels=value), MANIFEST, NO_TASK) for value in STRANGE_LABELS],
+    ("no checksum of golden rows", set_within("files", **{GOLDEN: ...}), GOLDEN, "does not have the checksum in"),
+    *[(f"labels {value!r}", set_within("task", labels=value), MANIFEST, NO_TASK) for value in STRANGE_LABELS],
     *[
-        (f"task of kind {kind!r:.20}", within("task", kind=kind), MANIFEST, f"has a task of kind {kind!r}")
+        (f"task of kind {kind!r:.20}", set_within("task", kind=kind), MANIFEST, f"has a task of kind {kind!r}")
         for kind in (None, "guess", 1, ["binary"], {"binary": 1}, "Binary")
     ],
     (
         "task of no kind",
-        within("task", kind=...),
+        set_within("task", kind=...),
         MANIFEST,
         "of kind None, expected binary or multiclass or regression",
     ),
     (
-        "task of a stranger",
-        within("task", colour=1),
+        "task with an unknown field",
+        set_within("task", colour=1),
         MANIFEST,
         "of the fields ['colour', 'criterion', 'labels'], expected",
     ),
-    ("task of other fields", within("task", kind="regression"), MANIFEST, "expected ['criterion', 'unit']"),
-    ("several labels for one", within("task", kind="multiclass"), Booster.FILE, "expected 'multi:softprob'"),
+    ("task of other fields", set_within("task", kind="regression"), MANIFEST, "expected ['criterion', 'unit']"),
+    ("several labels for one", set_within("task", kind="multiclass"), Booster.FILE, "expected 'multi:softprob'"),
     (
         "an amount for a label",
-        changed(task={"kind": "regression", "unit": "", "criterion": {"kind": "RMSE"}}),
+        set_values(task={"kind": "regression", "unit": "", "criterion": {"kind": "RMSE"}}),
         Booster.FILE,
         "holds a model of objective 'binary:logistic', expected 'reg:squarederror' or",
     ),
     (
         "unit a number",
-        changed(task={"kind": "regression", "unit": 1, "criterion": {"kind": "RMSE"}}),
+        set_values(task={"kind": "regression", "unit": 1, "criterion": {"kind": "RMSE"}}),
         MANIFEST,
         NO_TASK,
     ),
-    ("criterion of amounts", within("task", criterion={"kind": "MAE"}), MANIFEST, "needs f1 or Costs(...) of"),
+    ("criterion of amounts", set_within("task", criterion={"kind": "MAE"}), MANIFEST, "needs f1 or Costs(...) of"),
     (
         "an encoding of a number",
-        changed(encodings={"a": {}}),
+        set_values(encodings={"a": {}}),
         MANIFEST,
         "does not fit its columns: Expected the encoding",
     ),
     *[
-        (f"decision of kind {kind!r:.20}", within("decision", kind=kind), MANIFEST, f"has a decision of kind {kind!r}")
+        (
+            f"decision of kind {kind!r:.20}",
+            set_within("decision", kind=kind),
+            MANIFEST,
+            f"has a decision of kind {kind!r}",
+        )
         for kind in (None, "guess", 1, ["threshold"], {"threshold": 0.5}, "Threshold")
     ],
     (
         "decision of no kind",
-        within("decision", kind=...),
+        set_within("decision", kind=...),
         MANIFEST,
         "kind None, expected threshold or most_probable or amount",
     ),
     (
-        "decision of a stranger",
-        within("decision", colour=1),
+        "decision with an unknown field",
+        set_within("decision", colour=1),
         MANIFEST,
         "of the fields ['colour', 'threshold'], expected",
     ),
-    ("decision empty", within("decision", threshold=...), MANIFEST, "of the fields [], expected ['threshold']"),
-    ("decision of other fields", within("decision", kind="most_probable"), MANIFEST, "expected ['temperature']"),
+    ("decision empty", set_within("decision", threshold=...), MANIFEST, "of the fields [], expected ['threshold']"),
+    ("decision of other fields", set_within("decision", kind="most_probable"), MANIFEST, "expected ['temperature']"),
     *[
-        (f"no decision but {value!r}", changed(decision=value), MANIFEST, "needs 'decision' as a dict, found")
+        (f"no decision but {value!r}", set_values(decision=value), MANIFEST, "needs 'decision' as a dict, found")
         for value in (None, 0.5, "threshold", ["threshold"])
     ],
     (
         "most probable of one output",
-        changed(decision={"kind": "most_probable", "temperature": 1}),
+        set_values(decision={"kind": "most_probable", "temperature": 1}),
         MANIFEST,
         "has a decision of kind 'most_probable', which makes no answers between 2 labels of",
     ),
     *[
         (
             f"threshold {value!r}",
-            within("decision", threshold=value),
+            set_within("decision", threshold=value),
             MANIFEST,
             f"The threshold is {value!r}, {NOT_A_NUMBER}",
         )
         for value in (-0.1, 1.5, float("nan"), float("inf"), "0.5", True, None, [0.5])
     ],
-    ("problem empty", changed(problem={}), MANIFEST, NO_PROBLEM),
-    ("task empty", changed(task={}), MANIFEST, "has a criterion of kind None"),
-    ("problem with a stranger", within("problem", colour="red"), MANIFEST, NO_PROBLEM),
-    ("criterion unknown", within("task", criterion={"kind": "Best"}), MANIFEST, "has a criterion of kind 'Best'"),
-    ("criterion without costs", within("task", criterion={"kind": "Costs"}), MANIFEST, "a criterion of the fields []"),
+    ("problem empty", set_values(problem={}), MANIFEST, NO_PROBLEM),
+    ("task empty", set_values(task={}), MANIFEST, "has a criterion of kind None"),
+    ("problem with an unknown field", set_within("problem", colour="red"), MANIFEST, NO_PROBLEM),
+    ("criterion unknown", set_within("task", criterion={"kind": "Best"}), MANIFEST, "has a criterion of kind 'Best'"),
+    (
+        "criterion without costs",
+        set_within("task", criterion={"kind": "Costs"}),
+        MANIFEST,
+        "a criterion of the fields []",
+    ),
     ("criterion of no cost", with_costs(false_positive=0), MANIFEST, "does not describe a criterion"),
     (
         "criterion a text",
-        within("task", criterion="F1"),
+        set_within("task", criterion="F1"),
         MANIFEST,
         "has a criterion of kind None, expected F1 or Costs",
     ),
-    ("folds a text", within("problem", folds="five"), MANIFEST, NO_PROBLEM),
-    ("hold-out out of range", within("problem", holdout=2), MANIFEST, NO_PROBLEM),
+    ("folds a text", set_within("problem", folds="five"), MANIFEST, NO_PROBLEM),
+    ("hold-out out of range", set_within("problem", holdout=2), MANIFEST, NO_PROBLEM),
     *[
-        (f"{field} {value!r:.20}", within("problem", **{field: value}), MANIFEST, NO_PROBLEM)
+        (f"{field} {value!r:.20}", set_within("problem", **{field: value}), MANIFEST, NO_PROBLEM)
         for field, values in STRANGE_FIELDS.items()
         for value in values
     ],
@@ -241,17 +256,27 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         (f"cost {value!r:.20}", with_costs(false_positive=value), MANIFEST, "Both costs must be numbers above 0")
         for value in ["1", True, None, [1], float("inf"), HUGE]
     ],
-    ("cost of a stranger", with_costs(colour=1), MANIFEST, "a criterion of the fields ['colour', 'false_negative'"),
-    ("criterion a list of pairs", within("task", criterion=[["kind", "F1"]]), MANIFEST, "a criterion of kind None"),
-    ("criterion named by a list", within("task", criterion={"kind": ["F1"]}), MANIFEST, "a criterion of kind ['F1']"),
-    ("format true", changed(format_version=True), MANIFEST, "has format version True, expected 1"),
-    ("format huge", changed(format_version=HUGE), MANIFEST, "it was written by a newer tabserve"),
-    ("threshold huge", within("decision", threshold=HUGE), MANIFEST, NOT_A_NUMBER),
+    (
+        "cost with an unknown field",
+        with_costs(colour=1),
+        MANIFEST,
+        "a criterion of the fields ['colour', 'false_negative'",
+    ),
+    ("criterion a list of pairs", set_within("task", criterion=[["kind", "F1"]]), MANIFEST, "a criterion of kind None"),
+    (
+        "criterion named by a list",
+        set_within("task", criterion={"kind": ["F1"]}),
+        MANIFEST,
+        "a criterion of kind ['F1']",
+    ),
+    ("format true", set_values(format_version=True), MANIFEST, "has format version True, expected 1"),
+    ("format huge", set_values(format_version=HUGE), MANIFEST, "it was written by a newer tabserve"),
+    ("threshold huge", set_within("decision", threshold=HUGE), MANIFEST, NOT_A_NUMBER),
     *[
-        (f"version {value!r:.20}", changed(versions={"python": value}), MANIFEST, f"has version {value!r}")
+        (f"version {value!r:.20}", set_values(versions={"python": value}), MANIFEST, f"has version {value!r}")
         for value in (3, None, ["3"], "3\n4", "\ud800")
     ],
-    ("version of a strange name", changed(versions={"py\nthon": "3"}), MANIFEST, "has version '3' of 'py\\nthon'"),
+    ("version of a strange name", set_values(versions={"py\nthon": "3"}), MANIFEST, "has version '3' of 'py\\nthon'"),
     *[
         (f"{name} {what}", put(name, text), name, "is nested too deep or holds a number of too many digits")
         for name in (GOLDEN, MANIFEST)
@@ -260,97 +285,107 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "named", "said"), [pytest.param(*case[1:], id=case[0]) for case in DAMAGES])
-def test_every_damage_has_its_own_sentence(damage: Damage, named: str, said: str, folder: Path) -> None:
-    """It names the file and what is wrong with it."""
+@pytest.mark.parametrize(("damage", "file", "message"), [pytest.param(*case[1:], id=case[0]) for case in DAMAGES])
+def test_each_damage_is_refused_in_its_own_sentence(damage: Damage, file: str, message: str, folder: Path) -> None:
+    """The sentence names the file and what is wrong with it."""
     damage(folder)
-    sentence = refused(folder)
-    assert str(folder / named) in sentence
-    assert said in sentence
+    sentence = refusal(folder)
+    assert str(folder / file) in sentence
+    assert message in sentence
 
 
 TEMPERATURE = "expected a number from 1e-06 to 1000000.0"
 
 OF_TEXTS: dict[str, tuple[Damage, str]] = {
-    "no decision": (without("decision"), "needs 'decision' as a dict, found NoneType"),
-    "no temperature": (within("decision", temperature=...), "of the fields [], expected ['temperature']"),
+    "no decision": (drop_key("decision"), "needs 'decision' as a dict, found NoneType"),
+    "no temperature": (set_within("decision", temperature=...), "of the fields [], expected ['temperature']"),
     "a threshold": (
-        changed(decision={"kind": "threshold", "threshold": 0.5}),
+        set_values(decision={"kind": "threshold", "threshold": 0.5}),
         "has a decision of kind 'threshold', which makes no answers between 3 labels of a model with 3 raw outputs.",
     ),
     **{
-        f"temperature {value!r:.20}": (within("decision", temperature=value), TEMPERATURE)
+        f"temperature {value!r:.20}": (set_within("decision", temperature=value), TEMPERATURE)
         for value in (0, -1, 1e-7, 1e7, float("nan"), float("inf"), HUGE, "1", True, None, [1])
     },
 }
 
 
 @pytest.mark.parametrize("damage", OF_TEXTS)
-def test_a_decision_that_is_none_of_a_model_over_texts_is_told(damage: str, tmp_path: Path) -> None:
-    """A temperature alone leaves every margin finite."""
-    saved(tmp_path / "model", words())
-    done, said = OF_TEXTS[damage]
-    done(tmp_path / "model")
-    sentence = refused(tmp_path / "model")
+def test_a_decision_that_does_not_fit_a_model_over_texts_is_refused(damage: str, tmp_path: Path) -> None:
+    """As is a temperature outside its range."""
+    save_small(tmp_path / "model", words())
+    apply, message = OF_TEXTS[damage]
+    apply(tmp_path / "model")
+    sentence = refusal(tmp_path / "model")
     assert str(tmp_path / "model" / MANIFEST) in sentence
-    assert said in sentence
+    assert message in sentence
 
 
 OF_MIXED: dict[str, tuple[str, Damage, str, str]] = {
     "encoding of no column": (
         "binary",
-        within("encodings", street={"levels": ["a"]}),
+        set_within("encodings", street={"levels": ["a"]}),
         MANIFEST,
         "does not fit its columns: Expected the encoding of the columns 'city', 'when', 'floor', found 'city', 'when',",
     ),
-    "no encoding": ("binary", within("encodings", city=...), MANIFEST, "found 'when', 'floor'."),
+    "no encoding": ("binary", set_within("encodings", city=...), MANIFEST, "found 'when', 'floor'."),
     "levels twice": (
         "binary",
-        within("encodings", floor={"levels": ["1", "2", "1.0"]}),
+        set_within("encodings", floor={"levels": ["1", "2", "1.0"]}),
         MANIFEST,
         "column 'floor' cannot be used: A category has one level twice, as '1' and as '1.0'; spell it in one way.",
     ),
     **{
-        f"levels {value!r:.30}": ("binary", within("encodings", city=value), MANIFEST, "column 'city' cannot be used")
+        f"levels {value!r:.30}": (
+            "binary",
+            set_within("encodings", city=value),
+            MANIFEST,
+            "column 'city' cannot be used",
+        )
         for value in STRANGE_LEVELS
     },
     "one level less": (
         "binary",
-        within("encodings", floor={"levels": ["1", "2"]}),
+        set_within("encodings", floor={"levels": ["1", "2"]}),
         Booster.FILE,
         "it splits by categories that its features do not have",
     ),
     "no level": (
         "binary",
-        within("encodings", city={"levels": []}),
+        set_within("encodings", city={"levels": []}),
         Booster.FILE,
         "takes other features for categories than its manifest",
     ),
-    "hours": ("binary", within("encodings", when={"hours": False}), Booster.FILE, "holds a model of 7 features"),
-    "hours a number": ("binary", within("encodings", when={"hours": 1}), MANIFEST, "column 'when' cannot be used"),
+    "hours": ("binary", set_within("encodings", when={"hours": False}), Booster.FILE, "holds a model of 7 features"),
+    "hours a number": ("binary", set_within("encodings", when={"hours": 1}), MANIFEST, "column 'when' cannot be used"),
     "swapped ends": (
         "regression",
-        within("decision", widths=[-1.5, 2.0]),
+        set_within("decision", widths=[-1.5, 2.0]),
         MANIFEST,
         "A width is -1.5, expected none below 0: the interval's ends are swapped.",
     ),
     "swapped edges": (
         "regression",
-        within("decision", edges=[2.0, 1.0], widths=[1, 1, 1]),
+        set_within("decision", edges=[2.0, 1.0], widths=[1, 1, 1]),
         MANIFEST,
         "expected each larger than the one before",
     ),
     "a threshold for an amount": (
         "regression",
-        changed(decision={"kind": "threshold", "threshold": 0.5}),
+        set_values(decision={"kind": "threshold", "threshold": 0.5}),
         MANIFEST,
         "has a decision of kind 'threshold', which makes no answers between 0 labels",
     ),
-    "a unit of two lines": ("regression", within("task", unit="US\nD"), MANIFEST, NO_TASK),
-    "criterion of labels": ("regression", within("task", criterion={"kind": "F1"}), MANIFEST, "needs rmse or MAE() of"),
+    "a unit of two lines": ("regression", set_within("task", unit="US\nD"), MANIFEST, NO_TASK),
+    "criterion of labels": (
+        "regression",
+        set_within("task", criterion={"kind": "F1"}),
+        MANIFEST,
+        "needs rmse or MAE() of",
+    ),
     "two labels of three": (
         "multiclass",
-        within("task", labels=["a", "b"]),
+        set_within("task", labels=["a", "b"]),
         Booster.FILE,
         "it tells other than 2 classes apart",
     ),
@@ -358,37 +393,39 @@ OF_MIXED: dict[str, tuple[str, Damage, str, str]] = {
 
 
 @pytest.mark.parametrize("damage", OF_MIXED)
-def test_what_does_not_fit_a_model_of_several_kinds_of_columns_is_told(damage: str, tmp_path: Path) -> None:
-    """The encodings fit the columns, the trees fit the encodings, and the decision fits the task."""
-    kind, done, named, said = OF_MIXED[damage]
-    saved(tmp_path / "model", MIXED[kind](0))
-    done(tmp_path / "model")
-    sentence = refused(tmp_path / "model")
-    assert str(tmp_path / "model" / named) in sentence
-    assert said in sentence
+def test_a_manifest_that_does_not_fit_a_model_of_several_kinds_of_columns_is_refused(
+    damage: str, tmp_path: Path
+) -> None:
+    """Encodings must fit the columns, trees the encodings, and the decision the task."""
+    kind, apply, file, message = OF_MIXED[damage]
+    save_small(tmp_path / "model", MIXED[kind](0))
+    apply(tmp_path / "model")
+    sentence = refusal(tmp_path / "model")
+    assert str(tmp_path / "model" / file) in sentence
+    assert message in sentence
 
 
 class Lowest:
-    """A criterion that no folder can name."""
+    """A criterion that a manifest cannot name."""
 
     name = "lowest"
 
     def __call__(self, counts: Counts) -> NDArray[np.float64]:
-        """Fewest flagged."""
+        """Prefer few flagged rows."""
         return -np.asarray(counts.true_positive + counts.false_positive, np.float64)
 
 
 def test_a_criterion_that_cannot_be_loaded_again_is_not_saved(tmp_path: Path) -> None:
-    """Nothing is written that would be refused later."""
+    """No folder is written that could not be loaded."""
     model = replace(trees(), problem=replace(PROBLEM, task=Binary(criterion=Lowest())))
     with pytest.raises(ArtifactError, match="Lowest"):
-        saved(tmp_path / "model", model)
+        save_small(tmp_path / "model", model)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_metrics_and_data_may_hold_anything(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are for people and for the card; `tabserve check` reads nothing in them."""
-    changed(metrics={"f1": HUGE, "folds": [None]}, data={"rows": "many"})(folder)
+    """They are for people and the card; `tabserve check` does not read them."""
+    set_values(metrics={"f1": HUGE, "folds": [None]}, data={"rows": "many"})(folder)
     monkeypatch.setattr(sys, "argv", ["tabserve", "check", str(folder)])
     with pytest.raises(SystemExit) as ended:
         main.main()

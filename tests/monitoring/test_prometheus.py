@@ -66,8 +66,11 @@ def watched(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     waiting = write_settings(tmp_path_factory.mktemp("waiting"), max_batch_time=600)
     environment = {"TABSERVE_MODEL": str(DEPLOY / "model"), "TABSERVE_MAX_QUEUE_ROWS": "1"}
     prices = {"amount": mixed.train(tmp_path_factory.mktemp("amount") / "model", "amount")}
+    settings = mixed.write_settings(tmp_path_factory.mktemp("settings"), prices)
     with (
-        running(mixed.settings_in(tmp_path_factory.mktemp("settings"), prices), {}, ready=f"{AMOUNT}/ready") as amounts,
+        running(
+            mixed.write_settings(tmp_path_factory.mktemp("settings"), prices), {}, ready=f"{AMOUNT}/ready"
+        ) as amounts,
         running(waiting, environment) as full,
         connect(full.url) as row,
         running_proxy([(served.url.removeprefix("http://"), served.grpc)], folder) as proxy,

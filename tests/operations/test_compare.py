@@ -1,4 +1,4 @@
-"""Two models are compared on the same rows: labels, probabilities, and measures where there is a target."""
+"""Two models are compared on the same rows: labels, probabilities, and measures if there is a target."""
 
 from collections import Counter
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, UsageError
 from tabserve.model.decision import Amount, Threshold, threshold_of
 from tabserve.model.model import Model
-from tabserve.operations import compare as comparison
+from tabserve.operations import compare as compare_module
 from tabserve.operations.changes import LABELS
 from tabserve.operations.compare import SHOWN, Comparison, Difference, compare, lines
 from tabserve.predictors.booster import Booster
@@ -40,15 +40,15 @@ TARGET = (FEATURES[:, 0] + RNG.standard_normal(300) > 1).astype(np.int8)
 IDS = [f"row {number}" for number in range(300)]
 
 
-def trained(seed: int, threshold: float = 0.3) -> Model:
-    """A model that trains in milliseconds; another seed gives another one."""
+def train(seed: int, threshold: float = 0.3) -> Model:
+    """A model that trains in milliseconds; another seed gives another model."""
     classifier = xgb.XGBClassifier(n_estimators=8, max_depth=2, subsample=0.5, n_jobs=1, random_state=seed)
     booster = classifier.fit(FEATURES[::2], TARGET[::2]).get_booster()
     booster.feature_names = list(PROBLEM.features)
     return Model(PROBLEM, ENCODER, Booster(booster), Threshold(threshold), {}, {}, {})
 
 
-OLD, NEW = trained(0), trained(1)
+OLD, NEW = train(0), train(1)
 
 thresholds = st.sampled_from(sorted({0.0, 1.0, *OLD.score(FEATURES).probability.tolist()})) | st.floats(0, 1)
 
@@ -72,59 +72,62 @@ def labelled(unlabelled: Path) -> Path:
 
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw less often, where the width of an interval is not in question."""
+    """Draw fewer bootstrap samples, as the width of intervals is not tested."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 40)
 
 
 UP, DOWN = "no becomes yes", "yes becomes no"
 
 
-def changed(**ids: list[str]) -> Comparison:
-    """Of the small table, with rows that change from no to yes (`up`), or back (`down`)."""
-    named = {name: found for name, found in ((UP, ids.get("up")), (DOWN, ids.get("down"))) if found}
-    counts = Counter({name: len(found) for name, found in named.items()})
-    return Comparison(LABELS, len(IDS), counts, {name: found[:SHOWN] for name, found in named.items()})
+def with_changes(**ids: list[str]) -> Comparison:
+    """A comparison on the small table with rows that change from no to yes (`up`), or back (`down`)."""
+    changes = {kind: rows for kind, rows in ((UP, ids.get("up")), (DOWN, ids.get("down"))) if rows}
+    counts = Counter({kind: len(rows) for kind, rows in changes.items()})
+    return Comparison(LABELS, len(IDS), counts, {kind: rows[:SHOWN] for kind, rows in changes.items()})
 
 
-def mirrored(found: Comparison) -> Comparison:
-    """What comparing the same models the other way round has to find."""
+def mirror(comparison: Comparison) -> Comparison:
+    """The expected comparison of the same models in the other order."""
     other = {UP: DOWN, DOWN: UP}
-    counts = Counter({other[name]: count for name, count in found.changed.items()})
-    return replace(found, changed=counts, ids={other[name]: ids for name, ids in found.ids.items()})
+    counts = Counter({other[name]: count for name, count in comparison.changed.items()})
+    ids = {other[name]: ids for name, ids in comparison.ids.items()}
+    return replace(comparison, changed=counts, ids=ids)
 
 
 @given(thresholds)
-def test_a_model_compared_with_itself_changes_nothing(unlabelled: Path, threshold: float) -> None:
-    """Every label agrees, and no probability moves."""
+def test_a_model_compared_with_itself_has_no_changes(unlabelled: Path, threshold: float) -> None:
+    """All labels and probabilities agree."""
     model = replace(OLD, decision=Threshold(threshold))
-    found = compare(model, model, unlabelled)
-    assert found == changed()
-    assert found.agreement == 1
+    comparison = compare(model, model, unlabelled)
+    assert comparison == with_changes()
+    assert comparison.agreement == 1
 
 
 @given(thresholds, thresholds)
-def test_a_moved_threshold_changes_exactly_the_rows_between_both(unlabelled: Path, old: float, new: float) -> None:
-    """A row changes where its probability reaches the lower of them and not the higher."""
-    found = compare(replace(OLD, decision=Threshold(old)), replace(OLD, decision=Threshold(new)), unlabelled)
+def test_a_moved_threshold_changes_exactly_the_rows_between_both_thresholds(
+    unlabelled: Path, old: float, new: float
+) -> None:
+    """A row changes if its probability reaches the lower threshold only."""
+    comparison = compare(replace(OLD, decision=Threshold(old)), replace(OLD, decision=Threshold(new)), unlabelled)
     probability = OLD.score(FEATURES).probability.astype(np.float64)
     between = (probability >= min(old, new)) & (probability < max(old, new))
     ids = [name for name, changes in zip(IDS, between, strict=True) if changes]
-    expected = changed(up=ids)
-    assert found == (expected if new < old else mirrored(expected))
+    expected = with_changes(up=ids)
+    assert comparison == (expected if new < old else mirror(expected))
 
 
 @given(thresholds, thresholds)
 def test_swapping_the_models_mirrors_the_comparison(unlabelled: Path, one: float, other: float) -> None:
-    """Directions are exchanged, distances stay."""
+    """Directions are exchanged, and distances are equal."""
     old, new = replace(OLD, decision=Threshold(one)), replace(NEW, decision=Threshold(other))
-    found = compare(old, new, unlabelled)
-    assert found.largest > 0
-    assert compare(new, old, unlabelled) == mirrored(found)
+    comparison = compare(old, new, unlabelled)
+    assert comparison.largest > 0
+    assert compare(new, old, unlabelled) == mirror(comparison)
 
 
 @pytest.mark.usefixtures("few_resamples")
 def test_swapping_the_models_mirrors_the_measures(labelled: Path) -> None:
-    """Old and new are exchanged, and every difference turns its sign, with its interval."""
+    """Old and new are exchanged, and the signs of differences and intervals change."""
     there, back = compare(OLD, NEW, labelled).measures, compare(NEW, OLD, labelled).measures
     for name, (old, new, change) in there.items():
         assert back[name][:2] == (new, old)
@@ -133,16 +136,16 @@ def test_swapping_the_models_mirrors_the_measures(labelled: Path) -> None:
 
 @pytest.mark.usefixtures("few_resamples")
 def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
-    """All of the task's, by the new model's criterion; the difference lies in its interval."""
+    """All measures of the task, by the new model's criterion; each difference lies in its interval."""
     costly = replace(NEW, problem=replace(PROBLEM, task=Binary(PROBLEM.labels, Costs(1, 5))))
-    found = compare(OLD, costly, labelled).measures
-    assert list(found) == list(measures(TARGET, OLD.score(FEATURES).probability, 0.5, Costs(1, 5)))
-    assert next(iter(found)) == "minus_cost"
+    differences = compare(OLD, costly, labelled).measures
+    assert list(differences) == list(measures(TARGET, OLD.score(FEATURES).probability, 0.5, Costs(1, 5)))
+    assert next(iter(differences)) == "minus_cost"
     sides = [
         measures(TARGET, model.score(FEATURES).probability, threshold_of(model.decision), Costs(1, 5))
         for model in (OLD, costly)
     ]
-    for name, (old, new, change) in found.items():
+    for name, (old, new, change) in differences.items():
         assert [old, new] == pytest.approx([side[name] for side in sides])
         assert change.value == new - old
         assert change.low <= change.value <= change.high
@@ -150,20 +153,20 @@ def test_the_measures_are_those_of_the_evaluation(labelled: Path) -> None:
 
 @pytest.mark.usefixtures("few_resamples")
 def test_an_interval_is_that_of_the_difference_and_not_of_both_models(labelled: Path) -> None:
-    """Both models meet the same rows in each draw: what is the same for both leaves no spread."""
-    measured = compare(OLD, replace(OLD, decision=Threshold(0.9)), labelled).measures
-    assert [*measured["roc_auc"].change] == [0, 0, 0]
-    assert measured["f1"].change.high < 0
+    """Both models score the same rows in each draw, so equal measures have an interval of width 0."""
+    differences = compare(OLD, replace(OLD, decision=Threshold(0.9)), labelled).measures
+    assert [*differences["roc_auc"].change] == [0, 0, 0]
+    assert differences["f1"].change.high < 0
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_a_target_changes_nothing_else(labelled: Path, unlabelled: Path) -> None:
-    """Labels and probabilities compare alike with it and without."""
+def test_a_target_adds_measures_and_changes_nothing_else(labelled: Path, unlabelled: Path) -> None:
+    """Labels and probabilities are compared as without it."""
     assert replace(compare(OLD, NEW, labelled), measures={}) == compare(OLD, NEW, unlabelled)
 
 
-def test_batches_add_up(unlabelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many small batches find what one does."""
+def test_batches_add_up_to_the_whole_table(unlabelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small batches give the comparison of one."""
     whole = compare(OLD, NEW, unlabelled)
 
     def in_batches(path: Path, problem: Problem, encoder: Encoder) -> list[tuple[Rows, Encoder]]:
@@ -171,19 +174,19 @@ def test_batches_add_up(unlabelled: Path, monkeypatch: pytest.MonkeyPatch) -> No
         cuts = range(0, len(rows), 7)
         return [(Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]), encoder) for cut in cuts]
 
-    monkeypatch.setattr(comparison, "_parts", in_batches)
-    found = compare(OLD, NEW, unlabelled)
-    assert found.distance == pytest.approx(whole.distance)
-    assert replace(found, distance=whole.distance) == whole
+    monkeypatch.setattr(compare_module, "_batches", in_batches)
+    comparison = compare(OLD, NEW, unlabelled)
+    assert comparison.distance == pytest.approx(whole.distance)
+    assert replace(comparison, distance=whole.distance) == whole
 
 
 def test_the_rows_that_change_are_written(unlabelled: Path, tmp_path: Path) -> None:
-    """Id, both probabilities and both labels, in the order of the table; and no other row."""
-    found = compare(OLD, NEW, unlabelled, tmp_path / "changed.csv")
-    written = pd.read_csv(tmp_path / "changed.csv", index_col="name")
+    """With id, both probabilities and both labels, in the order of the table."""
+    comparison = compare(OLD, NEW, unlabelled, tmp_path / "changed.csv")
+    table = pd.read_csv(tmp_path / "changed.csv", index_col="name")
     old, new = OLD.score(FEATURES), NEW.score(FEATURES)
     differ = old.label != new.label
-    assert 0 < len(written) == differ.sum() == found.changed.total()
+    assert 0 < len(table) == differ.sum() == comparison.changed.total()
     columns = {
         "old_label": old.label,
         "new_label": new.label,
@@ -191,11 +194,11 @@ def test_the_rows_that_change_are_written(unlabelled: Path, tmp_path: Path) -> N
         "new_probability": new.probability,
     }
     expected = pd.DataFrame(columns, index=pd.Index(IDS, name="name"))[differ]
-    pd.testing.assert_frame_equal(written, expected, check_dtype=False)
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 
 def test_a_bad_row_leaves_no_file_behind(unlabelled: Path, tmp_path: Path) -> None:
-    """The list of changes appears whole or not at all."""
+    """The file of changes is written whole or not at all."""
     bad = tmp_path / "bad.csv"
     bad.write_text(unlabelled.read_text() + "last,1,2,\n")
     with pytest.raises(DataError, match="row 301, column 'c'"):
@@ -203,8 +206,8 @@ def test_a_bad_row_leaves_no_file_behind(unlabelled: Path, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
 
 
-def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path, tmp_path: Path) -> None:
-    """And refused where one of them does not."""
+def test_a_missing_value_is_accepted_if_both_models_accept_it(unlabelled: Path, tmp_path: Path) -> None:
+    """It is refused if one of them does not."""
     gap = tmp_path / "gap.csv"
     gap.write_text(unlabelled.read_text() + "last,1,2,\n")
     old, new = (
@@ -217,7 +220,7 @@ def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path,
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "difference"),
     [
         ("columns", numbers("a", "c", "b"), "features"),
         ("columns", (*numbers("a", "b"), Column("c", "date")), "kinds"),
@@ -228,20 +231,20 @@ def test_a_missing_value_is_compared_where_both_models_take_it(unlabelled: Path,
     ],
     ids=["features", "kinds", "target", "labels", "tasks", "id"],
 )
-def test_models_for_different_problems_are_refused(field: str, value: object, said: str, tmp_path: Path) -> None:
-    """Before the table is looked at, in one sentence that says what differs."""
-    changed: Any = {field: value}
-    other = replace(NEW, problem=replace(PROBLEM, name="other", **changed))
-    with pytest.raises(UsageError, match=rf"small and other: their {said} differ; ") as refused:
+def test_models_for_different_problems_are_refused(field: str, value: object, difference: str, tmp_path: Path) -> None:
+    """Before the table is read, in one sentence that says what differs."""
+    fields: Any = {field: value}
+    other = replace(NEW, problem=replace(PROBLEM, name="other", **fields))
+    with pytest.raises(UsageError, match=rf"small and other: their {difference} differ; ") as refused:
         compare(OLD, other, tmp_path / "none.csv")
     assert str(refused.value).count("\n") == 0
 
 
-def test_the_lines_say_what_was_found() -> None:
-    """Counts, the first ids of each direction, distances; measures only where there are some."""
+def test_the_lines_show_counts_ids_distances_and_measures() -> None:
+    """The first ids of each direction; measures only if there are some."""
     ids = {UP: ["a", "b"], DOWN: ["c"]}
-    found = Comparison(LABELS, 1_000, Counter({UP: 7, DOWN: 1}), ids, distance=20, largest=0.5)
-    shown = "\n".join(lines(found))
+    comparison = Comparison(LABELS, 1_000, Counter({UP: 7, DOWN: 1}), ids, distance=20, largest=0.5)
+    shown = "\n".join(lines(comparison))
     for fact in (
         "992 of 1,000 rows (99.20%)",
         f"{UP}   7: a, b, …\n",
@@ -251,15 +254,15 @@ def test_the_lines_say_what_was_found() -> None:
         assert fact in shown
     assert "interval" not in shown
     change = Difference(0.5, 0.6, bootstrap.Interval(0.1, -0.05, 0.15))
-    last = [*lines(replace(found, measures={"roc_auc": change}))][-1]
+    last = [*lines(replace(comparison, measures={"roc_auc": change}))][-1]
     assert last.split() == ["ROC", "AUC", "0.5000", "0.6000", "+0.1000", "-0.0500", "to", "+0.1500"]
 
 
 # Every task.
 
 
-def mixed_table(folder: Path, task: str) -> tuple[Path, NDArray[Any]]:
-    """The small table of several kinds of columns with a target, and the target as the task reads it."""
+def write_mixed_table(folder: Path, task: str) -> tuple[Path, NDArray[Any]]:
+    """Write the small table of several kinds of columns with a target; return its path and the target."""
     labels = small.MIXED[task](0).problem.labels
     target = small.CODES % len(labels) if labels else small.CODES.astype(float)
     spelled = np.array(labels)[target.astype(int)] if labels else target
@@ -268,7 +271,7 @@ def mixed_table(folder: Path, task: str) -> tuple[Path, NDArray[Any]]:
 
 
 def pair(task: str) -> tuple[Model, Model]:
-    """A model, and one of its first tree alone; the intervals of both are narrow, where they have some."""
+    """A model, and one of its first tree only; intervals of amounts are narrow."""
     old = small.MIXED[task](0)
     if old.problem.task.AMOUNT:
         old = replace(old, decision=Amount((), (0.01,)))
@@ -278,42 +281,42 @@ def pair(task: str) -> tuple[Model, Model]:
 
 @pytest.mark.parametrize("task", small.MIXED)
 def test_models_of_every_task_are_compared_by_its_own_measures(task: str, tmp_path: Path, few_resamples: None) -> None:  # noqa: ARG001
-    """Those of the evaluation; what changes is counted, and written with both answers."""
+    """As in the evaluation; changed rows are counted, and written with both answers."""
     old, new = pair(task)
-    path, target = mixed_table(tmp_path, task)
-    found = compare(old, new, path, tmp_path / "changed.csv")
+    path, target = write_mixed_table(tmp_path, task)
+    comparison = compare(old, new, path, tmp_path / "changed.csv")
     training, features = training_of(new.problem), small.cells(new.encoder)
-    for place, model in enumerate((old, new)):
+    for side, model in enumerate((old, new)):
         expected = training.measures(target, model.score(features), model.decision)
-        assert {name: measure[place] for name, measure in found.measures.items()} == pytest.approx(expected)
-    written = pd.read_csv(tmp_path / "changed.csv")
+        assert {name: measure[side] for name, measure in comparison.measures.items()} == pytest.approx(expected)
+    table = pd.read_csv(tmp_path / "changed.csv")
     answers = new.decision.table(new.score(features), new.problem)
-    assert [*written.columns[1:]] == [f"{side}_{name}" for name in answers for side in ("old", "new")]
-    assert len(written) == found.changed.total() > 0
-    assert any("interval" in line for line in lines(found))
+    assert [*table.columns[1:]] == [f"{side}_{name}" for name in answers for side in ("old", "new")]
+    assert len(table) == comparison.changed.total() > 0
+    assert any("interval" in line for line in lines(comparison))
     same = compare(old, old, path)
     assert (same.changed.total(), same.largest) == (0, 0)
     assert all(tuple(measure.change) == (0, 0, 0) for measure in same.measures.values())
 
 
-def test_amounts_that_leave_the_old_interval_are_told_by_their_side(tmp_path: Path) -> None:
-    """Above, or below."""
+def test_amounts_outside_the_old_interval_are_counted_by_their_side(tmp_path: Path) -> None:
+    """Above or below it."""
     old, new = pair("regression")
-    path, _ = mixed_table(tmp_path, "regression")
-    found = compare(old, new, path)
+    path, _ = write_mixed_table(tmp_path, "regression")
+    comparison = compare(old, new, path)
     before, after = (model.score(small.cells(model.encoder)).prediction.astype(np.float64) for model in (old, new))
-    assert found.changed["above the old interval"] == (after > before + 0.01).sum() > 0
-    assert found.changed["below the old interval"] == (after < before - 0.01).sum() > 0
-    assert found.largest == pytest.approx(np.abs(after - before).max(), abs=1e-6)
+    assert comparison.changed["above the old interval"] == (after > before + 0.01).sum() > 0
+    assert comparison.changed["below the old interval"] == (after < before - 0.01).sum() > 0
+    assert comparison.largest == pytest.approx(np.abs(after - before).max(), abs=1e-6)
 
 
-def test_texts_are_compared_and_neither_group_nor_time_is_needed(tmp_path: Path, few_resamples: None) -> None:  # noqa: ARG001
-    """Rows that are measured are not split; a group's column may be there, as in the table that trained."""
+def test_texts_are_compared_with_and_without_the_group_column(tmp_path: Path, few_resamples: None) -> None:  # noqa: ARG001
+    """Compared rows are not split, so they need no group; the training table has one."""
     old, new = small.words(0), small.words(3)
     table = pd.DataFrame({"number": range(60), "title": ["colar", "caixa", "manta de colar"] * 20})
     table["kind"] = ["colar", "caixa", "manta"] * 20
     for columns in (table, table.assign(seller="s")):
         columns.to_csv(tmp_path / "titles.csv", index=False)
-        found = compare(old, new, tmp_path / "titles.csv")
-        assert found.rows == 60
-        assert "macro_f1" in found.measures
+        comparison = compare(old, new, tmp_path / "titles.csv")
+        assert comparison.rows == 60
+        assert "macro_f1" in comparison.measures

@@ -1,4 +1,4 @@
-"""New rows are compared with a model's reference: quiet where they are alike, loud where they are not."""
+"""Drift is reported if new rows differ from a model's reference, and not if they are alike."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -43,12 +43,12 @@ columns = npst.arrays(
 
 @pytest.fixture(scope="session")
 def model(model_folder: Path) -> Model:
-    """A model whose folder keeps a reference."""
+    """A model whose folder has a reference."""
     return load(model_folder)
 
 
-def written(folder: Path, frame: Frame, features: NDArray[np.float32]) -> Path:
-    """A csv of rows without their target."""
+def write_rows(folder: Path, frame: Frame, features: NDArray[np.float32]) -> Path:
+    """Write features as a csv with ids and no target."""
     table = pd.DataFrame(features, columns=list(frame.problem.features))
     table.insert(0, str(frame.problem.id), frame.ids[: len(features)])
     table.to_csv(path := folder / "new.csv", index=False)
@@ -57,43 +57,43 @@ def written(folder: Path, frame: Frame, features: NDArray[np.float32]) -> Path:
 
 @given(columns)
 def test_every_row_lies_in_one_bin(values: NDArray[np.float32]) -> None:
-    """The shares add up to 1, and are those of the rows that they were made of."""
-    found = Quantiles.of(values)
-    assert len(found.edges) <= 2 * (STEPS - 1)
-    assert np.isfinite(found.edges).all()
-    assert np.all(np.diff(found.edges) > 0)
-    counts = found.counts(values)
+    """The shares add up to 1, and are those of the counted rows."""
+    quantiles = Quantiles.of(values)
+    assert len(quantiles.edges) <= 2 * (STEPS - 1)
+    assert np.isfinite(quantiles.edges).all()
+    assert np.all(np.diff(quantiles.edges) > 0)
+    counts = quantiles.counts(values)
     assert counts.sum() == len(values)
-    assert found.shares == pytest.approx(counts / len(values), abs=1e-12)
+    assert quantiles.shares == pytest.approx(counts / len(values), abs=1e-12)
 
 
 @given(columns, st.permutations(range(5)))
 def test_rows_compared_with_themselves_do_not_shift(values: NDArray[np.float32], order: list[int]) -> None:
-    """In any order, and however often they repeat."""
-    found = Quantiles.of(values)
-    again = np.concatenate([values[place::5] for place in order])
-    shift = drift.shift("any", found, len(values), found.counts(np.concatenate([again, again])))
+    """In any order, and if all are repeated."""
+    quantiles = Quantiles.of(values)
+    again = np.concatenate([values[start::5] for start in order])
+    shift = drift.shift("any", quantiles, len(values), quantiles.counts(np.concatenate([again, again])))
     assert shift.psi == pytest.approx(0, abs=1e-9)
     assert shift.ks == pytest.approx(0, abs=1e-9)
     assert not shift.matters
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-2, 2), st.floats(0.5, 2))
-def test_the_statistic_is_nearly_that_of_both_samples(seed: int, mean: float, spread: float) -> None:
-    """At most as large as the exact one, and less than a bin's share smaller."""
+def test_the_statistic_of_bins_is_close_to_the_exact_one(seed: int, mean: float, spread: float) -> None:
+    """It is at most as large, and smaller by at most 1.5 times the share of a bin."""
     rng = np.random.default_rng(seed)
     old, new = rng.normal(size=2_000).astype(np.float32), rng.normal(mean, spread, size=1_000).astype(np.float32)
-    found = Quantiles.of(old)
-    shift = drift.shift("any", found, len(old), found.counts(new))
+    quantiles = Quantiles.of(old)
+    shift = drift.shift("any", quantiles, len(old), quantiles.counts(new))
     exact = ks_2samp(old, new).statistic
     assert exact - 1.5 / STEPS <= shift.ks <= exact + 1e-9
 
 
-def shifted(old: NDArray[np.generic], new: NDArray[np.generic], tests: int = 1) -> drift.Shift:
-    """How far a column lies from its reference, both as 32-bit floats."""
+def shift_of(old: NDArray[np.generic], new: NDArray[np.generic], tests: int = 1) -> drift.Shift:
+    """The shift of a column from its reference, both as 32-bit floats."""
     before, after = old.astype(np.float32), new.astype(np.float32)
-    found = Quantiles.of(before)
-    return drift.shift("any", found, len(before), found.counts(after), tests)
+    quantiles = Quantiles.of(before)
+    return drift.shift("any", quantiles, len(before), quantiles.counts(after), tests)
 
 
 KINDS: dict[str, Callable[[np.random.Generator, int], NDArray[np.generic]]] = {
@@ -109,11 +109,11 @@ KINDS: dict[str, Callable[[np.random.Generator, int], NDArray[np.generic]]] = {
     "zeros and a rest": lambda rng, rows: np.where(rng.random(rows) < 0.6, 0, rng.exponential(size=rows)),
     "half missing": lambda rng, rows: np.where(rng.random(rows) < 0.5, np.nan, rng.normal(size=rows)),
 }
-"""Columns as tables have them."""
+"""Columns with distributions that are usual in tables."""
 
 
 def share(values: NDArray[np.generic], value: float) -> float:
-    """Of the rows that have the value, or have none where it is NaN."""
+    """Share of the values that are equal to this one, which may be NaN."""
     return float(np.isclose(values.astype(np.float64), value, rtol=0, atol=0, equal_nan=True).mean())
 
 
@@ -124,17 +124,17 @@ def share(values: NDArray[np.generic], value: float) -> float:
     st.tuples(st.integers(500, 2_000), st.integers(500, 2_000)),
     st.integers(0, 2**32 - 1),
 )
-def test_a_value_that_becomes_more_or_less_frequent_is_found(
+def test_a_value_that_becomes_more_or_less_frequent_is_detected(
     kind: str, value: float, shares: tuple[float, float], rows: tuple[int, int], seed: int
 ) -> None:
-    """By more than 0.2 of the rows, whichever value of whatever column, in both directions."""
+    """Any value of any column whose share changes by more than 0.2, in both directions."""
     rng, (few, more) = np.random.default_rng(seed), shares
-    fewer, oftener = (KINDS[kind](rng, length).astype(np.float32) for length in rows)
-    fewer[: round(few * len(fewer))] = value
-    oftener[: round(min(few + more, 1) * len(oftener))] = value
-    assume(abs(share(oftener, value) - share(fewer, value)) > 0.2)
-    assert shifted(fewer, oftener, tests=5).matters
-    assert shifted(oftener, fewer, tests=5).matters
+    rare, frequent = (KINDS[kind](rng, length).astype(np.float32) for length in rows)
+    rare[: round(few * len(rare))] = value
+    frequent[: round(min(few + more, 1) * len(frequent))] = value
+    assume(abs(share(frequent, value) - share(rare, value)) > 0.2)
+    assert shift_of(rare, frequent, tests=5).matters
+    assert shift_of(frequent, rare, tests=5).matters
 
 
 DRAWN = np.random.default_rng(0)
@@ -145,7 +145,7 @@ TENS = DRAWN.choice(np.array([0, 10, 20, 30], np.float32), 2_000)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("before", "after"),
     [
         (FLAG, EVEN),
         (1 - FLAG, EVEN),
@@ -161,111 +161,113 @@ TENS = DRAWN.choice(np.array([0, 10, 20, 30], np.float32), 2_000)
     ids=["97 % ones to half", "3 % ones to half", "zeros to -999", "zeros to 999", "zeros to the lowest number",
          "zeros to missing", "1 to 0", "one less", "a tenth", "percent to fraction"],
 )  # fmt: skip
-def test_values_that_repeat_and_become_others_are_found(one: NDArray[np.float32], other: NDArray[np.float32]) -> None:
-    """And the other way round."""
-    assert shifted(one, other, tests=200).matters
-    assert shifted(other, one, tests=200).matters
+def test_repeated_values_that_become_others_are_detected(
+    before: NDArray[np.float32], after: NDArray[np.float32]
+) -> None:
+    """In both directions."""
+    assert shift_of(before, after, tests=200).matters
+    assert shift_of(after, before, tests=200).matters
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_chance_alone_is_rarely_called_a_shift(kind: str) -> None:
-    """In samples of one distribution, of any sizes: no oftener than the significance says, and chance of the test."""
+def test_samples_of_one_distribution_rarely_shift(kind: str) -> None:
+    """Whatever their sizes, at most as often as the significance level allows."""
     rng, pairs = np.random.default_rng(1), 500
     sizes = zip(rng.choice([300, 1_000, 20_000], pairs), rng.choice([5, 30, 100, 1_000], pairs), strict=True)
-    called = sum(shifted(KINDS[kind](rng, before), KINDS[kind](rng, after)).matters for before, after in sizes)
-    assert called <= binom.isf(0.001, pairs, drift.SIGNIFICANCE)
+    shifts = sum(shift_of(KINDS[kind](rng, before), KINDS[kind](rng, after)).matters for before, after in sizes)
+    assert shifts <= binom.isf(0.001, pairs, drift.SIGNIFICANCE)
 
 
 @pytest.mark.parametrize("rows", [100, 150, 250])
-def test_a_few_rows_of_many_columns_are_rarely_called_drifted(rows: int) -> None:
-    """Bins in which chance puts few of them weigh no more than they say; it was said of every third table."""
+def test_few_rows_of_many_columns_rarely_drift(rows: int) -> None:
+    """Bins with few rows are not exaggerated; without that, every third table drifted."""
     draw, names, tables = np.random.default_rng(rows).normal, 200, 40
     before = [Quantiles.of(column) for column in draw(size=(names, 2_000)).astype(np.float32)]
-    said = 0
+    drifted = 0
     for _ in range(tables):
         new = draw(size=(names, rows)).astype(np.float32)
         pairs = zip(before, new, strict=True)
-        said += any(drift.shift("", old, 2_000, old.counts(column), names).matters for old, column in pairs)
-    assert said <= binom.isf(0.001, tables, drift.SIGNIFICANCE)
+        drifted += any(drift.shift("", old, 2_000, old.counts(column), names).matters for old, column in pairs)
+    assert drifted <= binom.isf(0.001, tables, drift.SIGNIFICANCE)
 
 
-def test_values_too_rare_to_be_met_among_few_rows_are_not_missed_there() -> None:
-    """Between whole numbers that repeat often lie some that hardly ever occur; ten rows without them say nothing."""
+def test_few_rows_without_rare_values_do_not_shift() -> None:
+    """Rare values lie between frequent integers; that ten rows lack them is no evidence."""
     rng = np.random.default_rng(4)
     before = rng.integers(0, 19, 40_000) + np.where(rng.random(40_000) < 0.001, 0.5, 0)
     for _ in range(50):
         after = rng.integers(0, 19, 10)
-        found = shifted(before, after)
-        assert not found.matters
-        assert found.psi_p > 0.01
+        shift = shift_of(before, after)
+        assert not shift.matters
+        assert shift.psi_p > 0.01
 
 
-def test_a_column_whose_values_hardly_repeat_has_quantiles_alone() -> None:
-    """No value of it has a bin of its own, in which chance alone would put more or fewer rows."""
+def test_a_column_whose_values_hardly_repeat_has_quantiles_only() -> None:
+    """No value has its own bin, whose few rows would vary by chance."""
     values = np.random.default_rng(2).normal(size=5_000).round(4).astype(np.float32)
     assert np.isin(Quantiles.of(values).edges, values).all()
     assert len(Quantiles.of(values).edges) == STEPS - 1
 
 
 @pytest.mark.parametrize("rows", [10, 100, 3_000])
-def test_rows_of_the_same_kind_are_quiet(model: Model, tmp_path: Path, rows: int) -> None:
-    """However few: what chance alone does is no drift."""
+def test_rows_of_the_same_distribution_do_not_drift(model: Model, tmp_path: Path, rows: int) -> None:
+    """However few they are."""
     frame = sample(rows, seed=7)
-    found = drift.drift(model, written(tmp_path, frame, frame.features))
-    assert (found.rows, found.found) == (rows, [])
-    assert len(found.shifts) == len(model.problem.features) + 1
+    report = drift.drift(model, write_rows(tmp_path, frame, frame.features))
+    assert (report.rows, report.drifted) == (rows, [])
+    assert len(report.shifts) == len(model.problem.features) + 1
 
 
 def test_shifted_columns_are_named(model: Model, tmp_path: Path) -> None:
-    """And no other; the scores are looked at as well."""
+    """No other column is; the scores are listed as well."""
     frame = sample(3_000, seed=8)
     features, names = frame.features.copy(), model.problem.features
     spread = features.std(axis=0)
     features[:, 3] += spread[3]
     features[:, 120] *= 2
-    found = drift.drift(model, written(tmp_path, frame, features))
-    assert {shift.name for shift in found.found} - {SCORE} == {names[3], names[120]}
-    shown = list(drift.lines(found))
-    assert next(line for line in shown if "drifted" in line).split()[0] == found.found[0].name
+    report = drift.drift(model, write_rows(tmp_path, frame, features))
+    assert {shift.name for shift in report.drifted} - {SCORE} == {names[3], names[120]}
+    shown = list(drift.lines(report))
+    assert next(line for line in shown if "drifted" in line).split()[0] == report.drifted[0].name
     assert any(SCORE in line for line in shown)
 
 
-def test_missing_values_are_a_shift() -> None:
-    """Where there were none, and where there are fewer now."""
+def test_more_or_fewer_missing_values_are_a_shift() -> None:
+    """From none to half of the rows, and back."""
     values = np.arange(1_000, dtype=np.float32)
-    gappy = np.where(values % 2 == 0, np.float32("nan"), values)
-    for before, after in ((values, gappy), (gappy, values)):
-        found = Quantiles.of(before)
-        assert drift.shift("any", found, 1_000, found.counts(after)).matters
+    half = np.where(values % 2 == 0, np.float32("nan"), values)
+    for before, after in ((values, half), (half, values)):
+        quantiles = Quantiles.of(before)
+        assert drift.shift("any", quantiles, 1_000, quantiles.counts(after)).matters
 
 
-def test_a_column_of_missing_values_alone_is_compared() -> None:
-    """It has no edges, and no share below them."""
+def test_a_column_of_missing_values_only_is_compared() -> None:
+    """It has no edges; any value in it is a shift."""
     nothing = np.full(500, np.nan, np.float32)
-    found = Quantiles.of(nothing)
-    assert not drift.shift("any", found, 500, found.counts(nothing)).matters
-    assert drift.shift("any", found, 500, found.counts(np.zeros(500, np.float32))).matters
+    quantiles = Quantiles.of(nothing)
+    assert not drift.shift("any", quantiles, 500, quantiles.counts(nothing)).matters
+    assert drift.shift("any", quantiles, 500, quantiles.counts(np.zeros(500, np.float32))).matters
 
 
-def test_the_folder_keeps_the_reference(model: Model, sample_frame: Frame) -> None:
-    """Written and read back, it is the one of the hold-out."""
-    kept = Reference.parsed(model.data)
-    again = Reference.parsed(kept.described())
+def test_the_folder_stores_the_reference(model: Model, sample_frame: Frame) -> None:
+    """It is that of the hold-out, and the same after encoding and decoding."""
+    kept = Reference.from_json(model.data)
+    again = Reference.from_json(kept.to_json())
     assert tuple(kept.columns) == model.problem.features
     assert kept.rows == round(model.problem.holdout * len(sample_frame))
     pairs = [(kept.score, again.score), *((kept.columns[name], again.columns[name]) for name in kept.columns)]
-    for found, other in pairs:
-        assert isinstance(found, Quantiles)
-        assert found.described() == other.described()
-        assert np.all(np.diff(found.edges) > 0)
+    for distribution, other in pairs:
+        assert isinstance(distribution, Quantiles)
+        assert distribution.to_json() == other.to_json()
+        assert np.all(np.diff(distribution.edges) > 0)
 
 
-def test_a_column_may_be_called_like_the_scores(sample_frame: Frame) -> None:
-    """Neither takes the other's place."""
+def test_a_column_can_have_the_name_of_the_scores(sample_frame: Frame) -> None:
+    """The reference keeps both."""
     few = Problem("few", numbers("score", "(score)"))
     frame = replace(sample_frame, features=sample_frame.features[:, :2], problem=few)
-    kept = Reference.parsed(
-        Reference.of(few, Encoder.learn(few, {}), frame.features, np.full(len(frame), 0.5, np.float32)).described()
+    kept = Reference.from_json(
+        Reference.of(few, Encoder.learn(few, {}), frame.features, np.full(len(frame), 0.5, np.float32)).to_json()
     )
     assert tuple(kept.columns) == few.features
     score, column = kept.score, kept.columns["score"]
@@ -290,21 +292,21 @@ def test_a_column_may_be_called_like_the_scores(sample_frame: Frame) -> None:
 def test_a_folder_without_a_whole_reference_is_refused(
     model: Model, tmp_path: Path, damage: Callable[[dict[str, Any]], object]
 ) -> None:
-    """In one sentence that says what to do."""
+    """The message says what to do."""
     frame = sample(5, seed=1)
-    data = {**model.data, **Reference.parsed(model.data).described()}
+    data = {**model.data, **Reference.from_json(model.data).to_json()}
     damage(data)
     with pytest.raises(ArtifactError, match="train it again"):
-        drift.drift(replace(model, data=data), written(tmp_path, frame, frame.features))
+        drift.drift(replace(model, data=data), write_rows(tmp_path, frame, frame.features))
 
 
-def test_the_command_says_it_and_ends_with_an_exit_code(
+def test_the_command_reports_drift_by_its_exit_code(
     script: Callable[..., Any], model_folder: Path, tmp_path: Path
 ) -> None:
-    """0 where nothing drifted, 6 where something did; the plot is drawn in both."""
+    """0 if nothing drifted, else 6; the plot is drawn in both cases."""
     frame = sample(2_000, seed=9)
     for change, code in ((0, 0), (9, Drifted.exit_code)):
-        path = written(tmp_path, frame, frame.features + np.float32(change))
+        path = write_rows(tmp_path, frame, frame.features + np.float32(change))
         finished = script(COMMAND, "drift", model_folder, "--data", path, "--out", tmp_path / "drift.svg")
         assert finished.returncode == code, finished.stderr
         assert "PSI" in finished.stdout
@@ -313,88 +315,88 @@ def test_the_command_says_it_and_ends_with_an_exit_code(
         (tmp_path / "drift.svg").unlink()
 
 
-def test_the_committed_reference_is_that_of_its_hold_out() -> None:
-    """As the same rows, drawn again, give it."""
+def test_the_committed_reference_is_that_of_the_hold_out() -> None:
+    """The same rows, drawn again, give the same reference."""
     model = load(Path(__file__).parents[2] / "deploy" / "model")
     _, holdout = hold_out(replace(sample(200_000, seed=42), problem=model.problem))
     again = Reference.of(
         holdout.problem, holdout.encoder, holdout.features, model.score(holdout.features).probability
-    ).described()
+    ).to_json()
     assert again["reference"]["columns"] == model.data["reference"]["columns"]
     assert again["reference"]["rows"] == model.data["reference"]["rows"]
-    score, kept = (np.array(found["reference"]["score"]["edges"]) for found in (again, model.data))
+    score, kept = (np.array(data["reference"]["score"]["edges"]) for data in (again, model.data))
     assert score == pytest.approx(kept, abs=1e-6)
 
 
-def test_real_rows_are_quiet_against_the_committed_model(shared: Path, tmp_path: Path) -> None:
-    """Its reference is synthetic, and they lie as it says; where they are moved, they do not."""
+def test_real_rows_do_not_drift_from_the_committed_model(shared: Path, tmp_path: Path) -> None:
+    """Although its reference is synthetic; a moved column of them drifts."""
     model, path = load(Path(__file__).parents[2] / "deploy" / "model"), shared / REAL
-    assert drift.drift(model, path).found == []
+    assert drift.drift(model, path).drifted == []
     frame = read(path, model.problem)
     moved = frame.features + np.float32(0.5) * frame.features.std(axis=0) * (np.arange(200) == 7)
-    assert [shift.name for shift in drift.drift(model, written(tmp_path, frame, moved)).found] == ["var_7"]
+    assert [shift.name for shift in drift.drift(model, write_rows(tmp_path, frame, moved)).drifted] == ["var_7"]
 
 
-# Every task, and every kind of column.
+# Every task and kind of column.
 
 
 def with_reference(model: Model, features: NDArray[Any]) -> Model:
-    """A model whose folder keeps a reference of these rows."""
+    """The model with a reference of these rows."""
     scores = model.decision.watched(model.score(features))
-    kept = Reference.of(model.problem, model.encoder, features, scores).described()
+    kept = Reference.of(model.problem, model.encoder, features, scores).to_json()
     return replace(model, data={**model.data, **kept})
 
 
-def mixed_rows(folder: Path, **columns: list[Any]) -> Path:
-    """A csv of the small table of several kinds of columns, some of them changed."""
+def write_mixed_rows(folder: Path, **columns: list[Any]) -> Path:
+    """Write the small table of several kinds of columns as a csv, with these columns replaced."""
     pd.DataFrame(small.CELLS | columns).to_csv(path := folder / "mixed.csv", index=False)
     return path
 
 
 @pytest.mark.parametrize("task", small.MIXED)
 def test_columns_of_every_kind_are_watched_for_every_task(task: str, tmp_path: Path) -> None:
-    """Numbers, levels, parts of dates, and what the decision watches; the same rows do not shift, others do."""
-    made = small.MIXED[task](0)
-    model = with_reference(made, small.cells(made.encoder))
-    found = drift.drift(model, mixed_rows(tmp_path))
-    assert [shift.name for shift in found.shifts] == [*made.encoder.names, SCORE]
-    assert found.found == []
-    assert {shift.name for shift in found.shifts if np.isnan(shift.ks)} == {"city", "floor"}
+    """Numbers, levels, parts of dates and scores are watched; the same rows do not shift, others do."""
+    original = small.MIXED[task](0)
+    model = with_reference(original, small.cells(original.encoder))
+    report = drift.drift(model, write_mixed_rows(tmp_path))
+    assert [shift.name for shift in report.shifts] == [*original.encoder.names, SCORE]
+    assert report.drifted == []
+    assert {shift.name for shift in report.shifts if np.isnan(shift.ks)} == {"city", "floor"}
     elsewhere = ["Rio" if row % 10 else "Ouro Preto" for row in range(200)]
     late = [f"20{60 + row % 30}-03-28 {row % 24:02}:30" for row in range(200)]
-    names = {shift.name for shift in drift.drift(model, mixed_rows(tmp_path, city=elsewhere, when=late)).found}
+    names = {shift.name for shift in drift.drift(model, write_mixed_rows(tmp_path, city=elsewhere, when=late)).drifted}
     assert {"city", "when.day", "when.month"} <= names
     assert not {"age", "floor"} & names
-    assert any("–" in line for line in drift.lines(found))
+    assert any("–" in line for line in drift.lines(report))
 
 
-def test_levels_that_the_model_does_not_know_are_a_shift(tmp_path: Path) -> None:
-    """As cells that are missing are."""
-    made = small.MIXED["binary"](0)
-    model = with_reference(made, small.cells(made.encoder))
-    found = drift.drift(model, mixed_rows(tmp_path, city=["Atlantis"] * 200))
-    assert "city" in {shift.name for shift in found.found}
+def test_unknown_levels_are_a_shift(tmp_path: Path) -> None:
+    """They count as missing."""
+    original = small.MIXED["binary"](0)
+    model = with_reference(original, small.cells(original.encoder))
+    report = drift.drift(model, write_mixed_rows(tmp_path, city=["Atlantis"] * 200))
+    assert "city" in {shift.name for shift in report.drifted}
 
 
 def test_the_time_of_the_split_is_not_watched(tmp_path: Path) -> None:
-    """Later rows are later."""
-    made = small.MIXED["regression"](0)
-    made = replace(made, problem=replace(made.problem, time="when"))
-    model = with_reference(made, small.cells(made.encoder))
-    found = drift.drift(model, mixed_rows(tmp_path, when=["2099-01-01 00:30"] * 200))
-    assert [shift.name for shift in found.shifts] == ["age", "city", "floor", SCORE]
+    """It always differs in later rows."""
+    original = small.MIXED["regression"](0)
+    original = replace(original, problem=replace(original.problem, time="when"))
+    model = with_reference(original, small.cells(original.encoder))
+    report = drift.drift(model, write_mixed_rows(tmp_path, when=["2099-01-01 00:30"] * 200))
+    assert [shift.name for shift in report.shifts] == ["age", "city", "floor", SCORE]
 
 
-def test_texts_are_watched_by_their_length(tmp_path: Path) -> None:
-    """And by the probability of the label that they get."""
-    made = small.words()
+def test_the_length_of_texts_is_watched(tmp_path: Path) -> None:
+    """Longer texts drift; the same texts do not."""
+    original = small.words()
     titles = np.array(["colar", "caixa", "manta de colar"] * 100, np.object_)
-    model = with_reference(made, titles)
+    model = with_reference(original, titles)
 
-    def drifted(some: NDArray[np.object_]) -> set[str]:
-        rows = pd.DataFrame({"number": range(len(some)), "title": some})
+    def drifted(texts: NDArray[np.object_]) -> set[str]:
+        rows = pd.DataFrame({"number": range(len(texts)), "title": texts})
         rows.to_csv(tmp_path / "titles.csv", index=False)
-        return {shift.name for shift in drift.drift(model, tmp_path / "titles.csv").found}
+        return {shift.name for shift in drift.drift(model, tmp_path / "titles.csv").drifted}
 
     assert drifted(titles) == set()
     assert LENGTH in drifted(titles + " de linho muito fina")
@@ -402,15 +404,15 @@ def test_texts_are_watched_by_their_length(tmp_path: Path) -> None:
 
 @given(st.integers(1, 30), st.integers(1, 400), st.integers(0, 999))
 def test_every_code_lies_in_one_bin(levels: int, rows: int, seed: int) -> None:
-    """The shares add up to 1, and are those of the rows; written and read back, they are the same."""
+    """The shares add up to 1 and are those of the rows; they are the same after encoding and decoding."""
     rng = np.random.default_rng(seed)
     codes = (levels * rng.random(rows) ** 3).astype(np.int64).astype(np.float32)
     codes[rng.random(rows) < 0.2] = np.nan
-    found = Levels.of(codes)
-    counts = found.counts(codes)
+    distribution = Levels.of(codes)
+    counts = distribution.counts(codes)
     assert counts.sum() == rows
-    assert found.shares == pytest.approx(counts / rows, abs=1e-3)
-    again = Levels.parsed(**found.described())
-    assert again.shares == pytest.approx(found.shares, abs=1e-3)
+    assert distribution.shares == pytest.approx(counts / rows, abs=1e-3)
+    again = Levels.from_json(**distribution.to_json())
+    assert again.shares == pytest.approx(distribution.shares, abs=1e-3)
     shift = drift.shift("any", again, rows, again.counts(codes))
     assert not shift.matters

@@ -1,4 +1,4 @@
-"""A threshold is moved without training; folder, card and figures stay true."""
+"""The threshold of a folder is moved without training; folder, card and measures stay consistent."""
 
 import shutil
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tabserve.model import model as models
 from tabserve.model.decision import MostProbable, Threshold, threshold_of
 from tabserve.model.manifest import MEASURED_WITH
 from tabserve.model.model import CARD, GOLDEN, MANIFEST, Model, amend, load
-from tabserve.operations.move_threshold import MEASURES, known, measured, move, moved
+from tabserve.operations.move_threshold import MEASURES, compare_on_holdout, compare_on_rows, move, with_threshold
 from tabserve.reports import card
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame
@@ -26,7 +26,7 @@ from tabserve.training.split import hold_out
 
 @pytest.fixture
 def folder(model_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the shared model folder, alone in its parent."""
+    """A copy of the shared model folder, alone in its parent folder."""
     return shutil.copytree(model_folder, tmp_path / "model")
 
 
@@ -37,36 +37,36 @@ def model(model_folder: Path) -> Model:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder."""
+    """The bytes of each file of a folder."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 # The folder.
 
 
-def test_only_what_the_folder_says_changes(folder: Path, model: Model) -> None:
-    """The model and its golden rows keep their bytes; manifest and card are new, and nothing stands beside them."""
+def test_a_move_changes_manifest_and_card_only(folder: Path, model: Model) -> None:
+    """The model and its golden rows keep their bytes, and no file is left beside the folder."""
     before = content(folder)
-    found = move(folder, 0.3)
+    moved = move(folder, 0.3)
     after = content(folder)
     assert {name for name in before if before[name] != after[name]} == {MANIFEST, CARD}
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
     loaded = load(folder)
-    assert (found.decision, loaded.decision, loaded.measured_with) == (Threshold(0.3), Threshold(0.3), model.decision)
+    assert (moved.decision, loaded.decision, loaded.measured_with) == (Threshold(0.3), Threshold(0.3), model.decision)
     assert loaded.metrics == {**model.metrics, MEASURED_WITH: {"threshold": threshold_of(model.decision)}}
     assert (loaded.problem, loaded.data, loaded.versions) == (model.problem, model.data, model.versions)
 
 
-def test_moving_back_gives_the_same_bytes(folder: Path, model: Model) -> None:
-    """After however many moves."""
+def test_moving_back_restores_the_same_bytes(folder: Path, model: Model) -> None:
+    """After any number of moves."""
     before = content(folder)
     for value in (0.0, 0.7, 1.0, threshold_of(model.decision)):
         move(folder, value)
     assert content(folder) == before
 
 
-def test_the_card_says_first_that_the_threshold_was_moved(folder: Path, model: Model) -> None:
-    """Once, however often it was; the rest stands as it was written."""
+def test_the_card_begins_with_a_note_on_the_moved_threshold(folder: Path, model: Model) -> None:
+    """One note after any number of moves; the rest of the card is unchanged."""
     original = (folder / CARD).read_text()
     for value in (0.7, 0.3):
         move(folder, value)
@@ -76,18 +76,18 @@ def test_the_card_says_first_that_the_threshold_was_moved(folder: Path, model: M
     note = text.removesuffix(original)
     assert f"from {threshold_of(model.decision)} to 0.3" in " ".join(note.split())
     assert "0.7" not in note
-    assert card.written(load(folder)) == text
+    assert card.render(load(folder)) == text
 
 
-def test_a_card_by_hand_is_kept(folder: Path) -> None:
-    """Whatever its owner wrote stands below the note."""
+def test_an_edited_card_is_kept(folder: Path) -> None:
+    """The owner's text stands below the note."""
     (folder / CARD).write_text("# Ours\n\n> A remark.\n")
     move(folder, 0.3)
     assert (folder / CARD).read_text().endswith("\n\n# Ours\n\n> A remark.\n")
 
 
-def test_a_link_to_a_folder_stays_one(folder: Path) -> None:
-    """The folder behind it is written."""
+def test_a_link_to_a_folder_stays_a_link(folder: Path) -> None:
+    """Its target is written."""
     link = folder.with_name("served")
     link.symlink_to("model")
     move(link, 0.3)
@@ -95,8 +95,8 @@ def test_a_link_to_a_folder_stays_one(folder: Path) -> None:
     assert load(folder).decision == Threshold(0.3)
 
 
-def test_a_folder_that_is_not_whole_is_left_as_it_is(folder: Path) -> None:
-    """It is refused as at every load; so is one without a card."""
+def test_a_damaged_folder_is_refused_and_unchanged(folder: Path) -> None:
+    """As at every load; a folder without a card is refused too."""
     (folder / CARD).unlink()
     before = content(folder)
     with pytest.raises(ArtifactError, match=CARD):
@@ -108,7 +108,7 @@ def test_a_folder_that_is_not_whole_is_left_as_it_is(folder: Path) -> None:
 
 
 def test_a_move_that_cannot_be_loaded_again_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder is verified beside its place before it takes it."""
+    """The new folder is verified before it replaces the old one."""
     before, write = content(folder), models._rewrite
 
     def damaged(folder: Path, fresh: Path, model: Model, text: str) -> None:
@@ -123,8 +123,8 @@ def test_a_move_that_cannot_be_loaded_again_changes_nothing(folder: Path, monkey
 
 
 @pytest.mark.parametrize("wrong", ["high", None, True, -0.1, 1.5])
-def test_a_senseless_earlier_threshold_is_refused(folder: Path, wrong: object, model: Model) -> None:
-    """A manifest by hand says where its metrics were measured, or is told that it does not."""
+def test_an_invalid_earlier_threshold_is_refused(folder: Path, wrong: object, model: Model) -> None:
+    """The manifest must record a valid threshold at which the metrics were measured."""
     changed = replace(model, metrics={**model.metrics, MEASURED_WITH: {"threshold": wrong}})
     with pytest.raises(ArtifactError, match=r"The threshold is .*, expected a number from 0 to 1"):
         amend(folder, changed, "A card.\n")
@@ -132,7 +132,7 @@ def test_a_senseless_earlier_threshold_is_refused(folder: Path, wrong: object, m
 
 @pytest.mark.parametrize("wrong", [None, 0.5, [0.5], {"temperature": 1}, {"kind": "threshold"}, {"kind": None}])
 def test_an_earlier_decision_of_another_kind_is_refused(folder: Path, wrong: object, model: Model) -> None:
-    """Its fields are those of the folder's own."""
+    """It must be of the same kind as the folder's decision."""
     changed = replace(model, metrics={**model.metrics, MEASURED_WITH: wrong})
     with pytest.raises(
         ArtifactError, match=rf"{MANIFEST} (needs '{MEASURED_WITH}' as a dict|has a decision of the f|has a kind in)"
@@ -140,8 +140,8 @@ def test_an_earlier_decision_of_another_kind_is_refused(folder: Path, wrong: obj
         amend(folder, changed, "A card.\n")
 
 
-def test_a_model_without_a_threshold_has_none_to_move(texts_folder: Path, tmp_path: Path) -> None:
-    """It is refused in one sentence, and nothing changes."""
+def test_a_model_without_a_threshold_is_refused(texts_folder: Path, tmp_path: Path) -> None:
+    """The message is one sentence, and nothing changes."""
     folder = shutil.copytree(texts_folder, tmp_path / "model")
     before = content(folder)
     assert isinstance(load(folder).decision, MostProbable)
@@ -154,16 +154,16 @@ def test_a_model_without_a_threshold_has_none_to_move(texts_folder: Path, tmp_pa
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4))
 def test_only_the_last_move_counts(model: Model, values: list[float]) -> None:
-    """A model that was moved often is one that was moved once; back at its own threshold it was never moved."""
-    found = model
+    """Several moves equal the last one, and a move back equals no move."""
+    moved = model
     for value in values:
-        found = moved(found, value)
-    assert (found.decision, found.metrics) == (Threshold(values[-1]), moved(model, values[-1]).metrics)
-    assert found.measured_with == model.decision
-    assert moved(found, threshold_of(model.decision)).metrics == model.metrics
+        moved = with_threshold(moved, value)
+    assert (moved.decision, moved.metrics) == (Threshold(values[-1]), with_threshold(model, values[-1]).metrics)
+    assert moved.measured_with == model.decision
+    assert with_threshold(moved, threshold_of(model.decision)).metrics == model.metrics
 
 
-# What it does.
+# The measures of a move.
 
 
 def cells(lines: list[str]) -> dict[str, list[str]]:
@@ -175,11 +175,13 @@ def cells(lines: list[str]) -> dict[str, list[str]]:
     }
 
 
-def test_labelled_rows_say_what_a_move_does(model: Model, sample_frame: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Precision, recall and flagged share at both thresholds, and the change, each with an interval around it."""
+def test_labelled_rows_show_the_effect_of_a_move(
+    model: Model, sample_frame: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Precision, recall and flagged share at both thresholds and their change, each with an interval."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 40)
     frame = sample_frame.take(np.arange(500))
-    shown = cells([*measured(model, 0.2, frame)])
+    shown = cells([*compare_on_rows(model, 0.2, frame)])
     probability = model.score(frame.features).probability
     cuts, criterion = (threshold_of(model.decision), 0.2), frame.problem.criterion
     old, new = (measures(frame.target, probability, cut, criterion) for cut in cuts)
@@ -193,9 +195,11 @@ def test_labelled_rows_say_what_a_move_does(model: Model, sample_frame: Frame, m
 
 
 @pytest.mark.parametrize(("value", "near"), [(0.3, 0.3), (0.3049, 0.3), (1.0, 1.0), (0.0, 0.0)])
-def test_without_rows_the_hold_outs_curve_answers(model: Model, sample_frame: Frame, value: float, near: float) -> None:
-    """With its figures at the nearest hundredth."""
-    lines = [*known(model, value)]
+def test_without_rows_the_hold_outs_curve_is_shown(
+    model: Model, sample_frame: Frame, value: float, near: float
+) -> None:
+    """At the nearest hundredth of the threshold."""
+    lines = [*compare_on_holdout(model, value)]
     assert lines[0].split() == ["at", f"{threshold_of(model.decision):.4f}", "at", f"{near:.4f}"]
     _, holdout = hold_out(sample_frame)
     probability = model.score(holdout.features).probability
@@ -206,9 +210,9 @@ def test_without_rows_the_hold_outs_curve_answers(model: Model, sample_frame: Fr
             assert shown[row] == f"{expected[measure]:.4f}"
 
 
-def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
-    """They were measured there, whatever the threshold was in between."""
-    for row in cells([*known(moved(model, 0.9), threshold_of(model.decision))]).values():
+def test_a_move_back_shows_the_hold_outs_measures(model: Model) -> None:
+    """They were measured at that threshold."""
+    for row in cells([*compare_on_holdout(with_threshold(model, 0.9), threshold_of(model.decision))]).values():
         assert row[0] == row[1]
 
 
@@ -226,7 +230,7 @@ def test_a_move_home_has_the_hold_outs_figures(model: Model) -> None:
     ],
     ids=["never opened", "null", "words", "another report"],
 )
-def test_a_folder_without_figures_says_so(model: Model, change: Callable[[object], dict[str, object]]) -> None:
-    """Whoever made it."""
-    shown = cells([*known(replace(model, metrics=change(model.metrics)), 0.9)])
+def test_a_folder_without_measures_says_so(model: Model, change: Callable[[object], dict[str, object]]) -> None:
+    """Also if its metrics have another form."""
+    shown = cells([*compare_on_holdout(replace(model, metrics=change(model.metrics)), 0.9)])
     assert list(shown.values()) == [["not kept", "not kept"]] * len(MEASURES)

@@ -1,4 +1,4 @@
-"""A problem is one frozen value, and one that contradicts itself cannot be made."""
+"""A problem is an immutable value, and an invalid one is refused."""
 
 import re
 from dataclasses import FrozenInstanceError, fields, replace
@@ -22,18 +22,18 @@ PROBLEM = Problem("loans", numbers("income", "age"), target="default", id="custo
 
 
 def test_a_problem_cannot_be_changed() -> None:
-    """No station can bend the problem for those after it."""
+    """Later steps of training see the same problem."""
     with pytest.raises(FrozenInstanceError):
         PROBLEM.seed = 1  # type: ignore[misc]
 
 
-def test_two_equal_problems_are_the_same() -> None:
-    """A problem is a value: comparable and hashable."""
+def test_problems_are_compared_and_hashed_by_value() -> None:
+    """A copy is the same member of a set."""
     assert {PROBLEM, replace(PROBLEM)} == {PROBLEM}
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         pytest.param({"columns": ()}, "at least one column", id="no-columns"),
         pytest.param({"columns": numbers("age", "age")}, "named twice", id="repeated-column"),
@@ -97,16 +97,16 @@ def test_two_equal_problems_are_the_same() -> None:
         ],
     ],
 )
-def test_a_problem_that_contradicts_itself_is_refused(changed: dict[str, Any], said: str) -> None:
-    """The error says what was expected."""
+def test_an_invalid_problem_is_refused(changed: dict[str, Any], message: str) -> None:
+    """The message says what was expected."""
     with pytest.raises(UsageError) as refused:
         replace(PROBLEM, **changed)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("columns", [("age",), (1, 2), (["age"],), (Column, Column)], ids=str)
-def test_columns_that_are_none_are_refused(columns: tuple[Any, ...]) -> None:
-    """A name alone is no column."""
+def test_columns_of_another_type_are_refused(columns: tuple[Any, ...]) -> None:
+    """A column's name is not enough."""
     with pytest.raises(UsageError, match=r"needs a tuple of columns, such as Column\('age'\), not .* in it"):
         replace(PROBLEM, columns=columns)
 
@@ -120,8 +120,8 @@ def test_columns_that_are_none_are_refused(columns: tuple[Any, ...]) -> None:
         *[("unseen", value) for value in ("dropped", True, None)],
     ],
 )
-def test_a_column_that_cannot_be_is_refused(field: str, value: Any) -> None:  # noqa: ANN401
-    """With what was expected, and what came."""
+def test_an_invalid_column_is_refused(field: str, value: Any) -> None:  # noqa: ANN401
+    """The message says what was expected, and what was passed."""
     with pytest.raises(UsageError, match=rf"needs .*not {re.escape(repr(value))}\.$"):
         replace(Column("age"), **{field: value})
 
@@ -131,14 +131,14 @@ LABELS: list[Any] = ["01", ("a",), (), ("no", "no"), (0, 1), ("a", 1), (["a"], "
 
 @pytest.mark.parametrize("task", [Binary, Multiclass])
 @pytest.mark.parametrize("labels", LABELS, ids=str)
-def test_labels_that_cannot_be_told_apart_are_refused(task: type[Binary | Multiclass], labels: Any) -> None:  # noqa: ANN401
-    """Two texts at least, each another."""
+def test_invalid_labels_are_refused(task: type[Binary | Multiclass], labels: Any) -> None:  # noqa: ANN401
+    """They must be at least two different texts."""
     with pytest.raises(UsageError, match=r"two different labels.* each written as text, not"):
         task(labels)
 
 
-def test_labels_are_two_or_as_many_as_a_byte_tells_apart() -> None:
-    """More are refused."""
+def test_a_multiclass_task_has_2_to_127_labels_and_a_binary_one_2() -> None:
+    """Other numbers of labels are refused."""
     assert len(Multiclass(tuple(map(str, range(127)))).labels) == 127
     with pytest.raises(UsageError, match="at least two different labels, and at most 127"):
         Multiclass(tuple(map(str, range(128))))
@@ -154,8 +154,8 @@ TASKS: dict[str, tuple[Any, str, list[Any]]] = {
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_a_criterion_of_another_task_or_none_is_refused(kind: str) -> None:
-    """Counts have no distance, and amounts no counts."""
+def test_a_criterion_of_another_task_or_type_is_refused(kind: str) -> None:
+    """The message names the criteria of the task."""
     make, expected, others = TASKS[kind]
     for criterion in ("f1", None, F1, RMSE, len, *others):
         with pytest.raises(UsageError) as refused:
@@ -165,7 +165,7 @@ def test_a_criterion_of_another_task_or_none_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("unit", [1, None, "US\nD"])
 def test_a_unit_of_several_lines_is_refused(unit: Any) -> None:  # noqa: ANN401
-    """As is what is no text."""
+    """As is a unit that is no text."""
     with pytest.raises(UsageError, match="a text of one line as its unit"):
         Regression(unit)
 
@@ -180,7 +180,7 @@ CHANGED: dict[str, Any] = {
     "folds": 2,
     "seed": 7,
 }
-"""Each field of a problem, otherwise than usual; columns and task are below."""
+"""Another value of each field of a problem; those of columns and task are below."""
 
 USUAL: dict[str, tuple[tuple[Column, ...], Task]] = {
     "numbers": (numbers("a", "b"), Binary()),
@@ -195,8 +195,8 @@ OTHERS: dict[str, tuple[tuple[Column, ...], Task]] = {
 }
 
 
-def observed(kind: str, problem: Problem, folder: Path) -> object:
-    """All that a problem's fields can change of a table that has every column: what is read, split, and measured."""
+def results(kind: str, problem: Problem, folder: Path) -> object:
+    """The results that depend on a problem's fields: the rows, splits and measures of a table with every column."""
     rows, rng = 240, np.random.default_rng(1)
     table = pd.DataFrame({name: rng.normal(size=rows).round(3) for name in ("a", "b")})
     if kind == "texts":
@@ -212,19 +212,19 @@ def observed(kind: str, problem: Problem, folder: Path) -> object:
     development, holdout = hold_out(frame)
     folds, answers = fold_numbers(development), rng.random((len(development), 2))
     prediction = answers / answers.sum(axis=1, keepdims=True) if kind == "texts" else answers[:, 1]
-    measured = training_of(problem).fold_measures(development.target, prediction, folds)
+    measures = training_of(problem).fold_measures(development.target, prediction, folds)
     parts = (frame.ids, frame.features, frame.group, frame.moment, holdout.ids, folds)
-    return [str(np.asarray(part).tolist()) for part in parts], measured.to_csv()
+    return [str(np.asarray(part).tolist()) for part in parts], measures.to_csv()
 
 
 @pytest.mark.parametrize("kind", USUAL)
 @pytest.mark.parametrize("field", [field.name for field in fields(Problem)])
-def test_every_field_is_honoured(field: str, kind: str, tmp_path: Path) -> None:
-    """Whatever the columns; none is taken and then forgotten."""
+def test_every_field_has_an_effect(field: str, kind: str, tmp_path: Path) -> None:
+    """On rows, splits or measures, for any kind of columns."""
     usual = Problem("usual", USUAL[kind][0], task=USUAL[kind][1])
     other = CHANGED | dict(zip(("columns", "task"), OTHERS[kind], strict=True))
-    found = observed(kind, replace(usual, **{field: other[field]}), tmp_path)
-    if field in {"name", "target"}:  # which name what is there, and change no number
-        assert found == observed(kind, usual, tmp_path)
+    changed = results(kind, replace(usual, **{field: other[field]}), tmp_path)
+    if field in {"name", "target"}:  # names, which change no value
+        assert changed == results(kind, usual, tmp_path)
     else:
-        assert found != observed(kind, usual, tmp_path)
+        assert changed != results(kind, usual, tmp_path)

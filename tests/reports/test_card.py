@@ -1,4 +1,4 @@
-"""The model card is written from the model alone: what it is for, every figure, and synthetic origin first."""
+"""The model card depends on the model alone: synthetic origin first, its purpose, and every measure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,164 +32,165 @@ def model(model_folder: Path) -> Model:
     return load(model_folder)
 
 
-def test_the_card_in_a_folder_is_the_one_its_model_gives(model: Model, model_folder: Path) -> None:
-    """So that anyone can write it again from the manifest."""
-    assert card.written(model) == (model_folder / CARD).read_text()
+def test_the_card_in_a_folder_is_rendered_from_its_model(model: Model, model_folder: Path) -> None:
+    """So that anyone can render it again from the folder."""
+    assert card.render(model) == (model_folder / CARD).read_text()
 
 
-def test_synthetic_origin_stands_in_the_first_lines(model: Model) -> None:
-    """Before any figure; a real table is not called so."""
-    assert "synthetic" in "".join(card.written(model).splitlines()[:3])
-    real = card.written(replace(model, data={**model.data, "synthetic": False, "source": "train.csv"}))
+def test_the_first_lines_state_synthetic_origin(model: Model) -> None:
+    """Before any measure; a card of a real table does not state it."""
+    assert "synthetic" in "".join(card.render(model).splitlines()[:3])
+    real = card.render(replace(model, data={**model.data, "synthetic": False, "source": "train.csv"}))
     assert "synthetic" not in real
     assert "train.csv" in real
 
 
-def test_every_measure_stands_with_its_interval(model: Model) -> None:
-    """As the manifest has it."""
-    written = card.written(model)
-    for name, found in model.metrics["holdout"].items():
-        row = f"| {TITLES[name]} | {found['value']:.4f} | {found['low']:.4f} to {found['high']:.4f} |"
-        assert row in written
+def test_the_card_has_every_measure_with_its_interval(model: Model) -> None:
+    """The values are those of the manifest."""
+    text = card.render(model)
+    for name, measure in model.metrics["holdout"].items():
+        row = f"| {TITLES[name]} | {measure['value']:.4f} | {measure['low']:.4f} to {measure['high']:.4f} |"
+        assert row in text
 
 
-def test_every_candidate_stands_with_its_spread_and_trees(model: Model) -> None:
-    """The best first; the gap to the best XGBoost is named."""
-    one = {name: {"mean": 0.25, "sd": 0.01} for name in model.metrics["folds"]["stumps"]}
-    two = {name: {"mean": 0.5, "sd": 0.02} for name in one}
+def test_the_card_has_every_candidate_with_its_deviation_and_trees(model: Model) -> None:
+    """The best comes first; the card states the gap between the best and the served candidate."""
+    stumps = {name: {"mean": 0.25, "sd": 0.01} for name in model.metrics["folds"]["stumps"]}
+    forest = {name: {"mean": 0.5, "sd": 0.02} for name in stumps}
     metrics = {
         **model.metrics,
-        "folds": {"stumps": one, "forest": two},
+        "folds": {"stumps": stumps, "forest": forest},
         "trees": {"stumps": [10, 12], "forest": []},
         "best": "forest",
         "winner": "stumps",
     }
-    written = card.written(replace(model, metrics=metrics))
-    rows = [line for line in written.splitlines() if line.startswith(("| `forest`", "| `stumps`"))]
+    text = card.render(replace(model, metrics=metrics))
+    rows = [line for line in text.splitlines() if line.startswith(("| `forest`", "| `stumps`"))]
     assert [row.split(" | ")[-1] for row in rows] == ["– |", "11 |"]
     assert "0.5000 ± 0.0200" in rows[0]
-    assert "Between them: 0.2500 in F1" in written
-    bars = [line.split() for line in written.splitlines() if "█" in line]
+    assert "Between them: 0.2500 in F1" in text
+    bars = [line.split() for line in text.splitlines() if "█" in line]
     assert [(name, len(bar), value) for name, bar, value in bars] == [
         ("forest", 40, "0.5000"),
         ("stumps", 20, "0.2500"),
     ]
 
 
-def test_it_says_what_the_model_is_for_and_what_not(model: Model) -> None:
-    """Threshold and split are named too."""
-    written = card.written(model)
+def test_the_card_says_what_the_model_is_and_is_not_for(model: Model) -> None:
+    """It also has the threshold, the split, the model, the checksum and the versions."""
+    text = card.render(model)
     for heading in ("What it is for", "What it must not be used for", "Figures on the hold-out", "The threshold"):
-        assert f"\n## {heading}\n" in written
-    assert f"**{threshold_of(model.decision):.4f}**" in written
-    assert "20% held out and opened once, 2 folds on the" in written
-    fewer = card.written(replace(model, metrics={**model.metrics, "fold_rows": [1_200, 2_200]}))
+        assert f"\n## {heading}\n" in text
+    assert f"**{threshold_of(model.decision):.4f}**" in text
+    assert "20% held out and opened once, 2 folds on the" in text
+    fewer = card.render(replace(model, metrics={**model.metrics, "fold_rows": [1_200, 2_200]}))
     assert "15% held out and opened once, 2 folds (of 35% to 65% each, as groups are whole) on" in fewer
-    assert f"{int(model.predictor.facts['trees']):,} trees" in written
-    assert model.data["sha256"] in written
-    assert all(f"{name} {number}" in written for name, number in model.versions.items())
+    assert f"{int(model.predictor.facts['trees']):,} trees" in text
+    assert model.data["sha256"] in text
+    assert all(f"{name} {number}" in text for name, number in model.versions.items())
 
 
-def test_a_criterion_of_costs_is_shown_as_such(model: Model) -> None:
-    """Its values are negative, and its bar is as long as the cost is large."""
-    measured = {"minus_cost": {"mean": -0.5, "sd": 0.1}}
-    dear = {"minus_cost": {"mean": -1.0, "sd": 0.1}}
+def test_costs_have_bars_of_their_absolute_value(model: Model) -> None:
+    """Their values are negative."""
+    cheap = {"minus_cost": {"mean": -0.5, "sd": 0.1}}
+    costly = {"minus_cost": {"mean": -1.0, "sd": 0.1}}
     metrics = {
         **model.metrics,
-        "folds": {"stumps": measured, "dummy": dear},
+        "folds": {"stumps": cheap, "dummy": costly},
         "trees": {"stumps": [3], "dummy": []},
         "holdout": {"minus_cost": {"value": -0.5, "low": -0.6, "high": -0.4}},
         "baselines": {"prior": {"minus_cost": -1.0}},
         "best": "stumps",
     }
     problem = replace(model.problem, task=Binary(criterion=Costs(1, 10)))
-    written = card.written(replace(model, problem=problem, metrics=metrics))
-    bars = [line.split() for line in written.splitlines() if "█" in line]
+    text = card.render(replace(model, problem=problem, metrics=metrics))
+    bars = [line.split() for line in text.splitlines() if "█" in line]
     assert [(name, len(bar), value) for name, bar, value in bars] == [
         ("stumps", 20, "-0.5000"),
         ("dummy", 40, "-1.0000"),
     ]
-    assert "the best minus cost on the out-of-fold" in written
+    assert "the best minus cost on the out-of-fold" in text
 
 
-def carded(
+def train_and_render(
     task: Task, target: NDArray[Any], candidates: Sequence[Candidate], time: str | None = None
 ) -> tuple[Model, str]:
-    """A model for a task, from end to end, and its card; split by time, where that has a name."""
+    """Train a model for a task, split by this time if there is one, and render its card."""
     problem = Problem("drawn", numbers("x", "y"), task=task, folds=2, time=time)
     features = np.random.default_rng(0).normal(size=(len(target), 2)).astype(np.float32)
     features[:, 0] += target
     ids = np.arange(len(target)).astype(np.str_).astype(np.object_)
     moment = np.datetime64("2020-01-01") + np.arange(len(target)) if time else None
     frame = Frame(ids, features, target, problem, Encoder.learn(problem, {}), moment=moment)
-    baselines = [Candidate(*each) for each in training_of(problem).baselines().items()]
+    baselines = [Candidate(*baseline) for baseline in training_of(problem).baselines().items()]
     data = TrainingData.of(frame, "drawn", synthetic=True)
     selection = data.select([*candidates, *baselines])
     model = data.evaluate(selection, selection.refit())
     assert tables.columns_table(frame).shape[0] == len(problem.columns)
-    return model, card.written(model)
+    return model, card.render(model)
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_a_card_of_several_classes_counts_each_and_tells_the_temperature() -> None:
-    """It speaks of no threshold and of no positives."""
+def test_a_card_of_several_classes_has_their_counts_and_the_temperature() -> None:
+    """It mentions neither a threshold nor positives."""
     target = np.arange(120, dtype=np.int8) % 3
     candidates = [Candidate("boosted", xgb.XGBClassifier(n_estimators=5, n_jobs=1))]
-    model, written = carded(Multiclass(("a", "b", "c")), target, candidates)
+    model, text = train_and_render(Multiclass(("a", "b", "c")), target, candidates)
     assert model.data["labels"] == {"a": 40, "b": 40, "c": 40}
-    assert "120 rows, 40 of `a`, 40 of `b`, 40 of `c`, 2 features (`x`, `y`);" in written
-    assert "XGBoost `multi:softprob`, 5 trees" in written
+    assert "120 rows, 40 of `a`, 40 of `b`, 40 of `c`, 2 features (`x`, `y`);" in text
+    assert "XGBoost `multi:softprob`, 5 trees" in text
     assert isinstance(model.decision, MostProbable)
-    assert f"**{model.decision.temperature:.4f}**" in written
-    assert "in macro F1. Trees" in written
-    assert "Baselines, which know the target and no column: `prior`." in written
-    assert "| measure | value | 95 % bootstrap interval | `prior` |" in written
-    assert f"| {model.metrics['baselines']['prior']['log_loss']:.4f} |" in written
+    assert f"**{model.decision.temperature:.4f}**" in text
+    assert "in macro F1. Trees" in text
+    assert "Baselines, which know the target and no column: `prior`." in text
+    assert "| measure | value | 95 % bootstrap interval | `prior` |" in text
+    assert f"| {model.metrics['baselines']['prior']['log_loss']:.4f} |" in text
     assert [*model.metrics["classes"]] == ["a", "b", "c"]
-    for label, figures in model.metrics["classes"].items():
-        assert f"| `{label}` | {figures['precision']['value']:.4f} ({figures['precision']['low']:.4f} to " in written
-    assert "threshold" not in written
-    assert "positive" not in written
+    for label, measures in model.metrics["classes"].items():
+        precision = measures["precision"]
+        assert f"| `{label}` | {precision['value']:.4f} ({precision['low']:.4f} to " in text
+    assert "threshold" not in text
+    assert "positive" not in text
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_a_card_of_an_amount_tells_its_range_and_what_the_interval_covers() -> None:
-    """Overall, and in the dearest tenth."""
+def test_a_card_of_a_regression_has_the_range_and_the_coverage() -> None:
+    """Coverage overall and in the dearest tenth."""
     target = np.random.default_rng(1).uniform(1, 9, 200)
-    model, written = carded(
+    model, text = train_and_render(
         Regression("USD"), target, [Candidate("boosted", xgb.XGBRegressor(n_estimators=9, n_jobs=1))]
     )
     assert model.data["amounts"] == {"mean": target.mean(), "low": target.min(), "high": target.max()}
-    assert f"amounts from {target.min():.6g} to {target.max():.6g}, {target.mean():.6g} on average (in USD)" in written
+    assert f"amounts from {target.min():.6g} to {target.max():.6g}, {target.mean():.6g} on average (in USD)" in text
     for name in ("coverage", "coverage_dearest_tenth"):
-        assert f"{model.metrics['holdout'][name]['value']:.1%} (" in written
-    assert "Baselines, which know the target and no column: `mean`, `median`." in written
-    assert "| measure | value | 95 % bootstrap interval | `mean` | `median` |" in written
-    for each in model.metrics["baselines"].values():
-        assert f" {each['rmse']:.4f} |" in written
-        assert {"coverage", "coverage_dearest_tenth"} <= each.keys()
+        assert f"{model.metrics['holdout'][name]['value']:.1%} (" in text
+    assert "Baselines, which know the target and no column: `mean`, `median`." in text
+    assert "| measure | value | 95 % bootstrap interval | `mean` | `median` |" in text
+    for measures in model.metrics["baselines"].values():
+        assert f" {measures['rmse']:.4f} |" in text
+        assert {"coverage", "coverage_dearest_tenth"} <= measures.keys()
     assert "classes" not in model.metrics
-    assert "There it holds" in written
-    assert "threshold" not in written
-    assert "positive" not in written
+    assert "There it holds" in text
+    assert "threshold" not in text
+    assert "positive" not in text
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_a_card_of_a_split_by_time_says_when_the_held_out_rows_were() -> None:
-    """From when to when, as the manifest has it; and that the interval's coverage was measured on later rows."""
+def test_a_card_of_a_split_by_time_has_the_periods() -> None:
+    """Those of the manifest; and it says that the interval's coverage was measured on later rows."""
     target = np.random.default_rng(1).uniform(1, 9, 200)
     candidates = [Candidate("boosted", xgb.XGBRegressor(n_estimators=9, n_jobs=1))]
-    model, written = carded(Regression("USD"), target, candidates, time="at")
+    model, text = train_and_render(Regression("USD"), target, candidates, time="at")
     periods = {"development": ["2020-01-01", "2020-06-08"], "holdout": ["2020-06-09", "2020-07-18"]}
     assert model.data["periods"] == periods
     assert model.metrics["fold_rows"] == [40] * 4
-    assert "- Split: by the time `at`; the latest 20%, 2020-06-09 to 2020-07-18, held out and opened once" in written
-    assert "2 folds forward in time, from 2020-01-01 to 2020-06-08, on the" in written
-    assert "On the hold-out, which is later than all of them, it holds" in written
-    assert "stratified" not in written
+    assert "- Split: by the time `at`; the latest 20%, 2020-06-09 to 2020-07-18, held out and opened once" in text
+    assert "2 folds forward in time, from 2020-01-01 to 2020-06-08, on the" in text
+    assert "On the hold-out, which is later than all of them, it holds" in text
+    assert "stratified" not in text
 
 
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Intervals in a moment."""
+    """Draw few bootstrap samples, which is fast."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 20)

@@ -1,4 +1,4 @@
-"""Every figure can be drawn from what the stations found, and shows what it is told to show."""
+"""Every figure can be drawn from a trained model and its data, and shows the right values."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -22,12 +22,12 @@ Draw = Callable[[Model, Frame], Figure]
 
 
 def trees(model: Model) -> xgb.Booster:
-    """What its predictor is made of."""
+    """The booster of a model."""
     assert isinstance(model.predictor, Booster)
     return model.predictor.trees
 
 
-DRAWN: dict[str, Draw] = {
+FIGURES: dict[str, Draw] = {
     "class balance": lambda _, frame: figures.class_balance(frame),
     "distributions": lambda _, frame: figures.distributions(frame, ["var_0", "var_1", "var_12"]),
     "correlations": lambda _, frame: figures.correlations(frame),
@@ -49,17 +49,17 @@ DRAWN: dict[str, Draw] = {
 }
 
 
-@pytest.mark.parametrize("name", DRAWN)
-def test_a_figure_draws_ink(name: str, model_folder: Path, sample_frame: Frame) -> None:
-    """It renders without a warning, and is not blank."""
-    drawn = BytesIO()
-    DRAWN[name](load(model_folder), sample_frame).savefig(drawn, format="png")
-    pixels = matplotlib.image.imread(BytesIO(drawn.getvalue()), format="png")
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_not_blank(name: str, model_folder: Path, sample_frame: Frame) -> None:
+    """It renders without a warning, in more than a few colors."""
+    image = BytesIO()
+    FIGURES[name](load(model_folder), sample_frame).savefig(image, format="png")
+    pixels = matplotlib.image.imread(BytesIO(image.getvalue()), format="png")
     assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 10
 
 
 def test_the_operating_point_lies_on_the_curve(model_folder: Path, sample_frame: Frame) -> None:
-    """The marked precision and recall are those of the threshold that is served."""
+    """The marked precision and recall are those of the served threshold."""
     model = load(model_folder)
     probability = model.score(sample_frame.features).probability
     figure = figures.precision_recall(sample_frame.target, probability, threshold_of(model.decision))
@@ -70,7 +70,7 @@ def test_the_operating_point_lies_on_the_curve(model_folder: Path, sample_frame:
 
 
 def test_the_confusion_matrix_counts_every_row_once(model_folder: Path, sample_frame: Frame) -> None:
-    """Its four numbers add up to the rows."""
+    """Its four counts add up to the number of rows."""
     model = load(model_folder)
     probability = model.score(sample_frame.features).probability
     figure = figures.confusion(sample_frame.target, probability, threshold_of(model.decision), ("no", "yes"))
@@ -78,8 +78,8 @@ def test_the_confusion_matrix_counts_every_row_once(model_folder: Path, sample_f
     assert sum(counts) == len(sample_frame)
 
 
-def test_the_axis_of_trees_ends_where_the_candidates_do() -> None:
-    """The committed model's have 100 to 600 trees; no further than twice beyond these."""
+def test_the_axis_of_trees_ends_near_the_candidates() -> None:
+    """Those of the committed model have 100 to 600 trees; the axis extends by less than a factor of two."""
     figure = figures.trees(load(Path(__file__).parents[2] / "deploy/model").metrics)
     low, high = figure.axes[0].get_xlim()
     assert 50 < low < 100
@@ -87,7 +87,7 @@ def test_the_axis_of_trees_ends_where_the_candidates_do() -> None:
 
 
 def mixed_frame(model: Model) -> Frame:
-    """The small table of several kinds of columns, with its target."""
+    """The small table of several kinds of columns with a target."""
     problem, rows = model.problem, len(small.CODES)
     target = small.CODES.astype(float) if problem.task.AMOUNT else (small.CODES % len(problem.labels)).astype(np.int8)
     ids = np.arange(rows).astype(np.str_).astype(np.object_)
@@ -95,8 +95,8 @@ def mixed_frame(model: Model) -> Frame:
 
 
 @pytest.mark.parametrize("task", small.MIXED)
-def test_figures_of_the_table_and_of_the_trees_take_every_task_and_column(task: str) -> None:
-    """Features go by the encoder's names, of which a date has several."""
+def test_figures_of_tables_and_trees_accept_every_task_and_kind_of_column(task: str) -> None:
+    """They show the encoder's features, of which a date has several."""
     model = small.MIXED[task](0)
     frame, names = mixed_frame(model), list(model.encoder.names)
     drawn = [figures.distributions(frame, names), figures.correlations(frame), figures.importance(trees(model))]
@@ -108,8 +108,8 @@ def test_figures_of_the_table_and_of_the_trees_take_every_task_and_column(task: 
         figure.savefig(BytesIO(), format="png")
 
 
-def test_candidates_of_an_amount_are_drawn_by_their_criterion() -> None:
-    """There is no F1 at 0.5 beside it."""
-    measured = {"minus_rmse": {"mean": -1.0, "sd": 0.1}}
-    figure = figures.candidates({"folds": {"mean": measured, "boosted": measured}}, "minus_rmse")
+def test_candidates_of_a_regression_are_drawn_by_their_criterion_only() -> None:
+    """A regression has no F1 at 0.5."""
+    measures = {"minus_rmse": {"mean": -1.0, "sd": 0.1}}
+    figure = figures.candidates({"folds": {"mean": measures, "boosted": measures}}, "minus_rmse")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["minus RMSE"]

@@ -1,4 +1,4 @@
-"""Tables and metrics say what the folds and the hold-out said, and nothing that changes from run to run."""
+"""Tables and metrics have the measures of folds and hold-out, and nothing that varies between runs."""
 
 import json
 from dataclasses import replace
@@ -32,13 +32,13 @@ CANDIDATES = [
 
 @pytest.fixture(scope="module")
 def selection(sample_frame: Frame) -> Selection:
-    """Three candidates over the folds of some rows."""
+    """The selection among three candidates on some rows."""
     return select(sample_frame.take(np.arange(1_000)), CANDIDATES)
 
 
 @pytest.fixture
-def evaluated(selection: Selection, monkeypatch: pytest.MonkeyPatch) -> dict[str, Interval]:
-    """The winner's measures, with intervals."""
+def evaluation(selection: Selection, monkeypatch: pytest.MonkeyPatch) -> dict[str, Interval]:
+    """The winner's measures with intervals."""
     monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
     frame = selection.frame
     return evaluate(
@@ -47,7 +47,7 @@ def evaluated(selection: Selection, monkeypatch: pytest.MonkeyPatch) -> dict[str
 
 
 def test_every_measure_has_a_title(selection: Selection) -> None:
-    """Whatever the criterion is."""
+    """For every task and criterion."""
     frame, probability = selection.frame, selection.best.prediction
     criteria, both = (Costs(1, 1), frame.problem.criterion), np.stack([1 - probability, probability], axis=1)
     named = {name for criterion in criteria for name in measures(frame.target, probability, 0.1, criterion)}
@@ -58,8 +58,8 @@ def test_every_measure_has_a_title(selection: Selection) -> None:
     assert set(tables.TITLES) == named
 
 
-def test_candidates_stand_in_the_order_of_their_mean(selection: Selection) -> None:
-    """Each cell is mean ± standard deviation over the folds; what is no booster has no trees."""
+def test_candidates_are_sorted_by_their_mean(selection: Selection) -> None:
+    """Cells have mean ± standard deviation over the folds; only boosters have trees."""
     table = tables.selection_table(selection)
     means = {name: outcome.measures["f1"].mean() for name, outcome in selection.outcomes.items()}
     assert list(table.index) == sorted(means, key=lambda name: -means[name])
@@ -69,16 +69,16 @@ def test_candidates_stand_in_the_order_of_their_mean(selection: Selection) -> No
     assert (table["fit s"].astype(float) >= 0).all()
 
 
-def test_the_hold_out_is_shown_with_its_intervals(evaluated: dict[str, Interval]) -> None:
-    """One row for each measure."""
-    table = tables.evaluation_table({name: found._asdict() for name, found in evaluated.items()})
-    auc = evaluated["roc_auc"]
+def test_the_evaluation_table_has_measures_with_intervals(evaluation: dict[str, Interval]) -> None:
+    """One row per measure."""
+    table = tables.evaluation_table({name: interval._asdict() for name, interval in evaluation.items()})
+    auc = evaluation["roc_auc"]
     assert list(table.loc["ROC AUC"]) == [f"{auc.value:.4f}", f"{auc.low:.4f} to {auc.high:.4f}"]
-    assert len(table) == len(evaluated)
+    assert len(table) == len(evaluation)
 
 
-def test_candidates_are_described_before_they_compete() -> None:
-    """What they are, what is chosen for them, and whether they can be served."""
+def test_the_candidates_table_describes_each_candidate() -> None:
+    """Its kind, its grid, and whether a model folder can hold it."""
     assert tables.candidates_table(CANDIDATES).to_dict("index") == {
         "bayes": {
             "kind": "GaussianNB",
@@ -94,15 +94,15 @@ def test_candidates_are_described_before_they_compete() -> None:
     }
 
 
-def test_models_stand_side_by_side() -> None:
-    """Measures are rows under their titles."""
-    table = tables.beside({"this one": {"f1": 0.5, "roc_auc": 0.25}, "that one": {"f1": 1, "roc_auc": 0.75}})
+def test_the_models_table_has_one_column_per_model() -> None:
+    """Measures are rows, by their titles."""
+    table = tables.models_table({"this one": {"f1": 0.5, "roc_auc": 0.25}, "that one": {"f1": 1, "roc_auc": 0.75}})
     expected = pd.DataFrame({"this one": ["0.5000", "0.2500"], "that one": ["1.0000", "0.7500"]}, ["F1", "ROC AUC"])
     assert table.equals(expected)
 
 
-def test_columns_are_described(sample_frame: Frame) -> None:
-    """Missing and repeated values are counted, and the shift between the classes measured."""
+def test_the_columns_table_describes_each_column(sample_frame: Frame) -> None:
+    """It counts missing and repeated values, and measures the shift between the classes."""
     problem = replace(sample_frame.problem, columns=numbers("x", "y", missing=True))
     features = np.array([[1, 5], [1, np.nan], [3, 5], [3, 5]], dtype=np.float32)
     target = np.array([0, 0, 1, 1], np.int8)
@@ -115,34 +115,34 @@ def test_columns_are_described(sample_frame: Frame) -> None:
     assert table.loc["x", "shift"] == pytest.approx(2 / np.std([1, 1, 3, 3], ddof=1))
 
 
-def test_metrics_can_be_written_and_hold_no_times(selection: Selection, evaluated: dict[str, Interval]) -> None:
-    """Slower folds give the same metrics; JSON keeps every number."""
-    found = tables.metrics(selection, evaluated)
+def test_metrics_are_json_and_contain_no_times(selection: Selection, evaluation: dict[str, Interval]) -> None:
+    """Slower folds give the same metrics, and JSON preserves every number."""
+    metrics = tables.metrics(selection, evaluation)
     slower = {name: replace(outcome, seconds=[99.0] * 5) for name, outcome in selection.outcomes.items()}
-    assert tables.metrics(replace(selection, outcomes=slower), evaluated) == found
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert tables.metrics(replace(selection, outcomes=slower), evaluation) == metrics
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
-def test_metrics_say_what_the_folds_said(selection: Selection, evaluated: dict[str, Interval]) -> None:
-    """By candidate and measure."""
-    found = tables.metrics(selection, evaluated)
-    assert (found["winner"], found["best"]) == ("boosted", selection.best.candidate.name)
+def test_metrics_have_the_measures_of_folds_and_hold_out(selection: Selection, evaluation: dict[str, Interval]) -> None:
+    """By candidate and measure, with the chosen parameters and trees."""
+    metrics = tables.metrics(selection, evaluation)
+    assert (metrics["winner"], metrics["best"]) == ("boosted", selection.best.candidate.name)
     bayes = selection.outcomes["bayes"]
     values = bayes.measures["f1"]
-    assert found["folds"]["bayes"]["f1"] == {"mean": values.mean(), "sd": values.std()}
-    assert found["chosen"]["bayes"] == list(bayes.grid_choices)
-    assert found["trees"] == {"bayes": [], "scaled": [], "boosted": [9] * 5}
-    assert found["fold_rows"] == [200] * 5
-    assert found["holdout"]["f1"] == evaluated["f1"]._asdict()
+    assert metrics["folds"]["bayes"]["f1"] == {"mean": values.mean(), "sd": values.std()}
+    assert metrics["chosen"]["bayes"] == list(bayes.grid_choices)
+    assert metrics["trees"] == {"bayes": [], "scaled": [], "boosted": [9] * 5}
+    assert metrics["fold_rows"] == [200] * 5
+    assert metrics["holdout"]["f1"] == evaluation["f1"]._asdict()
 
 
-def test_an_unopened_hold_out_has_no_metrics(selection: Selection) -> None:
-    """A notebook shows the folds before it opens it."""
+def test_metrics_without_an_evaluation_have_no_hold_out(selection: Selection) -> None:
+    """A notebook shows the folds before it evaluates on the hold-out."""
     assert tables.metrics(selection)["holdout"] == {}
 
 
-def test_the_data_is_known_by_its_checksum(sample_frame: Frame) -> None:
-    """One value or label changes it; the name of its source does not."""
+def test_the_checksum_identifies_the_data(sample_frame: Frame) -> None:
+    """Another value, label or order of rows changes it; another name of the source does not."""
     few = sample_frame.take(np.arange(100))
     facts = tables.provenance(few, "few.csv", synthetic=False)
     assert facts | {"sha256": ""} == {

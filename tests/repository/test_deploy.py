@@ -36,7 +36,7 @@ def test_the_committed_model_was_selected_on_the_full_synthetic_sample(model: Mo
 
 def test_the_committed_card_is_the_generated_one(model: Model) -> None:
     """The committed card is not edited by hand."""
-    assert (DEPLOY / "model" / "MODEL_CARD.md").read_text() == card.written(model)
+    assert (DEPLOY / "model" / "MODEL_CARD.md").read_text() == card.render(model)
 
 
 def test_the_committed_model_ranks_and_flags_real_rows(model: Model, shared: Path) -> None:

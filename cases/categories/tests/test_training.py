@@ -144,7 +144,7 @@ def test_the_committed_card_is_the_generated_one() -> None:
     folder = CASE / "deploy" / "model"
     model = load(folder)
     text = (folder / CARD).read_text()
-    assert text == card.written(model, WORDS)
+    assert text == card.render(model, WORDS)
     held_out = sum(figures["rows"] for figures in model.metrics["classes"].values())
     assert held_out + sum(model.metrics["fold_rows"]) == model.data["rows"]
     assert f"; {held_out / model.data['rows']:.0%} held out and opened once" in text

@@ -127,8 +127,8 @@ def _drift(arguments: argparse.Namespace) -> None:
 
         with files.whole(arguments.out) as temporary:
             drift_figure.draw(report).savefig(temporary, format="svg")
-    if drifted := report.found:
-        raise Drifted(f"{len(drifted)} of {len(report.shifts)} distributions drifted: {drift.named(drifted)}.")
+    if drifted := report.drifted:
+        raise Drifted(f"{len(drifted)} of {len(report.shifts)} distributions drifted: {drift.names(drifted)}.")
     print("No distribution drifted.")
 
 
@@ -145,9 +145,12 @@ def _threshold(arguments: argparse.Namespace) -> None:
         check_place(folder)
         labelled = frame.read_to_measure(arguments.data, model.problem)
         lines = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
-        lines += move_threshold.measured(model, value, labelled)
+        lines += move_threshold.compare_on_rows(model, value, labelled)
     else:
-        lines = ["On the hold-out, by the figures that the folder keeps:", *move_threshold.known(model, value)]
+        lines = [
+            "On the hold-out, by the figures that the folder keeps:",
+            *move_threshold.compare_on_holdout(model, value),
+        ]
         lines.append("Intervals, and figures of other rows, need labelled ones: --data FILE.")
     old_value = threshold_of(model.decision)
     move_threshold.move(folder, value)

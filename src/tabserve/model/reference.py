@@ -1,4 +1,4 @@
-"""How a model's columns and scores lay on rows that it did not learn from: what later rows are compared with."""
+"""The reference for drift: distributions of columns and scores on rows that the model was not trained on."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, Self
@@ -11,24 +11,24 @@ from tabserve.errors import ArtifactError
 from tabserve.problem.problem import Problem
 
 STEPS = 20
-"""Bins of equal share, where values do not repeat."""
+"""Number of bins with equal shares, if no value repeats."""
 
 ROUNDED = 1e-4
-"""What shares that were rounded may add up to less than 1 by."""
+"""Rounding error of a sum of shares."""
 
 OFTEN, LEAST = 0.01, 5
-"""Share and number of the present values from which on an edge that repeats has a bin of its own."""
+"""A repeated value that is an edge has its own bin from this share, and this number, of the present values."""
 
 LENGTH = "(length)"
-"""What the number of characters of a row's text is called beside the columns."""
+"""Name of the feature that counts the characters of a text."""
 
 
 class Distribution(Protocol):
-    """Bins in which the values of one column are counted."""
+    """The distribution of one column over bins."""
 
     @property
     def below(self) -> NDArray[np.float64]:
-        """Share of the values that are not missing and at most as large as each edge; none where they have no order."""
+        """Share of the present values that are at most as large as each edge; empty if values have no order."""
 
     @property
     def missing(self) -> float:
@@ -36,22 +36,22 @@ class Distribution(Protocol):
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """Of all rows: those in each bin and, last, those whose value is missing."""
+        """Share of all rows in each bin and, last, of those whose value is missing."""
 
     def counts(self, values: NDArray[np.float32]) -> NDArray[np.int64]:
-        """How many of other values lie in each bin and, last, how many are missing."""
+        """Count new values in each bin and, last, the missing ones."""
 
-    def described(self) -> dict[str, Any]:
-        """What the manifest keeps."""
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that the manifest stores."""
 
 
 class Levels(NamedTuple):
-    """How often each frequent level of a category occurs; all others together are one bin.
+    """The frequencies of a category's frequent levels; all other levels are one bin.
 
     Attributes:
-        codes: of the levels that at least `OFTEN` of the rows have, ascending.
-        frequency: share of the rows that have each of them.
-        missing: share of the rows whose level is missing, or one that the model does not know.
+        codes: codes of the levels that at least `OFTEN` of the rows have, ascending.
+        frequency: share of the rows with each of these levels.
+        missing: share of the rows whose level is missing or unknown to the model.
     """
 
     codes: NDArray[np.int64]
@@ -60,30 +60,30 @@ class Levels(NamedTuple):
 
     @classmethod
     def of(cls, values: NDArray[np.float32]) -> Self:
-        """The levels of codes of shape (rows,), NaN where one is missing."""
+        """Count codes of levels, shape (rows,), NaN if missing."""
         codes, counts = np.unique(values[~np.isnan(values)].astype(np.int64), return_counts=True)
         often = counts >= max(OFTEN * len(values), LEAST)
         return cls(codes[often], counts[often] / len(values), float(np.isnan(values).mean()))
 
     @property
     def below(self) -> NDArray[np.float64]:
-        """None: levels have no order."""
+        """Empty, as levels have no order."""
         return np.empty(0)
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """Of all rows: those of each frequent level, of all others, and those without a known one."""
+        """Share of all rows with each frequent level, with another level, and without a known level."""
         others = max(0.0, 1 - self.missing - float(self.frequency.sum()))
         return np.append(self.frequency, [others if others > ROUNDED else 0.0, self.missing])
 
     def counts(self, values: NDArray[np.float32]) -> NDArray[np.int64]:
-        """How many of other codes are in each bin."""
+        """Count new codes in each bin and, last, the missing ones."""
         present = values[~np.isnan(values)].astype(np.int64)
-        of_each = [np.count_nonzero(present == code) for code in self.codes]
-        return np.array([*of_each, len(present) - sum(of_each), len(values) - len(present)], np.int64)
+        frequent = [np.count_nonzero(present == code) for code in self.codes]
+        return np.array([*frequent, len(present) - sum(frequent), len(values) - len(present)], np.int64)
 
-    def described(self) -> dict[str, Any]:
-        """What the manifest keeps."""
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that the manifest stores."""
         return {
             "codes": self.codes.tolist(),
             "frequency": self.frequency.round(6).tolist(),
@@ -91,22 +91,22 @@ class Levels(NamedTuple):
         }
 
     @classmethod
-    def parsed(cls, codes: list[int], frequency: list[float], missing: float) -> Self:
-        """From what the manifest keeps."""
+    def from_json(cls, codes: list[int], frequency: list[float], missing: float) -> Self:
+        """Decode the members of that JSON object."""
         if len(codes) != len(frequency):
             raise ValueError(f"{len(codes)} codes and {len(frequency)} frequencies")
         return cls(np.array(codes, np.int64), np.array(frequency, np.float64), float(missing))
 
 
 class Quantiles(NamedTuple):
-    """Quantiles of one column, between which its values are counted; one that repeats often is counted by itself.
+    """The shares of a column's values between its quantiles; a value that repeats often has its own bin.
 
-    A bin reaches from one edge, not included, up to the next, included. Just below a value that repeats often there is
-    another edge, so that the bin between both holds this value alone.
+    A bin reaches from one edge, excluded, to the next, included. Just below a value that repeats often is another edge,
+    so that the bin between both holds this value only.
 
     Attributes:
-        edges: float32, ascending: at most `STEPS` - 1 values of the column, and as many edges just below them.
-        below: share of the values that are not missing and at most as large as each edge.
+        edges: float32, ascending: at most `STEPS` - 1 values of the column, and at most as many edges just below them.
+        below: share of the present values that are at most as large as each edge.
         missing: share of the rows whose value is missing.
     """
 
@@ -116,7 +116,7 @@ class Quantiles(NamedTuple):
 
     @classmethod
     def of(cls, values: NDArray[np.float32]) -> Self:
-        """The distribution of values of shape (rows,), NaN where one is missing."""
+        """Compute the quantiles of values, shape (rows,), NaN if missing."""
         present = np.sort(values[~np.isnan(values)])
         edges = _edges(present) if len(present) else present
         below = np.searchsorted(present, edges, side="right") / max(len(present), 1)
@@ -124,18 +124,18 @@ class Quantiles(NamedTuple):
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """Of all rows: those in each bin, and those whose value is missing."""
+        """Share of all rows in each bin and, last, of those whose value is missing."""
         bins = np.diff(self.below, prepend=0, append=1)
         return np.append(bins * (1 - self.missing), self.missing)
 
     def counts(self, values: NDArray[np.float32]) -> NDArray[np.int64]:
-        """How many of other values lie in each bin, and how many are missing."""
+        """Count new values in each bin and, last, the missing ones."""
         present = values[~np.isnan(values)]
         bins = np.bincount(np.searchsorted(self.edges, present), minlength=len(self.edges) + 1)
         return np.append(bins, len(values) - len(present))
 
-    def described(self) -> dict[str, Any]:
-        """What the manifest keeps."""
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that the manifest stores."""
         return {
             "edges": [float(str(edge)) for edge in self.edges],
             "below": self.below.round(6).tolist(),
@@ -143,17 +143,17 @@ class Quantiles(NamedTuple):
         }
 
     @classmethod
-    def parsed(cls, edges: list[float], below: list[float], missing: float) -> Self:
-        """From what the manifest keeps."""
+    def from_json(cls, edges: list[float], below: list[float], missing: float) -> Self:
+        """Decode the members of that JSON object."""
         if len(edges) != len(below):
             raise ValueError(f"{len(edges)} edges and {len(below)} shares")
         return cls(np.array(edges, np.float32), np.array(below, np.float64), float(missing))
 
 
 def watched_features(problem: Problem, encoder: Encoder, features: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
-    """What of each row is compared later, by name: every feature, or the length of a text.
+    """The features that are watched for drift, by name: all of them, or the length of a text.
 
-    The time that a table is split by is left out: later rows are later.
+    The time of the split is left out, as it always differs in later rows.
     """
     if not encoder.names:
         return {LENGTH: np.array([len(text) for text in features], np.float32)}
@@ -162,7 +162,7 @@ def watched_features(problem: Problem, encoder: Encoder, features: NDArray[Any])
 
 
 class Reference(NamedTuple):
-    """The distributions of so many rows, by feature, and that of their scores."""
+    """The number of rows, the distribution of each feature in them, and that of their scores."""
 
     rows: int
     columns: dict[str, Distribution]
@@ -170,13 +170,13 @@ class Reference(NamedTuple):
 
     @classmethod
     def of(cls, problem: Problem, encoder: Encoder, features: NDArray[Any], scores: NDArray[np.float32]) -> Self:
-        """Of rows that the model did not learn from.
+        """Compute the distributions of rows that the model was not trained on.
 
         Args:
-            problem: has the columns.
-            encoder: made their features.
-            features: of the rows.
-            scores: what the decision watches (`watched`), shape (rows,).
+            problem: the problem of the model.
+            encoder: the encoder that encoded the features.
+            features: the rows, shape (rows, features), or the texts, shape (rows,).
+            scores: the values of `Decision.watched`, shape (rows,).
         """
         levels = dict(zip(encoder.names, encoder.levels, strict=True))
         columns: dict[str, Distribution] = {
@@ -185,39 +185,39 @@ class Reference(NamedTuple):
         }
         return cls(len(features), columns, Quantiles.of(scores))
 
-    def described(self) -> dict[str, Any]:
-        """What the manifest keeps of it, beside what `report.provenance` says about the data."""
-        columns = {name: found.described() for name, found in self.columns.items()}
-        return {"reference": {"rows": self.rows, "columns": columns, "score": self.score.described()}}
+    def to_json(self) -> dict[str, Any]:
+        """The reference as a member of the manifest's data, beside that of `tables.provenance`."""
+        columns = {name: distribution.to_json() for name, distribution in self.columns.items()}
+        return {"reference": {"rows": self.rows, "columns": columns, "score": self.score.to_json()}}
 
     @classmethod
-    def parsed(cls, data: Mapping[str, Any]) -> Self:
-        """From what a manifest says about its data.
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Decode the reference in a manifest's data.
 
         Raises:
-            ArtifactError: there is none, or it is damaged.
+            ArtifactError: the reference is missing or damaged.
         """
         if "reference" not in data:
             raise ArtifactError(
                 "The model folder keeps no reference of the rows that it was measured on; train it again."
             )
         try:
-            found = data["reference"]
-            columns = {name: _distribution(**each) for name, each in found["columns"].items()}
-            return cls(int(found["rows"]), columns, _distribution(**found["score"]))
+            reference = data["reference"]
+            columns = {name: _distribution(**values) for name, values in reference["columns"].items()}
+            return cls(int(reference["rows"]), columns, _distribution(**reference["score"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"The model folder's reference is damaged ({error!r:.100}); train it again.") from error
 
 
 def _edges(present: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The quantiles of sorted values, and what lies just below those that repeat often."""
+    """The quantiles of sorted values, and edges just below those that repeat often."""
     quantiles = np.unique(present[np.arange(1, STEPS) * len(present) // STEPS])
     repeats = np.searchsorted(present, quantiles, side="right") - np.searchsorted(present, quantiles)
     often = quantiles[repeats >= max(OFTEN * len(present), LEAST)]
-    lowest = np.finfo(np.float32).min  # below which there is no edge
+    lowest = np.finfo(np.float32).min  # no float32 lies below
     just_below = np.nextafter(often[often > lowest], lowest)
     return np.union1d(quantiles, just_below)
 
 
-def _distribution(**described: Any) -> Distribution:  # noqa: ANN401  any JSON
-    return Levels.parsed(**described) if "codes" in described else Quantiles.parsed(**described)
+def _distribution(**values: Any) -> Distribution:  # noqa: ANN401  any JSON
+    return Levels.from_json(**values) if "codes" in values else Quantiles.from_json(**values)

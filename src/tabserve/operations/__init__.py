@@ -1,1 +1,1 @@
-"""What is done with a model later: check, compare, look for drift, move the threshold."""
+"""Operations on saved models: check, compare, detect drift, move the threshold."""

@@ -1,4 +1,4 @@
-"""Which rows change where another model answers, and how far its answers are from the old ones, for each task."""
+"""How predictions of two models differ, for each task: which rows change, and by how much."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -11,30 +11,30 @@ from tabserve.problem.task import Binary, Multiclass, Regression
 
 
 class Changes(NamedTuple):
-    """How a task tells changes.
+    """How the changes of a task are named and measured.
 
     Attributes:
-        same: what is said of a row that does not change.
-        amount: what is apart.
-        how: how each row changes, in words, or an empty text; given the problem, the old and the new answers.
-        apart: how far both answers are apart, shape (rows,).
+        unchanged: label of rows that do not change.
+        quantity: name of what the distances measure.
+        kinds: words for each row's change, empty if unchanged; takes the problem, the old and the new answers.
+        distances: the distance of each row's old and new answers, shape (rows,).
     """
 
-    same: str
-    amount: str
-    how: Callable[[Problem, Any, Any], NDArray[np.object_]]
-    apart: Callable[[Any, Any], NDArray[np.float64]]
+    unchanged: str
+    quantity: str
+    kinds: Callable[[Problem, Any, Any], NDArray[np.object_]]
+    distances: Callable[[Any, Any], NDArray[np.float64]]
 
 
 def _labels(problem: Problem, old: Any, new: Any) -> NDArray[np.object_]:  # noqa: ANN401  Scores
-    names = [["" if one == other else f"{one} becomes {other}" for other in problem.labels] for one in problem.labels]
-    return np.asarray(np.array(names, np.object_)[old.label, new.label])
+    kinds = [["" if old == new else f"{old} becomes {new}" for new in problem.labels] for old in problem.labels]
+    return np.asarray(np.array(kinds, np.object_)[old.label, new.label])
 
 
 def _probabilities(old: Any, new: Any) -> NDArray[np.float64]:  # noqa: ANN401  Scores
-    """Of several, that of the class whose probability differs most."""
-    apart = np.abs(new.probability.astype(np.float64) - old.probability)
-    return np.asarray(apart.reshape(len(apart), -1).max(axis=1))
+    """The largest difference over the classes."""
+    distances = np.abs(new.probability.astype(np.float64) - old.probability)
+    return np.asarray(distances.reshape(len(distances), -1).max(axis=1))
 
 
 def _intervals(_problem: Problem, old: Any, new: Any) -> NDArray[np.object_]:  # noqa: ANN401  Amounts
@@ -53,4 +53,4 @@ CHANGES: Mapping[str, Changes] = {
     Multiclass.KIND: LABELS,
     Regression.KIND: Changes("in the old interval", "amount", _intervals, _amounts),
 }
-"""By the kind of a task."""
+"""Changes by kind of task."""

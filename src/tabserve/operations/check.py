@@ -1,4 +1,4 @@
-"""What `tabserve check` says of a model folder, of whichever kind its model is."""
+"""The report of `tabserve check` on a model folder with any kind of model."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,14 +10,14 @@ from tabserve.problem.problem import Problem
 from tabserve.wording import one_line
 
 SHOWN = 3
-"""Names of features, of many."""
+"""Most feature names that are printed."""
 
 
 def lines(folder: Path) -> list[str]:
-    """Load and verify a model folder, as the server does at its start, and say what it holds.
+    """Load and verify a model folder, as the server does when it starts, and describe its content.
 
     Raises:
-        ArtifactError: naming the file that is missing, damaged or foreign.
+        ArtifactError: a file is missing, damaged or of another model; the message names it.
     """
     model = load(folder)
     problem, measured_with = model.problem, model.measured_with
@@ -40,15 +40,15 @@ def _fields(decision: Decision) -> str:
 
 
 def _columns(problem: Problem) -> str:
-    """How many, and the first of them."""
+    """The number of features and the first names."""
     more = ", …" if len(problem.features) > SHOWN else ""
     missing = f"; cells may be empty in {some}" if (some := sum(problem.missing)) else ""
-    return f"{len(problem.features)}: {_named(problem.features[:SHOWN])}{more}{missing}"
+    return f"{len(problem.features)}: {_join(problem.features[:SHOWN])}{more}{missing}"
 
 
 def _task(problem: Problem) -> str:
-    return f"{problem.task.KIND}, of {_named(problem.labels)}" if problem.labels else problem.task.KIND
+    return f"{problem.task.KIND}, of {_join(problem.labels)}" if problem.labels else problem.task.KIND
 
 
-def _named(names: Sequence[str]) -> str:
+def _join(names: Sequence[str]) -> str:
     return ", ".join(map(one_line, names))

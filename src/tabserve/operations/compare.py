@@ -1,4 +1,4 @@
-"""Two models on the same rows: where their answers differ, by how much, and which is better."""
+"""Compare two models on the same rows: where their answers differ, by how much, and which is better."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -24,11 +24,11 @@ from tabserve.training.bootstrap import Interval, intervals
 from tabserve.training.task_training import training_of
 
 SHOWN, KINDS_SHOWN = 5, 10
-"""Ids that are listed of each kind of change, and kinds."""
+"""Most ids that are listed for each kind of change, and most kinds."""
 
 
 class Difference(NamedTuple):
-    """One measure of both models on labelled rows, and new − old with its paired bootstrap interval (95 %)."""
+    """A measure of both models on labelled rows, and new − old with its paired 95 % bootstrap interval."""
 
     old: float
     new: float
@@ -37,15 +37,16 @@ class Difference(NamedTuple):
 
 @dataclass
 class Comparison:
-    """What two models answer about the same rows.
+    """The differences of two models' answers on the same rows.
 
     Attributes:
-        task: says which rows change.
-        rows: how many there were.
-        changed: rows that change in each way, such as `no becomes yes`; `ids` are the first of them.
-        distance: sum over the rows of how far both answers are apart.
-        largest: the largest such difference.
-        measures: those of the task, by name, the criterion first; none where the rows have no target.
+        task: how changes are named and measured.
+        rows: number of compared rows.
+        changed: number of rows by kind of change, such as `no becomes yes`.
+        ids: the first ids of each kind of change.
+        distance: sum of the distances of old and new answers.
+        largest: the largest of these distances.
+        measures: the task's measures by name, the criterion first; empty if the rows have no target.
     """
 
     task: Changes
@@ -61,84 +62,85 @@ class Comparison:
         """Share of the rows that do not change."""
         return 1 - self.changed.total() / self.rows
 
-    def add(self, rows: Rows, how: NDArray[np.object_], apart: NDArray[np.float64]) -> None:
-        """Count some rows more, given how each changes, and how far its answers are apart."""
+    def add(self, rows: Rows, kinds: NDArray[np.object_], distances: NDArray[np.float64]) -> None:
+        """Add rows, the kind of each row's change and the distance of its answers."""
         self.rows += len(rows)
-        for name in dict.fromkeys(how[how != ""].tolist()):
-            ids = rows.ids[how == name]
-            self.changed[name] += len(ids)
-            self.ids[name] = [*self.ids.get(name, []), *ids][:SHOWN]
-        self.distance += float(apart.sum())
-        self.largest = max(self.largest, float(apart.max()))
+        for kind in dict.fromkeys(kinds[kinds != ""].tolist()):
+            ids = rows.ids[kinds == kind]
+            self.changed[kind] += len(ids)
+            self.ids[kind] = [*self.ids.get(kind, []), *ids][:SHOWN]
+        self.distance += float(distances.sum())
+        self.largest = max(self.largest, float(distances.max()))
 
 
 def compare(old: Model, new: Model, path: Path, out: Path | None = None) -> Comparison:
-    """Score the rows of a table by both models; in constant memory where they have no target.
+    """Score the rows of a table with both models; in constant memory if they have no target.
 
     Args:
-        old: the one that is served.
-        new: the one that may take its place; the criterion is its.
+        old: the served model.
+        new: the model that may replace it; its criterion is used.
         path: .csv, .csv.gz, .zip with a `train.csv`, or .parquet; with or without the target's column.
-        out: .csv, .csv.gz or .parquet for the rows that change, with both answers; whole or not at all.
+        out: .csv, .csv.gz or .parquet for the changed rows with both answers; written whole or not at all.
 
     Raises:
-        UsageError: the models are not for the same columns and task, or `out` has another ending.
+        UsageError: the models differ in columns or task, or `out` has another ending.
         DataError: a row cannot be used, or `out` cannot be written.
     """
     check_apart([out], [path])
-    problem, task = _shared(old.problem, new.problem), CHANGES[new.problem.task.KIND]
-    found = Comparison(task)
-    with _writing(old, new, out) as write:
-        for rows, encoder in _parts(path, problem, old.encoder.union(new.encoder)):
+    problem, task = _common_problem(old.problem, new.problem), CHANGES[new.problem.task.KIND]
+    comparison = Comparison(task)
+    with _open_changes(old, new, out) as write:
+        for rows, encoder in _batches(path, problem, old.encoder.union(new.encoder)):
             before, after = (model.score(encoder.recode(rows.features, model.encoder)) for model in (old, new))
-            how = task.how(problem, before, after)
-            found.add(rows, how, task.apart(before, after))
-            write(rows, how != "", before, after)
+            kinds = task.kinds(problem, before, after)
+            comparison.add(rows, kinds, task.distances(before, after))
+            write(rows, kinds != "", before, after)
             if isinstance(rows, Frame):
-                found.measures = _measures(rows.target, (old, before), (new, after))
-    return found
+                comparison.measures = _measures(rows.target, (old, before), (new, after))
+    return comparison
 
 
-def lines(found: Comparison) -> Iterator[str]:
-    """The comparison, for a terminal."""
-    task, shown = found.task, found.changed.most_common(KINDS_SHOWN)
-    width = max(map(len, (task.same, task.amount, *(name for name, _ in shown))))
-    same = found.rows - found.changed.total()
-    yield f"  {task.same:<{width}}   {same:,} of {found.rows:,} rows ({found.agreement:.2%})"
-    for name, count in shown:
-        yield f"  {name:<{width}}   {_listed(count, found.ids[name])}"
-    if more := found.changed.total() - sum(count for _, count in shown):
+def lines(comparison: Comparison) -> Iterator[str]:
+    """The lines that a terminal shows of a comparison."""
+    task, rows, changed = comparison.task, comparison.rows, comparison.changed.total()
+    shown = comparison.changed.most_common(KINDS_SHOWN)
+    width = max(map(len, (task.unchanged, task.quantity, *(kind for kind, _ in shown))))
+    yield f"  {task.unchanged:<{width}}   {rows - changed:,} of {rows:,} rows ({comparison.agreement:.2%})"
+    for kind, count in shown:
+        yield f"  {kind:<{width}}   {_list_ids(count, comparison.ids[kind])}"
+    if more := changed - sum(count for _, count in shown):
         yield f"  {'other changes':<{width}}   {more:,}"
-    yield f"  {task.amount:<{width}}   {found.distance / found.rows:.4g} apart on average, {found.largest:.4g} at most"
-    if found.measures:
+    average, largest = comparison.distance / rows, comparison.largest
+    yield f"  {task.quantity:<{width}}   {average:.4g} apart on average, {largest:.4g} at most"
+    if comparison.measures:
         yield ""
         yield f"  {'':<25}  {'old':>10}  {'new':>10}  {'new - old':>11}  95 % interval"
-    for name, (old, new, change) in found.measures.items():
+    for name, (old, new, change) in comparison.measures.items():
         interval = f"{change.low:+.4f} to {change.high:+.4f}"
         yield f"  {TITLES[name]:<25}  {old:>10.4f}  {new:>10.4f}  {change.value:>+11.4f}  {interval}"
 
 
-def _shared(old: Problem, new: Problem) -> Problem:
-    """The problem whose rows both models take."""
-    one, other = _compared(old), _compared(new)
-    for what, value in one.items():
-        if value != other[what]:
+def _common_problem(old: Problem, new: Problem) -> Problem:
+    """The problem whose rows both models accept."""
+    before, after = _comparable_fields(old), _comparable_fields(new)
+    for name, value in before.items():
+        if value != after[name]:
             raise UsageError(
-                f"The models are for different problems, {old.name} and {new.name}: their {what} differ; only models"
+                f"The models are for different problems, {old.name} and {new.name}: their {name} differ; only models"
                 " that take the same columns in the same order, and answer alike, can be compared."
             )
     pairs = zip(old.columns, new.columns, strict=True)
-    columns = tuple(replace(one, missing=one.missing and other.missing) for one, other in pairs)
+    columns = tuple(replace(column, missing=column.missing and other.missing) for column, other in pairs)
     return replace(old, columns=columns)
 
 
-def _compared(problem: Problem) -> dict[str, object]:
+def _comparable_fields(problem: Problem) -> dict[str, object]:
     names = ("features", "kinds", "target", "labels", "id")
     return {"tasks": problem.task.KIND, **{name: getattr(problem, name) for name in names}}
 
 
-def _parts(path: Path, problem: Problem, encoder: Encoder) -> Iterator[tuple[Rows, Encoder]]:
-    """A labelled table whole, as its measures need all rows at once, or another a batch at a time; what encoded it."""
+def _batches(path: Path, problem: Problem, encoder: Encoder) -> Iterator[tuple[Rows, Encoder]]:
+    """Batches of rows with their encoder: one of the whole table if it has a target, as measures need all rows."""
     if has_target(path, problem):
         frame = read_to_measure(path, problem)
         yield frame, frame.encoder
@@ -147,19 +149,19 @@ def _parts(path: Path, problem: Problem, encoder: Encoder) -> Iterator[tuple[Row
 
 
 def _measures(target: NDArray[Any], old: tuple[Model, Any], new: tuple[Model, Any]) -> dict[str, Difference]:
-    """The new model's measures of both, and of their difference in each draw of rows."""
+    """Measure both models by the new one's task, and their difference in each bootstrap draw."""
     training = training_of(new[0].problem)
 
-    def of(model: Model, answers: Any, rows: NDArray[np.int64]) -> dict[str, float]:  # noqa: ANN401  of the decision
+    def measure(model: Model, answers: Any, rows: NDArray[np.int64]) -> dict[str, float]:  # noqa: ANN401  of the decision
         drawn = type(answers)(*(values[rows] for values in answers))
         return training.measures(target[rows], drawn, model.decision)
 
     def change(rows: NDArray[np.int64]) -> dict[str, float]:
-        before, after = of(*old, rows), of(*new, rows)
+        before, after = measure(*old, rows), measure(*new, rows)
         return {name: after[name] - before[name] for name in before}
 
     everything = np.arange(len(target))
-    before, after = of(*old, everything), of(*new, everything)
+    before, after = measure(*old, everything), measure(*new, everything)
     changes = intervals(len(target), change, usable=training.usable(target))
     return {name: Difference(before[name], after[name], changes[name]) for name in changes}
 
@@ -168,12 +170,12 @@ Write = Callable[[Rows, NDArray[np.bool_], Any, Any], None]
 
 
 @contextmanager
-def _writing(old: Model, new: Model, out: Path | None) -> Iterator[Write]:
-    """What writes the rows that change, with both answers in the columns of `Decision.table`."""
+def _open_changes(old: Model, new: Model, out: Path | None) -> Iterator[Write]:
+    """Open `out`, and yield a function that writes changed rows with both answers, in columns of `Decision.table`."""
     if out is None:
         yield lambda *_: None
         return
-    none = _columns(old, new, *(model.decision.scores(_no_rows(model)) for model in (old, new)))
+    none = _columns(old, new, *(model.decision.scores(_empty_outputs(model)) for model in (old, new)))
     kinds = {name: pa.string() if cells.dtype == np.object_ else pa.array(cells).type for name, cells in none.items()}
     schema = pa.schema([(old.problem.id or "row", pa.string()), *kinds.items()])
 
@@ -186,16 +188,16 @@ def _writing(old: Model, new: Model, out: Path | None) -> Iterator[Write]:
         yield write
 
 
-def _no_rows(model: Model) -> NDArray[Any]:
+def _empty_outputs(model: Model) -> NDArray[Any]:
     return np.zeros((0, model.predictor.outputs), np.float32)
 
 
 def _columns(old: Model, new: Model, before: Any, after: Any) -> Mapping[str, NDArray[Any]]:  # noqa: ANN401
-    """Each column of the old model's answers beside the new one's."""
-    one, other = old.decision.table(before, old.problem), new.decision.table(after, new.problem)
-    return {f"{side}_{name}": found[name] for name in one for side, found in (("old", one), ("new", other))}
+    """The columns of both models' answers, each of the old model beside that of the new one."""
+    tables = {"old": old.decision.table(before, old.problem), "new": new.decision.table(after, new.problem)}
+    return {f"{side}_{name}": table[name] for name in tables["old"] for side, table in tables.items()}
 
 
-def _listed(count: int, ids: list[str]) -> str:
+def _list_ids(count: int, ids: list[str]) -> str:
     more = ", …" if count > len(ids) else ""
     return f"{count:,}" + (f": {', '.join(ids)}{more}" if ids else "")

@@ -1,17 +1,17 @@
-"""The shifts of new rows, drawn."""
+"""A figure of the shifts of new rows."""
 
 from matplotlib.figure import Figure
 
 from tabserve.operations.drift import LARGE, Drift
 from tabserve.reports.figures import ACCENT, NEGATIVE, POSITIVE
 
-DRAWN = 20
-"""Shifts in the plot."""
+SHOWN = 20
+"""Most shifts in the plot."""
 
 
-def draw(found: Drift) -> Figure:
-    """The largest shifts of new rows by both of their measures; those that matter in the positive class's colour."""
-    shifts = sorted(found.shifts, key=lambda shift: shift.psi)[-DRAWN:]
+def draw(drift: Drift) -> Figure:
+    """The largest shifts by both of their measures; shifts that matter have the color of the positive class."""
+    shifts = sorted(drift.shifts, key=lambda shift: shift.psi)[-SHOWN:]
     names, colors = [shift.name for shift in shifts], [POSITIVE if shift.matters else NEGATIVE for shift in shifts]
     figure = Figure((7, 0.9 + 0.24 * len(shifts)), dpi=100, layout="constrained")
     for axes, measure, title in zip(

@@ -1,4 +1,4 @@
-"""A model folder's threshold moved without training, and what that does to precision, recall and flagged share."""
+"""Move the threshold of a model folder without training, and show the effect on precision, recall, flagged share."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -21,11 +21,11 @@ from tabserve.training.bootstrap import Interval, every_class, intervals
 MEASURES = ("precision", "recall", "flagged")
 
 
-def moved(model: Model, threshold: float) -> Model:
-    """The model with another threshold, in [0, 1]; its metrics then say at which one they were measured.
+def with_threshold(model: Model, threshold: float) -> Model:
+    """The model with another threshold, in [0, 1]; its metrics record the threshold at which they were measured.
 
     Raises:
-        UsageError: it has none.
+        UsageError: the model has no threshold.
     """
     threshold_of(model.decision)
     decision = Threshold(threshold)
@@ -36,19 +36,19 @@ def moved(model: Model, threshold: float) -> Model:
 
 
 def move(folder: Path, threshold: float) -> Model:
-    """Move a folder's threshold; its manifest and card say so, and moving it back gives the same bytes again.
+    """Move a folder's threshold and note it in manifest and card; moving it back restores the same bytes.
 
     Raises:
-        ArtifactError: the folder is not whole, or cannot be written.
+        ArtifactError: the folder is damaged, or cannot be written.
         UsageError: the model has no threshold.
     """
-    model = moved(load(folder), threshold)
+    model = with_threshold(load(folder), threshold)
     text = content(folder / CARD).decode(errors="replace")
-    return amend(folder, model, card.noted(text, model))
+    return amend(folder, model, card.with_note(text, model))
 
 
-def measured(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
-    """Lines: what labelled rows say at both thresholds, and of the change, each with its 95 % bootstrap interval."""
+def compare_on_rows(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
+    """Lines with the measures of labelled rows at both thresholds, and their change, with 95 % bootstrap intervals."""
     now = threshold_of(model.decision)
     model_features = frame.encoder.recode(frame.features, model.encoder)
     probability = model.score(model_features).probability.astype(np.float64)
@@ -60,49 +60,49 @@ def measured(model: Model, threshold: float, frame: Frame) -> Iterator[str]:
         before, after = at(now, rows), at(threshold, rows)
         return {name: after[name] - before[name] for name in MEASURES}
 
-    asked, usable = (partial(at, now), partial(at, threshold), change), every_class(frame.target)
-    sides = [intervals(len(frame), each, usable=usable) for each in asked]
+    columns, usable = (partial(at, now), partial(at, threshold), change), every_class(frame.target)
+    sides = [intervals(len(frame), measure, usable=usable) for measure in columns]
     yield _line("", f"at {now:.4f}", f"at {threshold:.4f}", "change")
     for name in MEASURES:
         before, after, difference = (side[name] for side in sides)
-        yield _line(TITLES[name], _spread(before), _spread(after), _spread(difference, "+"))
+        yield _line(TITLES[name], _with_interval(before), _with_interval(after), _with_interval(difference, "+"))
 
 
-def known(model: Model, threshold: float) -> Iterator[str]:
-    """Lines: what the folder alone can say, which keeps the hold-out's figures, also at each hundredth."""
+def compare_on_holdout(model: Model, threshold: float) -> Iterator[str]:
+    """Lines with the hold-out's measures in the folder, which stores them for each hundredth of the threshold."""
     measured_at = threshold_of(model.measured_with)
-    near, curve = _nearest(model.metrics, threshold)
+    near, curve = _nearest_point(model.metrics, threshold)
     if threshold == measured_at:
         near, curve = threshold, {name: _holdout(model.metrics, name) for name in MEASURES}
     yield _line("", f"at {measured_at:.4f}", f"at {near:.4f}")
     for name in MEASURES:
-        yield _line(TITLES[name], _shown(_holdout(model.metrics, name)), _shown(curve.get(name)))
+        yield _line(TITLES[name], _cell(_holdout(model.metrics, name)), _cell(curve.get(name)))
 
 
-def _nearest(metrics: Mapping[str, Any], threshold: float) -> tuple[float, Mapping[str, float | None]]:
-    """The threshold of the folder's curve that is nearest, and the figures there; none where it keeps no curve."""
+def _nearest_point(metrics: Mapping[str, Any], threshold: float) -> tuple[float, Mapping[str, float | None]]:
+    """The nearest threshold of the folder's curve, and the measures there; none if the folder has no curve."""
     try:
         curve = metrics["curve"]
-        place = int(np.argmin(np.abs(np.array(curve["threshold"], dtype=np.float64) - threshold)))
-        return float(curve["threshold"][place]), {name: float(curve[name][place]) for name in MEASURES}
+        index = int(np.argmin(np.abs(np.array(curve["threshold"], dtype=np.float64) - threshold)))
+        return float(curve["threshold"][index]), {name: float(curve[name][index]) for name in MEASURES}
     except (KeyError, TypeError, ValueError, IndexError):
         return threshold, {}
 
 
 def _holdout(metrics: Mapping[str, Any], name: str) -> float | None:
-    """A figure of the evaluation, where the folder has it as `report.metrics` writes it."""
+    """A measure of the evaluation, or None if the folder does not have it as `tables.metrics` writes it."""
     try:
         return float(metrics["holdout"][name]["value"])
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def _shown(value: float | None) -> str:
+def _cell(value: float | None) -> str:
     return "not kept" if value is None else f"{value:.4f}"
 
 
-def _spread(found: Interval, sign: str = "") -> str:
-    return f"{found.value:{sign}.4f} ({found.low:{sign}.4f} to {found.high:{sign}.4f})"
+def _with_interval(measure: Interval, sign: str = "") -> str:
+    return f"{measure.value:{sign}.4f} ({measure.low:{sign}.4f} to {measure.high:{sign}.4f})"
 
 
 def _line(title: str, *cells: str) -> str:

@@ -1,1 +1,1 @@
-"""What is known of a model, for people: tables, figures, the model card."""
+"""Reports on a model for people: tables, figures and the model card."""

@@ -1,4 +1,4 @@
-"""The model card that a model folder carries, in Markdown; headings after Mitchell et al., FAT* 2019."""
+"""The model card of a model folder, in Markdown; its headings follow Mitchell et al., FAT* 2019."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ import pandas as pd
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.problem.problem import Problem
-from tabserve.reports.tables import TITLES, Statistics, classes_table, evaluation_table, ranked, statistics_table
+from tabserve.reports.tables import TITLES, Statistics, classes_table, evaluation_table, ranking, statistics_table
 from tabserve.reports.task_report import report_of
 from tabserve.training.split import describe_split
 from tabserve.training.task_training import training_of
@@ -18,8 +18,8 @@ from tabserve.training.task_training import training_of
 BAR = 40
 """Width of the longest bar, in characters."""
 
-NAMED = 10
-"""Features that are named, at most; of more their number is told."""
+MAX_NAMES = 10
+"""Most features that the card lists by name; of more it states the number only."""
 
 SYNTHETIC = """**Trained on synthetic data**: not one row of it was observed. Learn from it, test with it; do not decide
 about people with it."""
@@ -81,13 +81,13 @@ Mean ± standard deviation over {problem.folds} folds; no {chosen} saw the rows 
 
 
 class Words(NamedTuple):
-    """What a case says on its cards in words of its own.
+    """The texts of a card that a case words itself.
 
     Attributes:
-        synthetic: that the data is synthetic, where it is.
-        purpose: what the model is for; `{purpose}` is what such a task is for in general, `{problem.name}` its name.
-        limits: what it must not be used for, one point a line.
-        sections: more sections, each with its heading, of a model of the case.
+        synthetic: states that the data is synthetic; shown only where it is.
+        purpose: what the model is for; `{purpose}` stands for its task's purpose, `{problem.name}` for its problem.
+        limits: what it must not be used for, one point per line.
+        sections: gives further sections for a model, each with its heading.
     """
 
     synthetic: str = SYNTHETIC
@@ -97,15 +97,15 @@ class Words(NamedTuple):
 
 
 GENERAL = Words()
-"""What is true of any model."""
+"""The texts that are true of any model."""
 
 
-def written(model: Model, words: Words = GENERAL) -> str:
-    """The card, written from the model alone, in these words."""
+def render(model: Model, words: Words = GENERAL) -> str:
+    """Render the card; it depends on the model and these texts alone."""
     metrics, problem, report = model.metrics, model.problem, report_of(model.problem)
     folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
     measure = next(iter(folds[winner]))
-    means = {name: folds[name][measure]["mean"] for name in ranked(folds)}
+    means = {name: folds[name][measure]["mean"] for name in ranking(folds)}
     card = TEMPLATE.format(
         problem=problem,
         origin=words.synthetic if model.data["synthetic"] else OBSERVED,
@@ -130,27 +130,27 @@ def written(model: Model, words: Words = GENERAL) -> str:
         sections="".join(f"{section}\n\n" for section in words.sections(model)),
         versions=", ".join(f"{name} {version}" for name, version in model.versions.items()),
     )
-    return noted(card, model)
+    return with_note(card, model)
 
 
-def noted(card: str, model: Model) -> str:
-    """A card that says first whether the model's threshold was moved, in the place of what it said of that before."""
+def with_note(card: str, model: Model) -> str:
+    """Put a note at the top of a card if the threshold was moved after the evaluation; remove any earlier note."""
     unmoved = re.sub(r"\A> \*\*The threshold was moved\*\*(?:.*\n)*?\n", "", card)
     if model.decision == model.measured_with:
         return unmoved
     return NOTE.format(measured=threshold_of(model.measured_with), chosen=threshold_of(model.decision)) + unmoved
 
 
-def spread(kind: str, statistics: Mapping[str, Statistics], **columns: "pd.Series[str]") -> str:
-    """A table of what was measured over folds, the best first, and of more columns."""
-    table = statistics_table(statistics).assign(**columns).loc[ranked(statistics)]
+def folds_table(kind: str, statistics: Mapping[str, Statistics], **columns: "pd.Series[str]") -> str:
+    """Tabulate means and standard deviations over folds, best first, with further columns."""
+    table = statistics_table(statistics).assign(**columns).loc[ranking(statistics)]
     return _table(kind, table.rename(index="`{}`".format))
 
 
 def _features(problem: Problem) -> str:
     count = len(problem.features)
     names = ", ".join(f"`{name}`" for name in problem.features)
-    return f"{count:,} feature{'s' * (count > 1)}" + (f" ({names})" if count <= NAMED else "")
+    return f"{count:,} feature{'s' * (count > 1)}" + (f" ({names})" if count <= MAX_NAMES else "")
 
 
 def _groups(model: Model) -> str:
@@ -164,7 +164,7 @@ def _holdout(metrics: Mapping[str, Any]) -> str:
         _table(
             "measure",
             table.assign(
-                **{f"`{name}`": [f"{value:.4f}" for value in each.values()] for name, each in baselines.items()}
+                **{f"`{name}`": [f"{value:.4f}" for value in values.values()] for name, values in baselines.items()}
             ),
         )
     ]
@@ -179,19 +179,19 @@ def _holdout(metrics: Mapping[str, Any]) -> str:
 def _candidates(model: Model) -> str:
     folds, trees = model.metrics["folds"], model.metrics["trees"]
     served = pd.Series({name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in folds})
-    table = spread("candidate", folds, **({"trees": served} if any(trees.values()) else {}))
+    table = folds_table("candidate", folds, **({"trees": served} if any(trees.values()) else {}))
     known = [f"`{name}`" for name in training_of(model.problem).baselines() if name in folds]
     return f"{table}\n\nBaselines, which know the target and no column: {', '.join(known)}." if known else table
 
 
 def _table(first: str, table: pd.DataFrame) -> str:
-    """A table of texts in Markdown; its index is the first column."""
+    """Format a table of texts in Markdown; its index is the first column."""
     rows = [[first, *table], ["---"] * (1 + table.shape[1]), *table.itertuples()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _bars(values: Mapping[str, float]) -> str:
-    """One bar per value; a criterion that is a cost is negative, and its bar is its size."""
+    """Draw one bar per value, as long as its absolute value: costs are negative."""
     width, top = max(map(len, values)), max([1e-12, *map(abs, values.values())])
     bars = {name: "█" * round(BAR * abs(value) / top) for name, value in values.items()}
     return "\n".join(f"{name:<{width}} {bars[name]:<{BAR}} {value:.4f}" for name, value in values.items())

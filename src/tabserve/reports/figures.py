@@ -1,6 +1,6 @@
-"""What was found, drawn: every function returns one matplotlib figure.
+"""Figures of data, candidates and models; every function returns one matplotlib figure.
 
-What needs a threshold, or a probability alone, is of two classes; all else is of any task and any columns.
+Functions that take a threshold or a probability are for two classes; all others take any task and any columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ BINS = 60
 
 
 def class_balance(frame: Frame) -> Figure:
-    """Rows of each class."""
+    """Number of rows of each class."""
     figure, axes = blank(6, 1.6)
     labels = frame.problem.labels
     counts = np.bincount(frame.target, minlength=len(labels))
@@ -37,11 +37,11 @@ def class_balance(frame: Frame) -> Figure:
 
 
 def distributions(frame: Frame, features: Sequence[str]) -> Figure:
-    """Each feature's distribution in each class, or of all amounts, on a common scale of density; codes of levels too.
+    """Histograms of each feature: one density for each class, or one for all rows of a regression.
 
     Args:
         frame: the rows.
-        features: some of the encoder's names.
+        features: names of the encoder's features; levels of categories are drawn by their codes.
     """
     figure, grid = _grid(len(features), 4)
     for axes, name in zip(grid, features, strict=False):
@@ -56,7 +56,7 @@ def distributions(frame: Frame, features: Sequence[str]) -> Figure:
 
 
 def _by_class(frame: Frame) -> list[tuple[str, NDArray[np.bool_], str]]:
-    """The label of each class, its rows and its color; amounts are of none, and all alike."""
+    """The label, row mask and color of each class; a regression has one entry for all rows."""
     labels = frame.problem.labels
     if not labels:
         return [("all rows", np.ones(len(frame), np.bool_), NEGATIVE)]
@@ -65,20 +65,22 @@ def _by_class(frame: Frame) -> list[tuple[str, NDArray[np.bool_], str]]:
 
 
 def _colors(classes: int) -> list[str]:
-    """Of each class; of two, the negative and the positive one's."""
+    """The color of each class."""
     return [NEGATIVE, POSITIVE] if classes == 2 else [f"C{code % 10}" for code in range(classes)]
 
 
 def correlations(frame: Frame) -> Figure:
-    """All correlations of two quantities within the first class, beside what independent ones would show by chance."""
+    """Correlations of all pairs of numeric features within the first class, beside those of independent features."""
     figure, axes = blank(6, 2.8)
     label, rows, _ = _by_class(frame)[0]
     quantities = np.array(frame.encoder.levels) == 0
     inside = pd.DataFrame(frame.features[rows][:, quantities])
-    found = inside.corr().to_numpy()[np.triu_indices(inside.shape[1], 1)]
+    coefficients = inside.corr().to_numpy()[np.triu_indices(inside.shape[1], 1)]
     width = 1 / np.sqrt(len(inside))
     grid = np.linspace(-5 * width, 5 * width, 200)
-    axes.hist(found, BINS, density=True, color=NEGATIVE, alpha=0.6, label=f"{len(found):,} pairs of features")
+    axes.hist(
+        coefficients, BINS, density=True, color=NEGATIVE, alpha=0.6, label=f"{len(coefficients):,} pairs of features"
+    )
     axes.plot(grid, np.exp(-((grid / width) ** 2) / 2) / width / np.sqrt(2 * np.pi), color=ACCENT, label="independence")
     axes.set(xlabel=f"correlation within {label}", yticks=[])
     axes.legend()
@@ -86,11 +88,11 @@ def correlations(frame: Frame) -> Figure:
 
 
 def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
-    """Mean and standard deviation over folds of the criterion; of two classes also F1 at 0.5.
+    """Mean and standard deviation of the criterion over folds for each candidate; for two classes also F1 at 0.5.
 
     Args:
-        metrics: as `report.metrics` makes them and the manifest keeps them.
-        criterion: the measure that decides.
+        metrics: as `tables.metrics` computes them and the manifest stores them.
+        criterion: name of the measure that selection maximizes.
     """
     folds = metrics["folds"]
     names = sorted(folds, key=lambda name: folds[name][criterion]["mean"])
@@ -108,22 +110,22 @@ def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
 
 
 def trees(metrics: Mapping[str, Any], measure: str = "roc_auc") -> Figure:
-    """A measure against the number of trees that are served, for every candidate that is made of trees."""
+    """A measure against the number of served trees, for every candidate that consists of trees."""
     figure, axes = blank(6, 3)
-    folds, made_of = metrics["folds"], {name: count for name, count in metrics["trees"].items() if count}
-    for place, name in enumerate(sorted(made_of, key=lambda name: folds[name][measure]["mean"])):
-        size, found = np.mean(made_of[name]), folds[name][measure]
-        axes.errorbar(size, found["mean"], found["sd"], fmt="o", color=ACCENT, capsize=3)
-        below_or_above = ("top", "bottom")[place % 2]  # so that neighbours do not hide each other's names
-        axes.annotate(f"  {name}", (size, found["mean"]), va=below_or_above, fontsize=8)
+    folds, counts = metrics["folds"], {name: trees for name, trees in metrics["trees"].items() if trees}
+    for rank, name in enumerate(sorted(counts, key=lambda name: folds[name][measure]["mean"])):
+        size, value = np.mean(counts[name]), folds[name][measure]
+        axes.errorbar(size, value["mean"], value["sd"], fmt="o", color=ACCENT, capsize=3)
+        below_or_above = ("top", "bottom")[rank % 2]  # alternates, so that names of neighbours do not overlap
+        axes.annotate(f"  {name}", (size, value["mean"]), va=below_or_above, fontsize=8)
     axes.set(xscale="log", xlabel="served trees", ylabel=TITLES[measure])
     axes.xaxis.set_major_formatter(LogFormatter())
-    axes.xaxis.set_minor_formatter(LogFormatter())  # one that does not write 10²
+    axes.xaxis.set_minor_formatter(LogFormatter())  # the default writes 10²
     return figure
 
 
 def importance(booster: xgb.Booster, top: int = 20) -> Figure:
-    """Total gain of the features that gain most, and of all the others together."""
+    """Share of the total gain of the `top` features, and of all others together."""
     gain = pd.Series(booster.get_score(importance_type="total_gain")).sort_values(ascending=False)
     gain /= gain.sum()
     shown = pd.concat([gain.head(top), pd.Series({f"{len(gain) - top} others": gain[top:].sum()})])[::-1]
@@ -136,12 +138,13 @@ def importance(booster: xgb.Booster, top: int = 20) -> Figure:
 def contributions(booster: xgb.Booster, frame: Frame, top: int = 8) -> Figure:
     """SHAP value against the feature's own value, for the features with the largest mean absolute SHAP value.
 
-    Lundberg & Lee, NIPS 2017; computed by XGBoost's `pred_contribs`, in log odds or, of an amount, in its unit (in its
-    logarithm, where the objective has that). Of several classes, each feature is shown for the one that it moves most.
+    Lundberg & Lee, NIPS 2017; computed by XGBoost's `pred_contribs`, in log odds or, for a regression, in the target's
+    unit (in its logarithm, if the objective uses that). With several classes, each feature is shown for the class on
+    which it has most effect.
     """
     encoder, labels = frame.encoder, frame.problem.labels
-    described = {"feature_names": booster.feature_names, "feature_types": [*encoder.types], "enable_categorical": True}
-    values = booster.predict(xgb.DMatrix(frame.features, **described), pred_contribs=True)
+    options = {"feature_names": booster.feature_names, "feature_types": [*encoder.types], "enable_categorical": True}
+    values = booster.predict(xgb.DMatrix(frame.features, **options), pred_contribs=True)
     values = values.reshape(len(frame), -1, len(encoder.names) + 1)[:, :, :-1]  # the last is the bias
     strength = np.abs(values).mean(axis=0)
     strongest = np.argsort(-strength.max(axis=0))[:top]
@@ -160,8 +163,8 @@ def threshold(target: NDArray[np.int8], probability: ArrayLike, chosen: float, c
     figure, axes = blank(6, 3)
     thresholds, counts = curve(target, probability)
     axes.plot(thresholds, criterion(counts), color=NEGATIVE)
-    for place, text, style in ((chosen, f"chosen: {chosen:.3f}", "-"), (0.5, "0.5", ":")):
-        axes.axvline(place, color=ACCENT, linestyle=style, label=text)
+    for value, text, style in ((chosen, f"chosen: {chosen:.3f}", "-"), (0.5, "0.5", ":")):
+        axes.axvline(value, color=ACCENT, linestyle=style, label=text)
     axes.set(xlabel="threshold", ylabel=TITLES[criterion.name], xlim=(0, 1))
     axes.legend()
     return figure
@@ -181,7 +184,7 @@ def precision_recall(target: NDArray[np.int8], probability: ArrayLike, chosen: f
 
 
 def calibration(target: NDArray[np.int8], probability: ArrayLike, bins: int = 15) -> Figure:
-    """Observed share of positives against mean probability, in bins of equally many rows."""
+    """Observed share of positives against mean probability, in bins with equal numbers of rows."""
     figure, axes = blank(4, 3.6)
     observed, predicted = calibration_curve(target, probability, n_bins=bins, strategy="quantile")
     axes.plot([0, 1], [0, 1], color=ACCENT, linestyle=":", label="perfect")
@@ -209,7 +212,7 @@ def _recall(counts: Counts) -> NDArray[np.float64]:
 
 
 def _precision(counts: Counts) -> NDArray[np.float64]:
-    """Precision; 1 where nothing is flagged, the limit of a perfect ranking."""
+    """Precision; 1 where no row is flagged, which is the limit for a perfect ranking."""
     flagged = counts.true_positive + counts.false_positive
     return np.asarray(np.where(flagged > 0, counts.true_positive / np.maximum(flagged, 1), 1.0))
 
@@ -225,4 +228,4 @@ def blank(width: float, height: float) -> tuple[Figure, Axes]:
 def _grid(count: int, columns: int) -> tuple[Figure, list[Axes]]:
     rows = -(-count // columns)
     figure = Figure((2.2 * columns, 1.9 * rows), dpi=100, layout="constrained")
-    return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    return figure, [figure.add_subplot(rows, columns, index + 1) for index in range(count)]

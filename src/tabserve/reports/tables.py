@@ -1,4 +1,4 @@
-"""What was found, in tables: for the terminal, the notebook and the manifest."""
+"""Tables of columns, candidates and measures for the terminal and the notebook, and metrics for the manifest."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -38,17 +38,17 @@ TITLES = {
     "coverage_dearest_tenth": "coverage, dearest tenth",
     "interval_width": "mean interval width",
 }
-"""How each measure is written for people."""
+"""Title of each measure."""
 
 Statistics = Mapping[str, Mapping[str, float]]
-"""By the measure, its `mean` and standard deviation (`sd`) over folds; the criterion first."""
+"""Mean (`mean`) and standard deviation (`sd`) over folds by measure; the criterion comes first."""
 
 
 def columns_table(frame: Frame) -> pd.DataFrame:
-    """One row per feature: missing cells, distinct values, the most frequent value's count, and what it tells.
+    """One row per feature: missing cells, distinct values, count of the most frequent value, relation to the target.
 
-    Of two classes that is `shift`, the difference of their means over the standard deviation of all rows; of several
-    their means; of an amount the correlation with it. The codes of categories have none.
+    The relation is, for two classes, `shift` (the difference of their means over the standard deviation of all rows);
+    for several classes their means; for a regression the correlation. It is NaN for codes of categories.
     """
     values = pd.DataFrame(frame.features, columns=list(frame.encoder.names))
     quantities = values.mask(np.broadcast_to(np.array(frame.encoder.levels) > 0, values.shape))
@@ -63,40 +63,40 @@ def columns_table(frame: Frame) -> pd.DataFrame:
 
 
 def selection_table(selection: Selection) -> pd.DataFrame:
-    """Mean ± standard deviation over folds of every measure, fit seconds and trees, best candidate first."""
+    """Mean ± standard deviation of every measure over folds, seconds per fit and trees; best candidate first."""
     outcomes = selection.outcomes
     table = statistics_table({name: statistics(outcome) for name, outcome in outcomes.items()})
     table["fit s"] = [f"{np.mean(outcome.seconds):.1f}" for outcome in outcomes.values()]
     table["trees"] = [f"{np.mean(outcome.trees):.0f}" if outcome.trees else "–" for outcome in outcomes.values()]
-    return table.loc[ranked(metrics(selection)["folds"])]
+    return table.loc[ranking(metrics(selection)["folds"])]
 
 
 def statistics_table(statistics: Mapping[str, Statistics]) -> pd.DataFrame:
-    """Mean ± standard deviation of every measure, one row for each thing that was measured."""
+    """Mean ± standard deviation of every measure, one row per name."""
     rows = {
-        name: {TITLES[measure]: f"{found['mean']:.4f} ± {found['sd']:.4f}" for measure, found in measures.items()}
+        name: {TITLES[measure]: f"{value['mean']:.4f} ± {value['sd']:.4f}" for measure, value in measures.items()}
         for name, measures in statistics.items()
     }
     return pd.DataFrame(rows).T
 
 
-def ranked(statistics: Mapping[str, Statistics]) -> list[str]:
-    """The names of what was measured over folds, the best by the first measure first."""
+def ranking(statistics: Mapping[str, Statistics]) -> list[str]:
+    """The names in descending order of the mean of their first measure."""
     return sorted(statistics, key=lambda name: -next(iter(statistics[name].values()))["mean"])
 
 
 def evaluation_table(holdout: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """Hold-out measures with their 95 % bootstrap intervals, as the manifest's metrics keep them."""
+    """Hold-out measures with their 95 % bootstrap intervals, from the manifest's metrics."""
     rows = {TITLES[name]: _interval(interval) for name, interval in holdout.items()}
     return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
 
 
 def classes_table(classes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Measures of each class with their 95 % bootstrap intervals, and its rows, as the manifest's metrics keep them."""
+    """Measures of each class with 95 % bootstrap intervals, and its number of rows, from the manifest's metrics."""
     rows = {
-        label: {TITLES[name]: "{} ({})".format(*_interval(each)) for name, each in figures.items() if name != "rows"}
-        | {"rows": f"{figures['rows']:,}"}
-        for label, figures in classes.items()
+        label: {TITLES[name]: "{} ({})".format(*_interval(value)) for name, value in values.items() if name != "rows"}
+        | {"rows": f"{values['rows']:,}"}
+        for label, values in classes.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -106,26 +106,26 @@ def _interval(interval: Mapping[str, float]) -> tuple[str, str]:
 
 
 def candidates_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
-    """One row per candidate: its kind, the grid chosen inside the folds, and whether a model folder can hold it."""
+    """One row per candidate: its kind, the grid searched inside the folds, and whether a model folder can hold it."""
     rows = {candidate.name: (_kind(candidate), _grid(candidate), candidate.servable) for candidate in candidates}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "chosen inside the folds", "servable"])
 
 
-def beside(columns: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+def models_table(columns: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """Measures of several models, one column each."""
     return pd.DataFrame(columns).rename(index=TITLES).map("{:.4f}".format)
 
 
 def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = None) -> dict[str, Any]:
-    """What the manifest keeps: measures over folds and, once it was opened, on the hold-out; no times."""
+    """The manifest's metrics: measures over folds and, if evaluated, on the hold-out; no times, which vary."""
     return {
         "winner": selection.winner.candidate.name,
         "best": selection.best.candidate.name,
-        "fold_rows": np.bincount(selection.fold - selection.fold.min()).tolist(),  # the first may be held out by none
+        "fold_rows": np.bincount(selection.fold - selection.fold.min()).tolist(),  # -1 where split by time
         "folds": {name: statistics(outcome) for name, outcome in selection.outcomes.items()},
         "chosen": {name: list(outcome.grid_choices) for name, outcome in selection.outcomes.items()},
         "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},
-        "holdout": {name: found._asdict() for name, found in (evaluation or {}).items()},
+        "holdout": {name: interval._asdict() for name, interval in (evaluation or {}).items()},
     }
 
 
@@ -136,7 +136,7 @@ def statistics(outcome: Outcome) -> Statistics:
 
 
 def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
-    """What the manifest says about the data; the checksum covers features and target as they were read."""
+    """The manifest's facts about the data; the checksum covers the features and target that were read."""
     digest = hashlib.sha256(_content(frame.features))
     digest.update(frame.target.tobytes())
     return {
@@ -151,7 +151,7 @@ def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
 
 
 def _content(features: NDArray[Any]) -> bytes:
-    """Numbers as they lie in memory, or texts, each after its length."""
+    """Bytes for the checksum: numbers as in memory, or texts, each after its length."""
     if features.dtype != np.object_:
         return features.tobytes()
     return b"".join(len(text).to_bytes(8) + text for text in map(str.encode, features))

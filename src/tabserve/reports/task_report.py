@@ -1,4 +1,4 @@
-"""What reports say that each task has its own of: its rows, its columns and its decision."""
+"""The parts of reports that differ by task: target facts, column statistics and the decision."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -14,31 +14,31 @@ from tabserve.problem.task import Binary, Multiclass, Regression
 
 
 class TaskReport(Protocol):
-    """The parts of tables and of the model card that a task fills."""
+    """The parts of tables and of the model card that depend on the task."""
 
     @property
     def served(self) -> str:
-        """The best candidate of those that can be served, in words."""
+        """Describes the best servable candidate."""
 
     @property
     def purpose(self) -> str:
-        """What the model does with rows, after `to`."""
+        """What the model does, as a phrase after `to`."""
 
     @property
     def chosen(self) -> str:
-        """What is chosen out of fold."""
+        """Name of the parameter that is chosen on out-of-fold predictions."""
 
     def provenance(self, target: NDArray[Any]) -> dict[str, Any]:
-        """What the manifest says about the targets."""
+        """The manifest's facts about the target."""
 
     def rows(self, data: Mapping[str, Any]) -> str:
-        """The same in words, after the number of rows."""
+        """These facts in words, after the number of rows."""
 
     def columns(self, values: pd.DataFrame, target: NDArray[Any]) -> dict[str, pd.Series]:
-        """How the values of each column go with the target."""
+        """How the values of each column relate to the target; each series has one value per column."""
 
     def decision(self, model: Model, measure: str) -> str:
-        """How answers are made of what the predictor says, with a heading."""
+        """A section that explains how raw outputs become predictions."""
 
 
 THRESHOLD = """## The threshold
@@ -61,7 +61,7 @@ of the development rows; the hold-out had no part in it. {covered}"""
 
 
 class BinaryReport:
-    """Of two classes."""
+    """Report of two classes."""
 
     served = "Best XGBoost"
     purpose = "rank and flag rows"
@@ -85,13 +85,13 @@ class BinaryReport:
         return {"mean, negative": negative, "mean, positive": positive, "shift": shift}
 
     def decision(self, model: Model, measure: str) -> str:
-        """The threshold that the figures were measured with."""
+        """The threshold at which the figures were measured."""
         threshold = threshold_of(model.measured_with)
         return THRESHOLD.format(labels=self.task.labels, threshold=threshold, measure=measure)
 
 
 class MulticlassReport:
-    """Of several classes."""
+    """Report of several classes."""
 
     served = "Best of those that a model folder can hold"
     purpose = "tell the labels of rows apart"
@@ -119,7 +119,7 @@ class MulticlassReport:
 
 
 class RegressionReport:
-    """Of an amount."""
+    """Report of a regression."""
 
     served = "Best XGBoost"
     purpose = "predict the amounts of rows"
@@ -134,28 +134,28 @@ class RegressionReport:
 
     def rows(self, data: Mapping[str, Any]) -> str:
         """The mean and the range of the amounts."""
-        found = "amounts from {low:,.6g} to {high:,.6g}, {mean:,.6g} on average".format(**data["amounts"])
-        return f"{found} (in {self.task.unit})" if self.task.unit else found
+        text = "amounts from {low:,.6g} to {high:,.6g}, {mean:,.6g} on average".format(**data["amounts"])
+        return f"{text} (in {self.task.unit})" if self.task.unit else text
 
     def columns(self, values: pd.DataFrame, target: NDArray[Any]) -> dict[str, pd.Series]:
         """The correlation with the amount."""
         return {"correlation": values.corrwith(pd.Series(target, values.index))}
 
     def decision(self, model: Model, _measure: str) -> str:
-        """The interval, and how many of the held-out rows it covers."""
+        """The interval, and its coverage of the hold-out."""
         widths = vars(model.measured_with)["widths"]
         return INTERVAL.format(
-            meant=COVERAGE, narrowest=min(widths), widest=max(widths), bins=len(widths), covered=_covered(model)
+            meant=COVERAGE, narrowest=min(widths), widest=max(widths), bins=len(widths), covered=_coverage(model)
         )
 
 
-def _covered(model: Model) -> str:
+def _coverage(model: Model) -> str:
     shares = [model.metrics["holdout"].get(name) for name in ("coverage", "coverage_dearest_tenth")]
     if None in shares:
         return "It was not measured on the hold-out."
     overall, dearest = (f"{share['value']:.1%} ({share['low']:.1%} to {share['high']:.1%})" for share in shares)
-    place = "On the hold-out, which is later than all of them," if model.problem.time else "There"
-    return f"{place} it holds {overall} of the amounts, and {dearest} of the dearest tenth."
+    where = "On the hold-out, which is later than all of them," if model.problem.time else "There"
+    return f"{where} it holds {overall} of the amounts, and {dearest} of the dearest tenth."
 
 
 REPORTS: Mapping[str, Callable[[Any], TaskReport]] = {
@@ -163,9 +163,9 @@ REPORTS: Mapping[str, Callable[[Any], TaskReport]] = {
     Multiclass.KIND: MulticlassReport,
     Regression.KIND: RegressionReport,
 }
-"""By the kind of a task."""
+"""Report by kind of task."""
 
 
 def report_of(problem: Problem) -> TaskReport:
-    """What reports say of a problem's task."""
+    """The report of a problem's task."""
     return REPORTS[problem.task.KIND](problem.task)

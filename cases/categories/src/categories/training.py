@@ -7,7 +7,7 @@ import numpy as np
 
 from categories.dataset import Dataset, by_product, by_row, first_of_each
 from tabserve.reports import tables
-from tabserve.reports.card import Words, spread
+from tabserve.reports.card import Words, folds_table
 from tabserve.training.selection import Selection, select
 
 SPLITS = """## What another split would have said
@@ -33,6 +33,6 @@ figures say nothing about real products.""",
     purpose="To propose a category for a product that a seller is about to list, from its title, in Portuguese.",
     limits="""- Products of another marketplace, language or set of categories: nothing here says how it does there.
 - Deciding without a look: among classes that are rare, every third proposal may be wrong.""",
-    sections=lambda model: [SPLITS.format(problem=model.problem, splits=spread("split", model.metrics["splits"]))],
+    sections=lambda model: [SPLITS.format(problem=model.problem, splits=folds_table("split", model.metrics["splits"]))],
 )
 """The texts of the model card."""
