@@ -101,8 +101,8 @@ def _compare(arguments: argparse.Namespace) -> None:
     check_apart([arguments.out], [arguments.data, arguments.old, arguments.new])
     if arguments.out:
         ending(arguments.out)
-    from tabserve.model.model import load  # noqa: PLC0415  not installed with the extra `serve`
-    from tabserve.operations import compare  # noqa: PLC0415  not installed with the extra `serve`
+    from tabserve.model.model import load  # noqa: PLC0415  slow, or of the extra `train`
+    from tabserve.operations import compare  # noqa: PLC0415  slow, or of the extra `train`
 
     old, new = load(arguments.old), load(arguments.new)
     comparison = compare.compare(old, new, arguments.data, arguments.out)
@@ -116,8 +116,8 @@ def _drift(arguments: argparse.Namespace) -> None:
     check_apart([arguments.out], [arguments.data, arguments.folder])
     if arguments.out:
         ending(arguments.out, [".svg"])
-    from tabserve.model.model import load  # noqa: PLC0415  not installed with the extra `serve`
-    from tabserve.operations import drift  # noqa: PLC0415  not installed with the extra `serve`
+    from tabserve.model.model import load  # noqa: PLC0415  slow, or of the extra `train`
+    from tabserve.operations import drift  # noqa: PLC0415  slow, or of the extra `train`
 
     report = drift.drift(load(arguments.folder), arguments.data)
     print(f"{report.rows:,} rows of {arguments.data} against the reference of {arguments.folder}:")
@@ -133,10 +133,10 @@ def _drift(arguments: argparse.Namespace) -> None:
 
 
 def _threshold(arguments: argparse.Namespace) -> None:
-    from tabserve.model.decision import threshold_of  # noqa: PLC0415  not installed with the extra `serve`
-    from tabserve.model.model import check_place, load_binary  # noqa: PLC0415  not installed with the extra `serve`
-    from tabserve.operations import move_threshold  # noqa: PLC0415  not installed with the extra `serve`
-    from tabserve.table import frame  # noqa: PLC0415  not installed with the extra `serve`
+    from tabserve.model.decision import threshold_of  # noqa: PLC0415  slow, or of the extra `train`
+    from tabserve.model.model import check_place, load_binary  # noqa: PLC0415  slow, or of the extra `train`
+    from tabserve.operations import move_threshold  # noqa: PLC0415  slow, or of the extra `train`
+    from tabserve.table import frame  # noqa: PLC0415  slow, or of the extra `train`
 
     folder, value = arguments.folder, arguments.value
     check_apart([folder], [arguments.data])
