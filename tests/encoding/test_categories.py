@@ -17,7 +17,7 @@ from tabserve.encoding.categories import (
     UNSEEN,
     Categories,
     key,
-    spelled,
+    spelling,
 )
 from tabserve.encoding.cells import BadCell
 from tabserve.errors import DataError, UsageError
@@ -72,15 +72,15 @@ HOSTILE: list[Any] = [
 )
 def test_a_cell_has_one_spelling(cell: Any, text: str) -> None:  # noqa: ANN401  any cell
     """That of the docstring."""
-    assert spelled(cell) == text
+    assert spelling(cell) == text
 
 
 @given(finite, finite)
 def test_numbers_are_spelled_alike_if_they_are_equal(one: float, other: float) -> None:
     """Whether they are whole numbers or floats; the text is the number again."""
-    assert (spelled(one) == spelled(other)) == (one == other)
-    assert type(one)(spelled(one)) == one
-    assert key(spelled(one)) == spelled(one)
+    assert (spelling(one) == spelling(other)) == (one == other)
+    assert type(one)(spelling(one)) == one
+    assert key(spelling(one)) == spelling(one)
 
 
 @given(levels)
@@ -94,10 +94,10 @@ def test_codes_are_the_places_of_the_levels(found: list[str]) -> None:
     assert Categories.from_json(CITY, learned.to_json()) == learned
 
 
-@given(st.lists(finite, min_size=1, max_size=8, unique_by=spelled))
+@given(st.lists(finite, min_size=1, max_size=8, unique_by=spelling))
 def test_a_files_text_and_a_requests_number_are_one_level(numbers: list[float]) -> None:
     """Zeros at a decimal's end, a float for a whole number, or the text for the number change nothing."""
-    written = [spelled(number) for number in numbers]
+    written = [spelling(number) for number in numbers]
     learned = Categories.learn(CITY, [text + (".00" if "." not in text else "0") for text in written])
     codes = learned.codes(written).tolist()
     assert sorted(codes) == [*range(len(numbers))]
@@ -109,7 +109,7 @@ def test_a_files_text_and_a_requests_number_are_one_level(numbers: list[float]) 
 def test_a_float_is_read_in_its_own_precision(numbers: list[float]) -> None:
     """So that 0.1 of a tensor of 32 bits is the level "0.1"."""
     array = np.array(numbers, np.float32)
-    shortest = ["" if np.isnan(each) else spelled(float(str(each))) for each in array]
+    shortest = ["" if np.isnan(each) else spelling(float(str(each))) for each in array]
     learned = Categories.learn(CITY, [*shortest, "0.1"])
     expected = learned.codes(shortest).tolist()
     assert learned.codes(array).tolist() == expected
@@ -288,7 +288,7 @@ def test_recoding_is_encoding_by_the_narrowed_levels(found: list[str], data: st.
     learned = Categories.learn(CITY, found)
     kept = learned.encode(data.draw(st.lists(st.sampled_from([*found, ""]))))
     cells = data.draw(st.lists(st.sampled_from([*found, "", "elsewhere"])))
-    narrowed = learned.narrowed(kept)
+    narrowed = learned.narrow(kept)
     assert set(narrowed.levels) == {learned.levels[int(code)] for code in kept[~np.isnan(kept)]}
     recoded = learned.recode(learned.encode(cells), narrowed)
     np.testing.assert_array_equal(recoded, narrowed.encode(cells))

@@ -151,7 +151,7 @@ def test_whatever_comes_is_encoded_or_refused(cells: list[Any]) -> None:
     """With no other exception."""
     for encoding in (DAYS, TIMES, Dates(missing=False, hours=False)):
         try:
-            assert encoding.encode(cells).shape == (len(cells), len(encoding.parts))
+            assert encoding.encode(cells).shape == (len(cells), len(encoding.suffixes))
         except BadCell as bad:
             assert 0 <= bad.rows[0] <= bad.rows[-1] < len(cells)  # noqa: PT017  of either outcome
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabserve.encoding.cells import UNUSUAL, BadCell
+from tabserve.encoding.cells import QUICK_ERRORS, BadCell
 from tabserve.encoding.encoder import ENCODINGS, Encoder
-from tabserve.encoding.ngrams import says_something
+from tabserve.encoding.ngrams import has_letter_or_digit
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column, Kind, numbers
 from tabserve.problem.problem import Problem
@@ -58,7 +58,7 @@ def columns(found: list[tuple[Any, ...]]) -> list[list[Any]]:
 
 def test_ordinary_cells_are_encoded_quickly_to_the_same_features() -> None:
     """To the bit, with missing ones among them."""
-    quick, careful = ENCODER.quick(TRAINING), ENCODER.encode(TRAINING).features
+    quick, careful = ENCODER.encode_quickly(TRAINING), ENCODER.encode(TRAINING).features
     assert (quick.dtype, quick.shape) == (careful.dtype, careful.shape)
     assert quick.tobytes() == careful.tobytes()
 
@@ -81,8 +81,8 @@ def test_a_cell_that_is_not_ordinary_is_not_encoded_quickly(column: int, cell: o
     """Whether the careful way takes it or not."""
     cells = [[*each] for each in TRAINING]
     cells[column][1] = cell
-    with pytest.raises(UNUSUAL):
-        ENCODER.quick(cells)
+    with pytest.raises(QUICK_ERRORS):
+        ENCODER.encode_quickly(cells)
 
 
 def test_features_are_named_and_typed() -> None:
@@ -134,7 +134,7 @@ def test_recoding_is_encoding_by_the_narrowed_encoder(
     kept: list[tuple[Any, ...]], found: list[tuple[Any, ...]]
 ) -> None:
     """Over all columns at once; quantities stay as they are."""
-    narrowed = ENCODER.narrowed(ENCODER.encode(columns(kept)).features)
+    narrowed = ENCODER.narrow(ENCODER.encode(columns(kept)).features)
     recoded = ENCODER.recode(ENCODER.encode(columns(found)).features, narrowed)
     np.testing.assert_array_equal(recoded, narrowed.encode(columns(found)).features)
     assert recoded.flags.c_contiguous
@@ -152,7 +152,7 @@ def test_without_categories_nothing_is_recoded() -> None:
     ):
         encoder = learned(problem, cells)
         features = encoder.encode(cells).features
-        narrowed = encoder.narrowed(features)
+        narrowed = encoder.narrow(features)
         assert narrowed == encoder
         assert encoder.recode(features, narrowed) is features
 
@@ -219,7 +219,7 @@ def test_two_features_of_one_name_are_refused() -> None:
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
-@given(st.lists(st.tuples(any_text.filter(says_something), any_text | st.none()), min_size=1))
+@given(st.lists(st.tuples(any_text.filter(has_letter_or_digit), any_text | st.none()), min_size=1))
 def test_columns_of_text_become_one_text_for_each_row(found: list[tuple[str, str | None]]) -> None:
     """So that callers treat both kinds alike."""
     encoder = learned(Problem("goods", (Column("title", "text"), Column("tags", "text", missing=True))), columns(found))

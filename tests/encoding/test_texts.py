@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabserve.encoding.cells import BadCell
-from tabserve.encoding.ngrams import says_something
+from tabserve.encoding.ngrams import has_letter_or_digit
 from tabserve.encoding.texts import MAX_CHARACTERS, check_cells, check_length, check_text, join_row
 from tabserve.errors import InvalidRequest, TooLarge
 
@@ -16,15 +16,15 @@ any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 def test_a_text_is_taken_if_it_says_something(text: str) -> None:
     """In UTF-8 as in Python; an empty one is taken where none is needed."""
     assert check_length(text, "It") == check_length(text.encode(), "It") == text
-    assert check_cells([text], needed=False) == [text or None]
-    if says_something(text):
+    assert check_cells([text], required=False) == [text or None]
+    if has_letter_or_digit(text):
         assert check_text(text, "It") == check_text(text.encode(), "It") == text
-        assert check_cells([text], needed=True) == [text]
+        assert check_cells([text], required=True) == [text]
     else:
         with pytest.raises(InvalidRequest, match="expected a text with letters or digits"):
             check_text(text, "It")
         with pytest.raises(BadCell, match="expected a text with letters or digits"):
-            check_cells([text], needed=True)
+            check_cells([text], required=True)
 
 
 @pytest.mark.parametrize("value", [None, 1, 1.5, True, ["a"], {"a": "b"}, b"\xff"])
@@ -34,7 +34,7 @@ def test_what_is_no_text_is_refused(value: object) -> None:
         with pytest.raises(InvalidRequest, match="products"):
             check(value, "products[3].title")
     with pytest.raises(BadCell) as refused:
-        check_cells(["a", value, value], needed=True)
+        check_cells(["a", value, value], required=True)
     assert [*refused.value.rows] == [1, 2]
 
 

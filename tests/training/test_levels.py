@@ -131,4 +131,4 @@ def test_without_categories_nothing_is_copied() -> None:
     problem = replace(frame.problem, columns=(Column("size"), Column("place")))
     plain = replace(frame, problem=problem, encoder=Encoder.learn(problem, {}))
     assert narrowed(plain) is plain
-    assert plain.encoded_by(plain.encoder).features is plain.features
+    assert plain.with_encoder(plain.encoder).features is plain.features

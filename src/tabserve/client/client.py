@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tabserve.client.answer import Answer, Tensor, answer_of
 from tabserve.client.metadata import DTYPES, Column, Metadata, parsed
 from tabserve.client.proxy import Proxy, way, without_password
-from tabserve.encoding.categories import spelled
+from tabserve.encoding.categories import spelling
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 from tabserve.serving.protocol.datatypes import BYTES
 from tabserve.wording import listed, shown
@@ -185,7 +185,7 @@ def _text(column: str, row: int, cell: object) -> str:
         raise InvalidRequest(
             f"Row {row}, column {column!r}, is {shown(cell)}; expected a text, a number, true or false."
         )
-    return spelled(cell)
+    return spelling(cell)
 
 
 def _check_finite(inputs: Sequence[Input]) -> None:

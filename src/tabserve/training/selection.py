@@ -151,7 +151,7 @@ def _outcome(
             estimator, encoder = _fitted(candidate, frame.take(np.flatnonzero(folds.training_rows(fold, number))))
             fitted.append(estimator)
             seconds.append(time.perf_counter() - start)
-            held_out = frame.take(np.flatnonzero(fold == number)).encoded_by(encoder)
+            held_out = frame.take(np.flatnonzero(fold == number)).with_encoder(encoder)
             answers.append(training.prediction(_on_one_thread(estimator), held_out.features))
         if fault := training.fault(answers[-1]):
             raise UsageError(f"Candidate {candidate.name!r} {fault}.")

@@ -66,14 +66,14 @@ def hold_out(frame: Frame) -> Split:
 def parted(frame: Frame, development: NDArray[np.int64], holdout: NDArray[np.int64]) -> Split:
     """The rows at these positions, both encoded by the levels that occur in the development rows."""
     developed = narrowed(frame.take(development))
-    return Split(developed, frame.take(holdout).encoded_by(developed.encoder))
+    return Split(developed, frame.take(holdout).with_encoder(developed.encoder))
 
 
 def narrowed(frame: Frame) -> Frame:
     """The same rows, whose encoder knows only the levels that occur in them; the same frame without categories."""
     if not any(frame.encoder.levels):
         return frame
-    return frame.encoded_by(frame.encoder.narrowed(frame.features))
+    return frame.with_encoder(frame.encoder.narrow(frame.features))
 
 
 def smallest(frame: Frame) -> tuple[int, str]:

@@ -137,7 +137,7 @@ def test_what_a_v2_request_is_not_asked_for_is_ignored(
     for text in (body, body.replace("{", '{"big": 1e400, "half": "\\ud83d", ', 1)):
         found = request.validate(json_numbers.parse(text.encode()), signature)
         plain = request.validate(json_numbers.parse(encoded({"inputs": [tensor]}).encode()), signature)
-        assert [part.tolist() for part in found.features.parts] == [part.tolist() for part in plain.features.parts]
+        assert [part.tolist() for part in found.features.chunks] == [part.tolist() for part in plain.features.chunks]
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -151,5 +151,5 @@ def test_half_a_pair_that_is_looked_at_is_called_by_its_place(half: str) -> None
         ({"inputs": [{**TEXT, "datatype": half}]}, "Input 'title' has datatype '"),
     ):
         with pytest.raises(InvalidRequest, match=rf"^{said}.*ud83d.*") as error:
-            [*request.validate(json_numbers.parse(encoded(asked).encode()), OF_TEXTS).features.parts]
+            [*request.validate(json_numbers.parse(encoded(asked).encode()), OF_TEXTS).features.chunks]
         assert orjson.dumps({"error": str(error.value)})

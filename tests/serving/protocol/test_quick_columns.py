@@ -67,7 +67,7 @@ def found(asked: dict[str, Any], takes: Signature) -> object:
     """What comes of a request: the bytes of its features and the unseen levels, or the sentence that refuses it."""
     try:
         features = request.validate(copy.deepcopy(asked), takes).features
-        values = np.concatenate([*features.parts])
+        values = np.concatenate([*features.chunks])
     except (InvalidRequest, TooLarge) as refusal:
         return type(refusal), str(refusal)
     return values.shape, values.tobytes(), dict(features.unseen)

@@ -14,7 +14,7 @@ from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import records
-from tabserve.serving.protocol.columns import PART_ROWS
+from tabserve.serving.protocol.columns import CHUNK_ROWS
 
 MIXED = Encoder.learn(problem("two"), {column.name: [*table()[column.name]] for column in COLUMNS})
 TEXTS = Encoder.learn(Problem("texts", (Column("title", "text"), Column("tags", "text", missing=True))), {})
@@ -44,7 +44,7 @@ JSON = st.recursive(
 def read(found: object, encoder: Encoder = MIXED, most: int = 1_000) -> Any:  # noqa: ANN401  an array
     """The features of all records."""
     features = records.features(found, "flights", encoder, most)
-    parts = np.concatenate([*features.parts])
+    parts = np.concatenate([*features.chunks])
     assert len(parts) == features.rows
     return parts
 
@@ -64,7 +64,7 @@ def test_records_become_the_features_of_their_cells(rows: list[dict[str, Any]], 
 def test_levels_that_training_did_not_see_are_counted() -> None:
     """Once all parts are taken."""
     features = records.features([GOOD, {**GOOD, "city": "Nowhere"}], "flights", MIXED, 2)
-    assert len([*features.parts]) == 1
+    assert len([*features.chunks]) == 1
     assert features.unseen == {"city": 1}
 
 
@@ -101,7 +101,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("column", "cell", "sentence"), WRONG.values(), ids=[*WRONG])
-@pytest.mark.parametrize("row", [1, PART_ROWS + 50])
+@pytest.mark.parametrize("row", [1, CHUNK_ROWS + 50])
 def test_a_wrong_cell_is_called_by_its_record_and_its_column(
     column: str, cell: object, sentence: str, row: int
 ) -> None:

@@ -53,7 +53,7 @@ def read(document: object, problem: Problem) -> Request:
 def whole(document: object, problem: Problem) -> NDArray[np.float32]:
     """All features of a request."""
     features = read(document, problem).features
-    found = np.concatenate(list(features.parts))
+    found = np.concatenate(list(features.chunks))
     assert len(found) == features.rows
     return found
 
@@ -175,10 +175,10 @@ def test_a_long_text_of_true_and_false_is_read_too() -> None:
     text = f'{{"inputs": [{{{head}, "data": [{", ".join(cells)}]}}]}}'
     long = request.validate(payload.decode(text.encode()), TAKES, 30_000)
     assert isinstance(payload.decode(text.encode())["inputs"][0]["data"], json_numbers.Numbers)
-    assert np.concatenate(list(long.features.parts)).tolist() == [[1.0, 0.0, 0.0]] * 30_000
+    assert np.concatenate(list(long.features.chunks)).tolist() == [[1.0, 0.0, 0.0]] * 30_000
     wrong = text.replace("false]", "0]").encode()
     with pytest.raises(InvalidRequest, match="Row 29999, column 'c', is 0; a BOOL is true or false"):
-        list(request.validate(payload.decode(wrong), TAKES, 30_000).features.parts)
+        list(request.validate(payload.decode(wrong), TAKES, 30_000).features.chunks)
 
 
 def test_an_array_of_columns_is_taken_by_name() -> None:
@@ -249,7 +249,7 @@ def test_the_end_of_a_long_text_is_validated(end: str, sentence: str) -> None:
     """Its beginning may be scored by then."""
     cells = [*["0.1234567890123456"] * (9_000 * 3 - 1), end]
     text = f'{{"inputs": [{{"name": "x", "datatype": "FP64", "shape": [9000, 3], "data": [{",".join(cells)}]}}]}}'
-    parts = iter(read(payload.decode(text.encode()), PROBLEM).features.parts)
+    parts = iter(read(payload.decode(text.encode()), PROBLEM).features.chunks)
     assert len(next(parts)) < 9_000
     with pytest.raises(InvalidRequest, match=sentence):
         list(parts)
@@ -265,7 +265,7 @@ def test_a_wrong_cell_of_a_long_text_is_found_within_its_piece(cell: str) -> Non
         patch.object(json_numbers.Numbers, "plain", None),
         pytest.raises(InvalidRequest, match="Row 8999, column 'c', is"),
     ):
-        list(request.features.parts)
+        list(request.features.chunks)
 
 
 @pytest.mark.parametrize("cell", [None, NAN])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.conftest import GOODS
 
 from tabserve.encoding.encoder import Encoder
-from tabserve.encoding.ngrams import says_something
+from tabserve.encoding.ngrams import has_letter_or_digit
 from tabserve.encoding.texts import MAX_CHARACTERS
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.model.decision import MostProbable, Scores
@@ -23,14 +23,14 @@ from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Multiclass
 from tabserve.serving.protocol import request
-from tabserve.serving.protocol.columns import PART_CHARACTERS, PART_ROWS, signature
+from tabserve.serving.protocol.columns import CHUNK_CHARACTERS, CHUNK_ROWS, signature
 from tabserve.serving.protocol.datatypes import Packed, packed, unpacked
 from tabserve.serving.rest import payload
 
 TAKES = signature(GOODS, Encoder.learn(GOODS, {}), MostProbable())
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-titles = any_text.filter(says_something)
+titles = any_text.filter(has_letter_or_digit)
 rows = st.lists(st.tuples(titles, any_text), min_size=1, max_size=5)
 
 
@@ -47,7 +47,7 @@ def read(*inputs: dict[str, Any], **members: Any) -> list[str]:  # noqa: ANN401 
 def taken(document: object) -> list[str]:
     """The texts of a document."""
     features = request.validate(document, TAKES).features
-    found: list[str] = np.concatenate(list(features.parts)).tolist()
+    found: list[str] = np.concatenate(list(features.chunks)).tolist()
     assert len(found) == features.rows
     return found
 
@@ -109,23 +109,23 @@ def test_labels_are_packed_like_texts(texts: list[str]) -> None:
     assert list(found.texts(len(texts), str)) == [text.encode() for text in texts]
 
 
-@pytest.mark.parametrize("count", [PART_ROWS - 1, PART_ROWS, PART_ROWS + 1, 2 * PART_ROWS])
+@pytest.mark.parametrize("count", [CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 2 * CHUNK_ROWS])
 def test_many_texts_come_in_parts(count: int) -> None:
     """So that nobody waits long for them; however they lie."""
     texts = [f"t {number}" for number in range(count)]
     assert read(column("title", texts)) == texts
     assert taken(binary(("title", behind_lengths(texts), count))) == texts
-    sizes = [len(part) for part in request.validate({"inputs": [column("title", texts)]}, TAKES).features.parts]
+    sizes = [len(part) for part in request.validate({"inputs": [column("title", texts)]}, TAKES).features.chunks]
     assert sum(sizes) == count
-    assert max(sizes) <= PART_ROWS
+    assert max(sizes) <= CHUNK_ROWS
 
 
 def test_long_texts_come_in_small_parts() -> None:
     """Few at a time are as much work as many short ones."""
     texts = ["word " * 200] * 40
-    sizes = [len(part) for part in request.validate({"inputs": [column("title", texts)]}, TAKES).features.parts]
+    sizes = [len(part) for part in request.validate({"inputs": [column("title", texts)]}, TAKES).features.chunks]
     assert sum(sizes) == len(texts)
-    assert max(sizes) <= PART_CHARACTERS // 1_000 + 1
+    assert max(sizes) <= CHUNK_CHARACTERS // 1_000 + 1
 
 
 def test_an_answer_holds_names_and_every_probability() -> None:
@@ -302,7 +302,7 @@ def test_one_wrong_value_anywhere_is_valid_or_refused(data: st.DataObject, docum
         assert sentence.isprintable()
         assert len(sentence) < 500
     else:
-        assert all(says_something(text) for text in found)
+        assert all(has_letter_or_digit(text) for text in found)
 
 
 def test_what_json_reads_of_texts_is_what_came() -> None:

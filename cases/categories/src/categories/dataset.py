@@ -55,7 +55,7 @@ def dataset(path: Path | None = None, rows: int | None = None, problem: Problem 
     if path is None:
         drawn = _drawn(rows or ROWS, problem)
         return Dataset(drawn, f"synthetic: categories.products({rows or ROWS}, seed={problem.seed})", synthetic=True)
-    frame = frames.read_repeated(path, problem, (*OTHERS, *EXTRACTED))
+    frame = frames.read_with_repeated_ids(path, problem, (*OTHERS, *EXTRACTED))
     kept = subset(frame, rows or len(frame))
     return Dataset(kept, f"{path.name}, {len(kept):,} of its {len(frame):,} rows", synthetic=False)
 
@@ -64,7 +64,7 @@ def _drawn(rows: int, problem: Problem) -> Frame:
     """Synthetic products, some of them in several rows."""
     wanted = [*problem.features, problem.target, *filter(None, (problem.id, problem.group))]
     table = products(rows, problem.seed)[wanted].astype(str)
-    frame = frames.labelled(
+    frame = frames.batch_to_frame(
         problem, Encoder.learn(problem, {}), pa.RecordBatch.from_pandas(table, preserve_index=False)
     )
     again = np.random.default_rng(problem.seed).integers(rows, size=round(rows * (CLICKS - 1)))
