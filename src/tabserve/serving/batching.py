@@ -51,8 +51,8 @@ class Batcher:
 
     The requests that arrive in one turn of the loop form a batch of up to `max_batch_size` rows, in their order. A
     single request is scored at the end of the turn; several are scored at the end of the next turn, with those that
-    arrived meanwhile. The model is called in the loop's own thread: the call takes less time than handing it to another thread
-    and waiting for Python's lock.
+    arrived meanwhile. The model is called in the loop's own thread: the call takes less time than handing it to another
+    thread and waiting for Python's lock.
 
     A request of more than `max_batch_size` rows, or of several chunks, is large: other threads score it in slices of at
     most `max_batch_size` rows, so that no small request waits for it. Large requests take turns, slice by slice, and
