@@ -26,7 +26,7 @@ from tabserve.serving.rest import payload
 PROBLEM = Problem("three", numbers("a", "b", "c"), id="id")
 GAPPY = replace(PROBLEM, columns=numbers("a", "b", "c", missing=True))
 NAN, INFINITY = float("nan"), float("inf")
-TAKES = signature(PROBLEM, Encoder.learn(PROBLEM, {}), Threshold(0.5))
+SIGNATURE = signature(PROBLEM, Encoder.learn(PROBLEM, {}), Threshold(0.5))
 
 float32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 matrices = npst.arrays(np.float32, st.tuples(st.integers(1, 5), st.just(3)), elements=float32)
@@ -173,12 +173,12 @@ def test_a_long_text_of_true_and_false_is_read_too() -> None:
     """Though none of its pieces holds numbers; one that does is refused."""
     cells, head = ["true", "false", "false"] * 30_000, '"name": "x", "datatype": "BOOL", "shape": [30000, 3]'
     text = f'{{"inputs": [{{{head}, "data": [{", ".join(cells)}]}}]}}'
-    long = request.validate(payload.decode(text.encode()), TAKES, 30_000)
+    long = request.validate(payload.decode(text.encode()), SIGNATURE, 30_000)
     assert isinstance(payload.decode(text.encode())["inputs"][0]["data"], json_numbers.Numbers)
     assert np.concatenate(list(long.features.chunks)).tolist() == [[1.0, 0.0, 0.0]] * 30_000
     wrong = text.replace("false]", "0]").encode()
     with pytest.raises(InvalidRequest, match="Row 29999, column 'c', is 0; a BOOL is true or false"):
-        list(request.validate(payload.decode(wrong), TAKES, 30_000).features.chunks)
+        list(request.validate(payload.decode(wrong), SIGNATURE, 30_000).features.chunks)
 
 
 def test_an_array_of_columns_is_taken_by_name() -> None:
@@ -317,7 +317,7 @@ def test_the_one_tensor_says_which_of_its_columns_may_be_missing(problem: Proble
     assert (kind.names, kind.missing) == (("a", "b", "c"), missing)
 
 
-@given(st.lists(st.sampled_from(sorted(TAKES.outputs)), unique=True))
+@given(st.lists(st.sampled_from(sorted(SIGNATURE.outputs)), unique=True))
 def test_outputs_come_as_named(names: list[str]) -> None:
     """In the request's order; all of them when none is named."""
     asked = read(tensor([1, 2, 3], outputs=[{"name": name} for name in names]), PROBLEM).outputs
@@ -334,13 +334,13 @@ def test_outputs_may_be_left_out_or_carry_parameters() -> None:
 def test_an_answer_holds_labels_and_both_probabilities() -> None:
     """In float32, as XGBoost's own predict_proba computes them."""
     scores = Scores(np.array([0.1, 0.7], dtype=np.float32), np.array([0, 1]))
-    proba, label = answer(scores, ("predict_proba", "predict"), TAKES)
+    proba, label = answer(scores, ("predict_proba", "predict"), SIGNATURE)
     assert (label.name, label.datatype, label.values.tolist()) == ("predict", "INT64", [[0], [1]])
     assert (proba.name, proba.datatype) == ("predict_proba", "FP32")
     assert proba.values.dtype == np.float32
     assert np.array_equal(proba.values, np.column_stack([1 - scores.probability, scores.probability]))
     for name, output in {"predict": label, "predict_proba": proba}.items():
-        assert output.values.shape[1] == TAKES.outputs[name].columns
+        assert output.values.shape[1] == SIGNATURE.outputs[name].columns
 
 
 def test_the_row_limit_is_reached_and_not_passed() -> None:
