@@ -88,9 +88,7 @@ class Batcher:
         self._max_large_rows = int(max_queue_rows * large_share)
         threads = min(threads, os.cpu_count() or 1)
         self._threads = _threads(threads)
-        self._slots = asyncio.Semaphore(
-            2 * threads
-        )  # some slices wait for a thread, so that no thread waits for the loop
+        self._slots = asyncio.Semaphore(2 * threads)  # twice as many, so that no thread waits for the loop
         self._turn = asyncio.Lock()
         self._queue: deque[QueuedRows] = deque()
         self._next: asyncio.Handle | None = None

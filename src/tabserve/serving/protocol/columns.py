@@ -50,12 +50,12 @@ def signature(problem: Problem, encoder: Encoder, decision: Decision) -> Signatu
     """The inputs and outputs of a model; if all columns are numbers, one matrix may hold them."""
     quick: Callable[[list[Any]], Features | None]
     if encoder.numeric:
-        kinds, careful, quick = matrix.inputs(problem), partial(matrix.features, problem=problem), matrix.quick_features
+        kinds, make, quick = matrix.inputs(problem), partial(matrix.features, problem=problem), matrix.quick_features
     else:
-        kinds, careful = inputs(problem), partial(features, problem=problem, encoder=encoder)
+        kinds, make = inputs(problem), partial(features, problem=problem, encoder=encoder)
         quick = QuickColumns(problem, encoder).features
     datatypes = dict.fromkeys(name for column in problem.columns for name in DECODERS[column.kind].datatypes)
-    return Signature(kinds, (*datatypes,), decision.outputs(problem), careful, quick, decision.parameters)
+    return Signature(kinds, (*datatypes,), decision.outputs(problem), make, quick, decision.parameters)
 
 
 def inputs(problem: Problem) -> dict[str, InputKind]:
@@ -167,9 +167,7 @@ def _check_lazily(
     rows, values = tensor.shape[0], iter(_unchecked_texts(tensor, position, required=required))
 
     def take(start: int, stop: int) -> list[str | None]:
-        texts = islice(
-            values, stop - start if stop < rows else None
-        )  # the end of packed texts refuses bytes that follow
+        texts = islice(values, stop - start if stop < rows else None)  # the end of packed texts refuses further bytes
         return [None if text is None else check(text, position(row)) for row, text in enumerate(texts, start)]
 
     return take

@@ -106,9 +106,9 @@ def _check(values: Values, start: int, tensor: Input, problem: Problem) -> NDArr
 
 
 def _refuse_missing(values: NDArray[Any], start: int, problem: Problem) -> NDArray[Any]:
-    """Return the rows, or refuse a value that is missing in a column that needs one; `start` is the first row's index.
+    """Return the rows, of which `start` is the index of the first, or refuse a missing value in a required column.
 
-    If no column may have missing values, `_check` has refused them.
+    Where no column may be missing, `_check` has already refused missing values.
     """
     if any(problem.missing) and not all(problem.missing):
         bad = np.isnan(values) & ~np.array(problem.missing)
