@@ -24,7 +24,7 @@ from tabserve.encoding.numbers import Numbers
 from tabserve.errors import DataError, InvalidRequest
 from tabserve.serving.protocol.datatypes import BYTES
 from tabserve.table.columns import Columns, bad_cell
-from tabserve.table.frame import filled
+from tabserve.table.frame import required_texts
 from tabserve.table.reader import batches, column_names
 from tabserve.wording import one_line
 
@@ -98,7 +98,7 @@ def read(path: Path, metadata: Metadata, limit: int | None) -> Rows:
 
 def to_rows(columns: Sequence[Column], identity: Sequence[str], batch: pa.RecordBatch) -> Rows:
     """Convert a batch to the cells that are sent; the server checks what the texts say."""
-    ids = filled(batch, identity[0], "an id") if identity else np.empty(len(batch), np.object_)
+    ids = required_texts(batch, identity[0], "an id") if identity else np.empty(len(batch), np.object_)
     return Rows(ids, {column.name: cells(column, batch[column.name]) for column in columns})
 
 

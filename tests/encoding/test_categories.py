@@ -1,4 +1,4 @@
-"""A cell becomes the code of its level, however a file or a request spells it, or is refused."""
+"""Cells are encoded as the codes of their levels, whether a file or a request spells them, or are refused."""
 
 import math
 from decimal import Decimal
@@ -17,7 +17,7 @@ from tabserve.encoding.categories import (
     UNSEEN,
     Categories,
     key,
-    spelled,
+    spelling,
 )
 from tabserve.encoding.cells import BadCell
 from tabserve.errors import DataError, UsageError
@@ -71,45 +71,45 @@ HOSTILE: list[Any] = [
     ],
 )
 def test_a_cell_has_one_spelling(cell: Any, text: str) -> None:  # noqa: ANN401  any cell
-    """That of the docstring."""
-    assert spelled(cell) == text
+    """The text of each kind of cell."""
+    assert spelling(cell) == text
 
 
 @given(finite, finite)
-def test_numbers_are_spelled_alike_if_they_are_equal(one: float, other: float) -> None:
-    """Whether they are whole numbers or floats; the text is the number again."""
-    assert (spelled(one) == spelled(other)) == (one == other)
-    assert type(one)(spelled(one)) == one
-    assert key(spelled(one)) == spelled(one)
+def test_equal_numbers_have_the_same_spelling(one: float, other: float) -> None:
+    """An integer and a float that are equal, and no others; the text parses to the number again."""
+    assert (spelling(one) == spelling(other)) == (one == other)
+    assert type(one)(spelling(one)) == one
+    assert key(spelling(one)) == spelling(one)
 
 
 @given(levels)
-def test_codes_are_the_places_of_the_levels(found: list[str]) -> None:
-    """Of lists and arrays of text alike, in the order that training found, and again after the manifest."""
-    learned = Categories.learn(CITY, [*found, *found, "", None])
-    assert sorted(learned.levels) == sorted(found)
+def test_codes_are_the_indices_of_the_levels(values: list[str]) -> None:
+    """For lists and arrays, and for an encoding restored from its JSON."""
+    learned = Categories.learn(CITY, [*values, *values, "", None])
+    assert sorted(learned.levels) == sorted(values)
     cells = [*learned.levels, "", None]
-    assert learned.codes(cells).tolist() == [*range(len(found)), MISSING, MISSING]
+    assert learned.codes(cells).tolist() == [*range(len(values)), MISSING, MISSING]
     assert learned.codes(np.array(cells, np.object_)).tolist() == learned.codes(cells).tolist()
     assert Categories.from_json(CITY, learned.to_json()) == learned
 
 
-@given(st.lists(finite, min_size=1, max_size=8, unique_by=spelled))
+@given(st.lists(finite, min_size=1, max_size=8, unique_by=spelling))
 def test_a_files_text_and_a_requests_number_are_one_level(numbers: list[float]) -> None:
-    """Zeros at a decimal's end, a float for a whole number, or the text for the number change nothing."""
-    written = [spelled(number) for number in numbers]
-    learned = Categories.learn(CITY, [text + (".00" if "." not in text else "0") for text in written])
-    codes = learned.codes(written).tolist()
+    """Trailing zeros, a float for an integer, and a text for a number make no difference."""
+    texts = [spelling(number) for number in numbers]
+    learned = Categories.learn(CITY, [text + (".00" if "." not in text else "0") for text in texts])
+    codes = learned.codes(texts).tolist()
     assert sorted(codes) == [*range(len(numbers))]
     assert learned.codes(numbers).tolist() == codes
     assert [float(level) for level in learned.levels] == sorted(map(float, numbers))
 
 
 @given(st.lists(st.floats(width=32, allow_nan=True, allow_infinity=False), min_size=1, max_size=8))
-def test_a_float_is_read_in_its_own_precision(numbers: list[float]) -> None:
-    """So that 0.1 of a tensor of 32 bits is the level "0.1"."""
+def test_a_float_is_spelled_in_its_own_precision(numbers: list[float]) -> None:
+    """A 32-bit 0.1 is the level "0.1"."""
     array = np.array(numbers, np.float32)
-    shortest = ["" if np.isnan(each) else spelled(float(str(each))) for each in array]
+    shortest = ["" if np.isnan(number) else spelling(float(str(number))) for number in array]
     learned = Categories.learn(CITY, [*shortest, "0.1"])
     expected = learned.codes(shortest).tolist()
     assert learned.codes(array).tolist() == expected
@@ -117,14 +117,14 @@ def test_a_float_is_read_in_its_own_precision(numbers: list[float]) -> None:
 
 
 @given(st.lists(st.integers(-5, 5) | st.floats(-5, 5) | st.just(math.nan) | st.none(), min_size=1))
-def test_an_array_of_numbers_is_its_list(numbers: list[Any]) -> None:
-    """Where it holds them all; None is NaN in it."""
+def test_an_array_of_numbers_has_the_codes_of_its_list(numbers: list[Any]) -> None:
+    """NaN in the array stands for None."""
     learned = Categories(("-1", "0", "0.5", "2"), missing=True)
     assert learned.codes(np.array(numbers, np.float64)).tolist() == learned.codes(numbers).tolist()
 
 
-def test_truths_are_texts() -> None:
-    """In a list and in an array; a number is not one of them."""
+def test_booleans_are_texts() -> None:
+    """In a list and in an array; a number is not a boolean."""
     learned = Categories(("1", "true", "false"), missing=True)
     assert learned.codes([True, None, False]).tolist() == [1, MISSING, 2]
     assert learned.codes(np.array([True, False])).tolist() == [1, 2]
@@ -132,17 +132,17 @@ def test_truths_are_texts() -> None:
 
 
 @pytest.mark.parametrize("learned", [["true", "false"], ["True", "False"], ["TRUE", "FALSE"]])
-def test_a_truth_is_one_level_however_a_program_writes_it(learned: list[str]) -> None:
-    """As csv of pandas, of a spreadsheet or of Arrow have it, and as a request brings it."""
-    found = Categories.learn(CITY, learned)
-    codes = found.codes([True, False]).tolist()
+def test_every_usual_spelling_of_a_boolean_is_one_level(learned: list[str]) -> None:
+    """As pandas, spreadsheets and Arrow write it into a csv, and as a request holds it."""
+    encoding = Categories.learn(CITY, learned)
+    codes = encoding.codes([True, False]).tolist()
     assert sorted(codes) == [0, 1]
     for texts in (["true", "false"], ["True", "False"], ["TRUE", "FALSE"]):
-        assert found.codes(texts).tolist() == codes
-    assert found.codes(["tRUE", "yes", "T", "1"]).tolist() == [UNSEEN] * 4
+        assert encoding.codes(texts).tolist() == codes
+    assert encoding.codes(["tRUE", "yes", "T", "1"]).tolist() == [UNSEEN] * 4
 
 
-def test_missing_and_unseen_are_nan() -> None:
+def test_missing_and_unseen_cells_are_nan() -> None:
     """Both take the default branch of a tree."""
     features = Categories(("a", "b"), missing=True).encode(["b", "", None, "c", math.nan])
     assert features.dtype == np.float32
@@ -168,14 +168,14 @@ def test_missing_and_unseen_are_nan() -> None:
 def test_a_cell_that_the_column_cannot_hold_is_refused(
     cells: list[Any], rows: list[int], expected: str, found: str
 ) -> None:
-    """With all rows that the same check refuses, counted from 0."""
+    """The error has all rows that the same check refuses, counted from 0."""
     with pytest.raises(BadCell) as refused:
         Categories(("a", "b"), missing=False, unseen="refused").codes(cells)
     assert (list(refused.value.rows), refused.value.expected, refused.value.found) == (rows, expected, found)
 
 
 def test_a_long_text_is_refused_and_shown_shortened() -> None:
-    """Of a megabyte the first characters are enough; the limit itself is taken."""
+    """The message shows the beginning of a megabyte; a text of the limit's length is accepted."""
     learned = Categories(("a",))
     with pytest.raises(BadCell, match="at most 1000 characters") as refused:
         learned.codes(["a", "x" * 2**20])
@@ -183,8 +183,8 @@ def test_a_long_text_is_refused_and_shown_shortened() -> None:
     assert learned.codes(["x" * MAX_CHARACTERS]).tolist() == [UNSEEN]
 
 
-def test_of_many_levels_a_few_are_named() -> None:
-    """The sentence is short, however many there are."""
+def test_a_refusal_names_few_of_many_levels() -> None:
+    """The message stays short."""
     with pytest.raises(BadCell) as refused:
         Categories(tuple(f"level {number}" for number in range(MAX_LEVELS)), unseen="refused").codes(["x"])
     assert refused.value.expected.startswith("one of 'level 0', 'level 1', ")
@@ -192,15 +192,15 @@ def test_of_many_levels_a_few_are_named() -> None:
 
 
 def test_a_refusal_is_on_one_line() -> None:
-    """Whatever the cell holds."""
+    """Whatever characters the cell holds."""
     with pytest.raises(BadCell) as refused:
         Categories(("a",), unseen="refused").codes(["two\nlines\x1b\ud800"])
     assert refused.value.found == r"'two\nlines\x1b\ud800'"
 
 
 @given(st.lists(st.sampled_from(HOSTILE) | st.text() | st.floats() | st.integers() | st.booleans() | st.none()))
-def test_whatever_comes_is_coded_or_refused(cells: list[Any]) -> None:
-    """With no other exception, and a row that is there."""
+def test_any_cells_are_encoded_or_refused(cells: list[Any]) -> None:
+    """No other exception is raised, and the rows of the error exist."""
     try:
         codes = Categories(("a", "1"), missing=False).codes(cells)
     except BadCell as bad:
@@ -210,8 +210,8 @@ def test_whatever_comes_is_coded_or_refused(cells: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("cell", HOSTILE, ids=lambda cell: repr(cell)[:20] if not isinstance(cell, int) else "huge")
-def test_what_is_no_level_at_all_is_refused(cell: object) -> None:
-    """Alone, beside texts, and in an array of objects."""
+def test_a_cell_that_cannot_be_a_level_is_refused(cell: object) -> None:
+    """Alone, beside a text, and in an array of objects."""
     learned = Categories(("a",), missing=True)
     array = np.empty(1, np.object_)
     array[0] = cell
@@ -221,15 +221,15 @@ def test_what_is_no_level_at_all_is_refused(cell: object) -> None:
 
 
 def test_an_array_of_dates_or_bytes_is_refused() -> None:
-    """Its numbers within are nobody's levels."""
+    """The numbers inside are not taken for levels."""
     learned = Categories(("0",))
     for cells in (np.array(["1970-01-01"], "M8[ns]"), np.array([b"0"]), np.zeros((2, 1)), np.array([0j])):
         with pytest.raises(BadCell):
             learned.codes(cells)
 
 
-def test_levels_are_sorted_as_what_they_are() -> None:
-    """Numbers by their size if all are numbers, else all by their text."""
+def test_levels_are_sorted_by_number_or_by_text() -> None:
+    """By number if all are numbers, else by text."""
     assert Categories.learn(CITY, ["10", "9", "-1.50", "9"]).levels == ("-1.50", "9", "10")
     assert Categories.learn(CITY, ["10", "9", "a"]).levels == ("10", "9", "a")
     assert Categories.learn(CITY, iter(["b", "a"])).levels == ("a", "b")
@@ -237,7 +237,7 @@ def test_levels_are_sorted_as_what_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cells", "said"),
+    ("cells", "message"),
     [
         ([], "Column 'city' is empty throughout"),
         (["", None], "Column 'city' is empty throughout"),
@@ -247,15 +247,15 @@ def test_levels_are_sorted_as_what_they_are() -> None:
         ([str(level) for level in range(MAX_LEVELS + 1)], "Column 'city' has more than 10000 levels"),
     ],
 )
-def test_a_column_that_cannot_be_learned_is_refused(cells: list[Any], said: str) -> None:
-    """In a sentence that names it."""
+def test_a_column_that_cannot_be_learned_is_refused(cells: list[Any], message: str) -> None:
+    """The message names the column."""
     with pytest.raises(DataError) as refused:
         Categories.learn(CITY, cells)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    "found",
+    "invalid",
     [
         ["a", "b"],
         ("a", "a"),
@@ -268,12 +268,12 @@ def test_a_column_that_cannot_be_learned_is_refused(cells: list[Any], said: str)
         ("\udc00",),
         tuple(map(str, range(MAX_LEVELS + 1))),
     ],
-    ids=lambda found: repr(found)[:20],
+    ids=lambda invalid: repr(invalid)[:20],
 )
-def test_levels_that_cannot_be_are_refused(found: Any) -> None:  # noqa: ANN401  any value
-    """A manifest that holds them is damaged."""
+def test_invalid_levels_are_refused(invalid: Any) -> None:  # noqa: ANN401  any value
+    """As a damaged manifest may hold them."""
     with pytest.raises(UsageError):
-        Categories(found)
+        Categories(invalid)
 
 
 @pytest.mark.parametrize("level", ["1" * MAX_CHARACTERS, "1" * 400 + ".5", "0." + "0" * 900 + "1", "1.50", "1e5"])
@@ -283,12 +283,12 @@ def test_a_level_may_be_a_decimal_that_no_float_holds(level: str) -> None:
 
 
 @given(levels, st.data())
-def test_recoding_is_encoding_by_the_narrowed_levels(found: list[str], data: st.DataObject) -> None:
-    """Whether a row's level was kept or not."""
-    learned = Categories.learn(CITY, found)
-    kept = learned.encode(data.draw(st.lists(st.sampled_from([*found, ""]))))
-    cells = data.draw(st.lists(st.sampled_from([*found, "", "elsewhere"])))
-    narrowed = learned.narrowed(kept)
+def test_recoding_is_encoding_by_the_narrowed_levels(values: list[str], data: st.DataObject) -> None:
+    """For levels that were kept and levels that were dropped."""
+    learned = Categories.learn(CITY, values)
+    kept = learned.encode(data.draw(st.lists(st.sampled_from([*values, ""]))))
+    cells = data.draw(st.lists(st.sampled_from([*values, "", "elsewhere"])))
+    narrowed = learned.narrow(kept)
     assert set(narrowed.levels) == {learned.levels[int(code)] for code in kept[~np.isnan(kept)]}
     recoded = learned.recode(learned.encode(cells), narrowed)
     np.testing.assert_array_equal(recoded, narrowed.encode(cells))

@@ -1,4 +1,4 @@
-"""A date becomes its parts, as Python's own calendar has them, or is refused in words of its own."""
+"""Dates are encoded by Python's own calendar, or refused with the reason."""
 
 import math
 from datetime import date, datetime, timedelta
@@ -21,13 +21,13 @@ EPOCH = date(1970, 1, 1).toordinal()
 moments = st.datetimes()
 
 
-def parts(day: date) -> list[int]:
-    """What Python says of a day."""
+def date_features(day: date) -> list[int]:
+    """The features of a day by Python's calendar."""
     return [day.toordinal() - EPOCH, day.month, day.weekday()]
 
 
-def test_every_day_is_as_python_has_it() -> None:
-    """From the year 1 to the year 9999, in text and in numpy's own type."""
+def test_every_day_has_the_features_of_pythons_calendar() -> None:
+    """From the year 1 to the year 9999, as text and as datetime64."""
     ordinals = np.arange(1, date.max.toordinal() + 1)
     days = [date.fromordinal(ordinal) for ordinal in ordinals.tolist()]
     features = DAYS.encode([day.isoformat() for day in days])
@@ -40,26 +40,26 @@ def test_every_day_is_as_python_has_it() -> None:
 @given(
     st.lists(moments | st.none(), min_size=1), st.sampled_from("T "), st.sampled_from(["minutes", "seconds", "auto"])
 )
-def test_a_time_adds_its_hour(found: list[datetime | None], separator: str, precision: str) -> None:
-    """Whatever stands between, and however exact it is; NaN throughout where it is missing."""
-    texts = [each and each.isoformat(separator, precision) for each in found]
+def test_a_time_adds_its_hour(times: list[datetime | None], separator: str, precision: str) -> None:
+    """With either separator and any precision; all features are NaN where the cell is missing."""
+    texts = [each and each.isoformat(separator, precision) for each in times]
     features = TIMES.encode(texts)
-    expected = [[*parts(each), each.hour] if each else [math.nan] * 4 for each in found]
+    expected = [[*date_features(each), each.hour] if each else [math.nan] * 4 for each in times]
     np.testing.assert_array_equal(features, np.array(expected, np.float32))
     assert features.dtype == np.float32
-    np.testing.assert_array_equal(TIMES.encode(np.array(found, "M8[us]")), features)
+    np.testing.assert_array_equal(TIMES.encode(np.array(times, "M8[us]")), features)
 
 
 @given(st.lists(st.dates() | st.none(), min_size=1))
-def test_a_row_alone_is_as_among_others(found: list[date | None]) -> None:
-    """And an empty text, None, NaN and NaT are one."""
-    texts = [each and each.isoformat() for each in found]
+def test_a_row_is_encoded_alone_as_among_others(days: list[date | None]) -> None:
+    """An empty text, None, NaN and NaT are all missing."""
+    texts = [day and day.isoformat() for day in days]
     features = DAYS.encode(texts)
     np.testing.assert_array_equal(np.concatenate([DAYS.encode([text]) for text in texts]), features)
     np.testing.assert_array_equal(DAYS.encode([text or "" for text in texts]), features)
     np.testing.assert_array_equal(DAYS.encode([text or math.nan for text in texts]), features)
     np.testing.assert_array_equal(DAYS.encode(np.array(texts, np.object_)), features)
-    np.testing.assert_array_equal(DAYS.encode(np.array(found, "M8[D]")), features)
+    np.testing.assert_array_equal(DAYS.encode(np.array(days, "M8[D]")), features)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_a_row_alone_is_as_among_others(found: list[date | None]) -> None:
     ],
     ids=lambda each: ascii(each)[:30] if isinstance(each, str | bytes | list) else str(type(each)),
 )
-def test_what_is_no_date_is_refused(cell: object, expected: str) -> None:
-    """Alone, and in every row where it stands among dates."""
+def test_a_cell_that_is_not_a_date_is_refused(cell: object, expected: str) -> None:
+    """Alone, and in every row that holds it."""
     for cells, rows in (([cell], [0]), (["2020-02-29", cell, None, cell], [1, 3])):
         with pytest.raises(BadCell) as refused:
             DAYS.encode(cells)
@@ -118,8 +118,8 @@ def test_what_is_no_date_is_refused(cell: object, expected: str) -> None:
         assert refused.value.found.isprintable()
 
 
-def test_a_date_without_a_time_is_of_another_format() -> None:
-    """Where training saw times: nobody says that midnight is meant."""
+def test_a_date_without_a_time_is_refused_where_training_saw_times() -> None:
+    """It is not taken for midnight; a date with a time is refused where training saw none."""
     with pytest.raises(BadCell, match="a date with a time, such as 2020-12-31 08:30, found '2020-01-02'") as refused:
         TIMES.encode(["2020-01-01 00:00", "2020-01-02"])
     assert [*refused.value.rows] == [1]
@@ -130,8 +130,8 @@ def test_a_date_without_a_time_is_of_another_format() -> None:
 
 
 @pytest.mark.parametrize("empty", [None, "", math.nan, np.datetime64("NaT")])
-def test_an_empty_cell_is_refused_where_none_may_be(empty: object) -> None:
-    """Its row is told."""
+def test_a_missing_cell_is_refused_where_none_is_allowed(empty: object) -> None:
+    """The error has its row."""
     array = isinstance(empty, np.datetime64)
     cells = np.array(["2020-01-01", empty], "M8[D]") if array else ["2020-01-01", empty]
     with pytest.raises(BadCell) as refused:
@@ -140,18 +140,18 @@ def test_an_empty_cell_is_refused_where_none_may_be(empty: object) -> None:
 
 
 @pytest.mark.parametrize("cells", [["-300-01-01"], ["10000-01-01", None]])
-def test_years_beyond_four_digits_are_refused_in_arrays_too(cells: list[str | None]) -> None:
-    """Numpy has them, Python and the manifest's words do not."""
+def test_an_array_with_a_year_beyond_four_digits_is_refused(cells: list[str | None]) -> None:
+    """Numpy holds such years, Python's dates do not."""
     with pytest.raises(BadCell, match="a year from 0001 to 9999"):
         DAYS.encode(np.array(cells, "M8[D]"))
 
 
 @given(st.lists(st.text(max_size=30) | st.integers() | st.floats() | st.none() | st.binary() | st.dates().map(str)))
-def test_whatever_comes_is_encoded_or_refused(cells: list[Any]) -> None:
-    """With no other exception."""
+def test_any_cells_are_encoded_or_refused(cells: list[Any]) -> None:
+    """No other exception is raised."""
     for encoding in (DAYS, TIMES, Dates(missing=False, hours=False)):
         try:
-            assert encoding.encode(cells).shape == (len(cells), len(encoding.parts))
+            assert encoding.encode(cells).shape == (len(cells), len(encoding.suffixes))
         except BadCell as bad:
             assert 0 <= bad.rows[0] <= bad.rows[-1] < len(cells)  # noqa: PT017  of either outcome
 
@@ -166,8 +166,8 @@ def test_whatever_comes_is_encoded_or_refused(cells: list[Any]) -> None:
         (np.array(["2020-01-01", "2020-01-01T05:00", "NaT"], "M8[ns]"), True),
     ],
 )
-def test_hours_are_learned(cells: Any, hours: bool) -> None:  # noqa: ANN401  a list or an array
-    """From text as it is written, from an array if not all times are midnight."""
+def test_learning_detects_whether_dates_have_hours(cells: Any, hours: bool) -> None:  # noqa: ANN401  a list or an array
+    """From the format of texts; from an array, if a time is not midnight."""
     learned = Dates.learn(WHEN, cells)
     assert learned == Dates(missing=True, hours=hours)
     assert learned.encode(cells).shape == (len(cells), 3 + hours)
@@ -175,7 +175,7 @@ def test_hours_are_learned(cells: Any, hours: bool) -> None:  # noqa: ANN401  a 
 
 
 def test_two_formats_in_one_column_are_refused() -> None:
-    """The first date tells the format, and any other is refused; a number is no date."""
+    """The first date decides the format; a number is not a date."""
     for cells in (["2020-01-01", "2020-01-01 10:00"], ["2020-01-01 10:00", "2020-01-01"], [None, 0]):
         with pytest.raises(BadCell) as refused:
             Dates.learn(WHEN, cells).encode(cells)
@@ -184,19 +184,19 @@ def test_two_formats_in_one_column_are_refused() -> None:
 
 @pytest.mark.parametrize("cells", [[], ["", None], np.array(["NaT"], "M8[s]")])
 def test_an_empty_column_cannot_be_learned(cells: Any) -> None:  # noqa: ANN401  a list or an array
-    """It says nothing of its format."""
+    """It does not show whether the dates have times."""
     with pytest.raises(DataError, match="'when' is empty throughout"):
         Dates.learn(WHEN, cells)
 
 
 @pytest.mark.parametrize("document", [None, {}, {"hours": 1}, {"hours": True, "zone": "Z"}, [True]])
-def test_another_document_is_refused(document: object) -> None:
-    """With what was expected."""
+def test_an_invalid_document_is_refused(document: object) -> None:
+    """The message says what was expected."""
     with pytest.raises(UsageError, match="A date needs"):
         Dates.from_json(WHEN, document)
 
 
-def test_many_days_take_one_pass() -> None:
-    """A long column comes whole, and its features in the rows' order."""
+def test_many_days_keep_their_order() -> None:
+    """The features of a long column are in the order of its rows."""
     days = [(date(2000, 1, 1) + timedelta(number)).isoformat() for number in range(10_000)]
     assert np.diff(DAYS.encode(days)[:, 0]).tolist() == [1] * 9_999

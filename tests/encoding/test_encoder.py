@@ -1,4 +1,4 @@
-"""The columns of a problem become features, the same from a file, a request and the manifest."""
+"""The cells of a problem's columns become features, the same from a file, a request and a restored encoder."""
 
 import json
 import math
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabserve.encoding.cells import UNUSUAL, BadCell
+from tabserve.encoding.cells import QUICK_ERRORS, BadCell
 from tabserve.encoding.encoder import ENCODINGS, Encoder
-from tabserve.encoding.ngrams import says_something
+from tabserve.encoding.ngrams import has_letter_or_digit
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column, Kind, numbers
 from tabserve.problem.problem import Problem
@@ -32,12 +32,12 @@ TRAINING: list[list[Any]] = [
 ]
 
 
-def learned(problem: Problem, cells: list[Any]) -> Encoder:
-    """What is learned of the cells of each column, in the problem's order."""
+def learn(problem: Problem, cells: list[Any]) -> Encoder:
+    """Learn the encoder from the cells of each column, in the problem's order."""
     return Encoder.learn(problem, dict(zip(problem.features, cells, strict=True)))
 
 
-ENCODER = learned(HOUSES, TRAINING)
+ENCODER = learn(HOUSES, TRAINING)
 DOCUMENT = {"city": {"levels": ["Rio", "São Paulo"]}, "when": {"hours": True}, "floor": {"levels": ["1.0", "2", "10"]}}
 
 rows = st.lists(
@@ -51,14 +51,14 @@ rows = st.lists(
 )
 
 
-def columns(found: list[tuple[Any, ...]]) -> list[list[Any]]:
-    """The cells of each column."""
-    return [*map(list, zip(*found, strict=True))]
+def transpose(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    """The cells of each column, from rows."""
+    return [*map(list, zip(*rows, strict=True))]
 
 
 def test_ordinary_cells_are_encoded_quickly_to_the_same_features() -> None:
-    """To the bit, with missing ones among them."""
-    quick, careful = ENCODER.quick(TRAINING), ENCODER.encode(TRAINING).features
+    """To the bit, with missing cells among them."""
+    quick, careful = ENCODER.encode_quickly(TRAINING), ENCODER.encode(TRAINING).features
     assert (quick.dtype, quick.shape) == (careful.dtype, careful.shape)
     assert quick.tobytes() == careful.tobytes()
 
@@ -78,24 +78,24 @@ def test_ordinary_cells_are_encoded_quickly_to_the_same_features() -> None:
     ],
 )
 def test_a_cell_that_is_not_ordinary_is_not_encoded_quickly(column: int, cell: object) -> None:
-    """Whether the careful way takes it or not."""
-    cells = [[*each] for each in TRAINING]
+    """Whether `encode` accepts it or not."""
+    cells = [[*cells] for cells in TRAINING]
     cells[column][1] = cell
-    with pytest.raises(UNUSUAL):
-        ENCODER.quick(cells)
+    with pytest.raises(QUICK_ERRORS):
+        ENCODER.encode_quickly(cells)
 
 
 def test_features_are_named_and_typed() -> None:
-    """As XGBoost needs them; a date has four."""
+    """As XGBoost needs it; a date with a time has four features."""
     assert ENCODER.names == ("age", "city", "when.day", "when.month", "when.weekday", "when.hour", "floor")
     assert ENCODER.types == ("q", "c", "q", "q", "q", "q", "c")
     assert ENCODER.levels == (0, 2, 0, 0, 0, 0, 3)
     assert not ENCODER.numeric
-    assert learned(Problem("x", numbers("a", "b")), [[1], [2]]).numeric
+    assert learn(Problem("x", numbers("a", "b")), [[1], [2]]).numeric
 
 
-def test_cells_become_features() -> None:
-    """Float32, row by row; a level that training did not see is NaN, and is counted."""
+def test_cells_are_encoded_as_float32_features() -> None:
+    """A level that training did not see is NaN, and is counted."""
     features, unseen = ENCODER.encode([[1.5, None], ["Recife", "Rio"], ["2020-02-29T08:30", ""], ["10", "1"]])
     day = date(2020, 2, 29).toordinal() - date(1970, 1, 1).toordinal()
     expected = [[1.5, math.nan, day, 2, 5, 8, 2], [math.nan, 0, *[math.nan] * 4, 0]]
@@ -106,37 +106,37 @@ def test_cells_become_features() -> None:
 
 
 @given(rows)
-def test_rows_are_encoded_alone_as_together(found: list[tuple[Any, ...]]) -> None:
-    """By the learned encoder and by the one that the manifest gives back; from arrays too."""
-    together = ENCODER.encode(columns(found))
-    alone = [ENCODER.encode(columns([row])) for row in found]
-    np.testing.assert_array_equal(np.concatenate([each.features for each in alone]), together.features)
+def test_rows_are_encoded_alone_as_together(many: list[tuple[Any, ...]]) -> None:
+    """Also by an encoder restored from its JSON, and from arrays."""
+    together = ENCODER.encode(transpose(many))
+    alone = [ENCODER.encode(transpose([row])) for row in many]
+    np.testing.assert_array_equal(np.concatenate([encoded.features for encoded in alone]), together.features)
     for name in ("city", "floor"):
-        assert together.unseen.get(name, 0) == sum(each.unseen.get(name, 0) for each in alone)
+        assert together.unseen.get(name, 0) == sum(encoded.unseen.get(name, 0) for encoded in alone)
     again = Encoder.from_json(HOUSES, json.loads(json.dumps(ENCODER.to_json())))
-    arrays = [np.array(cells, np.object_) for cells in columns(found)]
+    arrays = [np.array(cells, np.object_) for cells in transpose(many)]
     np.testing.assert_array_equal(again.encode(arrays).features, together.features)
 
 
 @given(st.lists(st.sampled_from([1, 2, 10, 11]), min_size=1))
 def test_a_number_of_a_request_is_the_text_of_a_file(floors: list[int]) -> None:
-    """As whole numbers, floats, text, and arrays of each."""
+    """As integers, floats, texts, and an array."""
     others: list[list[Any]] = [[None] * len(floors)] * 3
     expected = ENCODER.encode([*others, [str(floor) for floor in floors]])
     for cells in (floors, [*map(float, floors)], [f"{floor}.0" for floor in floors], np.array(floors)):
-        found = ENCODER.encode([*others, cells])
-        np.testing.assert_array_equal(found.features, expected.features)
-        assert found.unseen == expected.unseen
+        encoded = ENCODER.encode([*others, cells])
+        np.testing.assert_array_equal(encoded.features, expected.features)
+        assert encoded.unseen == expected.unseen
 
 
 @given(rows, rows)
 def test_recoding_is_encoding_by_the_narrowed_encoder(
-    kept: list[tuple[Any, ...]], found: list[tuple[Any, ...]]
+    kept: list[tuple[Any, ...]], others: list[tuple[Any, ...]]
 ) -> None:
-    """Over all columns at once; quantities stay as they are."""
-    narrowed = ENCODER.narrowed(ENCODER.encode(columns(kept)).features)
-    recoded = ENCODER.recode(ENCODER.encode(columns(found)).features, narrowed)
-    np.testing.assert_array_equal(recoded, narrowed.encode(columns(found)).features)
+    """Of all columns; quantities stay as they are."""
+    narrowed = ENCODER.narrow(ENCODER.encode(transpose(kept)).features)
+    recoded = ENCODER.recode(ENCODER.encode(transpose(others)).features, narrowed)
+    np.testing.assert_array_equal(recoded, narrowed.encode(transpose(others)).features)
     assert recoded.flags.c_contiguous
     assert all(
         level < size for level, size in zip(np.nanmax(np.nan_to_num(recoded[:, [1, 6]]), axis=0), (2, 3), strict=True)
@@ -145,14 +145,14 @@ def test_recoding_is_encoding_by_the_narrowed_encoder(
 
 
 def test_without_categories_nothing_is_recoded() -> None:
-    """The same array comes back, of numbers as of texts."""
+    """The same array comes back, for numbers and for texts."""
     for problem, cells in (
         (Problem("x", numbers("a", "b")), [[1.0], [2.0]]),
         (Problem("x", (Column("title", "text"),)), [["a"]]),
     ):
-        encoder = learned(problem, cells)
+        encoder = learn(problem, cells)
         features = encoder.encode(cells).features
-        narrowed = encoder.narrowed(features)
+        narrowed = encoder.narrow(features)
         assert narrowed == encoder
         assert encoder.recode(features, narrowed) is features
 
@@ -160,8 +160,8 @@ def test_without_categories_nothing_is_recoded() -> None:
 @pytest.mark.parametrize(
     ("index", "cell"), [(0, "a"), (0, 1e39), (1, b"Rio"), (1, ["Rio"]), (2, "2020-01-01"), (2, 5), (3, None), (3, {})]
 )
-def test_a_bad_cell_names_its_column(index: int, cell: object) -> None:
-    """And its row."""
+def test_a_bad_cell_names_its_column_and_row(index: int, cell: object) -> None:
+    """For each kind of column."""
     cells: list[list[Any]] = [[1, 1], ["Rio", "Rio"], [None, None], ["1", "1"]]
     cells[index][1] = cell
     with pytest.raises(BadCell) as refused:
@@ -170,12 +170,12 @@ def test_a_bad_cell_names_its_column(index: int, cell: object) -> None:
 
 
 def test_a_column_that_cannot_be_learned_is_named() -> None:
-    """Be it a cell or the whole column."""
+    """Whether a cell or the whole column is invalid."""
     with pytest.raises(BadCell) as refused:
-        learned(HOUSES, [TRAINING[0], ["Rio", 1], *TRAINING[2:]])
+        learn(HOUSES, [TRAINING[0], ["Rio", 1], *TRAINING[2:]])
     assert refused.value.column == "city"
     with pytest.raises(DataError, match="'floor' is empty throughout"):
-        learned(HOUSES, [*TRAINING[:3], [""]])
+        learn(HOUSES, [*TRAINING[:3], [""]])
 
 
 def test_the_manifest_keeps_what_was_learned() -> None:
@@ -186,7 +186,7 @@ def test_the_manifest_keeps_what_was_learned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         ([], "Expected the encoding of the columns 'city', 'when', 'floor', found []"),
         (None, "found null"),
@@ -202,41 +202,41 @@ def test_the_manifest_keeps_what_was_learned() -> None:
         ({**DOCUMENT, "when": {"hours": "yes"}}, "column 'when' cannot be used: A date needs"),
     ],
 )
-def test_a_document_of_another_encoder_is_refused(document: object, said: str) -> None:
-    """In a sentence that says which column."""
+def test_a_document_of_another_encoder_is_refused(document: object, message: str) -> None:
+    """The message says which column is wrong."""
     with pytest.raises(UsageError) as refused:
         Encoder.from_json(HOUSES, document)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_two_features_of_one_name_are_refused() -> None:
-    """XGBoost would not take them."""
+    """XGBoost would refuse them."""
     problem = Problem("x", (Column("when", "date"), Column("when.day")))
     with pytest.raises(UsageError, match=r"'when\.day'; rename"):
-        learned(problem, [["2020-01-01"], [1]])
+        learn(problem, [["2020-01-01"], [1]])
 
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
-@given(st.lists(st.tuples(any_text.filter(says_something), any_text | st.none()), min_size=1))
-def test_columns_of_text_become_one_text_for_each_row(found: list[tuple[str, str | None]]) -> None:
-    """So that callers treat both kinds alike."""
-    encoder = learned(Problem("goods", (Column("title", "text"), Column("tags", "text", missing=True))), columns(found))
+@given(st.lists(st.tuples(any_text.filter(has_letter_or_digit), any_text | st.none()), min_size=1))
+def test_columns_of_text_become_one_text_per_row(texts: list[tuple[str, str | None]]) -> None:
+    """Encoded by the same call as other columns."""
+    encoder = learn(Problem("goods", (Column("title", "text"), Column("tags", "text", missing=True))), transpose(texts))
     assert (encoder.names, encoder.levels, encoder.types, encoder.numeric) == ((), (), (), False)
     assert encoder.to_json() == {}
-    features, unseen = encoder.encode(columns(found))
-    assert features.shape == (len(found),)
+    features, unseen = encoder.encode(transpose(texts))
+    assert features.shape == (len(texts),)
     assert not unseen
-    assert features.tolist() == [f"{title} {tags}" if tags else title for title, tags in found]
+    assert features.tolist() == [f"{title} {tags}" if tags else title for title, tags in texts]
     with pytest.raises(BadCell) as refused:
         encoder.encode([["a", " "], ["b", "c"]])
     assert (refused.value.column, [*refused.value.rows]) == ("title", [1])
 
 
 @pytest.mark.parametrize("kind", ENCODINGS)
-def test_no_rows_have_no_features(kind: Kind) -> None:
-    """But as many columns."""
+def test_no_rows_give_an_empty_array_with_all_columns(kind: Kind) -> None:
+    """For each kind of column."""
     cells: dict[str, list[Any]] = {"number": [1], "category": ["a"], "date": ["2020-01-01"]}
-    encoder = learned(Problem("x", (Column("x", kind),)), [cells[kind]])
+    encoder = learn(Problem("x", (Column("x", kind),)), [cells[kind]])
     assert encoder.encode([[]]).features.shape == (0, len(encoder.names))

@@ -1,4 +1,4 @@
-"""A cell becomes a 32-bit float, or is refused."""
+"""Numbers are encoded as 32-bit floats, or refused."""
 
 import math
 from typing import Any
@@ -15,8 +15,8 @@ within = st.floats(-FLOAT32_MAX, FLOAT32_MAX) | st.integers(-(2**60), 2**60)
 
 
 @given(st.lists(within | st.just(math.nan) | st.none()))
-def test_a_list_is_as_its_array(cells: list[Any]) -> None:
-    """Each number rounded to 32 bits, NaN where it is missing."""
+def test_a_list_is_encoded_as_its_array(cells: list[Any]) -> None:
+    """Each number is rounded to 32 bits, and is NaN if missing."""
     features = Numbers(missing=True).encode(cells)
     expected = np.array(cells, np.float64).astype(np.float32).reshape(-1, 1)
     assert features.dtype == np.float32
@@ -26,7 +26,7 @@ def test_a_list_is_as_its_array(cells: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i1", "i8", "u8"])
-def test_every_array_of_numbers_is_taken(kind: str) -> None:
+def test_every_array_of_numbers_is_accepted(kind: str) -> None:
     """Also an empty one."""
     assert Numbers().encode(np.array([0, 1, 100], kind)).ravel().tolist() == [0, 1, 100]
     assert Numbers().encode(np.array([], kind)).shape == (0, 1)
@@ -49,16 +49,16 @@ def test_every_array_of_numbers_is_taken(kind: str) -> None:
         (np.array(["2020-01-01"], "M8[ns]"), [0], "a number", "np.datetime64('2020-01-01T00:00:00.000000000')"),
     ],
 )
-def test_what_is_no_such_number_is_refused(cells: Any, rows: list[int], expected: str, found: str) -> None:  # noqa: ANN401
-    """With all rows that the same check refuses."""
+def test_a_cell_that_is_not_a_32_bit_number_is_refused(cells: Any, rows: list[int], expected: str, found: str) -> None:  # noqa: ANN401
+    """The error has all rows that the same check refuses."""
     with pytest.raises(BadCell) as refused:
         Numbers().encode(cells)
     assert ([*refused.value.rows], refused.value.expected, refused.value.found) == (rows, expected, found)
 
 
 @given(st.lists(st.floats() | st.integers() | st.text() | st.none() | st.booleans() | st.binary()))
-def test_whatever_comes_is_encoded_or_refused(cells: list[Any]) -> None:
-    """With no other exception, and never as an infinite number."""
+def test_any_cells_are_encoded_or_refused(cells: list[Any]) -> None:
+    """No other exception is raised, and no feature is infinite."""
     for missing in (False, True):
         try:
             features = Numbers(missing=missing).encode(cells)

@@ -68,9 +68,7 @@ def watched(served: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     prices = {"amount": mixed.train(tmp_path_factory.mktemp("amount") / "model", "amount")}
     settings = mixed.write_settings(tmp_path_factory.mktemp("settings"), prices)
     with (
-        running(
-            mixed.write_settings(tmp_path_factory.mktemp("settings"), prices), {}, ready=f"{AMOUNT}/ready"
-        ) as amounts,
+        running(settings, {}, ready=f"{AMOUNT}/ready") as amounts,
         running(waiting, environment) as full,
         connect(full.url) as row,
         running_proxy([(served.url.removeprefix("http://"), served.grpc)], folder) as proxy,

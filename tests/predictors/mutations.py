@@ -1,6 +1,6 @@
-"""Changes model files at random, and sees what becomes of each: `python -m tests.predictors.mutations SEED FILES`.
+"""Mutate model files at random, and print what becomes of each: `python -m tests.predictors.mutations SEED FILES`.
 
-A crash or a hang ends this process, so it is one that others start.
+A crash or a hang ends this process, so a test starts it as a child.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
-from tests.predictors.small_boosters import ALL, Trained, table, trained
-from tests.predictors.test_booster import written
+from tests.predictors.small_boosters import ALL, Trained, table, train
+from tests.predictors.test_booster import to_ubjson
 
 from tabserve.errors import ArtifactError
 from tabserve.predictors import tree_checks, ubjson
@@ -44,45 +44,45 @@ TEXTS += [
     *(name for kinds in OBJECTIVES.values() for name in kinds),
 ]
 
-Place = tuple[Any, Any]
-"""A member of an object or a list: its holder, and its name or number there."""
+Member = tuple[Any, Any]
+"""A member of an object or a list: its holder, and its name or index there."""
 
 
-def places(value: Any) -> Iterator[Place]:  # noqa: ANN401
+def members(value: Any) -> Iterator[Member]:  # noqa: ANN401
     """Every member of every object and list below a value."""
     names = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     for name in names:
         yield value, name
-        yield from places(value[name])
+        yield from members(value[name])
 
 
-def _array(value: NDArray[Any], dice: random.Random) -> Any:  # noqa: ANN401
-    """An array with entries changed, swapped, cut off or added, or of another type."""
-    found, way = value.copy(), dice.randrange(7)
+def _mutate_array(value: NDArray[Any], dice: random.Random) -> Any:  # noqa: ANN401
+    """The array with entries changed, swapped, cut off or added, or with another type."""
+    array, way = value.copy(), dice.randrange(7)
     if way == 0:
-        return found[: dice.randrange(len(found) + 1)]
+        return array[: dice.randrange(len(array) + 1)]
     if way == 1:
-        extra = dice.choices(found.tolist() or [0], k=dice.randrange(1, 3))
-        return np.append(found, np.array(extra, found.dtype)).astype(found.dtype)
+        extra = dice.choices(array.tolist() or [0], k=dice.randrange(1, 3))
+        return np.append(array, np.array(extra, array.dtype)).astype(array.dtype)
     if way == 2:
-        return found.astype(dice.choice(list(ubjson.NUMBERS.values())))
+        return array.astype(dice.choice(list(ubjson.NUMBERS.values())))
     if way == 3:
-        return found.tolist()
-    for _ in range(dice.randrange(1, 3) if len(found) else 0):
-        at, other = dice.randrange(len(found)), dice.randrange(len(found))
+        return array.tolist()
+    for _ in range(dice.randrange(1, 3) if len(array) else 0):
+        at, other = dice.randrange(len(array)), dice.randrange(len(array))
         if way == 4:
-            found[at], found[other] = value[other], value[at]
+            array[at], array[other] = value[other], value[at]
         else:
-            near = int(np.nan_to_num(found[at], posinf=9, neginf=9)) + dice.choice([-1, 1])
-            extremes = FLOATS if found.dtype.kind == "f" else [near, near, *NUMBERS]
-            found[at] = np.array(dice.choice(extremes)).astype(found.dtype)
-    return found
+            near = int(np.nan_to_num(array[at], posinf=9, neginf=9)) + dice.choice([-1, 1])
+            extremes = FLOATS if array.dtype.kind == "f" else [near, near, *NUMBERS]
+            array[at] = np.array(dice.choice(extremes)).astype(array.dtype)
+    return array
 
 
-def _strange(value: Any, dice: random.Random) -> Any:  # noqa: ANN401
-    """Another value in the place of one; mostly of its type."""
+def _mutate_value(value: Any, dice: random.Random) -> Any:  # noqa: ANN401
+    """Another value in place of this one, mostly of its type."""
     if isinstance(value, np.ndarray) and dice.random() < 0.95:
-        return _array(value, dice)
+        return _mutate_array(value, dice)
     if isinstance(value, list) and value and dice.random() < 0.9:
         swapped = dice.sample(value, len(value))
         return dice.choice([value[:-1], value[1:], [*value, value[0]], value[::-1], swapped, []])
@@ -95,11 +95,11 @@ def _strange(value: Any, dice: random.Random) -> Any:  # noqa: ANN401
     return dice.choice([*NUMBERS, None, True, [], {}, "1", 0.5, deep, bytes_, np.arange(3, dtype=">i4")])
 
 
-def _members(document: dict[str, Any], dice: random.Random) -> bytes:
-    """Change one to three members of a document, as often as not those of a tree."""
+def _mutate_members(document: dict[str, Any], dice: random.Random) -> bytes:
+    """Change one or two members of a document, mostly those of a tree."""
     for _ in range(dice.choice([1, 1, 1, 2])):
-        every = list(places(document))
-        arrays = [place for place in every if place[1] in tree_checks.TYPES]
+        every = list(members(document))
+        arrays = [member for member in every if member[1] in tree_checks.TYPES]
         holder, name = dice.choice(arrays if arrays and dice.random() < 0.8 else every)
         way = dice.random()
         if way < 0.05:
@@ -108,33 +108,33 @@ def _members(document: dict[str, Any], dice: random.Random) -> bytes:
             other, there = dice.choice(arrays if name in tree_checks.TYPES and arrays else every)
             holder[name] = other[there] if other is not holder and not _is_below(holder, other[there]) else None
         else:
-            holder[name] = _strange(holder[name], dice)
-    return written(document)
+            holder[name] = _mutate_value(holder[name], dice)
+    return to_ubjson(document)
 
 
 def _is_below(value: Any, above: Any) -> bool:  # noqa: ANN401
-    return value is above or any(holder is value for holder, _ in places(above))
+    return value is above or any(holder is value for holder, _ in members(above))
 
 
-def _bytes(file: bytes, dice: random.Random) -> bytes:
-    """A few bytes changed, left out or added."""
-    found = bytearray(file)
+def _mutate_bytes(file: bytes, dice: random.Random) -> bytes:
+    """Change, remove or add a few bytes."""
+    changed = bytearray(file)
     for _ in range(dice.randrange(1, 4)):
-        at, way = dice.randrange(len(found)), dice.random()
+        at, way = dice.randrange(len(changed)), dice.random()
         if way < 0.8:
-            found[at] = dice.choice([dice.randrange(256), found[at] ^ 1 << dice.randrange(8)])
+            changed[at] = dice.choice([dice.randrange(256), changed[at] ^ 1 << dice.randrange(8)])
         else:
-            found[at : at + dice.randrange(2)] = bytes(dice.randrange(3))
-    return bytes(found[: dice.randrange(len(found))] if dice.random() < 0.02 else found)
+            changed[at : at + dice.randrange(2)] = bytes(dice.randrange(3))
+    return bytes(changed[: dice.randrange(len(changed))] if dice.random() < 0.02 else changed)
 
 
-def mutated(file: bytes, dice: random.Random) -> bytes:
-    """A model file with something changed."""
-    return _bytes(file, dice) if dice.random() < 0.3 else _members(ubjson.loads(file), dice)
+def mutate(file: bytes, dice: random.Random) -> bytes:
+    """The model file with something changed."""
+    return _mutate_bytes(file, dice) if dice.random() < 0.3 else _mutate_members(ubjson.loads(file), dice)
 
 
-def _leaf(tree: dict[str, Any], row: NDArray[np.float32]) -> float:
-    """What a tree says of a row, by the plain meaning of its file."""
+def _leaf_value(tree: dict[str, Any], row: NDArray[np.float32]) -> float:
+    """The value of the leaf that a row reaches, by the plain meaning of the file."""
     sets = {
         int(node): {*tree["categories"][start : start + size].tolist()}
         for node, start, size in zip(
@@ -152,8 +152,8 @@ def _leaf(tree: dict[str, Any], row: NDArray[np.float32]) -> float:
     return float(tree["split_conditions"][node])
 
 
-def meant(file: bytes, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What a model file says of rows, in place of XGBoost: margins of several classes, else what is predicted."""
+def evaluate(file: bytes, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What a model file answers for rows, computed without XGBoost: margins of several classes, else predictions."""
     learner = ubjson.loads(file)["learner"]
     objective, model = learner["objective"]["name"], learner["gradient_booster"]["model"]
     base = np.array(learner["learner_model_param"]["base_score"].strip("[]").split(","), np.float64)
@@ -161,15 +161,15 @@ def meant(file: bytes, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     margins = np.zeros((len(rows), max(1, int(learner["learner_model_param"]["num_class"]))))
     margins += links.get(objective, np.log if objective in LOGARITHM else lambda mean: mean)(base)
     for output, tree in zip(model["tree_info"], model["trees"], strict=True):
-        margins[:, output] += [_leaf(tree, row) for row in rows]
+        margins[:, output] += [_leaf_value(tree, row) for row in rows]
     with np.errstate(over="ignore"):
         if objective == "binary:logistic":
             return np.asarray(1 / (1 + np.exp(-margins)))
         return np.exp(margins) if objective in LOGARITHM else margins
 
 
-def _use(model: Booster) -> None:
-    """Do what is done with a model: answer, explain, save."""
+def _use_model(model: Booster) -> None:
+    """Answer, explain and save, as is done with a model."""
     alone = np.concatenate([model.raw(row[np.newaxis]) for row in ROWS[:5]])
     assert np.allclose(alone, model.raw(ROWS[:5]), rtol=1e-4, atol=1e-4, equal_nan=True)
     types = model.trees.feature_types
@@ -180,15 +180,15 @@ def _use(model: Booster) -> None:
         model.save(Path(folder, model.FILE))
 
 
-def fate(model: Trained, file: bytes) -> str:
-    """Whether a file is refused, answers as before, or answers what it says; anything else is a fault of the reader."""
+def outcome(model: Trained, file: bytes) -> str:
+    """What becomes of a file: refused, or answered as before or as it says; else the reader has a fault."""
     try:
-        found = model.read(file)
+        booster = model.read(file)
     except ArtifactError:
         return "refused"
-    _use(found)
-    answers = found.raw(ROWS)
-    expected = meant(file, ROWS)
+    _use_model(booster)
+    answers = booster.raw(ROWS)
+    expected = evaluate(file, ROWS)
     finite = np.abs(expected) < 3e38
     if not np.allclose(answers[finite], expected[finite], rtol=1e-3, atol=1e-4):
         return "WRONG"
@@ -196,18 +196,18 @@ def fate(model: Trained, file: bytes) -> str:
 
 
 def main() -> None:
-    """Change files of all kinds, and print how many of each fate there were."""
+    """Mutate files of all kinds, and print the number of files per outcome."""
     seed, count = map(int, sys.argv[1:])
-    fates: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     for number in range(seed * count, (seed + 1) * count):
         objective, way = ALL[number % len(ALL)]
-        file = mutated(trained(objective, way).file, random.Random(number))
+        file = mutate(train(objective, way).file, random.Random(number))
         sys.stdout.write(f"{number} {objective} {way} ")
         sys.stdout.flush()
-        found = fate(trained(objective, way), file)
-        sys.stdout.write(f"{found}\n")
-        fates[found] += 1
-    sys.stdout.write(f"{dict(sorted(fates.items()))}\n")
+        result = outcome(train(objective, way), file)
+        sys.stdout.write(f"{result}\n")
+        outcomes[result] += 1
+    sys.stdout.write(f"{dict(sorted(outcomes.items()))}\n")
 
 
 if __name__ == "__main__":

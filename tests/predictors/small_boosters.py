@@ -1,4 +1,4 @@
-"""Small boosters of every task and of every way to split, as XGBoost trains them."""
+"""Train small boosters of every task and every way to split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 
 LEVELS = (0, 5, 0, 40)
-"""Of each feature, how many categories it has."""
+"""Number of levels of each feature."""
 
 NAMES = ("age", "shop", "size", "city")
 
@@ -34,18 +34,18 @@ WAYS: dict[str, dict[str, Any]] = {
     "forests": {"max_cat_to_onehot": 6, "num_parallel_tree": 2, "subsample": 0.7},
     "approx": {"max_cat_to_onehot": 1, "tree_method": "approx", "gamma": 0.5},
 }
-"""How XGBoost is told to split; by categories in all but the first."""
+"""Options that make XGBoost split in each way; by categories in all but the first."""
 
 
 def encoder(levels: Sequence[int], names: Sequence[str] = NAMES) -> Encoder:
-    """One whose features have these names and so many levels, 0 for a quantity."""
+    """An encoder whose features have these names and numbers of levels, 0 for a quantity."""
     columns = tuple(Column(name, "category" if count else "number") for name, count in zip(names, levels, strict=True))
     encodings = (Categories(tuple(map(str, range(count)))) if count else Numbers() for count in levels)
     return Encoder(columns, tuple(encodings))
 
 
 def table(rows: int = 300, seed: int = 0) -> NDArray[np.float32]:
-    """Quantities and codes, some of them missing."""
+    """Rows of quantities and codes, some of them missing."""
     rng = np.random.default_rng(seed)
     columns = [rng.integers(count, size=rows) if count else rng.standard_normal(rows) for count in LEVELS]
     cells = np.stack(columns, axis=1).astype(np.float32)
@@ -54,7 +54,7 @@ def table(rows: int = 300, seed: int = 0) -> NDArray[np.float32]:
 
 
 def targets(task: Task, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What depends on all four features."""
+    """Targets that depend on all four features."""
     age, shop, size, city = np.nan_to_num(rows.astype(np.float64), nan=1.0).T
     amount = np.abs(age + (shop % 2) * size + np.isin(city % 7, (1, 2, 4)) * 2)
     noise = np.random.default_rng(1).random(len(rows))
@@ -65,7 +65,7 @@ def targets(task: Task, rows: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Trained:
-    """A booster, and what a folder would say of it."""
+    """A trained booster, with its problem and levels."""
 
     trees: xgb.Booster
     problem: Problem
@@ -73,17 +73,17 @@ class Trained:
 
     @property
     def file(self) -> bytes:
-        """As `Booster.save` writes it."""
+        """The bytes that `Booster.save` writes."""
         return bytes(self.trees.save_raw("ubj"))
 
     def read(self, file: bytes) -> Booster:
-        """The booster of a file that may be another."""
+        """Read a booster from a file, which may differ from the own one."""
         return Booster.read(Path("model.ubj"), file, self.problem, encoder(self.levels))
 
 
 @cache
-def trained(objective: str, way: str = "numbers", rounds: int = 3) -> Trained:
-    """A booster of an objective; of codes where the way splits by categories."""
+def train(objective: str, way: str = "numbers", rounds: int = 3) -> Trained:
+    """A booster of an objective; its features are codes where the way splits by categories."""
     kind = next(kind for kind, objectives in OBJECTIVES.items() if objective in objectives)
     task, rows = TASKS[kind], table()
     levels = (0,) * len(LEVELS) if way == "numbers" else LEVELS
@@ -106,4 +106,4 @@ ALL = [
     *((next(iter(objectives)), way) for objectives in OBJECTIVES.values() for way in WAYS if way != "numbers"),
     ("reg:absoluteerror", "sets of categories"),
 ]
-"""Every objective on numbers, every way for one objective of each task, and leaves that are set anew."""
+"""Every objective on numbers, every way for one objective of each task, and an objective that replaces leaves."""

@@ -1,4 +1,4 @@
-"""No model file ends the process: what would crash XGBoost is refused before it sees it."""
+"""No model file crashes the process: a file that would crash XGBoost is refused first."""
 
 import random
 import struct
@@ -29,37 +29,37 @@ ENCODER = Encoder.learn(PROBLEM, {})
 ROOT = Path(__file__).parents[2]
 
 
-def trained(**options: Any) -> xgb.Booster:  # noqa: ANN401  XGBoost's own
+def train(**options: Any) -> xgb.Booster:  # noqa: ANN401  XGBoost's own
     """A small model; its first tree has seven nodes and the splits 0, 1 and 2."""
     options = {"n_estimators": 3, "max_depth": 2, "n_jobs": 1} | options
-    found = xgb.XGBClassifier(**options).fit(FEATURES, TARGET).get_booster()
-    found.feature_names = list(PROBLEM.features)
-    return found
+    booster = xgb.XGBClassifier(**options).fit(FEATURES, TARGET).get_booster()
+    booster.feature_names = list(PROBLEM.features)
+    return booster
 
 
-MODEL = bytes(trained().save_raw("ubj"))
+MODEL = bytes(train().save_raw("ubj"))
 
 
 def size(number: int) -> bytes:
-    """As UBJSON writes it."""
+    """A length in UBJSON."""
     return struct.pack(">cq", b"L", number)
 
 
 def text(value: str) -> bytes:
-    """A name, or a string behind its marker."""
+    """A name, or a string without its marker."""
     return size(len(value.encode())) + value.encode()
 
 
-def written(value: Any) -> bytes:  # noqa: ANN401, PLR0911  one for each kind of value
+def to_ubjson(value: Any) -> bytes:  # noqa: ANN401, PLR0911  one for each kind of value
     """A document as XGBoost writes it."""
     match value:
         case dict():
-            return b"{" + b"".join(text(name) + written(member) for name, member in value.items()) + b"}"
+            return b"{" + b"".join(text(name) + to_ubjson(member) for name, member in value.items()) + b"}"
         case np.ndarray():
             marker = {dtype: marker for marker, dtype in ubjson.NUMBERS.items()}[value.dtype]
             return b"[$" + marker + b"#" + size(len(value)) + value.tobytes()
         case list():
-            return b"[#" + size(len(value)) + b"".join(map(written, value))
+            return b"[#" + size(len(value)) + b"".join(map(to_ubjson, value))
         case str():
             return b"S" + text(value)
         case None | bool():
@@ -78,61 +78,61 @@ def written(value: Any) -> bytes:  # noqa: ANN401, PLR0911  one for each kind of
 
 Document = dict[str, Any]
 Change = Callable[[Document, Document], object]
-"""Changes a model's document, given its part `learner.gradient_booster.model` and that one's first tree."""
+"""Changes a model's document, given `learner.gradient_booster.model` and the first tree in it."""
 
 
 def document() -> Document:
-    """A sound model, its arrays free to be changed."""
-    found: Document = ubjson.loads(MODEL)
-    for tree in forest(found)["trees"]:
+    """A valid model, whose arrays may be changed."""
+    model: Document = ubjson.loads(MODEL)
+    for tree in forest(model)["trees"]:
         tree |= {name: array.copy() for name, array in tree.items() if isinstance(array, np.ndarray)}
-    return found
+    return model
 
 
 def forest(model: Document) -> Document:
-    """Where a model's trees are."""
-    found: Document = model["learner"]["gradient_booster"]["model"]
-    return found
+    """The part of a model that holds the trees."""
+    trees: Document = model["learner"]["gradient_booster"]["model"]
+    return trees
 
 
-def node(name: str, place: int, value: int) -> Change:
+def set_node(name: str, index: int, value: int) -> Change:
     """Set one entry of an array of the first tree."""
-    return lambda _, tree: tree[name].__setitem__(place, value)
+    return lambda _, tree: tree[name].__setitem__(index, value)
 
 
-def shorter(name: str) -> Change:
-    """Cut an array of the first tree."""
+def shorten(name: str) -> Change:
+    """Cut the last entry off an array of the first tree."""
     return lambda _, tree: tree.update({name: tree[name][:-1]})
 
 
-def in_tree(**values: object) -> Change:
+def set_tree(**values: object) -> Change:
     """Set members of the first tree."""
     return lambda _, tree: tree.update(values)
 
 
-def in_forest(**values: object) -> Change:
-    """Set members of what holds the trees."""
+def set_forest(**values: object) -> Change:
+    """Set members of the part that holds the trees."""
     return lambda model, _: model.update(values)
 
 
-def parameter(name: str, value: str) -> Change:
+def set_parameter(name: str, value: str) -> Change:
     """Set a parameter of the first tree."""
     return lambda _, tree: tree["tree_param"].update({name: value})
 
 
-def without_nodes(_model: Document, tree: Document) -> None:
-    """Leave a tree without a root."""
+def remove_nodes(_model: Document, tree: Document) -> None:
+    """Remove all nodes, so that the tree has no root."""
     tree |= {name: array[:0] for name, array in tree.items() if isinstance(array, np.ndarray)}
     tree["tree_param"]["num_nodes"] = "0"
 
 
-def circle(_model: Document, tree: Document) -> None:
-    """Lead from a child of the root back to that child, and let it call itself its parent."""
+def make_circle(_model: Document, tree: Document) -> None:
+    """Make a child of the root its own parent and child."""
     tree["left_children"][1], tree["right_children"][1], tree["parents"][1:3] = 1, 2, 1
 
 
-def chain(splits: int) -> Change:
-    """A tree of splits one below the other; a million of them are more than the stack holds."""
+def make_chain(splits: int) -> Change:
+    """Make a tree of splits one below the other; a million of them would overflow the stack."""
 
     def change(_model: Document, tree: Document) -> None:
         inner = 2 * np.arange(splits)
@@ -157,106 +157,107 @@ QUESTIONS = "it answers more than one question"
 OUTPUTS = "its trees are not divided among its outputs"
 
 FAULTS: dict[str, tuple[Change, str]] = {
-    "left child beyond the tree": (node("left_children", 0, 10**6), NO_TREES),
-    "left child the last node": (node("left_children", 0, 6), NO_TREES),
-    "left child negative": (node("left_children", 0, -5), NO_TREES),
-    "left child the node itself": (node("left_children", 0, 0), NO_TREES),
-    "right child beyond the tree": (node("right_children", 0, 10**6), NO_TREES),
-    "right child not beside the left": (node("right_children", 0, 3), NO_TREES),
-    "right child of a leaf": (node("right_children", 6, 3), NO_TREES),
+    "left child beyond the tree": (set_node("left_children", 0, 10**6), NO_TREES),
+    "left child the last node": (set_node("left_children", 0, 6), NO_TREES),
+    "left child negative": (set_node("left_children", 0, -5), NO_TREES),
+    "left child the node itself": (set_node("left_children", 0, 0), NO_TREES),
+    "right child beyond the tree": (set_node("right_children", 0, 10**6), NO_TREES),
+    "right child not beside the left": (set_node("right_children", 0, 3), NO_TREES),
+    "right child of a leaf": (set_node("right_children", 6, 3), NO_TREES),
     "child of two nodes": (
-        lambda _, tree: (node("left_children", 2, 3)(_, tree), node("right_children", 2, 4)(_, tree)),
+        lambda _, tree: (set_node("left_children", 2, 3)(_, tree), set_node("right_children", 2, 4)(_, tree)),
         NO_TREES,
     ),
-    "circle": (circle, NO_TREES),
-    "parent beyond the tree": (node("parents", 3, 10**6), NO_TREES),
-    "parent negative": (node("parents", 3, -2), NO_TREES),
-    "root with a parent": (node("parents", 0, 1), NO_TREES),
-    "too many splits deep": (chain(1001), "a tree is deeper than 1000 splits"),
-    "feature beyond the table": (node("split_indices", 0, 3), FEATURE),
-    "feature negative": (node("split_indices", 1, -1), FEATURE),
-    **{f"{name} too short": (shorter(name), LENGTHS) for name in tree_checks.NODES},
-    "node count too large": (parameter("num_nodes", "1000000"), LENGTHS),
-    "node count negative": (parameter("num_nodes", "-1"), LENGTHS),
-    "no nodes": (without_nodes, LENGTHS),
-    "leaves of several values": (parameter("size_leaf_vector", "5"), "a leaf holds other than one value"),
+    "circle": (make_circle, NO_TREES),
+    "parent beyond the tree": (set_node("parents", 3, 10**6), NO_TREES),
+    "parent negative": (set_node("parents", 3, -2), NO_TREES),
+    "root with a parent": (set_node("parents", 0, 1), NO_TREES),
+    "too many splits deep": (make_chain(1001), "a tree is deeper than 1000 splits"),
+    "feature beyond the table": (set_node("split_indices", 0, 3), FEATURE),
+    "feature negative": (set_node("split_indices", 1, -1), FEATURE),
+    **{f"{name} too short": (shorten(name), LENGTHS) for name in tree_checks.NODES},
+    "node count too large": (set_parameter("num_nodes", "1000000"), LENGTHS),
+    "node count negative": (set_parameter("num_nodes", "-1"), LENGTHS),
+    "no nodes": (remove_nodes, LENGTHS),
+    "leaves of several values": (set_parameter("size_leaf_vector", "5"), "a leaf holds other than one value"),
     "split by categories": (
-        node("split_type", 0, 1),
+        set_node("split_type", 0, 1),
         "it splits a quantity by categories, or a category as a quantity",
     ),
     "categories given": (
-        in_tree(categories=np.array([10**6], ">i4")),
+        set_tree(categories=np.array([10**6], ">i4")),
         "its categories do not belong to its splits",
     ),
     **{
-        f"{name} given": (in_tree(**{name: np.array([10**6], tree_checks.TYPES[name])}), CATEGORIES)
+        f"{name} given": (set_tree(**{name: np.array([10**6], tree_checks.TYPES[name])}), CATEGORIES)
         for name in tree_checks.CATEGORIES[1:]
     },
-    "trees of several classes": (in_forest(tree_info=[0, 7, 0]), "its trees are not divided among its outputs"),
-    "rounds beyond the trees": (in_forest(iteration_indptr=[0, 1, 2, 1000]), ROUNDS),
-    "rounds going back": (in_forest(iteration_indptr=[0, -1, 2, 3]), ROUNDS),
-    "rounds not from the start": (in_forest(iteration_indptr=[1, 2, 3]), ROUNDS),
-    "two trees of one number": (in_tree(id=1), ORDER),
+    "trees of several classes": (set_forest(tree_info=[0, 7, 0]), "its trees are not divided among its outputs"),
+    "rounds beyond the trees": (set_forest(iteration_indptr=[0, 1, 2, 1000]), ROUNDS),
+    "rounds going back": (set_forest(iteration_indptr=[0, -1, 2, 3]), ROUNDS),
+    "rounds not from the start": (set_forest(iteration_indptr=[1, 2, 3]), ROUNDS),
+    "two trees of one number": (set_tree(id=1), ORDER),
 }
 
 
-def refused(model: bytes) -> str:
-    """The sentence that refuses a model file."""
+def refusal(model: bytes) -> str:
+    """The message that refuses a model file."""
     with pytest.raises(ArtifactError) as error:
         Booster.read(Path("model.ubj"), model, PROBLEM, ENCODER)
     return str(error.value)
 
 
-@pytest.mark.parametrize(("change", "said"), FAULTS.values(), ids=FAULTS.keys())
-def test_what_would_crash_xgboost_is_refused_before(change: Change, said: str) -> None:
-    """Each with what is wrong; none of these reaches XGBoost, which ends the process at most of them."""
+@pytest.mark.parametrize(("change", "message"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_model_that_would_crash_xgboost_is_refused_first(change: Change, message: str) -> None:
+    """The message says what is wrong; XGBoost would crash at most of these."""
     model = document()
     change(forest(model), forest(model)["trees"][0])
     assert (
-        refused(written(model)) == f"model.ubj holds a model that XGBoost cannot use, as {said}; train the model again."
+        refusal(to_ubjson(model))
+        == f"model.ubj holds a model that XGBoost cannot use, as {message}; train the model again."
     )
 
 
 def test_categories_of_a_frame_are_refused() -> None:
-    """Of which XGBoost keeps the names, and by which it would number codes anew."""
+    """XGBoost would keep their names, and number the codes by them."""
     model = document()
     forest(model)["cats"] = {"enc": [{"type": 7}]}
-    said = "was trained from a frame whose categories it would number anew; train it from a matrix of codes."
-    assert refused(written(model)) == f"model.ubj {said}"
+    message = "was trained from a frame whose categories it would number anew; train it from a matrix of codes."
+    assert refusal(to_ubjson(model)) == f"model.ubj {message}"
 
 
-def test_a_count_that_no_integer_holds_is_refused() -> None:
+def test_an_infinite_count_is_refused() -> None:
     """UBJSON has infinities."""
     model = document()
     forest(model)["trees"][0]["tree_param"]["num_nodes"] = float("inf")
-    assert refused(written(model)) == f"model.ubj is not a model that XGBoost {xgb.__version__} can read."
+    assert refusal(to_ubjson(model)) == f"model.ubj is not a model that XGBoost {xgb.__version__} can read."
 
 
-def test_a_tree_may_be_deep() -> None:
-    """As deep as the limit says."""
+def test_a_tree_may_be_as_deep_as_the_limit() -> None:
+    """Its answers have the usual shape."""
     model = document()
-    chain(tree_checks.MAX_DEPTH)(forest(model), forest(model)["trees"][0])
-    found = Booster.read(Path("model.ubj"), written(model), PROBLEM, ENCODER)
-    assert found.raw(FEATURES).shape == (200, 1)
+    make_chain(tree_checks.MAX_DEPTH)(forest(model), forest(model)["trees"][0])
+    booster = Booster.read(Path("model.ubj"), to_ubjson(model), PROBLEM, ENCODER)
+    assert booster.raw(FEATURES).shape == (200, 1)
 
 
 @pytest.mark.parametrize("name", ["num_class", "num_target"])
 def test_a_model_of_several_outputs_is_refused(name: str) -> None:
-    """Even where its objective has one."""
+    """Even if its objective has one."""
     model = document()
     model["learner"]["learner_model_param"][name] = "3"
-    assert QUESTIONS in refused(written(model))
+    assert QUESTIONS in refusal(to_ubjson(model))
 
 
 @pytest.mark.parametrize("kind", ["gblinear", "dart"])
-def test_only_boosted_trees_are_taken(kind: str) -> None:
-    """The sentence says what was found and what is taken."""
+def test_only_boosted_trees_are_accepted(kind: str) -> None:
+    """The message says what was found and what is expected."""
     model = bytes(
-        trained(booster=kind, max_depth=None, **{"updater": "coord_descent"} if kind == "gblinear" else {}).save_raw(
+        train(booster=kind, max_depth=None, **{"updater": "coord_descent"} if kind == "gblinear" else {}).save_raw(
             "ubj"
         )
     )
-    assert refused(model) == f"model.ubj holds a booster of kind {kind!r}, expected 'gbtree'."
+    assert refusal(model) == f"model.ubj holds a booster of kind {kind!r}, expected 'gbtree'."
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,7 @@ def test_only_boosted_trees_are_taken(kind: str) -> None:
         (b"", "nothing"),
         (b"{", "an object without an end"),
         (MODEL + b"Z", "something behind the end"),
-        (bytes(trained().save_raw("json")), "JSON"),
+        (bytes(train().save_raw("json")), "JSON"),
         (b"{" + text("learner") + b"[#" + size(-1) + b"}", "a negative size"),
         (b"{" + text("learner") + b"[$l#" + size(2**62) + b"}", "a size beyond the file"),
         (b"{" + text("learner") + b"[$Z#" + size(2**62) + b"}", "an array that takes no bytes"),
@@ -278,27 +279,27 @@ def test_only_boosted_trees_are_taken(kind: str) -> None:
         (b"{" + text("learner") + b"N}", "a marker that starts no value"),
         (b"[#" + size(1) * 100_000, "sizes for values"),
         ((b"[#" + size(1)) * 100_000, "arrays nested without an end"),
-        (written({"learner": []}), "a list for an object"),
-        (written({"learner": {"objective": 3}}), "a number for an object"),
-        (written({}), "no members"),
+        (to_ubjson({"learner": []}), "a list for an object"),
+        (to_ubjson({"learner": {"objective": 3}}), "a number for an object"),
+        (to_ubjson({}), "no members"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_file_that_is_no_model_is_refused(model: bytes, what: str) -> None:
     """Whatever its bytes are."""
-    assert refused(model) == f"model.ubj is not a model that XGBoost {xgb.__version__} can read.", what
+    assert refusal(model) == f"model.ubj is not a model that XGBoost {xgb.__version__} can read.", what
 
 
-def test_a_wrong_parameter_is_refused_at_once() -> None:
-    """XGBoost itself would look at it when it first predicts."""
+def test_an_invalid_parameter_is_refused_when_read() -> None:
+    """XGBoost itself checks it only at the first prediction."""
     model = document()
     model["learner"]["learner_model_param"]["base_score"] = "[]"
-    assert "is not a model that XGBoost" in refused(written(model))
+    assert "is not a model that XGBoost" in refusal(to_ubjson(model))
 
 
-def test_the_reader_loses_nothing() -> None:
-    """A document written again is the same bytes."""
-    assert written(ubjson.loads(MODEL)) == MODEL
+def test_a_document_written_again_has_the_same_bytes() -> None:
+    """The reader loses nothing."""
+    assert to_ubjson(ubjson.loads(MODEL)) == MODEL
 
 
 @pytest.mark.parametrize(
@@ -314,23 +315,23 @@ def test_the_reader_loses_nothing() -> None:
     ],
     ids=str,
 )
-def test_what_xgboost_trains_is_read(options: dict[str, Any]) -> None:
-    """Pruned nodes, forests and lone roots included; the answers are the same to the bit."""
-    expected = trained(**options)
-    found = Booster.read(Path("model.ubj"), bytes(expected.save_raw("ubj")), PROBLEM, ENCODER)
-    assert np.array_equal(found.raw(FEATURES)[:, 0], expected.inplace_predict(FEATURES))
+def test_models_that_xgboost_trains_are_read(options: dict[str, Any]) -> None:
+    """Also pruned nodes, forests and single roots; the answers are the same to the bit."""
+    expected = train(**options)
+    booster = Booster.read(Path("model.ubj"), bytes(expected.save_raw("ubj")), PROBLEM, ENCODER)
+    assert np.array_equal(booster.raw(FEATURES)[:, 0], expected.inplace_predict(FEATURES))
 
 
 MUTATE = """
 import contextlib, hashlib, io, json, pathlib, random, sys
-from tests.predictors.test_booster import MODEL, mutated
+from tests.predictors.test_booster import MODEL, mutate
 from tabserve.cli import main
 
 folder = pathlib.Path(sys.argv[1])
 manifest = json.loads((folder / "manifest.json").read_text())
 sys.argv = ["tabserve", "check", str(folder)]
 for seed in range(600):
-    model = mutated(MODEL, random.Random(seed))
+    model = mutate(MODEL, random.Random(seed))
     (folder / "model.ubj").write_bytes(model)
     manifest["files"]["model.ubj"] = hashlib.sha256(model).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -346,14 +347,14 @@ for seed in range(600):
 NUMBERS = [-5, -1, 0, 1, 2, 3, 6, 7, 100, 10**6, 2**31 - 1, 2**31, 2**32 + 1]
 
 
-def places(value: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401
-    """Every member of every object and list below a value, as its holder and its name or number."""
+def members(value: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    """Every member of every object and list below a value, as its holder and its name or index."""
     names = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    return [place for name in names for place in [(value, name), *places(value[name])]]
+    return [member for name in names for member in [(value, name), *members(value[name])]]
 
 
-def strange(value: Any, dice: random.Random) -> Any:  # noqa: ANN401
-    """Another value in the place of one; mostly of its type."""
+def mutate_value(value: Any, dice: random.Random) -> Any:  # noqa: ANN401
+    """Another value in place of this one, mostly of its type."""
     if isinstance(value, np.ndarray) and len(value):
         return np.where(np.arange(len(value)) == dice.randrange(len(value)), dice.choice(NUMBERS), value).astype(
             value.dtype
@@ -363,24 +364,24 @@ def strange(value: Any, dice: random.Random) -> Any:  # noqa: ANN401
     return str(dice.choice(NUMBERS)) if isinstance(value, str) else dice.choice([*NUMBERS, None, [], {}, "1"])
 
 
-def mutated(model: bytes, dice: random.Random) -> bytes:
-    """A model with one or two places of its structure changed, or a few bytes."""
+def mutate(model: bytes, dice: random.Random) -> bytes:
+    """The model with one or two members or a few bytes changed."""
     if dice.random() < 0.3:
-        found = bytearray(model)
+        changed = bytearray(model)
         for _ in range(dice.randrange(1, 4)):
-            found[dice.randrange(len(found))] = dice.randrange(256)
-        return bytes(found)
+            changed[dice.randrange(len(changed))] = dice.randrange(256)
+        return bytes(changed)
     document = ubjson.loads(model)
     for _ in range(dice.randrange(1, 3)):
-        holder, name = dice.choice(places(document))
-        holder[name] = strange(holder[name], dice)
-    return written(document)
+        holder, name = dice.choice(members(document))
+        holder[name] = mutate_value(holder[name], dice)
+    return to_ubjson(document)
 
 
 @pytest.mark.slow
-def test_no_mutation_of_a_model_ends_the_process(tmp_path: Path) -> None:
-    """`tabserve check` says 0 or 4 to each of hundreds, in one child that must outlive them all."""
-    model = Model(PROBLEM, ENCODER, Booster(trained()), Threshold(0.5), {}, {}, {})
+def test_no_mutation_of_a_model_crashes_tabserve_check(tmp_path: Path) -> None:
+    """It exits with 0 or 4 for each of hundreds; one child process handles them all."""
+    model = Model(PROBLEM, ENCODER, Booster(train()), Threshold(0.5), {}, {}, {})
     save(tmp_path / "model", model, FEATURES[:4], "# A model\n")
     command = [sys.executable, "-c", MUTATE, str(tmp_path / "model")]
     child = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)

@@ -1,4 +1,4 @@
-"""Splits by categories: taken where every part of them belongs together, refused before XGBoost sees them otherwise."""
+"""Splits by categories are read if they are consistent, and refused before XGBoost sees them otherwise."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,60 +8,60 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost as xgb
-from tests.predictors.small_boosters import LEVELS, NAMES, encoder, table, targets, trained
-from tests.predictors.test_booster import written
+from tests.predictors.small_boosters import LEVELS, NAMES, encoder, table, targets, train
+from tests.predictors.test_booster import to_ubjson
 
 from tabserve.errors import ArtifactError
 from tabserve.predictors import ubjson
 from tabserve.predictors.booster import Booster
 
-MODEL = trained("binary:logistic", "sets of categories")
+MODEL = train("binary:logistic", "sets of categories")
 PATH = Path("model.ubj")
 
 Tree = dict[str, Any]
 
 
-def first(trees: list[Tree]) -> Tree:
-    """The first tree that splits by categories twice or more."""
+def first_tree(trees: list[Tree]) -> Tree:
+    """The first tree with at least two splits by categories."""
     return next(tree for tree in trees if len(tree["categories_nodes"]) > 1)
 
 
-def refused(change: Callable[[list[Tree]], object], levels: tuple[int, ...] = LEVELS) -> str:
-    """The sentence that refuses a model file, given what changes its trees."""
+def refusal(change: Callable[[list[Tree]], object], levels: tuple[int, ...] = LEVELS) -> str:
+    """The message that refuses the model after a change of its trees."""
     document = ubjson.loads(MODEL.file)
     trees = document["learner"]["gradient_booster"]["model"]["trees"]
     for tree in trees:
         tree |= {name: array.copy() for name, array in tree.items() if isinstance(array, np.ndarray)}
     change(trees)
     with pytest.raises(ArtifactError) as error:
-        Booster.read(PATH, written(document), MODEL.problem, encoder(levels))
+        Booster.read(PATH, to_ubjson(document), MODEL.problem, encoder(levels))
     return str(error.value)
 
 
-def entry(name: str, place: int, value: int) -> Callable[[list[Tree]], object]:
+def set_entry(name: str, index: int, value: int) -> Callable[[list[Tree]], object]:
     """Set one entry of an array."""
-    return lambda trees: first(trees)[name].__setitem__(place, value)
+    return lambda trees: first_tree(trees)[name].__setitem__(index, value)
 
 
-def cut(name: str) -> Callable[[list[Tree]], object]:
-    """Leave out the last entry of an array."""
-    return lambda trees: first(trees).update({name: first(trees)[name][:-1]})
+def shorten(name: str) -> Callable[[list[Tree]], object]:
+    """Remove the last entry of an array."""
+    return lambda trees: first_tree(trees).update({name: first_tree(trees)[name][:-1]})
 
 
-def longer(name: str) -> Callable[[list[Tree]], object]:
+def lengthen(name: str) -> Callable[[list[Tree]], object]:
     """Add an entry to an array."""
-    return lambda trees: first(trees).update(
-        {name: np.append(first(trees)[name], [99]).astype(first(trees)[name].dtype)}
+    return lambda trees: first_tree(trees).update(
+        {name: np.append(first_tree(trees)[name], [99]).astype(first_tree(trees)[name].dtype)}
     )
 
 
-def turned(*names: str) -> Callable[[list[Tree]], object]:
-    """Turn arrays round."""
-    return lambda trees: first(trees).update({name: first(trees)[name][::-1].copy() for name in names})
+def reverse(*names: str) -> Callable[[list[Tree]], object]:
+    """Reverse arrays."""
+    return lambda trees: first_tree(trees).update({name: first_tree(trees)[name][::-1].copy() for name in names})
 
 
-def moved(trees: list[Tree]) -> None:
-    """List a split of a tree in the tree before it, beyond whose nodes its number then lies."""
+def move_split(trees: list[Tree]) -> None:
+    """List a split of a tree in the tree before it, which has no node of that number."""
     before, after = trees[0], trees[1]
     node = after["categories_nodes"][:1] + len(before["parents"])
     for name, added in {
@@ -81,49 +81,52 @@ HAVE = "it splits by categories that its features do not have"
 OTHER = "it splits a quantity by categories, or a category as a quantity"
 
 FAULTS: dict[str, tuple[Callable[[list[Tree]], object], str]] = {
-    **{f"{name} cut": (cut(name), LISTED) for name in ("categories_nodes", "categories_segments", "categories_sizes")},
     **{
-        f"{name} longer": (longer(name), LISTED)
+        f"{name} cut": (shorten(name), LISTED)
         for name in ("categories_nodes", "categories_segments", "categories_sizes")
     },
-    "listed in another tree": (moved, LISTED),
-    "categories cut": (cut("categories"), BELONG),
-    "categories longer": (longer("categories"), BELONG),
-    "nodes in another order": (turned("categories_nodes"), BELONG),
-    "splits in another order": (turned("categories_nodes", "categories_segments", "categories_sizes"), BELONG),
-    "node negative": (entry("categories_nodes", 0, -1), BELONG),
-    "node of a leaf": (entry("categories_nodes", 0, 14), BELONG),
-    "segment beyond the categories": (entry("categories_segments", 0, 2**40), BELONG),
-    "segment negative": (entry("categories_segments", 0, -1), BELONG),
-    "segment of two splits": (entry("categories_segments", 1, 0), BELONG),
-    "size beyond the categories": (entry("categories_sizes", 0, 2**62), BELONG),
-    "size 0": (entry("categories_sizes", 0, 0), BELONG),
-    "size negative": (entry("categories_sizes", 0, -1), BELONG),
-    "category negative": (entry("categories", 0, -1), HAVE),
-    "category beyond every level": (entry("categories", 0, 2**31 - 1), HAVE),
-    "category twice": (lambda trees: entry("categories", 1, int(first(trees)["categories"][0]))(trees), HAVE),
-    "quantity split by categories": (entry("split_indices", 0, 0), OTHER),
-    "category split as a quantity": (entry("split_type", 0, 0), OTHER),
-    "split of a third type": (entry("split_type", 0, 2), "a flag of a node is neither 0 nor 1"),
+    **{
+        f"{name} longer": (lengthen(name), LISTED)
+        for name in ("categories_nodes", "categories_segments", "categories_sizes")
+    },
+    "listed in another tree": (move_split, LISTED),
+    "categories cut": (shorten("categories"), BELONG),
+    "categories longer": (lengthen("categories"), BELONG),
+    "nodes in another order": (reverse("categories_nodes"), BELONG),
+    "splits in another order": (reverse("categories_nodes", "categories_segments", "categories_sizes"), BELONG),
+    "node negative": (set_entry("categories_nodes", 0, -1), BELONG),
+    "node of a leaf": (set_entry("categories_nodes", 0, 14), BELONG),
+    "segment beyond the categories": (set_entry("categories_segments", 0, 2**40), BELONG),
+    "segment negative": (set_entry("categories_segments", 0, -1), BELONG),
+    "segment of two splits": (set_entry("categories_segments", 1, 0), BELONG),
+    "size beyond the categories": (set_entry("categories_sizes", 0, 2**62), BELONG),
+    "size 0": (set_entry("categories_sizes", 0, 0), BELONG),
+    "size negative": (set_entry("categories_sizes", 0, -1), BELONG),
+    "category negative": (set_entry("categories", 0, -1), HAVE),
+    "category beyond every level": (set_entry("categories", 0, 2**31 - 1), HAVE),
+    "category twice": (lambda trees: set_entry("categories", 1, int(first_tree(trees)["categories"][0]))(trees), HAVE),
+    "quantity split by categories": (set_entry("split_indices", 0, 0), OTHER),
+    "category split as a quantity": (set_entry("split_type", 0, 0), OTHER),
+    "split of a third type": (set_entry("split_type", 0, 2), "a flag of a node is neither 0 nor 1"),
     "categories as a list": (
-        lambda trees: first(trees).update(categories=first(trees)["categories"].tolist()),
+        lambda trees: first_tree(trees).update(categories=first_tree(trees)["categories"].tolist()),
         "is not a model that XGBoost",
     ),
     "categories of another type": (
-        lambda trees: first(trees).update(categories=first(trees)["categories"].astype(">i8")),
+        lambda trees: first_tree(trees).update(categories=first_tree(trees)["categories"].astype(">i8")),
         "an array of a tree is of another type",
     ),
 }
 
 
-@pytest.mark.parametrize(("change", "said"), FAULTS.values(), ids=FAULTS.keys())
-def test_parts_that_do_not_belong_together_are_refused(change: Callable[[list[Tree]], object], said: str) -> None:
-    """None of these reaches XGBoost, which would read beyond its arrays, or answer something else."""
-    assert said in refused(change)
+@pytest.mark.parametrize(("change", "message"), FAULTS.values(), ids=FAULTS.keys())
+def test_inconsistent_splits_by_categories_are_refused(change: Callable[[list[Tree]], object], message: str) -> None:
+    """XGBoost would read beyond its arrays, or give wrong answers."""
+    assert message in refusal(change)
 
 
-def test_a_category_is_below_the_levels_of_its_own_feature() -> None:
-    """Not only below those of another."""
+def test_a_category_must_be_a_level_of_its_own_feature() -> None:
+    """Not only of another feature."""
     most = dict.fromkeys(range(4), 0)
     for tree in ubjson.loads(MODEL.file)["learner"]["gradient_booster"]["model"]["trees"]:
         features = np.repeat(tree["split_indices"][tree["categories_nodes"]], tree["categories_sizes"])
@@ -133,26 +136,26 @@ def test_a_category_is_below_the_levels_of_its_own_feature() -> None:
     exact = (0, most[1] + 1, 0, most[3] + 1)
     Booster.read(PATH, MODEL.file, MODEL.problem, encoder(exact))
     for levels in ((0, most[1], 0, most[3] + 1), (0, most[1] + 1, 0, most[3])):
-        assert HAVE in refused(lambda _: None, levels)
+        assert HAVE in refusal(lambda _: None, levels)
 
 
 @pytest.mark.parametrize("levels", [(0, 0, 0, 0), (0, 5, 0, 0), (3, 5, 0, 40)])
-def test_a_file_and_a_folder_agree_about_which_features_are_categories(levels: tuple[int, ...]) -> None:
-    """As the file says itself, by the types of its features."""
-    assert "model.ubj takes other features for categories than its manifest." in refused(lambda _: None, levels)
+def test_a_file_and_its_manifest_must_agree_on_which_features_are_categories(levels: tuple[int, ...]) -> None:
+    """By the feature types in the file."""
+    assert "model.ubj takes other features for categories than its manifest." in refusal(lambda _: None, levels)
 
 
 def test_categories_need_types_in_the_file() -> None:
-    """A file without types is one of quantities."""
+    """A file without feature types has quantities only."""
     document = ubjson.loads(MODEL.file)
     document["learner"]["feature_types"] = []
     with pytest.raises(ArtifactError, match="other features for categories"):
-        MODEL.read(written(document))
+        MODEL.read(to_ubjson(document))
 
 
 @pytest.mark.parametrize("names", [tuple("abcd"), NAMES[::-1]])
-def test_the_names_of_the_features_may_be_others_than_the_columns(names: tuple[str, ...]) -> None:
-    """An encoder makes features of columns, and may name them as it likes."""
+def test_features_may_have_other_names_than_the_columns(names: tuple[str, ...]) -> None:
+    """The encoder names them."""
     trees = MODEL.trees.copy()
     trees.feature_names = list(names)
     file = bytes(trees.save_raw("ubj"))
@@ -163,7 +166,7 @@ def test_the_names_of_the_features_may_be_others_than_the_columns(names: tuple[s
 
 @pytest.mark.parametrize("levels", [["north", "south", "west"], [10, 20, 30]], ids=["texts", "numbers"])
 def test_trees_of_a_frame_with_categories_are_refused(levels: list[Any]) -> None:
-    """They would number the categories anew."""
+    """XGBoost would number the categories again."""
     rows = table()
     frame = pd.DataFrame(rows, columns=list(NAMES))
     frame["shop"] = pd.Categorical([levels[int(code) % 3] for code in np.nan_to_num(rows[:, 1])])
@@ -177,16 +180,16 @@ def test_trees_of_a_frame_with_categories_are_refused(levels: list[Any]) -> None
 
 
 def test_categories_of_a_frame_are_refused_whatever_they_are() -> None:
-    """Even those of none of the kinds that XGBoost knows."""
+    """Even of a type that XGBoost does not know."""
     document = ubjson.loads(MODEL.file)
     document["learner"]["gradient_booster"]["model"]["cats"]["enc"] = [{"type": 7}]
     with pytest.raises(ArtifactError, match="train it from a matrix of codes"):
-        MODEL.read(written(document))
+        MODEL.read(to_ubjson(document))
 
 
 @pytest.mark.parametrize("pruned", ["hist", "approx"])
 def test_pruned_splits_by_categories_are_read(pruned: str) -> None:
-    """XGBoost keeps the categories of nodes that it has made leaves of, or cut off."""
+    """XGBoost keeps the categories of nodes that it has turned into leaves or cut off."""
     rows, noise = table(), np.random.default_rng(3).integers(0, 2, 300)
     types = ["c" if count else "q" for count in LEVELS]
     data = xgb.DMatrix(rows, noise, feature_names=list(NAMES), feature_types=types, enable_categorical=True)
@@ -197,12 +200,12 @@ def test_pruned_splits_by_categories_are_read(pruned: str) -> None:
     file = bytes(trees.save_raw("ubj"))
     kept = ubjson.loads(file)["learner"]["gradient_booster"]["model"]["trees"]
     assert any((tree["split_type"][tree["left_children"] == -1] == 1).any() for tree in kept)
-    found = MODEL.read(file).raw(rows)[:, 0]
-    assert found.tobytes() == trees.inplace_predict(rows).tobytes()
+    answers = MODEL.read(file).raw(rows)[:, 0]
+    assert answers.tobytes() == trees.inplace_predict(rows).tobytes()
 
 
-def test_a_code_that_no_split_knows_is_not_the_missing_one() -> None:
-    """XGBoost sends it to the left, and a missing one wherever it learned to; so an encoder must make it missing."""
+def test_an_unknown_code_is_not_answered_as_a_missing_one() -> None:
+    """XGBoost sends it left, and a missing value where it learned to; so an encoder must make it missing."""
     rng = np.random.default_rng(0)
     rows = np.stack([rng.standard_normal(2000), rng.integers(0, 6, 2000)], axis=1).astype(np.float32)
     target = np.isin(rows[:, 1], (0, 2, 4)).astype(int)

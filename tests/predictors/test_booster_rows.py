@@ -1,4 +1,4 @@
-"""What trees answer depends on the row alone, to the bit."""
+"""The answer of trees depends on the row alone, to the bit."""
 
 from pathlib import Path
 
@@ -15,20 +15,20 @@ from tabserve.table.frame import Frame
 
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> Model:
-    """The shared model."""
+    """The model that tests share."""
     return load(model_folder)
 
 
 @pytest.fixture(scope="module")
 def trees(model: Model) -> Booster:
-    """The shared model's."""
+    """The predictor of the shared model."""
     assert isinstance(model.predictor, Booster)
     return model.predictor
 
 
 @pytest.fixture(scope="module")
 def boosters(trees: Booster, sample_frame: Frame) -> list[Booster]:
-    """The shared model's booster, and a deep one, which adds up many leaves for a row; on one thread."""
+    """The shared model's booster and a deep one, which sums many leaves per row; each on one thread."""
     deep = xgb.XGBClassifier(n_estimators=30, max_depth=6, n_jobs=1).fit(sample_frame.features, sample_frame.target)
     trees.on_one_thread()
     return [trees, Booster(deep.get_booster())]
@@ -39,7 +39,7 @@ def boosters(trees: Booster, sample_frame: Frame) -> list[Booster]:
 def test_permuted_rows_have_permuted_answers_to_the_bit(
     boosters: list[Booster], sample_frame: Frame, seed: int, rows: int, batch: int
 ) -> None:
-    """In any order and batches of any size."""
+    """In any order, and in batches of any size."""
     order = np.random.default_rng(seed).permutation(len(sample_frame))[:rows]
     features = sample_frame.features[order]
     for booster in boosters:
@@ -48,18 +48,18 @@ def test_permuted_rows_have_permuted_answers_to_the_bit(
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_threads_change_nothing(boosters: list[Booster], sample_frame: Frame, threads: int) -> None:
-    """Not a bit, in batches of any size."""
+def test_the_number_of_threads_changes_no_answer(boosters: list[Booster], sample_frame: Frame, threads: int) -> None:
+    """To the bit, in batches of any size."""
     for booster in boosters:
         expected = booster.raw(sample_frame.features)
         booster.trees.set_param({"nthread": threads})
-        found = [booster.raw(sample_frame.features[:rows]) for rows in (1, 7, 64, len(sample_frame))]
+        results = [booster.raw(sample_frame.features[:rows]) for rows in (1, 7, 64, len(sample_frame))]
         booster.on_one_thread()
-        assert all(np.array_equal(answers, expected[: len(answers)]) for answers in found)
+        assert all(np.array_equal(answers, expected[: len(answers)]) for answers in results)
 
 
-def test_the_layout_in_memory_changes_nothing(trees: Booster, sample_frame: Frame) -> None:
-    """Rows that are cut out of a larger array, or lie column by column, get the same answers."""
+def test_the_memory_layout_changes_no_answer(trees: Booster, sample_frame: Frame) -> None:
+    """For rows cut out of a larger array, and for columns in order."""
     features = sample_frame.features[:50]
     wider = np.hstack([features, features])[:, : features.shape[1]]
     for same in (np.asfortranarray(features), wider, features.copy()):
@@ -67,14 +67,14 @@ def test_the_layout_in_memory_changes_nothing(trees: Booster, sample_frame: Fram
 
 
 def test_every_interface_of_xgboost_answers_the_same(model: Model, trees: Booster, sample_frame: Frame) -> None:
-    """What is served is what XGBoost itself predicts."""
+    """The served answers are XGBoost's own predictions."""
     names = list(model.problem.features)
     expected = trees.trees.predict(xgb.DMatrix(sample_frame.features, feature_names=names))
     assert np.array_equal(trees.raw(sample_frame.features)[:, 0], expected)
 
 
-def test_examples_are_nobodys(trees: Booster, sample_frame: Frame) -> None:
-    """Every cell comes from its own column, no row from the table; the seed decides."""
+def test_examples_are_not_rows_of_the_table(trees: Booster, sample_frame: Frame) -> None:
+    """Each cell comes from its own column; the seed decides."""
     features = sample_frame.features
     rows = trees.examples(features)
     assert (rows.shape, rows.dtype) == ((8, features.shape[1]), features.dtype)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tabserve.errors import ServerError
-from tabserve.serving.limits import Limits, from_variables
+from tabserve.serving.limits import Limits, from_environment
 from tabserve.serving.mlserver.startup_checks import read_limits
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
@@ -46,9 +46,9 @@ def test_a_wrong_setting_is_named(tmp_path: Path, settings: str, sentence: str) 
 
 def test_a_variable_overrides_the_default_of_an_api(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error about a wrong value names the variable."""
-    assert from_variables(max_rows=7).max_rows == 7
+    assert from_environment(max_rows=7).max_rows == 7
     monkeypatch.setenv("TABSERVE_MAX_ROWS", "8")
-    assert from_variables(max_rows=7).max_rows == 8
+    assert from_environment(max_rows=7).max_rows == 8
     monkeypatch.setenv("TABSERVE_MAX_ROWS", "many")
     with pytest.raises(ServerError, match=r"^A TABSERVE_\* variable is wrong: max_rows: .*, found 'many'\.$"):
-        from_variables()
+        from_environment()

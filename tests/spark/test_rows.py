@@ -15,11 +15,11 @@ from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.spark.rows import Cells, CsvReader, Lines, Piece
 from tabserve.spark.worker import RejectedRow, split_bad_rows
-from tabserve.table.frame import rows, stream, to_score
+from tabserve.table.frame import batch_to_rows, scoring_columns, stream
 
 PROBLEM = Problem("small", numbers("a", "b"), id="ID_code")
 ENCODER = Encoder.learn(PROBLEM, {})
-SCHEMA = to_score(PROBLEM).schema()
+SCHEMA = scoring_columns(PROBLEM).schema()
 NAMES = ("ID_code", "a", "b")
 
 Row = tuple[str, list[float]]
@@ -36,7 +36,7 @@ def read(*batches: pa.RecordBatch, other: Sequence[str] = NAMES) -> list[Row | R
     """Id and features of each good row, and each rejected row; `other` are the column names of y.csv."""
     results: list[Row | RejectedRow] = []
     for piece in CsvReader({"/x.csv": NAMES, "/y.csv": other})(iter(batches)):
-        for part in split_bad_rows(piece, "ID_code", lambda part: rows(PROBLEM, ENCODER, part.batch(SCHEMA))):
+        for part in split_bad_rows(piece, "ID_code", lambda part: batch_to_rows(PROBLEM, ENCODER, part.batch(SCHEMA))):
             results += [part] if isinstance(part, RejectedRow) else zip(part.ids, part.features.tolist(), strict=True)
     return results
 
@@ -129,7 +129,7 @@ def test_a_text_that_is_not_utf_8_is_a_bad_row(column: str) -> None:
     """In the column of ids and in those of numbers."""
     columns = {"ID_code": pa.array(["r1"]), "a": pa.array([1.0]), "b": pa.array([2.0])}
     cells = Cells("/x.parquet", pa.record_batch(columns | {column: ILL}))
-    (row,) = split_bad_rows(cells, "ID_code", lambda part: rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
+    (row,) = split_bad_rows(cells, "ID_code", lambda part: batch_to_rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
     assert isinstance(row, RejectedRow)
     assert row.reason == "it is not UTF-8 text; save its texts as UTF-8"
 
@@ -153,7 +153,7 @@ def test_each_bad_row_costs_one_conversion_and_the_rows_between_two_bad_ones_ano
     def convert(part: Piece) -> int:
         nonlocal conversions
         conversions += 1
-        return len(rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
+        return len(batch_to_rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
 
     parts = [*split_bad_rows(piece, "ID_code", convert)]
     bad = sum(isinstance(part, RejectedRow) for part in parts)

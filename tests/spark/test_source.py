@@ -21,10 +21,10 @@ from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.spark import job
 from tabserve.spark.source import Source, files, table
-from tabserve.table.frame import stream, to_score
+from tabserve.table.frame import scoring_columns, stream
 
 PROBLEM = Problem("small", numbers("a", "b.c"), id="ID_code")
-COLUMNS = to_score(PROBLEM)
+COLUMNS = scoring_columns(PROBLEM)
 CSV = "ID_code,a,b.c\n"
 ROW = CSV + "r1,1,2\n"
 

@@ -37,7 +37,7 @@ GOOD = ["ana,0,1.5,20", "bia,1,2.5,30", "caio,0,3.5,40"]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a test writes its table."""
+    """The path of a test's table."""
     return tmp_path / "loans.csv"
 
 
@@ -47,17 +47,17 @@ def write(path: Path, *rows: str, header: str = HEADER) -> Path:
     return path
 
 
-def refused(path: Path, problem: Problem = PROBLEM) -> str:
-    """The sentence that refuses a table, without the file's name."""
+def refusal(path: Path, problem: Problem = PROBLEM) -> str:
+    """The message that refuses a table, without the path."""
     with pytest.raises(DataError) as error:
         read(path, problem)
-    name, said = str(error.value).split(path.name)
-    assert name == f"{path.parent}/"
-    return said
+    folder, message = str(error.value).split(path.name)
+    assert folder == f"{path.parent}/"
+    return message
 
 
 def test_a_table_becomes_arrays(path: Path) -> None:
-    """Ids as text, features as float32 in the problem's order, labels as 0 and 1."""
+    """Ids as texts, features as float32 in the order of the problem, labels as int8."""
     frame = read(write(path, *GOOD), PROBLEM)
     assert frame.ids.tolist() == ["ana", "bia", "caio"]
     assert frame.features.tolist() == [[1.5, 20], [2.5, 30], [3.5, 40]]
@@ -78,8 +78,8 @@ def test_a_table_is_read_without_pandas(path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_reordered_columns_land_by_name(path: Path) -> None:
-    """The file's order of columns means nothing."""
+def test_columns_are_matched_by_name(path: Path) -> None:
+    """Whatever their order in the file."""
     frame = read(write(path, "20,0,1.5,ana", "30,1,2.5,bia", header="age,default,income,customer"), PROBLEM)
     assert frame.features.tolist() == [[1.5, 20], [2.5, 30]]
 
@@ -88,10 +88,10 @@ def test_reordered_columns_land_by_name(path: Path) -> None:
     npst.arrays(np.float32, st.tuples(st.integers(2, 40), st.just(2)), elements=st.floats(-1e6, 1e6, width=32)),
     st.randoms(use_true_random=False),
 )
-def test_any_table_survives_the_round_trip(
+def test_any_float32_is_read_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, features: NDArray[np.float32], random: Random
 ) -> None:
-    """Every float32 comes back to the bit, over any number of batches."""
+    """To the bit, over any number of batches."""
     target = [0, 1, *(random.randint(0, 1) for _ in features[2:])]
     rows = [f"c{row},{target[row]},{income!r},{age!r}" for row, (income, age) in enumerate(features.tolist())]
     path = write(tmp_path_factory.getbasetemp() / "any.csv", *rows)
@@ -103,15 +103,15 @@ def test_any_table_survives_the_round_trip(
     assert frame.ids.tolist() == [f"c{row}" for row in range(len(features))]
 
 
-def test_taking_rows_keeps_what_belongs_together(path: Path) -> None:
-    """Ids, features and target move as one."""
+def test_taking_rows_keeps_ids_features_and_targets_together(path: Path) -> None:
+    """In the order of the indices."""
     taken = read(write(path, *GOOD), PROBLEM).take(np.array([2, 1]))
     assert taken.ids.tolist() == ["caio", "bia"]
     assert (taken.features.tolist(), taken.target.tolist()) == ([[3.5, 40], [2.5, 30]], [0, 1])
 
 
-def test_labels_are_spelled_as_the_problem_says(path: Path) -> None:
-    """Text targets work, with the second label as the positive one."""
+def test_labels_are_those_of_the_problem(path: Path) -> None:
+    """The second label is the positive one."""
     write(path, "ana,paid,1,2", "bia,defaulted,1,2")
     assert read(path, replace(PROBLEM, task=Binary(("paid", "defaulted")))).target.tolist() == [0, 1]
 
@@ -125,32 +125,32 @@ def test_rows_without_an_id_column_are_numbered(path: Path) -> None:
     assert frame.ids.tolist() == [str(row) for row in range(100)]
 
 
-def test_an_allowed_empty_cell_is_nan(path: Path) -> None:
-    """Where the column says that missing values are data."""
+def test_an_empty_cell_is_nan_where_the_column_allows_it(path: Path) -> None:
+    """For an empty text and for NA."""
     frame = read(write(path, "ana,0,,20", "bia,1,2.5,NA"), replace(PROBLEM, columns=MISSING))
     assert np.isnan(frame.features).tolist() == [[True, False], [False, True]]
 
 
 def test_a_column_may_have_empty_cells_beside_one_that_may_not(path: Path) -> None:
-    """Before training and before scoring."""
+    """In training and in scoring."""
     problem = replace(PROBLEM, columns=(Column("income", missing=True), Column("age")))
     frame = read(write(path, "ana,0,,20", "bia,1,2.5,30"), problem)
     assert np.isnan(frame.features).tolist() == [[True, False], [False, False]]
     write(path, "ana,0,,20", "bia,1,2.5,", "caio,1,,")
-    assert refused(path, problem) == ", row 2, column 'age': expected a number, found an empty cell."
+    assert refusal(path, problem) == ", row 2, column 'age': expected a number, found an empty cell."
     with pytest.raises(DataError, match="row 2, column 'age': expected a number, found an empty cell"):
         list(stream(path, problem, frame.encoder))
 
 
 def test_a_column_of_numbers_that_is_empty_throughout_is_refused(path: Path) -> None:
-    """There is nothing to learn of it; the rows to score may lack it."""
+    """Nothing can be learned from it; rows to score may have it empty."""
     problem = replace(PROBLEM, columns=MISSING)
-    assert refused(write(path, "ana,0,1,", "bia,1,2,"), problem) == ": Column 'age' is empty throughout; leave it out."
+    assert refusal(write(path, "ana,0,1,", "bia,1,2,"), problem) == ": Column 'age' is empty throughout; leave it out."
     assert np.isnan(next(stream(path, problem, Encoder.learn(problem, {}))).features).tolist() == [[False, True]] * 2
 
 
-def test_groups_over_numbers_are_read_and_no_split_parts_them(path: Path) -> None:
-    """As over texts."""
+def test_groups_are_read_and_never_split(path: Path) -> None:
+    """Neither by the hold-out nor by the folds."""
     write(path, *(f"c{row},{row // 4 % 2},{row},1,g{row // 4}" for row in range(400)), header=f"{HEADER},house")
     frame = read(path, replace(PROBLEM, group="house", folds=3))
     assert frame.group is not None
@@ -174,22 +174,24 @@ def test_groups_over_numbers_are_read_and_no_split_parts_them(path: Path) -> Non
         pytest.param("1e39", "1e+39, which is no finite 32-bit float", id="too large for 32 bits"),
     ],
 )
-def test_what_is_no_finite_number_is_named_with_its_cell(path: Path, cell: str, found: str, missing: bool) -> None:
-    """Row and column, also where cells may be empty."""
-    said = refused(
+def test_a_cell_that_is_not_a_finite_number_is_refused_by_row_and_column(
+    path: Path, cell: str, found: str, missing: bool
+) -> None:
+    """Also where cells may be empty."""
+    message = refusal(
         write(path, *GOOD, f"duda,1,2,{cell}"), replace(PROBLEM, columns=numbers("income", "age", missing=missing))
     )
-    assert said == f", row 4, column 'age': expected a number, found {found}."
+    assert message == f", row 4, column 'age': expected a number, found {found}."
 
 
-def test_an_empty_cell_is_named(path: Path) -> None:
-    """Where the problem does not allow it."""
-    said = refused(write(path, *GOOD, "duda,1,,2"))
-    assert said == ", row 4, column 'income': expected a number, found an empty cell."
+def test_an_empty_cell_is_refused_where_the_column_does_not_allow_it(path: Path) -> None:
+    """The message names the row and the column."""
+    message = refusal(write(path, *GOOD, "duda,1,,2"))
+    assert message == ", row 4, column 'income': expected a number, found an empty cell."
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         pytest.param([], " has a header and no rows; a table needs at least one row below its header.", id="no rows"),
         pytest.param(
@@ -217,13 +219,13 @@ def test_an_empty_cell_is_named(path: Path) -> None:
         ),
     ],
 )
-def test_a_table_that_teaches_nothing_is_refused(path: Path, rows: list[str], said: str) -> None:
-    """The sentence says what the table holds instead."""
-    assert refused(write(path, *rows)) == said
+def test_a_table_that_cannot_be_trained_on_is_refused(path: Path, rows: list[str], message: str) -> None:
+    """The message says what the table holds instead."""
+    assert refusal(write(path, *rows)) == message
 
 
-def as_parquet(path: Path, **columns: list[str | None]) -> Path:
-    """Write these texts beside good numbers."""
+def write_parquet(path: Path, **columns: list[str | None]) -> Path:
+    """Write a parquet file with these texts beside valid numbers."""
     rows = pa.table({"customer": ["ana", "bia"], "default": ["0", "1"], "income": [1.5, 2.5], "age": [20, 30]})
     for name, texts in columns.items():
         rows = rows.set_column(rows.column_names.index(name), name, pa.array(texts, pa.string()))
@@ -238,28 +240,28 @@ def as_parquet(path: Path, **columns: list[str | None]) -> Path:
 def test_a_row_without_an_id_is_refused(
     name: str | None, reader: Callable[[Path, Problem], object], path: Path
 ) -> None:
-    """With the place where it is missing, before training and before scoring."""
-    for table in (as_parquet(path, customer=["ana", name]), write(path, GOOD[0], ",1,2.5,30")):
+    """The message names the row and the column, in training and in scoring."""
+    for table in (write_parquet(path, customer=["ana", name]), write(path, GOOD[0], ",1,2.5,30")):
         with pytest.raises(DataError) as error:
             reader(table, PROBLEM)
         assert str(error.value) == f"{table}, row 2, column 'customer': expected an id, found an empty cell."
 
 
 @pytest.mark.parametrize("row", [0, 70])
-def test_an_id_is_missed_in_any_batch(row: int, path: Path) -> None:
+def test_a_missing_id_is_found_in_any_batch(row: int, path: Path) -> None:
     """Rows are counted over all batches."""
     rows = [f"c{number},1,2" for number in range(100)]
     rows[row] = ",1,2"
     with pytest.raises(DataError, match=f"row {row + 1}, column 'customer': expected an id, found an empty cell"):
-        list(scored_rows(write(path, *rows, header="customer,income,age")))
+        list(stream_in_small_batches(write(path, *rows, header="customer,income,age")))
 
 
 def test_a_null_target_is_an_empty_cell(path: Path) -> None:
     """As in a csv."""
     with pytest.raises(DataError) as error:
-        read(as_parquet(path, default=["0", None]), PROBLEM)
-    said = "row 2, column 'default': expected '0' or '1', found an empty cell; the column holds '', '0'."
-    assert str(error.value).endswith(said)
+        read(write_parquet(path, default=["0", None]), PROBLEM)
+    message = "row 2, column 'default': expected '0' or '1', found an empty cell; the column holds '', '0'."
+    assert str(error.value).endswith(message)
 
 
 FAULTS = {
@@ -274,68 +276,68 @@ FAULTS = {
 
 
 @given(faults=st.lists(st.sampled_from(["", "", *FAULTS]), min_size=1).filter(any))
-def test_of_many_bad_rows_the_first_is_named(faults: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Whatever is wrong with it, and with those below."""
+def test_the_first_of_many_bad_rows_is_named(faults: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whatever is wrong with it and with the rows below it."""
     rows = [FAULTS[fault][0].format(row) if fault else f"x{row},1,1,2" for row, fault in enumerate(faults)]
     first = next(row for row, fault in enumerate(faults) if fault)
-    said = refused(write(tmp_path_factory.getbasetemp() / "faults.csv", *rows))
-    assert said.startswith(f", row {first + 1}")
-    assert FAULTS[faults[first]][1] in said
+    message = refusal(write(tmp_path_factory.getbasetemp() / "faults.csv", *rows))
+    assert message.startswith(f", row {first + 1}")
+    assert FAULTS[faults[first]][1] in message
 
 
 def test_an_id_may_be_any_text(path: Path) -> None:
-    """To its last character; and a long one costs its neighbours nothing."""
+    """Every character is kept, and a long id takes no memory for the others."""
     ids = ["a\0", "b ", "x" * 1_000_000, "ção"]
     frame = read(write(path, *(f'"{name}",{row % 2},1,2' for row, name in enumerate(ids))), PROBLEM)
     assert frame.ids.tolist() == ids
     assert frame.ids.nbytes < 1000
 
 
-def scored_rows(path: Path, problem: Problem = PROBLEM) -> Iterator[Rows]:
-    """Rows to score, a few at a time."""
+def stream_in_small_batches(path: Path, problem: Problem = PROBLEM) -> Iterator[Rows]:
+    """Rows to score, a few per batch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "BLOCK_BYTES", 64)
         yield from stream(path, problem, ENCODER)
 
 
 def test_rows_to_score_come_in_batches(path: Path) -> None:
-    """Together they are the table."""
+    """Together they are the whole table."""
     rows = [f"c{row},{row},{-row}" for row in range(100)]
-    parts = list(scored_rows(write(path, *rows, header="customer,income,age")))
-    assert max(map(len, parts)) < 20
-    assert [name for part in parts for name in part.ids] == [f"c{row}" for row in range(100)]
-    assert np.concatenate([part.features for part in parts]).tolist() == [[row, -row] for row in range(100)]
+    batches = list(stream_in_small_batches(write(path, *rows, header="customer,income,age")))
+    assert max(map(len, batches)) < 20
+    assert [name for batch in batches for name in batch.ids] == [f"c{row}" for row in range(100)]
+    assert np.concatenate([batch.features for batch in batches]).tolist() == [[row, -row] for row in range(100)]
 
 
-def test_the_target_of_rows_to_score_is_not_looked_at(path: Path) -> None:
-    """It may be missing or there, and hold whatever it likes."""
+def test_the_target_of_rows_to_score_is_ignored(path: Path) -> None:
+    """Whether it is there, and whatever it holds."""
     write(path, "ana,who knows,1.5,20")
-    assert [part.features.tolist() for part in stream(path, PROBLEM, ENCODER)] == [[[1.5, 20]]]
+    assert [batch.features.tolist() for batch in stream(path, PROBLEM, ENCODER)] == [[[1.5, 20]]]
     assert not isinstance(next(stream(path, PROBLEM, ENCODER)), Frame)
 
 
 def test_rows_to_score_without_an_id_are_numbered_over_all_batches(path: Path) -> None:
     """From 0."""
     write(path, *(f"{row},2" for row in range(100)), header="income,age")
-    parts = scored_rows(path, replace(PROBLEM, id=None))
-    assert [name for part in parts for name in part.ids] == [str(row) for row in range(100)]
+    batches = stream_in_small_batches(path, replace(PROBLEM, id=None))
+    assert [name for batch in batches for name in batch.ids] == [str(row) for row in range(100)]
 
 
 def test_a_bad_cell_is_found_in_any_batch_of_rows_to_score(path: Path) -> None:
     """Rows are counted over all batches."""
     write(path, *(f"c{row},1,2" for row in range(99)), "c99,1,", header="customer,income,age")
     with pytest.raises(DataError, match="row 100, column 'age': expected a number, found an empty cell"):
-        list(scored_rows(path))
+        list(stream_in_small_batches(path))
 
 
-def test_no_rows_to_score_are_refused(path: Path) -> None:
-    """A header alone asks for nothing."""
+def test_a_table_without_rows_to_score_is_refused(path: Path) -> None:
+    """A header is not enough."""
     with pytest.raises(DataError, match="has a header and no rows"):
         list(stream(write(path, header="customer,income,age"), PROBLEM, ENCODER))
 
 
-def test_a_target_is_told_by_the_header_alone(path: Path) -> None:
-    """Of csv, parquet and Kaggle's zip, wherever the column stands; rows are not looked at."""
+def test_the_header_alone_tells_whether_a_table_has_a_target(path: Path) -> None:
+    """For csv, parquet and Kaggle's zip; rows are not read."""
     with_target, without = write(path, "not,a,row"), path.with_name("unlabelled.csv")
     write(without, "ana,1.5,20", header="customer,income,age")
     parquet, archive = path.with_suffix(".parquet"), path.with_suffix(".zip")
@@ -343,13 +345,13 @@ def test_a_target_is_told_by_the_header_alone(path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.write(without, "test.csv")
         zipped.write(with_target, "train.csv")
-    found = [has_target(each, PROBLEM) for each in (with_target, without, parquet, archive)]
-    assert found == [True, False, True, True]
+    tables = [with_target, without, parquet, archive]
+    assert [has_target(table, PROBLEM) for table in tables] == [True, False, True, True]
 
 
 @pytest.mark.parametrize(("name", "text"), [("none.csv", None), ("rows.parquet", "\0text"), ("quoted.csv", '"a\n')])
 def test_a_file_without_a_readable_header_is_refused(name: str, text: str | None, tmp_path: Path) -> None:
-    """In the sentence of every other reading."""
+    """The message names the file."""
     if text:
         (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=name):
@@ -378,13 +380,13 @@ TARGETS: dict[str, tuple[Task, list[str]]] = {
 }
 
 
-def mixed(path: Path, targets: list[str], rows: list[str] = MIXED_ROWS) -> Path:
-    """Write a csv of columns of several kinds."""
+def write_mixed(path: Path, targets: list[str], rows: list[str] = MIXED_ROWS) -> Path:
+    """Write a csv with columns of several kinds."""
     return write(path, *map(str.format, rows, targets), header=MIXED_HEADER)
 
 
-def own_types(path: Path, targets: list[str], *, amount: bool) -> Path:
-    """The same table as parquet, each column of a type of its own."""
+def write_mixed_parquet(path: Path, targets: list[str], *, amount: bool) -> Path:
+    """Write the same table as parquet, each column with its own type."""
     moments = [datetime(2020, 1, 1, 10, 30), datetime(2020, 1, 2, 23, 59, 59), datetime(2021, 6, 30)]  # noqa: DTZ001  no zone
     table = {
         "area": pa.array([50.5, None, 80], pa.float32()),
@@ -402,15 +404,15 @@ def own_types(path: Path, targets: list[str], *, amount: bool) -> Path:
 
 @pytest.mark.parametrize("kind", TARGETS)
 def test_a_mixed_table_is_the_same_as_csv_and_as_parquet(kind: str, path: Path) -> None:
-    """Bool, int, float, dictionary, date32 and timestamp columns are those that a csv spells."""
+    """Bool, int, float, dictionary, date32 and timestamp columns equal their csv text."""
     task, targets = TARGETS[kind]
     problem = Problem("houses", MIXED, task=task)
-    csv, parquet = mixed(path, targets), own_types(path, targets, amount=task.AMOUNT)
+    csv, parquet = write_mixed(path, targets), write_mixed_parquet(path, targets, amount=task.AMOUNT)
     frame, other = read(csv, problem), read(parquet, problem)
     assert frame.encoder == other.encoder
     np.testing.assert_array_equal(frame.features, other.features)
     np.testing.assert_array_equal(frame.target, other.target)
-    assert frame.target.tolist() == [float(each) if task.AMOUNT else task.labels.index(each) for each in targets]
+    assert frame.target.tolist() == [float(cell) if task.AMOUNT else task.labels.index(cell) for cell in targets]
     assert frame.target.dtype == (np.float64 if task.AMOUNT else np.int8)
     for table in (csv, parquet):
         [scored] = stream(table, problem, other.encoder)
@@ -418,8 +420,8 @@ def test_a_mixed_table_is_the_same_as_csv_and_as_parquet(kind: str, path: Path) 
 
 
 def test_the_features_of_a_mixed_table_are_numbers_codes_and_parts_of_dates(path: Path) -> None:
-    """Empty cells are NaN, in each of them."""
-    frame = read(mixed(path, ["0", "1", "0"]), Problem("houses", MIXED))
+    """Empty cells are NaN in each of them."""
+    frame = read(write_mixed(path, ["0", "1", "0"]), Problem("houses", MIXED))
     named = dict(zip(frame.encoder.names, frame.features.T.tolist(), strict=True))
     empty = {name for name, values in named.items() if np.isnan(values).any()}
     assert empty == {"area", "city", "built.day", "built.month", "built.weekday"}
@@ -431,8 +433,8 @@ def test_the_features_of_a_mixed_table_are_numbers_codes_and_parts_of_dates(path
     ]
 
 
-def cell(column: str, text: str) -> list[str]:
-    """The rows of the mixed table, with another cell in the second."""
+def with_cell(column: str, text: str) -> list[str]:
+    """The rows of the mixed table with one cell of the second row replaced."""
     cells = MIXED_ROWS[1].split(",")
     cells[MIXED_HEADER.split(",").index(column)] = text
     return [MIXED_ROWS[0], ",".join(cells), MIXED_ROWS[2]]
@@ -464,26 +466,26 @@ BAD_CELLS: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("bad", BAD_CELLS)
-def test_a_bad_cell_of_a_mixed_table_is_named(bad: str, path: Path) -> None:
-    """In one short sentence with its row and column, before training and before scoring."""
+def test_a_bad_cell_of_a_mixed_table_is_refused_by_row_and_column(bad: str, path: Path) -> None:
+    """In one short sentence, in training and in scoring."""
     problem = Problem("houses", MIXED)
-    encoder = read(mixed(path, ["0", "1", "0"]), problem).encoder
-    column, text, said = BAD_CELLS[bad]
-    mixed(path, ["0", "1", "0"], cell(column, text))
-    found = refused(path, problem)
-    assert found.startswith(f", row 2, column {column!r}: {said}")
-    assert found.endswith(".")
-    assert len(found) < 250
+    encoder = read(write_mixed(path, ["0", "1", "0"]), problem).encoder
+    column, text, message = BAD_CELLS[bad]
+    write_mixed(path, ["0", "1", "0"], with_cell(column, text))
+    refused = refusal(path, problem)
+    assert refused.startswith(f", row 2, column {column!r}: {message}")
+    assert refused.endswith(".")
+    assert len(refused) < 250
     with pytest.raises(DataError) as scored:
         list(stream(path, problem, encoder))
-    place = f"{path}, row 2, column {column!r}: "
-    assert str(scored.value).startswith(place if bad == "an empty category" else place + said)
+    position = f"{path}, row 2, column {column!r}: "
+    assert str(scored.value).startswith(position if bad == "an empty category" else position + message)
     assert len(str(scored.value)) < len(str(path)) + 250
 
 
 @pytest.mark.parametrize("kind", [pa.float64(), pa.float32()], ids=str)
-def test_an_infinite_category_of_a_parquet_file_is_named(kind: pa.DataType, path: Path) -> None:
-    """As in a request; before training and before scoring."""
+def test_an_infinite_category_of_a_parquet_file_is_refused(kind: pa.DataType, path: Path) -> None:
+    """In training and in scoring."""
     table, problem = path.with_suffix(".parquet"), Problem("houses", (Column("floor", "category"),))
     encoder = read(write(path, "0,1", "1,2", header="target,floor"), problem).encoder
     floors = pa.array([1.0, 2.0, -math.inf, None]).cast(kind)
@@ -493,8 +495,8 @@ def test_an_infinite_category_of_a_parquet_file_is_named(kind: pa.DataType, path
             reading()
 
 
-def test_a_level_that_training_did_not_see_is_refused_where_the_column_says_so(path: Path) -> None:
-    """By its row, with the levels that there are; else it is a missing one."""
+def test_an_unseen_level_is_refused_or_missing_as_the_column_says(path: Path) -> None:
+    """The message names the row and the known levels."""
     write(path, "0,Rio", "1,Olinda", header="target,city")
     for unseen in ("missing", "refused"):
         problem = Problem("houses", (Column("city", "category", unseen=unseen),))
@@ -507,8 +509,8 @@ def test_a_level_that_training_did_not_see_is_refused_where_the_column_says_so(p
                 list(stream(rows, problem, encoder))
 
 
-def test_rows_to_score_may_spell_a_number_and_a_truth_otherwise(path: Path) -> None:
-    """As another program writes them; it is the same level."""
+def test_rows_to_score_may_spell_numbers_and_booleans_differently(path: Path) -> None:
+    """Another program's spelling is the same level."""
     problem = Problem("houses", (Column("floor", "category"), Column("garden", "category")))
     encoder = read(write(path, "0,1,true", "1,2.5,false", header="target,floor,garden"), problem).encoder
     other = write(path.with_name("other.csv"), "1.0,True", "2.50,FALSE", header="floor,garden")
@@ -542,29 +544,29 @@ BAD_COLUMNS: dict[str, tuple[str, list[str], str]] = {
 
 @pytest.mark.parametrize("blocks", [256, 1 << 21])
 @pytest.mark.parametrize("bad", BAD_COLUMNS)
-def test_a_column_that_cannot_be_learned_from_is_named(
+def test_a_column_that_cannot_be_learned_is_named(
     bad: str, blocks: int, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one sentence, whatever the number of batches."""
+    """In one sentence, over any number of batches."""
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", blocks * (1 if len(BAD_COLUMNS[bad][1]) == 3 else 100))
-    column, texts, said = BAD_COLUMNS[bad]
-    place = MIXED_HEADER.split(",").index(column)
+    column, texts, message = BAD_COLUMNS[bad]
+    index = MIXED_HEADER.split(",").index(column)
     rows = [MIXED_ROWS[0].split(",") for _ in texts]
     for row, text in zip(rows, texts, strict=True):
-        row[place] = text
-    mixed(path, [str(row % 2) for row in range(len(rows))], [*map(",".join, rows)])
-    assert refused(path, Problem("houses", MIXED)) == said
+        row[index] = text
+    write_mixed(path, [str(row % 2) for row in range(len(rows))], [*map(",".join, rows)])
+    assert refusal(path, Problem("houses", MIXED)) == message
 
 
 def test_a_column_may_have_10000_levels(path: Path) -> None:
-    """As many as are told apart."""
+    """Each has its own code."""
     write(path, *(f"{row % 2},{row}" for row in range(10_000)), header="target,city")
     frame = read(path, Problem("houses", (Column("city", "category"),)))
     assert frame.features[:, 0].tolist() == [*range(10_000)]
 
 
 @pytest.mark.parametrize(
-    ("kind", "target", "said"),
+    ("kind", "target", "message"),
     [
         ("two labels", "maybe", "expected 'no' or 'yes', found 'maybe'; the column holds 'maybe', 'no'."),
         ("three labels", "d", "expected 'a' or 'b' or 'c', found 'd'; the column holds 'b', 'c', 'd'."),
@@ -576,15 +578,15 @@ def test_a_column_may_have_10000_levels(path: Path) -> None:
         ("an amount", "dear", "expected a number, found 'dear'."),
     ],
 )
-def test_a_target_that_is_none_of_the_task_is_named(kind: str, target: str, said: str, path: Path) -> None:
-    """With its row and column."""
+def test_an_invalid_target_is_refused_by_row_and_column(kind: str, target: str, message: str, path: Path) -> None:
+    """For each task."""
     task, targets = TARGETS[kind]
-    mixed(path, [targets[0], target, targets[2]])
-    assert refused(path, Problem("houses", MIXED, task=task)) == f", row 2, column 'target': {said}"
+    write_mixed(path, [targets[0], target, targets[2]])
+    assert refusal(path, Problem("houses", MIXED, task=task)) == f", row 2, column 'target': {message}"
 
 
-def test_not_a_number_in_parquet_is_an_empty_cell(path: Path) -> None:
-    """Of a target as of a feature, though Arrow tells it from null."""
+def test_nan_in_parquet_is_an_empty_cell(path: Path) -> None:
+    """In a target and in a feature, though Arrow tells NaN from null."""
     table = path.with_suffix(".parquet")
     for column in ("rooms", "target"):
         cells = {"rooms": [1.0, 2.0], "target": [1.0, 2.0]} | {column: [1.0, math.nan]}
@@ -594,6 +596,6 @@ def test_not_a_number_in_parquet_is_an_empty_cell(path: Path) -> None:
 
 
 def test_amounts_that_are_all_the_same_are_refused(path: Path) -> None:
-    """There is nothing to learn."""
-    said = refused(mixed(path, ["2.50"] * 3), Problem("houses", MIXED, task=Regression()))
-    assert said == " has only 2.5 in column 'target'; a model needs rows of different targets."
+    """Nothing can be learned from them."""
+    message = refusal(write_mixed(path, ["2.50"] * 3), Problem("houses", MIXED, task=Regression()))
+    assert message == " has only 2.5 in column 'target'; a model needs rows of different targets."

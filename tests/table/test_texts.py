@@ -16,7 +16,7 @@ from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Multiclass
 from tabserve.table import frame as frames
-from tabserve.table.frame import Frame, read_repeated
+from tabserve.table.frame import Frame, read_with_repeated_ids
 from tabserve.training.shares import REFUSE_ABOVE, WARN_ABOVE
 from tabserve.training.split import describe_split, fold_numbers, hold_out, subset
 
@@ -36,7 +36,7 @@ def write(folder: Path, rows: str, header: str = HEADER) -> Path:
 
 def read(path: Path) -> Frame:
     """Read the csv; the price is ignored."""
-    return read_repeated(path, PROBLEM, ["price", "title"])
+    return read_with_repeated_ids(path, PROBLEM, ["price", "title"])
 
 
 def test_texts_are_joined_and_labels_are_numbered(tmp_path: Path) -> None:

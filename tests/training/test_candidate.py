@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 
 from tabserve.encoding.encoder import Encoder
-from tabserve.encoding.ngrams import parts, word_grams, words
+from tabserve.encoding.ngrams import part_grams, word_grams, words
 from tabserve.errors import UsageError
 from tabserve.model.decision import MostProbable
 from tabserve.problem.columns import Column
@@ -225,7 +225,7 @@ def pairs_of_letters(text: str) -> list[str]:
 
 def parts_alone(text: str) -> list[str]:
     """Some of the n-grams that are served."""
-    return [part for word in words(text) for part in parts(word)]
+    return [part for word in words(text) for part in part_grams(word)]
 
 
 def test_a_custom_analyzer_is_refused_before_the_first_fit(texts: Frame) -> None:

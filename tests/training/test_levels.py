@@ -131,4 +131,4 @@ def test_features_without_categories_are_not_copied() -> None:
     problem = replace(frame.problem, columns=(Column("size"), Column("town")))
     plain = replace(frame, problem=problem, encoder=Encoder.learn(problem, {}))
     assert narrow_levels(plain) is plain
-    assert plain.encoded_by(plain.encoder).features is plain.features
+    assert plain.with_encoder(plain.encoder).features is plain.features

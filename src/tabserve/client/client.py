@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tabserve.client.answer import Answer, Tensor, validate_answer
 from tabserve.client.metadata import DTYPES, Column, Metadata, parse
 from tabserve.client.proxy import Proxy, mention, without_password
-from tabserve.encoding.categories import spelled
+from tabserve.encoding.categories import spelling
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 from tabserve.serving.protocol.datatypes import BYTES
 from tabserve.wording import listed, shown
@@ -175,7 +175,7 @@ def wait(is_ready: Callable[[], bool], what: str, seconds: float) -> None:
 
 
 def _array(column: Column, cells: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
-    """The cells in the column's datatype; numbers and booleans in a column of texts are spelled as its levels are."""
+    """The cells in the column's datatype; numbers and booleans in a column of texts are spelling as its levels are."""
     if column.datatype == BYTES:
         texts = [_text(column.name, row, cell) for row, cell in enumerate(np.array(cells, np.object_).tolist())]
         return np.array(texts, np.object_)
@@ -190,7 +190,7 @@ def _text(column: str, row: int, cell: object) -> str:
         raise InvalidRequest(
             f"Row {row}, column {column!r}, is {shown(cell)}; expected a text, a number, true or false."
         )
-    return spelled(cell)
+    return spelling(cell)
 
 
 def _check_finite(inputs: Sequence[Input]) -> None:

@@ -1,1 +1,1 @@
-"""A cell becomes a number, or is refused: the same in training and in serving."""
+"""Encode the cells of columns as numbers, or refuse them; the same in training and in serving."""

@@ -1,12 +1,12 @@
-"""A cell becomes the code of its level: one of a few texts that training saw.
+"""Encode the cells of a column of categories as the codes of their levels, which are the texts that training saw.
 
-How a cell is spelled as a text (`spelled`): a text stays as it is; the empty text, None and NaN are missing; true is
-"true" and false is "false"; a number is the shortest decimal that is the same number, a whole one without a point: 1.0
-is "1", and 0.5 is "0.5".
+`spelling` makes a text of a cell: a text stays as it is; the empty text, None and NaN are missing; true is "true" and
+false is "false"; a number becomes the shortest decimal that equals it, without a point if it is whole: 1.0 is "1", and
+0.5 is "0.5".
 
-Two texts are one level if they are the same decimal but for zeros at its end: "1.0" and "-3.00" are the levels "1" and
-"-3"; or if they are "true" or "false" as programs write them: "True" and "TRUE" are the level "true". There is no other
-likeness: "007" is not "7", "1e3" is not "1000", "yes" is not "true", and "tRUE" is neither.
+Two texts are the same level if they are the same decimal without trailing zeros ("1.0" is "1", "-3.00" is "-3"), or
+the same boolean in a usual spelling ("True" and "TRUE" are "true"). All other texts differ: "007" is not "7", "1e3" is
+not "1000", and neither "yes" nor "tRUE" is "true".
 """
 
 import re
@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.encoding.cells import BadCell, Cells, Encoding, described, is_missing, plain, refused
-from tabserve.encoding.texts import is_writable
+from tabserve.encoding.cells import BadCell, Cells, Encoding, describe_cell, first_refusal, is_missing, to_python
+from tabserve.encoding.texts import is_encodable
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column, Unseen
 from tabserve.wording import listed, shown
@@ -33,21 +33,21 @@ MAX_CHARACTERS = 1_000
 """Most characters of a cell."""
 
 MISSING, UNSEEN = -1, -2
-"""Codes of an empty cell, and of a level that training did not see."""
+"""Codes of a missing cell, and of a level that training did not see."""
 
 DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
-TRUTHS = {spelling: word for word in ("true", "false") for spelling in (word.title(), word.upper())}
-"""Other spellings of true and false; pandas writes the first into a csv."""
+BOOLEANS = {other: word for word in ("true", "false") for other in (word.title(), word.upper())}
+"""Other spellings of true and false, such as "True", which pandas writes into a csv."""
 
 FAMILIES: dict[str, set[type]] = {"a text": {str}, "true or false": {bool}, "a number": {int, float}}
-"""The types of cells that may be together in one column, by their name; None may be beside each."""
+"""The types of cells that one column may hold together, by a name for messages; None goes with each."""
 
 FAMILY = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
 
 
-def spelled(cell: str | bool | float | None) -> str:
-    """The text of a cell; empty if it is missing. A number must be finite."""
+def spelling(cell: str | bool | float | None) -> str:
+    """The text of a cell, empty if the cell is missing; a number must be finite."""
     if cell is None or isinstance(cell, str):
         return cell or ""
     if isinstance(cell, bool):
@@ -58,9 +58,9 @@ def spelled(cell: str | bool | float | None) -> str:
 
 
 def key(text: str) -> str:
-    """A key that all spellings of a level share: a decimal without trailing zeros, true, false, or the text itself."""
+    """The key that all spellings of a level share: a decimal without trailing zeros, "true", "false", or the text."""
     if not DECIMAL.fullmatch(text):
-        return TRUTHS.get(text, text)
+        return BOOLEANS.get(text, text)
     short = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if short == "-0" else short
 
@@ -70,9 +70,9 @@ class Categories(Encoding):
     """The levels of a column.
 
     Attributes:
-        levels: as the training table spells them, in the order of their codes.
+        levels: in the order of their codes, as the training table spells them.
         missing: whether a cell may be empty.
-        unseen: how a level that training did not see is treated: as `missing`, or `refused`.
+        unseen: whether a level that training did not see counts as `missing` or is `refused`.
     """
 
     TYPE: ClassVar[str] = "c"
@@ -83,7 +83,7 @@ class Categories(Encoding):
     unseen: Unseen = "missing"
 
     def __post_init__(self) -> None:
-        """Refuse levels that are not different short texts."""
+        """Refuse levels that are not distinct texts of 1 to `MAX_CHARACTERS` characters."""
         levels: object = self.levels
         if not isinstance(levels, tuple) or not all(isinstance(level, str) for level in levels):
             raise UsageError(f"A category needs a tuple of texts as its levels, not {shown(levels)}.")
@@ -93,10 +93,10 @@ class Categories(Encoding):
     @classmethod
     def learn(cls, column: Column, cells: Cells | Iterable[str | None]) -> "Categories":
         """Learn the distinct levels, sorted as numbers if all are numbers, else as text."""
-        values = uniform(cells if isinstance(cells, np.ndarray) else [*cells])
+        values = unify_types(cells if isinstance(cells, np.ndarray) else [*cells])
         distinct = {*values}
-        _check(_excess, distinct, values)
-        texts = {*map(spelled, distinct)} - {""}
+        _refuse_by(_expected_size, distinct, values)
+        texts = {*map(spelling, distinct)} - {""}
         if not texts:
             raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
         ordered = sorted(texts)
@@ -108,7 +108,7 @@ class Categories(Encoding):
 
     @classmethod
     def from_json(cls, column: Column, document: Any) -> "Categories":  # noqa: ANN401  any JSON
-        """The levels that the manifest keeps."""
+        """The encoding whose `to_json` is this document."""
         if not isinstance(document, dict) or document.keys() != {"levels"} or not isinstance(document["levels"], list):
             raise UsageError(f'A category needs {{"levels": […]}}, not {shown(document)}.')
         return cls(tuple(document["levels"]), column.missing, column.unseen)
@@ -126,17 +126,17 @@ class Categories(Encoding):
         """The code of each cell's level, or `MISSING` or `UNSEEN`; shape (rows,).
 
         Raises:
-            BadCell: a cell is not a text, boolean or number, or is of another of these than the cells before, is longer
-                than `MAX_CHARACTERS`, or is empty or unseen where that is refused.
+            BadCell: a cell is not a text, boolean or number, or not of the same of these as the cells before it, or is
+                longer than `MAX_CHARACTERS`, or is missing or unseen where that is refused.
         """
-        values = uniform(cells)
+        values = unify_types(cells)
         codes = [*map(self._index.get, values)]
         if None in codes:
             codes = self._all_codes(values, codes)
         if not self.missing and MISSING in codes:
-            raise self._refused(codes, MISSING, values)
+            raise self._refusal(codes, MISSING, values)
         if self.unseen == "refused" and UNSEEN in codes:
-            raise self._refused(codes, UNSEEN, values)
+            raise self._refusal(codes, UNSEEN, values)
         return np.array(codes, np.int32)
 
     def raw(self, cells: Cells) -> NDArray[np.int32]:
@@ -148,23 +148,23 @@ class Categories(Encoding):
         codes = self.raw(cells)
         return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
 
-    def quick(self, cells: list[Any]) -> list[list[float | None]]:
-        """The codes of texts that are levels as they stand."""
+    def encode_quickly(self, cells: list[Any]) -> list[list[float | None]]:
+        """The codes of texts that are spelled as their levels."""
         return [[*map(self._quick_index.__getitem__, cells)]]
 
     def union(self, other: Encoding) -> "Categories":
-        """The levels of both."""
+        """The encoding with the levels of both."""
         assert isinstance(other, Categories)
         known = {*map(key, self.levels)}
         return Categories((*self.levels, *(level for level in other.levels if key(level) not in known)), self.missing)
 
-    def narrowed(self, features: NDArray[Any]) -> "Categories":
-        """The levels whose codes occur, in the same order."""
+    def narrow(self, features: NDArray[Any]) -> "Categories":
+        """The encoding with only the levels whose codes occur, in the same order."""
         codes = np.unique(features[features >= 0])
         return Categories(tuple(self.levels[int(code)] for code in codes), self.missing, self.unseen)
 
     def recode(self, features: NDArray[np.float32], narrowed: Encoding) -> NDArray[np.float32]:
-        """The codes of the narrowed levels; NaN for a level that is not among them."""
+        """The codes of the narrowed encoding; NaN for a level that it lacks."""
         assert isinstance(narrowed, Categories)
         codes = {level: code for code, level in enumerate(narrowed.levels)}
         table = np.array([*(codes.get(level, np.nan) for level in self.levels), np.nan], np.float32)
@@ -172,7 +172,7 @@ class Categories(Encoding):
 
     @cached_property
     def _index(self) -> dict[object, int]:
-        """Codes by each form of a level: its own text, its key, and its number."""
+        """The code of each level, by its text, its key and its number; also of missing cells."""
         index: dict[object, int] = {"": MISSING, None: MISSING}
         for code, level in enumerate(self.levels):
             index[level] = index[short := key(level)] = code
@@ -182,77 +182,78 @@ class Categories(Encoding):
 
     @cached_property
     def _quick_index(self) -> dict[str | None, float | None]:
-        """The code of each level; no number, which true and false would equal."""
+        """The code of each level by its text alone, since True and False would equal numbers; also of missing cells."""
         index: dict[str | None, float | None] = dict(zip(self.levels, map(float, range(len(self.levels))), strict=True))
         return index | {"": None, None: None} if self.missing else index
 
     def _all_codes(self, cells: list[Any], codes: list[int | None]) -> list[int | None]:
-        """The codes, with those of cells that are not in the index in their own form."""
+        """Complete the codes with those of cells that the index lacks in their present form."""
         others = {cell for cell, code in zip(cells, codes, strict=True) if code is None}
-        _check(_excess, others, cells)
-        _check(_unreadable, others, cells)
-        other_codes = {cell: self._index.get(key(spelled(cell)), UNSEEN) for cell in others}
+        _refuse_by(_expected_size, others, cells)
+        _refuse_by(_expected_characters, others, cells)
+        other_codes = {cell: self._index.get(key(spelling(cell)), UNSEEN) for cell in others}
         return [other_codes[cell] if code is None else code for cell, code in zip(cells, codes, strict=True)]
 
-    def _refused(self, codes: list[int | None], refused_code: int, cells: list[Any]) -> BadCell:
+    def _refusal(self, codes: list[int | None], refused_code: int, cells: list[Any]) -> BadCell:
         rows = [row for row, code in enumerate(codes) if code == refused_code]
-        return BadCell(rows, f"one of {listed(self.levels)}", described(cells[rows[0]]))
+        return BadCell(rows, f"one of {listed(self.levels)}", describe_cell(cells[rows[0]]))
 
 
 def _number(text: str) -> float | None:
-    """The number that is spelled like this text, or None."""
+    """The number whose spelling is this text, or None."""
     if not DECIMAL.fullmatch(text):
         return None
     number = float(text) if "." in text else int(text)
-    return number if not _excess(number) and spelled(number) == text else None
+    return number if not _expected_size(number) and spelling(number) == text else None
 
 
-def uniform(cells: Cells) -> list[Any]:
-    """The cells as texts only or numbers only, with booleans as texts; a missing cell stays as it is or becomes None.
+def unify_types(cells: Cells) -> list[Any]:
+    """The cells as texts only or numbers only, booleans as texts; a missing cell stays as it is or becomes None.
 
     Raises:
-        BadCell: a cell is none of these, or is of another family than the cells before.
+        BadCell: a cell is not a text, boolean or number, or not of the family of the cells before it.
     """
-    values: list[Any] = cells if type(cells) is list else plain(cells)
+    values: list[Any] = cells if type(cells) is list else to_python(cells)
     kinds = {*map(type, values)} - {type(None)}
     if kinds == FAMILIES["a text"] or kinds <= FAMILIES["a number"]:
         return values
-    values = [None if is_missing(cell) else cell for cell in plain(values)]
-    return [*map(spelled, values)] if _family(values) == "true or false" else values
+    values = [None if is_missing(cell) else cell for cell in to_python(values)]
+    return [*map(spelling, values)] if _family(values) == "true or false" else values
 
 
 def _family(values: list[Any]) -> str:
-    """The family of all cells that are not None."""
+    """The family of the cells that are not None; empty if all are None."""
     expected = "a text, a number, true or false"
-    if bad := refused(values, lambda cell: "" if cell is None or type(cell) in FAMILY else expected):
+    if bad := first_refusal(values, lambda cell: "" if cell is None or type(cell) in FAMILY else expected):
         raise bad
     families = [FAMILY[type(cell)] for cell in values if cell is not None]
     first = families[0] if families else ""
     others = f"{first}, as in the rows before"
-    if bad := refused(values, lambda cell: "" if cell is None or FAMILY[type(cell)] == first else others):
+    if bad := first_refusal(values, lambda cell: "" if cell is None or FAMILY[type(cell)] == first else others):
         raise bad
     return first
 
 
-def _check(check: Callable[[Any], str], distinct: Iterable[str | float | None], cells: list[Any]) -> None:
-    """Refuse cells for which `check` says what they should hold."""
-    if any(map(check, distinct)) and (bad := refused(cells, check)):
+def _refuse_by(check: Callable[[Any], str], distinct: Iterable[str | float | None], cells: list[Any]) -> None:
+    """Refuse cells for which `check` returns what it expects; `distinct` is checked first, as it is shorter."""
+    if any(map(check, distinct)) and (bad := first_refusal(cells, check)):
         raise bad
 
 
-def _unreadable(cell: str | float | None) -> str:
-    return "" if not isinstance(cell, str) or is_writable(cell) else "whole characters, not half of a surrogate pair"
+def _expected_characters(cell: str | float | None) -> str:
+    """What is expected of a text that UTF-8 cannot encode; else the empty text."""
+    return "" if not isinstance(cell, str) or is_encodable(cell) else "whole characters, not half of a surrogate pair"
 
 
-def _excess(cell: str | float | None) -> str:
-    """Of a text that is too long, or a number that has no decimal; NaN is none of these."""
+def _expected_size(cell: str | float | None) -> str:
+    """What is expected of a text that is too long or a number that has no decimal; else, as for NaN, the empty text."""
     if isinstance(cell, str):
         return f"a text of at most {MAX_CHARACTERS} characters" if len(cell) > MAX_CHARACTERS else ""
     return "a finite number" if cell is not None and abs(cell) > sys.float_info.max else ""
 
 
 def _complaint(levels: tuple[str, ...]) -> str:
-    """What is wrong with the levels, or the empty text."""
+    """The reason why the levels are invalid, or the empty text."""
     if len(levels) > MAX_LEVELS:
         return f"has more than {MAX_LEVELS} levels; leave the column out, or group its values"
     keys: dict[str, str] = {}
@@ -262,10 +263,10 @@ def _complaint(levels: tuple[str, ...]) -> str:
         if (short := key(level)) in keys:
             return f"has one level twice, as {shown(keys[short])} and as {shown(level)}; spell it in one way"
         keys[short] = level
-    return _unwritable("".join(levels))
+    return _encoding_complaint("".join(levels))
 
 
-def _unwritable(text: str) -> str:
+def _encoding_complaint(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:

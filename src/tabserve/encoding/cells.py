@@ -1,4 +1,4 @@
-"""The protocol of an encoding: the cells of a column, from a file or a request, become features or are refused."""
+"""The interface of an encoding, which makes features of the cells of a column, or refuses them."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,8 +15,8 @@ Cells = Sequence[Any] | NDArray[Any]
 """The cells of a column, one per row: a list of texts, booleans, numbers and None, or a numpy array."""
 
 
-UNUSUAL = (LookupError, TypeError, ValueError)
-"""What is raised at cells that `Encoding.quick` does not take."""
+QUICK_ERRORS = (LookupError, TypeError, ValueError)
+"""Errors that `Encoding.encode_quickly` raises at cells that it does not handle."""
 
 
 class BadCell(Exception):
@@ -36,22 +36,22 @@ class BadCell(Exception):
 
 
 class Encoding(ABC):
-    """Makes features of the cells of one column; a quantity needs the abstract methods alone."""
+    """Makes features of the cells of one column; a quantity implements the abstract methods alone."""
 
     TYPE: ClassVar[str] = "q"
     """Type of its features in XGBoost's `feature_types`: `q` for a quantity, `c` for a category's code."""
 
     LEARNED: ClassVar[bool] = False
-    """Whether the manifest must keep what it learned."""
+    """Whether the manifest must keep what the encoding learned."""
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def suffixes(self) -> tuple[str, ...]:
         """The suffix of each feature's name after the column's name."""
         return ("",)
 
     @property
     def level_count(self) -> int:
-        """Number of codes of a feature; 0 for a quantity."""
+        """Number of codes, which is 0 for a quantity."""
         return 0
 
     @classmethod
@@ -74,7 +74,7 @@ class Encoding(ABC):
         """
 
     def to_json(self) -> dict[str, Any]:
-        """What the manifest keeps of the encoding."""
+        """The encoding as the manifest keeps it."""
         return {}
 
     @abstractmethod
@@ -86,11 +86,11 @@ class Encoding(ABC):
         """
 
     @abstractmethod
-    def quick(self, cells: list[Any]) -> Sequence[Sequence[float | None]]:
-        """The features of cells as nearly all are, each feature a sequence, None where a cell is missing.
+    def encode_quickly(self, cells: list[Any]) -> Sequence[Sequence[float | None]]:
+        """The features of ordinary cells, one sequence per feature, None where a cell is missing; faster than `raw`.
 
         Raises:
-            UNUSUAL: one of them needs a closer look, by `raw`.
+            QUICK_ERRORS: a cell is not ordinary; `raw` decides about it.
         """
 
     def union(self, _other: "Encoding") -> "Encoding":
@@ -101,12 +101,12 @@ class Encoding(ABC):
         """
         return self
 
-    def narrowed(self, _features: NDArray[Any]) -> "Encoding":
+    def narrow(self, _features: NDArray[Any]) -> "Encoding":
         """The encoding with only the levels that occur in these features."""
         return self
 
     def recode(self, features: NDArray[np.float32], _narrowed: "Encoding") -> NDArray[np.float32]:
-        """These features as the narrowed encoding makes them."""
+        """These features as the narrowed encoding would make them."""
         return features
 
 
@@ -115,32 +115,37 @@ def is_missing(cell: object) -> bool:
     return cell is None or (isinstance(cell, str) and not cell) or (isinstance(cell, float) and math.isnan(cell))
 
 
-def plain(cells: Cells) -> list[Any]:
+def to_python(cells: Cells) -> list[Any]:
     """The cells as Python values; a 16 or 32-bit float becomes the number of its shortest decimal."""
     if not isinstance(cells, np.ndarray):
-        return [_plain(cell) for cell in cells]
+        return [_item_to_python(cell) for cell in cells]
     if cells.dtype.kind == "f" and cells.dtype.itemsize < np.float64().itemsize:
-        values, places = np.unique(cells, return_inverse=True)
-        return values.astype(np.str_).astype(np.float64)[places].tolist()  # type: ignore[no-any-return]
+        values, indices = np.unique(cells, return_inverse=True)
+        return values.astype(np.str_).astype(np.float64)[indices].tolist()  # type: ignore[no-any-return]
     if cells.dtype.kind in "biufU":
         return cells.tolist()  # type: ignore[no-any-return]
-    return [_plain(cell) for cell in cells]
+    return [_item_to_python(cell) for cell in cells]
 
 
-def refused(cells: list[Any], check: Callable[[Any], str]) -> BadCell | None:
-    """The error about the first cell that `check` refuses by saying what it expects, or None if it accepts all."""
+def first_refusal(cells: list[Any], check: Callable[[Any], str]) -> BadCell | None:
+    """The error about the first cell that `check` refuses, or None.
+
+    Args:
+        cells: of a column.
+        check: returns what it expects in place of a cell, or the empty text to accept the cell.
+    """
     expected = [check(cell) for cell in cells]
     first = next(filter(None, expected), None)
     if first is None:
         return None
     rows = [row for row, expectation in enumerate(expected) if expectation == first]
-    return BadCell(rows, first, described(cells[rows[0]]))
+    return BadCell(rows, first, describe_cell(cells[rows[0]]))
 
 
-def described(cell: object) -> str:
-    """A cell in words: shortened, on one line."""
+def describe_cell(cell: object) -> str:
+    """Describe a cell for a message, shortened and on one line."""
     return "an empty cell" if is_missing(cell) else one_line(shown(cell))
 
 
-def _plain(cell: object) -> object:
+def _item_to_python(cell: object) -> object:
     return cell.item() if isinstance(cell, np.generic) and cell.dtype.kind in "biufU" else cell

@@ -1,4 +1,4 @@
-"""Makes features of dates: day, month, weekday, and the hour if the column has times."""
+"""Encode dates as day, month and weekday, and the hour if the column has times."""
 
 import re
 from contextlib import suppress
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.encoding.cells import Cells, Encoding, is_missing, plain, refused
+from tabserve.encoding.cells import Cells, Encoding, first_refusal, is_missing, to_python
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column
 from tabserve.wording import shown
@@ -24,21 +24,21 @@ EXAMPLE = {False: "a date such as 2020-12-31", True: "a date with a time, such a
 OTHER_FORMAT = {False: "a date without a time, such as 2020-12-31", True: EXAMPLE[True]}
 CALENDAR = "a day that the calendar has"
 
-MISWRITTEN = {
+NEAR_DATES = {
     re.compile(rf"{DAY}[T ][0-9:.]+ ?(?:Z|[+-][0-9:]+)"): "a time without a zone, such as 2020-12-31 08:30",
     re.compile(r"(?:[+-].*|0000|[0-9]{1,3}|[0-9]{5,})-[0-9]+-[0-9]+(?:[T ].*)?"): "a year from 0001 to 9999",
     re.compile(rf"{DAY}[T ][0-9]{{2}}:[0-9]{{2}}.*"): "a time from 00:00 to 23:59:59",
     re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:{TIME})?"): CALENDAR,
 }
-"""Texts that are nearly dates, tried in this order, with what is expected instead."""
+"""Patterns of texts that are nearly dates, in the order in which they are tried, with what is expected instead."""
 
 MAX_CHARACTERS = 40
-"""Characters of a cell that the message's search looks at; no date has more than 29."""
+"""Most characters of a text that is compared with `NEAR_DATES`; a date has at most 29."""
 
 EPOCH = date(1970, 1, 1).toordinal()
 
 DATE_UNITS = {"Y", "M", "W", "D"}
-"""Units of numpy's datetime64 without a time."""
+"""Units of a datetime64 that has no time."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Dates(Encoding):
 
     @classmethod
     def learn(cls, column: Column, cells: Cells) -> "Dates":
-        """Learn from the first cell that is not empty whether the column has times; encoding checks the others."""
+        """Learn from the first cell that is not missing whether the column has times; encoding validates the others."""
         texts = _texts(cells, hours=_has_times(cells))
         first = next((text for text in texts if not is_missing(text)), None)
         if first is None:
@@ -66,7 +66,7 @@ class Dates(Encoding):
 
     @classmethod
     def from_json(cls, column: Column, document: Any) -> "Dates":  # noqa: ANN401  any JSON
-        """With or without hours, as the manifest says."""
+        """The encoding whose `to_json` is this document."""
         if not isinstance(document, dict) or document.keys() != {"hours"} or type(document["hours"]) is not bool:
             raise UsageError(f'A date needs {{"hours": true}} or {{"hours": false}}, not {shown(document)}.')
         return cls(column.missing, document["hours"])
@@ -82,12 +82,12 @@ class Dates(Encoding):
         return self
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def suffixes(self) -> tuple[str, ...]:
         """The suffixes of the features of a date."""
         return (".day", ".month", ".weekday", *([".hour"] if self.hours else []))
 
     def encode(self, cells: Cells) -> NDArray[np.float32]:
-        """Days since 1970-01-01, month 1-12, weekday 0 (Monday) - 6 and, with `hours`, the hour 0-23.
+        """Encode days since 1970-01-01, month 1-12, weekday 0-6 from Monday on and, with `hours`, the hour 0-23.
 
         Returns:
             Shape (rows, 3) or (rows, 4); NaN throughout where a cell is missing.
@@ -97,7 +97,7 @@ class Dates(Encoding):
         """
         moments = self.moments(cells)
         days = moments.astype("M8[D]").astype(np.int64)
-        features = np.empty((len(days), len(self.parts)), np.float32)
+        features = np.empty((len(days), len(self.suffixes)), np.float32)
         features[:, 0], features[:, 2] = days, (days + 3) % 7  # 1970-01-01 was a Thursday
         features[:, 1] = moments.astype("M8[M]").astype(np.int64) % 12 + 1
         if self.hours:
@@ -107,21 +107,21 @@ class Dates(Encoding):
 
     raw = encode
 
-    def quick(self, cells: list[Any]) -> list[tuple[int | None, ...]]:
-        """The parts of dates that are written as the column's are."""
-        return [*zip(*map(self._parts, cells), strict=True)]
+    def encode_quickly(self, cells: list[Any]) -> list[tuple[int | None, ...]]:
+        """The features of texts in the format of the column."""
+        return [*zip(*map(self._features, cells), strict=True)]
 
-    def _parts(self, cell: Any) -> tuple[int | None, ...]:  # noqa: ANN401  any JSON
+    def _features(self, cell: Any) -> tuple[int | None, ...]:  # noqa: ANN401  any JSON
         if self.missing and not cell and (cell is None or type(cell) is str):
-            return (None,) * len(self.parts)
+            return (None,) * len(self.suffixes)
         if not FORMATS[self.hours].fullmatch(cell):
             raise ValueError("another format")
         day = date.fromisoformat(cell[:10])
-        parts = day.toordinal() - EPOCH, day.month, day.weekday()
-        return (*parts, int(cell[11:13])) if self.hours else parts
+        features = day.toordinal() - EPOCH, day.month, day.weekday()
+        return (*features, int(cell[11:13])) if self.hours else features
 
     def moments(self, cells: Cells) -> NDArray[np.datetime64]:
-        """The cells as datetime64[s], NaT if missing, without parts of a second; checked one by one only if one is bad.
+        """The cells as datetime64[s], cut to seconds, NaT if missing; cells are checked one by one only if one is bad.
 
         Raises:
             BadCell: a cell is not a date, or has another format than the column.
@@ -131,22 +131,22 @@ class Dates(Encoding):
         if texts_only and all(map(FORMATS[self.hours].fullmatch, filter(None, texts))):
             with suppress(ValueError):  # 30 February
                 return np.array([text[:19] if text else "" for text in texts], "M8[s]")
-        bad = refused(texts, self._expected)
+        bad = first_refusal(texts, self._expected)
         assert bad
         raise bad
 
     def _expected(self, cell: object) -> str:
-        """What a cell should hold, or the empty text if it is accepted."""
+        """What is expected in place of a cell, or the empty text if the cell is accepted."""
         if is_missing(cell):
             return "" if self.missing else EXAMPLE[self.hours]
         if not isinstance(cell, str) or len(cell) > MAX_CHARACTERS:
             return EXAMPLE[self.hours]
         if any(pattern.fullmatch(cell) for pattern in FORMATS.values()):
             return self._expected_format(cell)
-        return next((words for near, words in MISWRITTEN.items() if near.fullmatch(cell)), EXAMPLE[self.hours])
+        return next((words for pattern, words in NEAR_DATES.items() if pattern.fullmatch(cell)), EXAMPLE[self.hours])
 
     def _expected_format(self, cell: str) -> str:
-        """The same of a cell that is a date, of either format, unless the calendar lacks it."""
+        """As `_expected`, for a text in one of the two formats."""
         try:
             date.fromisoformat(cell[:10])
         except ValueError:
@@ -158,8 +158,8 @@ def _has_times(cells: Cells) -> bool:
     """Whether an array of datetime64 holds a time other than midnight."""
     if not isinstance(cells, np.ndarray) or cells.dtype.kind != "M" or np.datetime_data(cells.dtype)[0] in DATE_UNITS:
         return False
-    there = cells[~np.isnat(cells)]
-    return bool((there.astype("M8[D]") != there).any())
+    present = cells[~np.isnat(cells)]
+    return bool((present.astype("M8[D]") != present).any())
 
 
 def _texts(cells: Cells, *, hours: bool) -> list[Any]:
@@ -173,4 +173,4 @@ def _texts(cells: Cells, *, hours: bool) -> list[Any]:
         unit = "s" if hours and np.datetime_data(cells.dtype)[0] not in DATE_UNITS else "D"
         cells = np.datetime_as_string(cells.astype(f"M8[{unit}]"))
         return [None if text == "NaT" else text for text in cells.tolist()]
-    return [None if is_missing(cell) else cell for cell in plain(cells)]
+    return [None if is_missing(cell) else cell for cell in to_python(cells)]

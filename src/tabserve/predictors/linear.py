@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.encoding.encoder import Encoder
-from tabserve.encoding.ngrams import LONGEST, WHOLE, parts, wholes, words
+from tabserve.encoding.ngrams import LONGEST, WHOLE, part_grams, word_and_pair_grams, words
 from tabserve.errors import ArtifactError
 from tabserve.predictors import npz
 from tabserve.problem.problem import Problem
@@ -196,14 +196,14 @@ class _GramColumns:
     def _columns_of(self, text: str) -> bytes:
         """The packed columns of a text, with repeats, and the column that every text has."""
         text_words, known = words(text), self._known
-        columns = [self._everywhere, *(known[gram] for gram in wholes(text_words) if gram in known)]
+        columns = [self._everywhere, *(known[gram] for gram in word_and_pair_grams(text_words) if gram in known)]
         parts_of_each = [
             self._parts(word[:LONGEST]) for word in text_words
         ]  # so that a long word does not fill the cache
         return b"".join([_packed(columns), *parts_of_each])
 
     def _known_parts(self, word: str) -> bytes:
-        return _packed([self._known[part] for part in parts(word) if part in self._known])
+        return _packed([self._known[part] for part in part_grams(word) if part in self._known])
 
 
 def _packed(columns: list[int]) -> bytes:

@@ -1,4 +1,4 @@
-"""What an operator may set: the `tabserve` key of settings.json, each value overridden by its TABSERVE_* variable."""
+"""The limits that an operator may set: the `tabserve` key of settings.json, overridden by TABSERVE_* variables."""
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -11,19 +11,19 @@ MIB = 2**20
 
 
 class Limits(BaseSettings):
-    """How much the server takes, and from whom.
+    """The limits of a server; each says what happens beyond it.
 
     Attributes:
-        max_rows: rows that one request may hold; beyond: 413.
-        max_body_bytes: bytes that its body may hold, before and after decompression; beyond: 413.
-        max_queue_rows: rows that may wait for their scores; beyond: 503.
-        large_share: of these rows, the share that requests of more rows than a batch may hold; beyond: 503.
+        max_rows: rows of one request; beyond: 413.
+        max_body_bytes: bytes of a body, before and after decompression; beyond: 413.
+        max_queue_rows: rows that wait for their scores; beyond: 503.
+        large_share: share of these rows that belongs to requests of more rows than a batch holds; beyond: 503.
         max_receiving_bytes: bytes of all bodies that are being received; beyond: 503.
-        max_receiving_messages: requests that may be arriving over gRPC at a time; beyond: they wait.
-        receive_seconds: how long the head and the body of a request may take to arrive, and how long a client may read
-            nothing of its answer; beyond: the connection ends.
-        keep_alive_seconds: how long an unused connection stays open.
-        drain_seconds: how long new requests are still answered after SIGTERM.
+        max_receiving_messages: gRPC requests that are being received; beyond: they wait.
+        receive_seconds: seconds in which the head and the body of a request must arrive, and seconds that a client may
+            read nothing of its response; beyond: the connection is closed.
+        keep_alive_seconds: seconds that an unused connection stays open.
+        drain_seconds: seconds after SIGTERM in which new requests are still answered.
         admin: whether clients may load, unload and list models.
     """
 
@@ -49,18 +49,18 @@ class Limits(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let a variable win over the file."""
+        """Give the variables precedence over the file."""
         return env_settings, init_settings
 
 
-def from_variables(**defaults: int) -> Limits:
-    """The limits that the TABSERVE_* variables set.
+def from_environment(**defaults: int) -> Limits:
+    """Read the limits from the TABSERVE_* variables.
 
     Args:
-        **defaults: of the limits that no variable sets, where they are others than `Limits` has.
+        **defaults: limits that replace the defaults of `Limits` where no variable sets them.
 
     Raises:
-        ServerError: a variable has a value that its limit cannot have.
+        ServerError: a variable has an invalid value.
     """
     try:
         return Limits.model_validate(defaults)
@@ -69,7 +69,7 @@ def from_variables(**defaults: int) -> Limits:
 
 
 def reason(error: Exception) -> str:
-    """The first of pydantic's complaints in one line, or the error's own."""
+    """The first error that pydantic found, in one line; of any other exception, its message."""
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]

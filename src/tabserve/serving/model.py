@@ -1,4 +1,4 @@
-"""A model that is loaded: validation, batching, limits and metrics around it, whatever asks it."""
+"""A loaded model with validation, batching, limits and metrics, for every transport."""
 
 from time import perf_counter
 from typing import Any
@@ -15,15 +15,15 @@ from tabserve.serving.protocol.signature import Features
 
 
 class LoadedModel:
-    """Answers requests by one model, many of them in few calls; for one event loop.
+    """Validates and answers the requests to one model, in batches; for one event loop.
 
-    Another takes its place by being asked instead, while requests run: whoever reads a request by one, and scores it by
-    the same, answers by one model.
+    A new `LoadedModel` may replace this one while requests run, so a request must be validated and scored by the same
+    one.
 
     Attributes:
-        model: the one.
-        signature: what it takes and gives.
-        metrics: of it.
+        model: answers the requests.
+        signature: the model's inputs and outputs.
+        metrics: the model's metrics.
     """
 
     def __init__(
@@ -36,15 +36,15 @@ class LoadedModel:
         max_batch_size: int | None = None,
         max_batch_time: float = 0.0,
     ) -> None:
-        """Prepare to answer.
+        """Start with an empty queue.
 
         Args:
-            model: uses one thread a call from now on.
+            model: uses one thread per call from now on.
             limits: of a request, and of the queue.
-            metrics: what is counted; those of the model in whose place it comes go on.
+            metrics: where to count; a model that replaces another takes over its metrics.
             version: of the model, for the metrics.
-            max_batch_size: rows in one call; as the predictor says when None.
-            max_batch_time: seconds that the first row of a batch waits for others.
+            max_batch_size: most rows in one call; None for the predictor's own number.
+            max_batch_time: seconds that the first request of a batch waits for others.
         """
         predictor = model.predictor
         predictor.on_one_thread()
@@ -62,35 +62,36 @@ class LoadedModel:
         metrics.queue = lambda: self._batcher.rows
 
     def check_room(self) -> None:
-        """Refuse work before any is done for it.
+        """Refuse a request before any work is done for it.
 
         Raises:
             Overloaded: the queue is full.
         """
         self._batcher.check_room()
 
-    def read(self, document: object) -> request.Request:
+    def validate(self, document: object) -> request.Request:
         """Validate a V2 request; see `protocol.request.validate`."""
         return request.validate(document, self.signature, self._max_rows)
 
-    def features(self, found: object, name: str) -> Features:
+    def features(self, items: object, name: str) -> Features:
         """Validate JSON records; see `protocol.records.features`."""
-        return records.features(found, name, self.model.encoder, self._max_rows)
+        return records.features(items, name, self.model.encoder, self._max_rows)
 
-    async def answer(self, asked: request.Request) -> list[request.Output]:
-        """The outputs that a valid V2 request asks for; see `score`."""
-        return request.answer(await self.score(asked.features), asked.outputs, self.signature)
+    async def answer(self, valid: request.Request) -> list[request.Output]:
+        """Compute the outputs that a valid V2 request asks for; errors as for `Batcher.score`."""
+        return request.answer(await self.score(valid.features), valid.outputs, self.signature)
 
-    async def score(self, features: Features) -> Any:  # noqa: ANN401  what the decision answers
-        """Answers for rows; see `Batcher.score`."""
+    async def score(self, features: Features) -> Any:  # noqa: ANN401  the decision's own type
+        """Score rows, and count their unseen levels; errors as for `Batcher.score`."""
         answers = await self._batcher.score(features)
         if features.unseen:
             self.metrics.unseen.update(features.unseen)
         return answers
 
-    def _score(self, part: NDArray[Any]) -> Any:  # noqa: ANN401
+    def _score(self, features: NDArray[Any]) -> Any:  # noqa: ANN401
+        """Call the model, and count its answers and the time that it took."""
         model, start = self.model, perf_counter()
-        answers = model.score(part)
+        answers = model.score(features)
         seconds = perf_counter() - start
         counts = model.decision.counts(answers, model.problem)
         self.metrics.count(counts, model.decision.watched(answers), seconds)

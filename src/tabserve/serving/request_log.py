@@ -5,7 +5,7 @@ import time
 
 import orjson
 
-from tabserve.encoding.texts import is_writable
+from tabserve.encoding.texts import is_encodable
 from tabserve.serving.metrics import METRICS, Outcomes
 from tabserve.wording import shown
 
@@ -46,7 +46,7 @@ class RequestLog:
             self._outcomes.count(*served, time.perf_counter() - start, success=False)
         name = identity
         if identity is not None:
-            writable = isinstance(identity, str) and is_writable(identity)
+            writable = isinstance(identity, str) and is_encodable(identity)
             name = str(identity)[:MAX_ID] if writable else shown(identity)
         line = {"protocol": self._protocol, "status": status, "id": name, "reason": reason}
         log.warning("refused %s", orjson.dumps(line).decode())

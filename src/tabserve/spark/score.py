@@ -19,7 +19,7 @@ from tabserve.spark.paths import check_output, literal_address, output_address
 from tabserve.spark.session import session
 from tabserve.spark.source import OpenSource
 from tabserve.spark.worker import RESULT_SCHEMA, Scorer, keep_rejected, model_files, raise_rejected
-from tabserve.table.frame import to_score
+from tabserve.table.frame import scoring_columns
 
 CSV_OPTIONS: Mapping[str, str | bool] = {
     "header": True,
@@ -82,7 +82,7 @@ def score_table(
     with ExitStack() as stack:  # the scores appear last, and after the session has ended
         addresses = {stack.enter_context(output_address(path)): suffix for path, suffix in outputs.items()}
         spark = stack.enter_context(session(master))
-        source = job.run(spark, "headers", partial(open_source, spark, to_score(problem)))
+        source = job.run(spark, "headers", partial(open_source, spark, scoring_columns(problem)))
         check_apart([*outputs], source.files)
         scorer = Scorer(files, problem.id, source.read, keep_rejected if rejects else raise_rejected)
         mode = "overwrite" if overwrite else "error"

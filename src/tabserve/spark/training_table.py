@@ -23,7 +23,7 @@ from tabserve.spark.rows import Piece
 from tabserve.spark.source import OpenSource
 from tabserve.spark.worker import RejectedRow, split_bad_rows
 from tabserve.table import frame
-from tabserve.table.frame import Frame, refuse_one_target, to_train
+from tabserve.table.frame import Frame, refuse_one_target, training_columns
 from tabserve.training.stumps import Steps, covers
 
 ID, NUMBER, FEATURES, TARGET = "id", "number", "features", "target"
@@ -100,7 +100,7 @@ def load_table(spark: SparkSession, open_source: OpenSource, problem: Problem, w
         UsageError: Spark cannot learn the problem.
     """
     encode = partial(_encode_batches, problem, _numeric_encoder(problem))
-    source = open_source(spark, to_train(problem))
+    source = open_source(spark, training_columns(problem))
     encoded = [frame.mapInArrow(partial(encode, source.read), ROW_SCHEMA) for frame in source.frames]
     numbered = reduce(DataFrame.union, encoded).withColumn(NUMBER, F.monotonically_increasing_id())
     rows = numbered.repartition(workers, NUMBER).sortWithinPartitions(NUMBER)
@@ -130,7 +130,7 @@ def _numeric_encoder(problem: Problem) -> Encoder:
         raise UsageError(
             f"Spark splits by chance alone, and the problem by the time {problem.time!r}; train on one machine."
         )
-    if Encoder.learned(problem) or problem.columns[0].stands_alone or len(problem.labels) != 2 or problem.group:
+    if Encoder.learned_columns(problem) or problem.columns[0].stands_alone or len(problem.labels) != 2 or problem.group:
         raise UsageError("Spark learns from numbers, and of two labels, without groups; train on one machine.")
     return Encoder.learn(problem, {})
 
@@ -143,10 +143,10 @@ def _encode_batches(
     Raises:
         DataError: naming the first bad row.
     """
-    id_column, columns = problem.id or problem.features[0], to_train(problem).schema()
+    id_column, columns = problem.id or problem.features[0], training_columns(problem).schema()
 
     def convert(piece: Piece) -> Frame:
-        return frame.labelled(problem, encoder, piece.batch(columns))
+        return frame.batch_to_frame(problem, encoder, piece.batch(columns))
 
     for piece in read(iter(batches)):
         for part in split_bad_rows(piece, id_column, convert):

@@ -15,7 +15,7 @@ from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, Model, load
 from tabserve.score import answers, schema_of
 from tabserve.spark.rows import Piece
 from tabserve.table.csv_blocks import BadRow
-from tabserve.table.frame import Rows, rows, to_score
+from tabserve.table.frame import Rows, batch_to_rows, scoring_columns
 
 ModelFiles = tuple[tuple[str, bytes], ...]
 """Name and content of each file of a model folder, as they travel to the workers."""
@@ -79,10 +79,10 @@ class Scorer:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield results in the columns of `RESULT_SCHEMA`: id, label and probability, or id, file and reason."""
         model = load_model(self.files)
-        schema, inputs = schema_of(model), to_score(model.problem).schema()
+        schema, inputs = schema_of(model), scoring_columns(model.problem).schema()
 
         def convert(piece: Piece) -> Rows:
-            return rows(model.problem, model.encoder, piece.batch(inputs))
+            return batch_to_rows(model.problem, model.encoder, piece.batch(inputs))
 
         for piece in self.read(batches):
             for part in split_bad_rows(piece, self.id, convert):

@@ -1,4 +1,4 @@
-"""A table on disk in, validated arrays out."""
+"""Read a table from disk into validated arrays."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
-from tabserve.encoding.cells import BadCell, Cells, described, is_missing
+from tabserve.encoding.cells import BadCell, Cells, describe_cell, is_missing
 from tabserve.encoding.dates import Dates
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
@@ -23,7 +23,7 @@ from tabserve.table.columns import Columns, bad_cell
 from tabserve.table.reader import batches, column_names
 from tabserve.wording import listed
 
-Part = TypeVar("Part", bound="Rows")
+Batch = TypeVar("Batch", bound="Rows")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +43,11 @@ class Frame(Rows):
     """Rows with their target.
 
     Attributes:
-        target: what the problem's task makes of each cell: int8, the index of its label, or float64, an amount;
-            shape (rows,).
+        target: shape (rows,); int8, the index of each row's label, or float64, its amount.
         problem: names the columns and the labels.
         encoder: made the features.
-        group: of each row, where the problem has groups; shape (rows,).
-        moment: of each row, where the problem has a time; a day, or a second where the column has times; shape (rows,).
+        group: shape (rows,), if the problem has groups.
+        moment: shape (rows,), if the problem has a time; in days, or in seconds if the column has times.
     """
 
     target: NDArray[Any]
@@ -58,78 +57,80 @@ class Frame(Rows):
     moment: NDArray[np.datetime64] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "Frame":
-        """The rows at these positions, in this order."""
+        """The rows with these indices, in this order."""
         group = None if self.group is None else self.group[rows]
         moment = None if self.moment is None else self.moment[rows]
         features, target = self.features[rows], self.target[rows]
         return replace(self, ids=self.ids[rows], features=features, target=target, group=group, moment=moment)
 
-    def encoded_by(self, encoder: Encoder) -> "Frame":
-        """The same rows; a level that the other encoder does not know is a missing one."""
+    def with_encoder(self, encoder: Encoder) -> "Frame":
+        """The same rows with the features of another encoder; a level that it does not know becomes missing."""
         return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)
 
 
 def read(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
-    """Read a labelled table whole, whose rows are each called by another id.
+    """Read a whole labelled table, whose ids must be unique.
 
     Args:
         path: .csv, .csv.gz, .zip with a `train.csv`, or .parquet; columns are found by name, in any order.
-        problem: says which columns, and how labels are spelled.
-        ignored: columns that may be there and are not read.
+        problem: names the columns and the labels.
+        ignored: columns that the table may have and that are not read.
 
     Raises:
-        DataError: naming the file and, where there is one, the row and column.
+        DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
-    frame = read_repeated(path, problem, ignored)
+    frame = read_with_repeated_ids(path, problem, ignored)
     _refuse_repeated(path, frame.ids)
     return frame
 
 
-def read_repeated(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
-    """Read as `read` does a table in which several rows may have the same id."""
-    columns, member = to_train(problem, ignored), "train.csv"
-    encoder = learn(path, problem, columns, member)
-    parts = _parts(path, problem, columns, member, partial(labelled, problem, encoder))
-    frame = _joined(path, parts, problem, encoder)
+def read_with_repeated_ids(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
+    """As `read`, but several rows may have the same id."""
+    columns, member = training_columns(problem, ignored), "train.csv"
+    encoder = learn_encoder(path, problem, columns, member)
+    frames = _read_batches(path, problem, columns, member, partial(batch_to_frame, problem, encoder))
+    frame = _concatenate_frames(path, frames, problem, encoder)
     refuse_empty(path, frame)
     refuse_one_target(path, frame)
     return frame
 
 
 def read_to_measure(path: Path, problem: Problem) -> Frame:
-    """Read as `read` does rows that are measured and not split: their group and time may be there and are not read."""
+    """As `read`, for rows that are measured and not split: the columns of the group and the time are not read."""
     not_read = [name for name in (problem.group, problem.time) if name]
     frame = read(path, replace(problem, group=None, time=None), not_read)
     return replace(frame, problem=problem)
 
 
 def stream(path: Path, problem: Problem, encoder: Encoder) -> Iterator[Rows]:
-    """Read rows to score, a batch at a time in constant memory; a target column may be there and is not looked at.
+    """Read rows to score, batch by batch in constant memory; a target column is ignored.
 
     Args:
         path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet; columns are found by name, in any order.
-        problem: says which columns.
-        encoder: makes their features.
+        problem: names the columns.
+        encoder: makes the features.
 
     Raises:
-        DataError: naming the file and, where there is one, the row and column.
+        DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
-    yield from _parts(path, problem, to_score(problem), "test.csv", partial(rows, problem, encoder))
+    yield from _read_batches(
+        path, problem, scoring_columns(problem), "test.csv", partial(batch_to_rows, problem, encoder)
+    )
 
 
-def learn(path: Path, problem: Problem, columns: Columns, member: str) -> Encoder:
-    """Learn from all rows, in constant memory, what the encoder must know; of numbers and texts it knows all already.
+def learn_encoder(path: Path, problem: Problem, columns: Columns, member: str) -> Encoder:
+    """Learn the encoder from all rows, in constant memory; columns of numbers and texts need no reading.
 
     Args:
         path: as for `read`.
-        problem: says which columns.
-        columns: what to read of the table.
+        problem: names the columns.
+        columns: the columns of the table.
         member: the csv inside a zip.
 
     Raises:
-        DataError: a column has too many levels, or none.
+        DataError: a column is invalid, empty, or has too many levels.
     """
-    names = Encoder.learned(problem)
+    names = Encoder.learned_columns(problem)
     seen: dict[str, dict[str, None]] = {name: {} for name in names}
     if names:
         for batch in batches(path, columns.only(names), member, partial(_distinct, names)):
@@ -145,15 +146,16 @@ def learn(path: Path, problem: Problem, columns: Columns, member: str) -> Encode
 
 
 def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
+    """The distinct cells of each of these columns; a cell that is too long is refused."""
     for name in names:
         long = pc.fill_null(pc.greater(pc.utf8_length(batch[name]), MAX_CHARACTERS), False)
         if len(rows := np.flatnonzero(long)):
             cell = batch[name][int(rows[0])].as_py()
-            raise bad_cell(rows, name, f"a text of at most {MAX_CHARACTERS} characters", described(cell))
+            raise bad_cell(rows, name, f"a text of at most {MAX_CHARACTERS} characters", describe_cell(cell))
     return {name: batch[name].unique().to_pylist() for name in names}
 
 
-def to_train(problem: Problem, ignored: Collection[str] = ()) -> Columns:
+def training_columns(problem: Problem, ignored: Collection[str] = ()) -> Columns:
     """The columns of a labelled table."""
     numbers, texts = _by_type(problem)
     texts += filter(None, (problem.id, problem.group, problem.time if problem.time not in texts else None))
@@ -161,7 +163,7 @@ def to_train(problem: Problem, ignored: Collection[str] = ()) -> Columns:
     return Columns(numbers, texts, [name for name in ignored if name not in {*numbers, *texts}])
 
 
-def to_score(problem: Problem) -> Columns:
+def scoring_columns(problem: Problem) -> Columns:
     """The columns of a table whose rows are to be scored."""
     numbers, texts = _by_type(problem)
     ignored = filter(None, (problem.target, problem.group, problem.time))
@@ -177,7 +179,7 @@ def _by_type(problem: Problem) -> tuple[list[str], list[str]]:
 
 
 def has_target(path: Path, problem: Problem) -> bool:
-    """Whether a table has the target's column, so that `read` takes it.
+    """Whether a table has the target column, as `read` needs; only the header is read.
 
     Raises:
         DataError: the file cannot be read.
@@ -185,87 +187,87 @@ def has_target(path: Path, problem: Problem) -> bool:
     return problem.target in column_names(path, "train.csv")
 
 
-def _parts(
-    path: Path, problem: Problem, columns: Columns, member: str, convert: Callable[[pa.RecordBatch], Part]
-) -> Iterator[Part]:
-    """A table, a batch at a time; rows without an id are numbered over all of them.
+def _read_batches(
+    path: Path, problem: Problem, columns: Columns, member: str, convert: Callable[[pa.RecordBatch], Batch]
+) -> Iterator[Batch]:
+    """Read and convert a table batch by batch; without an id column, rows get their index as their id.
 
     Raises:
-        DataError: naming the file and, where there is one, the row and column.
+        DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
-    seen = 0
-    for part in batches(path, columns, member, convert):
-        yield part if problem.id else replace(part, ids=_numbers(seen, len(part)))
-        seen += len(part)
-    if not seen:
+    count = 0
+    for batch in batches(path, columns, member, convert):
+        yield batch if problem.id else replace(batch, ids=_row_numbers(count, len(batch)))
+        count += len(batch)
+    if not count:
         raise DataError(f"{path} has a header and no rows; a table needs at least one row below its header.")
 
 
-def _numbers(start: int, rows: int) -> NDArray[np.object_]:
+def _row_numbers(start: int, rows: int) -> NDArray[np.object_]:
     return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
 
 
-def _joined(path: Path, parts: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
-    """One frame of many, in memory that holds their features once: the array grows where it is."""
-    first = next(parts)
-    features, others = first.features.copy(), [_without_features(first)]
-    for part in parts:
-        above = len(features)
-        features.resize((above + len(part), *features.shape[1:]), refcheck=False)
-        features[above:] = part.features
-        others.append(_without_features(part))
-    return Frame(features=features, problem=problem, encoder=encoder, **_concatenated(path, others))
+def _concatenate_frames(path: Path, frames: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
+    """Concatenate frames, and hold their features in memory only once: the array grows in place."""
+    first = next(frames)
+    features, others = first.features.copy(), [_other_fields(first)]
+    for frame in frames:
+        start = len(features)
+        features.resize((start + len(frame), *features.shape[1:]), refcheck=False)
+        features[start:] = frame.features
+        others.append(_other_fields(frame))
+    return Frame(features=features, problem=problem, encoder=encoder, **_concatenate_fields(path, others))
 
 
-def _without_features(part: Frame) -> dict[str, NDArray[Any] | None]:
-    """What else a part has of each row."""
-    return {name: getattr(part, name) for name in ("ids", "target", "group", "moment")}
+def _other_fields(frame: Frame) -> dict[str, NDArray[Any] | None]:
+    """The arrays of a frame other than its features, by name."""
+    return {name: getattr(frame, name) for name in ("ids", "target", "group", "moment")}
 
 
-def _concatenated(path: Path, parts: list[dict[str, NDArray[Any] | None]]) -> dict[str, Any]:
-    """What parts have of each row, together.
+def _concatenate_fields(path: Path, frames: list[dict[str, NDArray[Any] | None]]) -> dict[str, Any]:
+    """Concatenate the arrays of each name.
 
     Raises:
-        DataError: some moments have a time and others none; within a part, the encoding of dates has refused that.
+        DataError: some frames have moments with a time, and others without; `parse_moments` refuses both in one batch.
     """
-    found: dict[str, Any] = {}
-    for name in parts[0]:
-        arrays = [array for part in parts if (array := part[name]) is not None]
+    fields: dict[str, Any] = {}
+    for name in frames[0]:
+        arrays = [array for frame in frames if (array := frame[name]) is not None]
         if name == "moment" and len({array.dtype for array in arrays}) > 1:
             raise DataError(
                 f"{path} has dates with and without a time in the column that it is split by; write all alike."
             )
-        found[name] = np.concatenate(arrays) if arrays else None
-    return found
+        fields[name] = np.concatenate(arrays) if arrays else None
+    return fields
 
 
-def labelled(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame:
-    """The rows of a batch whose columns have the types of `to_train`.
-
-    Raises:
-        BadRow: naming the first row without an id or a label, or the first cell that its column does not take.
-    """
-    found = rows(problem, encoder, batch)
-    group = filled(batch, problem.group, "a group") if problem.group else None
-    moment = moments(batch, problem.time) if problem.time else None
-    return Frame(found.ids, found.features, targets(problem, batch), problem, encoder, group, moment)
-
-
-def rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Rows:
-    """The rows of a batch whose columns have the types of `to_score`.
+def batch_to_frame(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame:
+    """Convert a batch with the columns of `training_columns` to a frame.
 
     Raises:
-        BadRow: naming the first row without an id, or the first cell that its column does not take.
+        BadRow: a row lacks its id or its target, or a column cannot hold a cell; the error names the first row.
     """
-    ids = filled(batch, problem.id, "an id") if problem.id else np.empty(len(batch), np.object_)
+    rows = batch_to_rows(problem, encoder, batch)
+    group = required_texts(batch, problem.group, "a group") if problem.group else None
+    moment = parse_moments(batch, problem.time) if problem.time else None
+    return Frame(rows.ids, rows.features, parse_targets(problem, batch), problem, encoder, group, moment)
+
+
+def batch_to_rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Rows:
+    """Convert a batch with the columns of `scoring_columns` to rows.
+
+    Raises:
+        BadRow: a row lacks its id, or a column cannot hold a cell; the error names the first row.
+    """
+    ids = required_texts(batch, problem.id, "an id") if problem.id else np.empty(len(batch), np.object_)
     return Rows(ids, _features(problem, encoder, batch))
 
 
-def filled(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object_]:
-    """A column of texts, none of which is empty, shape (rows,).
+def required_texts(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object_]:
+    """The cells of a column of texts, none of which may be empty; shape (rows,).
 
     Raises:
-        BadRow: naming the first that is.
+        BadRow: a cell is empty; the error names the first row.
     """
     texts = np.array(batch[name].to_pylist(), np.object_)  # `to_numpy` imports pandas first
     if not texts.all():
@@ -273,13 +275,13 @@ def filled(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object
     return texts
 
 
-def moments(batch: pa.RecordBatch, name: str) -> NDArray[np.datetime64]:
-    """When each row was: days where no cell has a time, seconds where each has one, shape (rows,).
+def parse_moments(batch: pa.RecordBatch, name: str) -> NDArray[np.datetime64]:
+    """The dates of a column, in days, or in seconds if they have times; shape (rows,).
 
     Raises:
-        BadRow: naming the first row without a date, or with one of another format than the first.
+        BadRow: a cell is not a date, or has another format than the first; the error names the first row.
     """
-    cells = filled(batch, name, "a date").tolist()
+    cells = required_texts(batch, name, "a date").tolist()
     try:
         dates = Dates.learn(Column(name, "date"), cells)
         return dates.moments(cells).astype("M8[s]" if dates.hours else "M8[D]")
@@ -288,6 +290,7 @@ def moments(batch: pa.RecordBatch, name: str) -> NDArray[np.datetime64]:
 
 
 def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDArray[Any]:
+    """Encode the features of a batch."""
     if encoder.numeric:
         return _numeric(problem, batch)
     try:
@@ -297,14 +300,14 @@ def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDAr
 
 
 def _cells(column: pa.Array) -> Cells:
-    """The cells of a column, as an encoder takes them."""
+    """The cells of a column, in a form that the encoder takes."""
     if pa.types.is_floating(column.type):
         return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
 def _numeric(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
-    """The features of columns of numbers alone, all finite, or missing where they may be."""
+    """The features of a batch of numbers; each must be finite, or missing where that is allowed."""
     numbers = batch.select(problem.features).to_tensor(null_to_nan=True, row_major=True).to_numpy()
     with np.errstate(over="ignore"):
         features: NDArray[np.float32] = numbers.astype(np.float32)
@@ -320,38 +323,41 @@ def _numeric(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
     return features
 
 
-def targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
-    """What the task makes of the target's cells, shape (rows,).
+def parse_targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
+    """The target of each row, converted by the problem's task; shape (rows,).
 
     Raises:
-        BadRow: naming the first cell that is no target.
+        BadRow: a cell is not a target of the task; the error names the first row.
     """
     cells = batch[problem.target].to_pylist()
     target, bad = problem.task.target(cells)
     if len(bad):
         first = cells[bad[0]]
         found = "an empty cell" if is_missing(first) else repr(first)
-        if problem.labels and len(held := {cell or "" for cell in cells}) > 1:  # a lone row says nothing of its column
-            found += f"; the column holds {listed(sorted(held))}"
+        if (
+            problem.labels and len(present := {cell or "" for cell in cells}) > 1
+        ):  # a single row tells nothing about its column
+            found += f"; the column holds {listed(sorted(present))}"
         raise bad_cell(bad, problem.target, problem.task.expected, found)
     return target
 
 
 def _refuse_repeated(path: Path, ids: NDArray[np.object_]) -> None:
+    """Refuse ids that are not unique."""
     if len(set(ids)) < len(ids):
         first, times = Counter(ids).most_common(1)[0]
         raise DataError(f"{path} has the id {first!r} {times} times; every row needs an id of its own.")
 
 
 def refuse_empty(path: Path | str, frame: Frame) -> None:
-    """Refuse a column of numbers that is empty throughout; an encoder refuses others.
+    """Refuse a column of numbers that is empty throughout; the encoder refuses empty columns of other kinds.
 
     Raises:
-        DataError: naming it.
+        DataError: a column is empty; the message names it.
     """
-    may_be = {column.name for column in frame.problem.columns if column.missing and not column.as_text}
-    for place, name in enumerate(frame.encoder.names):
-        if name in may_be and np.isnan(frame.features[:, place]).all():
+    numbers = {column.name for column in frame.problem.columns if column.missing and not column.as_text}
+    for index, name in enumerate(frame.encoder.names):
+        if name in numbers and np.isnan(frame.features[:, index]).all():
             raise DataError(f"{path}: Column {name!r} is empty throughout; leave it out.")
 
 
@@ -359,8 +365,8 @@ def refuse_one_target(path: Path | str, frame: Frame) -> None:
     """Refuse rows that all have the same target.
 
     Raises:
-        DataError: naming it.
+        DataError: all rows have the same target; the message names it.
     """
-    if len(found := np.unique(frame.target)) == 1:
-        only, name = frame.problem.task.spelled(found[0]), frame.problem.target
+    if len(targets := np.unique(frame.target)) == 1:
+        only, name = frame.problem.task.spelled(targets[0]), frame.problem.target
         raise DataError(f"{path} has only {only} in column {name!r}; a model needs rows of different targets.")

@@ -157,7 +157,7 @@ def _cross_validate(
             estimator, encoder = _fit_fold(candidate, frame.take(np.flatnonzero(folds.training_rows(fold, number))))
             fitted.append(estimator)
             seconds.append(time.perf_counter() - start)
-            held_out = frame.take(np.flatnonzero(fold == number)).encoded_by(encoder)
+            held_out = frame.take(np.flatnonzero(fold == number)).with_encoder(encoder)
             predictions.append(training.predict(_on_one_thread(estimator), held_out.features))
         if fault := training.prediction_fault(predictions[-1]):
             raise UsageError(f"Candidate {candidate.name!r} {fault}.")

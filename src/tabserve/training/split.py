@@ -66,14 +66,14 @@ def hold_out(frame: Frame) -> Split:
 def split_at(frame: Frame, development: NDArray[np.int64], holdout: NDArray[np.int64]) -> Split:
     """The rows at these positions, both parts encoded with the levels that occur in the development rows."""
     narrowed = narrow_levels(frame.take(development))
-    return Split(narrowed, frame.take(holdout).encoded_by(narrowed.encoder))
+    return Split(narrowed, frame.take(holdout).with_encoder(narrowed.encoder))
 
 
 def narrow_levels(frame: Frame) -> Frame:
     """The rows, encoded with only the levels that occur in them; the same frame if there are no categories."""
     if not any(frame.encoder.levels):
         return frame
-    return frame.encoded_by(frame.encoder.narrowed(frame.features))
+    return frame.with_encoder(frame.encoder.narrow(frame.features))
 
 
 def count_smallest_class(frame: Frame) -> tuple[int, str]:

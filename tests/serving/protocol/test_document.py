@@ -1,4 +1,4 @@
-"""Whatever is JSON is read: what is ignored is ignored, and what is looked at is called by its place."""
+"""Any JSON is parsed: unknown members are ignored, and a refusal names the position of the value."""
 
 import json
 import math
@@ -30,48 +30,48 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 LITERALS = ["1e400", "-1e400", "9" * 400, "9" * 5000, "1" + "0" * 30, "-9223372036854775809", "18446744073709551616"]
 
 
-def encoded(value: object) -> str:
-    """As JSON, halves of surrogate pairs escaped."""
+def to_json(value: object) -> str:
+    """As JSON, with halves of surrogate pairs escaped."""
     return json.dumps(value)
 
 
-def read(text: str) -> Any:  # noqa: ANN401  whatever JSON holds
-    """Plain data."""
+def parse(text: str) -> Any:  # noqa: ANN401  whatever JSON holds
+    """Parse a body."""
     return document.parse(text.encode(), "anything")
 
 
-def same(one: object, other: object) -> bool:
-    """Whether two values are the same in type and value."""
-    return repr(one) == repr(other)
+def is_same(value: object, other: object) -> bool:
+    """Whether two values have the same types and values."""
+    return repr(value) == repr(other)
 
 
 @given(value=VALUES)
-def test_what_python_writes_is_read(value: object) -> None:
-    """Every text and number in it; whole numbers beyond 64 bits as floats, as orjson has them."""
-    found = read(encoded(value))
+def test_whatever_python_writes_is_parsed(value: object) -> None:
+    """Integers beyond 64 bits become floats, as in orjson."""
+    parsed = parse(to_json(value))
     try:
-        expected = orjson.loads(encoded(value))
+        expected = orjson.loads(to_json(value))
     except orjson.JSONDecodeError:
-        expected = json.loads(encoded(value), parse_int=document._whole)
-    assert same(found, expected)
+        expected = json.loads(to_json(value), parse_int=document._whole)
+    assert is_same(parsed, expected)
 
 
 @given(value=VALUES)
-def test_a_half_beside_changes_nothing(value: object) -> None:
-    """The rest of a document is the same, by whichever parser it is read."""
+def test_half_a_surrogate_pair_elsewhere_changes_nothing(value: object) -> None:
+    """Whichever parser reads the document, its other values are the same."""
     try:
-        alone = orjson.loads(encoded(value))
+        alone = orjson.loads(to_json(value))
     except orjson.JSONDecodeError:
         return
-    assert same(read(f'{{"a": {encoded(value)}, "b": "\\ud800", "c": 1e400}}')["a"], alone)
+    assert is_same(parse(f'{{"a": {to_json(value)}, "b": "\\ud800", "c": 1e400}}')["a"], alone)
 
 
 @pytest.mark.parametrize("literal", LITERALS)
-def test_numbers_of_any_size_are_read(literal: str) -> None:
-    """Those beyond 64-bit floats are infinite, and whole ones beyond 64 bits floats."""
-    found = read(f'{{"a": {literal}, "b": "\\ud800"}}')["a"]
-    assert isinstance(found, float)
-    assert math.isinf(found) == (abs(float(literal)) > 1e308)
+def test_numbers_of_any_size_are_parsed(literal: str) -> None:
+    """Those beyond 64-bit floats are infinite, and integers beyond 64 bits are floats."""
+    parsed = parse(f'{{"a": {literal}, "b": "\\ud800"}}')["a"]
+    assert isinstance(parsed, float)
+    assert math.isinf(parsed) == (abs(float(literal)) > 1e308)
 
 
 @pytest.mark.parametrize(
@@ -91,26 +91,26 @@ def test_numbers_of_any_size_are_read(literal: str) -> None:
         "[1,]",
     ],
 )
-def test_what_is_no_json_is_called_so(text: str) -> None:
-    """Python's own words for numbers that JSON lacks among it."""
+def test_a_body_that_is_not_json_is_refused(text: str) -> None:
+    """Also one with Python's words for numbers that JSON lacks."""
     with pytest.raises(InvalidRequest, match=r"^The body is not JSON \(.*\); expected anything\.$"):
-        read(text)
+        parse(text)
 
 
 @pytest.mark.parametrize(
     "body", [b'["\xff"]', b'["\xed\xa0\x80"]', '["a"]'.encode("utf-16"), '["a"]'.encode("utf-16-le")]
 )
-def test_other_encodings_are_no_json(body: bytes) -> None:
-    """UTF-8 alone is, also in the slower parser."""
+def test_a_body_in_another_encoding_than_utf_8_is_refused(body: bytes) -> None:
+    """By both parsers."""
     with pytest.raises(InvalidRequest, match="The body is not JSON"):
         document.parse(body, "anything")
 
 
 @pytest.mark.parametrize("depth", [1_500, 100_000])
-def test_a_document_may_nest_too_deep_to_be_read(depth: int) -> None:
-    """And is not called otherwise."""
+def test_a_document_that_nests_too_deep_is_refused(depth: int) -> None:
+    """The message says so."""
     with pytest.raises(InvalidRequest, match=r"^The body holds lists or objects nested too deep to be read; expected"):
-        read("[" * depth + "]" * depth)
+        parse("[" * depth + "]" * depth)
 
 
 ROW = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
@@ -122,34 +122,36 @@ OF_TEXTS = signature(GOODS, Encoder.learn(GOODS, {}), MostProbable())
 
 @pytest.mark.parametrize(("tensor", "signature"), [(ROW, OF_NUMBERS), (TEXT, OF_TEXTS)], ids=["numbers", "texts"])
 @given(ignored=VALUES, name=STRINGS)
-def test_what_a_v2_request_is_not_asked_for_is_ignored(
+def test_unknown_members_of_a_v2_request_are_ignored(
     tensor: dict[str, Any],
     signature: Signature,
     ignored: object,
     name: str,
 ) -> None:
-    """Whatever other members and parameters hold, and a lone tensor's name."""
+    """Whatever members and parameters hold, and whatever the name of a lone tensor."""
     known = {"parameters", "name", "datatype", "shape", "data", "inputs", "outputs", "id", "title", "tags"}
     other = {f"my {name}": ignored}
     lone = {**tensor, **other, "name": f"my {name}", "parameters": other}
-    body = encoded({"inputs": [lone], "parameters": other, **other})
+    body = to_json({"inputs": [lone], "parameters": other, **other})
     assert not known & {*other}
     for text in (body, body.replace("{", '{"big": 1e400, "half": "\\ud83d", ', 1)):
-        found = request.validate(json_numbers.parse(text.encode()), signature)
-        plain = request.validate(json_numbers.parse(encoded({"inputs": [tensor]}).encode()), signature)
-        assert [part.tolist() for part in found.features.parts] == [part.tolist() for part in plain.features.parts]
+        valid = request.validate(json_numbers.parse(text.encode()), signature)
+        plain = request.validate(json_numbers.parse(to_json({"inputs": [tensor]}).encode()), signature)
+        assert [chunk.tolist() for chunk in valid.features.chunks] == [
+            chunk.tolist() for chunk in plain.features.chunks
+        ]
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_half_a_pair_that_is_looked_at_is_called_by_its_place(half: str) -> None:
-    """A text by its row and column, an id as such; the sentence itself can be written."""
-    for asked, said in (
+def test_half_a_surrogate_pair_is_refused_with_its_position(half: str) -> None:
+    """A text by row and column, other values by their member; the message itself is valid JSON."""
+    for document_, message in (
         ({"inputs": [{**TEXT, "data": [half]}]}, "Row 0, column 'title', is '"),
         ({"inputs": [TEXT, {**TEXT, "name": "tags", "data": [half]}]}, "Row 0, column 'tags', is '"),
         ({"inputs": [TEXT], "id": half}, "The request has '"),
         ({"inputs": [TEXT], "outputs": [{"name": half}]}, "Output '"),
         ({"inputs": [{**TEXT, "datatype": half}]}, "Input 'title' has datatype '"),
     ):
-        with pytest.raises(InvalidRequest, match=rf"^{said}.*ud83d.*") as error:
-            [*request.validate(json_numbers.parse(encoded(asked).encode()), OF_TEXTS).features.parts]
+        with pytest.raises(InvalidRequest, match=rf"^{message}.*ud83d.*") as error:
+            [*request.validate(json_numbers.parse(to_json(document_).encode()), OF_TEXTS).features.chunks]
         assert orjson.dumps({"error": str(error.value)})

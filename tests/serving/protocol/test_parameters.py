@@ -1,4 +1,4 @@
-"""A parameter that asks for what the server does not do is refused by its name; what changes nothing is ignored."""
+"""A parameter that asks for an unsupported feature is refused by its name; one that changes nothing is ignored."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ ASKS: dict[str, Any] = {
     "shared_memory_offset": 8,
     "content_type": "base64",
 }
-"""Parameters of Triton's and MLServer's clients that would change the answer."""
+"""Parameters of Triton's and MLServer's clients that would change the response."""
 
 CHANGES_NOTHING: dict[str, Any] = {
     "priority": 1,
@@ -43,28 +43,28 @@ CHANGES_NOTHING: dict[str, Any] = {
 DOCUMENT = (DEPLOY.parent / "docs" / "serving.md").read_text()
 
 
-def document(where: str, found: dict[str, Any]) -> dict[str, Any]:
-    """A request that is valid but for these parameters."""
+def document(where: str, added: dict[str, Any]) -> dict[str, Any]:
+    """A valid request with these parameters."""
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, 200], "data": [0.0] * 200}
     request: dict[str, Any] = {"inputs": [tensor], "outputs": [{"name": "predict"}]}
-    {"the request": request, "an input": tensor, "an output": request["outputs"][0]}[where]["parameters"] = found
+    {"the request": request, "an input": tensor, "an output": request["outputs"][0]}[where]["parameters"] = added
     return request
 
 
-def message(where: str, found: dict[str, Any]) -> dataplane_pb2.ModelInferRequest:
-    """The same for gRPC."""
+def message(where: str, added: dict[str, Any]) -> dataplane_pb2.ModelInferRequest:
+    """The same request for gRPC."""
     request = dataplane_pb2.ModelInferRequest(model_name="xgboost-model", raw_input_contents=[bytes(800)])
     tensor = request.inputs.add(name="x", datatype="FP32", shape=[1, 200])
     output = request.outputs.add(name="predict")
     kinds = {bool: "bool_param", int: "int64_param", str: "string_param"}
-    for name, value in found.items():
-        at = {"the request": request, "an input": tensor, "an output": output}[where]
-        setattr(at.parameters[name], kinds[type(value)], value)
+    for name, value in added.items():
+        holder = {"the request": request, "an input": tensor, "an output": output}[where]
+        setattr(holder.parameters[name], kinds[type(value)], value)
     return request
 
 
-def called(server: Server, request: dataplane_pb2.ModelInferRequest) -> Any:  # noqa: ANN401  protobuf's type
-    """What gRPC answers."""
+def call_grpc(server: Server, request: dataplane_pb2.ModelInferRequest) -> Any:  # noqa: ANN401  protobuf's type
+    """The response over gRPC."""
     with grpc.insecure_channel(server.grpc) as channel:
         stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
         return stub.ModelInfer(request, timeout=SECONDS)
@@ -72,14 +72,16 @@ def called(server: Server, request: dataplane_pb2.ModelInferRequest) -> Any:  # 
 
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("name", ASKS)
-def test_a_parameter_that_would_change_the_answer_is_refused_by_its_name(server: Server, name: str, where: str) -> None:
-    """Over both transports, under plain MLServer too."""
-    found = {name: ASKS[name]}
-    answer = requests.post(server.url + INFER, json=document(where, found), timeout=SECONDS)
-    assert answer.status_code == 400, answer.text
-    assert name in answer.json()["error"]
+def test_a_parameter_that_would_change_the_response_is_refused_by_its_name(
+    server: Server, name: str, where: str
+) -> None:
+    """Over both transports, also under plain MLServer."""
+    added = {name: ASKS[name]}
+    response = requests.post(server.url + INFER, json=document(where, added), timeout=SECONDS)
+    assert response.status_code == 400, response.text
+    assert name in response.json()["error"]
     with pytest.raises(grpc.RpcError) as raised:
-        called(server, message(where, found))
+        call_grpc(server, message(where, added))
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert name in raised.value.details()
 
@@ -88,25 +90,25 @@ def test_a_parameter_that_would_change_the_answer_is_refused_by_its_name(server:
 def test_a_parameter_that_changes_nothing_is_ignored(server: Server, where: str) -> None:
     """Over both transports."""
     plain = requests.post(server.url + INFER, json=document(where, {}), timeout=SECONDS).json()
-    answer = requests.post(
+    response = requests.post(
         server.url + INFER, json=document(where, {**CHANGES_NOTHING, "headers": {}}), timeout=SECONDS
     )
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["outputs"] == plain["outputs"]
-    assert called(server, message(where, CHANGES_NOTHING)).outputs == called(server, message(where, {})).outputs
+    assert response.status_code == 200, response.text
+    assert response.json()["outputs"] == plain["outputs"]
+    assert call_grpc(server, message(where, CHANGES_NOTHING)).outputs == call_grpc(server, message(where, {})).outputs
 
 
 TRITON = """
 import sys, numpy, tritonclient.{kind} as triton
 from tritonclient.utils import InferenceServerException
 with triton.InferenceServerClient(sys.argv[1]) as client:
-    for asked in ("an output", "the input", "the first", "the last"):
+    for where in ("an output", "the input", "the first", "the last"):
         here, there = (triton.InferInput(name, [1, 200], "FP32") for name in ("here", "there"))
         here.set_data_from_numpy(numpy.zeros((1, 200), "float32"))
         there.set_shared_memory("region", 800)
         output = triton.InferRequestedOutput("predict")
-        inputs = {{"the input": [there], "the first": [there, here], "the last": [here, there]}}.get(asked, [here])
-        if asked == "an output":
+        inputs = {{"the input": [there], "the first": [there, here], "the last": [here, there]}}.get(where, [here])
+        if where == "an output":
             output.set_shared_memory("region", 8)
         try:
             client.infer("xgboost-model", inputs, outputs=[output])
@@ -116,21 +118,19 @@ with triton.InferenceServerClient(sys.argv[1]) as client:
 
 
 @pytest.mark.parametrize(("kind", "status"), [("http", "400"), ("grpc", "StatusCode.INVALID_ARGUMENT")])
-def test_tritons_client_learns_that_tensors_are_not_taken_from_shared_memory(
-    edge: Server, kind: str, status: str
-) -> None:
-    """Nor put there; in a process of its own, as Triton's gRPC cannot be where MLServer's is."""
+def test_shared_memory_of_tritons_client_is_refused(edge: Server, kind: str, status: str) -> None:
+    """For inputs and outputs; in a process of its own, as Triton's gRPC module clashes with MLServer's."""
     address = edge.url.removeprefix("http://") if kind == "http" else edge.grpc
     words = [sys.executable, "-c", TRITON.format(kind=kind), address]
-    told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
-    assert len(told) == 4
-    for line in told:
+    lines = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    assert len(lines) == 4
+    for line in lines:
         assert line.startswith(f"{status} ")
         assert "has the parameter 'shared_memory_region'; leave it out: tensors travel in the request" in line
 
 
-def test_the_codec_of_an_output_fits_its_datatype() -> None:
-    """Labels that are numbers do not come as texts; texts do."""
+def test_the_codec_of_an_output_must_fit_its_datatype() -> None:
+    """A text codec fits labels that are texts, not those that are numbers."""
     item = {"name": "predict", "parameters": {"content_type": "str"}}
     parameters.check(item, "Output 'predict'")
     with pytest.raises(
@@ -139,13 +139,13 @@ def test_the_codec_of_an_output_fits_its_datatype() -> None:
         parameters.check(item, "Output 'predict'", "INT64")
 
 
-def test_the_document_lists_what_is_refused_and_what_is_ignored() -> None:
+def test_the_document_lists_refused_and_ignored_parameters() -> None:
     """By name."""
     assert all(f"`{name}`" in DOCUMENT for name in [*parameters.REFUSED, parameters.CONTENT_TYPE, *parameters.CODECS])
     assert all(f"`{name}`" in DOCUMENT for name in ["headers", *CHANGES_NOTHING] if name != "of my own")
 
 
-def test_a_binary_request_is_held_to_the_same(edge: Server) -> None:
+def test_the_parameters_of_a_binary_request_are_checked_too(edge: Server) -> None:
     """Beside the size of its bytes."""
     values = np.zeros((1, 200), np.float32).tobytes()
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, 200]}

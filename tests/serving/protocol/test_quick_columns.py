@@ -1,4 +1,4 @@
-"""Ordinary requests of mixed columns are read at one go, as by the careful way; whatever else comes is left to that."""
+"""Ordinary requests of mixed columns take the fast path, with the outcome of the general path; others do not."""
 
 import copy
 from collections.abc import Callable
@@ -38,8 +38,8 @@ LEARNED = {
     "since": ["2020-12-31"],
     "seen": ["2020-12-31 08:30"],
 }
-TAKES = signature(PROBLEM, Encoder.learn(PROBLEM, LEARNED), Threshold(0.5))
-CAREFUL = replace(TAKES, quick=lambda _inputs: None)
+SIGNATURE = signature(PROBLEM, Encoder.learn(PROBLEM, LEARNED), Threshold(0.5))
+GENERAL = replace(SIGNATURE, quick=lambda _inputs: None)
 CELLS: dict[str, tuple[str, list[Any]]] = {
     "income": ("FP64", [1.5, 2**60, -0.0, 3.4e38]),
     "age": ("FP32", [None, 40, 1e-40, 0.1]),
@@ -63,89 +63,91 @@ def document() -> dict[str, Any]:
     return {"inputs": inputs}
 
 
-def found(asked: dict[str, Any], takes: Signature) -> object:
-    """What comes of a request: the bytes of its features and the unseen levels, or the sentence that refuses it."""
+def outcome(document: dict[str, Any], signature: Signature) -> object:
+    """The features and unseen levels of a request, or the error that refuses it."""
     try:
-        features = request.validate(copy.deepcopy(asked), takes).features
-        values = np.concatenate([*features.parts])
+        features = request.validate(copy.deepcopy(document), signature).features
+        values = np.concatenate([*features.chunks])
     except (InvalidRequest, TooLarge) as refusal:
         return type(refusal), str(refusal)
     return values.shape, values.tobytes(), dict(features.unseen)
 
 
-def test_an_ordinary_request_is_read_at_one_go() -> None:
-    """Its columns in any order; the features are those of the careful way to the bit."""
-    asked = document()
-    asked["inputs"].reverse()
-    assert TAKES.quick(asked["inputs"])
-    assert found(asked, TAKES) == found(asked, CAREFUL)
-    assert found(asked, TAKES) == found(document(), CAREFUL)
+def test_an_ordinary_request_takes_the_fast_path() -> None:
+    """With its columns in any order; the features equal those of the general path to the bit."""
+    request_ = document()
+    request_["inputs"].reverse()
+    assert SIGNATURE.quick(request_["inputs"])
+    assert outcome(request_, SIGNATURE) == outcome(request_, GENERAL)
+    assert outcome(request_, SIGNATURE) == outcome(document(), GENERAL)
 
 
-def test_a_column_may_be_left_out_or_have_one_of_two_shapes() -> None:
-    """Left out, if it may be missing; [rows, 1] is a column as well."""
-    asked = document()
-    asked["inputs"] = [{**each, "shape": [4, 1]} for each in asked["inputs"] if each["name"] not in {"age", "since"}]
-    assert TAKES.quick(asked["inputs"])
-    assert found(asked, TAKES) == found(asked, CAREFUL)
+def test_an_optional_column_may_be_left_out_and_a_column_may_have_two_dimensions() -> None:
+    """On the fast path too."""
+    request_ = document()
+    request_["inputs"] = [
+        {**item, "shape": [4, 1]} for item in request_["inputs"] if item["name"] not in {"age", "since"}
+    ]
+    assert SIGNATURE.quick(request_["inputs"])
+    assert outcome(request_, SIGNATURE) == outcome(request_, GENERAL)
 
 
-def _without(asked: dict[str, Any]) -> None:
-    asked["inputs"].pop()
+def _without(request_: dict[str, Any]) -> None:
+    request_["inputs"].pop()
 
 
-def _twice(asked: dict[str, Any]) -> None:
-    asked["inputs"].append(asked["inputs"][0])
+def _twice(request_: dict[str, Any]) -> None:
+    request_["inputs"].append(request_["inputs"][0])
 
 
-def _with_id(asked: dict[str, Any]) -> None:
-    asked["inputs"].append({"name": "id", "datatype": "BYTES", "shape": [4], "data": ["a", "b", "c", "d"]})
+def _with_id(request_: dict[str, Any]) -> None:
+    request_["inputs"].append({"name": "id", "datatype": "BYTES", "shape": [4], "data": ["a", "b", "c", "d"]})
 
 
-def _with_parameters(asked: dict[str, Any]) -> None:
-    asked["inputs"][0]["parameters"] = {"sequence_id": 1}
+def _with_parameters(request_: dict[str, Any]) -> None:
+    request_["inputs"][0]["parameters"] = {"sequence_id": 1}
 
 
-def _of_many_rows(asked: dict[str, Any]) -> None:
-    for each in asked["inputs"]:
-        each["data"] *= MAX_ROWS
-        each["shape"] = [len(each["data"])]
+def _of_many_rows(request_: dict[str, Any]) -> None:
+    for item in request_["inputs"]:
+        item["data"] *= MAX_ROWS
+        item["shape"] = [len(item["data"])]
 
 
 @pytest.mark.parametrize("change", [_without, _twice, _with_id, _with_parameters, _of_many_rows])
-def test_an_unusual_request_is_left_to_the_careful_way(change: Callable[[dict[str, Any]], None]) -> None:
-    """Whether that takes it or not."""
-    asked = document()
-    change(asked)
-    assert TAKES.quick(asked["inputs"]) is None
-    assert found(asked, TAKES) == found(asked, CAREFUL)
+def test_an_unusual_request_takes_the_general_path(change: Callable[[dict[str, Any]], None]) -> None:
+    """Whether that accepts it or not."""
+    request_ = document()
+    change(request_)
+    assert SIGNATURE.quick(request_["inputs"]) is None
+    assert outcome(request_, SIGNATURE) == outcome(request_, GENERAL)
 
 
 @given(st.sampled_from([*CELLS]), st.integers(0, 3), st.sampled_from(STRANGE))
-def test_a_strange_cell_is_taken_or_refused_as_by_the_careful_way(name: str, row: int, cell: object) -> None:
-    """In the same words; a level that training did not see is counted."""
-    asked = document()
-    next(each for each in asked["inputs"] if each["name"] == name)["data"][row] = cell
-    assert found(asked, TAKES) == found(asked, CAREFUL)
+def test_a_strange_cell_has_the_outcome_of_the_general_path(name: str, row: int, cell: object) -> None:
+    """With the same message; an unseen level is counted."""
+    request_ = document()
+    next(item for item in request_["inputs"] if item["name"] == name)["data"][row] = cell
+    assert outcome(request_, SIGNATURE) == outcome(request_, GENERAL)
 
 
 @given(st.integers(0, 5), st.sampled_from(["name", "datatype", "shape", "data"]), st.sampled_from(MEMBERS))
-def test_a_strange_member_is_taken_or_refused_as_by_the_careful_way(place: int, member: str, value: object) -> None:
-    """In the same words."""
-    asked = document()
-    asked["inputs"][place][member] = value
-    assert found(asked, TAKES) == found(asked, CAREFUL)
+def test_a_strange_member_has_the_outcome_of_the_general_path(index: int, member: str, value: object) -> None:
+    """With the same message."""
+    request_ = document()
+    request_["inputs"][index][member] = value
+    assert outcome(request_, SIGNATURE) == outcome(request_, GENERAL)
 
 
 @pytest.mark.parametrize("inputs", [[None], ["income"], [[]], [{}], [{"shape": 1}], [{"shape": {0: 1}}]])
-def test_inputs_that_are_none_are_refused_as_by_the_careful_way(inputs: list[Any]) -> None:
-    """Alone, and beside others."""
-    for asked in ({"inputs": inputs}, {"inputs": [*document()["inputs"], *inputs]}):
-        assert TAKES.quick(asked["inputs"]) is None
-        assert found(asked, TAKES) == found(asked, CAREFUL)
+def test_invalid_inputs_are_refused_as_by_the_general_path(inputs: list[Any]) -> None:
+    """Alone and beside valid ones."""
+    for request_ in ({"inputs": inputs}, {"inputs": [*document()["inputs"], *inputs]}):
+        assert SIGNATURE.quick(request_["inputs"]) is None
+        assert outcome(request_, SIGNATURE) == outcome(request_, GENERAL)
 
 
-def test_the_rows_of_an_ordinary_request_are_bounded() -> None:
-    """As those of any other."""
+def test_the_number_of_rows_of_an_ordinary_request_is_limited() -> None:
+    """As for any other request."""
     with pytest.raises(TooLarge, match="has 4 rows; send at most 3"):
-        request.validate(document(), TAKES, max_rows=3)
+        request.validate(document(), SIGNATURE, max_rows=3)

@@ -1,4 +1,4 @@
-"""JSON records become the features of their cells, or are refused in one sentence that says where."""
+"""JSON records become the features of their cells, or are refused in one sentence that names the position."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import records
-from tabserve.serving.protocol.columns import PART_ROWS
+from tabserve.serving.protocol.columns import CHUNK_ROWS
 
 MIXED = Encoder.learn(problem("two"), {column.name: [*table()[column.name]] for column in COLUMNS})
 TEXTS = Encoder.learn(Problem("texts", (Column("title", "text"), Column("tags", "text", missing=True))), {})
@@ -29,10 +29,10 @@ CELLS: dict[str, st.SearchStrategy[Any]] = {
     "since": st.dates().map(str) | st.none(),
     "seen": st.datetimes().map(lambda moment: moment.isoformat(" ", "minutes")),
 }
-"""What each column takes; of the levels some are unseen."""
+"""Valid cells of each column; some levels are unseen."""
 
 GOOD = {"income": 1, "city": "Recife", "seen": "2020-02-01 08:30"}
-"""A record of what must be there."""
+"""A record of the required columns."""
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
@@ -41,42 +41,42 @@ JSON = st.recursive(
 )
 
 
-def read(found: object, encoder: Encoder = MIXED, most: int = 1_000) -> Any:  # noqa: ANN401  an array
+def read(items: object, encoder: Encoder = MIXED, most: int = 1_000) -> Any:  # noqa: ANN401  an array
     """The features of all records."""
-    features = records.features(found, "flights", encoder, most)
-    parts = np.concatenate([*features.parts])
-    assert len(parts) == features.rows
-    return parts
+    features = records.features(items, "flights", encoder, most)
+    values = np.concatenate([*features.chunks])
+    assert len(values) == features.rows
+    return values
 
 
 @given(
     rows=st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=4),
     others=st.dictionaries(st.text(max_size=9).filter(lambda name: name not in CELLS), JSON, max_size=2),
-    left=st.sets(st.sampled_from([column.name for column in COLUMNS if column.missing])),
+    omitted=st.sets(st.sampled_from([column.name for column in COLUMNS if column.missing])),
 )
-def test_records_become_the_features_of_their_cells(rows: list[dict[str, Any]], others: Any, left: set[str]) -> None:  # noqa: ANN401
-    """In their order, whatever other members they have; a column that may be missing is null, or is left out."""
-    given_rows = [others | {name: cell for name, cell in row.items() if name not in left} for row in rows]
+def test_records_become_the_features_of_their_cells(rows: list[dict[str, Any]], others: Any, omitted: set[str]) -> None:  # noqa: ANN401
+    """In their order; other members are ignored, and a column that may be missing is null or left out."""
+    given_rows = [others | {name: cell for name, cell in row.items() if name not in omitted} for row in rows]
     cells = [[row.get(column.name) for row in given_rows] for column in COLUMNS]
     np.testing.assert_array_equal(read(given_rows), MIXED.encode(cells).features)
 
 
 def test_levels_that_training_did_not_see_are_counted() -> None:
-    """Once all parts are taken."""
+    """After the iteration over the chunks."""
     features = records.features([GOOD, {**GOOD, "city": "Nowhere"}], "flights", MIXED, 2)
-    assert len([*features.parts]) == 1
+    assert len([*features.chunks]) == 1
     assert features.unseen == {"city": 1}
 
 
 @given(
-    found=JSON | st.lists(JSON, max_size=3) | st.lists(st.fixed_dictionaries(dict.fromkeys(CELLS, JSON)), max_size=3)
+    document=JSON | st.lists(JSON, max_size=3) | st.lists(st.fixed_dictionaries(dict.fromkeys(CELLS, JSON)), max_size=3)
 )
 @settings(max_examples=300)
-def test_any_json_is_read_or_refused_in_one_sentence(found: object) -> None:
-    """Of all errors only those that are answered 400 or 413."""
+def test_any_json_is_accepted_or_refused_in_one_sentence(document: object) -> None:
+    """Only errors with status 400 or 413 are raised."""
     for encoder in (MIXED, TEXTS):
         try:
-            read(found, encoder)
+            read(document, encoder)
         except InvalidRequest as error:
             assert str(error).startswith("flights")  # noqa: PT017
             assert str(error).endswith((".", "…"))  # noqa: PT017
@@ -101,20 +101,18 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("column", "cell", "sentence"), WRONG.values(), ids=[*WRONG])
-@pytest.mark.parametrize("row", [1, PART_ROWS + 50])
-def test_a_wrong_cell_is_called_by_its_record_and_its_column(
-    column: str, cell: object, sentence: str, row: int
-) -> None:
-    """By the record's index from 0, however far down it stands."""
-    found: list[dict[str, object]] = [GOOD] * (row + 3)
-    found[row] = {**GOOD, column: cell}
+@pytest.mark.parametrize("row", [1, CHUNK_ROWS + 50])
+def test_a_wrong_cell_is_named_by_its_record_and_column(column: str, cell: object, sentence: str, row: int) -> None:
+    """By the record's index from 0, also beyond the first chunk."""
+    items: list[dict[str, object]] = [GOOD] * (row + 3)
+    items[row] = {**GOOD, column: cell}
     with pytest.raises(InvalidRequest) as error:
-        read(found)
+        read(items)
     assert str(error.value) == f"flights[{row}].{column} {sentence}"
 
 
 @pytest.mark.parametrize(
-    ("found", "encoder", "sentence"),
+    ("items", "encoder", "sentence"),
     [
         ({}, MIXED, "flights is {}; expected a list of at least one object."),
         ([], MIXED, "flights is []; expected a list of at least one object."),
@@ -126,23 +124,23 @@ def test_a_wrong_cell_is_called_by_its_record_and_its_column(
         ([{"title": "Quadro", "tags": 7}], TEXTS, "flights[0].tags is 7; expected a text."),
     ],
 )
-def test_what_is_no_record_is_said(found: object, encoder: Encoder, sentence: str) -> None:
-    """With what was expected of it."""
+def test_a_value_that_is_not_a_record_is_refused(items: object, encoder: Encoder, sentence: str) -> None:
+    """The message says what was expected."""
     with pytest.raises(InvalidRequest) as error:
-        read(found, encoder)
+        read(items, encoder)
     assert str(error.value).startswith(sentence)
 
 
 def test_a_record_of_columns_that_may_all_be_missing_may_be_empty() -> None:
-    """But not be something else."""
+    """But it must be an object."""
     encoder = Encoder.learn(Problem("any", (Column("a", missing=True), Column("b", missing=True))), {})
     assert np.isnan(read([{}], encoder)).all()
     with pytest.raises(InvalidRequest, match=r"^flights\[0\] is 3; expected an object with any of 'a', 'b'\.$"):
         read([3], encoder)
 
 
-def test_too_much_is_told_from_what_is_wrong() -> None:
-    """Records and characters are limited, and the limit itself is taken."""
+def test_too_many_records_or_characters_are_too_large() -> None:
+    """The limits themselves are accepted."""
     assert len(read([GOOD] * 3, most=3)) == 3
     with pytest.raises(TooLarge, match=r"^The request has 4 flights; send at most 3 at a time\.$"):
         read([GOOD] * 4, most=3)
@@ -153,7 +151,7 @@ def test_too_much_is_told_from_what_is_wrong() -> None:
 
 @pytest.mark.parametrize("document", [[], None, "x", {}, {"flight": []}])
 def test_a_document_without_the_member_is_refused(document: object) -> None:
-    """With an example of one."""
+    """The message has an example of a document."""
     with pytest.raises(InvalidRequest, match=r'^The body .*; expected \{"flights": \[…\]\}\.$'):
         records.member(document, "flights", '{"flights": […]}')
     assert records.member({"flights": [1]}, "flights", "") == [1]

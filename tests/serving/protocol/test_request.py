@@ -1,4 +1,4 @@
-"""A V2 request becomes float32 features, or is refused with one sentence; scores become V2 output tensors."""
+"""A V2 request becomes float32 features, or is refused in one sentence; scores become V2 output tensors."""
 
 import copy
 from dataclasses import replace
@@ -26,7 +26,7 @@ from tabserve.serving.rest import payload
 PROBLEM = Problem("three", numbers("a", "b", "c"), id="id")
 GAPPY = replace(PROBLEM, columns=numbers("a", "b", "c", missing=True))
 NAN, INFINITY = float("nan"), float("inf")
-TAKES = signature(PROBLEM, Encoder.learn(PROBLEM, {}), Threshold(0.5))
+SIGNATURE = signature(PROBLEM, Encoder.learn(PROBLEM, {}), Threshold(0.5))
 
 float32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 matrices = npst.arrays(np.float32, st.tuples(st.integers(1, 5), st.just(3)), elements=float32)
@@ -45,21 +45,21 @@ def tensor(
     return {"inputs": [item], **outputs}
 
 
-def read(document: object, problem: Problem) -> Request:
-    """The request, as a model reads it whose problem this is."""
+def validate(document: object, problem: Problem) -> Request:
+    """The validated request to a model with this problem."""
     return request.validate(document, signature(problem, Encoder.learn(problem, {}), Threshold(0.5)))
 
 
-def whole(document: object, problem: Problem) -> NDArray[np.float32]:
+def features_of(document: object, problem: Problem) -> NDArray[np.float32]:
     """All features of a request."""
-    features = read(document, problem).features
-    found = np.concatenate(list(features.parts))
-    assert len(found) == features.rows
-    return found
+    features = validate(document, problem).features
+    values = np.concatenate(list(features.chunks))
+    assert len(values) == features.rows
+    return values
 
 
 def columns(**data: list[Any]) -> dict[str, Any]:
-    """A request of one tensor for each column."""
+    """A request of one tensor per column."""
     return {
         "inputs": [
             {"name": name, "datatype": "FP64", "shape": [len(cells)], "data": cells} for name, cells in data.items()
@@ -67,18 +67,20 @@ def columns(**data: list[Any]) -> dict[str, Any]:
     }
 
 
-def changed(document: dict[str, Any], number: int, **members: object) -> dict[str, Any]:
-    """The request with other members in one of its inputs."""
+def replace_members(document: dict[str, Any], number: int, **members: object) -> dict[str, Any]:
+    """The request with some members of one input replaced."""
     document = copy.deepcopy(document)
     document["inputs"][number].update(members)
     return document
 
 
 @given(matrices, st.booleans(), st.sampled_from(["FP32", "FP64"]), st.text(max_size=9))
-def test_one_tensor_keeps_every_bit(values: NDArray[np.float32], nested: bool, datatype: str, name: str) -> None:
-    """Flat or nested, FP32 or FP64, of any name: the features are the values, in float32 and row by row."""
+def test_the_values_of_one_tensor_are_kept_to_the_bit(
+    values: NDArray[np.float32], nested: bool, datatype: str, name: str
+) -> None:
+    """Flat or nested, FP32 or FP64, of any name; the features are float32 in C order."""
     data = values.tolist() if nested else values.ravel().tolist()
-    features = whole(tensor(data, list(values.shape), datatype, name), PROBLEM)
+    features = features_of(tensor(data, list(values.shape), datatype, name), PROBLEM)
     assert features.dtype == np.float32
     assert features.flags.c_contiguous
     assert features.tobytes() == values.tobytes()
@@ -88,32 +90,34 @@ def test_one_tensor_keeps_every_bit(values: NDArray[np.float32], nested: bool, d
 def test_columns_are_matched_by_name(
     values: NDArray[np.float32], order: list[str], width: list[int], nested: bool
 ) -> None:
-    """Whatever their order, and with or without a second dimension; the id column is not looked at."""
+    """In any order, with or without a second dimension; the id column is ignored."""
     named = dict(zip("abc", values.T.tolist(), strict=True)) | {"id": ["x"] * len(values)}
     shape = [len(values), *width]
     inputs = []
     for name in order:
         data = [[cell] for cell in named[name]] if nested and width else named[name]
         inputs.append({"name": name, "datatype": "BYTES" if name == "id" else "FP32", "shape": shape, "data": data})
-    features = whole({"inputs": inputs}, PROBLEM)
+    features = features_of({"inputs": inputs}, PROBLEM)
     assert features.flags.c_contiguous
     assert features.tobytes() == values.tobytes()
 
 
 @given(st.data(), st.sampled_from([name for name in DATATYPES if "INT" in name]))
-def test_integers_within_their_datatype_are_taken(data: st.DataObject, datatype: str) -> None:
-    """As the float32 nearest to each."""
+def test_integers_within_their_datatype_are_accepted(data: st.DataObject, datatype: str) -> None:
+    """Each becomes the nearest float32."""
     limits = np.iinfo(DATATYPES[datatype])
     cells = data.draw(st.lists(st.integers(int(limits.min), int(limits.max)), min_size=3, max_size=3))
-    assert whole(tensor(cells, datatype=datatype), PROBLEM).tolist() == [np.array(cells, dtype=np.float32).tolist()]
+    assert features_of(tensor(cells, datatype=datatype), PROBLEM).tolist() == [
+        np.array(cells, dtype=np.float32).tolist()
+    ]
 
 
 @given(matrices, st.sampled_from(sorted(DATATYPES)))
-def test_an_array_stands_for_flat_data(values: NDArray[np.float32], datatype: str) -> None:
-    """As binary tensors and gRPC bring it, of any datatype; the features are its own, unharmed."""
+def test_an_array_is_accepted_as_flat_data(values: NDArray[np.float32], datatype: str) -> None:
+    """Of any datatype, as binary REST bodies and gRPC hold it; its values are kept."""
     kind = DATATYPES[datatype]
     array = np.frombuffer(values.clip(0, 1 if datatype == "BOOL" else 100).astype(kind).tobytes(), kind)
-    features = whole(tensor(array, list(values.shape), datatype), PROBLEM)
+    features = features_of(tensor(array, list(values.shape), datatype), PROBLEM)
     assert features.dtype == np.float32
     assert features.ravel().tolist() == array.astype(np.float32).tolist()
 
@@ -121,94 +125,94 @@ def test_an_array_stands_for_flat_data(values: NDArray[np.float32], datatype: st
 @pytest.mark.parametrize("cell", [NAN, INFINITY, -INFINITY])
 @pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
 def test_an_array_is_validated_like_a_list(cell: float, datatype: str) -> None:
-    """Its first bad value is named."""
+    """The message names its first invalid value."""
     array = np.array([1, cell, 3], DATATYPES[datatype])
     with pytest.raises(InvalidRequest, match=r"Row 0, column 'b', is (NaN|-?Infinity); "):
-        read(tensor(array, datatype=datatype), PROBLEM)
+        validate(tensor(array, datatype=datatype), PROBLEM)
 
 
-def test_every_16_bit_float_is_the_same_32_bit_float() -> None:
-    """To the bit, as bytes and as JSON; NaN is a missing value, and infinities are refused."""
+def test_every_16_bit_float_becomes_the_equal_32_bit_float() -> None:
+    """To the bit, as bytes and as JSON; NaN is missing."""
     every = np.arange(2**16, dtype="<u2").view("<f2")
     finite_or_nan = np.concatenate([every[~np.isinf(every)], np.zeros(1, "<f2")]).reshape(-1, 3)
     for part in np.array_split(finite_or_nan, 7):
         for sent in (part.ravel(), [None if np.isnan(cell) else float(cell) for cell in part.ravel()]):
-            found = whole(tensor(sent, list(part.shape), "FP16"), GAPPY)
-            assert np.array_equal(found, part.astype(np.float32), equal_nan=True)
-            assert np.array_equal(np.signbit(found[found == 0]), np.signbit(part[part == 0]))
+            features = features_of(tensor(sent, list(part.shape), "FP16"), GAPPY)
+            assert np.array_equal(features, part.astype(np.float32), equal_nan=True)
+            assert np.array_equal(np.signbit(features[features == 0]), np.signbit(part[part == 0]))
 
 
 @given(st.lists(st.floats(-65504, 65504), min_size=3, max_size=3))
-def test_other_numbers_become_the_nearest_16_bit_float(cells: list[float]) -> None:
-    """As they would have, had the client sent them as bytes; as a matrix and as columns."""
+def test_numbers_of_an_fp16_tensor_are_rounded_to_16_bits(cells: list[float]) -> None:
+    """As if the client had sent them as bytes; in a matrix and in columns."""
     expected = np.array(cells, np.float16).astype(np.float32)
-    assert whole(tensor(cells, datatype="FP16"), PROBLEM).tolist() == [expected.tolist()]
+    assert features_of(tensor(cells, datatype="FP16"), PROBLEM).tolist() == [expected.tolist()]
     request = columns(a=cells[:1], b=cells[1:2], c=cells[2:])
-    for place in range(3):
-        request = changed(request, place, datatype="FP16")
-    assert whole(request, PROBLEM).tolist() == [expected.tolist()]
+    for index in range(3):
+        request = replace_members(request, index, datatype="FP16")
+    assert features_of(request, PROBLEM).tolist() == [expected.tolist()]
 
 
 @given(npst.arrays(np.bool_, st.tuples(st.integers(1, 5), st.just(3))), st.booleans())
 def test_true_and_false_are_one_and_zero(values: NDArray[np.bool_], nested: bool) -> None:
-    """As JSON, as bytes, and as columns beside numbers."""
+    """As JSON, as bytes, and in columns beside numbers."""
     shape, expected = list(values.shape), values.astype(np.float32).tolist()
     data = values.tolist() if nested else values.ravel().tolist()
     for sent in (data, values.ravel().view(np.uint8)):
-        assert whole(tensor(sent, shape, "BOOL"), PROBLEM).tolist() == expected
+        assert features_of(tensor(sent, shape, "BOOL"), PROBLEM).tolist() == expected
     request = columns(**dict(zip("abc", values.T.tolist(), strict=True)))
-    request = changed(changed(request, 0, datatype="BOOL"), 1, datatype="BOOL")
-    request = changed(request, 1, data=values[:, 1].view(np.uint8).copy())
-    request = changed(request, 2, data=values[:, 2].astype(float).tolist())
-    assert whole(request, PROBLEM).tolist() == expected
+    request = replace_members(replace_members(request, 0, datatype="BOOL"), 1, datatype="BOOL")
+    request = replace_members(request, 1, data=values[:, 1].view(np.uint8).copy())
+    request = replace_members(request, 2, data=values[:, 2].astype(float).tolist())
+    assert features_of(request, PROBLEM).tolist() == expected
 
 
-def test_a_missing_truth_is_nan_where_the_problem_allows_it() -> None:
+def test_a_missing_boolean_is_nan_where_the_problem_allows_it() -> None:
     """As a missing number is."""
-    features = whole(tensor([True, None, False], datatype="BOOL"), GAPPY)
+    features = features_of(tensor([True, None, False], datatype="BOOL"), GAPPY)
     assert np.array_equal(features, [[1, np.nan, 0]], equal_nan=True)
 
 
-def test_a_long_text_of_true_and_false_is_read_too() -> None:
-    """Though none of its pieces holds numbers; one that does is refused."""
+def test_a_long_text_of_booleans_is_parsed_too() -> None:
+    """Though its pieces hold no numbers; a number in it is refused."""
     cells, head = ["true", "false", "false"] * 30_000, '"name": "x", "datatype": "BOOL", "shape": [30000, 3]'
     text = f'{{"inputs": [{{{head}, "data": [{", ".join(cells)}]}}]}}'
-    long = request.validate(payload.decode(text.encode()), TAKES, 30_000)
+    long = request.validate(payload.decode(text.encode()), SIGNATURE, 30_000)
     assert isinstance(payload.decode(text.encode())["inputs"][0]["data"], json_numbers.Numbers)
-    assert np.concatenate(list(long.features.parts)).tolist() == [[1.0, 0.0, 0.0]] * 30_000
+    assert np.concatenate(list(long.features.chunks)).tolist() == [[1.0, 0.0, 0.0]] * 30_000
     wrong = text.replace("false]", "0]").encode()
     with pytest.raises(InvalidRequest, match="Row 29999, column 'c', is 0; a BOOL is true or false"):
-        list(request.validate(payload.decode(wrong), TAKES, 30_000).features.parts)
+        list(request.validate(payload.decode(wrong), SIGNATURE, 30_000).features.chunks)
 
 
-def test_an_array_of_columns_is_taken_by_name() -> None:
-    """Beside lists."""
-    request = changed(columns(c=[5, 6], a=[1, 2], b=[3, 4]), 0, data=np.array([5.5, 6.5]))
-    assert whole(request, PROBLEM).tolist() == [[1, 3, 5.5], [2, 4, 6.5]]
+def test_a_column_may_be_an_array_beside_lists() -> None:
+    """It is matched by name."""
+    request = replace_members(columns(c=[5, 6], a=[1, 2], b=[3, 4]), 0, data=np.array([5.5, 6.5]))
+    assert features_of(request, PROBLEM).tolist() == [[1, 3, 5.5], [2, 4, 6.5]]
 
 
 @pytest.mark.parametrize("identity", ["x", "заказ № 7", "a\x00b\n", ""])
 def test_the_id_is_kept(identity: str) -> None:
-    """In any script, control characters included."""
-    assert read(tensor([1, 2, 3], id=identity), PROBLEM).id == identity
+    """In any script, with control characters."""
+    assert validate(tensor([1, 2, 3], id=identity), PROBLEM).id == identity
 
 
 def test_columns_may_differ_in_datatype() -> None:
-    """A whole-number column stands beside fractions."""
-    request = changed(columns(a=[1, 2], b=[0.5, 1.5], c=[0.25, -1]), 0, datatype="UINT8")
-    assert whole(request, PROBLEM).tolist() == [[1, 0.5, 0.25], [2, 1.5, -1]]
+    """Integers stand beside fractions."""
+    request = replace_members(columns(a=[1, 2], b=[0.5, 1.5], c=[0.25, -1]), 0, datatype="UINT8")
+    assert features_of(request, PROBLEM).tolist() == [[1, 0.5, 0.25], [2, 1.5, -1]]
 
 
-def test_a_problem_of_one_feature_takes_both_forms() -> None:
-    """One tensor and one column are then the same thing."""
+def test_a_problem_of_one_feature_accepts_a_matrix_and_a_column() -> None:
+    """Both have the same features."""
     problem = Problem("one", numbers("a"))
     for name, shape in (("a", [2]), ("a", [2, 1]), ("predict", [2, 1])):
-        assert whole(tensor([1.5, 2.5], shape, name=name), problem).tolist() == [[1.5], [2.5]]
+        assert features_of(tensor([1.5, 2.5], shape, name=name), problem).tolist() == [[1.5], [2.5]]
 
 
 def test_a_tensor_may_be_named_like_a_feature() -> None:
-    """A single tensor may have any name."""
-    assert whole(tensor([1, 2, 3], name="b"), PROBLEM).tolist() == [[1, 2, 3]]
+    """A lone matrix may have any name."""
+    assert features_of(tensor([1, 2, 3], name="b"), PROBLEM).tolist() == [[1, 2, 3]]
 
 
 texts = st.lists(
@@ -218,21 +222,21 @@ texts = st.lists(
 
 
 @given(texts, st.integers(1, 20), st.integers(1, 4), st.booleans(), st.sampled_from(["FP64", "INT8", "FP16", "BOOL"]))
-def test_a_long_text_is_read_like_a_short_one(
+def test_a_long_text_is_parsed_like_a_short_one(
     cells: list[str], size: int, rows: int, gappy: bool, datatype: str
 ) -> None:
-    """Wherever it is cut: the same features, or refused as well, though what is wrong first may be another thing."""
+    """Wherever it is cut, the features are the same, or both are refused, perhaps for another reason."""
     problem = GAPPY if gappy else PROBLEM
     head = f'"name": "x", "datatype": "{datatype}", "shape": [{rows}, 3]'
     text = f'{{"inputs": [{{{head}, "data": [{",".join(cells)}]}}]}}'.encode()
-    found: list[bytes | str] = []
+    outcomes: list[bytes | str] = []
     for long in (2**20, 0):
         with patch.multiple(json_numbers, PIECE=size, LONG=long, DIGITS=2**20):
             try:
-                found.append(whole(payload.decode(text), problem).tobytes())
+                outcomes.append(features_of(payload.decode(text), problem).tobytes())
             except InvalidRequest as error:
-                found.append(str(error))
-    assert found[0] == found[1] or (isinstance(found[0], str) and isinstance(found[1], str))
+                outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1] or (isinstance(outcomes[0], str) and isinstance(outcomes[1], str))
 
 
 @pytest.mark.parametrize(
@@ -246,46 +250,48 @@ def test_a_long_text_is_read_like_a_short_one(
     ],
 )
 def test_the_end_of_a_long_text_is_validated(end: str, sentence: str) -> None:
-    """Its beginning may be scored by then."""
+    """After its first rows have been yielded."""
     cells = [*["0.1234567890123456"] * (9_000 * 3 - 1), end]
     text = f'{{"inputs": [{{"name": "x", "datatype": "FP64", "shape": [9000, 3], "data": [{",".join(cells)}]}}]}}'
-    parts = iter(read(payload.decode(text.encode()), PROBLEM).features.parts)
-    assert len(next(parts)) < 9_000
+    chunks = iter(validate(payload.decode(text.encode()), PROBLEM).features.chunks)
+    assert len(next(chunks)) < 9_000
     with pytest.raises(InvalidRequest, match=sentence):
-        list(parts)
+        list(chunks)
 
 
 @pytest.mark.parametrize("cell", ["null", "true", "{}", "1e39"])
 def test_a_wrong_cell_of_a_long_text_is_found_within_its_piece(cell: str) -> None:
-    """The whole text is not parsed anew for it."""
+    """Without parsing the whole text again."""
     cells = [*["0.1234567890123456"] * (9_000 * 3 - 1), cell]
     text = f'{{"inputs": [{{"name": "x", "datatype": "FP64", "shape": [9000, 3], "data": [{",".join(cells)}]}}]}}'
-    request = read(payload.decode(text.encode()), PROBLEM)
+    request = validate(payload.decode(text.encode()), PROBLEM)
     with (
         patch.object(json_numbers.Numbers, "plain", None),
         pytest.raises(InvalidRequest, match="Row 8999, column 'c', is"),
     ):
-        list(request.features.parts)
+        list(request.features.chunks)
 
 
 @pytest.mark.parametrize("cell", [None, NAN])
 @pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT8", "FP16"])
 def test_a_missing_value_is_nan_where_the_problem_allows_it(cell: object, datatype: str) -> None:
-    """Null and NaN both say that a value is missing."""
-    features = whole(tensor([1, cell, 3], datatype=datatype), GAPPY)
+    """Null and NaN are both missing."""
+    features = features_of(tensor([1, cell, 3], datatype=datatype), GAPPY)
     assert np.array_equal(features, [[1, np.nan, 3]], equal_nan=True)
 
 
 MIXED = replace(PROBLEM, columns=(*numbers("a"), *numbers("b", "c", missing=True)))
 
 
-@pytest.mark.parametrize("given", ["a", "ab", "ac", "ca", "cba"])
-def test_the_tensor_of_a_column_that_may_be_missing_may_be_left_out(given: str) -> None:
-    """Its cells are NaN, whatever the others are called and in whatever order; the id may stand beside them."""
+@pytest.mark.parametrize("present", ["a", "ab", "ac", "ca", "cba"])
+def test_the_tensor_of_a_column_that_may_be_missing_may_be_left_out(present: str) -> None:
+    """Its cells are NaN; the other columns may be in any order, with or without the id."""
     cells: dict[str, list[Any]] = {"a": [1, 2], "b": [3, 4], "c": [5, 6]}
-    expected = np.array([cells[name] if name in given else [NAN, NAN] for name in "abc"], np.float32).T
+    expected = np.array([cells[name] if name in present else [NAN, NAN] for name in "abc"], np.float32).T
     for more in ({}, {"id": [0, 0]}):
-        np.testing.assert_array_equal(whole(columns(**{name: cells[name] for name in given}, **more), MIXED), expected)
+        np.testing.assert_array_equal(
+            features_of(columns(**{name: cells[name] for name in present}, **more), MIXED), expected
+        )
 
 
 @pytest.mark.parametrize(
@@ -296,60 +302,66 @@ def test_the_tensor_of_a_column_that_may_be_missing_may_be_left_out(given: str) 
         (columns(a=[1, 2], c=[2]), MIXED, r"'c' has shape \[1\], and input 'a' has shape \[2\]"),
         (columns(a=[None], c=[2]), MIXED, "Row 0, column 'a', is null or NaN; expected a number"),
         (columns(a=[1], c=["x"]), MIXED, "Row 0, column 'c', is 'x'; expected a number"),
-        (changed(columns(a=[1], c=[300]), 1, datatype="UINT8"), MIXED, r"column 'c', is 300\.0; its tensor's datatype"),
+        (
+            replace_members(columns(a=[1], c=[300]), 1, datatype="UINT8"),
+            MIXED,
+            r"column 'c', is 300\.0; its tensor's datatype",
+        ),
         ({"inputs": columns(id=[1])["inputs"] * 2}, GAPPY, "more than one input named 'id'"),
     ],
 )
-def test_what_is_wrong_beside_a_column_that_is_left_out_is_called_by_its_place(
+def test_an_error_beside_a_column_that_is_left_out_names_the_right_position(
     document: dict[str, Any], problem: Problem, sentence: str
 ) -> None:
-    """By the row and the column that it has, not by those that it would have if all were there."""
+    """The row and column of the request, not those in a complete one."""
     with pytest.raises(InvalidRequest, match=sentence):
-        whole(document, problem)
+        features_of(document, problem)
 
 
 @pytest.mark.parametrize(
     ("problem", "missing"), [(PROBLEM, ()), (MIXED, ("b", "c")), (GAPPY, ("a", "b", "c"))], ids=["none", "some", "all"]
 )
-def test_the_one_tensor_says_which_of_its_columns_may_be_missing(problem: Problem, missing: tuple[str, ...]) -> None:
-    """Beside the names of all."""
+def test_the_metadata_of_one_tensor_lists_the_columns_that_may_be_missing(
+    problem: Problem, missing: tuple[str, ...]
+) -> None:
+    """Beside the names of all columns."""
     (kind,) = signature(problem, Encoder.learn(problem, {}), Threshold(0.5)).inputs.values()
     assert (kind.names, kind.missing) == (("a", "b", "c"), missing)
 
 
-@given(st.lists(st.sampled_from(sorted(TAKES.outputs)), unique=True))
-def test_outputs_come_as_named(names: list[str]) -> None:
-    """In the request's order; all of them when none is named."""
-    asked = read(tensor([1, 2, 3], outputs=[{"name": name} for name in names]), PROBLEM).outputs
-    assert asked == (tuple(names) or ("predict", "predict_proba"))
+@given(st.lists(st.sampled_from(sorted(SIGNATURE.outputs)), unique=True))
+def test_outputs_are_in_the_order_of_the_request(names: list[str]) -> None:
+    """All outputs if it names none."""
+    outputs = validate(tensor([1, 2, 3], outputs=[{"name": name} for name in names]), PROBLEM).outputs
+    assert outputs == (tuple(names) or ("predict", "predict_proba"))
 
 
-def test_outputs_may_be_left_out_or_carry_parameters() -> None:
+def test_outputs_may_be_null_or_have_parameters() -> None:
     """As Triton's client sends them."""
-    assert read(tensor([1, 2, 3], outputs=None), PROBLEM).outputs == ("predict", "predict_proba")
-    asked = [{"name": "predict", "parameters": {"binary_data": False}}]
-    assert read(tensor([1, 2, 3], outputs=asked), PROBLEM).outputs == ("predict",)
+    assert validate(tensor([1, 2, 3], outputs=None), PROBLEM).outputs == ("predict", "predict_proba")
+    outputs = [{"name": "predict", "parameters": {"binary_data": False}}]
+    assert validate(tensor([1, 2, 3], outputs=outputs), PROBLEM).outputs == ("predict",)
 
 
-def test_an_answer_holds_labels_and_both_probabilities() -> None:
+def test_a_response_has_the_label_and_both_probabilities() -> None:
     """In float32, as XGBoost's own predict_proba computes them."""
     scores = Scores(np.array([0.1, 0.7], dtype=np.float32), np.array([0, 1]))
-    proba, label = answer(scores, ("predict_proba", "predict"), TAKES)
+    proba, label = answer(scores, ("predict_proba", "predict"), SIGNATURE)
     assert (label.name, label.datatype, label.values.tolist()) == ("predict", "INT64", [[0], [1]])
     assert (proba.name, proba.datatype) == ("predict_proba", "FP32")
     assert proba.values.dtype == np.float32
     assert np.array_equal(proba.values, np.column_stack([1 - scores.probability, scores.probability]))
     for name, output in {"predict": label, "predict_proba": proba}.items():
-        assert output.values.shape[1] == TAKES.outputs[name].columns
+        assert output.values.shape[1] == SIGNATURE.outputs[name].columns
 
 
-def test_the_row_limit_is_reached_and_not_passed() -> None:
-    """As many rows as the limit are taken, one more is not, in either form."""
-    assert len(whole(tensor([0.0] * 3 * MAX_ROWS, [MAX_ROWS, 3]), PROBLEM)) == MAX_ROWS
+def test_the_number_of_rows_is_limited() -> None:
+    """The limit itself is accepted, as a matrix and as columns."""
+    assert len(features_of(tensor([0.0] * 3 * MAX_ROWS, [MAX_ROWS, 3]), PROBLEM)) == MAX_ROWS
     beyond = [0.0] * (MAX_ROWS + 1)
     for document in (tensor(beyond * 3, [MAX_ROWS + 1, 3]), columns(a=beyond, b=beyond, c=beyond)):
         with pytest.raises(TooLarge, match="has 10001 rows; send at most 10000 at a time"):
-            read(document, PROBLEM)
+            validate(document, PROBLEM)
 
 
 THREE = columns(a=[1, 2], b=[3, 4], c=[5, 6])
@@ -384,15 +396,15 @@ REFUSED = {
     "beyond all in a half": (tensor([1, 1e39, 3], datatype="FP16"), r"is 1e\+39; a 32-bit float reaches only"),
     "true in a column": (columns(a=[1], b=[True], c=[3]), "Row 0, column 'b', is true; expected a number"),
     "number in a column of BOOL": (
-        changed(columns(a=[1, 2], b=[True, 2], c=[5, 6]), 1, datatype="BOOL"),
+        replace_members(columns(a=[1, 2], b=[True, 2], c=[5, 6]), 1, datatype="BOOL"),
         "Row 1, column 'b', is 2; a BOOL is true or false",
     ),
     "byte in a column of BOOL": (
-        changed(THREE, 1, datatype="BOOL", data=np.array([1, 2], np.uint8)),
+        replace_members(THREE, 1, datatype="BOOL", data=np.array([1, 2], np.uint8)),
         "Row 1, column 'b', is the byte 2; a BOOL is",
     ),
     "beyond a half in a column": (
-        changed(columns(a=[1, 2], b=[3, 7e4], c=[5, 6]), 1, datatype="FP16"),
+        replace_members(columns(a=[1, 2], b=[3, 7e4], c=[5, 6]), 1, datatype="FP16"),
         r"Row 1, column 'b', is 70000\.0; its tensor's datatype FP16",
     ),
     "negative dimension": (tensor([1, 2, 3], [-1, 3]), r"has shape \[-1, 3\]; a shape is a list of whole numbers"),
@@ -444,15 +456,24 @@ REFUSED = {
         "more than one input named 'a', 'b', 'c'; name each column once",
     ),
     "unequal columns": (columns(a=[1, 2], b=[3], c=[4, 5]), r"'b' has shape \[1\], and input 'a' has shape \[2\]"),
-    "wide column": (changed(THREE, 1, shape=[1, 2]), r"'b' has shape \[1, 2\]; expected \[rows\] or \[rows, 1\]"),
-    "column of other length": (changed(THREE, 2, data=[1]), r"'c' has shape \[2\]; expected data of length 2, found 1"),
-    "ragged column": (changed(THREE, 0, shape=[2, 1], data=[[1], [2, 3]]), "expected row 1 of length 1, found 2"),
+    "wide column": (
+        replace_members(THREE, 1, shape=[1, 2]),
+        r"'b' has shape \[1, 2\]; expected \[rows\] or \[rows, 1\]",
+    ),
+    "column of other length": (
+        replace_members(THREE, 2, data=[1]),
+        r"'c' has shape \[2\]; expected data of length 2, found 1",
+    ),
+    "ragged column": (
+        replace_members(THREE, 0, shape=[2, 1], data=[[1], [2, 3]]),
+        "expected row 1 of length 1, found 2",
+    ),
     "null in a column": (columns(a=[1, 2], b=[3, None], c=[5, 6]), "Row 1, column 'b', is null"),
     "fraction in a column": (
-        changed(columns(a=[1, 2], b=[3, 4.5], c=[5, 6]), 1, datatype="INT64"),
+        replace_members(columns(a=[1, 2], b=[3, 4.5], c=[5, 6]), 1, datatype="INT64"),
         r"Row 1, column 'b', is 4\.5; its tensor's datatype INT64",
     ),
-    "bytes column": (changed(THREE, 1, datatype="BYTES"), "Input 'b' has datatype 'BYTES'"),
+    "bytes column": (replace_members(THREE, 1, datatype="BYTES"), "Input 'b' has datatype 'BYTES'"),
     "id no string": (tensor([1, 2, 3], id=7), "The request has 7 as its 'id'; expected a string"),
     "outputs no list": (tensor([1, 2, 3], outputs="predict"), "has 'predict' as its 'outputs'; expected a list"),
     "output no object": (tensor([1, 2, 3], outputs=["predict"]), r"outputs\[0\] is 'predict'; expected an object"),
@@ -465,16 +486,16 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("request_", "sentence"), REFUSED.values(), ids=list(REFUSED))
-def test_what_is_wrong_is_said(request_: object, sentence: str) -> None:
-    """Each mistake gets a sentence that names the place, what came and what was expected."""
+def test_an_invalid_request_is_refused_with_the_reason(request_: object, sentence: str) -> None:
+    """The message names the position, what was found and what was expected."""
     with pytest.raises(InvalidRequest, match=sentence):
-        read(request_, PROBLEM)
+        validate(request_, PROBLEM)
 
 
-def sentence_of(request: object, problem: Problem) -> str | None:
-    """Why the request is refused, or nothing if it is valid; any other error is the test's."""
+def refusal_of(request: object, problem: Problem) -> str | None:
+    """The message that refuses a request, or None if it is valid; any other exception fails the test."""
     try:
-        features = whole(request, problem)
+        features = features_of(request, problem)
     except InvalidRequest as error:
         return str(error)
     assert features.dtype == np.float32
@@ -485,19 +506,19 @@ def sentence_of(request: object, problem: Problem) -> str | None:
     return None
 
 
-def places(node: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def paths(node: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths to every value of a JSON document."""
     inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+    return [path, *(below for key, value in inner for below in paths(value, (*path, key)))]
 
 
-def replaced(document: object, path: tuple[Any, ...], value: object) -> object:
-    """The document with another value at one place."""
+def replace_value(document: object, path: tuple[Any, ...], value: object) -> object:
+    """The document with another value at one path."""
     if not path:
         return value
-    changing: Any = copy.copy(document)
-    changing[path[0]] = replaced(changing[path[0]], path[1:], value)
-    return changing
+    copied: Any = copy.copy(document)
+    copied[path[0]] = replace_value(copied[path[0]], path[1:], value)
+    return copied
 
 
 VALID = [
@@ -507,18 +528,18 @@ VALID = [
     columns(a=[1], b=[2], c=[3]),
     tensor([1, 2, 3], datatype="FP16"),
     tensor([[True, False, True]], datatype="BOOL"),
-    changed(columns(a=[1], b=[True], c=[3]), 1, datatype="BOOL"),
+    replace_members(columns(a=[1], b=[True], c=[3]), 1, datatype="BOOL"),
 ]
 
 
 @given(st.data(), st.sampled_from(VALID), st.sampled_from([PROBLEM, GAPPY]))
-def test_one_wrong_value_anywhere_is_refused_in_one_sentence(
+def test_any_value_anywhere_is_accepted_or_refused_in_one_sentence(
     data: st.DataObject, request: dict[str, Any], problem: Problem
 ) -> None:
-    """Never another error: whatever stands at some place of a valid request, it is valid or refused."""
-    path = data.draw(st.sampled_from(places(request)))
+    """No other exception is raised."""
+    path = data.draw(st.sampled_from(paths(request)))
     value = data.draw(json_values | st.text(min_size=500) | st.integers(min_value=10**5000))
-    sentence = sentence_of(replaced(request, path, value), problem)
+    sentence = refusal_of(replace_value(request, path, value), problem)
     if sentence is not None:
         assert sentence.endswith(".")
         assert sentence.isprintable()
@@ -526,34 +547,34 @@ def test_one_wrong_value_anywhere_is_refused_in_one_sentence(
 
 
 @given(json_values)
-def test_any_json_is_valid_or_refused(document: object) -> None:
-    """Never another error."""
-    assert sentence_of(document, PROBLEM)
+def test_any_json_is_accepted_or_refused(document: object) -> None:
+    """No other exception is raised."""
+    assert refusal_of(document, PROBLEM)
 
 
-def test_lists_in_lists_are_shortened() -> None:
-    """However deep their words lie."""
+def test_nested_lists_are_shortened_in_messages() -> None:
+    """However deep their texts lie."""
     nested: Any = "\U000e0001" * 60
     for _ in range(6):
         nested = [nested] * 6
-    sentence = sentence_of(tensor([1, 2, 3], nested), PROBLEM)
+    sentence = refusal_of(tensor([1, 2, 3], nested), PROBLEM)
     assert sentence
     assert len(sentence) < 1_000
 
 
 @pytest.mark.parametrize("datatype", ["FP32", "FP64"])
-def test_large_numbers_are_taken_without_a_warning(datatype: str) -> None:
-    """Though their squares are too large for their own type."""
+def test_large_numbers_are_accepted_without_a_warning(datatype: str) -> None:
+    """Though their squares overflow their type."""
     cells = np.full(3, 1e20 if datatype == "FP32" else 3e38, DATATYPES[datatype])
-    assert whole(tensor(cells, datatype=datatype), PROBLEM).tolist() == [[np.float32(cells[0])] * 3]
+    assert features_of(tensor(cells, datatype=datatype), PROBLEM).tolist() == [[np.float32(cells[0])] * 3]
 
 
-def test_long_names_and_lists_are_shortened() -> None:
-    """A refusal stays short, however long the request."""
+def test_long_names_and_lists_are_shortened_in_messages() -> None:
+    """A message stays short, however long the request."""
     many = {
         "inputs": [{"name": "x" * 10_000 + str(n), "datatype": "FP32", "shape": [1], "data": [1]} for n in range(99)]
     }
-    sentence = sentence_of(many, PROBLEM)
+    sentence = refusal_of(many, PROBLEM)
     assert sentence
     assert "and 87 more" in sentence
     assert len(sentence) < 1_500

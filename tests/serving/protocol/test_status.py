@@ -10,15 +10,15 @@ from tabserve.serving.protocol.status import STATUS, status
 
 
 def kinds(kind: type[TabserveError] = TabserveError) -> Iterator[type[TabserveError]]:
-    """A kind of error, and all below it."""
+    """A class of errors and all its subclasses."""
     yield kind
-    for below in kind.__subclasses__():
-        yield from kinds(below)
+    for subclass in kind.__subclasses__():
+        yield from kinds(subclass)
 
 
 @pytest.mark.parametrize("kind", [*kinds()], ids=lambda kind: kind.__name__)
 def test_every_error_has_a_status(kind: type[TabserveError]) -> None:
-    """That of its own kind, or of the nearest above it; what no request can mend is the server's failure."""
-    expected = next(STATUS[each] for each in kind.__mro__ if each in STATUS)
+    """Its own or that of its nearest ancestor; an error without one is the server's (500)."""
+    expected = next(STATUS[ancestor] for ancestor in kind.__mro__ if ancestor in STATUS)
     assert status(kind("any")) == expected
     assert status(TabserveError("any")) == (500, grpc.StatusCode.INTERNAL)

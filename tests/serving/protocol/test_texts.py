@@ -1,4 +1,4 @@
-"""A V2 request for a model over texts becomes one text for each row, or is refused with one sentence."""
+"""A V2 request for a model over texts becomes one text per row, or is refused in one sentence."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.conftest import GOODS
 
 from tabserve.encoding.encoder import Encoder
-from tabserve.encoding.ngrams import says_something
+from tabserve.encoding.ngrams import has_letter_or_digit
 from tabserve.encoding.texts import MAX_CHARACTERS
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.model.decision import MostProbable, Scores
@@ -23,42 +23,42 @@ from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Multiclass
 from tabserve.serving.protocol import request
-from tabserve.serving.protocol.columns import PART_CHARACTERS, PART_ROWS, signature
+from tabserve.serving.protocol.columns import CHUNK_CHARACTERS, CHUNK_ROWS, signature
 from tabserve.serving.protocol.datatypes import Packed, packed, unpacked
 from tabserve.serving.rest import payload
 
-TAKES = signature(GOODS, Encoder.learn(GOODS, {}), MostProbable())
+SIGNATURE = signature(GOODS, Encoder.learn(GOODS, {}), MostProbable())
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-titles = any_text.filter(says_something)
+titles = any_text.filter(has_letter_or_digit)
 rows = st.lists(st.tuples(titles, any_text), min_size=1, max_size=5)
 
 
 def column(name: str, texts: list[Any], **members: object) -> dict[str, Any]:
-    """A column as JSON has it."""
+    """A column of a JSON request."""
     return {"name": name, "datatype": "BYTES", "shape": [len(texts)], "data": texts, **members}
 
 
-def read(*inputs: dict[str, Any], **members: Any) -> list[str]:  # noqa: ANN401  any JSON
+def validate(*inputs: dict[str, Any], **members: Any) -> list[str]:  # noqa: ANN401  any JSON
+    """The texts of a request with these inputs."""
+    return texts_of({"inputs": [*inputs], **members})
+
+
+def texts_of(document: object) -> list[str]:
     """The texts of a request."""
-    return taken({"inputs": [*inputs], **members})
+    features = request.validate(document, SIGNATURE).features
+    texts: list[str] = np.concatenate(list(features.chunks)).tolist()
+    assert len(texts) == features.rows
+    return texts
 
 
-def taken(document: object) -> list[str]:
-    """The texts of a document."""
-    features = request.validate(document, TAKES).features
-    found: list[str] = np.concatenate(list(features.parts)).tolist()
-    assert len(found) == features.rows
-    return found
-
-
-def behind_lengths(texts: list[str]) -> bytes:
-    """Texts as Triton's clients pack them."""
+def pack(texts: list[str]) -> bytes:
+    """Texts in binary form: each after its length, as Triton's clients pack them."""
     return b"".join(struct.pack("<I", len(text.encode())) + text.encode() for text in texts)
 
 
 def binary(*columns: tuple[str, bytes, int]) -> Any:  # noqa: ANN401  any JSON
-    """What is read of a body whose columns follow the JSON: their names, bytes and rows."""
+    """The decoded body of a binary request with these columns: their names, bytes and numbers of rows."""
     inputs = [
         {"name": name, "datatype": "BYTES", "shape": [rows, 1], "parameters": {"binary_data_size": len(raw)}}
         for name, raw, rows in columns
@@ -68,85 +68,87 @@ def binary(*columns: tuple[str, bytes, int]) -> Any:  # noqa: ANN401  any JSON
 
 
 @given(rows, st.permutations(["title", "tags", "product_id"]), st.booleans())
-def test_columns_are_joined_in_the_problems_order(found: list[tuple[str, str]], order: list[str], nested: bool) -> None:
-    """By one space, whatever their own order; nothing stands for an empty one, and the id is not looked at."""
+def test_columns_are_joined_in_the_order_of_the_problem(
+    pairs: list[tuple[str, str]], order: list[str], nested: bool
+) -> None:
+    """With one space, whatever their order in the request; empty texts and the id are left out."""
     data: dict[str, list[Any]] = {
-        "title": [title for title, _ in found],
-        "tags": [tags for _, tags in found],
-        "product_id": [7] * len(found),
+        "title": [title for title, _ in pairs],
+        "tags": [tags for _, tags in pairs],
+        "product_id": [7] * len(pairs),
     }
-    members = {"shape": [len(found), 1]} if nested else {}
-    inputs = [column(name, [[each] for each in data[name]] if nested else data[name], **members) for name in order]
-    expected = [f"{title} {tags}" if tags else title for title, tags in found]
-    assert read(*inputs) == expected
-    assert taken(payload.decode(orjson.dumps({"inputs": inputs}))) == expected
+    members = {"shape": [len(pairs), 1]} if nested else {}
+    inputs = [column(name, [[cell] for cell in data[name]] if nested else data[name], **members) for name in order]
+    expected = [f"{title} {tags}" if tags else title for title, tags in pairs]
+    assert validate(*inputs) == expected
+    assert texts_of(payload.decode(orjson.dumps({"inputs": inputs}))) == expected
 
 
 @given(st.lists(titles, min_size=1, max_size=5), st.sampled_from(["title", "predict", "", "input-0"]))
 def test_the_first_column_may_come_alone(texts: list[str], name: str) -> None:
-    """Under any name, that of another column aside."""
-    assert read(column(name, texts)) == texts
+    """Under any name except that of another column."""
+    assert validate(column(name, texts)) == texts
 
 
 @given(rows)
-def test_packed_texts_are_the_same(found: list[tuple[str, str]]) -> None:
-    """As the binary extension brings them, and as gRPC does, raw or typed."""
-    first, second = [title for title, _ in found], [tags for _, tags in found]
-    expected = read(column("title", first), column("tags", second))
-    raw = binary(("tags", behind_lengths(second), len(found)), ("title", behind_lengths(first), len(found)))
-    assert taken(raw) == expected
+def test_packed_texts_equal_texts_in_json(pairs: list[tuple[str, str]]) -> None:
+    """As binary REST bodies hold them, and as raw or typed contents of gRPC."""
+    first, second = [title for title, _ in pairs], [tags for _, tags in pairs]
+    expected = validate(column("title", first), column("tags", second))
+    raw = binary(("tags", pack(second), len(pairs)), ("title", pack(first), len(pairs)))
+    assert texts_of(raw) == expected
     typed = [[text.encode() for text in texts] for texts in (first, second)]
-    assert read(column("title", typed[0]), column("tags", typed[1])) == expected
+    assert validate(column("title", typed[0]), column("tags", typed[1])) == expected
 
 
 @given(st.lists(any_text, min_size=1, max_size=5))
 def test_labels_are_packed_like_texts(texts: list[str]) -> None:
-    """What is packed is taken apart again."""
+    """Unpacking gives the same texts."""
     raw = packed(np.array(texts, np.object_)[:, np.newaxis], "BYTES")
-    assert raw == behind_lengths(texts)
-    found = unpacked(raw, "BYTES", "x")
-    assert isinstance(found, Packed)
-    assert list(found.texts(len(texts), str)) == [text.encode() for text in texts]
+    assert raw == pack(texts)
+    unpacked_texts = unpacked(raw, "BYTES", "x")
+    assert isinstance(unpacked_texts, Packed)
+    assert list(unpacked_texts.texts(len(texts), str)) == [text.encode() for text in texts]
 
 
-@pytest.mark.parametrize("count", [PART_ROWS - 1, PART_ROWS, PART_ROWS + 1, 2 * PART_ROWS])
-def test_many_texts_come_in_parts(count: int) -> None:
-    """So that nobody waits long for them; however they lie."""
+@pytest.mark.parametrize("count", [CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 2 * CHUNK_ROWS])
+def test_many_texts_are_split_into_chunks(count: int) -> None:
+    """In JSON and packed, so that no other request waits long."""
     texts = [f"t {number}" for number in range(count)]
-    assert read(column("title", texts)) == texts
-    assert taken(binary(("title", behind_lengths(texts), count))) == texts
-    sizes = [len(part) for part in request.validate({"inputs": [column("title", texts)]}, TAKES).features.parts]
+    assert validate(column("title", texts)) == texts
+    assert texts_of(binary(("title", pack(texts), count))) == texts
+    sizes = [len(chunk) for chunk in request.validate({"inputs": [column("title", texts)]}, SIGNATURE).features.chunks]
     assert sum(sizes) == count
-    assert max(sizes) <= PART_ROWS
+    assert max(sizes) <= CHUNK_ROWS
 
 
-def test_long_texts_come_in_small_parts() -> None:
-    """Few at a time are as much work as many short ones."""
+def test_long_texts_are_split_into_small_chunks() -> None:
+    """A few of them take as long as many short ones."""
     texts = ["word " * 200] * 40
-    sizes = [len(part) for part in request.validate({"inputs": [column("title", texts)]}, TAKES).features.parts]
+    sizes = [len(chunk) for chunk in request.validate({"inputs": [column("title", texts)]}, SIGNATURE).features.chunks]
     assert sum(sizes) == len(texts)
-    assert max(sizes) <= PART_CHARACTERS // 1_000 + 1
+    assert max(sizes) <= CHUNK_CHARACTERS // 1_000 + 1
 
 
-def test_an_answer_holds_names_and_every_probability() -> None:
-    """In the order of the problem's labels, which the output knows."""
+def test_a_response_has_the_label_and_every_probability() -> None:
+    """In the order of the problem's labels, which the output lists."""
     scores = Scores(np.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]], np.float32), np.array([1, 0]))
-    label, proba = request.answer(scores, ("predict", "predict_proba"), TAKES)
+    label, proba = request.answer(scores, ("predict", "predict_proba"), SIGNATURE)
     assert (label.datatype, label.values.tolist()) == ("BYTES", [["Decoração"], ["Bebê"]])
     assert (proba.datatype, proba.values.tolist()) == ("FP32", scores.probability.tolist())
-    assert TAKES.outputs["predict_proba"].labels == GOODS.labels
-    assert TAKES.parameters == {}
+    assert SIGNATURE.outputs["predict_proba"].labels == GOODS.labels
+    assert SIGNATURE.parameters == {}
 
 
 def test_a_label_may_be_any_text() -> None:
-    """Also one that ends where C would end it."""
+    """Also an empty one, or one that ends in a null character."""
     labels = ("a\x00", "a", "")
     odd = Problem("odd", (Column("x", "text"),), task=Multiclass(labels))
     takes = signature(odd, Encoder.learn(odd, {}), MostProbable())
     scores = Scores(np.eye(3, dtype=np.float32), np.arange(3))
     (label,) = request.answer(scores, ("predict",), takes)
     assert label.values.ravel().tolist() == list(labels)
-    assert packed(label.values, label.datatype) == behind_lengths([*labels])
+    assert packed(label.values, label.datatype) == pack([*labels])
 
 
 TITLES = column("title", ["azul", "de papel"])
@@ -192,15 +194,15 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize(("inputs", "sentence"), REFUSED.values(), ids=list(REFUSED))
-def test_what_is_wrong_is_said(inputs: list[dict[str, Any]], sentence: str) -> None:
-    """Each mistake gets a sentence that names the place, what came and what was expected."""
+def test_an_invalid_request_is_refused_with_the_reason(inputs: list[dict[str, Any]], sentence: str) -> None:
+    """The message names the position, what was found and what was expected."""
     with pytest.raises(InvalidRequest, match=sentence):
-        read(*inputs)
+        validate(*inputs)
 
 
 @pytest.mark.parametrize("name", ["title", "tags"])
-def test_a_text_has_a_longest_length(name: str) -> None:
-    """Which it may reach, in every column."""
+def test_the_length_of_a_text_is_limited_in_every_column(name: str) -> None:
+    """A text of the limit's length is accepted."""
     inputs = {"title": ["a", "b"], "tags": ["", "c"]}
     sentence = f"Row 1, column '{name}', has 1001 characters; send at most 1000"
     for last in (LONG, LONG + "ã"):
@@ -208,20 +210,20 @@ def test_a_text_has_a_longest_length(name: str) -> None:
         for each in (inputs[name], [text.encode() for text in inputs[name]]):
             columns = [column(key, each if key == name else value) for key, value in inputs.items()]
             if last == LONG:
-                assert LONG in read(*columns)[1]
+                assert LONG in validate(*columns)[1]
             else:
                 with pytest.raises(TooLarge, match=sentence):
-                    read(*columns)
+                    validate(*columns)
 
 
-def test_rows_have_a_limit() -> None:
-    """That of the settings."""
+def test_the_number_of_rows_is_limited() -> None:
+    """By the settings."""
     with pytest.raises(TooLarge, match="has 10001 rows; send at most 10000 at a time"):
-        read(column("x", ["a"] * 10_001))
+        validate(column("x", ["a"] * 10_001))
 
 
-PACKED = behind_lengths(["azul", "papel"])
-LIES = {
+PACKED = pack(["azul", "papel"])
+INCONSISTENT = {
     "cut in a text": (PACKED[:-1], 2, r"Row 1, column 'title', ends beyond the 16 bytes .* expected 2 texts, each"),
     "cut in a length": (PACKED[:10], 2, "Row 1, column 'title', ends beyond the 10 bytes of its tensor"),
     "cut before a length": (PACKED[:8], 2, "Row 1, column 'title', ends beyond the 8 bytes of its tensor"),
@@ -237,24 +239,24 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize(("raw", "count", "sentence"), LIES.values(), ids=list(LIES))
-def test_bytes_that_lie_are_refused(raw: bytes, count: int, sentence: str) -> None:
-    """By the row and column where they do."""
+@pytest.mark.parametrize(("raw", "count", "sentence"), INCONSISTENT.values(), ids=list(INCONSISTENT))
+def test_inconsistent_packed_texts_are_refused(raw: bytes, count: int, sentence: str) -> None:
+    """The message names the row and column."""
     with pytest.raises(InvalidRequest, match=sentence):
-        taken(binary(("title", raw, count)))
+        texts_of(binary(("title", raw, count)))
 
 
 @given(st.binary(max_size=40), st.integers(1, 4))
 def test_any_bytes_are_texts_or_refused(raw: bytes, count: int) -> None:
-    """Never another error; what is taken packs to the same bytes."""
-    found = None
+    """No other exception is raised, and accepted texts pack to the same bytes."""
+    texts = None
     with suppress(InvalidRequest):
-        found = taken(binary(("title", raw, count)))
-    assert found is None or behind_lengths(found) == raw
+        texts = texts_of(binary(("title", raw, count)))
+    assert texts is None or pack(texts) == raw
 
 
-def test_no_more_packed_texts_are_looked_at_than_are_wanted() -> None:
-    """However many empty ones a body may hold."""
+def test_only_as_many_packed_texts_are_decoded_as_the_shape_has() -> None:
+    """However many empty texts follow in the body."""
     texts = Packed(bytes(4 * 1_000_000)).texts(2, str)
     assert [next(texts), next(texts)] == [b"", b""]
     with pytest.raises(InvalidRequest, match="1 is the last, and 3999992 bytes follow"):
@@ -279,34 +281,36 @@ json_values = st.recursive(
 )
 
 
-def places(node: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def paths(node: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths to every value of a JSON document."""
     inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    return [path, *chain.from_iterable(places(value, (*path, key)) for key, value in inner)]
+    return [path, *chain.from_iterable(paths(value, (*path, key)) for key, value in inner)]
 
 
 @given(st.data(), st.sampled_from(VALID))
-def test_one_wrong_value_anywhere_is_valid_or_refused(data: st.DataObject, document: dict[str, Any]) -> None:
-    """Never another error; and what is refused, is in one sentence."""
+def test_any_value_anywhere_is_accepted_or_refused_in_one_sentence(
+    data: st.DataObject, document: dict[str, Any]
+) -> None:
+    """No other exception is raised."""
     changed: Any = {"": copy.deepcopy(document)}
-    path = ("", *data.draw(st.sampled_from(places(document))))
+    path = ("", *data.draw(st.sampled_from(paths(document))))
     holder = changed
     for key in path[:-1]:
         holder = holder[key]
     holder[path[-1]] = data.draw(json_values)
     try:
-        found = taken(changed[""])
+        texts = texts_of(changed[""])
     except InvalidRequest as error:
         sentence = str(error)
         assert sentence.endswith(".")
         assert sentence.isprintable()
         assert len(sentence) < 500
     else:
-        assert all(says_something(text) for text in found)
+        assert all(has_letter_or_digit(text) for text in texts)
 
 
-def test_what_json_reads_of_texts_is_what_came() -> None:
-    """Also where they look like the end of a list, or like what stands around one."""
+def test_texts_that_look_like_json_are_decoded_unchanged() -> None:
+    """Such as the end of a list, or the members around one."""
     texts = ["]", "a]]", '"data": [1, 2]', "[a", '","', "\\", "é\u2028"]
     document = {"inputs": [column("x", texts)]}
     assert payload.decode(json.dumps(document).encode()) == document

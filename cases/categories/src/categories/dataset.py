@@ -55,7 +55,7 @@ def dataset(path: Path | None = None, rows: int | None = None, problem: Problem 
     if path is None:
         sample = _draw(rows or ROWS, problem)
         return Dataset(sample, f"synthetic: categories.products({rows or ROWS}, seed={problem.seed})", synthetic=True)
-    frame = frames.read_repeated(path, problem, (*OTHERS, *EXTRACTED))
+    frame = frames.read_with_repeated_ids(path, problem, (*OTHERS, *EXTRACTED))
     kept = subset(frame, rows or len(frame))
     return Dataset(kept, f"{path.name}, {len(kept):,} of its {len(frame):,} rows", synthetic=False)
 
@@ -64,7 +64,7 @@ def _draw(rows: int, problem: Problem) -> Frame:
     """Draw synthetic products, some of them in several rows."""
     columns = [*problem.features, problem.target, *filter(None, (problem.id, problem.group))]
     table = products(rows, problem.seed)[columns].astype(str)
-    frame = frames.labelled(
+    frame = frames.batch_to_frame(
         problem, Encoder.learn(problem, {}), pa.RecordBatch.from_pandas(table, preserve_index=False)
     )
     repeated = np.random.default_rng(problem.seed).integers(rows, size=round(rows * (CLICKS - 1)))

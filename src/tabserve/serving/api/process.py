@@ -14,7 +14,7 @@ import uvloop
 from tabserve.serving import ports
 from tabserve.serving.api.api import Api
 from tabserve.serving.api.contract import Contract
-from tabserve.serving.limits import Limits, from_variables
+from tabserve.serving.limits import Limits, from_environment
 from tabserve.serving.rest.listener import Listener, configure
 
 
@@ -32,7 +32,7 @@ def run(contract: Contract, folder: Path, port: int, **defaults: int) -> None:
         ServerError: a limit is wrong, or the port cannot be opened.
         ArtifactError: the model folder is not whole, or its model does not fit the contract.
     """
-    port, limits = ports.from_variable("PORT", port), from_variables(**defaults)
+    port, limits = ports.from_variable("PORT", port), from_environment(**defaults)
     api = Api(contract, limits, Path(os.environ.get("MODEL_PATH") or folder))
     host = os.environ.get("HOST") or "127.0.0.1"
     with (

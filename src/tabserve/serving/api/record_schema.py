@@ -30,9 +30,9 @@ OPTIONAL: Mapping[Kind, Node] = {
 def record_schema(encoder: Encoder) -> Node:
     """The schema of a record: a member for each column; those that are never empty are required."""
     properties = {column.name: _member(column, encoder) for column in encoder.columns}
-    return {"type": "object", "properties": properties, "required": [*encoder.needed]}
+    return {"type": "object", "properties": properties, "required": [*encoder.required]}
 
 
 def _member(column: Column, encoder: Encoder) -> Node:
-    expected = encoder.needed.get(column.name)
+    expected = encoder.required.get(column.name)
     return {**NEEDED[column.kind], "description": expected} if expected else OPTIONAL[column.kind]

@@ -85,8 +85,8 @@ class FolderModel(MLModel):
         self._loaded.check_room()
 
     def read(self, document: object) -> Request:
-        """Validate a request; see `LoadedModel.read`."""
-        return self._loaded.read(document)
+        """Validate a request; see `LoadedModel.validate`."""
+        return self._loaded.validate(document)
 
     async def answer(self, request: Request) -> list[Output]:
         """The outputs that a valid request asks for; see `LoadedModel.answer`."""

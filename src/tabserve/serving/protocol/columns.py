@@ -1,4 +1,4 @@
-"""Named inputs, one for each column of any kind, into features."""
+"""Make features of named inputs: one tensor per column, of any kind."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.cells import BadCell, Cells
 from tabserve.encoding.encoder import Encoded, Encoder
-from tabserve.encoding.numbers import BOOL, DATATYPES, HALF, Place, read
+from tabserve.encoding.numbers import BOOL, DATATYPES, HALF, Position, from_tensor
 from tabserve.encoding.texts import check_characters, check_length, check_text
 from tabserve.errors import InvalidRequest
 from tabserve.model.decision import Decision
@@ -21,119 +21,122 @@ from tabserve.serving.protocol import matrix
 from tabserve.serving.protocol.datatypes import BYTES, Packed
 from tabserve.serving.protocol.quick_columns import QuickColumns
 from tabserve.serving.protocol.signature import Features, InputKind, Signature
-from tabserve.serving.protocol.tensors import Input, by_column, cells
+from tabserve.serving.protocol.tensors import Input, by_column, flat_values
 from tabserve.wording import listed, shown
 
-PART_ROWS, PART_CHARACTERS = 256, 1 << 14
-"""Rows, and about so many characters, that are encoded at a time: as much as takes a few milliseconds to score."""
+CHUNK_ROWS, CHUNK_CHARACTERS = 256, 1 << 14
+"""Most rows of a chunk, and about the most characters of its texts: a few milliseconds to score."""
 
-Take = Callable[[int, int], Cells]
-"""The cells of a column from one row up to another; taken in order, each once."""
+TakeCells = Callable[[int, int], Cells]
+"""Returns the cells of a column from a start row up to a stop row; called for consecutive ranges, each once."""
 
-Position = Callable[[int, str], str]
-"""Names the cell of a row and a column, for a sentence."""
+CellPosition = Callable[[int, str], str]
+"""Describes the position of a cell, given its row and column, for a message."""
 
 
-class Reader(NamedTuple):
-    """How the inputs of columns of one kind are read.
+class InputDecoder(NamedTuple):
+    """Decodes the inputs of columns of one kind.
 
     Attributes:
-        datatypes: of V2 that they may have; the first is the one that the metadata names.
-        read: the cells of an input that has one of these.
+        datatypes: the V2 datatypes that an input may have; the metadata names the first.
+        decode: makes cells of an input of one of these datatypes.
     """
 
     datatypes: tuple[str, ...]
-    read: Callable[[Input, Column, Place], Take]
+    decode: Callable[[Input, Column, Position], TakeCells]
 
 
 def signature(problem: Problem, encoder: Encoder, decision: Decision) -> Signature:
-    """What a model takes, and gives by its decision; columns of numbers alone may come as one matrix."""
+    """The inputs and outputs of a model; if all columns are numbers, one matrix may hold them."""
     quick: Callable[[list[Any]], Features | None]
     if encoder.numeric:
-        asked, read, quick = matrix.inputs(problem), partial(matrix.features, problem=problem), matrix.quick
+        kinds, make, quick = matrix.inputs(problem), partial(matrix.features, problem=problem), matrix.quick_features
     else:
-        asked, read = inputs(problem), partial(features, problem=problem, encoder=encoder)
+        kinds, make = inputs(problem), partial(features, problem=problem, encoder=encoder)
         quick = QuickColumns(problem, encoder).features
-    datatypes = dict.fromkeys(name for column in problem.columns for name in READERS[column.kind].datatypes)
-    return Signature(asked, (*datatypes,), decision.outputs(problem), read, quick, decision.parameters)
+    datatypes = dict.fromkeys(name for column in problem.columns for name in DECODERS[column.kind].datatypes)
+    return Signature(kinds, (*datatypes,), decision.outputs(problem), make, quick, decision.parameters)
 
 
 def inputs(problem: Problem) -> dict[str, InputKind]:
-    """What a model is asked with, by name: a column that may be missing may be left out."""
+    """The inputs by name, one per column; that of a column that may be missing is optional."""
     return {
-        column.name: InputKind(READERS[column.kind].datatypes[0], 1, optional=column.missing)
+        column.name: InputKind(DECODERS[column.kind].datatypes[0], 1, optional=column.missing)
         for column in problem.columns
     }
 
 
-def features(given: list[Input], problem: Problem, encoder: Encoder) -> Features:
-    """The features in one tensor of shape [rows] or [rows, 1] for each column, in any order.
+def features(tensors: list[Input], problem: Problem, encoder: Encoder) -> Features:
+    """Make features of one tensor of shape [rows] or [rows, 1] per column, in any order.
 
-    A column that may be missing may be left out; the problem's id column may stand beside them. A lone tensor of
-    texts, of a name that is none of theirs, is the first column. What is wrong with the cells is said while the parts
-    are taken.
+    A column that may be missing may be left out, and the problem's id column may be there. A lone tensor of texts with
+    an unknown name is the first column. Cells are validated during the iteration over the chunks.
 
     Raises:
         InvalidRequest: the names, shapes, datatypes or cells are not those of the problem's columns.
     """
-    tensors = _by_column(given, problem)
-    rows = next(iter(tensors.values())).shape[0]
-    return encoded([_taken(column, tensors.get(column.name)) for column in problem.columns], rows, encoder, _position)
+    columns = _by_column(tensors, problem)
+    rows = next(iter(columns.values())).shape[0]
+    takes = [_decode(column, columns.get(column.name)) for column in problem.columns]
+    return encode_rows(takes, rows, encoder, _position)
 
 
-def encoded(takes: Sequence[Take], rows: int, encoder: Encoder, position: Position) -> Features:
-    """The features of so many rows, given the cells of each column; they are encoded while the parts are taken."""
+def encode_rows(takes: Sequence[TakeCells], rows: int, encoder: Encoder, position: CellPosition) -> Features:
+    """Make features of the cells of each column; they are encoded during the iteration over the chunks."""
     unseen: Counter[str] = Counter()
-    return Features(rows, _parts(takes, rows, encoder, position, unseen), unseen)
+    return Features(rows, _chunks(takes, rows, encoder, position, unseen), unseen)
 
 
-def _by_column(given: list[Input], problem: Problem) -> dict[str, Input]:
-    """The inputs by the names of the columns, all of them of as many rows."""
-    if problem.columns[0].stands_alone and len(given) == 1 and given[0].name not in {*problem.features, problem.id}:
-        return _by_column([given[0]._replace(name=problem.features[0])], problem) | {problem.features[0]: given[0]}
-    return by_column(given, problem, lambda: f"expected one tensor for each of {listed(problem.features)}")
+def _by_column(tensors: list[Input], problem: Problem) -> dict[str, Input]:
+    """The inputs by column name, all with the same number of rows."""
+    if problem.columns[0].stands_alone and len(tensors) == 1 and tensors[0].name not in {*problem.features, problem.id}:
+        first = problem.features[0]
+        return _by_column([tensors[0]._replace(name=first)], problem) | {first: tensors[0]}
+    return by_column(tensors, problem, lambda: f"expected one tensor for each of {listed(problem.features)}")
 
 
-def _taken(column: Column, tensor: Input | None) -> Take:
+def _decode(column: Column, tensor: Input | None) -> TakeCells:
+    """The cells of a column; all of them missing if its input is left out."""
     if tensor is None:
         return lambda start, stop: [None] * (stop - start)
-    reader = READERS[column.kind]
-    if tensor.datatype not in reader.datatypes:
+    decoder = DECODERS[column.kind]
+    if tensor.datatype not in decoder.datatypes:
         raise InvalidRequest(
-            f"Input {shown(tensor.name)} has datatype {shown(tensor.datatype)}; expected {listed(reader.datatypes)}."
+            f"Input {shown(tensor.name)} has datatype {shown(tensor.datatype)}; expected {listed(decoder.datatypes)}."
         )
-    return reader.read(tensor, column, lambda row: _position(row, column.name))
+    return decoder.decode(tensor, column, lambda row: _position(row, column.name))
 
 
 def _position(row: int, column: str) -> str:
     return f"Row {row}, column {column!r},"
 
 
-def _parts(
-    takes: Sequence[Take], rows: int, encoder: Encoder, position: Position, unseen: Counter[str]
+def _chunks(
+    takes: Sequence[TakeCells], rows: int, encoder: Encoder, position: CellPosition, unseen: Counter[str]
 ) -> Iterator[NDArray[Any]]:
-    """The features of all rows, some at a time; counts the unseen levels."""
-    for start in range(0, rows, PART_ROWS):
-        cells = [take(start, min(start + PART_ROWS, rows)) for take in takes]
+    """Encode the rows chunk by chunk, and count the unseen levels."""
+    for start in range(0, rows, CHUNK_ROWS):
+        cells = [take(start, min(start + CHUNK_ROWS, rows)) for take in takes]
         for first, end in _spans(cells):
-            made = _encoded(start + first, [column[first:end] for column in cells], encoder, position)
-            unseen.update(made.unseen)
-            yield made.features
+            encoded = _encode(start + first, [column[first:end] for column in cells], encoder, position)
+            unseen.update(encoded.unseen)
+            yield encoded.features
 
 
 def _spans(cells: list[Cells]) -> Iterator[tuple[int, int]]:
-    """From which row to which a part goes, so that none has many more characters than a part may."""
+    """Split rows into ranges of at most about `CHUNK_CHARACTERS` characters."""
     rows, first, characters = len(cells[0]), 0, 0
     texts = [column for column in cells if not isinstance(column, np.ndarray)]
     for row, values in enumerate(zip(*texts, strict=True), 1):
         characters += sum([len(value) for value in values if isinstance(value, str)])
-        if characters >= PART_CHARACTERS and row < rows:
+        if characters >= CHUNK_CHARACTERS and row < rows:
             yield first, row
             first, characters = row, 0
     yield first, rows
 
 
-def _encoded(start: int, cells: list[Cells], encoder: Encoder, position: Position) -> Encoded:
+def _encode(start: int, cells: list[Cells], encoder: Encoder, position: CellPosition) -> Encoded:
+    """Encode rows, of which `start` is the index of the first."""
     try:
         return encoder.encode(cells)
     except BadCell as error:
@@ -141,61 +144,65 @@ def _encoded(start: int, cells: list[Cells], encoder: Encoder, position: Positio
         raise InvalidRequest(f"{cell} is {error.found}; expected {error.expected}.") from error
 
 
-def _numbers(tensor: Input, column: Column, place: Place) -> Take:
-    values = read(cells(tensor), tensor.datatype, place, allow_missing=column.missing)
+def _decode_numbers(tensor: Input, column: Column, position: Position) -> TakeCells:
+    values = from_tensor(flat_values(tensor), tensor.datatype, position, allow_missing=column.missing)
     return lambda start, stop: values[start:stop]
 
 
-def _texts(tensor: Input, column: Column, place: Place) -> Take:
-    """Texts of a bounded length, of which those that are needed say something."""
-    return _checked(tensor, place, check_length if column.missing else check_text, needed=not column.missing)
+def _decode_texts(tensor: Input, column: Column, position: Position) -> TakeCells:
+    """Texts of a bounded length; in a column that is never missing, each has a letter or a digit."""
+    check = check_length if column.missing else check_text
+    return _check_lazily(tensor, position, check, required=not column.missing)
 
 
-def _characters(tensor: Input, _column: Column, place: Place) -> Take:
-    """Texts of any length; the encoder says which are too long."""
-    return _checked(tensor, place, check_characters, needed=False)
+def _decode_characters(tensor: Input, _column: Column, position: Position) -> TakeCells:
+    """Texts of any length; the encoder refuses those that are too long."""
+    return _check_lazily(tensor, position, check_characters, required=False)
 
 
-def _checked(tensor: Input, place: Place, check: Callable[[object, str], str], *, needed: bool) -> Take:
-    """Texts, checked as they are taken; None where a cell is missing."""
-    rows, found = tensor.shape[0], iter(_untaken(tensor, place, needed=needed))
+def _check_lazily(
+    tensor: Input, position: Position, check: Callable[[object, str], str], *, required: bool
+) -> TakeCells:
+    """Texts that are checked when they are taken; None where a cell is missing."""
+    rows, values = tensor.shape[0], iter(_unchecked_texts(tensor, position, required=required))
 
     def take(start: int, stop: int) -> list[str | None]:
-        some = islice(found, stop - start if stop < rows else None)  # at the end packed texts say if bytes follow
-        return [None if text is None else check(text, place(row)) for row, text in enumerate(some, start)]
+        texts = islice(values, stop - start if stop < rows else None)  # the end of packed texts refuses further bytes
+        return [None if text is None else check(text, position(row)) for row, text in enumerate(texts, start)]
 
     return take
 
 
-def _untaken(tensor: Input, place: Place, *, needed: bool) -> Iterable[object]:
+def _unchecked_texts(tensor: Input, position: Position, *, required: bool) -> Iterable[object]:
+    """The values of a tensor; those that are not texts are refused."""
     if isinstance(tensor.data, Packed):
-        return tensor.data.texts(tensor.shape[0], place)
-    found = cells(tensor)
-    values = found.tolist() if isinstance(found, np.ndarray) else found
-    for row, value in enumerate(values):  # now: what is no text may be large, and is not to wait with the rest
-        if type(value) is not str and (needed or value is not None):
-            check_characters(value, place(row))
+        return tensor.data.texts(tensor.shape[0], position)
+    cells = flat_values(tensor)
+    values = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    for row, value in enumerate(values):  # at once, since a value that is not a text may be large
+        if type(value) is not str and (required or value is not None):
+            check_characters(value, position(row))
     return values
 
 
-def _levels(tensor: Input, column: Column, place: Place) -> Take:
-    """Texts, or numbers, or true and false."""
+def _decode_levels(tensor: Input, column: Column, position: Position) -> TakeCells:
+    """Texts, numbers or booleans."""
     if tensor.datatype == BYTES:
-        return _characters(tensor, column, place)
-    found = cells(tensor)
-    values = read(found, tensor.datatype, place, allow_missing=True)
-    levels: Cells = found  # whole numbers beyond 2**53 stay what they are
+        return _decode_characters(tensor, column, position)
+    cells = flat_values(tensor)
+    values = from_tensor(cells, tensor.datatype, position, allow_missing=True)
+    levels: Cells = cells  # integers beyond 2**53 stay exact
     if tensor.datatype == HALF:
         levels = values.astype(np.float16)
-    elif tensor.datatype == BOOL and isinstance(found, np.ndarray):
-        levels = found.astype(np.bool_)
+    elif tensor.datatype == BOOL and isinstance(cells, np.ndarray):
+        levels = cells.astype(np.bool_)
     return lambda start, stop: levels[start:stop]
 
 
-READERS: Mapping[Kind, Reader] = {
-    "number": Reader((*DATATYPES,), _numbers),
-    "category": Reader((BYTES, *DATATYPES), _levels),
-    "date": Reader((BYTES,), _characters),
-    "text": Reader((BYTES,), _texts),
+DECODERS: Mapping[Kind, InputDecoder] = {
+    "number": InputDecoder((*DATATYPES,), _decode_numbers),
+    "category": InputDecoder((BYTES, *DATATYPES), _decode_levels),
+    "date": InputDecoder((BYTES,), _decode_characters),
+    "text": InputDecoder((BYTES,), _decode_texts),
 }
-"""By the kind of the column."""
+"""The decoder of each kind of column."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.encoding.numbers import DATATYPES, Place
+from tabserve.encoding.numbers import DATATYPES, Position
 from tabserve.errors import InvalidRequest
 
 BYTES = "BYTES"
@@ -26,7 +26,7 @@ class Packed(NamedTuple):
 
     raw: bytes | memoryview
 
-    def texts(self, count: int, place: Place) -> Iterator[bytes]:
+    def texts(self, count: int, place: Position) -> Iterator[bytes]:
         """Unpack `count` texts lazily.
 
         Raises:

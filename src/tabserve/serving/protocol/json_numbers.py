@@ -10,7 +10,7 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from tabserve.encoding.numbers import Values, joined
+from tabserve.encoding.numbers import Values, concatenate
 from tabserve.serving.protocol import cost, document
 from tabserve.serving.protocol.document import Bytes
 
@@ -136,7 +136,7 @@ def _one_tensor(text: Bytes) -> dict[str, Any]:
         tensor["data"] = numbers
     else:
         cost.check(text)
-        tensor["data"] = joined(numbers.pieces())
+        tensor["data"] = concatenate(numbers.pieces())
     return cast("dict[str, Any]", request)
 
 

@@ -1,4 +1,4 @@
-"""JSON records, objects with one member for each column of any kind, into features."""
+"""Make features of JSON records: objects with one member per column, of any kind."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,21 +8,21 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.encoding.texts import check_length, check_text
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.problem.columns import Column, Kind
-from tabserve.serving.protocol.columns import encoded
+from tabserve.serving.protocol.columns import encode_rows
 from tabserve.serving.protocol.signature import Features
 from tabserve.wording import listed, shown
 
 
 def member(document: object, name: str, example: str) -> Any:  # noqa: ANN401  whatever JSON holds
-    """The member of a request's document that holds its records.
+    """The member of a document that holds its records.
 
     Args:
-        document: the body, as JSON holds it.
+        document: the parsed body.
         name: of the member.
-        example: of a document, for the sentence.
+        example: an example of a document, for the error message.
 
     Raises:
-        InvalidRequest: the document has none.
+        InvalidRequest: the document is not an object, or lacks the member.
     """
     if not isinstance(document, dict):
         raise InvalidRequest(f"The body is {shown(document)}; expected {example}.")
@@ -32,43 +32,45 @@ def member(document: object, name: str, example: str) -> Any:  # noqa: ANN401  w
 
 
 def features(records: object, name: str, encoder: Encoder, max_rows: int) -> Features:
-    """The features of records, in their order; nothing else of them is kept.
+    """Make features of records, in their order.
 
-    Members that are no columns are ignored. A column that may be missing may be null, or left out. What is wrong with
-    numbers, categories and dates is said while the parts are taken.
+    Members that are not columns are ignored. A column that may be missing may be null or left out. Numbers, categories
+    and dates are validated during the iteration over the chunks.
 
     Args:
         records: a list of at least one object.
-        name: what sentences call them: the fourth of `flights` is `flights[3]`, and its cell `flights[3].carrier`.
+        name: of the records in error messages: the fourth of `flights` is `flights[3]`, its cell `flights[3].carrier`.
         encoder: the model's.
-        max_rows: that a request may hold.
+        max_rows: most records of a request.
 
     Raises:
-        InvalidRequest: they are something else, or a cell is not what its column holds.
-        TooLarge: they are more, or a text is longer than allowed.
+        InvalidRequest: the records are not a list of objects, or a column cannot hold a cell.
+        TooLarge: there are too many records, or a text is too long.
     """
     if not isinstance(records, list) or not records:
         raise InvalidRequest(f"{name} is {shown(records)}; expected a list of at least one object.")
     if len(records) > max_rows:
         raise TooLarge(f"The request has {len(records)} {name}; send at most {max_rows} at a time.")
     rows = [_cells(record, f"{name}[{row}]", encoder) for row, record in enumerate(records)]
-    takes = [partial(_sliced, [*column]) for column in zip(*rows, strict=True)]
-    return encoded(takes, len(rows), encoder, lambda row, column: f"{name}[{row}].{column}")
+    takes = [partial(_slice, [*column]) for column in zip(*rows, strict=True)]
+    return encode_rows(takes, len(rows), encoder, lambda row, column: f"{name}[{row}].{column}")
 
 
-def _sliced(cells: list[Any], start: int, stop: int) -> list[Any]:
+def _slice(cells: list[Any], start: int, stop: int) -> list[Any]:
     return cells[start:stop]
 
 
 def _cells(record: object, position: str, encoder: Encoder) -> list[Any]:
-    """The cells of a record, in the order of the columns."""
+    """The cells of a record, in the order of the columns; texts are validated."""
     if not isinstance(record, dict):
-        expected = listed(encoder.needed) or f"any of {listed(column.name for column in encoder.columns)}"
+        expected = listed(encoder.required) or f"any of {listed(column.name for column in encoder.columns)}"
         raise InvalidRequest(f"{position} is {shown(record)}; expected an object with {expected}.")
-    for name, expected in encoder.needed.items():
+    for name, expected in encoder.required.items():
         if name not in record:
             raise InvalidRequest(f"{position} has no {name!r}; expected {expected}.")
-    return [CHECKS[each.kind](record.get(each.name), each, f"{position}.{each.name}") for each in encoder.columns]
+    return [
+        CHECKS[column.kind](record.get(column.name), column, f"{position}.{column.name}") for column in encoder.columns
+    ]
 
 
 def _text(cell: object, column: Column, position: str) -> str | None:
@@ -78,7 +80,7 @@ def _text(cell: object, column: Column, position: str) -> str | None:
 
 
 def _unchecked(cell: object, _column: Column, _position: str) -> object:
-    """The cell as it is: the encoder checks it."""
+    """The cell as it is, as the encoder validates it."""
     return cell
 
 
@@ -88,4 +90,4 @@ CHECKS: Mapping[Kind, Callable[[object, Column, str], object]] = {
     "date": _unchecked,
     "text": _text,
 }
-"""What is checked before the encoder is asked, by the kind of the column: how much work a text may make."""
+"""The check of each kind of column before encoding; it bounds the length of a text."""

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.encoding.texts import is_writable
+from tabserve.encoding.texts import is_encodable
 from tabserve.errors import InvalidRequest, TooLarge
 from tabserve.model.decision import OutputKind, Scores
 from tabserve.serving.protocol import parameters
 from tabserve.serving.protocol.datatypes import Packed
 from tabserve.serving.protocol.json_numbers import Numbers
 from tabserve.serving.protocol.signature import Features, Signature
-from tabserve.serving.protocol.tensors import Input, named
+from tabserve.serving.protocol.tensors import Input, describe_shape
 from tabserve.wording import listed, shown
 
 MAX_ROWS = 10_000
@@ -112,14 +112,14 @@ def _input(item: object, place: str) -> Input:
         raise
     tensor = Input(members["name"], members["datatype"], members["shape"], members["data"])
     if not tensor.shape or not all([type(size) is int and size > 0 for size in tensor.shape]):  # noqa: C419  a list is faster
-        raise InvalidRequest(f"{named(tensor)}; a shape is a list of whole numbers, each at least 1.")
+        raise InvalidRequest(f"{describe_shape(tensor)}; a shape is a list of whole numbers, each at least 1.")
     if "parameters" in members:
         parameters.check(members, place)
     return tensor
 
 
 def _id(value: object) -> str | None:
-    if value is None or (isinstance(value, str) and is_writable(value)):
+    if value is None or (isinstance(value, str) and is_encodable(value)):
         return value
     expected = "whole characters, not half of a surrogate pair" if isinstance(value, str) else "a string"
     raise InvalidRequest(f"The request has {shown(value)} as its 'id'; expected {expected}.")

@@ -16,14 +16,14 @@ class Features(NamedTuple):
 
     Attributes:
         rows: number of rows.
-        parts: chunks of rows, to be iterated once. A request that takes long to score or parse has several chunks,
-            which are parsed and validated (InvalidRequest) during the iteration.
+        chunks: the features of consecutive rows, to be iterated once. A request that takes long to score or parse has
+            several chunks, which are parsed and validated (InvalidRequest) during the iteration.
         unseen: number of rows with a level that training did not see, by column of categories; complete after the
             iteration.
     """
 
     rows: int
-    parts: Iterable[NDArray[Any]]
+    chunks: Iterable[NDArray[Any]]
     unseen: Mapping[str, int] = MappingProxyType({})
 
 

@@ -1,4 +1,4 @@
-"""The input tensors of a request: their names, shapes and cells."""
+"""The input tensors of a request: their names, shapes and values."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from tabserve.wording import listed, shown
 
 
 class Input(NamedTuple):
-    """An input tensor; its members have the right types, but may not fit each other."""
+    """An input tensor whose members have the right types, but may not fit each other."""
 
     name: str
     datatype: str
@@ -22,8 +22,8 @@ class Input(NamedTuple):
     data: Values | Numbers | Packed
 
 
-def named(tensor: Input, word: str = "Input") -> str:
-    """A tensor's name and shape, as the beginning of a message."""
+def describe_shape(tensor: Input, word: str = "Input") -> str:
+    """The name and shape of a tensor, as the beginning of a message."""
     return f"{word} {shown(tensor.name)} has shape {shown(tensor.shape)}"
 
 
@@ -33,25 +33,25 @@ def is_column(tensor: Input) -> bool:
 
 
 def by_column(inputs: list[Input], problem: Problem, expected: Callable[[], str]) -> dict[str, Input]:
-    """The inputs by the names of the columns, all of them of as many rows; the id's, where it is there, is left out.
+    """The inputs by column name, all with the same number of rows; an input for the id is dropped.
 
     Args:
         inputs: at least one. A column that may be missing may be left out.
         problem: names the columns.
-        expected: what they should be, for a sentence; called only for an error.
+        expected: describes the expected inputs; called only for an error message.
 
     Raises:
-        InvalidRequest: their names or shapes are others.
+        InvalidRequest: an input is unknown, repeated or missing, or has another shape.
     """
-    needed = [column.name for column in problem.columns if not column.missing]
+    required = [column.name for column in problem.columns if not column.missing]
 
     def advice() -> str:
-        if len(needed) == len(problem.features):
+        if len(required) == len(problem.features):
             return expected()
-        return expected() + (f", of which {listed(needed)} must be there" if needed else ", at least one of them")
+        return expected() + (f", of which {listed(required)} must be there" if required else ", at least one of them")
 
-    given = _by_name(inputs, problem, needed, advice)
-    columns = {name: given[name] for name in problem.features if name in given}
+    named = _by_name(inputs, problem, required, advice)
+    columns = {name: named[name] for name in problem.features if name in named}
     if not columns:
         raise InvalidRequest(f"The request has no inputs for the columns; {advice()}.")
     first = next(iter(columns.values()))
@@ -61,17 +61,17 @@ def by_column(inputs: list[Input], problem: Problem, expected: Callable[[], str]
 
 
 def _by_name(
-    inputs: list[Input], problem: Problem, needed: Iterable[str], advice: Callable[[], str]
+    inputs: list[Input], problem: Problem, required: Iterable[str], advice: Callable[[], str]
 ) -> dict[str, Input]:
-    """The inputs by their names: each a feature or the id, none of them twice, and among them what is needed."""
+    """The inputs by name; an unknown, repeated or missing name is refused."""
     names = [tensor.name for tensor in inputs]
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise InvalidRequest(f"The request has more than one input named {listed(repeated)}; name each column once.")
-    given, known = set(names), {*problem.features, problem.id}
+    present, known = set(names), {*problem.features, problem.id}
     if extra := [name for name in names if name not in known]:
         raise InvalidRequest(f"The request has inputs that are no features: {listed(extra)}; {advice()}.")
-    if missing := [name for name in needed if name not in given]:
+    if missing := [name for name in required if name not in present]:
         raise InvalidRequest(f"The request has no inputs for the features {listed(missing)}; {advice()}.")
     return dict(zip(names, inputs, strict=True))
 
@@ -79,15 +79,16 @@ def _by_name(
 def _check_column(column: Input, first: Input) -> None:
     """Refuse a tensor that is not a column with as many rows as the first."""
     if not is_column(column):
-        raise InvalidRequest(f"{named(column)}; expected [rows] or [rows, 1], as it is one column of several.")
+        raise InvalidRequest(f"{describe_shape(column)}; expected [rows] or [rows, 1], as it is one column of several.")
     if column.shape[0] != first.shape[0]:
         raise InvalidRequest(
-            f"{named(column)}, and {named(first, 'input')}; expected the same number of rows in every column."
+            f"{describe_shape(column)}, and {describe_shape(first, 'input')};"
+            " expected the same number of rows in every column."
         )
 
 
-def cells(tensor: Input) -> Values:
-    """The values of a tensor without packed texts, in row-major order, from flat or nested data.
+def flat_values(tensor: Input) -> Values:
+    """The values of a tensor in row-major order, from flat or nested data that are not packed texts.
 
     Raises:
         InvalidRequest: the data do not fit the shape.
@@ -96,18 +97,21 @@ def cells(tensor: Input) -> Values:
     data = tensor.data.plain() if isinstance(tensor.data, Numbers) else tensor.data
     rows, width = tensor.shape[0], tensor.shape[-1] if len(tensor.shape) > 1 else 1
     if len(tensor.shape) > 1 and len(data) == rows and isinstance(data[0], list):
-        return _unnested(tensor, data, width)
+        return _flatten(tensor, data, width)
     if len(data) != rows * width:
         nested = f", or {rows} if nested" if len(tensor.shape) > 1 else ""
         expected = f"expected data of length {rows * width}{nested}"
-        raise InvalidRequest(f"{named(tensor)}; {expected}, found {len(data)}.")
+        raise InvalidRequest(f"{describe_shape(tensor)}; {expected}, found {len(data)}.")
     return data
 
 
-def _unnested(tensor: Input, data: Values, width: int) -> list[Any]:
+def _flatten(tensor: Input, data: Values, width: int) -> list[Any]:
+    """Join lists of `width` values each."""
     for number, row in enumerate(data):
         if not isinstance(row, list):
-            raise InvalidRequest(f"{named(tensor)}; expected row {number} as a list, found {shown(row)}.")
+            raise InvalidRequest(f"{describe_shape(tensor)}; expected row {number} as a list, found {shown(row)}.")
         if len(row) != width:
-            raise InvalidRequest(f"{named(tensor)}; expected row {number} of length {width}, found {len(row)}.")
+            raise InvalidRequest(
+                f"{describe_shape(tensor)}; expected row {number} of length {width}, found {len(row)}."
+            )
     return list(chain.from_iterable(data))
