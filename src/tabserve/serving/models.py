@@ -25,7 +25,7 @@ class Model(Protocol):
     def check_room(self) -> None:
         """Raise Overloaded if its queue is full."""
 
-    def read(self, document: object) -> Request:
+    def validate(self, document: object) -> Request:
         """Validate a request."""
 
     async def answer(self, request: Request) -> list[Output]:

@@ -84,7 +84,7 @@ class Servicer(InferenceServicer):
             if not is_ours(model):
                 return await super().ModelInfer(request, context)
             model.check_room()
-            valid = model.read(_document(request, model.signature.datatypes))
+            valid = model.validate(_document(request, model.signature.datatypes))
             request = None  # so that the message is not kept while its rows wait
             outputs = await model.answer(valid)
         except TabserveError as error:

@@ -84,7 +84,7 @@ class FolderModel(MLModel):
         """Refuse a request if the queue is full, before any work; see `LoadedModel.check_room`."""
         self._loaded.check_room()
 
-    def read(self, document: object) -> Request:
+    def validate(self, document: object) -> Request:
         """Validate a request; see `LoadedModel.validate`."""
         return self._loaded.validate(document)
 
@@ -100,7 +100,7 @@ class FolderModel(MLModel):
             MLServerError: the server is overloaded (HTTP 503), or scoring failed (HTTP 500, gRPC INTERNAL).
         """
         try:
-            outputs = await self.answer(self.read(types.document(payload)))
+            outputs = await self.answer(self.validate(types.document(payload)))
         except InvalidRequest as error:
             raise InferenceError(str(error)) from error
         except Overloaded as error:

@@ -137,7 +137,7 @@ class InferenceApp:
                 return self._refused(405, f"Inference takes POST, not {request.method.decode()}.", None, None, start)
             model.check_room()
             document = payload.decode(await self._bodies.read(request), request.headers.get(payload.HEAD_LENGTH))
-            parsed = model.read(document)
+            parsed = model.validate(document)
             binary = payload.wanted_binary(document, parsed.outputs)
             document = {"id": parsed.id}  # frees the rest while its rows wait
             outputs = await model.answer(parsed)
