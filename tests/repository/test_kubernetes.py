@@ -252,14 +252,14 @@ def test_every_selector_matches_the_replicas(folder: str) -> None:
     (namespace,) = of_kind("Namespace", manifests)
     inside = {manifest["metadata"].get("namespace") for manifest in manifests if manifest is not namespace}
     assert inside == {namespace["metadata"]["name"]}
-    labels = [each["spec"]["template"]["metadata"]["labels"] for each in of_kind("Deployment", manifests)]
-    selectors = [each["spec"]["selector"] for each in of_kind("Service", manifests)]
-    selectors += [each["spec"]["selector"]["matchLabels"] for each in of_kind("PodDisruptionBudget", manifests)]
-    selectors += [each["spec"]["podSelector"]["matchLabels"] for each in of_kind("NetworkPolicy", manifests)]
+    labels = [manifest["spec"]["template"]["metadata"]["labels"] for manifest in of_kind("Deployment", manifests)]
+    selectors = [manifest["spec"]["selector"] for manifest in of_kind("Service", manifests)]
+    selectors += [manifest["spec"]["selector"]["matchLabels"] for manifest in of_kind("PodDisruptionBudget", manifests)]
+    selectors += [manifest["spec"]["podSelector"]["matchLabels"] for manifest in of_kind("NetworkPolicy", manifests)]
     assert len(selectors) == 4
-    assert all(selector.items() <= each.items() for selector in selectors for each in labels)
+    assert all(selector.items() <= label.items() for selector in selectors for label in labels)
     ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
-    for port in [port for each in of_kind("Service", manifests) for port in each["spec"]["ports"]]:
+    for port in [port for manifest in of_kind("Service", manifests) for port in manifest["spec"]["ports"]]:
         assert port["port"] == ports[port["targetPort"]]
     (autoscaler,) = of_kind("HorizontalPodAutoscaler", manifests)
     assert autoscaler["spec"]["scaleTargetRef"]["name"] == DEPLOYMENT["metadata"]["name"]
@@ -281,9 +281,9 @@ def test_a_change_of_the_settings_is_a_rolling_update() -> None:
     """The mounted ConfigMap's name has a hash of the settings, in every rendering."""
     for folder in (".", "canary", "kserve"):
         manifests = render(folder)
-        names = {each["metadata"]["name"] for each in of_kind("ConfigMap", manifests)}
-        pods = [each["spec"]["template"]["spec"] for each in of_kind("Deployment", manifests)]
-        pods += [each["spec"] for each in of_kind("ServingRuntime", manifests)]
+        names = {manifest["metadata"]["name"] for manifest in of_kind("ConfigMap", manifests)}
+        pods = [manifest["spec"]["template"]["spec"] for manifest in of_kind("Deployment", manifests)]
+        pods += [manifest["spec"] for manifest in of_kind("ServingRuntime", manifests)]
         assert {pod["volumes"][0]["configMap"]["name"] for pod in pods} == names
         assert all(re.fullmatch(r"tabserve-settings(-canary)?-[a-z0-9]{10}", name) for name in names)
 
@@ -292,12 +292,12 @@ def test_a_change_of_the_settings_is_a_rolling_update() -> None:
 def test_the_canary_gets_a_tenth() -> None:
     """One replica of another image stands beside nine fixed ones behind the same Service."""
     manifests = render("canary")
-    stable, canary = (each["spec"] for each in of_kind("Deployment", manifests))
-    (scaling,) = (each["spec"] for each in of_kind("HorizontalPodAutoscaler", manifests))
+    stable, canary = (manifest["spec"] for manifest in of_kind("Deployment", manifests))
+    (scaling,) = (manifest["spec"] for manifest in of_kind("HorizontalPodAutoscaler", manifests))
     assert scaling["minReplicas"] == scaling["maxReplicas"]
     assert canary["replicas"] / (canary["replicas"] + scaling["minReplicas"]) == 0.1
     assert stable["selector"] != canary["selector"]
-    images = [each["template"]["spec"]["containers"][0]["image"] for each in (stable, canary)]
+    images = [deployment["template"]["spec"]["containers"][0]["image"] for deployment in (stable, canary)]
     assert images == ["tabserve:0.1.0", "tabserve:model-2"]
 
 
