@@ -118,8 +118,8 @@ for name, (datatype, values) in json.loads(sys.argv[3]).items():
     tensors.append(triton.InferInput(name, data.shape, datatype).set_data_from_numpy(data))
 with triton.InferenceServerClient(sys.argv[1]) as client:
     result = client.infer(sys.argv[2], tensors, client_timeout=20)
-found = [result.as_numpy(name).tolist() for name in sys.argv[4:]]
-print(json.dumps(found, default=bytes.decode))
+outputs = [result.as_numpy(name).tolist() for name in sys.argv[4:]]
+print(json.dumps(outputs, default=bytes.decode))
 """
 
 

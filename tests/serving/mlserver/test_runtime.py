@@ -41,7 +41,7 @@ def settings(folder: Path, **limits: float) -> ModelSettings:
     )
 
 
-async def loaded(folder: Path, **limits: float) -> FolderModel:
+async def load_runtime(folder: Path, **limits: float) -> FolderModel:
     """The runtime, loaded as MLServer does at its start."""
     runtime = FolderModel(settings(folder, **limits))
     await load_batching(runtime)
@@ -56,7 +56,7 @@ def request_for(features: NDArray[np.float32]) -> InferenceRequest:
     return InferenceRequest.model_validate({"inputs": [tensor]})
 
 
-def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  whatever the work gives
+def run_within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  whatever the work gives
     """Run asynchronous work with a deadline, and return its result."""
     return asyncio.run(asyncio.wait_for(work, seconds))
 
@@ -73,9 +73,9 @@ def test_predict_returns_the_models_predictions(model_folder: Path, model: Model
     features = sample_frame.features[:300]
 
     async def answer() -> Any:  # noqa: ANN401  an InferenceResponse
-        return await (await loaded(model_folder)).predict(request_for(features))
+        return await (await load_runtime(model_folder)).predict(request_for(features))
 
-    response = within(30, answer())
+    response = run_within(30, answer())
     predict, proba = response.outputs
     expected = model.score(features)
     assert predict.data.root == expected.label.tolist()
@@ -90,9 +90,9 @@ def test_predict_returns_the_predictions_of_a_text_model(texts_folder: Path) -> 
     tensor = {"name": "title", "datatype": "BYTES", "shape": [3], "data": texts}
 
     async def answer() -> Any:  # noqa: ANN401  an InferenceResponse
-        return await (await loaded(texts_folder)).predict(InferenceRequest.model_validate({"inputs": [tensor]}))
+        return await (await load_runtime(texts_folder)).predict(InferenceRequest.model_validate({"inputs": [tensor]}))
 
-    response = within(30, answer())
+    response = run_within(30, answer())
     predict, proba = response.outputs
     expected = model.score(np.array(texts, np.object_))
     assert [*predict.data.root] == [model.problem.labels[index].encode() for index in expected.label]
@@ -104,9 +104,9 @@ def test_metadata_lists_one_input_and_two_outputs(model_folder: Path) -> None:
     """It also lists the version that a client may request."""
 
     async def metadata() -> Any:  # noqa: ANN401  a MetadataModelResponse
-        return await (await loaded(model_folder)).metadata()
+        return await (await load_runtime(model_folder)).metadata()
 
-    response = within(30, metadata())
+    response = run_within(30, metadata())
     assert [(item.name, item.datatype, item.shape) for item in response.inputs] == [("predict", "FP32", [-1, 200])]
     assert [(item.name, item.datatype, item.shape) for item in response.outputs] == [
         ("predict", "INT64", [-1, 1]),
@@ -119,9 +119,9 @@ def test_mlservers_own_batching_stays_off(model_folder: Path) -> None:
     """The settings' batch limits apply to our batching, and MLServer wraps no method of the runtime."""
 
     async def load() -> FolderModel:
-        return await loaded(model_folder, max_batch_size=32, max_batch_time=3600)
+        return await load_runtime(model_folder, max_batch_size=32, max_batch_time=3600)
 
-    runtime = within(30, load())
+    runtime = run_within(30, load())
     assert not {"predict", "predict_stream"} & set(vars(runtime))
     assert (runtime._loaded._batcher._max_batch_size, runtime._loaded._batcher._max_batch_time) == (32, 3600)
 
@@ -131,10 +131,10 @@ def test_concurrent_requests_are_scored_in_one_batch(model_folder: Path, sample_
     parts = np.split(sample_frame.features[:6], [1, 3])
 
     async def answers() -> list[Any]:
-        runtime = await loaded(model_folder, max_batch_size=6, max_batch_time=3600)
+        runtime = await load_runtime(model_folder, max_batch_size=6, max_batch_time=3600)
         return await asyncio.gather(*(runtime.predict(request_for(part)) for part in parts))
 
-    labels = [label for response in within(30, answers()) for label in response.outputs[0].data.root]
+    labels = [label for response in run_within(30, answers()) for label in response.outputs[0].data.root]
     assert labels == model.score(sample_frame.features[:6]).label.tolist()
 
 
@@ -142,10 +142,10 @@ def test_an_invalid_request_is_a_clients_error(model_folder: Path) -> None:
     """The status is 400, and the sentence says what was expected."""
 
     async def answer() -> None:
-        await (await loaded(model_folder)).predict(request_for(np.zeros((1, 3), np.float32)))
+        await (await load_runtime(model_folder)).predict(request_for(np.zeros((1, 3), np.float32)))
 
     with pytest.raises(InferenceError, match=r"expected \[rows, 200\]") as raised:
-        within(30, answer())
+        run_within(30, answer())
     assert raised.value.status_code == 400
 
 
@@ -156,12 +156,12 @@ def test_a_failure_while_scoring_is_a_servers_error(model_folder: Path) -> None:
         raise MemoryError(features.shape)
 
     async def answer() -> None:
-        runtime = await loaded(model_folder)
+        runtime = await load_runtime(model_folder)
         runtime._loaded._batcher._model = broken
         await runtime.predict(request_for(np.zeros((1, 200), np.float32)))
 
     with pytest.raises(MLServerError, match=r"^Scoring failed; the server's log says why\.$") as raised:
-        within(30, answer())
+        run_within(30, answer())
     assert raised.value.status_code == 500
 
 
@@ -171,22 +171,22 @@ def test_a_replaced_model_is_freed(model_folder: Path, sample_frame: Frame) -> N
     async def check() -> None:
         models = []
         for _ in range(8):
-            model = await loaded(model_folder, max_batch_size=1)
+            model = await load_runtime(model_folder, max_batch_size=1)
             await model.predict(request_for(sample_frame.features[:64]))
             models.append(weakref.ref(model))
-        await loaded(model_folder)
+        await load_runtime(model_folder)
         del model
-        await loaded(model_folder)
+        await load_runtime(model_folder)
         assert [reference() for reference in models] == [None] * 8
         assert sum(thread.name.startswith("slices") for thread in threading.enumerate()) <= MAX_THREADS
 
-    within(60, check())
+    run_within(60, check())
 
 
 def test_a_missing_folder_does_not_load(tmp_path: Path) -> None:
     """The error names the folder."""
     with pytest.raises(ArtifactError, match="nowhere"):
-        within(30, loaded(tmp_path / "nowhere"))
+        run_within(30, load_runtime(tmp_path / "nowhere"))
 
 
 def test_the_model_folder_is_that_of_the_variable_or_of_the_settings(
@@ -242,7 +242,7 @@ def test_a_model_is_verified_once_at_the_start_and_again_at_each_reload(model_fo
             await registry.load(model_settings)
         return cast("FolderModel", first)
 
-    runtime = within(30, load_twice())
+    runtime = run_within(30, load_twice())
     assert runtime._loaded.model is verified
     with pytest.raises(TooLarge, match="at most 7"):
         runtime.read({"inputs": [{"name": "x", "datatype": "FP32", "shape": [8, 200], "data": [0] * 1600}]})
@@ -251,4 +251,4 @@ def test_a_model_is_verified_once_at_the_start_and_again_at_each_reload(model_fo
 def test_under_plain_mlserver_the_variables_set_the_limits(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`mlserver start` has no other source of limits."""
     monkeypatch.setenv("TABSERVE_MAX_ROWS", "7")
-    assert within(30, loaded(model_folder)).limits.max_rows == 7
+    assert run_within(30, load_runtime(model_folder)).limits.max_rows == 7
