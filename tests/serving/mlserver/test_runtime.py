@@ -245,7 +245,7 @@ def test_a_model_is_verified_once_at_the_start_and_again_at_each_reload(model_fo
     runtime = run_within(30, load_twice())
     assert runtime._loaded.model is verified
     with pytest.raises(TooLarge, match="at most 7"):
-        runtime.read({"inputs": [{"name": "x", "datatype": "FP32", "shape": [8, 200], "data": [0] * 1600}]})
+        runtime.validate({"inputs": [{"name": "x", "datatype": "FP32", "shape": [8, 200], "data": [0] * 1600}]})
 
 
 def test_under_plain_mlserver_the_variables_set_the_limits(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
