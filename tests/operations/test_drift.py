@@ -287,6 +287,12 @@ def test_a_column_can_have_the_name_of_the_scores(sample_frame: Frame) -> None:
         lambda data: data["reference"].pop("score"),
         lambda data: data["reference"].update(score={"edges": ["x"], "below": [1], "missing": 0}),
         lambda data: data["reference"].update(score=[1, 2]),
+        lambda data: data["reference"].update(rows=0),
+        lambda data: data["reference"].update(rows=float("inf")),
+        lambda data: data["reference"].update(score={"edges": [1], "below": [5], "missing": 0}),
+        lambda data: data["reference"].update(score={"edges": [2, 1], "below": [0.2, 0.5], "missing": 0}),
+        lambda data: data["reference"].update(score={"edges": [[1]], "below": [1], "missing": 0}),
+        lambda data: data["reference"].update(score={"codes": [10**30], "frequency": [1], "missing": 0}),
     ],
 )
 def test_a_folder_without_a_whole_reference_is_refused(

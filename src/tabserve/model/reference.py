@@ -147,7 +147,9 @@ class Quantiles(NamedTuple):
         """Decode the members of that JSON object."""
         if len(edges) != len(below):
             raise ValueError(f"{len(edges)} edges and {len(below)} shares")
-        return cls(np.array(edges, np.float32), np.array(below, np.float64), float(missing))
+        if not (np.diff(numbers := np.array(edges, np.float32)) > 0).all() or numbers.ndim != 1:
+            raise ValueError("edges that do not ascend")
+        return cls(numbers, np.array(below, np.float64), float(missing))
 
 
 def watched_features(problem: Problem, encoder: Encoder, features: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
@@ -204,8 +206,8 @@ class Reference(NamedTuple):
         try:
             reference = data["reference"]
             columns = {name: _distribution(**values) for name, values in reference["columns"].items()}
-            return cls(int(reference["rows"]), columns, _distribution(**reference["score"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return cls(_row_count(reference["rows"]), columns, _distribution(**reference["score"]))
+        except (KeyError, OverflowError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"The model folder's reference is damaged ({error!r:.100}); train it again.") from error
 
 
@@ -219,5 +221,15 @@ def _edges(present: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.union1d(quantiles, just_below)
 
 
+def _row_count(rows: object) -> int:
+    if type(rows) is not int or rows < 1:
+        raise ValueError(f"{rows!r:.40} rows")
+    return rows
+
+
 def _distribution(**values: Any) -> Distribution:  # noqa: ANN401  any JSON
-    return Levels.from_json(**values) if "codes" in values else Quantiles.from_json(**values)
+    """The distribution whose `to_json` is this object."""
+    read = Levels.from_json(**values) if "codes" in values else Quantiles.from_json(**values)
+    if not (read.shares >= -ROUNDED).all() or not abs(read.shares.sum() - 1) <= ROUNDED:
+        raise ValueError("shares that are not those of all rows")
+    return read
