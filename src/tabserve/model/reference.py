@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve.encoding.categories import Categories
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
 from tabserve.problem.problem import Problem
@@ -180,9 +181,9 @@ class Reference(NamedTuple):
             features: the rows, shape (rows, features), or the texts, shape (rows,).
             scores: the values of `Decision.watched`, shape (rows,).
         """
-        levels = dict(zip(encoder.names, encoder.levels, strict=True))
+        types = dict(zip(encoder.names, encoder.types, strict=True))
         columns: dict[str, Distribution] = {
-            name: Levels.of(values) if levels.get(name) else Quantiles.of(values)
+            name: Levels.of(values) if types.get(name) == Categories.TYPE else Quantiles.of(values)
             for name, values in watched_features(problem, encoder, features).items()
         }
         return cls(len(features), columns, Quantiles.of(scores))
