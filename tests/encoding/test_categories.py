@@ -183,6 +183,12 @@ def test_a_long_text_is_refused_and_shown_shortened() -> None:
     assert learned.codes(["x" * MAX_CHARACTERS]).tolist() == [UNSEEN]
 
 
+def test_without_levels_only_an_empty_cell_is_expected() -> None:
+    """As where a category is empty in all development rows."""
+    with pytest.raises(BadCell, match=r"^expected an empty cell, as training saw no level, found 'a'"):
+        Categories((), missing=True, unseen="refused").codes([None, "a"])
+
+
 def test_a_refusal_names_few_of_many_levels() -> None:
     """The message stays short."""
     with pytest.raises(BadCell) as refused:

@@ -17,13 +17,14 @@ from tests.model import small
 
 import tabserve
 from santander.sample import sample
+from tabserve.encoding.categories import Categories
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError, Drifted
 from tabserve.model.model import Model, load
 from tabserve.model.reference import LENGTH, STEPS, Levels, Quantiles, Reference
 from tabserve.operations import drift
 from tabserve.operations.drift import SCORE
-from tabserve.problem.columns import numbers
+from tabserve.problem.columns import Column, numbers
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame, read
 from tabserve.training.split import hold_out
@@ -287,6 +288,12 @@ def test_a_column_can_have_the_name_of_the_scores(sample_frame: Frame) -> None:
         lambda data: data["reference"].pop("score"),
         lambda data: data["reference"].update(score={"edges": ["x"], "below": [1], "missing": 0}),
         lambda data: data["reference"].update(score=[1, 2]),
+        lambda data: data["reference"].update(rows=0),
+        lambda data: data["reference"].update(rows=float("inf")),
+        lambda data: data["reference"].update(score={"edges": [1], "below": [5], "missing": 0}),
+        lambda data: data["reference"].update(score={"edges": [2, 1], "below": [0.2, 0.5], "missing": 0}),
+        lambda data: data["reference"].update(score={"edges": [[1]], "below": [1], "missing": 0}),
+        lambda data: data["reference"].update(score={"codes": [10**30], "frequency": [1], "missing": 0}),
     ],
 )
 def test_a_folder_without_a_whole_reference_is_refused(
@@ -376,6 +383,15 @@ def test_unknown_levels_are_a_shift(tmp_path: Path) -> None:
     model = with_reference(original, small.cells(original.encoder))
     report = drift.drift(model, write_mixed_rows(tmp_path, city=["Atlantis"] * 200))
     assert "city" in {shift.name for shift in report.drifted}
+
+
+def test_a_category_without_levels_is_watched_as_a_category() -> None:
+    """Its distribution is one of levels, and its unseen levels are counted from the start."""
+    problem = Problem("empty", (Column("town", "category", missing=True),))
+    encoder = Encoder(problem.columns, (Categories((), missing=True),))
+    reference = Reference.of(problem, encoder, np.full((9, 1), np.nan, np.float32), np.zeros(9, np.float32))
+    assert isinstance(reference.columns["town"], Levels)
+    assert encoder.categories == ["town"]
 
 
 def test_the_time_of_the_split_is_not_watched(tmp_path: Path) -> None:

@@ -419,6 +419,16 @@ def test_a_mixed_table_is_the_same_as_csv_and_as_parquet(kind: str, path: Path) 
         np.testing.assert_array_equal(scored.features, frame.features)
 
 
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()], ids=str)
+def test_large_floats_of_a_parquet_file_are_the_levels_of_requests(kind: pa.DataType, path: Path) -> None:
+    """Beyond 2**53 the shortest decimal of a float is another integer than the float."""
+    floats = pa.array([1e23, 1.2345678901234566e17, 1.2345679e30, 1e16, 1e-7, 1e22], kind)
+    table = {"size": floats, "target": pa.array(["0", "1"] * 3)}
+    pa.parquet.write_table(pa.table(table), path.with_suffix(".parquet"))
+    frame = read(path.with_suffix(".parquet"), Problem("large", (Column("size", "category"),)))
+    np.testing.assert_array_equal(frame.encoder.encode([floats.to_numpy()]).features, frame.features)
+
+
 def test_the_features_of_a_mixed_table_are_numbers_codes_and_parts_of_dates(path: Path) -> None:
     """Empty cells are NaN in each of them."""
     frame = read(write_mixed(path, ["0", "1", "0"]), Problem("houses", MIXED))

@@ -68,6 +68,16 @@ def test_a_level_of_held_out_rows_only_is_predicted_as_a_missing_value(task: Tas
     assert not np.array_equal(known[held_out[:10]], rare[held_out[:10]])
 
 
+def test_a_category_that_is_empty_in_all_training_rows_of_a_fold_can_be_served() -> None:
+    """The feature stays a category, although the fold has none of its levels."""
+    frame = recoded(framed(300, Binary()), np.arange(300), np.nan)
+    held_out = np.flatnonzero(fold_numbers(frame) == 0)
+    only_there = recoded(frame, held_out[:10], RARE)
+    rare, missing = (select(rows, [boosted(Binary())]) for rows in (only_there, frame))
+    rare_prediction, missing_prediction = (each.outcomes["boosted"].prediction for each in (rare, missing))
+    assert np.array_equal(rare_prediction[held_out], missing_prediction[held_out])
+
+
 @st.composite
 def few_of_some_levels(draw: st.DrawFn, rows: int) -> list[int]:
     """The code of each row: mostly the first level, and up to three rows of each other level."""

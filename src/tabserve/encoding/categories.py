@@ -196,7 +196,8 @@ class Categories(Encoding):
 
     def _refusal(self, codes: list[int | None], refused_code: int, cells: list[Any]) -> BadCell:
         rows = [row for row, code in enumerate(codes) if code == refused_code]
-        return BadCell(rows, f"one of {listed(self.levels)}", describe_cell(cells[rows[0]]))
+        expected = f"one of {listed(self.levels)}" if self.levels else "an empty cell, as training saw no level"
+        return BadCell(rows, expected, describe_cell(cells[rows[0]]))
 
 
 def _number(text: str) -> float | None:

@@ -139,7 +139,7 @@ class Encoder:
     @property
     def categories(self) -> list[str]:
         """The names of the columns of categories."""
-        return [column.name for column, encoding in self._pairs if encoding.level_count]
+        return [column.name for column, encoding in self._pairs if encoding.TYPE == Categories.TYPE]
 
     @cached_property
     def numeric(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve.encoding.categories import Categories
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
 from tabserve.problem.problem import Problem
@@ -147,7 +148,9 @@ class Quantiles(NamedTuple):
         """Decode the members of that JSON object."""
         if len(edges) != len(below):
             raise ValueError(f"{len(edges)} edges and {len(below)} shares")
-        return cls(np.array(edges, np.float32), np.array(below, np.float64), float(missing))
+        if not (np.diff(numbers := np.array(edges, np.float32)) > 0).all() or numbers.ndim != 1:
+            raise ValueError("edges that do not ascend")
+        return cls(numbers, np.array(below, np.float64), float(missing))
 
 
 def watched_features(problem: Problem, encoder: Encoder, features: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
@@ -178,9 +181,9 @@ class Reference(NamedTuple):
             features: the rows, shape (rows, features), or the texts, shape (rows,).
             scores: the values of `Decision.watched`, shape (rows,).
         """
-        levels = dict(zip(encoder.names, encoder.levels, strict=True))
+        types = dict(zip(encoder.names, encoder.types, strict=True))
         columns: dict[str, Distribution] = {
-            name: Levels.of(values) if levels.get(name) else Quantiles.of(values)
+            name: Levels.of(values) if types.get(name) == Categories.TYPE else Quantiles.of(values)
             for name, values in watched_features(problem, encoder, features).items()
         }
         return cls(len(features), columns, Quantiles.of(scores))
@@ -204,8 +207,8 @@ class Reference(NamedTuple):
         try:
             reference = data["reference"]
             columns = {name: _distribution(**values) for name, values in reference["columns"].items()}
-            return cls(int(reference["rows"]), columns, _distribution(**reference["score"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return cls(_row_count(reference["rows"]), columns, _distribution(**reference["score"]))
+        except (KeyError, OverflowError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"The model folder's reference is damaged ({error!r:.100}); train it again.") from error
 
 
@@ -219,5 +222,15 @@ def _edges(present: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.union1d(quantiles, just_below)
 
 
+def _row_count(rows: object) -> int:
+    if type(rows) is not int or rows < 1:
+        raise ValueError(f"{rows!r:.40} rows")
+    return rows
+
+
 def _distribution(**values: Any) -> Distribution:  # noqa: ANN401  any JSON
-    return Levels.from_json(**values) if "codes" in values else Quantiles.from_json(**values)
+    """The distribution whose `to_json` is this object."""
+    read = Levels.from_json(**values) if "codes" in values else Quantiles.from_json(**values)
+    if not (read.shares >= -ROUNDED).all() or not abs(read.shares.sum() - 1) <= 2 * ROUNDED:
+        raise ValueError("shares that are not those of all rows")
+    return read

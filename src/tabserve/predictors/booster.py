@@ -93,7 +93,7 @@ class Booster:
             document = ubjson.loads(file)
             learner = document["learner"]
             _check_kind(path, learner, problem)
-            _check_features(path, learner, names, levels)
+            _check_features(path, learner, names, encoder.types)
             if fault := _fault(document, problem, levels):
                 raise ArtifactError(f"{path} holds a model that XGBoost cannot use, as {fault}; train the model again.")
             return cls(xgb.Booster(model_file=bytearray(file)))
@@ -183,7 +183,7 @@ def _check_kind(path: Path, learner: Mapping[str, Any], problem: Problem) -> Non
         raise ArtifactError(f"{path} holds a booster of kind {kind!r:.60}, expected {KIND!r}.")
 
 
-def _check_features(path: Path, learner: Mapping[str, Any], names: Sequence[str], levels: Sequence[int]) -> None:
+def _check_features(path: Path, learner: Mapping[str, Any], names: Sequence[str], expected: Sequence[str]) -> None:
     features = int(learner["learner_model_param"]["num_feature"])
     if features != len(names):
         raise ArtifactError(f"{path} holds a model of {features} features, the manifest names {len(names)}.")
@@ -194,7 +194,7 @@ def _check_features(path: Path, learner: Mapping[str, Any], names: Sequence[str]
             f"{path} was trained from a frame whose categories it would number anew; train it from a matrix of codes."
         )
     types: Sequence[str] = learner["feature_types"] or ["q"] * len(names)
-    if [kind if kind == "c" else kind in QUANTITIES for kind in types] != [count == 0 or "c" for count in levels]:
+    if [kind if kind == "c" else kind in QUANTITIES for kind in types] != [kind == "q" or kind for kind in expected]:
         raise ArtifactError(f"{path} takes other features for categories than its manifest.")
 
 

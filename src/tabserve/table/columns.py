@@ -3,7 +3,6 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from decimal import Decimal
 from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tabserve.encoding.categories import spelling
 from tabserve.errors import DataError
 from tabserve.table.csv_blocks import MISSING, BadRow
 from tabserve.wording import listed
@@ -172,7 +172,7 @@ def _decimals(floats: pa.Array) -> pa.Array:
     text = floats.cast(pa.string())
     if not pc.any(pc.match_substring(text, "e")).as_py():
         return text
-    return pa.array([format(Decimal(cell), "f") if cell and "e" in cell else cell for cell in text.to_pylist()])
+    return pa.array([spelling(float(cell)) if cell and "e" in cell else cell for cell in text.to_pylist()])
 
 
 def _castable(columns: Sequence[pa.Array], target: pa.DataType) -> bool:
