@@ -51,6 +51,8 @@ def client_that_does_not_read(address: str, path: str) -> Iterator[socket.socket
         client.connect((host, int(number)))
         with suppress(TimeoutError):
             client.sendall(get_request(path) * count)
+        with suppress(ConnectionResetError, TimeoutError):
+            client.recv(1)  # so that the server has accepted the connection
         yield client
 
 
