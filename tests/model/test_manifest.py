@@ -354,7 +354,7 @@ OF_MIXED: dict[str, tuple[str, Damage, str, str]] = {
         "binary",
         set_within("encodings", city={"levels": []}),
         Booster.FILE,
-        "takes other features for categories than its manifest",
+        "it splits a quantity by categories, or a category as a quantity",
     ),
     "hours": ("binary", set_within("encodings", when={"hours": False}), Booster.FILE, "holds a model of 7 features"),
     "hours a number": ("binary", set_within("encodings", when={"hours": 1}), MANIFEST, "column 'when' cannot be used"),
