@@ -84,7 +84,7 @@ notebook: $(READY) ## run the notebook from top to bottom and store its outputs 
 PYTEST = -m pytest -n 2 --dist loadfile $(if $(CASE),$(FOLDER)tests)
 test: $(READY) ## run the tests that are not slow and need no container (ARGS="-k name" CASE=); COVERAGE=1 asks for 95 %
 	$(if $(COVERAGE),$(BIN)/coverage erase)
-	$(BIN)/$(if $(COVERAGE),coverage run,python) $(PYTEST) --quick $(ARGS)
+	$(if $(COVERAGE),COVERAGE_ROOT="$(CURDIR)" )$(BIN)/$(if $(COVERAGE),coverage run,python) $(PYTEST) --quick $(ARGS)
 	$(if $(COVERAGE),$(BIN)/coverage combine --quiet)
 	$(if $(COVERAGE),$(BIN)/coverage report)
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Coroutine
@@ -59,13 +57,6 @@ def request_for(features: NDArray[np.float32]) -> InferenceRequest:
 def run_within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  whatever the work gives
     """Run asynchronous work with a deadline, and return its result."""
     return asyncio.run(asyncio.wait_for(work, seconds))
-
-
-def test_encodings_are_imported_before_any_model_loads() -> None:
-    """Else MLServer and the thread that loads a model may import encodings at once, which made some starts fail."""
-    imported = "{'encodings.idna', 'encodings.cp437'} <= {*sys.modules}"
-    code = f"import sys, tabserve.serving.mlserver.runtime; sys.exit(not {imported})"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_predict_returns_the_models_predictions(model_folder: Path, model: Model, sample_frame: Frame) -> None:

@@ -1,8 +1,6 @@
 """The MLServer runtime that `model-settings.json` names: serve a model folder."""
 
 import asyncio
-import encodings.cp437  # zipfile would import it on the thread that loads a model while MLServer imports the next one:
-import encodings.idna  # noqa: F401  both at once made some starts fail with KeyError: 'encodings.idna'
 from pathlib import Path
 
 from mlserver import MLModel, ModelSettings
