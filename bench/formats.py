@@ -62,7 +62,7 @@ def measure(name: str, fitted: TextClassifier, titles: list[str]) -> tuple[int, 
 
 def npz(fitted: TextClassifier, path: Path) -> None:
     """Write our own format, as in a model folder."""
-    fitted.get_linear().save(path)
+    fitted.get_predictor().save(path)
 
 
 def skops(fitted: TextClassifier, path: Path) -> None:
@@ -73,7 +73,7 @@ def skops(fitted: TextClassifier, path: Path) -> None:
 def onnx(fitted: TextClassifier, path: Path) -> None:
     """Write an ONNX graph from known n-grams to the class index, as ONNX's tokenisers know no parts of words."""
     helper, numpy_helper = import_module("onnx.helper"), import_module("onnx.numpy_helper")
-    model = fitted.get_linear()
+    model = fitted.get_predictor()
     constants = {"weights": model.weights, "squares": model.squares[:, np.newaxis]}
     constants["intercept"] = model.intercept.astype(np.float32)
     steps = (

@@ -83,7 +83,7 @@ def _train(folder: Path) -> Path:
     """Train a model on the synthetic sample and save its folder."""
     data = dataset().products
     fitted = candidates(PROBLEM.seed, 1)["linear-svm-words-and-parts"].fit(data)
-    linear = fitted.get_linear()
+    linear = fitted.get_predictor()
     model = Model(PROBLEM, data.encoder, linear, MostProbable(), {}, {"synthetic": True}, versions())
     save(folder, model, linear.examples(), "# Synthetic\n")
     return folder

@@ -177,7 +177,7 @@ def test_an_estimator_that_is_not_linear_in_each_class_is_refused_after_one_fit(
 def test_the_refit_of_a_text_classifier_is_checked(texts: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refit whose margins differ from the served ones is refused."""
     selection = select(texts, [Candidate("words", TextClassifier(LinearSVC(), word_grams))])
-    expected = selection.winner.candidate.fit(texts).get_linear()
+    expected = selection.winner.candidate.fit(texts).get_predictor()
     assert np.array_equal(selection.refit().raw(texts.features), expected.raw(texts.features))
     original = TextClassifier.decision_function
     monkeypatch.setattr(TextClassifier, "decision_function", lambda self, rows: original(self, rows) * 1.01)

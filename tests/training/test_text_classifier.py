@@ -32,7 +32,7 @@ def test_the_served_model_has_the_margins_of_scikit_learn(fitted: TextClassifier
     """For known words in any order, unknown words and empty texts, up to the rounding of float32 weights."""
     words = st.lists(st.sampled_from([*" ".join(TEXTS).split(), "sabonete", "ÀÉÎ", "?"]), max_size=8).map(" ".join)
     texts = data.draw(st.lists(words, min_size=1, max_size=5))
-    served, expected = fitted.get_linear().raw(texts), fitted.decision_function(np.array(texts, np.object_))
+    served, expected = fitted.get_predictor().raw(texts), fitted.decision_function(np.array(texts, np.object_))
     np.testing.assert_allclose(served, expected, atol=1e-5)
 
 
@@ -41,4 +41,4 @@ def test_labels_are_those_of_the_estimator_itself(fitted: TextClassifier) -> Non
     """Of two classes too, for which scikit-learn gives one margin."""
     features = fitted.vectoriser_.transform(TEXTS)
     assert (fitted.predict(TEXTS) == fitted.estimator_.predict(features)).all()
-    assert (fitted.get_linear().raw(TEXTS).argmax(axis=1) == fitted.estimator_.predict(features)).all()
+    assert (fitted.get_predictor().raw(TEXTS).argmax(axis=1) == fitted.estimator_.predict(features)).all()

@@ -39,8 +39,8 @@ class Candidate:
 
     @property
     def servable(self) -> bool:
-        """Whether a model folder can hold the fitted estimator: an XGBoost booster, or a linear model over n-grams."""
-        return hasattr(self.estimator, "get_booster") or hasattr(self.estimator, "get_linear")
+        """Whether a model folder can hold the fitted estimator: it gives a predictor, or an XGBoost booster."""
+        return hasattr(self.estimator, "get_predictor") or hasattr(self.estimator, "get_booster")
 
     def check(self, problem: Problem) -> None:
         """Refuse a candidate that cannot be measured on a problem or, if it is to be served, cannot be served.

@@ -42,12 +42,12 @@ def check(name: str, fitted: BaseEstimator, frame: Frame) -> None:
 
 
 def predictor(fitted: BaseEstimator, encoder: Encoder) -> Predictor:
-    """The predictor of a fitted estimator, which has `get_booster` or `get_linear`.
+    """The predictor of a fitted estimator, which has `get_predictor` or `get_booster`.
 
     After early stopping it has the rounds up to the best one, as in the answers of the estimator itself.
     """
-    if hasattr(fitted, "get_linear"):
-        return fitted.get_linear()  # type: ignore[no-any-return]
+    if hasattr(fitted, "get_predictor"):
+        return fitted.get_predictor(encoder)  # type: ignore[no-any-return]
     trees = fitted.get_booster()
     best = trees.attr("best_iteration")
     trees = trees.copy() if best is None else trees[: int(best) + 1]

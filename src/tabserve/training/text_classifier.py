@@ -57,7 +57,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             " `ngrams.word_grams`"
         )
 
-    def get_linear(self) -> Linear:
+    def get_predictor(self, _encoder: object = None) -> Linear:
         """The fitted model as a predictor."""
         weights, intercept, idf = self.estimator_.coef_, self.estimator_.intercept_, self.vectoriser_.idf_
         if len(self.classes_) == 2:
