@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
-from tabserve.predictors import tree_checks, ubjson
+from tabserve.predictors import feature_rows, tree_checks, ubjson
 from tabserve.predictors.xgboost_call import Kind, predict
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression
@@ -136,16 +136,11 @@ class Booster:
         Raises:
             ValueError: the lists do not have this model's number of features.
         """
-        with np.errstate(over="ignore"):
-            features = np.array(rows, dtype=np.float32)
-        if features.ndim != 2 or features.shape[1] != self.trees.num_features() or np.isinf(features).any():
-            raise ValueError(f"rows of {self.trees.num_features()} numbers are expected")
-        return features
+        return feature_rows.from_json(rows, self.trees.num_features())
 
     def examples(self, features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
         """Draw each cell on its own, so that no row of the training table is published."""
-        index = np.random.default_rng(seed).integers(len(features), size=(rows, features.shape[1]))
-        return np.take_along_axis(features, index, axis=0)
+        return feature_rows.draw_cells(features, rows, seed)
 
     def to_bytes(self) -> bytes:
         """The bytes of a file that `read` takes."""
