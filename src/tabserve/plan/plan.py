@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tabserve.plan.column_profile import ColumnProfile
 from tabserve.plan.options import Options
-from tabserve.plan.profile import ColumnProfile
 from tabserve.problem.columns import Kind
 from tabserve.problem.problem import Problem
 

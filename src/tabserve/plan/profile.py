@@ -1,65 +1,32 @@
-"""What the columns of a table hold, found in one pass over the whole table in constant memory."""
+"""What a table holds, found in one pass over the whole of it in constant memory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from tabserve.plan.forms import Form
+import pyarrow as pa
+import pyarrow.parquet
 
+from tabserve.errors import DataError
+from tabserve.plan.batch_profile import BatchProfile, profile_batch
+from tabserve.plan.column_profile import ColumnProfile, GrowingProfile
+from tabserve.plan.options import Options
+from tabserve.table.columns import Columns
+from tabserve.table.content import open_table
+from tabserve.table.formats import PARQUET
+from tabserve.table.reader import batches, column_names
 
-@dataclass(frozen=True)
-class Held:
-    """The cells of one form in a column.
-
-    Attributes:
-        count: how many cells have the form.
-        first: the first of them, at most `FIRST`, as (row, cell); rows are numbered from 1.
-    """
-
-    count: int
-    first: tuple[tuple[int, str], ...]
-
-
-@dataclass(frozen=True)
-class ColumnProfile:
-    """What a column holds.
-
-    Attributes:
-        name: its name.
-        rows: rows of the table.
-        empty: empty cells, and those of a spelling that the user named as missing.
-        distinct: different cells that are not empty; an estimate if there are more than `MAX_COUNTED`.
-        repeats: whether a cell that is not empty occurs twice; found in a sample of the values if there are too many.
-        forms: how many cells have each form that occurs, and the first of them.
-        levels: the most frequent cells that are not empty, with their counts; all if there are at most `MAX_COUNTED`.
-        low: the smallest number, None if there are no numbers.
-        high: the largest number.
-        rising: whether each row has a larger number, or a later date, than the row before.
-        longest: characters of the longest cell.
-        words: mean number of words of the cells that are not empty.
-        stored: the Arrow type of a column of parquet or Arrow; empty for a csv.
-        copy_of: the first column with the same cells, or None.
-    """
-
-    name: str
-    rows: int
-    empty: int
-    distinct: int
-    repeats: bool
-    forms: Mapping[Form, Held]
-    levels: tuple[tuple[str, int], ...]
-    low: float | None
-    high: float | None
-    rising: bool
-    longest: int
-    words: float
-    stored: str
-    copy_of: str | None
-
-    @property
-    def example(self) -> str:
-        """The first cell that is not empty; the empty text if there is none."""
-        cells = [held.first[0] for held in self.forms.values() if held.first]
-        return min(cells)[1] if cells else ""
+FOREIGN_TYPES = (
+    pa.types.is_nested,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_time,
+    pa.types.is_duration,
+    pa.types.is_interval,
+)
+"""Tests for Arrow types whose cells are neither numbers, texts, booleans nor dates."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +40,60 @@ class TableProfile:
 
     rows: int
     columns: tuple[ColumnProfile, ...]
+
+
+def profile(source: Path, options: Options) -> TableProfile:
+    """What a table holds; the whole of it is read once, in constant memory.
+
+    Raises:
+        DataError: the table cannot be read, or has no rows.
+    """
+    schema = _stored(source)
+    columns = _columns(source, schema)
+    growing = {name: GrowingProfile() for name in columns.texts}
+    rows = 0
+    for count, batch in batches(source, columns, "train.csv", partial(_profile_batch, options.missing)):
+        for name, part in batch.items():
+            growing[name].add(part, rows)
+        rows += count
+    if not rows:
+        raise DataError(f"{source} has a header and no rows; a table needs at least one row below its header.")
+    return TableProfile(rows, _finished(growing, rows, schema))
+
+
+def _profile_batch(blanks: tuple[str, ...], batch: pa.RecordBatch) -> tuple[int, dict[str, BatchProfile]]:
+    """The number of rows of a batch, and what it holds of each column."""
+    return len(batch), {name: profile_batch(batch[name], blanks, ".") for name in batch.schema.names}
+
+
+def _stored(source: Path) -> pa.Schema | None:
+    """The types of the columns as the table stores them; None for a csv."""
+    with open_table(source, "train.csv") as (table_format, _):
+        return pyarrow.parquet.read_schema(source) if table_format == PARQUET else None
+
+
+def _columns(source: Path, schema: pa.Schema | None) -> Columns:
+    """The columns to read: texts of a csv, and otherwise as they are stored if their type is not foreign."""
+    if schema is None:
+        return Columns((), column_names(source, "train.csv"))
+    known = [field for field in schema if not _is_foreign(field.type)]
+    names = [field.name for field in known]
+    return Columns((), names, [name for name in schema.names if name not in names], pa.schema(known))
+
+
+def _is_foreign(stored: pa.DataType) -> bool:
+    return any(test(stored) for test in FOREIGN_TYPES)
+
+
+def _finished(growing: Mapping[str, GrowingProfile], rows: int, schema: pa.Schema | None) -> tuple[ColumnProfile, ...]:
+    """The profiles of all columns, in the order of the table."""
+    first: dict[bytes, str] = {}
+    profiles = []
+    for name in growing if schema is None else schema.names:
+        stored = "" if schema is None else str(schema.field(name).type)
+        if name in growing:
+            original = first.setdefault(growing[name].digest, name)
+            profiles.append(growing[name].finish(name, rows, stored, None if original == name else original))
+        else:
+            profiles.append(ColumnProfile(name, rows, stored=stored, readable=False))
+    return tuple(profiles)

@@ -30,11 +30,13 @@ class Columns(NamedTuple):
         numbers: columns read as float64; an empty cell is null.
         texts: columns read as text; an empty cell of a csv is the empty text.
         ignored: columns that the file may have and that are not read; any other column is refused.
+        stored: the types of the columns, if they are read as the file stores them; texts and numbers otherwise.
     """
 
     numbers: Sequence[str]
     texts: Sequence[str]
     ignored: Sequence[str] = ()
+    stored: pa.Schema | None = None
 
     def only(self, names: Collection[str]) -> "Columns":
         """Read only the columns of these names, and ignore the others."""
@@ -44,7 +46,7 @@ class Columns(NamedTuple):
 
     def schema(self) -> pa.Schema:
         """The Arrow schema of the columns that are read."""
-        return pa.schema(
+        return self.stored or pa.schema(
             [*((name, pa.float64()) for name in self.numbers), *((name, pa.string()) for name in self.texts)]
         )
 
