@@ -114,7 +114,7 @@ def naming_rows(column: str = "") -> Iterator[None]:
         raise bad_cell(error.rows, error.column or column, error.expected, error.found) from error
 
 
-def no_rows(name: Path | str) -> DataError:
+def no_rows(name: object) -> DataError:
     """The error of a table that has only a header."""
     return DataError(f"{name} has a header and no rows; a table needs at least one row below its header.")
 
