@@ -1,13 +1,13 @@
 """The plan of a training: what each column is and why, what is to be learned, and what the user should know."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from tabserve.plan.column_profile import ColumnProfile
 from tabserve.plan.options import Options
 from tabserve.problem.columns import Kind
 from tabserve.problem.problem import Problem
+from tabserve.table.source import Source
 
 Role = Literal["feature", "target", "id", "group", "time", "left out"]
 
@@ -59,7 +59,7 @@ class Plan:
         rows: rows of the table that have a target.
     """
 
-    source: Path
+    source: Source
     options: Options
     problem: Problem
     columns: tuple[PlannedColumn, ...]

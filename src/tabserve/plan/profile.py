@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -16,6 +15,7 @@ from tabserve.table.columns import Columns
 from tabserve.table.content import open_table
 from tabserve.table.formats import PARQUET
 from tabserve.table.reader import batches, column_names
+from tabserve.table.source import Source
 
 FOREIGN_TYPES = (
     pa.types.is_nested,
@@ -42,7 +42,7 @@ class TableProfile:
     columns: tuple[ColumnProfile, ...]
 
 
-def profile(source: Path, options: Options) -> TableProfile:
+def profile(source: Source, options: Options) -> TableProfile:
     """What a table holds; the whole of it is read once, in constant memory.
 
     Raises:
@@ -52,12 +52,12 @@ def profile(source: Path, options: Options) -> TableProfile:
     columns = _columns(source, schema)
     growing = {name: GrowingProfile() for name in columns.texts}
     rows = 0
-    for count, batch in batches(source, columns, "train.csv", partial(_profile_batch, options.missing)):
+    for count, batch in batches(source, columns, partial(_profile_batch, options.missing)):
         for name, part in batch.items():
             growing[name].add(part, rows)
         rows += count
     if not rows:
-        raise DataError(f"{source} has a header and no rows; a table needs at least one row below its header.")
+        raise DataError(f"{source.name} has a header and no rows; a table needs at least one row below its header.")
     return TableProfile(rows, _finished(growing, rows, schema))
 
 
@@ -66,16 +66,18 @@ def _profile_batch(blanks: tuple[str, ...], batch: pa.RecordBatch) -> tuple[int,
     return len(batch), {name: profile_batch(batch[name], blanks, ".") for name in batch.schema.names}
 
 
-def _stored(source: Path) -> pa.Schema | None:
+def _stored(source: Source) -> pa.Schema | None:
     """The types of the columns as the table stores them; None for a csv."""
-    with open_table(source, "train.csv") as (table_format, _):
-        return pyarrow.parquet.read_schema(source) if table_format == PARQUET else None
+    if isinstance(source.table, pa.Table):
+        return source.table.schema
+    with open_table(source.table, source.member) as (table_format, _):
+        return pyarrow.parquet.read_schema(source.table) if table_format == PARQUET else None
 
 
-def _columns(source: Path, schema: pa.Schema | None) -> Columns:
+def _columns(source: Source, schema: pa.Schema | None) -> Columns:
     """The columns to read: texts of a csv, and otherwise as they are stored if their type is not foreign."""
     if schema is None:
-        return Columns((), column_names(source, "train.csv"))
+        return Columns((), column_names(source))
     known = [field for field in schema if not _is_foreign(field.type)]
     names = [field.name for field in known]
     return Columns((), names, [name for name in schema.names if name not in names], pa.schema(known))
