@@ -110,8 +110,7 @@ class Options:
         beside = [name for option in ("number", "category", "date") for name in getattr(self, option)]
         if self.text and beside:
             raise UsageError(
-                f"--text makes a model of texts alone, so {beside[0]!r:.60} cannot be a feature beside them; leave one of"
-                " them out."
+                f"--text makes a model of texts alone, so {beside[0]!r:.60} cannot be one beside them; leave one out."
             )
         if self.time is not None and self.group is not None:
             raise UsageError("Rows are split by --time or by --group, not by both; leave one out.")

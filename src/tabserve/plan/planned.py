@@ -47,4 +47,4 @@ class PlannedColumn:
     @property
     def column(self) -> Column | None:
         """The column to learn from; None if it has no kind."""
-        return None if self.kind is None else Column(self.name, self.kind, self.missing)
+        return Column(self.name, self.kind, self.missing) if self.kind else None

@@ -44,7 +44,7 @@ def _plan_column(column: ColumnProfile, options: Options, target: Target) -> Pla
         return PlannedColumn(column.name, "left out", None, True, "as --drop says", column)
     named = next((kind for kind in KINDS if column.name in getattr(options, kind)), None)
     made = guess(column) if named is None else state(column, named)
-    if made.kind is None:
+    if not made.kind:
         return PlannedColumn(column.name, "left out", None, True, made.why, column)
     return PlannedColumn(column.name, "feature", made.kind, made.missing, made.why, column, is_feature=True)
 
