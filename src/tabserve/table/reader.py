@@ -4,7 +4,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
 from typing import IO, TypeVar
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ import pyarrow.parquet
 from tabserve.errors import DataError
 from tabserve.table.columns import Columns, cast_batch, check_names
 from tabserve.table.content import UNREADABLE, open_table, refuse_unreadable
-from tabserve.table.csv_blocks import BadRow, convert_options, parse, split_blocks, split_header
+from tabserve.table.csv_blocks import BadRow, convert_options, open_csv, parse
 from tabserve.table.formats import PARQUET
 from tabserve.table.source import Source
 
@@ -69,7 +68,7 @@ def column_names(source: Source) -> list[str]:
         try:
             if table_format == PARQUET:
                 return list(pyarrow.parquet.read_schema(source.table).names)
-            return _split_header(split_blocks(file))[0]
+            return open_csv(file, source.dialect).names
         except BadRow as error:
             raise locate_error(source.name, error) from error
 
@@ -108,17 +107,16 @@ def _read_csv(
     source: Source, file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[Converted]:
     """Parse a csv's blocks in several threads; Arrow's own streaming reader uses one core."""
-    options = convert_options(columns.schema())
+    dialect, names, blocks = open_csv(file, source.dialect)
+    check_names(source.name, names, columns)
+    options = convert_options(columns.schema(), dialect)
+
+    def work(block: bytes) -> list[Converted]:
+        return [finish(batch) for batch in parse(block, names, options, dialect)]
+
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        blocks = split_blocks(file)
-        names, rows = _split_header(blocks)
-        check_names(source.name, names, columns)
-
-        def work(block: bytes) -> list[Converted]:
-            return [finish(batch) for batch in parse(block, names, options)]
-
         pending: deque[Future[list[Converted]]] = deque()
-        for future in _submit_blocks(threads, work, filter(None, chain([rows], blocks))):
+        for future in _submit_blocks(threads, work, blocks):
             pending.append(future)
             if len(pending) > BLOCKS_AHEAD:
                 yield from pending.popleft().result()
@@ -137,11 +135,6 @@ def _submit_blocks(
         failed: Future[Converted] = Future()
         failed.set_exception(error)
         yield failed
-
-
-def _split_header(blocks: Iterator[bytes]) -> tuple[list[str], bytes]:
-    """The columns' names, and the rows below them in the same block; blank blocks above are skipped."""
-    return split_header(next((block for block in blocks if block.strip(b"\r\n")), b"\n"))
 
 
 def _read_parquet(
