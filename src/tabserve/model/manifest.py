@@ -177,6 +177,8 @@ def _task(task: Task) -> dict[str, Any]:
     if kind not in CRITERIA:
         raise ArtifactError(f"A model folder cannot hold the criterion {kind}; expected {' or '.join(CRITERIA)}.")
     fields = asdict(task)
+    if not task.metric:
+        del fields["metric"]
     return {"kind": task.KIND, **fields, "criterion": {"kind": kind, **fields["criterion"]}}
 
 
@@ -187,7 +189,7 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
-    task = dict(document["task"])
+    task = {"metric": "", **document["task"]}
     task["criterion"] = _create(path, "criterion", task.get("criterion"), CRITERIA)
     if isinstance(labels := task.get("labels"), list):
         task["labels"] = tuple(labels)
