@@ -34,7 +34,7 @@ TYPES = {
     "files": dict,
 }
 
-OMITTED = ("other",)
+OMITTED = ("metric", "other")
 """Fields of a task that are not written if they are empty."""
 
 SHORT = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]|\{\n\s*([^{}\[\]]{1,100}?)\n\s*\}")
