@@ -35,7 +35,7 @@ LIMITS = """- Rows from another population, period or unit: nothing here says ho
 
 NOTE = """> **The threshold was moved** after the evaluation, from {measured} to {chosen}: a row is
 > now called positive when its probability is at least {chosen}. What is said below about the threshold, and
-> every figure that needs one (F1 or cost, precision, recall, flagged share), was true at {measured}.
+> every figure that needs one (F1, cost, accuracy, precision, recall, flagged share), was true at {measured}.
 
 """
 
@@ -120,10 +120,10 @@ def render(model: Model, words: Words = GENERAL) -> str:
         served=report.served,
         winner=winner,
         best=best,
-        gap=means[best] - means[winner],
+        gap=abs(means[best] - means[winner]),
         measure=TITLES[measure],
         trees=" Trees are those that are served." if any(metrics["trees"].values()) else "",
-        decision=report.decision(model, TITLES[measure]),
+        decision=report.decision(model, TITLES[problem.criterion.name]),
         holdout=_holdout(metrics),
         bars=_bars(means),
         candidates=_candidates(model),

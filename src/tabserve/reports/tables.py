@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tabserve.problem.metric import goodness
 from tabserve.reports.task_report import report_of
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
@@ -28,6 +29,7 @@ TITLES = {
     "roc_auc": "ROC AUC",
     "log_loss": "log loss",
     "brier": "Brier score",
+    "balanced_accuracy": "balanced accuracy",
     "minus_rmse": "minus RMSE",
     "minus_mae": "minus mean absolute error",
     "rmse": "RMSE",
@@ -40,8 +42,11 @@ TITLES = {
 }
 """Title of each measure."""
 
+AT_THRESHOLD = ("f1", "minus_cost", "accuracy", "balanced_accuracy")
+"""The measures of two classes that can rank, and that need a threshold."""
+
 Statistics = Mapping[str, Mapping[str, float]]
-"""Mean (`mean`) and standard deviation (`sd`) over folds by measure; the criterion comes first."""
+"""Mean (`mean`) and standard deviation (`sd`) over folds by measure; the one that ranks comes first."""
 
 
 def columns_table(frame: Frame) -> pd.DataFrame:
@@ -81,8 +86,13 @@ def statistics_table(statistics: Mapping[str, Statistics]) -> pd.DataFrame:
 
 
 def ranking(statistics: Mapping[str, Statistics]) -> list[str]:
-    """The names in descending order of the mean of their first measure."""
-    return sorted(statistics, key=lambda name: -next(iter(statistics[name].values()))["mean"])
+    """The names in the order of the mean of their first measure, the best first."""
+
+    def rank(name: str) -> float:
+        measure, figures = next(iter(statistics[name].items()))
+        return -goodness(measure, figures["mean"])
+
+    return sorted(statistics, key=rank)
 
 
 def evaluation_table(holdout: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.model.decision import Decision
 from tabserve.predictors.predictor import Predictor
+from tabserve.problem.metric import goodness
 from tabserve.table.frame import Frame
 from tabserve.training import folds, proof
 from tabserve.training.candidate import Candidate, servable_candidates
@@ -50,7 +51,7 @@ class Outcome:
         candidate: the candidate.
         prediction: out-of-fold predictions: the probability of the positive class, or the amount, shape (rows,); of
             several classes the probability of each, shape (rows, classes). NaN for rows that no fold holds out.
-        measures: one row per measured fold, one column per measure, the criterion first; the decision of a fold (a
+        measures: one row per measured fold, one column per measure, the one that ranks first; the decision of a fold (a
             threshold, a temperature, an interval) is chosen without its rows.
         grid_choices: the values chosen from the grid in each fold, by parameter.
         trees: the number of boosting rounds in each fold; empty if the estimator is no booster.
@@ -81,8 +82,8 @@ class Selection:
 
     @property
     def best(self) -> Outcome:
-        """The outcome with the largest mean of the criterion over folds."""
-        return max(self.outcomes.values(), key=self._mean)
+        """The outcome with the best mean over folds of the measure that ranks."""
+        return max(self.outcomes.values(), key=self._goodness)
 
     @property
     def winner(self) -> Outcome:
@@ -92,7 +93,7 @@ class Selection:
             UsageError: there is none.
         """
         candidates = servable_candidates([outcome.candidate for outcome in self.outcomes.values()])
-        return max((self.outcomes[candidate.name] for candidate in candidates), key=self._mean)
+        return max((self.outcomes[candidate.name] for candidate in candidates), key=self._goodness)
 
     @property
     def decision(self) -> Decision:
@@ -114,8 +115,9 @@ class Selection:
         proof.check(winner.name, fitted, subset(self.frame, proof.ROWS))
         return proof.predictor(fitted, self.frame.encoder)
 
-    def _mean(self, outcome: Outcome) -> float:
-        return float(outcome.measures.iloc[:, 0].mean())
+    def _goodness(self, outcome: Outcome) -> float:
+        measure = self.frame.problem.task.ranked_by
+        return goodness(measure, float(outcome.measures[measure].mean()))
 
 
 def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
