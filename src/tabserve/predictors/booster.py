@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
-from tabserve.predictors import tree_checks, ubjson
+from tabserve.predictors import feature_rows, tree_checks, ubjson
 from tabserve.predictors.xgboost_call import Kind, predict
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression
@@ -180,12 +180,11 @@ class Booster:
         Raises:
             ValueError: the lists do not have this model's number of features.
         """
-        return matrix(rows, self.trees.num_features())
+        return feature_rows.from_json(rows, self.trees.num_features())
 
     def examples(self, features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
         """Draw each cell on its own, so that no row of the training table is published."""
-        index = np.random.default_rng(seed).integers(len(features), size=(rows, features.shape[1]))
-        return np.take_along_axis(features, index, axis=0)
+        return feature_rows.draw_cells(features, rows, seed)
 
     def to_bytes(self) -> bytes:
         """The bytes of a file that `read` takes."""
@@ -209,19 +208,6 @@ class Booster:
         """Use one thread per call, and make one call now, as the first takes longer."""
         self.trees.set_param({"nthread": 1})
         self.raw(np.zeros((1, self.trees.num_features()), np.float32))
-
-
-def matrix(rows: list[Any], width: int) -> NDArray[np.float32]:
-    """Features from one list of numbers per row, with None for a missing one, shape (rows, width).
-
-    Raises:
-        ValueError: the lists do not have this number of features, or a number is no finite 32-bit float.
-    """
-    with np.errstate(over="ignore"):
-        features = np.array(rows, dtype=np.float32)
-    if features.ndim != 2 or features.shape[1] != width or np.isinf(features).any():
-        raise ValueError(f"rows of {width} numbers are expected")
-    return features
 
 
 def _check_kind(path: Path, learner: Mapping[str, Any], problem: Problem) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tabserve.encoding.categories import Categories
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError
-from tabserve.predictors import npz
-from tabserve.predictors.booster import Booster, Features, matrix
+from tabserve.predictors import feature_rows, npz
+from tabserve.predictors.booster import Booster, Features
 from tabserve.problem.problem import Problem
 
 ARRAYS = {"booster": (np.uint8, 1), "columns": (np.int64, 1), "values": (np.float32, 2)}
@@ -165,17 +165,31 @@ class EncodedBooster:
         """Raw outputs for the encoder's features, float32 of shape (rows, features); see `Booster.raw`."""
         return self.booster.raw(self.table.replace(features))
 
+    def contributions(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Booster.contributions`; that of a replaced feature is the sum over its values.
+
+        Returns:
+            Shape (rows, outputs, features + 1), for the encoder's features.
+        """
+        trees = self.booster.contributions(self.table.replace(features))
+        kept, values, base = np.split(trees, [len(self.table.kept), -1], axis=2)
+        summed = np.empty((*trees.shape[:2], len(self.table.levels) + 1), np.float32)
+        summed[..., self.table.kept] = kept
+        summed[..., self.table.columns] = values.reshape(*trees.shape[:2], -1, self.table.width).sum(axis=3)
+        summed[..., -1:] = base
+        return summed
+
     def from_json(self, rows: list[Any]) -> NDArray[np.float32]:
         """Features from one list of numbers per row, with None for a missing one.
 
         Raises:
             ValueError: the lists do not have the encoder's number of features.
         """
-        return matrix(rows, len(self.table.levels))
+        return feature_rows.from_json(rows, len(self.table.levels))
 
     def examples(self, features: NDArray[np.float32], rows: int = 8, seed: int = 0) -> NDArray[np.float32]:
-        """See `Booster.examples`."""
-        return self.booster.examples(features, rows, seed)
+        """Draw each cell on its own, so that no row of the training table is published."""
+        return feature_rows.draw_cells(features, rows, seed)
 
     def to_bytes(self) -> bytes:
         """The bytes of a file that `read` takes, in numpy's format."""
