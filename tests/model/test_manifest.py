@@ -163,9 +163,14 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         "task with an unknown field",
         set_within("task", colour=1),
         MANIFEST,
-        "of the fields ['colour', 'criterion', 'labels'], expected",
+        "of the fields ['colour', 'criterion', 'labels', 'metric'], expected",
     ),
-    ("task of other fields", set_within("task", kind="regression"), MANIFEST, "expected ['criterion', 'unit']"),
+    (
+        "task of other fields",
+        set_within("task", kind="regression"),
+        MANIFEST,
+        "expected ['criterion', 'metric', 'unit']",
+    ),
     ("several labels for one", set_within("task", kind="multiclass"), Booster.FILE, "expected 'multi:softprob'"),
     (
         "an amount for a label",
@@ -179,7 +184,12 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         MANIFEST,
         NO_TASK,
     ),
-    ("criterion of amounts", set_within("task", criterion={"kind": "MAE"}), MANIFEST, "needs f1 or Costs(...) of"),
+    (
+        "criterion of amounts",
+        set_within("task", criterion={"kind": "MAE"}),
+        MANIFEST,
+        "needs f1, Costs(...), Accuracy() or",
+    ),
     (
         "an encoding of a number",
         set_values(encodings={"a": {}}),
