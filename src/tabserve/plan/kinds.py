@@ -17,8 +17,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 FEW = 20
 """Different cells that make a category even of numbers mixed with texts, such as 0, 1, 2 and 3+."""
 
-MOST_LEVELS = 4
-"""Levels that are shown."""
+MOST_LEVELS, MOST_CHARACTERS = 4, 40
+"""Levels that are shown, and characters of each."""
 
 WORDS = 3
 """Mean number of words from which on many different texts are free text, not categories."""
@@ -94,7 +94,7 @@ def written(number: float | None) -> str:
 def _frequent(column: ColumnProfile) -> str:
     """The most frequent levels."""
     more = ", …" if column.distinct > MOST_LEVELS else ""
-    return ", ".join(level for level, _ in column.levels[:MOST_LEVELS]) + more
+    return ", ".join(level[:MOST_CHARACTERS] for level, _ in column.levels[:MOST_LEVELS]) + more
 
 
 def _unreadable(column: ColumnProfile) -> Guess | None:
