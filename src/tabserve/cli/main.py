@@ -4,7 +4,7 @@ import argparse
 from importlib.metadata import version
 from pathlib import Path
 
-from tabserve.cli import rollout, run
+from tabserve.cli import ask, rollout, run
 from tabserve.errors import UsageError
 
 
@@ -20,7 +20,7 @@ def _main() -> None:
     except ModuleNotFoundError as error:
         raise UsageError(
             f"This needs {error.name}, which is not installed; tabserve's extra `serve` brings what `serve` needs, and"
-            " `train` what `compare`, `drift` and `threshold` need."
+            " `train` what `ask`, `compare`, `drift` and `threshold` need."
         ) from error
 
 
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tabserve {version('tabserve')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
+    ask.add(commands)
     _add_check(commands)
     rollout.add(commands)
     return parser
