@@ -108,7 +108,7 @@ def _format_cell(value: object) -> str:
 def _add_table(parser: argparse.ArgumentParser, rows: Path | None) -> None:
     parser.add_argument(
         "--data",
-        type=Path,
+        type=options.file,
         default=rows,
         required=rows is None,
         metavar="FILE",

@@ -19,11 +19,13 @@ class Column(NamedTuple):
     Attributes:
         datatype: of the V2 protocol.
         optional: whether its cells may be missing; then a request may leave out the column.
+        kind: what its cells are: a `number`, a `category`, a `date` or a `text`; empty if the server does not say.
     """
 
     name: str
     datatype: str
     optional: bool
+    kind: str = ""
 
 
 class Output(NamedTuple):
@@ -100,11 +102,12 @@ def _columns_of_matrix(tensor: Mapping[str, Any]) -> tuple[Column, ...]:
     names, missing = (_names(tensor, parameter) for parameter in ("columns", "missing"))
     if names and len(names) != _width(tensor):
         raise ValueError(f"its metadata name {len(names)} columns of a tensor that has {_width(tensor)}")
-    return tuple(Column(name, _input_datatype(tensor), name in missing) for name in names)
+    return tuple(Column(name, _input_datatype(tensor), name in missing, _kind(tensor)) for name in names)
 
 
 def _column(tensor: Mapping[str, Any]) -> Column:
-    return Column(str(tensor["name"]), _input_datatype(tensor), bool(_parameters(tensor).get("optional")))
+    optional = bool(_parameters(tensor).get("optional"))
+    return Column(str(tensor["name"]), _input_datatype(tensor), optional, _kind(tensor))
 
 
 def _output(tensor: Mapping[str, Any]) -> Output:
@@ -128,6 +131,10 @@ def _input_datatype(tensor: Mapping[str, Any]) -> str:
     if tensor["datatype"] not in INPUT_DATATYPES:
         raise ValueError(f"its metadata name an input of datatype {tensor['datatype']!r:.60}, which is not sent here")
     return str(tensor["datatype"])
+
+
+def _kind(tensor: Mapping[str, Any]) -> str:
+    return str(_parameters(tensor).get("kind", ""))
 
 
 def _width(tensor: Mapping[str, Any]) -> int:

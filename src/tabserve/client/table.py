@@ -13,11 +13,10 @@ from tqdm import tqdm
 from tabserve.client.answer import Answer
 from tabserve.client.client import Client
 from tabserve.client.metadata import Column, Metadata, Output
-from tabserve.encoding.cells import BadCell
 from tabserve.encoding.numbers import Numbers
-from tabserve.errors import DataError, InvalidRequest
+from tabserve.errors import InvalidRequest
 from tabserve.serving.protocol.datatypes import BYTES
-from tabserve.table.columns import Columns, bad_cell
+from tabserve.table.columns import Columns, naming_rows, no_rows
 from tabserve.table.frame import required_texts
 from tabserve.table.reader import batches, column_names
 
@@ -54,7 +53,7 @@ def read(path: Path, metadata: Metadata, limit: int | None) -> Rows:
         if limit and count >= limit:
             break
     if not count:
-        raise DataError(f"{path} has a header and no rows; a table needs at least one row below its header.")
+        raise no_rows(path)
     joined = {column.name: np.concatenate([part.columns[column.name] for part in parts])[:limit] for column in used}
     ids = np.concatenate([part.ids for part in parts]) if identity else np.arange(count).astype(np.object_)
     return Rows(ids[:limit], joined)
@@ -70,10 +69,8 @@ def cells(column: Column, array: pa.Array) -> NDArray[Any]:
     """The cells of a column: numbers, NaN for a missing one; or texts, empty for a missing one."""
     if column.datatype == BYTES:
         return np.array([text or "" for text in array.to_pylist()], np.object_)
-    try:
+    with naming_rows(column.name):
         return Numbers(column.optional).encode(array.to_numpy(zero_copy_only=False))[:, 0]
-    except BadCell as error:
-        raise bad_cell(error.rows, column.name, error.expected, error.found) from error
 
 
 def ask(client: Client, path: Path, rows: Rows, outputs: Sequence[str]) -> list[Answer]:

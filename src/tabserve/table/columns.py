@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabserve.encoding.categories import spelling
+from tabserve.encoding.cells import BadCell
 from tabserve.errors import DataError
 from tabserve.table.csv_blocks import MISSING, BadRow
 from tabserve.wording import listed
@@ -100,6 +102,20 @@ def _check_index(path: Path | str, names: list[str], extra: list[str]) -> None:
 def bad_cell(rows: Iterable[int], column: str, expected: str, found: str) -> BadRow:
     """The error of a column's cells in these rows, numbered from 0; `found` is the first of the cells."""
     return BadRow([int(row) + 1 for row in rows], f"expected {expected}, found {found}", column)
+
+
+@contextmanager
+def naming_rows(column: str = "") -> Iterator[None]:
+    """Raise a BadCell of the block as the BadRow of its cells; `column` is that of an error that names none."""
+    try:
+        yield
+    except BadCell as error:
+        raise bad_cell(error.rows, error.column or column, error.expected, error.found) from error
+
+
+def no_rows(name: Path | str) -> DataError:
+    """The error of a table that has only a header."""
+    return DataError(f"{name} has a header and no rows; a table needs at least one row below its header.")
 
 
 def bad_indices(indices: range, accepts: Callable[[slice], bool]) -> Iterator[int]:

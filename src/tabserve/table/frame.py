@@ -19,7 +19,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
-from tabserve.table.columns import Columns, bad_cell
+from tabserve.table.columns import Columns, bad_cell, naming_rows, no_rows
 from tabserve.table.reader import batches, column_names
 from tabserve.wording import listed
 
@@ -200,7 +200,7 @@ def _read_batches(
         yield batch if problem.id else replace(batch, ids=_row_numbers(count, len(batch)))
         count += len(batch)
     if not count:
-        raise DataError(f"{path} has a header and no rows; a table needs at least one row below its header.")
+        raise no_rows(path)
 
 
 def _row_numbers(start: int, rows: int) -> NDArray[np.object_]:
@@ -282,21 +282,17 @@ def parse_moments(batch: pa.RecordBatch, name: str) -> NDArray[np.datetime64]:
         BadRow: a cell is not a date, or has another format than the first; the error names the first row.
     """
     cells = required_texts(batch, name, "a date").tolist()
-    try:
+    with naming_rows(name):
         dates = Dates.learn(Column(name, "date"), cells)
         return dates.moments(cells).astype("M8[s]" if dates.hours else "M8[D]")
-    except BadCell as error:
-        raise bad_cell(error.rows, name, error.expected, error.found) from error
 
 
 def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDArray[Any]:
     """Encode the features of a batch."""
     if encoder.numeric:
         return _numeric(problem, batch)
-    try:
+    with naming_rows():
         return encoder.encode([_cells(batch[name]) for name in problem.features]).features
-    except BadCell as error:
-        raise bad_cell(error.rows, error.column or "", error.expected, error.found) from error
 
 
 def _cells(column: pa.Array) -> Cells:

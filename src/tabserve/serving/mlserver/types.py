@@ -22,9 +22,10 @@ from tabserve.serving.protocol.signature import InputKind
 
 
 def input_tensor(name: str, kind: InputKind) -> MetadataTensor:
-    """The metadata of an input: whether it may be left out, or its columns and those of them that may be missing."""
+    """The metadata of an input: its kind, and whether it may be left out, or its columns and which may be missing."""
     names = {"columns": _json(kind.names), "missing": _json(kind.missing)} if kind.names else {}
-    return _tensor(name, kind.datatype, (kind.columns,), names | ({"optional": True} if kind.optional else {}))
+    optional = {"optional": True} if kind.optional else {}
+    return _tensor(name, kind.datatype, (kind.columns,), names | optional | {"kind": kind.kind})
 
 
 def output_tensor(name: str, kind: OutputKind) -> MetadataTensor:

@@ -72,7 +72,7 @@ def signature(
 def inputs(problem: Problem) -> dict[str, InputKind]:
     """The inputs by name, one per column; that of a column that may be missing is optional."""
     return {
-        column.name: InputKind(DECODERS[column.kind].datatypes[0], 1, optional=column.missing)
+        column.name: InputKind(DECODERS[column.kind].datatypes[0], 1, optional=column.missing, kind=column.kind)
         for column in problem.columns
     }
 

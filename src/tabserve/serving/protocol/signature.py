@@ -37,6 +37,7 @@ class InputKind(NamedTuple):
         optional: whether a request may leave it out.
         names: of the columns, if one tensor holds them all.
         missing: names of the columns that may have missing cells.
+        kind: what the cells are, a kind of `problem.columns`.
     """
 
     datatype: str
@@ -44,6 +45,7 @@ class InputKind(NamedTuple):
     optional: bool = False
     names: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    kind: str = "number"
 
 
 @dataclass(frozen=True)
