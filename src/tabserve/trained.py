@@ -1,0 +1,178 @@
+"""Train a model on any table: plan, load, examine, fit; the command `tabserve train` and Python share these steps."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tabserve.errors import DataError
+from tabserve.model.model import Model, check_place
+from tabserve.plan import cautions
+from tabserve.plan.options import Options
+from tabserve.plan.plan import Caution, Plan, make_plan
+from tabserve.reports import report, tables
+from tabserve.stations import TrainingData
+from tabserve.table.frame import read
+from tabserve.table.source import as_source
+from tabserve.training.candidate import Candidate
+from tabserve.training.default_candidates import default_candidates
+from tabserve.training.device import check_device
+from tabserve.training.selection import Selection
+
+REPORT = "report.html"
+"""Name of the report in a model folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model that was selected and measured on a table, not saved yet.
+
+    Attributes:
+        plan: what was learned from the table.
+        data: the split rows.
+        cautions: what may make the figures lie.
+        selection: the candidates over the folds.
+        model: the winner, measured on the hold-out.
+    """
+
+    plan: Plan
+    data: TrainingData
+    cautions: tuple[Caution, ...]
+    selection: Selection
+    model: Model
+
+    @property
+    def evaluation(self) -> pd.DataFrame:
+        """Every measure on the hold-out with its 95 % bootstrap interval."""
+        return tables.evaluation_table(self.model.metrics["holdout"])
+
+    @property
+    def folder(self) -> Path:
+        """Where `save` writes the model folder if no other is named."""
+        return Path("build", self.plan.problem.name)
+
+    def save(self, folder: Path | str | None = None, *, show_rows: bool = False) -> Model:
+        """Save the model folder with its card and report.
+
+        Args:
+            folder: an earlier model is replaced, any other folder is refused; `build/<name>` by default.
+            show_rows: whether the report shows cells of the rows that the model gets most wrong.
+
+        Returns:
+            The model as loaded from the folder.
+
+        Raises:
+            ArtifactError: the folder cannot be written.
+        """
+        page = report.render(
+            self.data,
+            self.selection,
+            self.model,
+            columns=[column.in_words for column in self.plan.columns],
+            cautions=[(caution.about, caution.sentence) for caution in self.cautions],
+            show_rows=show_rows,
+        )
+        return self.data.save(self.model, Path(folder or self.folder), pages={REPORT: page})
+
+    def serve(self, folder: Path | str | None = None, *words: str) -> None:
+        """Save the model folder and serve it until Ctrl-C; `words` are options of `tabserve serve`."""
+        folder = Path(folder or self.folder)
+        self.save(folder)
+        subprocess.run([sys.executable, "-m", "tabserve", "serve", str(folder), *words], check=True)
+
+
+def train(
+    table: Any,  # noqa: ANN401  a path, or a frame of pandas, polars or Arrow
+    target: str,
+    *,
+    candidates: Sequence[Candidate] = (),
+    jobs: int | None = None,
+    device: str = "cpu",
+    minutes: float | None = None,
+    strict: bool = False,
+    synthetic: bool = False,
+    **options: Any,  # noqa: ANN401  of `Options`
+) -> Trained:
+    """Select and measure a model that predicts a column of a table; shows progress.
+
+    Args:
+        table: the path of a csv or parquet file, a pandas or polars frame, or an Arrow table.
+        target: the column to predict.
+        candidates: to compare in place of the default ones.
+        jobs: threads; one a core by default.
+        device: of XGBoost, `cpu` or `cuda`.
+        minutes: selection ends after so many, with the best candidate so far.
+        strict: whether a caution is an error.
+        synthetic: whether the rows were generated rather than observed.
+        **options: the other fields of `Options`, such as `time="sold"`.
+
+    Raises:
+        UsageError, DataError: an option contradicts the table, or the table cannot be learned from.
+    """
+    plan = make_plan(as_source(table), Options(target, **options))
+    data = load(plan, synthetic=synthetic)
+    known = [*candidates] or defaults(data, jobs, device)
+    seen = examine(plan, data, known, strict=strict)
+    return fit(plan, data, seen, known, minutes)
+
+
+def load(plan: Plan, *, synthetic: bool = False) -> TrainingData:
+    """Read the rows of a plan's table, and split them.
+
+    Raises:
+        DataError: a row cannot be used, or the rows cannot be split.
+    """
+    frame = read(plan.source, plan.problem, plan.left_out, drop_empty_target=plan.options.drop_empty_target)
+    return TrainingData.of(frame, plan.source.name, synthetic=synthetic)
+
+
+def defaults(data: TrainingData, jobs: int | None = None, device: str = "cpu") -> list[Candidate]:
+    """The default candidates for these rows.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    check_device(device)
+    development = data.development
+    return default_candidates(development.problem, development.encoder, len(development), jobs, device)
+
+
+def examine(
+    plan: Plan, data: TrainingData, candidates: Sequence[Candidate], *, strict: bool = False
+) -> tuple[Caution, ...]:
+    """All that may make the figures lie: what the plan says, and what only the rows tell.
+
+    Raises:
+        DataError: there is a caution, and `strict` is set.
+    """
+    seen = (*plan.cautions, *cautions.measure(plan, data.development, candidates))
+    if strict and seen:
+        raise DataError(f"{plan.source.name}: {' '.join(caution.sentence for caution in seen)}")
+    return seen
+
+
+def fit(
+    plan: Plan,
+    data: TrainingData,
+    seen: tuple[Caution, ...],
+    candidates: Sequence[Candidate],
+    minutes: float | None = None,
+    show: Callable[[Selection], None] = lambda _: None,
+) -> Trained:
+    """Select among the candidates, refit the winner, and measure it on the hold-out.
+
+    Args:
+        plan: what to learn.
+        data: of `load`.
+        seen: of `examine`.
+        candidates: with different names; at least one is `servable`.
+        minutes: selection ends after so many, with the best candidate so far.
+        show: called with the selection, before the hold-out is opened.
+    """
+    selected = data.select(candidates, minutes)
+    show(selected)
+    return Trained(plan, data, seen, selected, data.evaluate(selected, selected.refit()))
