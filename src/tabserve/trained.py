@@ -23,9 +23,6 @@ from tabserve.training.default_candidates import default_candidates
 from tabserve.training.device import check_device
 from tabserve.training.selection import Selection
 
-REPORT = "report.html"
-"""Name of the report in a model folder."""
-
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -76,7 +73,7 @@ class Trained:
             cautions=[(caution.about, caution.sentence) for caution in self.cautions],
             show_rows=show_rows,
         )
-        return self.data.save(self.model, Path(folder or self.folder), pages={REPORT: page})
+        return self.data.save(self.model, Path(folder or self.folder), report=page)
 
     def serve(self, folder: Path | str | None = None, *words: str) -> None:
         """Save the model folder and serve it until Ctrl-C; `words` are options of `tabserve serve`."""

@@ -40,7 +40,7 @@ OMITTED = ("metric", "other")
 SHORT = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]|\{\n\s*([^{}\[\]]{1,100}?)\n\s*\}")
 """A list of numbers, or a small object, whose items json.dumps puts on lines of their own."""
 
-MAX_BYTES = {".ubj": 1 << 30, ".npz": 1 << 30, ".json": 1 << 26, ".md": 1 << 26}
+MAX_BYTES = {".ubj": 1 << 30, ".npz": 1 << 30, ".json": 1 << 26, ".md": 1 << 26, ".html": 1 << 26}
 """Largest size of each kind of file, many times what any model needs; a larger file is refused unread."""
 
 
