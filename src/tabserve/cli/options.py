@@ -44,6 +44,15 @@ def minutes(text: str) -> float:
     return _duration(text, DAY // 60, "minutes")
 
 
+def costs(text: str) -> tuple[float, float]:
+    """Two costs above zero, separated by a comma: of a false positive and of a false negative."""
+    try:
+        false_positive, false_negative = map(float, text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"expected two costs such as 1,10, not {text!r}") from None
+    return false_positive, false_negative
+
+
 def printable(text: str) -> str:
     """Printable text that is not blank."""
     if not text.strip() or not text.isprintable():

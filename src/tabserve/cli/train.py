@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tabserve.cli import options
 from tabserve.destination import check_apart
 from tabserve.errors import UsageError
+from tabserve.wording import listed
 
 if TYPE_CHECKING:
     from tabserve.plan.plan import Plan
@@ -141,11 +142,23 @@ SHOWN = 5
 
 def _make_plan(arguments: argparse.Namespace) -> "Plan":
     """The plan of the table that the command line names, or the plan that was written before."""
-    from tabserve.plan import plan_file  # noqa: PLC0415
+    from tabserve.plan import plan_file  # noqa: PLC0415  slow, and of the extra `train`
     from tabserve.plan.options import Options, flag  # noqa: PLC0415
     from tabserve.plan.plan import make_plan  # noqa: PLC0415
-    from tabserve.table.source import Dialect, Source  # noqa: PLC0415
+    from tabserve.table.reader import column_names  # noqa: PLC0415
+    from tabserve.table.source import as_source  # noqa: PLC0415
 
-    named = {field.name: getattr(arguments, field.name) for field in fields(Options)}
-    named = {name: tuple(value) if isinstance(value, list) else value for name, value in named.items() if value is not None}
-    ...
+    values = {field.name: getattr(arguments, field.name) for field in fields(Options)}
+    named = {name: _frozen(value) for name, value in values.items() if value is not None}
+    if arguments.table.suffix == ".toml":
+        if named:
+            raise UsageError(f"{flag(next(iter(named)))} stands in the plan {arguments.table}; edit it there.")
+        return make_plan(*plan_file.read(arguments.table))
+    source = as_source(arguments.table, dialect=_dialect(arguments))
+    if arguments.target is None:
+        raise UsageError(f"--target NAME is missing: which of {listed(column_names(source))} is to be predicted?")
+    return make_plan(source, Options(**named))
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
