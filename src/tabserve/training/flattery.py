@@ -4,11 +4,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tabserve.errors import DataError
-from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
 from tabserve.training.candidate import Candidate
 from tabserve.training.selection import select
-from tabserve.training.split import subset
+from tabserve.training.split import hold_out, subset
 
 ROWS = 20_000
 """The largest number of rows to measure on."""
@@ -38,17 +37,14 @@ def flattery(frame: Frame, candidate: Candidate) -> Flattery | None:
     Returns:
         None if whole groups, or moments, make no folds.
     """
-    rows = subset(frame, ROWS)
     try:
-        honest = _mean(rows, candidate)
+        rows = hold_out(subset(frame, ROWS)).development
+        measure, honest = _mean(rows, candidate)
     except DataError:
         return None
-    random = _mean(replace(rows, problem=_without(rows.problem), group=None, moment=None), candidate)
-    return Flattery(honest[0], random[1], honest[1])
-
-
-def _without(problem: Problem) -> Problem:
-    return replace(problem, group=None, time=None)
+    problem = replace(rows.problem, group=None, time=None)
+    _, random = _mean(replace(rows, problem=problem, group=None, moment=None), candidate)
+    return Flattery(measure, random, honest)
 
 
 def _mean(frame: Frame, candidate: Candidate) -> tuple[str, float]:
