@@ -16,10 +16,12 @@ class Caution:
     Attributes:
         about: the column, or the empty text if it is about the whole table.
         sentence: what was seen, and what to do.
+        split: `group` or `time` if it advises to split by the column; empty otherwise.
     """
 
     about: str
     sentence: str
+    split: str = ""
 
 
 @dataclass(frozen=True)
