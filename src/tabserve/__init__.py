@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from tabserve.score import score_file as score_file
     from tabserve.stations import TrainingData as TrainingData
     from tabserve.table.frame import read as read
+    from tabserve.trained import train as train
     from tabserve.training.candidate import Candidate as Candidate
     from tabserve.training.selection import select as select
-    from tabserve.trained import train as train
     from tabserve.training.split import hold_out as hold_out
 
 # Set before XGBoost is imported: spinning threads made training 6 times slower on shared cores.

@@ -10,14 +10,16 @@ from typing import Any
 import pandas as pd
 
 from tabserve.errors import DataError
-from tabserve.model.model import Model, check_place
-from tabserve.plan import cautions
+from tabserve.model.model import Model
+from tabserve.plan import examination
 from tabserve.plan.options import Options
-from tabserve.plan.plan import Caution, Plan, make_plan
-from tabserve.reports import report, tables
+from tabserve.plan.plan import Plan, make_plan
+from tabserve.plan.planned import Caution
+from tabserve.reports import tables
+from tabserve.reports.html import report
 from tabserve.stations import TrainingData
 from tabserve.table.frame import read
-from tabserve.table.source import as_source
+from tabserve.table.source import TableLike, as_source
 from tabserve.training.candidate import Candidate
 from tabserve.training.default_candidates import default_candidates
 from tabserve.training.device import check_device
@@ -47,11 +49,6 @@ class Trained:
         """Every measure on the hold-out with its 95 % bootstrap interval."""
         return tables.evaluation_table(self.model.metrics["holdout"])
 
-    @property
-    def folder(self) -> Path:
-        """Where `save` writes the model folder if no other is named."""
-        return Path("build", self.plan.problem.name)
-
     def save(self, folder: Path | str | None = None, *, show_rows: bool = False) -> Model:
         """Save the model folder with its card and report.
 
@@ -69,21 +66,22 @@ class Trained:
             self.data,
             self.selection,
             self.model,
-            columns=[column.in_words for column in self.plan.columns],
+            columns=[column.in_words() for column in self.plan.columns],
             cautions=[(caution.about, caution.sentence) for caution in self.cautions],
             show_rows=show_rows,
         )
-        return self.data.save(self.model, Path(folder or self.folder), report=page)
+        return self.data.save(self.model, Path(folder or default_folder(self.plan)), report=page)
 
     def serve(self, folder: Path | str | None = None, *words: str) -> None:
         """Save the model folder and serve it until Ctrl-C; `words` are options of `tabserve serve`."""
-        folder = Path(folder or self.folder)
+        folder = Path(folder or default_folder(self.plan))
         self.save(folder)
-        subprocess.run([sys.executable, "-m", "tabserve", "serve", str(folder), *words], check=True)
+        command = [sys.executable, "-m", "tabserve", "serve", str(folder), *words]
+        subprocess.run(command, check=True)  # noqa: S603 (our own words)
 
 
 def train(
-    table: Any,  # noqa: ANN401  a path, or a frame of pandas, polars or Arrow
+    table: TableLike,
     target: str,
     *,
     candidates: Sequence[Candidate] = (),
@@ -123,7 +121,7 @@ def load(plan: Plan, *, synthetic: bool = False) -> TrainingData:
     Raises:
         DataError: a row cannot be used, or the rows cannot be split.
     """
-    frame = read(plan.source, plan.problem, plan.left_out, drop_empty_target=plan.options.drop_empty_target)
+    frame = read(plan.source, plan.problem, drop_empty_target=plan.options.drop_empty_target)
     return TrainingData.of(frame, plan.source.name, synthetic=synthetic)
 
 
@@ -146,9 +144,10 @@ def examine(
     Raises:
         DataError: there is a caution, and `strict` is set.
     """
-    seen = (*plan.cautions, *cautions.measure(plan, data.development, candidates))
+    seen = examination.examine(plan, data.development, _quick(candidates))
     if strict and seen:
-        raise DataError(f"{plan.source.name}: {' '.join(caution.sentence for caution in seen)}")
+        sentences = " ".join(f"{caution.about}: {caution.sentence}" for caution in seen)
+        raise DataError(f"{plan.source.name} calls for caution, and --strict forbids it. {sentences}")
     return seen
 
 
@@ -173,3 +172,14 @@ def fit(
     selected = data.select(candidates, minutes)
     show(selected)
     return Trained(plan, data, seen, selected, data.evaluate(selected, selected.refit()))
+
+
+def default_folder(plan: Plan) -> Path:
+    """Where the model folder is saved if no other is named."""
+    return Path("build", plan.problem.name)
+
+
+def _quick(candidates: Sequence[Candidate]) -> Candidate:
+    """The first boosted candidate, or else the last one: simpler ones come first, and flattery shows in trees."""
+    boosted = (candidate for candidate in candidates if hasattr(candidate.estimator, "get_booster"))
+    return next(boosted, candidates[-1])

@@ -28,8 +28,7 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> Frame:
     path = tmp_path_factory.mktemp("sellers") / "sellers.csv"
     table = pd.DataFrame({"code": seller, "seller": seller, "day": day, "price": price})
     table.to_csv(path, index=False)
-    problem = Problem("sellers", numbers("code"), "price", Regression(), group="seller")
-    return read(path, problem, ["day"])
+    return read(path, Problem("sellers", numbers("code"), "price", Regression(), group="seller", ignored=("day",)))
 
 
 def test_folds_by_group_show_what_random_folds_hide(frame: Frame) -> None:

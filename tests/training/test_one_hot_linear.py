@@ -1,5 +1,6 @@
 """Linear models over numbers and categories equal scikit-learn's own pipeline, and are served as they answer."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Frame]:
     table = cells()
     lines = [",".join(table), *(",".join(map(str, row)) for row in zip(*table.values(), strict=True))]
     path.write_text("\n".join(lines) + "\n")
-    others = {name: [other for other in TASKS if other != name] for name in TASKS}
-    return {name: read(path, problem(name), others[name]) for name in TASKS}
+    others = {name: tuple(other for other in TASKS if other != name) for name in TASKS}
+    return {name: read(path, replace(problem(name), ignored=others[name])) for name in TASKS}
 
 
 def pipeline(frame: Frame, model: BaseEstimator) -> BaseEstimator:

@@ -1,9 +1,9 @@
 """`tabserve train`: look at a table, say what it holds, train, and save the model folder."""
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tabserve.cli import options
 from tabserve.destination import check_apart
@@ -12,6 +12,10 @@ from tabserve.wording import listed
 
 if TYPE_CHECKING:
     from tabserve.plan.plan import Plan
+    from tabserve.table.source import Source
+
+SHOWN = 5
+"""The number of measures of a candidate that are printed; the card and the report have all."""
 
 EXAMPLES = """examples:
   tabserve train churn.csv --target churned
@@ -74,9 +78,7 @@ def _add_table(group: "argparse._ArgumentGroup") -> None:
         group.add_argument(f"--{name}", type=options.printable, metavar=metavar, help=meaning)
     group.add_argument("--delimiter", metavar="SIGN", help="between the cells of a csv (default: found out)")
     group.add_argument("--decimal", choices=(".", ","), help="sign of decimals in a csv (default: found out)")
-    group.add_argument(
-        "--drop-empty-target", action="store_true", default=None, help="leave rows without a target out"
-    )
+    group.add_argument("--drop-empty-target", action="store_true", default=None, help="leave rows without a target out")
     group.add_argument(
         "--costs", type=options.costs, metavar="FP,FN", help="of a false positive and a false negative, as 1,10"
     )
@@ -99,65 +101,85 @@ def _add_run(group: "argparse._ArgumentGroup") -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from tabserve import trained  # noqa: PLC0415  slow, and of the extra `train`
-    from tabserve.model.model import check_place  # noqa: PLC0415
+    from tabserve.model.model import check_place  # noqa: PLC0415  slow, or of the extra `train`
     from tabserve.plan import look, plan_file  # noqa: PLC0415
+    from tabserve.trained import default_folder  # noqa: PLC0415
 
     check_apart([arguments.out, arguments.plan], [arguments.table])
     plan = _make_plan(arguments)
     print(*look.lines(plan), sep="\n", flush=True)
     if arguments.plan:
-        plan_file.write(arguments.plan, plan)
-        print(f"\nThe plan is in {arguments.plan}; edit it, and train by it: tabserve train {arguments.plan}")
+        plan_file.write(plan, arguments.plan)
+        print(f"\nThe plan is in {arguments.plan}. Edit it, and train by it: tabserve train {arguments.plan}")
     if arguments.look:
+        print(*look.caution_lines(plan.cautions), sep="\n")
         return
-    out = arguments.out or trained.default_folder(plan)
+    out = arguments.out or default_folder(plan)
     check_place(out)
-    _run(arguments, plan, out)
+    _fit(arguments, plan, out)
 
 
-def _run(arguments: argparse.Namespace, plan: "Plan", out: Path) -> None:
-    from tabserve import trained  # noqa: PLC0415
+def _fit(arguments: argparse.Namespace, plan: "Plan", out: Path) -> None:
+    """Train by a plan, print the results between the steps, and save the model folder."""
+    from tabserve import trained  # noqa: PLC0415  slow, or of the extra `train`
+    from tabserve.model.model import REPORT  # noqa: PLC0415
     from tabserve.plan import look  # noqa: PLC0415
     from tabserve.reports import tables  # noqa: PLC0415
 
     data = trained.load(plan)
     candidates = trained.defaults(data, arguments.jobs, arguments.device)
     cautions = trained.examine(plan, data, candidates, strict=arguments.strict)
-    print(*look.caution_lines(cautions[len(plan.cautions) :]), sep="\n", flush=True)
-
-    def show(selection: trained.Selection) -> None:
-        print(tables.selection_table(selection).iloc[:, :SHOWN].to_string(), "\n", flush=True)
-
-    result = trained.fit(plan, data, cautions, candidates, arguments.minutes, show)
+    names = ", ".join(candidate.name for candidate in candidates)
+    print(*look.caution_lines(cautions), f"\nCandidates: {names}", "", sep="\n", flush=True)
+    result = trained.fit(
+        plan,
+        data,
+        cautions,
+        candidates,
+        arguments.minutes,
+        lambda selection: print(tables.selection_table(selection).iloc[:, :SHOWN].to_string(), "\n", flush=True),
+    )
     print(result.evaluation.to_string(), "\n")
     model = result.save(out, show_rows=arguments.show_rows)
-    print(f"Saved {model.metrics['winner']} in {out}. {out / trained.REPORT} shows it; serve it, or score a file:")
-    print(f"  tabserve serve {out}\n  tabserve score {out} --data {arguments.table} --out scores.csv")
-
-
-SHOWN = 5
-"""The number of measures of a candidate that are printed; the card and the report have all."""
+    print(f"Saved {model.metrics['winner']} in {out}; {out / REPORT} shows all about it. Serve it, or score a file:")
+    print(f"  tabserve serve {out}\n  tabserve score {out} --data new.csv --out scores.csv")
 
 
 def _make_plan(arguments: argparse.Namespace) -> "Plan":
     """The plan of the table that the command line names, or the plan that was written before."""
-    from tabserve.plan import plan_file  # noqa: PLC0415  slow, and of the extra `train`
+    from tabserve.plan import plan_file  # noqa: PLC0415  slow, or of the extra `train`
     from tabserve.plan.options import Options, flag  # noqa: PLC0415
     from tabserve.plan.plan import make_plan  # noqa: PLC0415
     from tabserve.table.reader import column_names  # noqa: PLC0415
-    from tabserve.table.source import as_source  # noqa: PLC0415
 
     values = {field.name: getattr(arguments, field.name) for field in fields(Options)}
-    named = {name: _frozen(value) for name, value in values.items() if value is not None}
+    named: dict[str, Any] = {name: _frozen(value) for name, value in values.items() if value is not None}
     if arguments.table.suffix == ".toml":
-        if named:
-            raise UsageError(f"{flag(next(iter(named)))} stands in the plan {arguments.table}; edit it there.")
+        if named or _signs(arguments):
+            option = next(iter({**named, **_signs(arguments)}))
+            raise UsageError(f"{flag(option)} stands in the plan {arguments.table}; edit it there.")
         return make_plan(*plan_file.read(arguments.table))
-    source = as_source(arguments.table, dialect=_dialect(arguments))
+    source = _source(arguments)
     if arguments.target is None:
-        raise UsageError(f"--target NAME is missing: which of {listed(column_names(source))} is to be predicted?")
+        raise UsageError(f"--target NAME is missing; name one of the columns {listed(column_names(source))}.")
     return make_plan(source, Options(**named))
+
+
+def _source(arguments: argparse.Namespace) -> "Source":
+    """The table, with the signs that the command line names."""
+    from tabserve.table.dialect import Dialect  # noqa: PLC0415  slow, or of the extra `train`
+    from tabserve.table.reader import layout  # noqa: PLC0415
+    from tabserve.table.source import as_source  # noqa: PLC0415
+
+    source = as_source(arguments.table)
+    if signs := _signs(arguments):
+        source = replace(source, dialect=replace(layout(source).dialect or Dialect(), **signs))
+    return source
+
+
+def _signs(arguments: argparse.Namespace) -> dict[str, str]:
+    signs = {"delimiter": arguments.delimiter, "decimal": arguments.decimal}
+    return {name: sign for name, sign in signs.items() if sign is not None}
 
 
 def _frozen(value: object) -> object:

@@ -18,7 +18,19 @@ from tabserve.model.manifest import MEASURED_WITH, Manifest, content
 from tabserve.predictors.predictor import Predictor
 from tabserve.problem.problem import Problem
 
-__all__ = ["CARD", "GOLDEN", "MANIFEST", "PREDICTORS", "Model", "amend", "check_place", "load", "save", "versions"]
+__all__ = [
+    "CARD",
+    "GOLDEN",
+    "MANIFEST",
+    "PREDICTORS",
+    "REPORT",
+    "Model",
+    "amend",
+    "check_place",
+    "load",
+    "save",
+    "versions",
+]
 
 PREDICTORS = {
     "model.ubj": "tabserve.predictors.booster.Booster",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def _with_figures(caution: Caution, plan: Plan, development: Frame, candidate: C
     if not caution.split:
         return caution
     advised = _split_by(plan.problem, caution)
-    frame = read(plan.source, advised, plan.ignored, drop_empty_target=plan.options.drop_empty_target)
+    frame = read(plan.source, advised, drop_empty_target=plan.options.drop_empty_target)
     rows = frame.take(np.flatnonzero(np.isin(frame.ids, development.ids)))
     if not (compared := flattery(rows, candidate)):
         return caution
@@ -47,7 +48,9 @@ def _with_figures(caution: Caution, plan: Plan, development: Frame, candidate: C
 def _split_by(problem: Problem, caution: Caution) -> Problem:
     """The problem, split as the caution advises; a column of groups is no feature."""
     others = tuple(column for column in problem.columns if column.name != caution.about or column.dated)
-    return replace(problem, columns=others, **{caution.split: caution.about})
+    ignored = tuple(name for name in problem.ignored if name != caution.about)
+    split: dict[str, Any] = {caution.split: caution.about}
+    return replace(problem, columns=others, ignored=ignored, **split)
 
 
 def _given_away(development: Frame) -> Iterator[Caution]:

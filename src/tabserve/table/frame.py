@@ -1,7 +1,7 @@
 """Read a table from disk into validated arrays."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from tabserve.errors import DataError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, bad_cell, naming_rows, no_rows
+from tabserve.table.csv_blocks import BadRow
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source, TableLike, as_source
 from tabserve.wording import listed
@@ -67,29 +68,30 @@ class Frame(Rows):
         return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)
 
 
-def read(table: TableLike, problem: Problem, ignored: Collection[str] = ()) -> Frame:
+def read(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
     """Read a whole labelled table, whose ids must be unique.
 
     Args:
         table: a path (.csv, .csv.gz, .zip with a `train.csv`, or .parquet), a frame of pandas or polars, or an Arrow
             table; columns are found by name, in any order.
         problem: names the columns and the labels.
-        ignored: columns that the table may have and that are not read.
+        drop_empty_target: whether rows without a target are left out; they are refused otherwise.
 
     Raises:
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
     source = as_source(table)
-    frame = read_with_repeated_ids(source, problem, ignored)
+    frame = read_with_repeated_ids(source, problem, drop_empty_target=drop_empty_target)
     _refuse_repeated(source.name, frame.ids)
     return frame
 
 
-def read_with_repeated_ids(table: TableLike, problem: Problem, ignored: Collection[str] = ()) -> Frame:
+def read_with_repeated_ids(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
     """As `read`, but several rows may have the same id."""
-    source, columns = as_source(table), training_columns(problem, ignored)
+    source, columns = as_source(table), training_columns(problem)
+    convert = labelled_to_frame if drop_empty_target else batch_to_frame
     encoder = learn_encoder(source, problem, columns)
-    frames = _read_batches(source, problem, columns, partial(batch_to_frame, problem, encoder))
+    frames = _read_batches(source, problem, columns, partial(convert, problem, encoder))
     frame = _concatenate_frames(source.name, frames, problem, encoder)
     refuse_empty(source.name, frame)
     refuse_one_target(source.name, frame)
@@ -98,8 +100,8 @@ def read_with_repeated_ids(table: TableLike, problem: Problem, ignored: Collecti
 
 def read_to_measure(table: TableLike, problem: Problem) -> Frame:
     """As `read`, for rows that are measured and not split: the columns of the group and the time are not read."""
-    not_read = [name for name in (problem.group, problem.time) if name]
-    frame = read(table, replace(problem, group=None, time=None), not_read)
+    others = [name for name in (problem.group, problem.time) if name and name not in problem.features]
+    frame = read(table, replace(problem, group=None, time=None, ignored=(*problem.ignored, *others)))
     return replace(frame, problem=problem)
 
 
@@ -156,22 +158,21 @@ def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
     return distinct
 
 
-def training_columns(problem: Problem, ignored: Collection[str] = ()) -> Columns:
+def training_columns(problem: Problem) -> Columns:
     """The columns of a labelled table."""
     numbers, texts = _by_type(problem)
     texts += filter(None, (problem.id, problem.group, problem.time if problem.time not in texts else None))
     (numbers if problem.task.AMOUNT else texts).append(problem.target)
     levels = [*Encoder.learned_columns(problem), *filter(None, [problem.target, problem.group])]
-    not_read = [name for name in ignored if name not in {*numbers, *texts}]
-    return Columns(numbers, texts, not_read, levels, problem.blanks)
+    return Columns(numbers, texts, problem.ignored, levels, problem.blanks)
 
 
 def scoring_columns(problem: Problem) -> Columns:
     """The columns of a table whose rows are to be scored."""
     numbers, texts = _by_type(problem)
-    ignored = filter(None, (problem.target, problem.group, problem.time))
     texts += filter(None, [problem.id])
-    return Columns(numbers, texts, [*ignored], Encoder.learned_columns(problem), problem.blanks)
+    others = [name for name in (problem.target, problem.group, problem.time) if name and name not in texts]
+    return Columns(numbers, texts, [*others, *problem.ignored], Encoder.learned_columns(problem), problem.blanks)
 
 
 def _by_type(problem: Problem) -> tuple[list[str], list[str]]:
@@ -255,6 +256,19 @@ def batch_to_frame(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) ->
     group = required_texts(batch, problem.group, "a group") if problem.group else None
     moment = parse_moments(batch, problem.time) if problem.time else None
     return Frame(rows.ids, rows.features, parse_targets(problem, batch), problem, encoder, group, moment)
+
+
+def labelled_to_frame(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame:
+    """Convert the rows of a batch that have a target, as `batch_to_frame` does.
+
+    Raises:
+        BadRow: as for `batch_to_frame`; rows are numbered within the whole batch.
+    """
+    kept = np.flatnonzero([not is_missing(cell) for cell in batch[problem.target].to_pylist()])
+    try:
+        return batch_to_frame(problem, encoder, batch.take(pa.array(kept)))
+    except BadRow as error:
+        raise BadRow((kept[np.array(error.rows) - 1] + 1).tolist(), str(error), error.column) from error
 
 
 def batch_to_rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Rows:
