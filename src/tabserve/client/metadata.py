@@ -90,7 +90,7 @@ def parse(document: Any) -> Metadata:  # noqa: ANN401  any JSON
     columns = _columns_of_matrix(matrix) if matrix else tuple(map(_column, inputs))
     outputs = {str(output["name"]): _output(output) for output in document["outputs"]}
     others = [str(parameters[role]) for role in ("target", "group", "time") if role in parameters]
-    ignored = (*others, *_names(parameters, "ignored"))
+    ignored = (*others, *_names(document, "ignored"))
     return Metadata(columns, str(matrix["name"]) if matrix else None, outputs, parameters.get("id"), ignored)
 
 

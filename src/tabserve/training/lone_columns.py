@@ -41,7 +41,7 @@ def explained_shares(frame: Frame) -> dict[str, float]:
 def _indicators(frame: Frame) -> NDArray[np.float64]:
     """The amounts, or an indicator of each class; shape (rows, outputs)."""
     if labels := len(frame.problem.labels):
-        return np.eye(labels)[frame.target]
+        return np.asarray(np.eye(labels)[frame.target])
     return np.asarray(frame.target, np.float64)[:, np.newaxis]
 
 
