@@ -106,7 +106,7 @@ def _order(codes: NDArray[np.int64], texts: pa.Array, classified: Classified) ->
         return Order(float(numbers[0]), float(numbers[-1]), bool((np.diff(numbers) > 0).all()))
     if len(forms) == 1 and forms <= {*DATES}:
         cells = texts.take(pa.array(codes))
-        return Order(cells[0].as_py(), cells[-1].as_py(), bool(pc.all(pc.less(cells[:-1], cells[1:])).as_py()))
+        return Order(cells[0].as_py(), cells[-1].as_py(), not pc.any(pc.greater_equal(cells[:-1], cells[1:])).as_py())
     return None
 
 
