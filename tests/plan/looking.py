@@ -26,7 +26,7 @@ def profile_of(cells: Sequence[Any] | pa.Array, *missing: str) -> ColumnProfile:
     return profile(as_source(pa.table({"x": pa.array(cells)})), Options("y", missing=missing)).columns[0]
 
 
-def plan_of(columns: Mapping[str, Sequence[Any]], target: str = "y", **options: Any) -> Plan:
+def plan_of(columns: Mapping[str, Sequence[Any]], target: str = "y", **options: Any) -> Plan:  # noqa: ANN401  the fields of Options
     """The plan of a table in memory; columns are repeated to one length, and a target of two classes is added."""
     table = {target: ["no", "no", "yes"], "feature": ["1.5", "2.5", "0.5", "9"], **columns}
     rows = max(ROWS, *map(len, table.values()))

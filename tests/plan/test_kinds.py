@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from tests.plan.looking import profile_of, repeated
 
 from tabserve.errors import DataError
 from tabserve.plan.column_profile import ColumnProfile
@@ -15,7 +16,6 @@ from tabserve.plan.options import Options
 from tabserve.plan.profile import profile
 from tabserve.problem.columns import Kind
 from tabserve.table.source import as_source
-from tests.plan.looking import profile_of, repeated
 
 WORDS = ["good", "bad", "fair"]
 COUNT = [str(number) for number in range(100, 160)]
@@ -38,7 +38,7 @@ COUNT = [str(number) for number in range(100, 160)]
         (["?", "a", "a"], "category", "2 levels"),
         (["2020-12-31", "2021-01-01"], "date", "dates such as 2020-12-31"),
         (["2020-12-31 08:30"] * 2 + ["2020-12-31 08:31"], "date", "dates with a time"),
-        ([datetime(2020, 1, 1), datetime(2021, 1, 1)], "date", "dates with a time"),
+        (np.array(["2020-01-01", "2021-01-01"], "M8[us]").tolist(), "date", "dates with a time"),
         (["", ""], None, "empty throughout"),
         (["a", "a"], None, "the same in every row: 'a'"),
         (COUNT, None, "a different whole number in every row, like an id"),
@@ -74,7 +74,7 @@ def test_random_whole_numbers_that_differ_are_amounts_unless_named_like_an_id() 
 
 
 def test_a_dictionary_is_a_category_whatever_it_holds() -> None:
-    """pandas' and Arrow's categories stay categories, of numbers too."""
+    """Categories of pandas and of Arrow stay categories, of numbers too."""
     for cells in (COUNT, [1, 2, 3]):
         assert guess(profile_of(pa.array(cells).dictionary_encode())).kind == "category"
 

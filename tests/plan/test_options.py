@@ -8,7 +8,7 @@ from tabserve.errors import UsageError
 from tabserve.plan.options import LISTS, ROLES, Options
 
 
-def refusal(**options: Any) -> str:
+def refusal(**options: Any) -> str:  # noqa: ANN401  the fields of Options
     """The sentence by which options are refused."""
     with pytest.raises(UsageError) as refused:
         Options(**{"target": "y", **options})

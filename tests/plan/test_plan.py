@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.plan.looking import cautions_about, column_of, plan_of, repeated
 
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.plan.options import Options
@@ -13,14 +14,13 @@ from tabserve.problem.columns import Column
 from tabserve.problem.task import Binary, Multiclass
 from tabserve.table.frame import read
 from tabserve.table.source import Source, as_source
-from tests.plan.looking import cautions_about, column_of, plan_of, repeated
 
 IDS = [str(number) for number in range(60)]
 DATES = [f"2020-{1 + row % 12:02}-{1 + row % 28:02}" for row in range(60)]
 TITLES = [f"a title of several words {row}" for row in range(60)]
 
 
-def refusal(kind: type[TabserveError], columns: dict[str, Any], **options: Any) -> str:
+def refusal(kind: type[TabserveError], columns: dict[str, Any], **options: Any) -> str:  # noqa: ANN401  the fields of Options
     """The sentence by which a table is refused; it begins with the table's name."""
     with pytest.raises(kind) as refused:
         plan_of(columns, **options)
@@ -137,11 +137,11 @@ def test_a_table_without_features_is_refused_with_the_reasons() -> None:
 def test_a_number_column_with_a_stray_word_is_refused() -> None:
     """The row is named, and the words of all such columns are suggested at once."""
     stray = [*IDS[:57], "unknown", "unknown", "unknown"]
-    other = [*IDS[:58], "n.a.", "n.a."]
+    other = [*IDS[:58], "not given", "not given"]
     sentence = refusal(DataError, {"age": stray, "income": other})
     assert "'age', row 58: expected a number, as in most of its rows, found 'unknown'" in sentence
-    assert "--missing 'unknown' 'n.a.'" in sentence
-    plan = plan_of({"age": stray, "income": other}, missing=("unknown", "n.a."))
+    assert "--missing 'unknown' 'not given'" in sentence
+    plan = plan_of({"age": stray, "income": other}, missing=("unknown", "not given"))
     assert column_of(plan, "age").kind == "number"
     assert column_of(plan, "age").missing
     assert column_of(plan_of({"age": stray}, category=("age",)), "age").kind == "category"

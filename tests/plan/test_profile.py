@@ -1,14 +1,16 @@
 """One pass tells what each column of a table holds, however it is cut into batches and whatever it is read from."""
 
 from collections import Counter
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.plan.looking import profile_of, repeated
 
 from tabserve.errors import DataError
 from tabserve.plan.column_profile import ColumnProfile
@@ -18,7 +20,6 @@ from tabserve.plan.profile import profile
 from tabserve.table import csv_blocks, reader
 from tabserve.table.dialect import Dialect
 from tabserve.table.source import Source, as_source
-from tests.plan.looking import profile_of, repeated
 
 CELLS = st.lists(st.sampled_from(["", "?", "NA", "1", "2", "2.5", "yes", "no", "2020-12-31", "free text of words"]))
 
@@ -114,7 +115,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     table = pa.table(
         {
-            "moment": [datetime(2020, 1, 1, 8), None],
+            "moment": np.array(["2020-01-01T08", "NaT"], "M8[us]"),
             "day": [date(2020, 1, 1), date(2020, 1, 2)],
             "flag": [True, False],
             "number": [1.5, float("nan")],
@@ -184,3 +185,12 @@ def test_many_rows_need_no_more_memory_than_few(monkeypatch: pytest.MonkeyPatch)
     assert profile_of(repeated([str(number) for number in range(15_000)], 30_000)).distinct == pytest.approx(
         15_000, rel=0.1
     )
+
+
+def test_spaces_around_a_cell_do_not_count(tmp_path: Path) -> None:
+    """As everywhere where tables are read."""
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\nyes , 1\n yes,2 \nno,  \n")
+    columns = columns_of(path)
+    assert columns["a"].levels == (("yes", 2), ("no", 1))
+    assert (columns["b"].present, columns["b"].high) == (2, 2.0)

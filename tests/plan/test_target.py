@@ -3,25 +3,25 @@
 from typing import Any
 
 import pytest
+from tests.plan.looking import profile_of, repeated
 
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.plan.options import Options
 from tabserve.plan.target import Target, decide_target
 from tabserve.problem.criterion import MAE, Accuracy, Costs, f1
 from tabserve.problem.task import Binary, Multiclass, Regression
-from tests.plan.looking import profile_of, repeated
 
 FEWEST = 7
 """Rows that a class needs."""
 
 
-def decided(cells: list[Any], **options: Any) -> Target:
+def decided(cells: list[Any], **options: Any) -> Target:  # noqa: ANN401  the fields of Options
     """What a target of these cells makes."""
     made = Options("x", **options)
     return decide_target(profile_of(cells, *made.missing), made, FEWEST)
 
 
-def refusal(kind: type[TabserveError], cells: list[Any], **options: Any) -> str:
+def refusal(kind: type[TabserveError], cells: list[Any], **options: Any) -> str:  # noqa: ANN401  the fields of Options
     """The sentence by which a target is refused."""
     with pytest.raises(kind) as refused:
         decided(cells, **options)

@@ -102,7 +102,9 @@ class Options:
     def _check_missing(self) -> None:
         for spelling in self.missing:
             if not spelling or spelling != spelling.strip():
-                raise UsageError(f"--missing needs spellings without spaces around them, such as ?, not {spelling!r:.60}.")
+                raise UsageError(
+                    f"--missing needs spellings without spaces around them, such as ?, not {spelling!r:.60}."
+                )
 
     def _check_columns(self) -> None:
         """Refuse a column that two options name."""

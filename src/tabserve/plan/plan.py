@@ -142,6 +142,7 @@ def _problem(source: Source, options: Options, task: Task, features: Sequence[Co
         options.group,
         options.time,
         seed=options.seed,
+        blanks=options.missing,
     )
 
 
