@@ -146,6 +146,15 @@ def test_a_multiclass_task_has_2_to_127_labels_and_a_binary_one_2() -> None:
         Binary(("a", "b", "c"))
 
 
+def test_the_other_label_is_one_of_the_labels() -> None:
+    """Every cell that is no other label counts as it, but for empty ones."""
+    codes, bad = Multiclass(("a", "b", "rest"), other="rest").target(["b", "new", "", None, "rest", "a"])
+    assert codes.tolist() == [1, 2, -1, -1, 2, 0]
+    assert bad.tolist() == [2, 3]
+    with pytest.raises(UsageError, match="one of its labels as the other label, not 'c'"):
+        Multiclass(("a", "b"), other="c")
+
+
 TASKS: dict[str, tuple[Any, str, list[Any]]] = {
     "binary": (
         lambda criterion: Binary(criterion=criterion),

@@ -18,7 +18,6 @@ from tabserve.errors import DataError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, bad_cell, naming_rows, no_rows
-from tabserve.table.csv_blocks import BadRow
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source, TableLike, as_source
 from tabserve.wording import listed
@@ -89,12 +88,12 @@ def read(table: TableLike, problem: Problem, *, drop_empty_target: bool = False)
 def read_with_repeated_ids(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
     """As `read`, but several rows may have the same id."""
     source, columns = as_source(table), training_columns(problem)
-    convert = labelled_to_frame if drop_empty_target else batch_to_frame
     encoder = learn_encoder(source, problem, columns)
-    frames = _read_batches(source, problem, columns, partial(convert, problem, encoder))
+    convert = partial(batch_to_frame, problem, encoder, allow_empty_target=drop_empty_target)
+    frames = map(_with_target, _read_batches(source, problem, columns, convert))
     frame = _concatenate_frames(source.name, frames, problem, encoder)
-    refuse_empty(source.name, frame)
     refuse_one_target(source.name, frame)
+    refuse_empty(source.name, frame)
     return frame
 
 
@@ -246,8 +245,18 @@ def _concatenate_fields(table: str, frames: list[dict[str, NDArray[Any] | None]]
     return fields
 
 
-def batch_to_frame(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame:
+def _with_target(frame: Frame) -> Frame:
+    """The rows that have a target; the same frame if all have one."""
+    has_one = ~np.isnan(frame.target) if frame.problem.task.AMOUNT else frame.target >= 0
+    return frame if has_one.all() else frame.take(np.flatnonzero(has_one))
+
+
+def batch_to_frame(
+    problem: Problem, encoder: Encoder, batch: pa.RecordBatch, *, allow_empty_target: bool = False
+) -> Frame:
     """Convert a batch with the columns of `training_columns` to a frame.
+
+    An empty target that is allowed is NaN, or -1 in place of a label.
 
     Raises:
         BadRow: a row lacks its id or its target, or a column cannot hold a cell; the error names the first row.
@@ -255,20 +264,8 @@ def batch_to_frame(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) ->
     rows = batch_to_rows(problem, encoder, batch)
     group = required_texts(batch, problem.group, "a group") if problem.group else None
     moment = parse_moments(batch, problem.time) if problem.time else None
-    return Frame(rows.ids, rows.features, parse_targets(problem, batch), problem, encoder, group, moment)
-
-
-def labelled_to_frame(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame:
-    """Convert the rows of a batch that have a target, as `batch_to_frame` does.
-
-    Raises:
-        BadRow: as for `batch_to_frame`; rows are numbered within the whole batch.
-    """
-    kept = np.flatnonzero([not is_missing(cell) for cell in batch[problem.target].to_pylist()])
-    try:
-        return batch_to_frame(problem, encoder, batch.take(pa.array(kept)))
-    except BadRow as error:
-        raise BadRow((kept[np.array(error.rows) - 1] + 1).tolist(), str(error), error.column) from error
+    target = parse_targets(problem, batch, allow_empty=allow_empty_target)
+    return Frame(rows.ids, rows.features, target, problem, encoder, group, moment)
 
 
 def batch_to_rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Rows:
@@ -347,8 +344,8 @@ def _numeric(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
     return features
 
 
-def parse_targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
-    """The target of each row, converted by the problem's task; shape (rows,).
+def parse_targets(problem: Problem, batch: pa.RecordBatch, *, allow_empty: bool = False) -> NDArray[Any]:
+    """The target of each row, converted by the problem's task; shape (rows,). One that may be empty is NaN or -1 then.
 
     Raises:
         BadRow: a cell is not a target of the task; the error names the first row.
@@ -360,6 +357,8 @@ def parse_targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
             return target[cells.indices]
     cells = batch[problem.target].to_pylist()
     target, bad = problem.task.target(cells)
+    if allow_empty:
+        bad = bad[[not is_missing(cells[row]) for row in bad]]
     if len(bad):
         first = cells[bad[0]]
         found = "an empty cell" if is_missing(first) else repr(first)
@@ -396,6 +395,8 @@ def refuse_one_target(table: str, frame: Frame) -> None:
     Raises:
         DataError: all rows have the same target; the message names it.
     """
-    if len(targets := np.unique(frame.target)) == 1:
+    if not len(targets := np.unique(frame.target)):
+        raise DataError(f"{table} has no row with a target in column {frame.problem.target!r}.")
+    if len(targets) == 1:
         only, name = frame.problem.task.spelled(targets[0]), frame.problem.target
         raise DataError(f"{table} has only {only} in column {name!r}; a model needs rows of different targets.")
