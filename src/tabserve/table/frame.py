@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
@@ -81,7 +82,8 @@ def read(table: TableLike, problem: Problem, ignored: Collection[str] = ()) -> F
     """
     source = as_source(table)
     frame = read_with_repeated_ids(source, problem, ignored)
-    _refuse_repeated(source.name, frame.ids)
+    if problem.id:
+        _refuse_repeated(source.name, frame.ids)
     return frame
 
 
@@ -131,28 +133,30 @@ def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder
         DataError: a column is invalid, empty, or has too many levels.
     """
     names = Encoder.learned_columns(problem)
-    seen: dict[str, dict[str, None]] = {name: {} for name in names}
+    seen = {name: pa.nulls(0, pa.string()) for name in names}
     if names:
         for batch in batches(source, columns.only(names), partial(_distinct, names)):
-            for name, cells in batch.items():
+            for name, texts in batch.items():
                 if len(seen[name]) <= MAX_LEVELS:
-                    seen[name].update(dict.fromkeys(cells))
+                    new = texts.filter(pc.invert(pc.is_in(texts, seen[name])))
+                    seen[name] = pa.concat_arrays([seen[name], new]) if len(new) else seen[name]
     try:
-        return Encoder.learn(problem, {name: [*cells] for name, cells in seen.items()})
+        return Encoder.learn(problem, {name: texts.to_pylist() for name, texts in seen.items()})
     except BadCell as error:
         raise DataError(f"{source.name}, column {error.column!r}: {error}.") from error
     except DataError as error:
         raise DataError(f"{source.name}: {error}") from error
 
 
-def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
-    """The distinct cells of each of these columns; a cell that is too long is refused."""
-    distinct = {name: batch[name].unique().to_pylist() for name in names}
-    for name, cells in distinct.items():
-        if long := {cell for cell in cells if cell and len(cell) > MAX_CHARACTERS}:
-            rows = [row for row, cell in enumerate(batch[name].to_pylist()) if cell in long]
-            found = describe_cell(batch[name][rows[0]].as_py())
-            raise bad_cell(rows, name, f"a text of at most {MAX_CHARACTERS} characters", found)
+def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, pa.StringArray]:
+    """The distinct texts of each of these columns, in the order of the rows; a text that is too long is refused."""
+    distinct = {name: batch[name].unique().dictionary_decode() for name in names}
+    for name, texts in distinct.items():
+        if (pc.max(pc.utf8_length(texts)).as_py() or 0) > MAX_CHARACTERS:
+            cells = batch[name].to_pylist()
+            rows = [row for row, cell in enumerate(cells) if cell and len(cell) > MAX_CHARACTERS]
+            expected = f"a text of at most {MAX_CHARACTERS} characters"
+            raise bad_cell(rows, name, expected, describe_cell(cells[rows[0]]))
     return distinct
 
 
@@ -208,7 +212,7 @@ def _read_batches(
 
 
 def _row_numbers(start: int, rows: int) -> NDArray[np.object_]:
-    return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
+    return np.array([*map(str, range(start, start + rows))], np.object_)
 
 
 def _concatenate_frames(name: str, frames: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
@@ -376,7 +380,8 @@ def refuse_empty(table: str, frame: Frame) -> None:
     """
     numbers = {column.name for column in frame.problem.columns if column.missing and not column.as_text}
     for index, name in enumerate(frame.encoder.names):
-        if name in numbers and np.isnan(frame.features[:, index]).all():
+        column = frame.features[:, index]
+        if name in numbers and np.isnan(column[0]) and np.isnan(column).all():
             raise DataError(f"{table}: Column {name!r} is empty throughout; leave it out.")
 
 
