@@ -18,7 +18,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
-from tabserve.table.columns import Columns, bad_cell
+from tabserve.table.columns import Columns, bad_cell, check_names
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source, TableLike, as_source
 from tabserve.wording import listed
@@ -135,11 +135,13 @@ def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder
     names = Encoder.learned_columns(problem)
     seen = {name: pa.nulls(0, pa.string()) for name in names}
     if names:
+        check_names(source.name, column_names(source), columns)
         for batch in batches(source, columns.only(names), partial(_distinct, names)):
             for name, texts in batch.items():
                 if len(seen[name]) <= MAX_LEVELS:
                     new = texts.filter(pc.invert(pc.is_in(texts, seen[name])))
                     seen[name] = pa.concat_arrays([seen[name], new]) if len(new) else seen[name]
+        _refuse_no_rows(source, len(seen[names[0]]))
     try:
         return Encoder.learn(problem, {name: texts.to_pylist() for name, texts in seen.items()})
     except BadCell as error:
@@ -207,7 +209,11 @@ def _read_batches(
     for batch in batches(source, columns, convert):
         yield batch if problem.id else replace(batch, ids=_row_numbers(count, len(batch)))
         count += len(batch)
-    if not count:
+    _refuse_no_rows(source, count)
+
+
+def _refuse_no_rows(source: Source, rows: int) -> None:
+    if not rows:
         raise DataError(f"{source.name} has a header and no rows; a table needs at least one row below its header.")
 
 
