@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
@@ -17,7 +18,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
-from tabserve.table.columns import Columns, bad_cell, naming_rows, no_rows
+from tabserve.table.columns import Columns, bad_cell, check_names, naming_rows, no_rows
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source, TableLike, as_source
 from tabserve.wording import listed
@@ -81,7 +82,8 @@ def read(table: TableLike, problem: Problem, *, drop_empty_target: bool = False)
     """
     source = as_source(table)
     frame = read_with_repeated_ids(source, problem, drop_empty_target=drop_empty_target)
-    _refuse_repeated(source.name, frame.ids)
+    if problem.id:
+        _refuse_repeated(source.name, frame.ids)
     return frame
 
 
@@ -132,28 +134,32 @@ def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder
         DataError: a column is invalid, empty, or has too many levels.
     """
     names = Encoder.learned_columns(problem)
-    seen: dict[str, dict[str, None]] = {name: {} for name in names}
+    seen = {name: pa.nulls(0, pa.string()) for name in names}
     if names:
+        check_names(source.name, column_names(source), columns)
         for batch in batches(source, columns.only(names), partial(_distinct, names)):
-            for name, cells in batch.items():
+            for name, texts in batch.items():
                 if len(seen[name]) <= MAX_LEVELS:
-                    seen[name].update(dict.fromkeys(cells))
+                    new = texts.filter(pc.invert(pc.is_in(texts, seen[name])))
+                    seen[name] = pa.concat_arrays([seen[name], new]) if len(new) else seen[name]
+        _refuse_no_rows(source, len(seen[names[0]]))
     try:
-        return Encoder.learn(problem, {name: [*cells] for name, cells in seen.items()})
+        return Encoder.learn(problem, {name: texts.to_pylist() for name, texts in seen.items()})
     except BadCell as error:
         raise DataError(f"{source.name}, column {error.column!r}: {error}.") from error
     except DataError as error:
         raise DataError(f"{source.name}: {error}") from error
 
 
-def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
-    """The distinct cells of each of these columns; a cell that is too long is refused."""
-    distinct = {name: batch[name].unique().to_pylist() for name in names}
-    for name, cells in distinct.items():
-        if long := {cell for cell in cells if cell and len(cell) > MAX_CHARACTERS}:
-            rows = [row for row, cell in enumerate(batch[name].to_pylist()) if cell in long]
-            found = describe_cell(batch[name][rows[0]].as_py())
-            raise bad_cell(rows, name, f"a text of at most {MAX_CHARACTERS} characters", found)
+def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, pa.StringArray]:
+    """The distinct texts of each of these columns, in the order of the rows; a text that is too long is refused."""
+    distinct = {name: batch[name].unique().dictionary_decode() for name in names}
+    for name, texts in distinct.items():
+        if (pc.max(pc.utf8_length(texts)).as_py() or 0) > MAX_CHARACTERS:
+            cells = batch[name].to_pylist()
+            rows = [row for row, cell in enumerate(cells) if cell and len(cell) > MAX_CHARACTERS]
+            expected = f"a text of at most {MAX_CHARACTERS} characters"
+            raise bad_cell(rows, name, expected, describe_cell(cells[rows[0]]))
     return distinct
 
 
@@ -203,12 +209,16 @@ def _read_batches(
     for batch in batches(source, columns, convert):
         yield batch if problem.id else replace(batch, ids=_row_numbers(count, len(batch)))
         count += len(batch)
-    if not count:
+    _refuse_no_rows(source, count)
+
+
+def _refuse_no_rows(source: Source, rows: int) -> None:
+    if not rows:
         raise no_rows(source.name)
 
 
 def _row_numbers(start: int, rows: int) -> NDArray[np.object_]:
-    return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
+    return np.array([*map(str, range(start, start + rows))], np.object_)
 
 
 def _concatenate_frames(name: str, frames: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
@@ -385,7 +395,8 @@ def refuse_empty(table: str, frame: Frame) -> None:
     """
     numbers = {column.name for column in frame.problem.columns if column.missing and not column.as_text}
     for index, name in enumerate(frame.encoder.names):
-        if name in numbers and np.isnan(frame.features[:, index]).all():
+        column = frame.features[:, index]
+        if name in numbers and np.isnan(column[0]) and np.isnan(column).all():
             raise DataError(f"{table}: Column {name!r} is empty throughout; leave it out.")
 
 
