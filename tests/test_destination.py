@@ -16,6 +16,7 @@ from tabserve.destination import TABLES, check_apart, ending
 from tabserve.errors import DataError, UsageError
 from tabserve.table.columns import Columns
 from tabserve.table.reader import batches
+from tabserve.table.source import Source
 from tabserve.table.writer import open_writer
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "scripts/train.py": ("--data", "rows.csv", "--out"),
     "scripts/train.py --engine spark": ("--data", "rows", "--out"),
     "scripts/draw.py": ("--model", "model", "--out"),
+    "tabserve score": ("model", "--data", "rows.csv", "--out"),
     "tabserve compare": ("model", "model2", "--data", "rows.csv", "--out"),
     "tabserve drift": ("model", "--data", "rows.csv", "--out"),
     "tabserve threshold": ("0.5", "--data", "rows.csv"),
@@ -151,7 +153,7 @@ def test_this_file_tests_every_command_that_writes(run: Run) -> None:
     writing = {
         command
         for command in commands
-        if re.search(r"--(out|metrics|rejects|output)\b|replaced\s+whole", run(*command.split(), "--help").stdout)
+        if re.search(r"--(out|metrics|rejects|output)\b(?!-)|replaced\s+whole", run(*command.split(), "--help").stdout)
     }
     assert "tabserve drift" in writing
     assert writing == ALONE | {" ".join(command.split(" --")[:1]) for command in COMMANDS}
@@ -223,7 +225,7 @@ def test_a_written_table_is_read_back_unchanged(
         for start in range(0, len(rows), 7):
             writer.write_batch(pa.record_batch(columns, schema=schema)[start : start + 7])
     table = pa.Table.from_batches(
-        batches(path, Columns(["label", "probability"], ["id"]), "", lambda batch: batch),
+        batches(Source(path), Columns(["label", "probability"], ["id"]), lambda batch: batch),
         pa.schema({"label": pa.float64(), "probability": pa.float64(), "id": pa.string()}),
     )
     assert table["id"].to_pylist() == [row[0] for row in rows]

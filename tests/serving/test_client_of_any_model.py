@@ -57,12 +57,14 @@ def ask(script: RunScript, mixed_server: Server, protocol: str) -> RunScript:
 def check_metadata(metadata: Metadata, model: Model) -> None:
     """The metadata describe each column of the problem and each output of the decision."""
     problem = model.problem
-    assert [(column.name, column.datatype, column.optional) for column in metadata.columns] == [
-        (column.name, DATATYPES[column.kind], column.missing) for column in problem.columns
+    assert [*metadata.columns] == [
+        (column.name, DATATYPES[column.kind], column.missing, column.kind) for column in problem.columns
     ]
-    kinds = model.decision.outputs(problem)
-    outputs = {name: (kind.datatype, kind.columns, kind.labels) for name, kind in metadata.outputs.items()}
-    assert outputs == {name: (kind.datatype, kind.columns, kind.labels) for name, kind in kinds.items()}
+    kinds, outputs = model.decision.outputs(problem), metadata.outputs
+    assert {name: (outputs[name].datatype, outputs[name].shape, outputs[name].labels) for name in kinds} == {
+        name: (kind.datatype, kind.shape, kind.labels) for name, kind in kinds.items()
+    }
+    assert metadata.default_outputs == (*kinds,)
     assert (metadata.id, metadata.ignored) == (problem.id, (problem.target,))
 
 
@@ -210,6 +212,40 @@ def test_cells_may_be_python_objects_of_a_data_frame(
     assert predictions.tolist() == expected(model, path)["prediction"][:50]
 
 
+def as_dates(path: Path) -> pd.DataFrame:
+    """The first rows of a table, their dates as pandas keeps them: moments, NaT where one is missing."""
+    texts = {"city": "str", "plan": "str", "rooms": "str", "owner": "str"}
+    return pd.read_csv(path, dtype=texts, parse_dates=["since", "seen"])[:50]
+
+
+@pytest.mark.parametrize("unit", ["ns", "us", "s"])
+def test_dates_of_a_data_frame_are_those_of_the_file(
+    mixed_server: Server, mixed_folders: dict[str, Path], protocol: str, unit: str
+) -> None:
+    """As an array of moments in any unit, or as Python's own; some column has days alone, another has times."""
+    model, path = load(mixed_folders["two"]), mixed_folders["two"].with_suffix(".csv")
+    frame, classifier = as_dates(path), client(mixed_server, protocol, "two")
+    frame = frame.astype(dict.fromkeys(("since", "seen"), f"datetime64[{unit}]"))
+    assert frame["since"].isna().any()
+    columns: dict[str, Any] = {name: frame[name].to_numpy() for name in model.problem.features}
+    others: dict[str, Any] = {"since": [*frame["since"].dt.date], "seen": frame["seen"]}  # Python's, and a column
+    for dates in ({}, others):
+        answer = classifier.ask_columns(columns | dates, ["predict"])
+        assert answer.outputs["predict"][:, 0].tolist() == expected(model, path)["label"][:50]
+
+
+def test_a_parquet_file_of_moments_is_answered_and_scored_as_the_csv(
+    ask: RunScript, mixed_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """A column of days is written as moments at midnight by pandas."""
+    model, path = load(mixed_folders["two"]), mixed_folders["two"].with_suffix(".csv")
+    as_dates(path).to_parquet(tmp_path / "rows.parquet", index=False)
+    columns = printed_columns(ask("two", tmp_path / "rows.parquet", "--json"))
+    assert columns.pop("row") == [*range(50)]
+    first = {name: values[:50] for name, values in expected(model, path).items()}
+    assert columns == first == expected(model, tmp_path / "rows.parquet")
+
+
 def test_columns_that_do_not_fit_the_model_are_refused_before_they_are_sent(
     mixed_server: Server, protocol: str
 ) -> None:
@@ -228,5 +264,8 @@ def test_columns_that_do_not_fit_the_model_are_refused_before_they_are_sent(
     for cell in (np.inf, ["Recife"], b"Recife"):
         with pytest.raises(InvalidRequest, match=r"^Row 0, column 'city', is .*; expected a text, a number, true or"):
             classifier.ask_columns(right | {"city": [cell]}, ["predict"])
+    for cell in (1577867400, 1.5, True, b"2020-01-01"):
+        with pytest.raises(InvalidRequest, match=r"^Row 0, column 'seen', is .*; expected a date, or a text that is"):
+            classifier.ask_columns(right | {"seen": [cell]}, ["predict"])
     with pytest.raises(UsageError, match="takes no matrix of numbers, but a tensor for each of 'income', 'age'"):
         classifier.ask(np.zeros((1, 8), np.float32), ["predict"])

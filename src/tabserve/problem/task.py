@@ -88,6 +88,7 @@ class Multiclass:
         labels: how the target column spells each class.
         criterion: from the counts of each class against all others; its mean over the classes is maximised.
         metric: the measure that ranks candidates, of `METRICS`; the mean of the criterion if empty.
+        other: the label that every other cell counts as, so that rare classes are one; empty if there is none.
     """
 
     KIND: ClassVar[str] = "multiclass"
@@ -102,12 +103,15 @@ class Multiclass:
     labels: tuple[str, ...]
     criterion: Criterion = f1
     metric: str = ""
+    other: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse fewer than two labels, too many, a criterion that does not take counts, and an unknown metric."""
+        """Refuse fewer than two labels, too many, a criterion without counts, an unknown metric or other label."""
         _check_labels(self.labels, f"at least two different labels, and at most {MAX_LABELS}", MAX_LABELS)
         _check_criterion(self.criterion, "f1 or Costs(...)", (Accuracy, BalancedAccuracy, RMSE, MAE))
         _check_metric(self.metric, self.criterion, self.METRICS)
+        if self.other != "" and self.other not in self.labels:
+            raise UsageError(f"A task needs one of its labels as the other label, not {self.other!r:.60}.")
 
     @property
     def ranked_by(self) -> str:
@@ -124,8 +128,8 @@ class Multiclass:
         return repr(self.labels[target])
 
     def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """The index of each cell's label, and the rows whose cell is not a label."""
-        return _codes(self.labels, cells)
+        """The index of each cell's label, and the rows whose cell is not a label, or empty."""
+        return _codes(self.labels, cells, self.other)
 
 
 @dataclass(frozen=True)
@@ -192,9 +196,12 @@ TASKS: dict[str, type[Task]] = {task.KIND: task for task in (Binary, Multiclass,
 """The tasks by their kind in a manifest."""
 
 
-def _codes(labels: tuple[str, ...], cells: Sequence[Any]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+def _codes(
+    labels: tuple[str, ...], cells: Sequence[Any], other: str = ""
+) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
     index = {label: code for code, label in enumerate(labels)}
-    codes = np.array([index.get(cell, -1) for cell in cells], np.int8)
+    unknown = index.get(other, -1)
+    codes = np.array([index.get(cell, unknown if cell else -1) for cell in cells], np.int8)
     return codes, np.flatnonzero(codes < 0)
 
 

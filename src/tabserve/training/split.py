@@ -6,7 +6,6 @@ asked for: the user is warned, or the split is refused. Without groups and time,
 (`copies`).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -49,14 +48,14 @@ def hold_out(frame: Frame) -> Split:
         _check_classes(frame, frame.moment, is_latest.astype(np.int64))
         return split_at(frame, np.flatnonzero(~is_latest), np.flatnonzero(is_latest))
     count, noun = count_smallest_class(frame)
-    if count < (needed := _needed(problem)):
+    if count < problem.fewest_rows:
         raise DataError(
             f"{training_of(problem).SMALLEST_PART} has {count} {noun}; {problem.folds} folds beside a hold-out of"
-            f" {problem.holdout:.0%} need at least {needed}; use more {noun}."
+            f" {problem.holdout:.0%} need at least {problem.fewest_rows}; use more {noun}."
         )
     if frame.group is not None:
         return _hold_out_groups(frame)
-    if (number := copies.kept_together(frame, strata(frame), needed)) is not None:
+    if (number := copies.kept_together(frame, strata(frame), problem.fewest_rows)) is not None:
         part = copies.deal(number, strata(frame), problem.seed, copies.held_out(problem.holdout))
         return split_at(frame, np.flatnonzero(part == 0), np.flatnonzero(part == 1))
     positions = np.arange(len(frame))
@@ -66,15 +65,10 @@ def hold_out(frame: Frame) -> Split:
     return split_at(frame, development, holdout)
 
 
-def _needed(problem: Problem) -> int:
-    """The number of rows, or groups, of each class that are enough for every fold and the hold-out."""
-    return math.ceil(max(problem.folds / (1 - problem.holdout), 1 / problem.holdout))
-
-
 def count_copies(frame: Frame) -> int:
     """The number of copies that `hold_out` keeps on the side of the row that they equal."""
     apart = frame.group is not None or frame.moment is not None
-    number = None if apart else copies.kept_together(frame, strata(frame), _needed(frame.problem))
+    number = None if apart else copies.kept_together(frame, strata(frame), frame.problem.fewest_rows)
     return 0 if number is None else len(frame) - int(number.max()) - 1
 
 
