@@ -3,13 +3,14 @@
 import argparse
 import sys
 
-from bench import formats, limits, mixed, scale, serving, settings, soak, tables, titles
+from bench import contributions, formats, limits, mixed, scale, serving, settings, soak, tables, titles
 from tabserve.cli import run
 
 WORDS = {
     "tables": tables,
     "serving": serving,
     "mixed": mixed,
+    "contributions": contributions,
     "soak": soak,
     "limits": limits,
     "settings": settings,
