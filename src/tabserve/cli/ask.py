@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabserve.cli import options
+from tabserve.errors import UsageError
 from tabserve.wording import one_line
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ EXAMPLES = (
     "examples:\n"
     "  tabserve ask --data new.csv\n"
     "  tabserve ask --data new.csv --rows 1000 --json\n"
-    "  tabserve ask --data new.csv --protocol grpc --outputs predict_proba\n\n"
+    "  tabserve ask --data new.csv --protocol grpc --outputs predict_proba\n"
+    "  tabserve ask --data new.csv --explain\n\n"
 )
 
 
@@ -55,23 +57,44 @@ def add_options(parser: argparse.ArgumentParser, rows: Path | None = None) -> No
         help="what to ask for: predict (the label, or the amount), predict_proba, predict_interval (default: all that"
         " the model answers)",
     )
+    add(
+        "--explain",
+        action="store_true",
+        help="name the three columns that contributed most to each answer, and what they added to the log odds (of two"
+        " classes), to the margin of the label (of several), or to the amount or its logarithm",
+    )
     add("--json", action="store_true", help="print one JSON document instead of a table")
 
 
 def ask(arguments: argparse.Namespace) -> None:
     """Ask the server about the rows, and print its answers."""
-    from tabserve.client import client, table  # noqa: PLC0415  Arrow and gRPC are not installed everywhere
+    from tabserve.client import client, reasons, table  # noqa: PLC0415  Arrow and gRPC are not installed everywhere
 
     server = _client(arguments)
     if arguments.wait:
         client.wait(server.ready, "The model", arguments.wait)
     rows = table.read(arguments.data, server.metadata, arguments.rows)
-    answers = table.ask(server, arguments.data, rows, arguments.outputs or server.metadata.default_outputs)
+    further = [_contributions(server)] if arguments.explain else []
+    answers = table.ask(
+        server, arguments.data, rows, [*(arguments.outputs or server.metadata.default_outputs), *further]
+    )
     columns = {server.metadata.id or "row": rows.ids.tolist(), **table.to_columns(answers, server.metadata)}
+    for name in further:
+        found = reasons.reasons(answers, server.metadata.outputs[name], rows.columns)
+        columns[name] = reasons.as_documents(found) if arguments.json else reasons.as_texts(found)
     if arguments.json:
         _print_json(columns, server.model, answers[0].threshold)
     else:
         _print_table(columns)
+
+
+def _contributions(server: "Client") -> str:
+    """The name of the output that explains the answers."""
+    from tabserve.serving.protocol.contributions import NAME  # noqa: PLC0415
+
+    if NAME not in server.metadata.outputs:
+        raise UsageError(f"The server gives no {NAME} to the answers of {server.model!r}; leave out --explain.")
+    return NAME
 
 
 def _client(arguments: argparse.Namespace) -> "Client":

@@ -15,6 +15,7 @@ from tabserve.client.client import Client
 from tabserve.client.metadata import Column, Metadata, Output
 from tabserve.encoding.numbers import Numbers
 from tabserve.errors import InvalidRequest
+from tabserve.serving.protocol.contributions import NAME
 from tabserve.serving.protocol.datatypes import BYTES
 from tabserve.table.columns import Columns, naming_rows, no_rows
 from tabserve.table.frame import required_texts
@@ -78,9 +79,11 @@ def cells(column: Column, array: pa.Array) -> NDArray[Any]:
 def ask(client: Client, path: Path, rows: Rows, outputs: Sequence[str]) -> list[Answer]:
     """Ask the server about all rows, one chunk after the other."""
     answers, total = [], len(rows.ids)
+    known = client.metadata.outputs
+    size = min([CHUNK, *(known[name].max_rows or CHUNK for name in outputs if name in known)])
     with tqdm(total=total, unit=" rows", leave=False, disable=None) as progress:
-        for start in range(0, total, CHUNK):
-            stop = min(start + CHUNK, total)
+        for start in range(0, total, size):
+            stop = min(start + size, total)
             chunk = {name: values[start:stop] for name, values in rows.columns.items()}
             try:
                 answers.append(client.ask_columns(chunk, outputs))
@@ -93,9 +96,9 @@ def ask(client: Client, path: Path, rows: Rows, outputs: Sequence[str]) -> list[
 
 
 def to_columns(answers: Sequence[Answer], metadata: Metadata) -> dict[str, list[Any]]:
-    """Join the answers to columns, with the names that a scored file gives them."""
+    """Join the answers to columns, with the names that a scored file gives them; contributions are left out."""
     columns: dict[str, list[Any]] = {}
-    for name in answers[0].outputs:
+    for name in (name for name in answers[0].outputs if name != NAME):
         names = output_columns(name, metadata.outputs[name])
         values = np.concatenate([answer.outputs[name] for answer in answers]).T
         columns.update(zip(names, values[-len(names) :].tolist(), strict=True))
