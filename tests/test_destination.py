@@ -16,6 +16,7 @@ from tabserve.destination import TABLES, check_apart, ending
 from tabserve.errors import DataError, UsageError
 from tabserve.table.columns import Columns
 from tabserve.table.reader import batches
+from tabserve.table.source import Source
 from tabserve.table.writer import open_writer
 
 ROOT = Path(__file__).parents[1]
@@ -224,7 +225,7 @@ def test_a_written_table_is_read_back_unchanged(
         for start in range(0, len(rows), 7):
             writer.write_batch(pa.record_batch(columns, schema=schema)[start : start + 7])
     table = pa.Table.from_batches(
-        batches(path, Columns(["label", "probability"], ["id"]), "", lambda batch: batch),
+        batches(Source(path), Columns(["label", "probability"], ["id"]), lambda batch: batch),
         pa.schema({"label": pa.float64(), "probability": pa.float64(), "id": pa.string()}),
     )
     assert table["id"].to_pylist() == [row[0] for row in rows]

@@ -1,4 +1,4 @@
-"""Score a file of rows into a file of answers, in constant memory."""
+"""Score a table of rows into a file of answers, in constant memory."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,15 +12,16 @@ from tabserve.destination import check_apart
 from tabserve.model.decision import Answers
 from tabserve.model.model import Model
 from tabserve.table.frame import Rows, stream
+from tabserve.table.source import Source, TableLike, as_source
 from tabserve.table.writer import open_writer
 
 
-def score_file(model: Model, path: Path, out: Path) -> int:
+def score_file(model: Model, table: TableLike, out: Path) -> int:
     """Score every row of a table, and write its id and answer; shows progress.
 
     Args:
         model: the model that answers.
-        path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet.
+        table: what `stream` reads.
         out: .csv, .csv.gz or .parquet; it appears whole, after the last row is written, or not at all.
 
     Returns:
@@ -30,21 +31,22 @@ def score_file(model: Model, path: Path, out: Path) -> int:
         UsageError: `out` has another ending.
         DataError: a row cannot be used, or `out` cannot be written.
     """
-    check_apart([out], [path])
+    source = as_source(table, "test.csv")
+    check_apart([out], [source.path])
     rows, schema = 0, schema_of(model)
     with open_writer(out, schema) as writer, tqdm(unit=" rows", unit_scale=True, disable=None) as progress:
-        for batch, scores in _score_batches(model, path):
+        for batch, scores in _score_batches(model, source):
             writer.write_batch(answers(model, batch, scores, schema))
             progress.update(len(batch))
             rows += len(batch)
     return rows
 
 
-def _score_batches(model: Model, path: Path) -> Iterator[tuple[Rows, Answers]]:
+def _score_batches(model: Model, source: Source) -> Iterator[tuple[Rows, Answers]]:
     """Score each batch in a thread while the main one reads the next, where Ctrl-C can interrupt a slow pipe."""
     with ThreadPoolExecutor(1) as scorer:
         scoring: tuple[Rows, Future[Answers]] | None = None
-        for batch in stream(path, model.problem, model.encoder):
+        for batch in stream(source, model.problem, model.encoder):
             done, scoring = scoring, (batch, scorer.submit(model.score, batch.features))
             if done:
                 yield done[0], done[1].result()

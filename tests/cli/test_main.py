@@ -14,7 +14,7 @@ from santander.problem import PROBLEM as SANTANDER
 from tabserve.cli import main
 from tabserve.errors import ArtifactError, DataError, UsageError
 from tabserve.model.decision import threshold_of
-from tabserve.model.model import load
+from tabserve.model.model import PREDICTORS, load
 from tabserve.serving.mlserver import settings
 from tabserve.table.frame import Frame, read
 from tabserve.training import bootstrap
@@ -111,7 +111,7 @@ def test_check_refuses_a_manifest_without_a_model_file(
     text = (folder / "manifest.json").read_text().replace("model.npz", "model.bin")
     (folder / "manifest.json").write_text(text)
     assert tabserve(monkeypatch, "check", str(folder)) == ArtifactError.exit_code
-    assert capsys.readouterr().err.endswith("names 0 model files, expected model.ubj or model.npz.\n")
+    assert capsys.readouterr().err.endswith(f"names 0 model files, expected {' or '.join(PREDICTORS)}.\n")
 
 
 def test_threshold_refuses_a_model_without_a_threshold(

@@ -27,6 +27,7 @@ from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass
 from tabserve.table.frame import Rows, stream
+from tabserve.table.source import Source
 from tabserve.training import bootstrap
 from tabserve.training.binary import measures
 from tabserve.training.task_training import training_of
@@ -169,8 +170,8 @@ def test_batches_add_up_to_the_whole_table(unlabelled: Path, monkeypatch: pytest
     """Many small batches give the comparison of one."""
     whole = compare(OLD, NEW, unlabelled)
 
-    def in_batches(path: Path, problem: Problem, encoder: Encoder) -> list[tuple[Rows, Encoder]]:
-        (rows,) = stream(path, problem, encoder)
+    def in_batches(source: Source, problem: Problem, encoder: Encoder) -> list[tuple[Rows, Encoder]]:
+        (rows,) = stream(source, problem, encoder)
         cuts = range(0, len(rows), 7)
         return [(Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]), encoder) for cut in cuts]
 

@@ -11,7 +11,7 @@ import pytest
 
 from tabserve.errors import UsageError
 from tabserve.problem.columns import Column, numbers
-from tabserve.problem.criterion import F1, MAE, RMSE, Costs, f1, rmse
+from tabserve.problem.criterion import F1, MAE, RMSE, Accuracy, BalancedAccuracy, Costs, f1, rmse
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import read
@@ -147,9 +147,17 @@ def test_a_multiclass_task_has_2_to_127_labels_and_a_binary_one_2() -> None:
 
 
 TASKS: dict[str, tuple[Any, str, list[Any]]] = {
-    "binary": (lambda criterion: Binary(criterion=criterion), "f1 or Costs(...)", [rmse, MAE()]),
-    "multiclass": (lambda criterion: Multiclass(("a", "b"), criterion), "f1 or Costs(...)", [rmse, MAE()]),
-    "regression": (lambda criterion: Regression(criterion=criterion), "rmse or MAE()", [f1, Costs(1, 2)]),
+    "binary": (
+        lambda criterion: Binary(criterion=criterion),
+        "f1, Costs(...), Accuracy() or BalancedAccuracy()",
+        [rmse, MAE()],
+    ),
+    "multiclass": (
+        lambda criterion: Multiclass(("a", "b"), criterion),
+        "f1 or Costs(...)",
+        [rmse, MAE(), Accuracy(), BalancedAccuracy()],
+    ),
+    "regression": (lambda criterion: Regression(criterion=criterion), "rmse or MAE()", [f1, Costs(1, 2), Accuracy()]),
 }
 
 

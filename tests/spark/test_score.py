@@ -34,6 +34,7 @@ from tabserve.spark.worker import Scorer, load_model, model_files
 from tabserve.table.columns import Columns
 from tabserve.table.frame import Frame
 from tabserve.table.reader import batches, column_names
+from tabserve.table.source import as_source
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "score.py"
 
@@ -126,14 +127,16 @@ def test_scores_of_every_format_are_read_back(
     parts = sorted(Path(out).glob("part-*"))
     assert all(part.name.endswith(suffix) for part in parts)
     columns = Columns(["label", "probability"], ["ID_code"])
-    scores = pa.Table.from_batches([batch for part in parts for batch in batches(part, columns, "", lambda read: read)])
+    scores = pa.Table.from_batches(
+        [batch for part in parts for batch in batches(as_source(part), columns, lambda read: read)]
+    )
     assert dict(
         zip(scores["ID_code"].to_pylist(), scores["probability"].cast(pa.float32()).to_pylist(), strict=True)
     ) == dict(zip(ids[:7], expected["probability"].astype(float)[:7], strict=True))
     assert len(files(out)(SparkSession.builder.getOrCreate(), columns).files) == len(parts)
-    bad_parts = [part for part in Path(rejects).glob("part-*") if column_names(part, "")]
+    bad_parts = [part for part in Path(rejects).glob("part-*") if column_names(as_source(part))]
     id_column = Columns([], ["ID_code"], ["file", "reason"])
-    rejected = [batch for part in bad_parts for batch in batches(part, id_column, "", list)]
+    rejected = [batch for part in bad_parts for batch in batches(as_source(part), id_column, list)]
     assert [cell.as_py() for (column,) in rejected for cell in column] == ["NA"]
 
 

@@ -26,6 +26,7 @@ from tabserve.errors import DataError
 from tabserve.table import formats
 from tabserve.table.columns import Columns
 from tabserve.table.reader import batches, column_names
+from tabserve.table.source import Source
 
 CSV = b"id,a\nx,1\ny,2\n"
 TABLE = pa.table({"id": ["x", "y"], "a": [1.0, 2.0]})
@@ -59,9 +60,11 @@ NAMES = ("t.csv", "t.csv.gz", "t.zip", "t.parquet", "t.txt", "t")
 def test_a_table_is_read_whatever_its_name(name: str, data: bytes, tmp_path: Path) -> None:
     """Both its rows and the names of its columns."""
     (tmp_path / name).write_bytes(data)
-    table = pa.Table.from_batches(batches(tmp_path / name, Columns(["a"], ["id"]), "wanted.csv", lambda batch: batch))
+    table = pa.Table.from_batches(
+        batches(Source(tmp_path / name, "wanted.csv"), Columns(["a"], ["id"]), lambda batch: batch)
+    )
     assert table.to_pydict() == {"a": [1.0, 2.0], "id": ["x", "y"]}
-    assert column_names(tmp_path / name, "wanted.csv") == ["id", "a"]
+    assert column_names(Source(tmp_path / name, "wanted.csv")) == ["id", "a"]
 
 
 def database() -> bytes:
@@ -110,7 +113,7 @@ def test_a_zip_whose_names_are_like_a_workbooks_is_read(tmp_path: Path) -> None:
     """Neither a folder beside the csv nor the csv's own text makes it a workbook."""
     members = {"data_xl/readme.txt": b"xl/", "wanted.csv": CSV.replace(b"x", b"xl/0")}
     (tmp_path / "t.zip").write_bytes(zipped(**members))
-    assert column_names(tmp_path / "t.zip", "wanted.csv") == ["id", "a"]
+    assert column_names(Source(tmp_path / "t.zip", "wanted.csv")) == ["id", "a"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,7 +122,7 @@ def test_a_file_of_another_format_is_refused_by_its_format(name: str, data: byte
     """Whatever its name; the error says what to do."""
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError) as error:
-        column_names(tmp_path / name, "wanted.csv")
+        column_names(Source(tmp_path / name, "wanted.csv"))
     assert str(error.value).startswith(f"{tmp_path / name} cannot be read as a table: it is {reason}")
 
 
@@ -136,7 +139,7 @@ def test_a_packed_file_that_is_no_csv_is_refused_by_its_format(
     path = tmp_path / "t.csv.gz"
     path.write_bytes(pack(data))
     with pytest.raises(DataError) as error:
-        column_names(path, "wanted.csv")
+        column_names(Source(path, "wanted.csv"))
     assert str(error.value) == f"{path}, once unpacked, cannot be read as a table: it is {reason}"
 
 

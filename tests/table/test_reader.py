@@ -24,6 +24,7 @@ from tabserve.errors import DataError
 from tabserve.table import csv_blocks, reader
 from tabserve.table.columns import Columns
 from tabserve.table.reader import batches
+from tabserve.table.source import Source
 
 COLUMNS = Columns(["a", "b", "c"], ["id"], ["target"])
 SMALL_BLOCK = 256
@@ -60,7 +61,7 @@ def as_parquet(data: pd.DataFrame, folder: Path) -> Path:
 
 def read(path: Path, columns: Columns = COLUMNS) -> pa.Table:
     """Read the whole table."""
-    return pa.Table.from_batches(batches(path, columns, "wanted.csv", lambda batch: batch))
+    return pa.Table.from_batches(batches(Source(path, "wanted.csv"), columns, lambda batch: batch))
 
 
 def refused(path: Path, columns: Columns = COLUMNS) -> str:
@@ -79,7 +80,7 @@ def data(values: NDArray[np.float64]) -> pd.DataFrame:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read a few rows at a time."""
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", SMALL_BLOCK)
-    monkeypatch.setattr(reader, "PARQUET_ROWS", 3)
+    monkeypatch.setattr(reader, "ARROW_ROWS", 3)
 
 
 NUMBERS = npst.arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(-1e6, 1e6))
@@ -124,7 +125,8 @@ def test_a_table_comes_in_batches(write: Writer, tmp_path: Path) -> None:
     sizes: list[int] = []
     with pytest.raises(DataError, match="row 100"):
         sizes.extend(
-            batch.num_rows for batch in batches(write(broken, tmp_path), COLUMNS, "wanted.csv", lambda batch: batch)
+            batch.num_rows
+            for batch in batches(Source(write(broken, tmp_path), "wanted.csv"), COLUMNS, lambda batch: batch)
         )
     assert 80 < sum(sizes) < 100
     assert max(sizes) < 20
@@ -403,7 +405,7 @@ def test_too_little_memory_is_no_fault_of_the_table(tmp_path: Path) -> None:
         raise pa.ArrowMemoryError("malloc failed")
 
     with pytest.raises(MemoryError):
-        list(batches(tmp_path / "t.csv", COLUMNS, "", convert))
+        list(batches(Source(tmp_path / "t.csv"), COLUMNS, convert))
 
 
 def test_a_nan_in_a_column_of_texts_is_an_empty_cell(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tabserve.errors import DataError
 from tabserve.files import whole
 from tabserve.table.columns import Columns
 from tabserve.table.reader import batches
+from tabserve.table.source import Source
 
 ADDRESS = "https://elo7-datasets.s3.amazonaws.com/data_scientist_position/elo7_recruitment_dataset.csv"
 """The address that the challenge's document gives."""
@@ -92,7 +93,7 @@ def download(address: str, out: Path) -> None:
 
 def check(path: Path) -> None:
     """Refuse a file whose columns or number of rows are not the challenge's."""
-    rows = sum(batches(path, Columns(numbers=(), texts=COLUMNS), path.name, len))
+    rows = sum(batches(Source(path, path.name), Columns(numbers=(), texts=COLUMNS), len))
     if rows != ROWS:
         raise DataError(f"{path} holds {rows:,} rows; expected {ROWS:,}. It is another table, or not all of it.")
 

@@ -19,6 +19,7 @@ from tabserve.serving.protocol.datatypes import BYTES
 from tabserve.table.columns import Columns, naming_rows, no_rows
 from tabserve.table.frame import required_texts
 from tabserve.table.reader import batches, column_names
+from tabserve.table.source import Source
 
 CHUNK = 1_000
 """Rows per request."""
@@ -40,14 +41,15 @@ def read(path: Path, metadata: Metadata, limit: int | None) -> Rows:
     Raises:
         DataError: the table cannot be used; the message names the file and, if one is at fault, the row and column.
     """
-    names = column_names(path, MEMBER)
+    source = Source(path, MEMBER)
+    names = column_names(source)
     used = [column for column in metadata.columns if not column.optional or column.name in names]
     texts = [column.name for column in used if column.datatype == BYTES]
     identity = [metadata.id] if metadata.id and metadata.id in names else []
     numbers = [column.name for column in used if column.name not in texts]
     expected = Columns(numbers, [*texts, *identity], [*metadata.ignored])
     parts, count = [], 0
-    for batch in batches(path, expected, MEMBER, partial(to_rows, used, identity)):
+    for batch in batches(source, expected, partial(to_rows, used, identity)):
         parts.append(batch)
         count += len(batch.ids)
         if limit and count >= limit:

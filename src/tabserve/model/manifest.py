@@ -34,6 +34,9 @@ TYPES = {
     "files": dict,
 }
 
+OMITTED = ("metric", "other")
+"""Fields of a task that are not written if they are empty."""
+
 SHORT = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]|\{\n\s*([^{}\[\]]{1,100}?)\n\s*\}")
 """A list of numbers, or a small object, whose items json.dumps puts on lines of their own."""
 
@@ -176,7 +179,7 @@ def _task(task: Task) -> dict[str, Any]:
     kind = type(task.criterion).__name__
     if kind not in CRITERIA:
         raise ArtifactError(f"A model folder cannot hold the criterion {kind}; expected {' or '.join(CRITERIA)}.")
-    fields = asdict(task)
+    fields = {name: value for name, value in asdict(task).items() if value or name not in OMITTED}
     return {"kind": task.KIND, **fields, "criterion": {"kind": kind, **fields["criterion"]}}
 
 
@@ -188,6 +191,9 @@ def _column(column: Column) -> dict[str, Any]:
 
 def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
     task = dict(document["task"])
+    for name in OMITTED:
+        if hasattr(TASKS.get(str(task.get("kind"))), name):
+            task.setdefault(name, "")
     task["criterion"] = _create(path, "criterion", task.get("criterion"), CRITERIA)
     if isinstance(labels := task.get("labels"), list):
         task["labels"] = tuple(labels)

@@ -19,6 +19,7 @@ from tabserve.operations.changes import CHANGES, Changes
 from tabserve.problem.problem import Problem
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame, Rows, has_target, read_to_measure, stream
+from tabserve.table.source import Source, TableLike, as_source
 from tabserve.table.writer import open_writer
 from tabserve.training.bootstrap import Interval, intervals
 from tabserve.training.task_training import training_of
@@ -46,7 +47,7 @@ class Comparison:
         ids: the first ids of each kind of change.
         distance: sum of the distances of old and new answers.
         largest: the largest of these distances.
-        measures: the task's measures by name, the criterion first; empty if the rows have no target.
+        measures: the task's measures by name, the one that ranks first; empty if the rows have no target.
     """
 
     task: Changes
@@ -73,24 +74,25 @@ class Comparison:
         self.largest = max(self.largest, float(distances.max()))
 
 
-def compare(old: Model, new: Model, path: Path, out: Path | None = None) -> Comparison:
+def compare(old: Model, new: Model, table: TableLike, out: Path | None = None) -> Comparison:
     """Score the rows of a table with both models; in constant memory if they have no target.
 
     Args:
         old: the served model.
         new: the model that may replace it; its criterion is used.
-        path: .csv, .csv.gz, .zip with a `train.csv`, or .parquet; with or without the target's column.
+        table: what `read` reads, with or without the target's column.
         out: .csv, .csv.gz or .parquet for the changed rows with both answers; written whole or not at all.
 
     Raises:
         UsageError: the models differ in columns or task, or `out` has another ending.
         DataError: a row cannot be used, or `out` cannot be written.
     """
-    check_apart([out], [path])
+    source = as_source(table)
+    check_apart([out], [source.path])
     problem, task = _common_problem(old.problem, new.problem), CHANGES[new.problem.task.KIND]
     comparison = Comparison(task)
     with _open_changes(old, new, out) as write:
-        for rows, encoder in _batches(path, problem, old.encoder.union(new.encoder)):
+        for rows, encoder in _batches(source, problem, old.encoder.union(new.encoder)):
             before, after = (model.score(encoder.recode(rows.features, model.encoder)) for model in (old, new))
             kinds = task.kinds(problem, before, after)
             comparison.add(rows, kinds, task.distances(before, after))
@@ -139,13 +141,13 @@ def _comparable_fields(problem: Problem) -> dict[str, object]:
     return {"tasks": problem.task.KIND, **{name: getattr(problem, name) for name in names}}
 
 
-def _batches(path: Path, problem: Problem, encoder: Encoder) -> Iterator[tuple[Rows, Encoder]]:
+def _batches(source: Source, problem: Problem, encoder: Encoder) -> Iterator[tuple[Rows, Encoder]]:
     """Batches of rows with their encoder: one of the whole table if it has a target, as measures need all rows."""
-    if has_target(path, problem):
-        frame = read_to_measure(path, problem)
+    if has_target(source, problem):
+        frame = read_to_measure(source, problem)
         yield frame, frame.encoder
     else:
-        yield from ((rows, encoder) for rows in stream(path, problem, encoder))
+        yield from ((rows, encoder) for rows in stream(source, problem, encoder))
 
 
 def _measures(target: NDArray[Any], old: tuple[Model, Any], new: tuple[Model, Any]) -> dict[str, Difference]:

@@ -1,7 +1,6 @@
 """Detect drift: compare the distributions of columns and scores in new rows with a model's reference."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from tabserve.errors import ArtifactError
 from tabserve.model.model import Model
 from tabserve.model.reference import Distribution, Reference, watched_features
 from tabserve.table.frame import stream
+from tabserve.table.source import TableLike
 
 LARGE = 0.1
 """Population stability index, or Kolmogorov-Smirnov statistic, above which a shift is large."""
@@ -69,13 +69,13 @@ class Drift(NamedTuple):
         return sorted((shift for shift in self.shifts if shift.matters), key=lambda shift: -shift.psi)
 
 
-def drift(model: Model, path: Path) -> Drift:
+def drift(model: Model, table: TableLike) -> Drift:
     """Compare the rows of a table with the reference in the model's folder, in constant memory.
 
     Args:
         model: gives the columns and the scores that are compared: the probability of the positive class of two, or of
             the predicted label of several, or the amount.
-        path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet.
+        table: what `stream` reads.
 
     Raises:
         ArtifactError: the folder has no reference of its columns.
@@ -84,7 +84,7 @@ def drift(model: Model, path: Path) -> Drift:
     reference = Reference.from_json(model.data)
     names, distributions = [*reference.columns, SCORE], [*reference.columns.values(), reference.score]
     counts = [np.zeros(len(distribution.shares), np.int64) for distribution in distributions]
-    for rows in stream(path, model.problem, model.encoder):
+    for rows in stream(table, model.problem, model.encoder):
         features = watched_features(model.problem, model.encoder, rows.features)
         if [*features] != names[:-1]:
             raise ArtifactError("The model folder's reference is not of its features; train it again.")

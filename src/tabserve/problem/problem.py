@@ -1,5 +1,6 @@
 """What is to be learned from which columns: one frozen value that every station reads."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from types import UnionType
@@ -94,6 +95,11 @@ class Problem:
         """Those of the task."""
         return self.task.labels
 
+    @property
+    def fewest_rows(self) -> int:
+        """Rows that every class needs."""
+        return fewest_rows(self.folds, self.holdout)
+
     def _check_types(self) -> None:
         for field, (kind, expected) in TYPES.items():
             value = getattr(self, field)
@@ -143,3 +149,8 @@ class Problem:
                     f"Column {column.name!r:.60} says when each row was, so it can be a feature as a date alone, not as"
                     f" a {column.kind}."
                 )
+
+
+def fewest_rows(folds: int, holdout: float) -> int:
+    """Rows that a class needs for one in the hold-out and one in each fold of the others."""
+    return math.ceil(max(folds / (1 - holdout), 1 / holdout))

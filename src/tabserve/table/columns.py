@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from operator import attrgetter
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -32,11 +31,13 @@ class Columns(NamedTuple):
         numbers: columns read as float64; an empty cell is null.
         texts: columns read as text; an empty cell of a csv is the empty text.
         ignored: columns that the file may have and that are not read; any other column is refused.
+        stored: the types of the columns, if they are read as the file stores them; texts and numbers otherwise.
     """
 
     numbers: Sequence[str]
     texts: Sequence[str]
     ignored: Sequence[str] = ()
+    stored: pa.Schema | None = None
 
     def only(self, names: Collection[str]) -> "Columns":
         """Read only the columns of these names, and ignore the others."""
@@ -46,16 +47,16 @@ class Columns(NamedTuple):
 
     def schema(self) -> pa.Schema:
         """The Arrow schema of the columns that are read."""
-        return pa.schema(
+        return self.stored or pa.schema(
             [*((name, pa.float64()) for name in self.numbers), *((name, pa.string()) for name in self.texts)]
         )
 
 
-def check_names(path: Path | str, names: list[str], columns: Columns) -> None:
+def check_names(table: str, names: list[str], columns: Columns) -> None:
     """Refuse a table with nameless, repeated, missing or unexpected columns.
 
     Args:
-        path: the table's name in messages.
+        table: its name in messages.
         names: of all its columns, in its order.
         columns: those that are expected.
 
@@ -67,35 +68,35 @@ def check_names(path: Path | str, names: list[str], columns: Columns) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     missing = [name for name in wanted if name not in present]
     extra = [name for name in names if name not in known]
-    _check_index(path, names, extra)
+    _check_index(table, names, extra)
     if repeated:
-        raise DataError(f"{path} has the column {repeated[0]!r} more than once; every column needs a name of its own.")
+        raise DataError(f"{table} has the column {repeated[0]!r} more than once; every column needs a name of its own.")
     if len(names) == 1 and len(wanted) > 1:
-        raise DataError(f"{path} has one column, named {names[0][:40]!r}; expected {len(wanted)} separated by commas.")
+        raise DataError(f"{table} has one column, named {names[0][:40]!r}; expected {len(wanted)} separated by commas.")
     if missing:
         capitals = [name for name in extra if name.lower() == missing[0].lower()]
         near = capitals or get_close_matches(missing[0], extra[:MAX_NEAR], 1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(names)}."
-        raise DataError(f"{path} lacks {listed(missing)}; {hint}")
+        raise DataError(f"{table} lacks {listed(missing)}; {hint}")
     if extra:
         raise DataError(
-            f"{path} has unexpected columns: {listed(extra)}; remove them, or train anew by a problem that names them."
+            f"{table} has unexpected columns: {listed(extra)}; remove them, or train anew by a problem that names them."
         )
 
 
-def _check_index(path: Path | str, names: list[str], extra: list[str]) -> None:
+def _check_index(table: str, names: list[str], extra: list[str]) -> None:
     """Refuse a column without a name, and an index that pandas saved."""
     rename = "or, where it is a column that is expected, give it that name"
     if "" in extra and not names.index(""):
         raise DataError(
-            f"{path} has a first column without a name, as pandas' to_csv writes its index; save the table by"
+            f"{table} has a first column without a name, as pandas' to_csv writes its index; save the table by"
             f" to_csv(index=False), {rename}."
         )
     if "" in extra:
-        raise DataError(f"{path} has no name for column {names.index('') + 1} of its header; remove it, {rename}.")
+        raise DataError(f"{table} has no name for column {names.index('') + 1} of its header; remove it, {rename}.")
     if index := next(filter(INDEX.fullmatch, extra), None):
         raise DataError(
-            f"{path} has the column {index!r}, an index that pandas saved; save the table with index=False, {rename}."
+            f"{table} has the column {index!r}, an index that pandas saved; save the table with index=False, {rename}."
         )
 
 
@@ -113,7 +114,7 @@ def naming_rows(column: str = "") -> Iterator[None]:
         raise bad_cell(error.rows, error.column or column, error.expected, error.found) from error
 
 
-def no_rows(name: Path | str) -> DataError:
+def no_rows(name: object) -> DataError:
     """The error of a table that has only a header."""
     return DataError(f"{name} has a header and no rows; a table needs at least one row below its header.")
 
@@ -129,7 +130,7 @@ def bad_indices(indices: range, accepts: Callable[[slice], bool]) -> Iterator[in
             yield from bad_indices(indices[half:], accepts)
 
 
-def cast_batch(path: Path | str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def cast_batch(table: str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Cast a batch's columns to the schema's types.
 
     Raises:
@@ -139,11 +140,12 @@ def cast_batch(path: Path | str, batch: pa.RecordBatch, schema: pa.Schema) -> pa
     if batch.schema == schema:
         return batch
     groups, columns, bad = defaultdict(list), dict[str, pa.Array](), []
+    batch = pa.record_batch([*map(_decode, batch.columns)], batch.schema.names)
     for field in schema:
         groups[batch[field.name].type, field.type].append(field.name)
     for (_, target), names in groups.items():
         try:
-            columns.update(_cast_columns(path, batch.select(names), target))
+            columns.update(_cast_columns(table, batch.select(names), target))
         except BadRow as error:
             bad.append(error)
     if bad:
@@ -151,14 +153,19 @@ def cast_batch(path: Path | str, batch: pa.RecordBatch, schema: pa.Schema) -> pa
     return pa.record_batch([columns[name] for name in schema.names], schema)
 
 
-def _cast_columns(path: Path | str, batch: pa.RecordBatch, target: pa.DataType) -> Iterator[tuple[str, pa.Array]]:
+def _decode(column: pa.Array) -> pa.Array:
+    """The cells themselves, if the column holds the number of each cell in a dictionary."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _cast_columns(table: str, batch: pa.RecordBatch, target: pa.DataType) -> Iterator[tuple[str, pa.Array]]:
     """Cast columns of one type in a single call: with few rows the calls take longer than the work."""
     names, rows, cells = batch.schema.names, len(batch), pa.concat_arrays(batch.columns)
     expected = "number" if target == pa.float64() else "text"
     try:
         cast = _cast_array(cells, target)
     except pa.ArrowNotImplementedError as error:
-        raise DataError(f"{path}, column {names[0]!r}: expected {expected}s, found {cells.type}.") from error
+        raise DataError(f"{table}, column {names[0]!r}: expected {expected}s, found {cells.type}.") from error
     except pa.ArrowInvalid as error:
         bad = [*bad_indices(range(rows), lambda part: _castable(batch[part].columns, target))]
         row = batch[bad[0] :][:1].columns

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +20,7 @@ from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, bad_cell, naming_rows, no_rows
 from tabserve.table.reader import batches, column_names
+from tabserve.table.source import Source, TableLike, as_source
 from tabserve.wording import listed
 
 Batch = TypeVar("Batch", bound="Rows")
@@ -68,64 +68,65 @@ class Frame(Rows):
         return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)
 
 
-def read(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
+def read(table: TableLike, problem: Problem, ignored: Collection[str] = ()) -> Frame:
     """Read a whole labelled table, whose ids must be unique.
 
     Args:
-        path: .csv, .csv.gz, .zip with a `train.csv`, or .parquet; columns are found by name, in any order.
+        table: a path (.csv, .csv.gz, .zip with a `train.csv`, or .parquet), a frame of pandas or polars, or an Arrow
+            table; columns are found by name, in any order.
         problem: names the columns and the labels.
         ignored: columns that the table may have and that are not read.
 
     Raises:
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
-    frame = read_with_repeated_ids(path, problem, ignored)
-    _refuse_repeated(path, frame.ids)
+    source = as_source(table)
+    frame = read_with_repeated_ids(source, problem, ignored)
+    _refuse_repeated(source.name, frame.ids)
     return frame
 
 
-def read_with_repeated_ids(path: Path, problem: Problem, ignored: Collection[str] = ()) -> Frame:
+def read_with_repeated_ids(table: TableLike, problem: Problem, ignored: Collection[str] = ()) -> Frame:
     """As `read`, but several rows may have the same id."""
-    columns, member = training_columns(problem, ignored), "train.csv"
-    encoder = learn_encoder(path, problem, columns, member)
-    frames = _read_batches(path, problem, columns, member, partial(batch_to_frame, problem, encoder))
-    frame = _concatenate_frames(path, frames, problem, encoder)
-    refuse_empty(path, frame)
-    refuse_one_target(path, frame)
+    source, columns = as_source(table), training_columns(problem, ignored)
+    encoder = learn_encoder(source, problem, columns)
+    frames = _read_batches(source, problem, columns, partial(batch_to_frame, problem, encoder))
+    frame = _concatenate_frames(source.name, frames, problem, encoder)
+    refuse_empty(source.name, frame)
+    refuse_one_target(source.name, frame)
     return frame
 
 
-def read_to_measure(path: Path, problem: Problem) -> Frame:
+def read_to_measure(table: TableLike, problem: Problem) -> Frame:
     """As `read`, for rows that are measured and not split: the columns of the group and the time are not read."""
     not_read = [name for name in (problem.group, problem.time) if name]
-    frame = read(path, replace(problem, group=None, time=None), not_read)
+    frame = read(table, replace(problem, group=None, time=None), not_read)
     return replace(frame, problem=problem)
 
 
-def stream(path: Path, problem: Problem, encoder: Encoder) -> Iterator[Rows]:
+def stream(table: TableLike, problem: Problem, encoder: Encoder) -> Iterator[Rows]:
     """Read rows to score, batch by batch in constant memory; a target column is ignored.
 
     Args:
-        path: .csv, .csv.gz, .zip with a `test.csv`, or .parquet; columns are found by name, in any order.
+        table: a path (.csv, .csv.gz, .zip with a `test.csv`, or .parquet), a frame of pandas or polars, or an Arrow
+            table; columns are found by name, in any order.
         problem: names the columns.
         encoder: makes the features.
 
     Raises:
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
-    yield from _read_batches(
-        path, problem, scoring_columns(problem), "test.csv", partial(batch_to_rows, problem, encoder)
-    )
+    source = as_source(table, "test.csv")
+    yield from _read_batches(source, problem, scoring_columns(problem), partial(batch_to_rows, problem, encoder))
 
 
-def learn_encoder(path: Path, problem: Problem, columns: Columns, member: str) -> Encoder:
+def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder:
     """Learn the encoder from all rows, in constant memory; columns of numbers and texts need no reading.
 
     Args:
-        path: as for `read`.
+        source: the table.
         problem: names the columns.
         columns: the columns of the table.
-        member: the csv inside a zip.
 
     Raises:
         DataError: a column is invalid, empty, or has too many levels.
@@ -133,16 +134,16 @@ def learn_encoder(path: Path, problem: Problem, columns: Columns, member: str) -
     names = Encoder.learned_columns(problem)
     seen: dict[str, dict[str, None]] = {name: {} for name in names}
     if names:
-        for batch in batches(path, columns.only(names), member, partial(_distinct, names)):
+        for batch in batches(source, columns.only(names), partial(_distinct, names)):
             for name, cells in batch.items():
                 if len(seen[name]) <= MAX_LEVELS:
                     seen[name].update(dict.fromkeys(cells))
     try:
         return Encoder.learn(problem, {name: [*cells] for name, cells in seen.items()})
     except BadCell as error:
-        raise DataError(f"{path}, column {error.column!r}: {error}.") from error
+        raise DataError(f"{source.name}, column {error.column!r}: {error}.") from error
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{source.name}: {error}") from error
 
 
 def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
@@ -178,17 +179,17 @@ def _by_type(problem: Problem) -> tuple[list[str], list[str]]:
     )
 
 
-def has_target(path: Path, problem: Problem) -> bool:
+def has_target(table: TableLike, problem: Problem) -> bool:
     """Whether a table has the target column, as `read` needs; only the header is read.
 
     Raises:
         DataError: the file cannot be read.
     """
-    return problem.target in column_names(path, "train.csv")
+    return problem.target in column_names(as_source(table))
 
 
 def _read_batches(
-    path: Path, problem: Problem, columns: Columns, member: str, convert: Callable[[pa.RecordBatch], Batch]
+    source: Source, problem: Problem, columns: Columns, convert: Callable[[pa.RecordBatch], Batch]
 ) -> Iterator[Batch]:
     """Read and convert a table batch by batch; without an id column, rows get their index as their id.
 
@@ -196,18 +197,18 @@ def _read_batches(
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
     count = 0
-    for batch in batches(path, columns, member, convert):
+    for batch in batches(source, columns, convert):
         yield batch if problem.id else replace(batch, ids=_row_numbers(count, len(batch)))
         count += len(batch)
     if not count:
-        raise no_rows(path)
+        raise no_rows(source.name)
 
 
 def _row_numbers(start: int, rows: int) -> NDArray[np.object_]:
     return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
 
 
-def _concatenate_frames(path: Path, frames: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
+def _concatenate_frames(name: str, frames: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
     """Concatenate frames, and hold their features in memory only once: the array grows in place."""
     first = next(frames)
     features, others = first.features.copy(), [_other_fields(first)]
@@ -216,7 +217,7 @@ def _concatenate_frames(path: Path, frames: Iterator[Frame], problem: Problem, e
         features.resize((start + len(frame), *features.shape[1:]), refcheck=False)
         features[start:] = frame.features
         others.append(_other_fields(frame))
-    return Frame(features=features, problem=problem, encoder=encoder, **_concatenate_fields(path, others))
+    return Frame(features=features, problem=problem, encoder=encoder, **_concatenate_fields(name, others))
 
 
 def _other_fields(frame: Frame) -> dict[str, NDArray[Any] | None]:
@@ -224,7 +225,7 @@ def _other_fields(frame: Frame) -> dict[str, NDArray[Any] | None]:
     return {name: getattr(frame, name) for name in ("ids", "target", "group", "moment")}
 
 
-def _concatenate_fields(path: Path, frames: list[dict[str, NDArray[Any] | None]]) -> dict[str, Any]:
+def _concatenate_fields(table: str, frames: list[dict[str, NDArray[Any] | None]]) -> dict[str, Any]:
     """Concatenate the arrays of each name.
 
     Raises:
@@ -235,7 +236,7 @@ def _concatenate_fields(path: Path, frames: list[dict[str, NDArray[Any] | None]]
         arrays = [array for frame in frames if (array := frame[name]) is not None]
         if name == "moment" and len({array.dtype for array in arrays}) > 1:
             raise DataError(
-                f"{path} has dates with and without a time in the column that it is split by; write all alike."
+                f"{table} has dates with and without a time in the column that it is split by; write all alike."
             )
         fields[name] = np.concatenate(arrays) if arrays else None
     return fields
@@ -338,14 +339,14 @@ def parse_targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
     return target
 
 
-def _refuse_repeated(path: Path, ids: NDArray[np.object_]) -> None:
+def _refuse_repeated(name: str, ids: NDArray[np.object_]) -> None:
     """Refuse ids that are not unique."""
     if len(set(ids)) < len(ids):
         first, times = Counter(ids).most_common(1)[0]
-        raise DataError(f"{path} has the id {first!r} {times} times; every row needs an id of its own.")
+        raise DataError(f"{name} has the id {first!r} {times} times; every row needs an id of its own.")
 
 
-def refuse_empty(path: Path | str, frame: Frame) -> None:
+def refuse_empty(table: str, frame: Frame) -> None:
     """Refuse a column of numbers that is empty throughout; the encoder refuses empty columns of other kinds.
 
     Raises:
@@ -354,10 +355,10 @@ def refuse_empty(path: Path | str, frame: Frame) -> None:
     numbers = {column.name for column in frame.problem.columns if column.missing and not column.as_text}
     for index, name in enumerate(frame.encoder.names):
         if name in numbers and np.isnan(frame.features[:, index]).all():
-            raise DataError(f"{path}: Column {name!r} is empty throughout; leave it out.")
+            raise DataError(f"{table}: Column {name!r} is empty throughout; leave it out.")
 
 
-def refuse_one_target(path: Path | str, frame: Frame) -> None:
+def refuse_one_target(table: str, frame: Frame) -> None:
     """Refuse rows that all have the same target.
 
     Raises:
@@ -365,4 +366,4 @@ def refuse_one_target(path: Path | str, frame: Frame) -> None:
     """
     if len(targets := np.unique(frame.target)) == 1:
         only, name = frame.problem.task.spelled(targets[0]), frame.problem.target
-        raise DataError(f"{path} has only {only} in column {name!r}; a model needs rows of different targets.")
+        raise DataError(f"{table} has only {only} in column {name!r}; a model needs rows of different targets.")

@@ -4,47 +4,44 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
-from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from tabserve.errors import DataError
 from tabserve.table.columns import Columns, cast_batch, check_names
-from tabserve.table.content import UNREADABLE, open_table
-from tabserve.table.csv_blocks import BadRow, convert_options, parse, split_blocks, split_header
+from tabserve.table.content import UNREADABLE, open_table, refuse_unreadable
+from tabserve.table.csv_blocks import BadRow, convert_options, open_csv, parse
+from tabserve.table.dialect import Dialect
 from tabserve.table.formats import PARQUET
+from tabserve.table.source import Source
 
 BLOCKS_AHEAD = 8
 """Blocks that may be parsed ahead of the one that is read next."""
 
-PARQUET_ROWS = 10_000
-"""Rows of parquet decoded at a time."""
+ARROW_ROWS = 10_000
+"""Rows of parquet, or of a table in memory, that are converted at a time."""
 
 
 Converted = TypeVar("Converted")
 
 
-def batches(
-    path: Path, columns: Columns, member: str, convert: Callable[[pa.RecordBatch], Converted]
-) -> Iterator[Converted]:
+def batches(source: Source, columns: Columns, convert: Callable[[pa.RecordBatch], Converted]) -> Iterator[Converted]:
     """Read and convert the columns a batch at a time, in constant memory.
 
     Args:
-        path: a csv, also packed by gzip or zip, or parquet, whatever its name.
+        source: the table.
         columns: the columns to read.
-        member: the csv inside a zip.
         convert: converts a batch; called in several threads, and may raise BadRow of a row within the batch.
 
     Raises:
-        DataError: naming the file and, where there is one, the row and column.
+        DataError: naming the table and, where there is one, the row and column.
     """
     rows_before, schema = 0, columns.schema()
 
     def convert_typed(batch: pa.RecordBatch) -> Converted:
-        return convert(cast_batch(path, batch, schema))
+        return convert(cast_batch(source.name, batch, schema))
 
     def finish(batch: pa.RecordBatch) -> tuple[int, Converted]:
         try:
@@ -52,40 +49,64 @@ def batches(
         except BadRow as error:
             raise _first_bad_row(error, batch, convert_typed) from error
 
-    with open_table(path, member) as (table_format, file):
-        try:
-            read = _read_parquet if table_format == PARQUET else _read_csv
-            for rows, converted in read(path, file, columns, finish):
-                yield converted
-                rows_before += rows
-        except BadRow as error:
-            raise locate_error(path, error, rows_before) from error
+    try:
+        for rows, converted in _read(source, columns, finish):
+            yield converted
+            rows_before += rows
+    except BadRow as error:
+        raise locate_error(source.name, error, rows_before) from error
 
 
-def column_names(path: Path, member: str) -> list[str]:
-    """The names of a table's columns, in the file's order.
+class Layout(NamedTuple):
+    """How a table keeps its columns.
 
-    Args:
-        path: as for `batches`.
-        member: the csv inside a zip.
+    Attributes:
+        names: of its columns, in the table's order.
+        stored: their Arrow types, None for a csv.
+        dialect: the signs of a csv, None for other tables.
+    """
+
+    names: list[str]
+    stored: pa.Schema | None
+    dialect: Dialect | None
+
+
+def column_names(source: Source) -> list[str]:
+    """The names of a table's columns, in the table's order.
 
     Raises:
         DataError: the file cannot be read.
     """
-    with open_table(path, member) as (table_format, file):
+    return layout(source).names
+
+
+def layout(source: Source) -> Layout:
+    """How a table keeps its columns; of a file only the first block is read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if isinstance(source.table, pa.Table):
+        return _stored_layout(source.table.schema)
+    with open_table(source.table, source.member) as (table_format, file):
         try:
             if table_format == PARQUET:
-                return list(pyarrow.parquet.read_schema(path).names)
-            return _split_header(split_blocks(file))[0]
+                return _stored_layout(pyarrow.parquet.read_schema(source.table))
+            dialect, names, _ = open_csv(file, source.dialect)
+            return Layout(names, None, dialect)
         except BadRow as error:
-            raise locate_error(path, error) from error
+            raise locate_error(source.name, error) from error
 
 
-def locate_error(path: Path | str, bad: BadRow, rows_before: int = 0) -> DataError:
-    """The error that names a bad row's file, row and column; `rows_before` come before its batch in the file."""
+def _stored_layout(schema: pa.Schema) -> Layout:
+    return Layout(list(schema.names), schema, None)
+
+
+def locate_error(name: str, bad: BadRow, rows_before: int = 0) -> DataError:
+    """The error that names a bad row's table, row and column; `rows_before` come before its batch in the table."""
     location = f"row {rows_before + bad.row}" if bad.row else "header"
     location += f", column {bad.column!r}" if bad.column else ""
-    return DataError(f"{path}, {location}: {bad}.")
+    return DataError(f"{name}, {location}: {bad}.")
 
 
 def _first_bad_row(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch], object]) -> BadRow:
@@ -100,21 +121,31 @@ def _first_bad_row(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.Rec
     return bad
 
 
+def _read(source: Source, columns: Columns, finish: Callable[[pa.RecordBatch], Converted]) -> Iterator[Converted]:
+    """Check the names of the columns, then read and finish each batch."""
+    if isinstance(source.table, pa.Table):
+        with refuse_unreadable(source.name):
+            yield from _read_memory(source, source.table, columns, finish)
+    else:
+        with open_table(source.table, source.member) as (table_format, file):
+            read = _read_parquet if table_format == PARQUET else _read_csv
+            yield from read(source, file, columns, finish)
+
+
 def _read_csv(
-    path: Path, file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
+    source: Source, file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[Converted]:
     """Parse a csv's blocks in several threads; Arrow's own streaming reader uses one core."""
-    options = convert_options(columns.schema())
+    dialect, names, blocks = open_csv(file, source.dialect)
+    check_names(source.name, names, columns)
+    options = convert_options(columns.schema(), dialect)
+
+    def work(block: bytes) -> list[Converted]:
+        return [finish(batch) for batch in parse(block, names, options, dialect)]
+
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        blocks = split_blocks(file)
-        names, rows = _split_header(blocks)
-        check_names(path, names, columns)
-
-        def work(block: bytes) -> list[Converted]:
-            return [finish(batch) for batch in parse(block, names, options)]
-
         pending: deque[Future[list[Converted]]] = deque()
-        for future in _submit_blocks(threads, work, filter(None, chain([rows], blocks))):
+        for future in _submit_blocks(threads, work, blocks):
             pending.append(future)
             if len(pending) > BLOCKS_AHEAD:
                 yield from pending.popleft().result()
@@ -135,16 +166,26 @@ def _submit_blocks(
         yield failed
 
 
-def _split_header(blocks: Iterator[bytes]) -> tuple[list[str], bytes]:
-    """The columns' names, and the rows below them in the same block; blank blocks above are skipped."""
-    return split_header(next((block for block in blocks if block.strip(b"\r\n")), b"\n"))
-
-
 def _read_parquet(
-    path: Path, _file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
+    source: Source, _file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[Converted]:
-    with pyarrow.parquet.ParquetFile(path) as file:  # by its path, which Arrow reads faster than Python's file
-        check_names(path, file.schema_arrow.names, columns)
-        for batch in file.iter_batches(PARQUET_ROWS, columns=[*columns.numbers, *columns.texts]):
-            batch.validate(full=True)  # a text may not be UTF-8
-            yield finish(batch)
+    with pyarrow.parquet.ParquetFile(source.table) as file:  # by its path, which Arrow reads faster than Python's file
+        check_names(source.name, file.schema_arrow.names, columns)
+        yield from map(_valid(finish), file.iter_batches(ARROW_ROWS, columns=columns.schema().names))
+
+
+def _read_memory(
+    source: Source, table: pa.Table, columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
+) -> Iterator[Converted]:
+    check_names(source.name, table.schema.names, columns)
+    yield from map(_valid(finish), table.select(columns.schema().names).to_batches(ARROW_ROWS))
+
+
+def _valid(finish: Callable[[pa.RecordBatch], Converted]) -> Callable[[pa.RecordBatch], Converted]:
+    """Validate a batch before it is finished: a text may not be UTF-8."""
+
+    def work(batch: pa.RecordBatch) -> Converted:
+        batch.validate(full=True)
+        return finish(batch)
+
+    return work

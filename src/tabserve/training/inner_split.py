@@ -1,7 +1,7 @@
-"""Split training rows to choose from a grid: rows to fit each point on, and rows to compare the points on.
+"""Split training rows once more: to choose from a grid, or to give rows features that other rows' targets make.
 
-The split is of the same kind as the folds. Each part is a quarter of the rows: choosing a parameter needs fewer rows
-than fitting the model.
+These splits are of the same kind as the folds. For a grid there are rows to fit each point on, and rows to compare the
+points on. Each part is a quarter of the rows: choosing a parameter needs fewer rows than fitting the model.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from contextlib import suppress
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
@@ -22,6 +23,9 @@ PARTS = 4
 
 FORWARD = ((0.5, 0.25, 0.25), (0.75, 0.25), (0.5, 0.5))
 """Shares of blocks in time; the last two blocks of the first entry whose blocks have every class are used."""
+
+ENCODING_FOLDS = 5
+"""The number of inner folds for features that targets make."""
 
 Positions = NDArray[np.int64]
 
@@ -40,6 +44,23 @@ def inner_split(frame: Frame) -> Split:
         f"A grid is chosen inside the training rows, and {len(frame):,} of them cannot be parted so that both sides"
         " have every class; use more rows, or fewer folds, or leave grids out."
     )
+
+
+def encoding_folds(frame: Frame) -> NDArray[np.int64]:
+    """The number of each row's inner fold, from 0, shape (rows,); a row gets features from targets of other folds.
+
+    The rows of a moment stay together, and folds follow each other in time; or the rows of a group do; else the folds
+    are stratified by class. A fold may lack rows if there are few groups, or moments.
+    """
+    if frame.moment is not None:
+        return np.searchsorted(np.sort(frame.moment), frame.moment) * ENCODING_FOLDS // len(frame)
+    draw = np.random.default_rng(frame.problem.seed).permutation
+    if frame.group is not None:
+        number, groups = pd.factorize(frame.group)
+        return draw(len(groups))[number] % ENCODING_FOLDS
+    fold = np.empty(len(frame), np.int64)
+    fold[np.lexsort((draw(len(frame)), strata(frame)))] = np.arange(len(frame)) % ENCODING_FOLDS
+    return fold
 
 
 def _parts(frame: Frame) -> Iterator[tuple[Positions, Positions]]:

@@ -5,7 +5,6 @@ forward in time, and the rows of one moment stay together. Large groups, or mome
 asked for: the user is warned, or the split is refused.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -48,11 +47,10 @@ def hold_out(frame: Frame) -> Split:
         _check_classes(frame, frame.moment, is_latest.astype(np.int64))
         return split_at(frame, np.flatnonzero(~is_latest), np.flatnonzero(is_latest))
     count, noun = count_smallest_class(frame)
-    needed = math.ceil(max(problem.folds / (1 - problem.holdout), 1 / problem.holdout))
-    if count < needed:
+    if count < problem.fewest_rows:
         raise DataError(
             f"{training_of(problem).SMALLEST_PART} has {count} {noun}; {problem.folds} folds beside a hold-out of"
-            f" {problem.holdout:.0%} need at least {needed}; use more {noun}."
+            f" {problem.holdout:.0%} need at least {problem.fewest_rows}; use more {noun}."
         )
     if frame.group is not None:
         return _hold_out_groups(frame)

@@ -1,0 +1,161 @@
+"""A table is read the same from a file, from a frame of pandas or polars, and from an Arrow table."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from tabserve.errors import DataError, UsageError
+from tabserve.problem.columns import Column
+from tabserve.problem.problem import Problem
+from tabserve.table.frame import Frame, has_target, read, read_to_measure, stream
+from tabserve.table.source import TableLike, as_source
+
+PROBLEM = Problem(
+    "orders",
+    (Column("amount", missing=True), Column("place", "category", missing=True), Column("day", "date")),
+    id="order",
+)
+FRAME = pd.DataFrame(
+    {
+        "order": ["a", "b", "c", "d"],
+        "target": [0, 1, 1, 0],
+        "amount": [1.5, None, 2.0, -3.0],
+        "place": ["north", "south", None, "north"],
+        "day": ["2020-01-31", "2021-02-28", "2022-03-01", "2023-12-31"],
+    }
+)
+
+
+def as_csv(frame: pd.DataFrame, folder: Path) -> Path:
+    """Write a csv."""
+    frame.to_csv(folder / "t.csv", index=False)
+    return folder / "t.csv"
+
+
+def as_parquet(frame: pd.DataFrame, folder: Path) -> str:
+    """Write a parquet file; its path as text."""
+    frame.to_parquet(folder / "t.parquet", index=False)
+    return str(folder / "t.parquet")
+
+
+def as_polars(frame: pd.DataFrame, _: Path) -> TableLike:
+    """A frame of polars."""
+    polars = pytest.importorskip("polars")
+    return polars.DataFrame({name: frame[name].to_list() for name in frame})  # type: ignore[no-any-return]
+
+
+TABLES: dict[str, Callable[[pd.DataFrame, Path], TableLike]] = {
+    "csv": as_csv,
+    "parquet": as_parquet,
+    "pandas": lambda frame, _: frame,
+    "polars": as_polars,
+    "arrow": lambda frame, _: pa.Table.from_pandas(frame),
+    "source": lambda frame, _: as_source(frame),
+}
+
+CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "categories of pandas": lambda frame: frame.astype({"place": "category", "target": "category"}),
+    "texts of Python": lambda frame: frame.astype({"place": object, "order": object}),
+    "nullable numbers": lambda frame: frame.astype({"amount": "Float32", "target": "Int8"}),
+    "nullable texts": lambda frame: frame.astype({"place": "string", "day": "string"}),
+    "datetimes": lambda frame: frame.assign(day=pd.to_datetime(frame["day"]).dt.date),
+    "texts of Arrow": lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
+    "an index": lambda frame: frame.set_index(pd.Index([7, 5, 3, 1], name="place of its own")),
+    "a column that is not needed in the index": lambda frame: frame.assign(day2=1).set_index("day2"),
+}
+
+
+def same(one: Frame, other: Frame) -> bool:
+    """Whether two frames hold the same."""
+    return (
+        one.ids.tolist() == other.ids.tolist()
+        and np.array_equal(one.features, other.features, equal_nan=True)
+        and np.array_equal(one.target, other.target)
+        and one.encoder == other.encoder
+    )
+
+
+@pytest.mark.parametrize("make", TABLES.values(), ids=TABLES)
+def test_a_table_is_read_the_same_from_everywhere(
+    make: Callable[[pd.DataFrame, Path], TableLike], tmp_path: Path
+) -> None:
+    """To learn from, to measure and to score."""
+    table, expected = make(FRAME, tmp_path), read(as_csv(FRAME, tmp_path), PROBLEM)
+    assert same(read(table, PROBLEM), expected)
+    assert same(read_to_measure(table, PROBLEM), expected)
+    assert has_target(table, PROBLEM)
+    (rows,) = stream(table, PROBLEM, expected.encoder)
+    assert np.array_equal(rows.features, expected.features, equal_nan=True)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_the_types_of_a_frame_change_nothing(change: Callable[[pd.DataFrame], pd.DataFrame], tmp_path: Path) -> None:
+    """Whatever types pandas holds the cells in, and whatever its index is."""
+    assert same(read(change(FRAME), PROBLEM), read(as_csv(FRAME, tmp_path), PROBLEM))
+
+
+def test_levels_of_a_pandas_category_that_do_not_occur_are_not_learned() -> None:
+    """A category of pandas may list more levels than its column has."""
+    frame = FRAME.assign(place=pd.Categorical(FRAME["place"], ["west", "south", "north"]))
+    assert read(frame, PROBLEM).encoder.to_json()["place"] == {"levels": ["north", "south"]}
+
+
+def test_large_texts_of_arrow_are_read() -> None:
+    """As polars and DuckDB make them, also in a dictionary of several batches."""
+    table = pa.Table.from_pandas(FRAME)
+    large = table.set_column(3, "place", table["place"].cast(pa.large_string()))
+    parts = [part.set_column(3, "place", part["place"].dictionary_encode()) for part in (large[:1], large[1:])]
+    assert same(read(large, PROBLEM), read(FRAME, PROBLEM))
+    assert same(read(pa.concat_tables(parts), PROBLEM), read(FRAME, PROBLEM))
+
+
+@pytest.mark.parametrize("table", [None, 7, [{"amount": 1}], {"amount": [1]}, np.ones(3)], ids=repr)
+def test_what_is_no_table_is_refused(table: object) -> None:
+    """By the name of its type."""
+    with pytest.raises(UsageError, match=f"or an Arrow table, not a .*{type(table).__name__}"):
+        read(table, PROBLEM)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            {"amount": [None, "1", 2, "4"]},
+            "has cells in column 'amount' that do not go together: str (row 2) and int (row 3); convert it to",
+            id="mixed types",
+        ),
+        pytest.param({"amount": ["1", "x", "3", "4"]}, "row 2, column 'amount': expected a number, found 'x'.", id="x"),
+        pytest.param({"other": 1}, "the table has unexpected columns: 'other'; remove them", id="unexpected"),
+    ],
+)
+def test_messages_name_the_table(change: dict[str, Any], message: str) -> None:
+    """Since a table in memory has no path."""
+    with pytest.raises(DataError) as error:
+        read(FRAME.assign(**change), PROBLEM)
+    assert str(error.value).startswith("the table")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("arrow", [False, True], ids=["pandas", "arrow"])
+def test_two_columns_of_one_name_are_refused(arrow: bool) -> None:
+    """In a frame of pandas and in an Arrow table."""
+    frame = FRAME.rename(columns={"amount": "place"})
+    names = [*frame.columns]
+    table = pa.table([pa.array(FRAME.iloc[:, index]) for index in range(5)], names) if arrow else frame
+    with pytest.raises(DataError, match="the table has the column 'place' more than once; every column needs"):
+        read(table, PROBLEM)
+
+
+def test_an_arrow_table_that_is_damaged_is_refused() -> None:
+    """A text that is not UTF-8 is refused as that of a file."""
+    bad = pa.Array.from_buffers(
+        pa.string(), 4, [*pa.array(["a", "b", "c", "d"]).buffers()[:2], pa.py_buffer(b"a\xffcd")]
+    )
+    with pytest.raises(DataError, match="the table cannot be read as a table: it is not UTF-8 text"):
+        read(pa.Table.from_pandas(FRAME).set_column(3, "place", bad), PROBLEM)
