@@ -1,7 +1,7 @@
 """A bound of minutes ends a selection with the best of the candidates that are finished; the others are told."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -38,7 +38,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that the bound reads."""
     clock = Clock()
     monkeypatch.setattr("tabserve.training.time_bound.time.monotonic", lambda: clock.now)
@@ -142,7 +142,7 @@ def test_tables_manifest_and_card_tell_what_was_left_out(sample_frame: Frame, cl
     frame = sample_frame.take(np.arange(400))
     table = selection_table(selected(hold_out(frame).development, clock, "SS", 7))
     assert [*table.index] == ["S0", "S1"]
-    assert table.loc["S1"].tolist() == ["left out after 2 of 5 folds", *["–"] * (table.shape[1] - 1)]
+    assert table.iloc[1].tolist() == ["left out after 2 of 5 folds", *["–"] * (table.shape[1] - 1)]
     candidates = [Candidate(name, SlowServable(clock)) for name in ("first", "second")]
     for minutes, told in ((7, True), (None, False)):
         folder = tmp_path / str(minutes)

@@ -80,7 +80,7 @@ def ask(arguments: argparse.Namespace) -> None:
     if arguments.wait:
         client.wait(server.ready, "The model", arguments.wait)
     rows = table.read(arguments.data, server.metadata, arguments.rows)
-    answers = table.ask(server, arguments.data, rows, arguments.outputs or [*server.metadata.outputs])
+    answers = table.ask(server, arguments.data, rows, arguments.outputs or server.metadata.default_outputs)
     columns = {server.metadata.id or "row": rows.ids, **table.to_columns(answers, server.metadata)}
     if arguments.out:
         table.write(columns, arguments.out)

@@ -172,7 +172,8 @@ def _check_versions(path: Path, versions: Mapping[str, Any]) -> None:
 def _own_fields(problem: Problem) -> dict[str, Any]:
     """The problem's fields without columns and task, which the manifest holds in members of their own."""
     fields = ("name", "target", "id", "group", "time", "holdout", "folds", "seed")
-    return {name: getattr(problem, name) for name in fields}
+    blanks = {"blanks": problem.blanks} if problem.blanks else {}
+    return {name: getattr(problem, name) for name in fields} | blanks
 
 
 def _task(task: Task) -> dict[str, Any]:
@@ -199,7 +200,10 @@ def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
         task["labels"] = tuple(labels)
     try:
         columns = tuple(Column(**column) for column in document["columns"])
-        return Problem(columns=columns, task=_create(path, "task", task, TASKS), **document["problem"])
+        fields = dict(document["problem"])
+        if isinstance(blanks := fields.get("blanks"), list):
+            fields["blanks"] = tuple(blanks)
+        return Problem(columns=columns, task=_create(path, "task", task, TASKS), **fields)
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a problem: {error}") from error
     except TypeError as error:

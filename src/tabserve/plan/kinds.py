@@ -17,6 +17,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 FEW = 20
 """Different cells that make a category even of numbers mixed with texts, such as 0, 1, 2 and 3+."""
 
+MOST_LEVELS, MOST_CHARACTERS = 4, 40
+"""Levels that are shown, and characters of each."""
+
 WORDS = 3
 """Mean number of words from which on many different texts are free text, not categories."""
 
@@ -78,6 +81,22 @@ def blanks(column: ColumnProfile) -> int:
     return column.count(*BLANKS)
 
 
+def empty_cells(column: ColumnProfile, kind: Kind | None) -> int:
+    """Cells that are empty in a column of this kind: also those such as ? and NA, where the others are numbers."""
+    return column.empty + {"number": blanks(column)}.get(kind or "", 0)
+
+
+def written(number: float | None) -> str:
+    """A number for people."""
+    return "none" if number is None else f"{number:.15g}" if number == int(number) else f"{number:.6g}"
+
+
+def _frequent(column: ColumnProfile) -> str:
+    """The most frequent levels."""
+    more = ", …" if column.distinct > MOST_LEVELS else ""
+    return ", ".join(level[:MOST_CHARACTERS] for level, _ in column.levels[:MOST_LEVELS]) + more
+
+
 def _unreadable(column: ColumnProfile) -> Guess | None:
     return None if column.readable else Guess(None, f"its cells are of the type {column.stored}")
 
@@ -106,7 +125,7 @@ def _copy(column: ColumnProfile) -> Guess | None:
 def _dictionary(column: ColumnProfile) -> Guess | None:
     if not is_dictionary(column) or column.distinct > MAX_LEVELS:
         return None
-    return Guess("category", f"stored as a category of {column.distinct} levels")
+    return Guess("category", f"stored as a category of {column.distinct} levels: {_frequent(column)}")
 
 
 def _number(column: ColumnProfile) -> Guess | None:
@@ -128,7 +147,7 @@ def _is_id_of_rows(column: ColumnProfile) -> bool:
 
 def _describe_numbers(column: ColumnProfile) -> str:
     what = "numbers" if column.count(Form.DECIMAL) else "whole numbers"
-    text = f"{what} from {column.low:.10g} to {column.high:.10g}"
+    text = f"{what} from {written(column.low)} to {written(column.high)}"
     if count := blanks(column):
         spellings = [cell for form in BLANKS if form in column.forms for _, cell in column.forms[form].first]
         text += f"; {listed(spellings)} in {count} cells is read as empty"
@@ -174,7 +193,7 @@ def _category(column: ColumnProfile) -> Guess:
     """Whatever remains. A new row may lack its cell: it is answered anyway, as an unseen level counts as missing."""
     if column.count(Form.BOOLEAN) == column.present:
         return Guess("category", "true or false")
-    return Guess("category", f"{column.distinct} different texts")
+    return Guess("category", f"{column.distinct} levels: {_frequent(column)}")
 
 
 RULES: tuple[Rule, ...] = (
@@ -194,7 +213,7 @@ RULES: tuple[Rule, ...] = (
 """In the order in which they are tried; the last applies to every column."""
 
 MISSING: dict[Kind, Callable[[ColumnProfile], bool]] = {
-    "number": lambda column: column.empty + blanks(column) > 0,
+    "number": lambda column: empty_cells(column, "number") > 0,
     "category": lambda _column: True,
     "date": lambda column: column.empty > 0,
     "text": lambda column: column.empty > 0,

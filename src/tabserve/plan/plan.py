@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from tabserve.encoding.categories import Categories
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.plan.cautions import cautions_of
+from tabserve.plan.kinds import KINDS
 from tabserve.plan.mixed import refuse_mixed
 from tabserve.plan.options import Options, flag
 from tabserve.plan.planned import Caution, PlannedColumn
 from tabserve.plan.profile import TableProfile, profile
 from tabserve.plan.roles import plan_columns
-from tabserve.plan.target import decide_target
+from tabserve.plan.target import Target, decide_target
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem, fewest_rows
 from tabserve.problem.task import Task
@@ -31,12 +32,13 @@ class Plan:
     """What is to be learned from a table.
 
     Attributes:
-        source: the table.
+        source: the table, with the signs that were found out.
         options: what the user said.
         problem: what is to be learned.
         columns: all columns, in the order of the table.
         cautions: what the user should know before training.
         rows: rows of the table that have a target.
+        settled: the options that say all that was found out; a plan of them has the same problem.
     """
 
     source: Source
@@ -45,6 +47,7 @@ class Plan:
     columns: tuple[PlannedColumn, ...]
     cautions: tuple[Caution, ...]
     rows: int
+    settled: Options
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -77,14 +80,26 @@ def _plan(source: Source, options: Options, table: TableProfile) -> Plan:
     features = [column for planned in columns if planned.is_feature and (column := planned.column)]
     _check_features(features, columns)
     _check_levels(columns)
+    problem = _problem(source, options, target.task, features)
     return Plan(
-        source,
+        replace(source, dialect=table.dialect),
         options,
-        _problem(source, options, target.task, features),
+        problem,
         columns,
         tuple(caution for column in columns for caution in cautions_of(column, options)),
         table.rows - profiles[options.target].empty,
+        _settled(options, problem, target, columns),
     )
+
+
+def _settled(options: Options, problem: Problem, target: Target, columns: Sequence[PlannedColumn]) -> Options:
+    """The options with every guess as if the user had said it."""
+    named: dict[str, tuple[str, ...]] = dict.fromkeys((*KINDS, "drop"), ())
+    for feature in problem.columns:
+        named[feature.kind] += (feature.name,)
+    named["drop"] = tuple(column.name for column in columns if column.role == "left out")
+    settled = replace(options, task=problem.task.KIND, positive=target.positive, name=problem.name)
+    return replace(settled, **named)  # type: ignore[arg-type]  # they name lists alone
 
 
 def _check_named(options: Options, names: Sequence[str]) -> None:

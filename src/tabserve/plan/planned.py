@@ -48,3 +48,8 @@ class PlannedColumn:
     def column(self) -> Column | None:
         """The column to learn from; None if it has no kind."""
         return Column(self.name, self.kind, self.missing) if self.kind else None
+
+    @property
+    def word(self) -> str:
+        """The kind of a feature, and the role of any other column."""
+        return self.kind if self.role == "feature" and self.kind else self.role

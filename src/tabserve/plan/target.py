@@ -9,11 +9,11 @@ from tabserve.encoding.categories import DECIMAL, key
 from tabserve.errors import DataError, UsageError
 from tabserve.plan.column_profile import ColumnProfile
 from tabserve.plan.forms import NUMBERS, Form
-from tabserve.plan.kinds import blanks
+from tabserve.plan.kinds import blanks, written
 from tabserve.plan.mixed import strays
 from tabserve.plan.options import Options, flag
 from tabserve.problem.columns import Kind
-from tabserve.problem.criterion import Costs, f1
+from tabserve.problem.metric import Goal, metric_of
 from tabserve.problem.task import MAX_LABELS, Binary, Multiclass, Regression, Task
 from tabserve.wording import listed, shown
 
@@ -31,11 +31,13 @@ class Target(NamedTuple):
         task: with its labels.
         kind: what the cells of the target are.
         why: the reason, in words.
+        positive: the label of the positive class of two; None for other tasks.
     """
 
     task: Task
     kind: Kind
     why: str
+    positive: str | None = None
 
 
 Decide = Callable[[ColumnProfile, Options, int], Target]
@@ -101,8 +103,8 @@ def _binary(column: ColumnProfile, options: Options, fewest: int) -> Target:
     (negative,) = (level for level, _ in levels if level != positive)
     share = dict(levels)[positive] / column.present
     chosen = "as --positive says" if options.positive else "the rarer"
-    task = Binary((negative, positive), Costs(*options.costs) if options.costs else f1)
-    return Target(task, "category", f"two values; positive is {shown(positive)}, {chosen}, in {share:.1%} of the rows")
+    why = f"two values; positive is {shown(positive)}, {chosen}, in {share:.1%} of the rows"
+    return Target(Binary((negative, positive), *_goal(options, Binary)), "category", why, positive)
 
 
 def _positive(column: ColumnProfile, options: Options) -> str:
@@ -139,7 +141,7 @@ def _multiclass(column: ColumnProfile, options: Options, fewest: int) -> Target:
             f"Column {column.name!r} has {len(labels)} values of at least {fewest} rows, and a model tells at most"
             f" {MAX_LABELS} classes apart; group its values, or name another --target."
         )
-    task = Multiclass(_in_order(labels), Costs(*options.costs) if options.costs else f1, other)
+    task = Multiclass(_in_order(labels), *_goal(options, Multiclass), other)
     pooled = f", rare ones pooled as {shown(other)}" if other else ""
     return Target(task, "category", f"{len(labels)} classes{pooled}")
 
@@ -156,7 +158,7 @@ def _pooled(column: ColumnProfile, other: str, fewest: int) -> list[str]:
 
 
 def _regression(column: ColumnProfile, options: Options, _fewest: int) -> Target:
-    _refuse_options(column, "an amount", options, "positive", "other_label", "costs")
+    _refuse_options(column, "an amount", options, "positive", "other_label")
     others = [form for form in column.forms if form not in NUMBERS]
     row, cell = min((column.forms[form].first[0] for form in others), default=(None, ""))
     if _words(column) or column.count(Form.FOREIGN_NUMBER):
@@ -165,7 +167,16 @@ def _regression(column: ColumnProfile, options: Options, _fewest: int) -> Target
             " if it stands for an empty cell, name it by --missing and leave such rows out by --drop-empty-target."
         )
     _refuse_empty(column, blanks(column), row, options)
-    return Target(Regression(), "number", f"an amount from {column.low:.10g} to {column.high:.10g}")
+    return Target(
+        Regression("", *_goal(options, Regression)),
+        "number",
+        f"an amount from {written(column.low)} to {written(column.high)}",
+    )
+
+
+def _goal(options: Options, task: type[Task]) -> Goal:
+    """What is maximised, and what ranks the candidates."""
+    return metric_of(options.metric or "", task.KIND, options.costs)
 
 
 def _check_classes(column: ColumnProfile, levels: Iterable[tuple[str, int]], fewest: int) -> None:

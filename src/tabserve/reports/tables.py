@@ -13,7 +13,7 @@ from tabserve.reports.task_report import report_of
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Outcome, Selection
-from tabserve.training.split import periods
+from tabserve.training.split import count_copies, periods
 
 TITLES = {
     "f1": "F1",
@@ -163,6 +163,7 @@ def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
         **report_of(frame.problem).provenance(frame.target),
         **({} if frame.group is None else {"groups": len({*frame.group})}),
         **({} if frame.moment is None else {"periods": periods(frame)}),
+        **({"copies": copied} if (copied := count_copies(frame)) else {}),
         "sha256": digest.hexdigest(),
     }
 

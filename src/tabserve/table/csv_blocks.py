@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 import pyarrow as pa
 import pyarrow.csv
 
-from tabserve.table.dialect import Dialect, find_dialect
+from tabserve.table.dialect import MISSING, Dialect, find_dialect
 
 COMMA_AND_POINT = Dialect()
 
@@ -19,9 +19,6 @@ BLOCK_BYTES = 1 << 21
 
 MAX_ROW_BYTES = 1 << 24
 """Bytes of a row at most."""
-
-MISSING = ["", "NA", "NaN", "nan", "null", "NULL", "None"]
-"""How a csv spells an empty cell."""
 
 QUOTED = rb'"(?<![^%(delimiter)b\r\n]")[^"]*+(?:(?:""|"%(delimiter)b")[^"]*+)*+(?:"|\Z)'
 """Adjacent quoted cells; as for Arrow, a quote counts only where a cell begins."""
@@ -118,12 +115,14 @@ def split_header(block: bytes, dialect: Dialect = COMMA_AND_POINT) -> tuple[list
     return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n"), read, split).schema.names, block[first.end() :]
 
 
-def convert_options(schema: pa.Schema, dialect: Dialect = COMMA_AND_POINT) -> pyarrow.csv.ConvertOptions:
+def convert_options(
+    schema: pa.Schema, dialect: Dialect = COMMA_AND_POINT, blanks: Sequence[str] = ()
+) -> pyarrow.csv.ConvertOptions:
     """Options that convert a block to the schema; making them takes as long as parsing a dozen rows."""
     return pyarrow.csv.ConvertOptions(
         column_types=schema,
         include_columns=schema.names,
-        null_values=MISSING,
+        null_values=[*MISSING, *blanks],
         strings_can_be_null=False,
         decimal_point=dialect.decimal,
     )

@@ -10,6 +10,13 @@ from itertools import islice
 
 from tabserve.errors import UsageError
 
+MISSING = [
+    *("", "NA", "NaN", "nan", "null", "NULL", "None"),
+    *("N/A", "n/a", "N.A.", "n.a.", "na", "Na", "#N/A", "#NA", "<NA>", "nil", "Nil", "NIL", "none", "NONE", "Null"),
+    *("?", "-", "--", "---", ".", "..", "...", "\\N", "(null)"),
+]
+"""How an empty cell is spelled among numbers."""
+
 DELIMITERS = (",", ";", "\t", "|")
 """The delimiters that are recognised, in this order if several cut the rows alike."""
 
