@@ -21,6 +21,7 @@ from tabserve.client.rest import RestClient
 from tabserve.errors import InvalidRequest, UsageError
 from tabserve.model.model import Model, load
 from tabserve.predictors.booster import Booster
+from tabserve.score import score_file
 from tabserve.table.frame import Frame, stream
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "request.py"
@@ -125,6 +126,20 @@ def test_the_script_predicts_a_file_of_columns_of_each_kind(
     columns = printed_columns(ask(task, path, "--json"))
     assert columns.pop("row") == [*range(600)]
     assert columns == expected(load(mixed_folders[task]), path)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_written_file_is_that_of_a_scored_one(
+    ask: RunScript, mixed_folders: dict[str, Path], task: str, tmp_path: Path
+) -> None:
+    """Cell by cell, over both protocols; nothing but one sentence is printed."""
+    path = mixed_folders[task].with_suffix(".csv")
+    ended = ask(task, path, "--out", tmp_path / "asked.csv")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"Wrote the answers to 600 rows into {tmp_path}/asked.csv.\n"
+    score_file(load(mixed_folders[task]), path, tmp_path / "scored.csv")
+    asked, scored = (pd.read_csv(tmp_path / name, dtype=str) for name in ("asked.csv", "scored.csv"))
+    assert asked.equals(scored)
 
 
 def test_the_script_predicts_a_file_of_texts(

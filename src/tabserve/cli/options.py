@@ -67,8 +67,10 @@ def port(text: str) -> int:
 
 def model_name(text: str) -> str:
     """A name that a path of a URL can hold as one part of it."""
-    if "/" in text or text in {".", "..", "stats"}:  # the last is a route of the server
-        raise ArgumentTypeError(f"expected a name without a slash, that is no other part of a path, not {text!r}")
+    if "/" in text:
+        raise ArgumentTypeError(f"expected a name without a slash, not {text!r}")
+    if text in {".", "..", "stats"}:  # the last is a route of the server
+        raise ArgumentTypeError(f"expected a name that paths do not use otherwise, not {text!r}")
     return printable(text)
 
 

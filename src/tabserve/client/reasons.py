@@ -50,14 +50,14 @@ def reasons(
     ]
 
 
-def as_documents(reasons: Sequence[Sequence[Reason]]) -> list[list[dict[str, Any]]]:
-    """The reasons of each row as JSON objects."""
-    return [[reason._asdict() for reason in row] for row in reasons]
+def as_documents(reasons: Sequence[Sequence[Reason]]) -> NDArray[np.object_]:
+    """The reasons of each row as a list of JSON objects, shape (rows,)."""
+    return np.fromiter(([reason._asdict() for reason in row] for row in reasons), np.object_)
 
 
-def as_texts(reasons: Sequence[Sequence[Reason]]) -> list[str]:
-    """The reasons of each row in one line."""
-    return [", ".join(map(str, row)) for row in reasons]
+def as_texts(reasons: Sequence[Sequence[Reason]]) -> NDArray[np.object_]:
+    """The reasons of each row in one line, shape (rows,)."""
+    return np.fromiter((", ".join(map(str, row)) for row in reasons), np.object_)
 
 
 def _by_column(contributions: NDArray[np.float32], output: Output, names: Sequence[str]) -> NDArray[np.float64]:
