@@ -117,7 +117,7 @@ class OneHotLinear:
             link = arrays.pop("link").tobytes().decode()
         except ValueError as error:
             raise ArtifactError(
-                f"{path} is not a linear model of numbers and categories ({error}); copy or train the model again."
+                f"{path} is not a model of numbers and categories ({error}); copy or train the model again."
             ) from error
         links = LINKS[problem.task.KIND]
         if link not in links:

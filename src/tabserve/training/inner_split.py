@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
 from tabserve.errors import DataError
 from tabserve.table.frame import Frame
-from tabserve.training import forward
+from tabserve.training import copies, forward
 from tabserve.training.split import Split, count_smallest_class, part_numbers, split_at, strata
 
 PARTS = 4
@@ -69,6 +69,9 @@ def _parts(frame: Frame) -> Iterator[tuple[Positions, Positions]]:
         yield from _latest_parts(frame.moment)
     elif frame.group is not None:
         yield from _group_parts(frame)
+    elif (number := copies.kept_together(frame, strata(frame), PARTS)) is not None:
+        part = copies.deal(number, strata(frame), frame.problem.seed, copies.in_turn(PARTS))
+        yield np.flatnonzero(part == 0), np.flatnonzero(part == 1)
     else:
         seed = frame.problem.seed
         splitter = StratifiedShuffleSplit(1, train_size=1 / PARTS, test_size=1 / PARTS, random_state=seed)

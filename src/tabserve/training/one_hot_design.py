@@ -79,7 +79,7 @@ class Quantity:
         """Learn from the cells of the training rows, which may all be missing."""
         present = cells[~np.isnan(cells)]
         present = present if len(present) else np.zeros(1, np.float32)
-        bounds = np.quantile(present, KEPT).astype(np.float32)
+        bounds = _bounds(present)
         fill = float(np.clip(np.median(present), *bounds))
         values = _values(cells, bounds, fill)
         return cls(bounds, fill, values.mean(axis=0), _scale(values))
@@ -94,6 +94,15 @@ class Quantity:
         slopes = weights[:2] / self.scale[:, np.newaxis]
         filled = _values(np.array([np.nan], np.float32), self.bounds, self.fill)[0]
         return Term(self.bounds, slopes, filled @ slopes + weights[2], weights[:0], -self.centre @ slopes)
+
+
+def _bounds(present: Cells) -> NDArray[np.float32]:
+    """Quantiles of the cells; if nearly all are equal, as of a rare flag, their value and the median of the others."""
+    low, high = np.quantile(present, KEPT)
+    others = present[present != low]
+    if low == high and len(others):
+        low, high = sorted([low, np.median(others)])
+    return np.array([low, high], np.float32)
 
 
 def _values(cells: Cells, bounds: NDArray[np.float32], fill: float) -> Floats:

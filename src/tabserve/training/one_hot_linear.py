@@ -11,16 +11,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.linear_model import LogisticRegression, TweedieRegressor
 
 from tabserve.encoding.encoder import Encoder
-from tabserve.predictors.one_hot import SEVERAL, OneHotLinear
+from tabserve.predictors.one_hot import INVERSES, SEVERAL, OneHotLinear
+from tabserve.training.candidate import Grid
 from tabserve.training.one_hot_design import Design
 
 Features = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-LOGISTIC_GRID = {"C": [0.01, 0.1, 1.0, 10.0]}
+LOGISTIC_GRID: Grid = {"C": [0.01, 0.1, 1.0, 10.0]}
 """Values to choose from for a `OneHotLogistic`."""
 
-RIDGE_GRID = {"alpha": [0.1, 1.0, 10.0, 100.0], "link": ["identity", "log"]}
+RIDGE_GRID: Grid = {"alpha": [0.1, 1.0, 10.0, 100.0], "link": ["identity", "log"]}
 """Values to choose from for a `OneHotRidge`."""
 
 POWERS = {"identity": 0, "log": 1}
@@ -92,7 +93,7 @@ class OneHotRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         self.design_ = Design.learn(X, self.types)
         matrix = self.design_.matrix(X)
         self.link_ = self.link if y.min() >= 0 and y.mean() > 0 else "identity"
-        self.unit_ = float(y.mean() if self.link_ == "log" else y.std() or 1.0)
+        unit = float(y.mean() if self.link_ == "log" else y.std() or 1.0)
         model = TweedieRegressor(
             power=POWERS[self.link_],
             link=self.link_,
@@ -101,20 +102,19 @@ class OneHotRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             max_iter=1_000,
             tol=1e-6,
         )
-        self.model_ = _quietly_fitted(model, matrix, y / self.unit_)
+        model = _quietly_fitted(model, matrix, y / unit)
+        multiplied = self.link_ == "identity"
+        self.coef_ = model.coef_ * unit if multiplied else model.coef_
+        self.intercept_ = model.intercept_ * unit if multiplied else model.intercept_ + np.log(unit)
         return self
 
     def predict(self, X: Features) -> Floats:  # noqa: N803 (scikit-learn's name)
-        """The amount of each row."""
-        return np.asarray(self.model_.predict(self.design_.matrix(X)) * self.unit_)
+        """The amount of each row, shape (rows,)."""
+        return INVERSES[self.link_](self.design_.matrix(X) @ self.coef_ + self.intercept_)
 
     def get_predictor(self, encoder: Encoder) -> OneHotLinear:
         """The fitted model as a predictor of the encoder's features."""
-        weights, intercept = self.model_.coef_[:, np.newaxis], np.array([self.model_.intercept_])
-        if self.link_ == "log":
-            intercept = intercept + np.log(self.unit_)
-        else:
-            weights, intercept = weights * self.unit_, intercept * self.unit_
+        weights, intercept = self.coef_[:, np.newaxis], np.array([self.intercept_])
         return self.design_.predictor(self.link_, weights, intercept, encoder.levels)
 
 
