@@ -3,8 +3,7 @@
 import argparse
 import sys
 
-from bench import formats, limits, mixed, reading, scale, serving, settings, soak, tables, titles
-from bench import contributions, formats, limits, mixed, scale, serving, settings, soak, tables, titles
+from bench import contributions, formats, limits, mixed, reading, scale, serving, settings, soak, tables, titles
 from tabserve.cli import run
 
 WORDS = {

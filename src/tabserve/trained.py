@@ -1,8 +1,8 @@
-"""Train a model on any table: plan, load, examine, fit; the command `tabserve train` and Python share these steps."""
+"""Train a model on any table: plan, load, examine, evaluate; the command `tabserve train` and Python share these steps."""
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,8 +111,8 @@ def train(
     plan = make_plan(as_source(table), Options(target, **options))
     data = load(plan, synthetic=synthetic)
     known = [*candidates] or defaults(data, jobs, device)
-    seen = examine(plan, data, known, strict=strict)
-    return fit(plan, data, seen, known, minutes)
+    cautions = examine(plan, data, known, strict=strict)
+    return evaluate(plan, data, cautions, data.select(known, minutes))
 
 
 def load(plan: Plan, *, synthetic: bool = False) -> TrainingData:
@@ -151,27 +151,9 @@ def examine(
     return seen
 
 
-def fit(
-    plan: Plan,
-    data: TrainingData,
-    seen: tuple[Caution, ...],
-    candidates: Sequence[Candidate],
-    minutes: float | None = None,
-    show: Callable[[Selection], None] = lambda _: None,
-) -> Trained:
-    """Select among the candidates, refit the winner, and measure it on the hold-out.
-
-    Args:
-        plan: what to learn.
-        data: of `load`.
-        seen: of `examine`.
-        candidates: with different names; at least one is `servable`.
-        minutes: selection ends after so many, with the best candidate so far.
-        show: called with the selection, before the hold-out is opened.
-    """
-    selected = data.select(candidates, minutes)
-    show(selected)
-    return Trained(plan, data, seen, selected, data.evaluate(selected, selected.refit()))
+def evaluate(plan: Plan, data: TrainingData, cautions: tuple[Caution, ...], selected: Selection) -> Trained:
+    """Refit the winner of a selection on all development rows, and measure it on the hold-out."""
+    return Trained(plan, data, cautions, selected, data.evaluate(selected, selected.refit()))
 
 
 def default_folder(plan: Plan) -> Path:

@@ -36,7 +36,7 @@ def test_the_three_largest_contributions_are_named() -> None:
         [("plan", None), ("age", None), ("city", "Olinda")],
     ]
     assert [reason.contribution for reason in found[0]] == pytest.approx([-2, 0.7, 0.5])
-    assert as_texts(found) == [
+    assert as_texts(found).tolist() == [
         "city=São Paulo -2.00, since=2020-12-31 +0.70, age=45.6 +0.50",
         "plan (missing) +1,200.00, age (missing) -0.25, city=Olinda +0.004",
     ]

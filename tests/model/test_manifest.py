@@ -449,7 +449,8 @@ def test_a_field_of_the_task_is_written_only_if_it_is_set(name: str, folder: Pat
     """Older folders stay as they are, and what is set is read back."""
     read = Manifest.read(folder / MANIFEST)
     assert name not in json.loads((folder / MANIFEST).read_text())["task"]
-    several = Multiclass(("a", "b", "rest"), **{name: {"other": "rest", "metric": "accuracy"}[name]})
+    value: dict[str, Any] = {name: {"other": "rest", "metric": "accuracy"}[name]}
+    several = Multiclass(("a", "b", "rest"), **value)
     changed = replace(read, problem=replace(read.problem, task=several))
     changed.write(tmp_path / MANIFEST)
     assert name in json.loads((tmp_path / MANIFEST).read_text())["task"]

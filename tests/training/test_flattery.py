@@ -1,7 +1,6 @@
 """Random folds flatter where rows come in groups, or change in time."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd

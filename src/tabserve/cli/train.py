@@ -131,14 +131,9 @@ def _fit(arguments: argparse.Namespace, plan: "Plan", out: Path) -> None:
     cautions = trained.examine(plan, data, candidates, strict=arguments.strict)
     names = ", ".join(candidate.name for candidate in candidates)
     print(*look.caution_lines(cautions), f"\nCandidates: {names}", "", sep="\n", flush=True)
-    result = trained.fit(
-        plan,
-        data,
-        cautions,
-        candidates,
-        arguments.minutes,
-        lambda selection: print(tables.selection_table(selection).iloc[:, :SHOWN].to_string(), "\n", flush=True),
-    )
+    selected = data.select(candidates, arguments.minutes)
+    print(tables.selection_table(selected).iloc[:, :SHOWN].to_string(), "\n", flush=True)
+    result = trained.evaluate(plan, data, cautions, selected)
     print(result.evaluation.to_string(), "\n")
     model = result.save(out, show_rows=arguments.show_rows)
     print(f"Saved {model.metrics['winner']} in {out}; {out / REPORT} shows all about it. Serve it, or score a file:")
