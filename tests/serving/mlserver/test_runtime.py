@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from tabserve.errors import ArtifactError, ServerError, TooLarge
 from tabserve.model.decision import Scores, threshold_of
 from tabserve.model.model import Model, load
-from tabserve.serving.slices import MAX_THREADS
 from tabserve.serving.limits import Limits
 from tabserve.serving.mlserver.registry import Registry
 from tabserve.serving.mlserver.runtime import FolderModel
 from tabserve.serving.mlserver.settings import batch_limits, model_folder
 from tabserve.serving.mlserver.startup_checks import check_model
+from tabserve.serving.slices import MAX_THREADS
 from tabserve.table.frame import Frame
 
 RUNTIME = "tabserve.serving.mlserver.runtime.FolderModel"
