@@ -645,5 +645,5 @@ def test_any_other_cell_counts_as_the_other_label(path: Path) -> None:
     write_mixed(path, ["a", "b", "never seen"])
     assert read(path, Problem("houses", MIXED, task=task)).target.tolist() == [0, 1, 1]
     write_mixed(path, ["a", "b", ""])
-    with pytest.raises(DataError, match="row 3, column 'target': .* found an empty cell"):
+    with pytest.raises(DataError, match=r"row 3, column 'target': .* found an empty cell"):
         read(path, Problem("houses", MIXED, task=task))
