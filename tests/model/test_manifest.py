@@ -30,7 +30,7 @@ from tests.model.small import (
 from tabserve.cli import main
 from tabserve.errors import ArtifactError
 from tabserve.model.manifest import Manifest
-from tabserve.model.model import GOLDEN, MANIFEST
+from tabserve.model.model import GOLDEN, MANIFEST, PREDICTORS
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.linear import Linear
 from tabserve.problem.criterion import Counts
@@ -142,12 +142,12 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         (f"no {key}", drop_key(key), MANIFEST, f"needs '{key}' as a {kind}, found NoneType")
         for key, kind in TYPES.items()
     ],
-    ("no checksum", set_values(files={}), MANIFEST, "names 0 model files, expected model.ubj or model.npz"),
+    ("no checksum", set_values(files={}), MANIFEST, f"names 0 model files, expected {' or '.join(PREDICTORS)}"),
     (
         "two models",
         set_within("files", **{Linear.FILE: ""}),
         MANIFEST,
-        "names 2 model files, expected model.ubj or model.npz",
+        f"names 2 model files, expected {' or '.join(PREDICTORS)}",
     ),
     ("no checksum of golden rows", set_within("files", **{GOLDEN: ...}), GOLDEN, "does not have the checksum in"),
     *[(f"labels {value!r}", set_within("task", labels=value), MANIFEST, NO_TASK) for value in STRANGE_LABELS],

@@ -109,6 +109,12 @@ class Dates(Encoding):
 
     raw = encode
 
+    def decode(self, features: NDArray[Any]) -> list[str]:
+        """The days, and the hours if the column has them; empty if missing."""
+        days = np.where(np.isnan(features[:, 0]), np.nan, features[:, 0]).astype("M8[D]")
+        hours = [f" {hour:02.0f}:00" if self.hours else "" for hour in features[:, -1]]
+        return ["" if np.isnat(day) else f"{day}{hour}" for day, hour in zip(days, hours, strict=True)]
+
     def encode_quickly(self, cells: list[Any]) -> list[tuple[int | None, ...]]:
         """The features of texts in the format of the column."""
         return [*zip(*map(self._features, cells), strict=True)]
