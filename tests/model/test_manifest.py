@@ -447,14 +447,20 @@ def test_metrics_and_data_may_hold_anything(folder: Path, monkeypatch: pytest.Mo
     assert ended.value.code == 0
 
 
-@pytest.mark.parametrize("name", ["other", "metric"])
-def test_a_field_of_the_task_is_written_only_if_it_is_set(name: str, folder: Path, tmp_path: Path) -> None:
+LABELS = ("a", "b", "rest")
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("other", Multiclass(LABELS, other="rest")), ("metric", Multiclass(LABELS, metric="accuracy"))],
+)
+def test_a_field_of_the_task_is_written_only_if_it_is_set(
+    name: str, task: Multiclass, folder: Path, tmp_path: Path
+) -> None:
     """Older folders stay as they are, and what is set is read back."""
     read = Manifest.read(folder / MANIFEST)
     assert name not in json.loads((folder / MANIFEST).read_text())["task"]
-    value: dict[str, Any] = {name: {"other": "rest", "metric": "accuracy"}[name]}
-    several = Multiclass(("a", "b", "rest"), **value)
-    changed = replace(read, problem=replace(read.problem, task=several))
+    changed = replace(read, problem=replace(read.problem, task=task))
     changed.write(tmp_path / MANIFEST)
     assert name in json.loads((tmp_path / MANIFEST).read_text())["task"]
     assert Manifest.read(tmp_path / MANIFEST).problem == changed.problem

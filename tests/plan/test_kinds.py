@@ -26,7 +26,7 @@ COUNT = [str(number) for number in range(100, 160)]
     [
         (["1", "2", "3", "1"], "number", "whole numbers from 1 to 3"),
         (["0.5", "2", "2"], "number", "numbers from 0.5 to 2"),
-        (["1", "?", "2", "2", "-"], "number", "'?', '-' count as empty, in 2 of 5 cells"),
+        (["1", "?", "2", "2", "-"], "number", "'?', '-' read as empty, in 2 of 5 cells"),
         ([1.5, None, 2.5, 2.5], "number", "numbers from 1.5 to 2.5"),
         (repeated(["0", "1"]), "number", "whole numbers from 0 to 1"),
         (["00501", "94103", "00501"], "number", "whole numbers"),
