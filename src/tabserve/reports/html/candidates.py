@@ -35,7 +35,9 @@ def panel(selected: Selection, model: Model) -> Panel:
             drawing.whiskers(axes, heights[[int(height)]], [Interval(mean, mean - sd, mean + sd)], color)
 
     figure = drawing.draw("candidates", 0.9 + 0.3 * len(outcomes), paint)
-    return Panel("The candidates, best first", _sentence(outcomes, winner, known, measure), figure)
+    return Panel(
+        "The candidates, best first", _sentence(outcomes, winner, known, measure) + _left_out(selected), figure
+    )
 
 
 def table(model: Model) -> Table:
@@ -75,3 +77,10 @@ def _sentence(outcomes: Mapping[str, Outcome], winner: str, known: set[str], mea
     if asked := [name for name in means if name in known]:
         text += f" The baseline “{asked[0]}”, which knows no column, reaches {number(means[asked[0]])}."
     return f"{count(len(means), 'candidate')} saw the same folds. {text}"
+
+
+def _left_out(selected: Selection) -> str:
+    if not selected.left_out:
+        return ""
+    names = listed(f"“{name}” (after {progress})" for name, progress in selected.left_out.items())
+    return f" The time was over before these were fitted on every fold: {names}."

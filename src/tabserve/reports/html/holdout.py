@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.model.model import Model
+from tabserve.problem.metric import goodness
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
@@ -51,9 +52,9 @@ class HoldOut:
         return TITLES[next(iter(measured))]
 
     def score(self, features: NDArray[Any], target: NDArray[Any]) -> float:
-        """That measure of rows with these features and this truth; larger is better."""
+        """That measure of rows with these features and this truth, negated if less of it is better."""
         measured = self.training.measures(target, self.model.score(features), self.model.decision)
-        return next(iter(measured.values()))
+        return goodness(*next(iter(measured.items())))
 
     def sample(self, rows: int) -> NDArray[np.int64]:
         """The indices of about that many rows, drawn by the problem's seed, with at least one of every stratum."""
