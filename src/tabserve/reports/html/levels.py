@@ -19,7 +19,7 @@ MISSING = "missing"
 MOST = 12
 """Most levels that are shown; the rarest are pooled."""
 
-FEWEST_ROWS = 30
+FEWEST_ROWS = 20
 """Levels of fewer rows are pooled: a figure of them would say more about chance, and about single rows."""
 
 
@@ -49,11 +49,20 @@ def panel(holdout: HoldOut, name: str, groups: Mapping[str, NDArray[np.int64]]) 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(1, len(page.outputs), sharey=True, squeeze=False)[0]
         for output, axes in enumerate(grid):
-            drawing.dress(axes, x=short(page.outputs[output], 40 // len(grid)), grid="x")
+            title = short(page.outputs[output], 30 // len(grid))
+            drawing.dress(axes, x=title if len(grid) > 1 else page.quantity.format(title), grid="x")
             heights = drawing.rows_of(axes, shares)
             axes.barh(heights, truth[:, output], height=0.55, color=drawing.ACCENT, alpha=0.45, lw=0, label="observed")
-            axes.plot(guess[:, output], heights, "D", color=drawing.WARM, markersize=4, label="predicted on average")
-            axes.xaxis.set_major_locator(MaxNLocator(max(2, 5 - len(grid))))
+            axes.plot(
+                guess[:, output],
+                heights,
+                "D",
+                color=drawing.WARM,
+                markersize=4,
+                label="predicted on average",
+                clip_on=False,
+            )
+            axes.xaxis.set_major_locator(MaxNLocator(4 if len(grid) < 3 else 2))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: page.spell(value)))
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside upper left", ncols=2)
@@ -71,8 +80,8 @@ def table(holdout: HoldOut, name: str, groups: Mapping[str, NDArray[np.int64]]) 
     cells = []
     for level, rows in {"all rows": np.arange(len(holdout.frame)), **groups}.items():
         measured = _measured(holdout, rows)
-        cells.append([level, f"{len(rows):,}", number(measured.value), interval(measured)])
-    head = [name, "rows", page.level_measure, "95 % interval"]
+        cells.append([level, f"{len(rows):,}", f"{number(measured.value)} ({interval(measured)})"])
+    head = [name, "rows", f"{page.level_measure} (95 % interval)"]
     return Table(f"By the levels of “{name}”", head, cells, frozenset({"all rows"}))
 
 
@@ -90,15 +99,17 @@ def _measured(holdout: HoldOut, rows: NDArray[np.int64]) -> Interval:
 
 
 def _sentence(page: TaskPage, levels: list[str], truth: NDArray[np.float64], guess: NDArray[np.float64]) -> str:
+    """What the figure says about the output that differs most between levels."""
     output = int(np.ptp(truth, axis=0).argmax())
+    seen, told = [*map(page.spell, truth[:, output])], [*map(page.spell, guess[:, output])]
     low, high = int(truth[:, output].argmin()), int(truth[:, output].argmax())
     off = int(np.abs(truth - guess)[:, output].argmax())
     if len(levels) == 1:
-        return f"All rows are “{levels[0]}”: {page.spell(truth[0, output])} observed, {page.spell(guess[0, output])} predicted."
+        return f"All rows are “{levels[0]}”: {seen[0]} observed, {told[0]} predicted."
     return (
-        f"The {page.outputs[output]} goes from {page.spell(truth[low, output])} (“{levels[low]}”) to"
-        f" {page.spell(truth[high, output])} (“{levels[high]}”); predictions are furthest off for “{levels[off]}”:"
-        f" {page.spell(truth[off, output])} observed, {page.spell(guess[off, output])} predicted."
+        f"The {page.quantity.format(page.outputs[output])} goes from {seen[low]} (“{levels[low]}”) to {seen[high]}"
+        f" (“{levels[high]}”); predictions are furthest off for “{levels[off]}”: {seen[off]} observed, {told[off]}"
+        " predicted."
     )
 
 
