@@ -116,19 +116,19 @@ def _direction(holdout: HoldOut, explained: Contributions, column: int) -> Panel
 
 def _by_level(figure_name: str, name: str, cells: list[str], values: NDArray[Any], effect: str) -> Panel:
     groups = group(cells, fewest=1)
-    means = {level: float(values[rows].mean()) for level, rows in groups.items()}
+    names, means = [level.name for level in groups], [float(values[level.rows].mean()) for level in groups]
 
     def paint(figure: Figure) -> None:
         axes = drawing.axes_of(figure, x=f"mean contribution to the {effect}", grid="x")
-        heights = drawing.rows_of(axes, [*map(short, means)])
-        colors = [drawing.ACCENT if mean >= 0 else drawing.WARM for mean in means.values()]
-        axes.barh(heights, [*means.values()], height=0.55, color=colors, linewidth=0)
+        heights = drawing.rows_of(axes, [*map(short, names)])
+        colors = [drawing.ACCENT if mean >= 0 else drawing.WARM for mean in means]
+        axes.barh(heights, means, height=0.55, color=colors, linewidth=0)
         axes.axvline(0, color=drawing.MUTED, linewidth=0.8)
 
-    low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    low, high = int(np.argmin(means)), int(np.argmax(means))
     return Panel(
         name,
-        f"“{high}” moves the {effect} by {number(means[high])} on average, “{low}” by {number(means[low])}.",
+        f"“{names[high]}” moves the {effect} by {number(means[high])} on average, “{names[low]}” by {number(means[low])}.",
         drawing.draw(figure_name, 0.9 + 0.27 * len(means), paint),
     )
 

@@ -1,6 +1,7 @@
 """How the model does for the rows of each level of a category."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,7 +15,15 @@ from tabserve.reports.html.spelling import count, interval, number, share, short
 from tabserve.reports.html.task_page import TaskPage, page_of
 from tabserve.training.bootstrap import Interval, intervals
 
-MISSING = "missing"
+MISSING = "(missing)"
+
+
+class Level(NamedTuple):
+    """A level of a category, or several that are pooled, and the indices of its rows."""
+
+    name: str
+    rows: NDArray[np.int64]
+
 
 MOST = 12
 """Most levels that are shown; the rarest are pooled."""
@@ -23,8 +32,8 @@ FEWEST_ROWS = 20
 """Levels of fewer rows are pooled: a figure of them would say more about chance, and about single rows."""
 
 
-def group(cells: Sequence[str], fewest: int = FEWEST_ROWS) -> dict[str, NDArray[np.int64]]:
-    """The indices of the rows of each level, most frequent first.
+def group(cells: Sequence[str], fewest: int = FEWEST_ROWS) -> list[Level]:
+    """The levels of a category, most frequent first.
 
     Levels of fewer than `fewest` rows, and those beyond `MOST`, are pooled; a pool of less than a third of that is left
     out.
@@ -34,17 +43,17 @@ def group(cells: Sequence[str], fewest: int = FEWEST_ROWS) -> dict[str, NDArray[
     kept = [code for code in order[: MOST - 1] if counts[code] >= fewest]
     rest = order[~np.isin(order, kept)]
     pool = np.flatnonzero(np.isin(codes, rest))
-    names = {str(levels[code]) or MISSING: np.flatnonzero(codes == code) for code in kept}
-    return names | ({f"({count(len(rest), 'other level')})": pool} if 3 * len(pool) >= max(fewest, 3) else {})
+    shown = [Level(str(levels[code]) or MISSING, np.flatnonzero(codes == code)) for code in kept]
+    return shown + [Level(f"({count(len(rest), 'other level')})", pool)] * (len(pool) > 0 and 3 * len(pool) >= fewest)
 
 
-def panel(holdout: HoldOut, name: str, groups: Mapping[str, NDArray[np.int64]]) -> Panel:
+def panel(holdout: HoldOut, name: str, groups: Sequence[Level]) -> Panel:
     """What is observed and what is predicted on average for the rows of each level."""
-    page, rows = page_of(holdout.model.problem), [*groups.values()]
+    page = page_of(holdout.model.problem)
     observed = page.observed(holdout.target, holdout.answers)
     predicted = page.predicted(holdout.answers)
-    truth, guess = (np.array([values[each].mean(axis=0) for each in rows]) for values in (observed, predicted))
-    shares = [f"{short(level, 20)} ({share(len(each) / len(observed))})" for level, each in groups.items()]
+    truth, guess = (np.array([values[level.rows].mean(axis=0) for level in groups]) for values in (observed, predicted))
+    shares = [f"{short(level.name, 20)} ({share(len(level.rows) / len(observed))})" for level in groups]
 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(1, len(page.outputs), sharey=True, squeeze=False)[0]
@@ -69,16 +78,16 @@ def panel(holdout: HoldOut, name: str, groups: Mapping[str, NDArray[np.int64]]) 
 
     return Panel(
         name,
-        _sentence(page, [*groups], truth, guess),
-        drawing.draw(f"levels-{_id(holdout, name)}", 1.2 + 0.27 * len(rows), paint),
+        _sentence(page, [level.name for level in groups], truth, guess),
+        drawing.draw(f"levels-{_id(holdout, name)}", 1.2 + 0.27 * len(groups), paint),
     )
 
 
-def table(holdout: HoldOut, name: str, groups: Mapping[str, NDArray[np.int64]]) -> Table:
+def table(holdout: HoldOut, name: str, groups: Sequence[Level]) -> Table:
     """The measure of the rows of each level with its 95 % bootstrap interval."""
     page = page_of(holdout.model.problem)
     cells = []
-    for level, rows in {"all rows": np.arange(len(holdout.frame)), **groups}.items():
+    for level, rows in [Level("all rows", np.arange(len(holdout.frame))), *groups]:
         measured = _measured(holdout, rows)
         cells.append([level, f"{len(rows):,}", f"{number(measured.value)} ({interval(measured)})"])
     head = [name, "rows", f"{page.level_measure} (95 % interval)"]
