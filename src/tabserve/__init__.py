@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tabserve.problem.criterion import F1 as F1
     from tabserve.problem.criterion import MAE as MAE
     from tabserve.problem.criterion import RMSE as RMSE
+    from tabserve.problem.criterion import Accuracy as Accuracy
+    from tabserve.problem.criterion import BalancedAccuracy as BalancedAccuracy
     from tabserve.problem.criterion import Costs as Costs
     from tabserve.problem.problem import Problem as Problem
     from tabserve.problem.task import Binary as Binary
@@ -36,6 +38,8 @@ WHERE = {
     "Binary": "problem.task",
     "Candidate": "training.candidate",
     "Column": "problem.columns",
+    "Accuracy": "problem.criterion",
+    "BalancedAccuracy": "problem.criterion",
     "Costs": "problem.criterion",
     "F1": "problem.criterion",
     "MAE": "problem.criterion",

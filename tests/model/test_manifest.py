@@ -28,7 +28,7 @@ from tests.model.small import (
 
 from tabserve.cli import main
 from tabserve.errors import ArtifactError
-from tabserve.model.model import GOLDEN, MANIFEST
+from tabserve.model.model import GOLDEN, MANIFEST, PREDICTORS
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.linear import Linear
 from tabserve.problem.criterion import Counts
@@ -140,12 +140,12 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         (f"no {key}", drop_key(key), MANIFEST, f"needs '{key}' as a {kind}, found NoneType")
         for key, kind in TYPES.items()
     ],
-    ("no checksum", set_values(files={}), MANIFEST, "names 0 model files, expected model.ubj or model.npz"),
+    ("no checksum", set_values(files={}), MANIFEST, f"names 0 model files, expected {' or '.join(PREDICTORS)}"),
     (
         "two models",
         set_within("files", **{Linear.FILE: ""}),
         MANIFEST,
-        "names 2 model files, expected model.ubj or model.npz",
+        f"names 2 model files, expected {' or '.join(PREDICTORS)}",
     ),
     ("no checksum of golden rows", set_within("files", **{GOLDEN: ...}), GOLDEN, "does not have the checksum in"),
     *[(f"labels {value!r}", set_within("task", labels=value), MANIFEST, NO_TASK) for value in STRANGE_LABELS],
@@ -163,9 +163,14 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         "task with an unknown field",
         set_within("task", colour=1),
         MANIFEST,
-        "of the fields ['colour', 'criterion', 'labels'], expected",
+        "of the fields ['colour', 'criterion', 'labels', 'metric'], expected",
     ),
-    ("task of other fields", set_within("task", kind="regression"), MANIFEST, "expected ['criterion', 'unit']"),
+    (
+        "task of other fields",
+        set_within("task", kind="regression"),
+        MANIFEST,
+        "expected ['criterion', 'metric', 'unit']",
+    ),
     ("several labels for one", set_within("task", kind="multiclass"), Booster.FILE, "expected 'multi:softprob'"),
     (
         "an amount for a label",
@@ -179,7 +184,12 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         MANIFEST,
         NO_TASK,
     ),
-    ("criterion of amounts", set_within("task", criterion={"kind": "MAE"}), MANIFEST, "needs f1 or Costs(...) of"),
+    (
+        "criterion of amounts",
+        set_within("task", criterion={"kind": "MAE"}),
+        MANIFEST,
+        "needs f1, Costs(...), Accuracy() or",
+    ),
     (
         "an encoding of a number",
         set_values(encodings={"a": {}}),

@@ -11,7 +11,7 @@ import pytest
 
 from tabserve.errors import UsageError
 from tabserve.problem.columns import Column, numbers
-from tabserve.problem.criterion import F1, MAE, RMSE, Costs, f1, rmse
+from tabserve.problem.criterion import F1, MAE, RMSE, Accuracy, BalancedAccuracy, Costs, f1, rmse
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import read
@@ -147,9 +147,17 @@ def test_a_multiclass_task_has_2_to_127_labels_and_a_binary_one_2() -> None:
 
 
 TASKS: dict[str, tuple[Any, str, list[Any]]] = {
-    "binary": (lambda criterion: Binary(criterion=criterion), "f1 or Costs(...)", [rmse, MAE()]),
-    "multiclass": (lambda criterion: Multiclass(("a", "b"), criterion), "f1 or Costs(...)", [rmse, MAE()]),
-    "regression": (lambda criterion: Regression(criterion=criterion), "rmse or MAE()", [f1, Costs(1, 2)]),
+    "binary": (
+        lambda criterion: Binary(criterion=criterion),
+        "f1, Costs(...), Accuracy() or BalancedAccuracy()",
+        [rmse, MAE()],
+    ),
+    "multiclass": (
+        lambda criterion: Multiclass(("a", "b"), criterion),
+        "f1 or Costs(...)",
+        [rmse, MAE(), Accuracy(), BalancedAccuracy()],
+    ),
+    "regression": (lambda criterion: Regression(criterion=criterion), "rmse or MAE()", [f1, Costs(1, 2), Accuracy()]),
 }
 
 
@@ -179,19 +187,20 @@ CHANGED: dict[str, Any] = {
     "holdout": 0.5,
     "folds": 2,
     "seed": 7,
+    "blanks": ("0.5", "word 0.500"),
 }
 """Another value of each field of a problem; those of columns and task are below."""
 
 USUAL: dict[str, tuple[tuple[Column, ...], Task]] = {
-    "numbers": (numbers("a", "b"), Binary()),
-    "texts": ((Column("a", "text"), Column("b", "text")), Multiclass(("0", "1"))),
-    "mixed": ((Column("a"), Column("b", "category")), Regression()),
+    "numbers": (numbers("a", "b", missing=True), Binary()),
+    "texts": ((Column("a", "text"), Column("b", "text", missing=True)), Multiclass(("0", "1"))),
+    "mixed": ((Column("a"), Column("b", "category", missing=True)), Regression()),
 }
 
 OTHERS: dict[str, tuple[tuple[Column, ...], Task]] = {
-    "numbers": (numbers("b", "a"), Binary(criterion=Costs(1, 2))),
-    "texts": ((Column("b", "text"), Column("a", "text")), Multiclass(("0", "1"), Costs(1, 2))),
-    "mixed": ((Column("b", "category"), Column("a")), Regression(criterion=MAE())),
+    "numbers": (numbers("b", "a", missing=True), Binary(criterion=Costs(1, 2))),
+    "texts": ((Column("b", "text"), Column("a", "text", missing=True)), Multiclass(("0", "1"), Costs(1, 2))),
+    "mixed": ((Column("b", "category", missing=True), Column("a")), Regression(criterion=MAE())),
 }
 
 
@@ -199,6 +208,7 @@ def results(kind: str, problem: Problem, folder: Path) -> object:
     """The results that depend on a problem's fields: the rows, splits and measures of a table with every column."""
     rows, rng = 240, np.random.default_rng(1)
     table = pd.DataFrame({name: rng.normal(size=rows).round(3) for name in ("a", "b")})
+    table.loc[3, "b"] = 0.5
     if kind == "texts":
         table = table.map("word {:.3f}".format)
     target = rng.normal(size=rows).round(3) if kind == "mixed" else np.where(rng.random(rows) < 0.4, "0", "1")

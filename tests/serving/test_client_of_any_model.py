@@ -60,9 +60,11 @@ def check_metadata(metadata: Metadata, model: Model) -> None:
     assert [*metadata.columns] == [
         (column.name, DATATYPES[column.kind], column.missing, column.kind) for column in problem.columns
     ]
-    kinds = model.decision.outputs(problem)
-    outputs = {name: (kind.datatype, kind.columns, kind.labels) for name, kind in metadata.outputs.items()}
-    assert outputs == {name: (kind.datatype, kind.columns, kind.labels) for name, kind in kinds.items()}
+    kinds, outputs = model.decision.outputs(problem), metadata.outputs
+    assert {name: (outputs[name].datatype, outputs[name].shape, outputs[name].labels) for name in kinds} == {
+        name: (kind.datatype, kind.shape, kind.labels) for name, kind in kinds.items()
+    }
+    assert metadata.default_outputs == (*kinds,)
     assert (metadata.id, metadata.ignored) == (problem.id, (problem.target,))
 
 

@@ -168,7 +168,6 @@ def test_groups_are_read_and_never_split(path: Path) -> None:
     [
         pytest.param("x", "'x'", id="text"),
         pytest.param("3;5", "'3;5'", id="text that begins with a number"),
-        pytest.param('"3,5"', "'3,5'", id="decimal comma"),
         pytest.param("inf", "inf, which is no finite 32-bit float", id="infinity"),
         pytest.param("-Inf", "-inf, which is no finite 32-bit float", id="minus infinity"),
         pytest.param("1e39", "1e+39, which is no finite 32-bit float", id="too large for 32 bits"),
@@ -287,7 +286,7 @@ def test_the_first_of_many_bad_rows_is_named(faults: list[str], tmp_path_factory
 
 def test_an_id_may_be_any_text(path: Path) -> None:
     """Every character is kept, and a long id takes no memory for the others."""
-    ids = ["a\0", "b ", "x" * 1_000_000, "ção"]
+    ids = ["a\0", "b\n\tb", "x" * 1_000_000, "ção"]
     frame = read(write(path, *(f'"{name}",{row % 2},1,2' for row, name in enumerate(ids))), PROBLEM)
     assert frame.ids.tolist() == ids
     assert frame.ids.nbytes < 1000

@@ -194,7 +194,7 @@ def test_numbers_of_any_parquet_type_are_numbers(tmp_path: Path) -> None:
         pytest.param("id,a,b,c,", "has no name for column 5 of its header; remove it, or", id="a comma too many"),
         pytest.param("id,a,b,,,", "has no name for column 4 of its header; remove it, or", id="several without a name"),
         pytest.param("id,a,,b", "has no name for column 3 of its header; remove it, or", id="no name, and missing"),
-        pytest.param("id;a;b;c", "has one column, named 'id;a;b;c'; expected 4 separated by commas.", id="delimiter"),
+        pytest.param("id;a;b;c", "has one column, named 'id;a;b;c'; expected 4.", id="delimiter"),
     ],
 )
 def test_wrong_columns_are_named(header: str, message: str, tmp_path: Path) -> None:
@@ -462,7 +462,7 @@ def test_a_row_of_another_length_is_named(bad: str, cells: int, row: str, rows: 
     assert refused(path) == f"{path}, row {rows + 1}, column 'b': expected a number, found 'x'."
 
 
-@pytest.mark.parametrize("cell", ["1_000", "٣", "0x1", "1d5", "- 1", "1\xa0", "NA ", " ", "1\0", "twelve"])
+@pytest.mark.parametrize("cell", ["٣", "0x1", "1d5", "- 1", "1\0", "1-", "twelve"])
 def test_a_number_in_another_notation_is_named(cell: str, tmp_path: Path) -> None:
     """Python's `float` reads some of these, other csv readers read others."""
     path = tmp_path / "table.csv"
@@ -480,7 +480,9 @@ def test_any_cell_is_a_number_or_named(cell: str, tmp_path_factory: pytest.TempP
         result = f"{read(path).num_rows} rows"
     except DataError as error:
         result = str(error)
-    assert result in {"3 rows", f"{path}, row 2, column 'b': expected a number, found {cell!r}."}
+    expected = ("a number", "a number without separators of thousands and with '.' before its decimals")
+    reasons = [f"{path}, row 2, column 'b': expected {what}, found {cell!r}." for what in expected]
+    assert result in {"3 rows", *reasons}
 
 
 ROWS = st.lists(st.tuples(st.text(st.characters(codec="utf-8")), *[st.floats(allow_nan=False)] * 3), min_size=1)
@@ -498,14 +500,16 @@ def test_any_text_is_read_as_it_was_written(
     block: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """With quotes, commas and all kinds of line ends, also at the ends of blocks."""
+    """With quotes, commas and all kinds of line ends, also at the ends of blocks; spaces around texts are cut off."""
     path = tmp_path_factory.getbasetemp() / "any.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, quoting=quoting, lineterminator=end).writerows([("id", "a", "b", "c"), *rows])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "BLOCK_BYTES", block)
         table = read(path)
-    assert list(zip(*(table[name].to_pylist() for name in ("id", "a", "b", "c")), strict=True)) == rows
+    assert list(zip(*(table[name].to_pylist() for name in ("id", "a", "b", "c")), strict=True)) == [
+        (str(text).strip(), *cells) for text, *cells in rows
+    ]
 
 
 @given(texts=st.lists(st.text(st.sampled_from('ab",\n;'), min_size=1), min_size=1), block=st.integers(1, 64))
@@ -517,7 +521,7 @@ def test_what_pandas_writes_is_read_as_pandas_reads_it(
     pd.DataFrame({"a": 1.5, "b": 2, "c": 3, "id": texts}).to_csv(path, index=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "BLOCK_BYTES", block)
-        assert read(path)["id"].to_pylist() == texts
+        assert read(path)["id"].to_pylist() == [*map(str.strip, texts)]
 
 
 @pytest.mark.usefixtures("small_batches")

@@ -66,7 +66,7 @@ def ask(arguments: argparse.Namespace) -> None:
     if arguments.wait:
         client.wait(server.ready, "The model", arguments.wait)
     rows = table.read(arguments.data, server.metadata, arguments.rows)
-    answers = table.ask(server, arguments.data, rows, arguments.outputs or [*server.metadata.outputs])
+    answers = table.ask(server, arguments.data, rows, arguments.outputs or server.metadata.default_outputs)
     columns = {server.metadata.id or "row": rows.ids.tolist(), **table.to_columns(answers, server.metadata)}
     if arguments.json:
         _print_json(columns, server.model, answers[0].threshold)
@@ -108,7 +108,7 @@ def _format_cell(value: object) -> str:
 def _add_table(parser: argparse.ArgumentParser, rows: Path | None) -> None:
     parser.add_argument(
         "--data",
-        type=Path,
+        type=options.file,
         default=rows,
         required=rows is None,
         metavar="FILE",

@@ -51,6 +51,18 @@ def printable(text: str) -> str:
     return text
 
 
+def port(text: str) -> int:
+    """The number of a port."""
+    return _integer(text, 1, 65_535, "a whole number from 1 to 65535")
+
+
+def model_name(text: str) -> str:
+    """A name that a path of a URL can hold as one part of it."""
+    if "/" in text or text in {".", "..", "stats"}:  # the last is a route of the server
+        raise ArgumentTypeError(f"expected a name without a slash, that is no other part of a path, not {text!r}")
+    return printable(text)
+
+
 def path(text: str) -> str:
     """A path or an address; refuses an empty one, as of an unset variable, which would mean the working directory."""
     if not text:
@@ -62,6 +74,11 @@ def folder(text: str) -> Path:
     """A folder on this machine; refuses addresses."""
     if "://" in text:
         raise ArgumentTypeError(f"expected a folder on this machine, not {text!r}")
+    return Path(path(text))
+
+
+def file(text: str) -> Path:
+    """A file on this machine."""
     return Path(path(text))
 
 

@@ -33,13 +33,20 @@ class Output(NamedTuple):
 
     Attributes:
         datatype: of the V2 protocol.
-        columns: how many columns the output has.
-        labels: the label of each column, if the columns are probabilities of labels that are texts.
+        shape: of the values of a row.
+        labels: the labels along the first axis of a row's values, if they are texts.
+        columns: names of the columns, which are the last axis, if the server names them.
+        sources: name of the input column that each of these is made of.
+        max_rows: most rows of a request for this output, which only a request that names it gets; None for an output
+            that every response has by default.
     """
 
     datatype: str
-    columns: int
-    labels: tuple[str, ...]
+    shape: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    max_rows: int | None = None
 
 
 class Metadata(NamedTuple):
@@ -58,6 +65,11 @@ class Metadata(NamedTuple):
     outputs: Mapping[str, Output]
     id: str | None
     ignored: tuple[str, ...]
+
+    @property
+    def default_outputs(self) -> tuple[str, ...]:
+        """The names of the outputs that every response has by default."""
+        return tuple(name for name, output in self.outputs.items() if output.max_rows is None)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -101,7 +113,18 @@ def _column(tensor: Mapping[str, Any]) -> Column:
 def _output(tensor: Mapping[str, Any]) -> Output:
     if tensor["datatype"] not in DTYPES:
         raise ValueError(f"its metadata name an output of datatype {tensor['datatype']!r:.60}")
-    return Output(tensor["datatype"], _width(tensor), _names(tensor, "labels"))
+    shape = _shape(tensor)
+    labels, columns, sources = (_names(tensor, parameter) for parameter in ("labels", "columns", "sources"))
+    if any(names and len(names) != shape[-1] for names in (columns, sources)):
+        raise ValueError(f"its metadata name other than {shape[-1]} columns of the output {tensor['name']!r:.60}")
+    return Output(tensor["datatype"], shape, labels, columns, sources, _max_rows(tensor))
+
+
+def _max_rows(tensor: Mapping[str, Any]) -> int | None:
+    rows = _parameters(tensor).get("max_rows")
+    if rows is not None and (type(rows) is not int or rows < 1):
+        raise ValueError(f"its metadata have {rows!r:.60} as 'max_rows'")
+    return rows
 
 
 def _input_datatype(tensor: Mapping[str, Any]) -> str:
@@ -115,10 +138,18 @@ def _kind(tensor: Mapping[str, Any]) -> str:
 
 
 def _width(tensor: Mapping[str, Any]) -> int:
+    sizes = _shape(tensor)
+    if len(sizes) != 1:
+        raise ValueError(f"its metadata have the shape {tensor['shape']!r:.60}")
+    return sizes[0]
+
+
+def _shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of the values of a row; a tensor of shape [rows] has one value per row."""
     shape = tensor["shape"]
-    if not isinstance(shape, list) or len(shape) not in {1, 2} or not all(type(size) is int for size in shape):
+    if not isinstance(shape, list) or not 1 <= len(shape) <= 3 or not all(type(size) is int for size in shape):
         raise ValueError(f"its metadata have the shape {shape!r:.60}")
-    return int([*shape, 1][1])
+    return tuple(shape[1:]) or (1,)
 
 
 def _names(tensor: Mapping[str, Any], parameter: str) -> tuple[str, ...]:

@@ -108,4 +108,4 @@ def output_columns(name: str, output: Output) -> list[str]:
         return ["prediction" if output.datatype == "FP32" else "label"]
     if name == "predict_proba":
         return [f"probability_{label}" for label in output.labels] or ["probability"]
-    return ["low", "high"] if name == "predict_interval" else [f"{name}_{index}" for index in range(output.columns)]
+    return ["low", "high"] if name == "predict_interval" else [f"{name}_{index}" for index in range(output.shape[-1])]

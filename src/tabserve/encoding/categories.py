@@ -5,7 +5,8 @@ false is "false"; a number becomes the shortest decimal that equals it, without 
 0.5 is "0.5".
 
 Two texts are the same level if they are the same decimal without trailing zeros ("1.0" is "1", "-3.00" is "-3"), or
-the same boolean in a usual spelling ("True" and "TRUE" are "true"). All other texts differ: "007" is not "7", "1e3" is
+the same boolean in a usual spelling ("True" and "TRUE" are "true"), or differ in surrounding spaces alone (" Yes" is
+"Yes", and a text of spaces alone is missing). All other texts differ: "007" is not "7", "1e3" is
 not "1000", and neither "yes" nor "tRUE" is "true".
 """
 
@@ -58,7 +59,11 @@ def spelling(cell: str | bool | float | None) -> str:
 
 
 def key(text: str) -> str:
-    """The key that all spellings of a level share: a decimal without trailing zeros, "true", "false", or the text."""
+    """The key that all spellings of a level share: a decimal without trailing zeros, "true", "false", or the text.
+
+    Surrounding spaces count for nothing.
+    """
+    text = text.strip()
     if not DECIMAL.fullmatch(text):
         return BOOLEANS.get(text, text)
     short = text.rstrip("0").rstrip(".") if "." in text else text
@@ -96,7 +101,7 @@ class Categories(Encoding):
         values = unify_types(cells if isinstance(cells, np.ndarray) else [*cells])
         distinct = {*values}
         _refuse_by(_expected_size, distinct, values)
-        texts = {*map(spelling, distinct)} - {""}
+        texts = {spelling(cell).strip() for cell in distinct} - {""}
         if not texts:
             raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
         ordered = sorted(texts)
@@ -263,7 +268,7 @@ def _complaint(levels: tuple[str, ...]) -> str:
         return f"has more than {MAX_LEVELS} levels; leave the column out, or group its values"
     keys: dict[str, str] = {}
     for level in levels:
-        if not 0 < len(level) <= MAX_CHARACTERS:
+        if not key(level) or len(level) > MAX_CHARACTERS:
             return f"has the level {shown(level)} of {len(level)} characters; expected 1 to {MAX_CHARACTERS}"
         if (short := key(level)) in keys:
             return f"has one level twice, as {shown(keys[short])} and as {shown(level)}; spell it in one way"

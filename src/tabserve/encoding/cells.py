@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,6 +14,22 @@ from tabserve.wording import one_line, shown
 
 Cells = Sequence[Any] | NDArray[Any]
 """The cells of a column, one per row: a list of texts, booleans, numbers and None, or a numpy array."""
+
+
+@dataclass(frozen=True, eq=False)
+class Distinct:
+    """Cells that repeat: the values, and the index of each cell's value; a value may have no cell, or come twice."""
+
+    values: list[Any]
+    indices: NDArray[np.integer[Any]]
+
+    def __len__(self) -> int:
+        """Number of cells."""
+        return len(self.indices)
+
+    def to_list(self) -> list[Any]:
+        """The cells one by one."""
+        return [self.values[index] for index in self.indices.tolist()]
 
 
 QUICK_ERRORS = (LookupError, TypeError, ValueError)

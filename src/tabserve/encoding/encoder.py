@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.encoding.categories import UNSEEN, Categories
-from tabserve.encoding.cells import BadCell, Cells, Encoding
+from tabserve.encoding.cells import BadCell, Cells, Distinct, Encoding
 from tabserve.encoding.dates import Dates
 from tabserve.encoding.numbers import Numbers
 from tabserve.encoding.texts import check_cells, join_row
@@ -146,7 +147,7 @@ class Encoder:
         """Whether all columns are numbers, so that one matrix can hold their cells."""
         return bool(self.encodings) and all(isinstance(encoding, Numbers) for encoding in self.encodings)
 
-    def encode(self, columns: Sequence[Cells]) -> Encoded:
+    def encode(self, columns: Sequence[Cells | Distinct]) -> Encoded:
         """Encode the cells of each column, in the problem's order.
 
         Raises:
@@ -157,7 +158,7 @@ class Encoder:
         features = np.empty((len(columns[0]), len(self.names)), np.float32)
         start = 0
         for column, encoding, cells in zip(self.columns, self.encodings, columns, strict=True):
-            raw = _call(column, encoding.raw, cells)
+            raw = _call(column, _raw, encoding, cells)
             features[:, start : (start := start + raw.shape[1])] = raw
         return Encoded(features, self._clear_codes(features))
 
@@ -224,11 +225,23 @@ class Encoder:
         features[:, self._codes] = np.where(unknown, np.float32(np.nan), codes)
         return {self.names[code]: count for code, count in zip(self._codes, unseen, strict=True) if count}
 
-    def _texts(self, columns: Sequence[Cells]) -> NDArray[np.object_]:
+    def _texts(self, columns: Sequence[Cells | Distinct]) -> NDArray[np.object_]:
         """The joined text of each row, shape (rows,)."""
         pairs = zip(self.columns, columns, strict=True)
-        texts = [_call(column, check_cells, cells, required=not column.missing) for column, cells in pairs]
+        texts = [_call(column, check_cells, _listed(cells), required=not column.missing) for column, cells in pairs]
         return np.array([join_row(row) for row in zip(*texts, strict=True)], np.object_)
+
+
+def _raw(encoding: Encoding, cells: Cells | Distinct) -> NDArray[Any]:
+    """The raw features of cells; if those that repeat have a bad value, the cells one by one give the first bad row."""
+    if isinstance(cells, Distinct):
+        with suppress(BadCell):
+            return encoding.raw(cells.values)[cells.indices]
+    return encoding.raw(_listed(cells))
+
+
+def _listed(cells: Cells | Distinct) -> Cells:
+    return cells.to_list() if isinstance(cells, Distinct) else cells
 
 
 def _load_encoding(kind: type[Encoding], column: Column, document: object) -> Encoding:

@@ -34,6 +34,9 @@ TYPES = {
     "files": dict,
 }
 
+OMITTED = ("metric", "other")
+"""Fields of a task that are not written if they are empty."""
+
 SHORT = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]|\{\n\s*([^{}\[\]]{1,100}?)\n\s*\}")
 """A list of numbers, or a small object, whose items json.dumps puts on lines of their own."""
 
@@ -169,14 +172,15 @@ def _check_versions(path: Path, versions: Mapping[str, Any]) -> None:
 def _own_fields(problem: Problem) -> dict[str, Any]:
     """The problem's fields without columns and task, which the manifest holds in members of their own."""
     fields = ("name", "target", "id", "group", "time", "holdout", "folds", "seed")
-    return {name: getattr(problem, name) for name in fields}
+    blanks = {"blanks": problem.blanks} if problem.blanks else {}
+    return {name: getattr(problem, name) for name in fields} | blanks
 
 
 def _task(task: Task) -> dict[str, Any]:
     kind = type(task.criterion).__name__
     if kind not in CRITERIA:
         raise ArtifactError(f"A model folder cannot hold the criterion {kind}; expected {' or '.join(CRITERIA)}.")
-    fields = asdict(task)
+    fields = {name: value for name, value in asdict(task).items() if value or name not in OMITTED}
     return {"kind": task.KIND, **fields, "criterion": {"kind": kind, **fields["criterion"]}}
 
 
@@ -188,12 +192,18 @@ def _column(column: Column) -> dict[str, Any]:
 
 def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
     task = dict(document["task"])
+    for name in OMITTED:
+        if hasattr(TASKS.get(str(task.get("kind"))), name):
+            task.setdefault(name, "")
     task["criterion"] = _create(path, "criterion", task.get("criterion"), CRITERIA)
     if isinstance(labels := task.get("labels"), list):
         task["labels"] = tuple(labels)
     try:
         columns = tuple(Column(**column) for column in document["columns"])
-        return Problem(columns=columns, task=_create(path, "task", task, TASKS), **document["problem"])
+        fields = dict(document["problem"])
+        if isinstance(blanks := fields.get("blanks"), list):
+            fields["blanks"] = tuple(blanks)
+        return Problem(columns=columns, task=_create(path, "task", task, TASKS), **fields)
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a problem: {error}") from error
     except TypeError as error:

@@ -20,7 +20,12 @@ from tabserve.problem.problem import Problem
 
 __all__ = ["CARD", "GOLDEN", "MANIFEST", "PREDICTORS", "Model", "amend", "check_place", "load", "save", "versions"]
 
-PREDICTORS = {"model.ubj": "tabserve.predictors.booster.Booster", "model.npz": "tabserve.predictors.linear.Linear"}
+PREDICTORS = {
+    "model.ubj": "tabserve.predictors.booster.Booster",
+    "encoded.npz": "tabserve.predictors.encoded_booster.EncodedBooster",
+    "one_hot.npz": "tabserve.predictors.one_hot.OneHotLinear",
+    "model.npz": "tabserve.predictors.linear.Linear",
+}
 """The predictor that reads each kind of model file; imported when needed, as XGBoost takes seconds."""
 
 

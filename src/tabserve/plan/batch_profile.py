@@ -33,6 +33,7 @@ class BatchProfile(NamedTuple):
         rows: the first row of each; int64.
         classified: their forms and numbers.
         empty: number of empty cells.
+        first_empty: the first row with an empty cell, or None.
         order: of the cells, if all are numbers, or all are dates.
         longest: characters of the longest cell.
         words: words in all texts that are neither numbers nor dates.
@@ -44,6 +45,7 @@ class BatchProfile(NamedTuple):
     rows: NDArray[np.int64]
     classified: Classified
     empty: int
+    first_empty: int | None
     order: Order | None
     longest: int
     words: int
@@ -63,29 +65,28 @@ def profile_batch(column: pa.Array, blanks: Sequence[str], decimal: str) -> Batc
     Args:
         column: its cells, of any type that can be written as text.
         blanks: spellings of an empty cell, beside null and the empty text.
-        decimal: the decimal sign of numbers that are written as text.
+        decimal: the decimal sign of numbers.
     """
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()  # so that the texts come in the order in which they first occur
+    encoded = column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     texts = _to_texts(encoded.dictionary)
-    occur = np.bincount(codes + 1, minlength=len(texts) + 1)
-    counts, rows = occur[1:], _first_rows(codes, len(texts))
-    present = np.flatnonzero(~np.asarray(pc.is_in(texts, pa.array(["", *blanks]))) & (counts > 0))
-    chosen = pa.array(present)
-    held = texts.take(chosen)
-    classified = classify(held, decimal if column.type == pa.string() else ".")
-    empty = int(len(codes) - counts[present].sum())
-    order = None if empty or not len(codes) else _order(codes, held, classified)
-    digest = _digest(codes, texts)
+    is_held = np.append(~np.asarray(pc.is_in(texts, pa.array(["", *blanks]))), False)  # null has the code -1
+    chosen = np.flatnonzero(is_held)
+    held, counts = texts.take(pa.array(chosen)), np.bincount(codes + 1, minlength=len(texts) + 1)[chosen + 1]
+    empty_rows = np.flatnonzero(~is_held[codes])
+    classified = classify(held, decimal)
     return BatchProfile(
         held,
-        counts[present],
-        rows[present],
+        counts,
+        _first_rows(codes, len(texts))[chosen],
         classified,
-        empty,
-        order,
-        *_sizes(held, counts[present], classified),
-        digest,
+        len(empty_rows),
+        int(empty_rows[0]) if len(empty_rows) else None,
+        None if len(empty_rows) or not len(codes) else _order(codes, held, classified),
+        *_sizes(held, counts, classified),
+        _digest(codes, texts),
     )
 
 

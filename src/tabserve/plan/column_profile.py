@@ -32,6 +32,7 @@ class ColumnProfile:
         name: its name.
         rows: rows of the table.
         empty: empty cells, and those of a spelling that the user named as missing.
+        first_empty: the first row with an empty cell, numbered from 1; None if there is none.
         distinct: different cells that are not empty; an estimate if there are more than `MAX_COUNTED`.
         repeats: whether a cell that is not empty occurs twice; seen in a sample of the cells if there are too many.
         forms: how many cells have each form that occurs, and the first of them.
@@ -49,6 +50,7 @@ class ColumnProfile:
     name: str
     rows: int
     empty: int = 0
+    first_empty: int | None = None
     distinct: int = 0
     repeats: bool = False
     forms: Mapping[Form, Held] = field(default_factory=dict)
@@ -87,6 +89,7 @@ class GrowingProfile:
 
     def __init__(self) -> None:
         self._tally, self._forms = Tally(), dict[Form, Held]()
+        self._first_empty: int | None = None
         self._empty = self._longest = self._words = 0
         self._low, self._high = np.inf, -np.inf
         self._order: Order | None = Order(None, None, rising=True)
@@ -97,6 +100,8 @@ class GrowingProfile:
         self._tally.add(batch.texts, batch.counts)
         for code in np.unique(batch.classified.codes):
             self._add_form(batch, FORMS[code], rows_before)
+        if self._first_empty is None and batch.first_empty is not None:
+            self._first_empty = rows_before + batch.first_empty + 1
         self._empty, self._words = self._empty + batch.empty, self._words + batch.words
         self._longest = max(self._longest, batch.longest)
         self._low = float(np.fmin.reduce(batch.classified.numbers, initial=self._low))
@@ -116,6 +121,7 @@ class GrowingProfile:
             name,
             rows,
             self._empty,
+            self._first_empty,
             min(self._tally.distinct, rows - self._empty) if self._tally.repeats else rows - self._empty,
             self._tally.repeats,
             self._forms,

@@ -107,6 +107,11 @@ class Options:
                 raise UsageError(
                     f"Column {name!r:.60} is named by both {flag(first)} and {flag(option)}; name it by one of them."
                 )
+        beside = [name for option in ("number", "category", "date") for name in getattr(self, option)]
+        if self.text and beside:
+            raise UsageError(
+                f"--text makes a model of texts alone, so {beside[0]!r:.60} cannot be one beside them; leave one out."
+            )
         if self.time is not None and self.group is not None:
             raise UsageError("Rows are split by --time or by --group, not by both; leave one out.")
 

@@ -1,21 +1,19 @@
 """What a table holds, found in one pass over the whole of it in constant memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from tabserve.errors import DataError
 from tabserve.plan.batch_profile import BatchProfile, profile_batch
 from tabserve.plan.column_profile import ColumnProfile, GrowingProfile
 from tabserve.plan.options import Options
 from tabserve.table.columns import Columns
-from tabserve.table.content import open_table
-from tabserve.table.formats import PARQUET
-from tabserve.table.reader import batches, column_names
+from tabserve.table.dialect import Dialect
+from tabserve.table.reader import batches, layout
+from tabserve.table.source import Source
 
 FOREIGN_TYPES = (
     pa.types.is_nested,
@@ -36,64 +34,62 @@ class TableProfile:
     Attributes:
         rows: their number.
         columns: in the order of the table.
+        dialect: the signs of a csv; None for other tables.
     """
 
     rows: int
     columns: tuple[ColumnProfile, ...]
+    dialect: Dialect | None
 
 
-def profile(source: Path, options: Options) -> TableProfile:
+def profile(source: Source, options: Options) -> TableProfile:
     """What a table holds; the whole of it is read once, in constant memory.
 
     Raises:
         DataError: the table cannot be read, or has no rows.
     """
-    schema = _stored(source)
-    columns = _columns(source, schema)
+    names, stored, dialect = layout(source)
+    columns = _columns(names, stored)
     growing = {name: GrowingProfile() for name in columns.texts}
-    rows = 0
-    for count, batch in batches(source, columns, "train.csv", partial(_profile_batch, options.missing)):
+    rows, decimal = 0, dialect.decimal if dialect else "."
+    for count, batch in batches(replace(source, dialect=dialect), columns, partial(_profile_batch, options, decimal)):
         for name, part in batch.items():
             growing[name].add(part, rows)
         rows += count
     if not rows:
-        raise DataError(f"{source} has a header and no rows; a table needs at least one row below its header.")
-    return TableProfile(rows, _finished(growing, rows, schema))
+        raise DataError(f"{source.name} has a header and no rows; a table needs at least one row below its header.")
+    return TableProfile(rows, _finished(names, growing, rows, stored), dialect)
 
 
-def _profile_batch(blanks: tuple[str, ...], batch: pa.RecordBatch) -> tuple[int, dict[str, BatchProfile]]:
+def _profile_batch(options: Options, decimal: str, batch: pa.RecordBatch) -> tuple[int, dict[str, BatchProfile]]:
     """The number of rows of a batch, and what it holds of each column."""
-    return len(batch), {name: profile_batch(batch[name], blanks, ".") for name in batch.schema.names}
+    return len(batch), {name: profile_batch(batch[name], options.missing, decimal) for name in batch.schema.names}
 
 
-def _stored(source: Path) -> pa.Schema | None:
-    """The types of the columns as the table stores them; None for a csv."""
-    with open_table(source, "train.csv") as (table_format, _):
-        return pyarrow.parquet.read_schema(source) if table_format == PARQUET else None
-
-
-def _columns(source: Path, schema: pa.Schema | None) -> Columns:
+def _columns(names: list[str], stored: pa.Schema | None) -> Columns:
     """The columns to read: texts of a csv, and otherwise as they are stored if their type is not foreign."""
-    if schema is None:
-        return Columns((), column_names(source, "train.csv"))
-    known = [field for field in schema if not _is_foreign(field.type)]
-    names = [field.name for field in known]
-    return Columns((), names, [name for name in schema.names if name not in names], pa.schema(known))
+    if stored is None:
+        return Columns((), names)
+    known = [field for field in stored if not _is_foreign(field.type)]
+    readable = [field.name for field in known]
+    return Columns((), readable, [name for name in names if name not in readable], stored=pa.schema(known))
 
 
 def _is_foreign(stored: pa.DataType) -> bool:
     return any(test(stored) for test in FOREIGN_TYPES)
 
 
-def _finished(growing: Mapping[str, GrowingProfile], rows: int, schema: pa.Schema | None) -> tuple[ColumnProfile, ...]:
+def _finished(
+    names: list[str], growing: Mapping[str, GrowingProfile], rows: int, stored: pa.Schema | None
+) -> tuple[ColumnProfile, ...]:
     """The profiles of all columns, in the order of the table."""
     first: dict[bytes, str] = {}
     profiles = []
-    for name in growing if schema is None else schema.names:
-        stored = "" if schema is None else str(schema.field(name).type)
+    for name in names:
+        kept_as = str(stored.field(name).type) if stored else ""
         if name in growing:
             original = first.setdefault(growing[name].digest, name)
-            profiles.append(growing[name].finish(name, rows, stored, None if original == name else original))
+            profiles.append(growing[name].finish(name, rows, kept_as, original if original != name else None))
         else:
-            profiles.append(ColumnProfile(name, rows, stored=stored, readable=False))
+            profiles.append(ColumnProfile(name, rows, stored=kept_as, readable=False))
     return tuple(profiles)

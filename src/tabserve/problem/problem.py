@@ -1,5 +1,6 @@
 """What is to be learned from which columns: one frozen value that every station reads."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from types import UnionType
@@ -20,6 +21,7 @@ TYPES: dict[str, tuple[type | UnionType, str]] = {
     "holdout": (float, "a number between 0 and 1"),
     "folds": (int, "a whole number"),
     "seed": (int, "a whole number"),
+    "blanks": (tuple, "a tuple of texts"),
 }
 """What the fields must be, in Python and in words; True and False are no whole numbers here."""
 
@@ -44,6 +46,8 @@ class Problem:
         holdout: share of the rows kept aside until the very end, in (0, 1).
         folds: number of cross-validation folds.
         seed: the only source of randomness in splits and models.
+        blanks: further spellings of an empty cell in every column of a file or frame, such as `?` or `-999`; numbers
+            are compared by value. A request spells an empty cell as null.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Problem:
     holdout: float = 0.2
     folds: int = 5
     seed: int = 42
+    blanks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a problem that contradicts itself, or whose fields are of other types."""
@@ -94,6 +99,11 @@ class Problem:
         """Those of the task."""
         return self.task.labels
 
+    @property
+    def fewest_rows(self) -> int:
+        """Rows that every class needs."""
+        return fewest_rows(self.folds, self.holdout)
+
     def _check_types(self) -> None:
         for field, (kind, expected) in TYPES.items():
             value = getattr(self, field)
@@ -103,15 +113,24 @@ class Problem:
         columns: tuple[object, ...] = self.columns
         if other := [column for column in columns if not isinstance(column, Column)]:
             raise UsageError(f"A problem needs a tuple of columns, such as Column('age'), not {other[0]!r:.60} in it.")
+        self._check_blanks()
         roles = [self.target, *filter(None, (self.id, self.group, self.time))]
         try:
-            "".join((self.name, *self.features, *self.labels, *roles)).encode()
+            "".join((self.name, *self.features, *self.labels, *roles, *self.blanks)).encode()
         except UnicodeEncodeError as error:
             raise UsageError(
-                f"A problem needs names and labels that UTF-8 can write, not {error.object[error.start]!r}."
+                f"A problem needs names, labels and blanks that UTF-8 can write, not {error.object[error.start]!r}."
             ) from error
         if not self.name.isprintable():
             raise UsageError(f"A problem needs a name of one line, not {self.name!r:.60}.")
+
+    def _check_blanks(self) -> None:
+        blanks: tuple[object, ...] = self.blanks
+        if other := [blank for blank in blanks if not isinstance(blank, str) or not blank or blank != blank.strip()]:
+            raise UsageError(
+                f"A problem needs texts without surrounding spaces as its blanks, such as '?', not {other[0]!r:.60}; an"
+                " empty cell is always missing."
+            )
 
     def _check_columns(self) -> None:
         columns = [*self.features, self.target, *filter(None, [self.id, self.group])]
@@ -143,3 +162,8 @@ class Problem:
                     f"Column {column.name!r:.60} says when each row was, so it can be a feature as a date alone, not as"
                     f" a {column.kind}."
                 )
+
+
+def fewest_rows(folds: int, holdout: float) -> int:
+    """Rows that a class needs for one in the hold-out and one in each fold of the others."""
+    return math.ceil(max(folds / (1 - holdout), 1 / holdout))

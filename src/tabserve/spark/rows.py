@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from tabserve.errors import DataError
 from tabserve.spark.paths import display_path
-from tabserve.table.columns import bad_indices, cast_batch
+from tabserve.table.cast import cast_batch
+from tabserve.table.columns import Columns, bad_indices
 from tabserve.table.csv_blocks import BadRow, convert_options, end_of_rows, parse, split_header
 
 ID_BYTES = 10_000
@@ -35,8 +36,8 @@ class Piece(Protocol):
         """Some of the rows."""
         ...
 
-    def batch(self, schema: pa.Schema) -> pa.RecordBatch:
-        """The columns of the schema in its types.
+    def batch(self, columns: Columns) -> pa.RecordBatch:
+        """The columns in the types of `Columns.schema`.
 
         Raises:
             BadRow: one of the rows is bad.
@@ -64,18 +65,20 @@ class Lines:
         """Some of the lines."""
         return replace(self, lines=self.lines[rows])
 
-    def batch(self, schema: pa.Schema) -> pa.RecordBatch:
+    def batch(self, columns: Columns) -> pa.RecordBatch:
         """Parse the lines as the core parses a csv."""
         lines: list[bytes] = self.lines.to_pylist()
         _check_quotes(lines)
         block = b"".join(line + b"\n" for line in lines)
         try:
-            table = pa.Table.from_batches(parse(block, [*self.names], convert_options(schema)))
+            table = pa.Table.from_batches(
+                parse(block, [*self.names], convert_options(columns.schema(), blanks=columns.blanks))
+            )
         except UnicodeDecodeError as error:
             bad = [number for number, line in enumerate(lines, 1) if not _is_text(line)]
             raise BadRow(bad, "it is not UTF-8 text; save the file as UTF-8") from error
         (batch,) = table.combine_chunks().to_batches()
-        return cast_batch(self.source, batch, schema)
+        return cast_batch(self.source, batch, columns)
 
     def first_cell(self, column: str) -> str:
         """The first line's cell in this column; the start of the line, if it has too few cells."""
@@ -99,11 +102,11 @@ class Cells:
         """Some of the rows."""
         return replace(self, cells=self.cells[rows])
 
-    def batch(self, schema: pa.Schema) -> pa.RecordBatch:
-        """Cast the cells to the types of the schema."""
+    def batch(self, columns: Columns) -> pa.RecordBatch:
+        """Cast the cells to the types of `Columns.schema`."""
         if bad := [*bad_indices(range(len(self)), lambda rows: _is_valid(self.cells[rows]))]:
             raise BadRow([row + 1 for row in bad], "it is not UTF-8 text; save its texts as UTF-8")
-        return cast_batch(self.source, self.cells, schema)
+        return cast_batch(self.source, self.cells, columns)
 
     def first_cell(self, column: str) -> str:
         """The first row's cell as text."""

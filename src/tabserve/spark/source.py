@@ -15,7 +15,8 @@ from tabserve.spark.java import JAVA_GONE, SPARK_ERRORS
 from tabserve.spark.job import reason
 from tabserve.spark.paths import check_input, display_path, input_address, literal_address, local_path
 from tabserve.spark.rows import CellsReader, CsvReader, Piece
-from tabserve.table.columns import Columns, cast_batch, check_names
+from tabserve.table.cast import cast_batch
+from tabserve.table.columns import Columns, check_names
 from tabserve.table.content import refuse_unreadable
 from tabserve.table.csv_blocks import BadRow, split_header
 from tabserve.table.formats import CSV, FIRST_BYTES, GZIP, PARQUET, detect_format, format_of_name
@@ -184,7 +185,7 @@ def _select_columns(frame: DataFrame, source: Column, name: str, columns: Column
     schema = columns.schema()
     cells = [F.col(f"`{column.replace('`', '``')}`") for column in schema.names]
     empty = _try_read(name, frame.select(*cells).limit(0).toArrow)
-    cast_batch(name, pa.RecordBatch.from_pylist([], empty.schema), schema)
+    cast_batch(name, pa.RecordBatch.from_pylist([], empty.schema), columns)
     numbered = [cell.alias(str(number)) for number, cell in enumerate(cells)]  # to Spark a dot in a name is a field
     return frame.select(source.alias("source"), *numbered)
 

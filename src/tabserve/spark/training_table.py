@@ -144,7 +144,7 @@ def _encode_batches(
     Raises:
         DataError: naming the first bad row.
     """
-    id_column, columns = problem.id or problem.features[0], training_columns(problem).schema()
+    id_column, columns = problem.id or problem.features[0], training_columns(problem)
 
     def convert(piece: Piece) -> Frame:
         return frame.batch_to_frame(problem, encoder, piece.batch(columns))

@@ -79,7 +79,7 @@ class Scorer:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield results in the columns of `RESULT_SCHEMA`: id, label and probability, or id, file and reason."""
         model = load_model(self.files)
-        schema, inputs = schema_of(model), scoring_columns(model.problem).schema()
+        schema, inputs = schema_of(model), scoring_columns(model.problem)
 
         def convert(piece: Piece) -> Rows:
             return batch_to_rows(model.problem, model.encoder, piece.batch(inputs))

@@ -3,10 +3,16 @@
 import codecs
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO
+from functools import lru_cache
+from itertools import chain
+from typing import IO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv
+
+from tabserve.table.dialect import MISSING, Dialect, find_dialect
+
+COMMA_AND_POINT = Dialect()
 
 BLOCK_BYTES = 1 << 21
 """About how many bytes of csv a block has."""
@@ -14,13 +20,10 @@ BLOCK_BYTES = 1 << 21
 MAX_ROW_BYTES = 1 << 24
 """Bytes of a row at most."""
 
-MISSING = ["", "NA", "NaN", "nan", "null", "NULL", "None"]
-"""How a csv spells an empty cell."""
-
-QUOTED = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:(?:""|",")[^"]*+)*+(?:"|\Z)')
+QUOTED = rb'"(?<![^%(delimiter)b\r\n]")[^"]*+(?:(?:""|"%(delimiter)b")[^"]*+)*+(?:"|\Z)'
 """Adjacent quoted cells; as for Arrow, a quote counts only where a cell begins."""
 
-FIRST_ROW = re.compile(rb'(?:[^"\n]++|%b|")*+\n' % QUOTED.pattern)
+FIRST_ROW = rb'(?:[^"\n]++|%(quoted)b|")*+\n'
 
 
 class BadRow(Exception):
@@ -37,22 +40,61 @@ class BadRow(Exception):
         self.row, self.rows, self.column = rows[0], rows, column
 
 
-def split_blocks(file: IO[bytes]) -> Iterator[bytes]:
+class Csv(NamedTuple):
+    """An open csv.
+
+    Attributes:
+        dialect: its signs.
+        names: of its columns.
+        blocks: its rows, as blocks of whole rows.
+    """
+
+    dialect: Dialect
+    names: list[str]
+    blocks: Iterator[bytes]
+
+
+def open_csv(file: IO[bytes], dialect: Dialect | None = None) -> Csv:
+    """Read the header of a csv; blank lines above it are skipped.
+
+    Args:
+        file: the csv from its start.
+        dialect: its signs; None to find them out.
+
+    Raises:
+        BadRow: the header never ends, or is not that of a csv.
+        pyarrow.ArrowInvalid: there is no header.
+    """
+    start = file.read(BLOCK_BYTES + len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+    dialect = dialect or find_dialect(start)
+    blocks = split_blocks(file, dialect, start)
+    names, rows = split_header(next((block for block in blocks if block.strip(b"\r\n")), b"\n"), dialect)
+    return Csv(dialect, names, filter(None, chain([rows], blocks)))
+
+
+def split_blocks(file: IO[bytes], dialect: Dialect = COMMA_AND_POINT, start: bytes = b"") -> Iterator[bytes]:
     """Cut a csv into blocks of whole rows, of about `BLOCK_BYTES`, in memory that does not grow with the file.
 
     A block ends with a line end outside quotes, unless its only row has more than `MAX_ROW_BYTES`; then it is the last.
+
+    Args:
+        file: the csv.
+        dialect: its signs.
+        start: what has been read of the file already.
     """
-    rest = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-    while len(rest) <= MAX_ROW_BYTES and (more := file.read(max(BLOCK_BYTES, len(rest)))):
-        rest += more + file.readline(MAX_ROW_BYTES)  # at least doubled: searching it again stays linear
-        if end := end_of_rows(rest):
+    rest = start
+    while True:
+        if end := end_of_rows(rest, dialect):
             yield rest[:end]
             rest = rest[end:]
+        if len(rest) > MAX_ROW_BYTES or not (more := file.read(max(BLOCK_BYTES, len(rest)))):
+            break
+        rest += more + file.readline(MAX_ROW_BYTES)  # at least doubled: searching it again stays linear
     if rest:
         yield rest + b"\n" if len(rest) <= MAX_ROW_BYTES else rest
 
 
-def split_header(block: bytes) -> tuple[list[str], bytes]:
+def split_header(block: bytes, dialect: Dialect = COMMA_AND_POINT) -> tuple[list[str], bytes]:
     """Split a csv's first block into the names of the columns and the rows below.
 
     Raises:
@@ -60,7 +102,7 @@ def split_header(block: bytes) -> tuple[list[str], bytes]:
         pyarrow.ArrowInvalid: there is no header.
     """
     block = block.lstrip(b"\r\n") or b"\n"
-    first = FIRST_ROW.match(block)
+    first = _patterns(dialect.delimiter).first_row.match(block)
     if not first:
         raise _endless_row(0)
     line = first[0].rstrip(b"\r\n")
@@ -69,17 +111,26 @@ def split_header(block: bytes) -> tuple[list[str], bytes]:
     if b"\r" in line.replace(b"\r\n", b""):  # rows that end with CR alone would be read as part of the header
         raise BadRow([0], "ends a line with CR alone; save the file with LF or CRLF line ends")
     read = pyarrow.csv.ReadOptions(block_size=len(line) + 2)
-    return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n"), read).schema.names, block[first.end() :]
+    split = pyarrow.csv.ParseOptions(delimiter=dialect.delimiter)
+    return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n"), read, split).schema.names, block[first.end() :]
 
 
-def convert_options(schema: pa.Schema) -> pyarrow.csv.ConvertOptions:
+def convert_options(
+    schema: pa.Schema, dialect: Dialect = COMMA_AND_POINT, blanks: Sequence[str] = ()
+) -> pyarrow.csv.ConvertOptions:
     """Options that convert a block to the schema; making them takes as long as parsing a dozen rows."""
     return pyarrow.csv.ConvertOptions(
-        column_types=schema, include_columns=schema.names, null_values=MISSING, strings_can_be_null=False
+        column_types=schema,
+        include_columns=schema.names,
+        null_values=[*MISSING, *blanks],
+        strings_can_be_null=False,
+        decimal_point=dialect.decimal,
     )
 
 
-def parse(block: bytes, names: list[str], convert: pyarrow.csv.ConvertOptions) -> Iterator[pa.RecordBatch]:
+def parse(
+    block: bytes, names: list[str], convert: pyarrow.csv.ConvertOptions, dialect: Dialect = COMMA_AND_POINT
+) -> Iterator[pa.RecordBatch]:
     """Parse the wanted columns of a block; all of them come as text if a cell is not of its column's type.
 
     The rows above a bad row are yielded before its error is raised.
@@ -88,26 +139,27 @@ def parse(block: bytes, names: list[str], convert: pyarrow.csv.ConvertOptions) -
         block: whole rows, without a header.
         names: names of all columns, in the file's order.
         convert: the wanted columns and their types, of `convert_options`.
+        dialect: the signs of the csv.
 
     Raises:
         BadRow: a row never ends, or has more or fewer cells than there are names.
         UnicodeDecodeError: the block is not UTF-8 text.
     """
-    if end_of_rows(block) < len(block):
+    if end_of_rows(block, dialect) < len(block):
         raise _endless_row(1)
     try:
-        yield from _parse(block, names, convert).to_batches()
+        yield from _parse(block, names, convert, dialect).to_batches()
     except pa.ArrowInvalid:
-        yield from _parse_texts(block, names, convert.include_columns)
+        yield from _parse_texts(block, names, convert.include_columns, dialect)
 
 
-def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[pa.RecordBatch]:
+def _parse_texts(block: bytes, names: list[str], wanted: list[str], dialect: Dialect) -> Iterator[pa.RecordBatch]:
     try:
         block.decode()
     except UnicodeDecodeError as error:
-        above = block[: end_of_rows(block[: error.start])]
+        above = block[: end_of_rows(block[: error.start], dialect)]
         if above.strip(b"\r\n"):
-            yield from _parse_texts(above, names, wanted)
+            yield from _parse_texts(above, names, wanted, dialect)
         raise
     bad: list[pyarrow.csv.InvalidRow] = []
 
@@ -115,7 +167,8 @@ def _parse_texts(block: bytes, names: list[str], wanted: list[str]) -> Iterator[
         bad.append(row)
         return "skip"
 
-    table = _parse(block, names, convert_options(pa.schema([(name, pa.string()) for name in wanted])), skip)
+    texts = convert_options(pa.schema([(name, pa.string()) for name in wanted]))
+    table = _parse(block, names, texts, dialect, skip)
     yield from table[: bad[0].number - 1 if bad else None].to_batches()
     if bad:
         rows = [row.number for row in bad]
@@ -126,12 +179,14 @@ def _parse(
     block: bytes,
     names: list[str],
     convert: pyarrow.csv.ConvertOptions,
+    dialect: Dialect,
     on_bad_row: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
 ) -> pa.Table:
     if block.startswith(codecs.BOM_UTF8):  # Arrow drops one, and the file's own is gone already
         block = codecs.BOM_UTF8 + block
     read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
     split = pyarrow.csv.ParseOptions(
+        delimiter=dialect.delimiter,
         newlines_in_values=True,
         ignore_empty_lines=len(names) > 1,  # the line of a single empty cell is empty
         invalid_row_handler=on_bad_row,
@@ -145,12 +200,24 @@ def _endless_row(row: int) -> BadRow:
     )
 
 
-def end_of_rows(text: bytes) -> int:
+def end_of_rows(text: bytes, dialect: Dialect = COMMA_AND_POINT) -> int:
     """The index after the last line end outside quotes, or 0 if there is none; the text begins with a row."""
     if b'"' not in text:
         return text.rfind(b"\n") + 1
     end = outside = 0
-    for quoted in QUOTED.finditer(text):
+    for quoted in _patterns(dialect.delimiter).quoted.finditer(text):
         end = max(end, text.rfind(b"\n", outside, quoted.start()) + 1)
         outside = quoted.end()
     return max(end, text.rfind(b"\n", outside) + 1)
+
+
+class _Patterns(NamedTuple):
+    quoted: re.Pattern[bytes]
+    first_row: re.Pattern[bytes]
+
+
+@lru_cache
+def _patterns(delimiter: str) -> _Patterns:
+    """Patterns of adjacent quoted cells and of the first row."""
+    quoted = QUOTED % {b"delimiter": re.escape(delimiter).encode()}
+    return _Patterns(re.compile(quoted), re.compile(FIRST_ROW % {b"quoted": quoted}))

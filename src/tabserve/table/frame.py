@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
-from tabserve.encoding.cells import BadCell, Cells, describe_cell, is_missing
+from tabserve.encoding.cells import BadCell, Cells, Distinct, describe_cell, is_missing
 from tabserve.encoding.dates import Dates
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
@@ -148,12 +147,13 @@ def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder
 
 def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
     """The distinct cells of each of these columns; a cell that is too long is refused."""
-    for name in names:
-        long = pc.fill_null(pc.greater(pc.utf8_length(batch[name]), MAX_CHARACTERS), False)
-        if len(rows := np.flatnonzero(long)):
-            cell = batch[name][int(rows[0])].as_py()
-            raise bad_cell(rows, name, f"a text of at most {MAX_CHARACTERS} characters", describe_cell(cell))
-    return {name: batch[name].unique().to_pylist() for name in names}
+    distinct = {name: batch[name].unique().to_pylist() for name in names}
+    for name, cells in distinct.items():
+        if long := {cell for cell in cells if cell and len(cell) > MAX_CHARACTERS}:
+            rows = [row for row, cell in enumerate(batch[name].to_pylist()) if cell in long]
+            found = describe_cell(batch[name][rows[0]].as_py())
+            raise bad_cell(rows, name, f"a text of at most {MAX_CHARACTERS} characters", found)
+    return distinct
 
 
 def training_columns(problem: Problem, ignored: Collection[str] = ()) -> Columns:
@@ -161,14 +161,17 @@ def training_columns(problem: Problem, ignored: Collection[str] = ()) -> Columns
     numbers, texts = _by_type(problem)
     texts += filter(None, (problem.id, problem.group, problem.time if problem.time not in texts else None))
     (numbers if problem.task.AMOUNT else texts).append(problem.target)
-    return Columns(numbers, texts, [name for name in ignored if name not in {*numbers, *texts}])
+    levels = [*Encoder.learned_columns(problem), *filter(None, [problem.target, problem.group])]
+    not_read = [name for name in ignored if name not in {*numbers, *texts}]
+    return Columns(numbers, texts, not_read, levels, problem.blanks)
 
 
 def scoring_columns(problem: Problem) -> Columns:
     """The columns of a table whose rows are to be scored."""
     numbers, texts = _by_type(problem)
     ignored = filter(None, (problem.target, problem.group, problem.time))
-    return Columns(numbers, [*texts, *filter(None, [problem.id])], [*ignored])
+    texts += filter(None, [problem.id])
+    return Columns(numbers, texts, [*ignored], Encoder.learned_columns(problem), problem.blanks)
 
 
 def _by_type(problem: Problem) -> tuple[list[str], list[str]]:
@@ -270,7 +273,11 @@ def required_texts(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[n
     Raises:
         BadRow: a cell is empty; the error names the first row.
     """
-    texts = np.array(batch[name].to_pylist(), np.object_)  # `to_numpy` imports pandas first
+    cells = _cells(batch[name])
+    if isinstance(cells, Distinct):
+        texts = np.array(cells.values, np.object_)[cells.indices]
+    else:
+        texts = np.array(cells, np.object_)
     if not texts.all():
         raise bad_cell(np.flatnonzero(~texts.astype(bool)), name, expected, "an empty cell")
     return texts
@@ -296,10 +303,16 @@ def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDAr
         return encoder.encode([_cells(batch[name]) for name in problem.features]).features
 
 
-def _cells(column: pa.Array) -> Cells:
+def _cells(column: pa.Array) -> Cells | Distinct:
     """The cells of a column, in a form that the encoder takes."""
     if pa.types.is_floating(column.type):
-        return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+        tensor = pa.record_batch([column], [""]).to_tensor(null_to_nan=True)
+        return tensor.to_numpy()[:, 0]  # type: ignore[no-any-return]
+    if pa.types.is_dictionary(column.type):
+        values, indices = column.dictionary.to_pylist(), column.indices
+        if indices.null_count:
+            values, indices = [*values, None], indices.fill_null(len(values))
+        return Distinct(values, np.from_dlpack(indices))  # `to_numpy` imports pandas first
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -326,6 +339,11 @@ def parse_targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
     Raises:
         BadRow: a cell is not a target of the task; the error names the first row.
     """
+    cells = _cells(batch[problem.target])
+    if isinstance(cells, Distinct):
+        target, bad = problem.task.target(cells.values)
+        if not len(bad):
+            return target[cells.indices]
     cells = batch[problem.target].to_pylist()
     target, bad = problem.task.target(cells)
     if len(bad):

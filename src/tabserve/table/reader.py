@@ -4,16 +4,17 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
-from typing import IO, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from tabserve.errors import DataError
-from tabserve.table.columns import Columns, cast_batch, check_names
+from tabserve.table.cast import cast_batch
+from tabserve.table.columns import Columns, check_names
 from tabserve.table.content import UNREADABLE, open_table, refuse_unreadable
-from tabserve.table.csv_blocks import BadRow, convert_options, parse, split_blocks, split_header
+from tabserve.table.csv_blocks import BadRow, convert_options, open_csv, parse
+from tabserve.table.dialect import Dialect
 from tabserve.table.formats import PARQUET
 from tabserve.table.source import Source
 
@@ -38,23 +39,27 @@ def batches(source: Source, columns: Columns, convert: Callable[[pa.RecordBatch]
     Raises:
         DataError: naming the table and, where there is one, the row and column.
     """
-    rows_before, schema = 0, columns.schema()
-
-    def convert_typed(batch: pa.RecordBatch) -> Converted:
-        return convert(cast_batch(source.name, batch, schema))
-
-    def finish(batch: pa.RecordBatch) -> tuple[int, Converted]:
-        try:
-            return batch.num_rows, convert_typed(batch)
-        except BadRow as error:
-            raise _first_bad_row(error, batch, convert_typed) from error
-
+    rows_before = 0
     try:
-        for rows, converted in _read(source, columns, finish):
+        for rows, converted in _read(source, columns, convert):
             yield converted
             rows_before += rows
     except BadRow as error:
         raise locate_error(source.name, error, rows_before) from error
+
+
+class Layout(NamedTuple):
+    """How a table keeps its columns.
+
+    Attributes:
+        names: of its columns, in the table's order.
+        stored: their Arrow types, None for a csv.
+        dialect: the signs of a csv, None for other tables.
+    """
+
+    names: list[str]
+    stored: pa.Schema | None
+    dialect: Dialect | None
 
 
 def column_names(source: Source) -> list[str]:
@@ -63,15 +68,29 @@ def column_names(source: Source) -> list[str]:
     Raises:
         DataError: the file cannot be read.
     """
+    return layout(source).names
+
+
+def layout(source: Source) -> Layout:
+    """How a table keeps its columns; of a file only the first block is read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     if isinstance(source.table, pa.Table):
-        return list(source.table.schema.names)
+        return _stored_layout(source.table.schema)
     with open_table(source.table, source.member) as (table_format, file):
         try:
             if table_format == PARQUET:
-                return list(pyarrow.parquet.read_schema(source.table).names)
-            return _split_header(split_blocks(file))[0]
+                return _stored_layout(pyarrow.parquet.read_schema(source.table))
+            dialect, names, _ = open_csv(file, source.dialect)
+            return Layout(names, None, dialect)
         except BadRow as error:
             raise locate_error(source.name, error) from error
+
+
+def _stored_layout(schema: pa.Schema) -> Layout:
+    return Layout(list(schema.names), schema, None)
 
 
 def locate_error(name: str, bad: BadRow, rows_before: int = 0) -> DataError:
@@ -79,6 +98,27 @@ def locate_error(name: str, bad: BadRow, rows_before: int = 0) -> DataError:
     location = f"row {rows_before + bad.row}" if bad.row else "header"
     location += f", column {bad.column!r}" if bad.column else ""
     return DataError(f"{name}, {location}: {bad}.")
+
+
+Finish = Callable[[pa.RecordBatch], tuple[int, Converted]]
+"""Casts and converts a batch; returns its number of rows too."""
+
+
+def _finisher(
+    source: Source, columns: Columns, convert: Callable[[pa.RecordBatch], Converted], dialect: Dialect | None
+) -> Finish[Converted]:
+    decimal = (dialect or Dialect()).decimal
+
+    def convert_typed(batch: pa.RecordBatch) -> Converted:
+        return convert(cast_batch(source.name, batch, columns, decimal))
+
+    def finish(batch: pa.RecordBatch) -> tuple[int, Converted]:
+        try:
+            return batch.num_rows, convert_typed(batch)
+        except BadRow as error:
+            raise _first_bad_row(error, batch, convert_typed) from error
+
+    return finish
 
 
 def _first_bad_row(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch], object]) -> BadRow:
@@ -93,32 +133,34 @@ def _first_bad_row(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.Rec
     return bad
 
 
-def _read(source: Source, columns: Columns, finish: Callable[[pa.RecordBatch], Converted]) -> Iterator[Converted]:
-    """Check the names of the columns, then read and finish each batch."""
+def _read(
+    source: Source, columns: Columns, convert: Callable[[pa.RecordBatch], Converted]
+) -> Iterator[tuple[int, Converted]]:
+    """Check the names of the columns, then read and convert each batch; yields its number of rows too."""
     if isinstance(source.table, pa.Table):
         with refuse_unreadable(source.name):
-            yield from _read_memory(source, source.table, columns, finish)
+            yield from _read_memory(source, source.table, columns, convert)
     else:
         with open_table(source.table, source.member) as (table_format, file):
             read = _read_parquet if table_format == PARQUET else _read_csv
-            yield from read(source, file, columns, finish)
+            yield from read(source, file, columns, convert)
 
 
 def _read_csv(
-    source: Source, file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
-) -> Iterator[Converted]:
+    source: Source, file: IO[bytes], columns: Columns, convert: Callable[[pa.RecordBatch], Converted]
+) -> Iterator[tuple[int, Converted]]:
     """Parse a csv's blocks in several threads; Arrow's own streaming reader uses one core."""
-    options = convert_options(columns.schema())
+    dialect, names, blocks = open_csv(file, source.dialect)
+    check_names(source.name, names, columns)
+    options = convert_options(columns.schema(), dialect, columns.blanks)
+    finish = _finisher(source, columns, convert, dialect)
+
+    def work(block: bytes) -> list[tuple[int, Converted]]:
+        return [finish(batch) for batch in parse(block, names, options, dialect)]
+
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        blocks = split_blocks(file)
-        names, rows = _split_header(blocks)
-        check_names(source.name, names, columns)
-
-        def work(block: bytes) -> list[Converted]:
-            return [finish(batch) for batch in parse(block, names, options)]
-
-        pending: deque[Future[list[Converted]]] = deque()
-        for future in _submit_blocks(threads, work, filter(None, chain([rows], blocks))):
+        pending: deque[Future[list[tuple[int, Converted]]]] = deque()
+        for future in _submit_blocks(threads, work, blocks):
             pending.append(future)
             if len(pending) > BLOCKS_AHEAD:
                 yield from pending.popleft().result()
@@ -139,31 +181,24 @@ def _submit_blocks(
         yield failed
 
 
-def _split_header(blocks: Iterator[bytes]) -> tuple[list[str], bytes]:
-    """The columns' names, and the rows below them in the same block; blank blocks above are skipped."""
-    return split_header(next((block for block in blocks if block.strip(b"\r\n")), b"\n"))
-
-
 def _read_parquet(
-    source: Source, _file: IO[bytes], columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
-) -> Iterator[Converted]:
+    source: Source, _file: IO[bytes], columns: Columns, convert: Callable[[pa.RecordBatch], Converted]
+) -> Iterator[tuple[int, Converted]]:
     with pyarrow.parquet.ParquetFile(source.table) as file:  # by its path, which Arrow reads faster than Python's file
         check_names(source.name, file.schema_arrow.names, columns)
-        yield from map(_valid(finish), file.iter_batches(ARROW_ROWS, columns=columns.schema().names))
+        batches = file.iter_batches(ARROW_ROWS, columns=columns.schema().names)
+        yield from _finish_valid(batches, _finisher(source, columns, convert, source.dialect))
 
 
 def _read_memory(
-    source: Source, table: pa.Table, columns: Columns, finish: Callable[[pa.RecordBatch], Converted]
-) -> Iterator[Converted]:
+    source: Source, table: pa.Table, columns: Columns, convert: Callable[[pa.RecordBatch], Converted]
+) -> Iterator[tuple[int, Converted]]:
     check_names(source.name, table.schema.names, columns)
-    yield from map(_valid(finish), table.select(columns.schema().names).to_batches(ARROW_ROWS))
+    batches = table.select(columns.schema().names).to_batches(ARROW_ROWS)
+    yield from _finish_valid(batches, _finisher(source, columns, convert, source.dialect))
 
 
-def _valid(finish: Callable[[pa.RecordBatch], Converted]) -> Callable[[pa.RecordBatch], Converted]:
-    """Validate a batch before it is finished: a text may not be UTF-8."""
-
-    def work(batch: pa.RecordBatch) -> Converted:
-        batch.validate(full=True)
-        return finish(batch)
-
-    return work
+def _finish_valid(batches: Iterable[pa.RecordBatch], finish: Finish[Converted]) -> Iterator[tuple[int, Converted]]:
+    for batch in batches:
+        batch.validate(full=True)  # a text may not be UTF-8
+        yield finish(batch)

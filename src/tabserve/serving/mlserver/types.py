@@ -25,13 +25,14 @@ def input_tensor(name: str, kind: InputKind) -> MetadataTensor:
     """The metadata of an input: its kind, and whether it may be left out, or its columns and which may be missing."""
     names = {"columns": _json(kind.names), "missing": _json(kind.missing)} if kind.names else {}
     optional = {"optional": True} if kind.optional else {}
-    return _tensor(name, kind.datatype, kind.columns, names | optional | {"kind": kind.kind})
+    return _tensor(name, kind.datatype, (kind.columns,), names | optional | {"kind": kind.kind})
 
 
 def output_tensor(name: str, kind: OutputKind) -> MetadataTensor:
-    """The metadata of an output, with its labels if it has any."""
-    labels = {"labels": _json(kind.labels)} if kind.labels else {}
-    return _tensor(name, kind.datatype, kind.columns, labels)
+    """The metadata of an output, with the names along its axes if they have any, and the most rows if it is costly."""
+    lists = {"labels": kind.labels, "columns": kind.columns, "sources": kind.sources}
+    most = {"max_rows": kind.max_rows} if kind.max_rows else {}
+    return _tensor(name, kind.datatype, kind.shape, {key: _json(names) for key, names in lists.items() if names} | most)
 
 
 def table_columns(problem: Problem) -> dict[str, str]:
@@ -77,10 +78,10 @@ def _parameters(item: InferenceRequest | RequestInput | RequestOutput) -> dict[s
     return item.parameters.model_dump() if item.parameters else None  # type: ignore[no-untyped-call]
 
 
-def _tensor(name: str, datatype: str, columns: int, parameters: dict[str, Any]) -> MetadataTensor:
+def _tensor(name: str, datatype: str, shape: tuple[int, ...], parameters: dict[str, Any]) -> MetadataTensor:
     return MetadataTensor(
         name=name,
         datatype=Datatype(datatype),
-        shape=[-1, columns],
+        shape=[-1, *shape],
         parameters=Parameters.model_validate(parameters) if parameters else None,
     )
