@@ -91,7 +91,7 @@ def test_predict_returns_the_predictions_of_a_text_model(texts_folder: Path) -> 
     assert dict(response.parameters) == {"content_type": None, "headers": None}
 
 
-def test_metadata_lists_one_input_and_two_outputs(model_folder: Path) -> None:
+def test_metadata_lists_one_input_and_every_output(model_folder: Path) -> None:
     """It also lists the version that a client may request."""
 
     async def metadata() -> Any:  # noqa: ANN401  a MetadataModelResponse
@@ -102,6 +102,7 @@ def test_metadata_lists_one_input_and_two_outputs(model_folder: Path) -> None:
     assert [(item.name, item.datatype, item.shape) for item in response.outputs] == [
         ("predict", "INT64", [-1, 1]),
         ("predict_proba", "FP32", [-1, 2]),
+        ("contributions", "FP32", [-1, 201]),
     ]
     assert response.versions == ["v7"]
 
