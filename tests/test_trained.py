@@ -1,6 +1,5 @@
 """Any table becomes a trained model by one call: a file, or a frame of pandas, polars or Arrow."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 from xgboost import XGBClassifier
 
-from tabserve import Candidate, load, score_file, train
-from tabserve.errors import DataError, UsageError
-from tabserve.model.model import REPORT
+from tabserve import Candidate, train
 from tabserve.training import bootstrap
 
 ROWS = 400
