@@ -60,7 +60,7 @@ def test_a_plan_has_every_column_and_a_whole_problem() -> None:
         Column("since", "date"),
     )
     assert (plan.problem.task, plan.problem.seed, plan.rows) == (Binary(("no", "yes")), 42, 60)
-    assert plan.ignored == ("customer_id", "country", "age again", "remarks")
+    assert plan.problem.ignored == ("customer_id", "country", "age again", "remarks")
     assert column_of(plan, "age again").why == "a copy of column 'age'"
 
 
@@ -261,6 +261,6 @@ def test_a_planned_table_can_be_read(tmp_path: Path) -> None:
     plan = make_plan(as_source(path), Options("class", other_label="rest"))
     assert plan.problem.task == Multiclass(("rest", "x", "y", "z"), other="rest")
     assert plan.problem.missing == (True, True, False)
-    frame = read(plan.source, plan.problem, plan.ignored)
+    frame = read(plan.source, plan.problem)
     assert len(frame) == plan.rows == 98
     assert (frame.target == 0).sum() == 8

@@ -72,7 +72,8 @@ def _columns(names: list[str], stored: pa.Schema | None) -> Columns:
         stored = pa.schema([(name, pa.string()) for name in names])
     known = [field for field in stored if not _is_foreign(field.type)]
     readable = [field.name for field in known]
-    return Columns((), readable, [name for name in names if name not in readable], stored=pa.schema(known))
+    ignored = [name for name in names if name not in readable]
+    return Columns((), readable, ignored, stored=pa.schema(known))
 
 
 def _is_foreign(stored: pa.DataType) -> bool:

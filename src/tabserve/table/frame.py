@@ -1,13 +1,14 @@
 """Read a table from disk into validated arrays."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
@@ -17,7 +18,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
-from tabserve.table.columns import Columns, bad_cell, naming_rows, no_rows
+from tabserve.table.columns import Columns, bad_cell, check_names, naming_rows, no_rows
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source, TableLike, as_source
 from tabserve.wording import listed
@@ -67,32 +68,28 @@ class Frame(Rows):
         return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)
 
 
-def read(
-    table: TableLike, problem: Problem, ignored: Collection[str] = (), *, drop_empty_target: bool = False
-) -> Frame:
+def read(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
     """Read a whole labelled table, whose ids must be unique.
 
     Args:
         table: a path (.csv, .csv.gz, .zip with a `train.csv`, or .parquet), a frame of pandas or polars, or an Arrow
             table; columns are found by name, in any order.
         problem: names the columns and the labels.
-        ignored: columns that the table may have and that are not read.
         drop_empty_target: whether rows without a target are left out; they are refused otherwise.
 
     Raises:
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
     source = as_source(table)
-    frame = read_with_repeated_ids(source, problem, ignored, drop_empty_target=drop_empty_target)
-    _refuse_repeated(source.name, frame.ids)
+    frame = read_with_repeated_ids(source, problem, drop_empty_target=drop_empty_target)
+    if problem.id:
+        _refuse_repeated(source.name, frame.ids)
     return frame
 
 
-def read_with_repeated_ids(
-    table: TableLike, problem: Problem, ignored: Collection[str] = (), *, drop_empty_target: bool = False
-) -> Frame:
+def read_with_repeated_ids(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
     """As `read`, but several rows may have the same id."""
-    source, columns = as_source(table), training_columns(problem, ignored)
+    source, columns = as_source(table), training_columns(problem)
     encoder = learn_encoder(source, problem, columns)
     convert = partial(batch_to_frame, problem, encoder, allow_empty_target=drop_empty_target)
     frames = map(_with_target, _read_batches(source, problem, columns, convert))
@@ -104,8 +101,8 @@ def read_with_repeated_ids(
 
 def read_to_measure(table: TableLike, problem: Problem) -> Frame:
     """As `read`, for rows that are measured and not split: the columns of the group and the time are not read."""
-    not_read = [name for name in (problem.group, problem.time) if name]
-    frame = read(table, replace(problem, group=None, time=None), not_read)
+    others = [name for name in (problem.group, problem.time) if name and name not in problem.features]
+    frame = read(table, replace(problem, group=None, time=None, ignored=(*problem.ignored, *others)))
     return replace(frame, problem=problem)
 
 
@@ -137,47 +134,50 @@ def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder
         DataError: a column is invalid, empty, or has too many levels.
     """
     names = Encoder.learned_columns(problem)
-    seen: dict[str, dict[str, None]] = {name: {} for name in names}
+    seen = {name: pa.nulls(0, pa.string()) for name in names}
     if names:
+        check_names(source.name, column_names(source), columns)
         for batch in batches(source, columns.only(names), partial(_distinct, names)):
-            for name, cells in batch.items():
+            for name, texts in batch.items():
                 if len(seen[name]) <= MAX_LEVELS:
-                    seen[name].update(dict.fromkeys(cells))
+                    new = texts.filter(pc.invert(pc.is_in(texts, seen[name])))
+                    seen[name] = pa.concat_arrays([seen[name], new]) if len(new) else seen[name]
+        _refuse_no_rows(source, len(seen[names[0]]))
     try:
-        return Encoder.learn(problem, {name: [*cells] for name, cells in seen.items()})
+        return Encoder.learn(problem, {name: texts.to_pylist() for name, texts in seen.items()})
     except BadCell as error:
         raise DataError(f"{source.name}, column {error.column!r}: {error}.") from error
     except DataError as error:
         raise DataError(f"{source.name}: {error}") from error
 
 
-def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
-    """The distinct cells of each of these columns; a cell that is too long is refused."""
-    distinct = {name: batch[name].unique().to_pylist() for name in names}
-    for name, cells in distinct.items():
-        if long := {cell for cell in cells if cell and len(cell) > MAX_CHARACTERS}:
-            rows = [row for row, cell in enumerate(batch[name].to_pylist()) if cell in long]
-            found = describe_cell(batch[name][rows[0]].as_py())
-            raise bad_cell(rows, name, f"a text of at most {MAX_CHARACTERS} characters", found)
+def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, pa.StringArray]:
+    """The distinct texts of each of these columns, in the order of the rows; a text that is too long is refused."""
+    distinct = {name: batch[name].unique().dictionary_decode() for name in names}
+    for name, texts in distinct.items():
+        if (pc.max(pc.utf8_length(texts)).as_py() or 0) > MAX_CHARACTERS:
+            cells = batch[name].to_pylist()
+            rows = [row for row, cell in enumerate(cells) if cell and len(cell) > MAX_CHARACTERS]
+            expected = f"a text of at most {MAX_CHARACTERS} characters"
+            raise bad_cell(rows, name, expected, describe_cell(cells[rows[0]]))
     return distinct
 
 
-def training_columns(problem: Problem, ignored: Collection[str] = ()) -> Columns:
+def training_columns(problem: Problem) -> Columns:
     """The columns of a labelled table."""
     numbers, texts = _by_type(problem)
     texts += filter(None, (problem.id, problem.group, problem.time if problem.time not in texts else None))
     (numbers if problem.task.AMOUNT else texts).append(problem.target)
     levels = [*Encoder.learned_columns(problem), *filter(None, [problem.target, problem.group])]
-    not_read = [name for name in ignored if name not in {*numbers, *texts}]
-    return Columns(numbers, texts, not_read, levels, problem.blanks)
+    return Columns(numbers, texts, problem.ignored, levels, problem.blanks)
 
 
 def scoring_columns(problem: Problem) -> Columns:
     """The columns of a table whose rows are to be scored."""
     numbers, texts = _by_type(problem)
-    ignored = filter(None, (problem.target, problem.group, problem.time))
     texts += filter(None, [problem.id])
-    return Columns(numbers, texts, [*ignored], Encoder.learned_columns(problem), problem.blanks)
+    others = [name for name in (problem.target, problem.group, problem.time) if name and name not in texts]
+    return Columns(numbers, texts, [*others, *problem.ignored], Encoder.learned_columns(problem), problem.blanks)
 
 
 def _by_type(problem: Problem) -> tuple[list[str], list[str]]:
@@ -209,12 +209,16 @@ def _read_batches(
     for batch in batches(source, columns, convert):
         yield batch if problem.id else replace(batch, ids=_row_numbers(count, len(batch)))
         count += len(batch)
-    if not count:
+    _refuse_no_rows(source, count)
+
+
+def _refuse_no_rows(source: Source, rows: int) -> None:
+    if not rows:
         raise no_rows(source.name)
 
 
 def _row_numbers(start: int, rows: int) -> NDArray[np.object_]:
-    return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
+    return np.array([*map(str, range(start, start + rows))], np.object_)
 
 
 def _concatenate_frames(name: str, frames: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
@@ -391,7 +395,8 @@ def refuse_empty(table: str, frame: Frame) -> None:
     """
     numbers = {column.name for column in frame.problem.columns if column.missing and not column.as_text}
     for index, name in enumerate(frame.encoder.names):
-        if name in numbers and np.isnan(frame.features[:, index]).all():
+        column = frame.features[:, index]
+        if name in numbers and np.isnan(column[0]) and np.isnan(column).all():
             raise DataError(f"{table}: Column {name!r} is empty throughout; leave it out.")
 
 
