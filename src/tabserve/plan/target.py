@@ -150,6 +150,8 @@ def _multiclass(column: ColumnProfile, options: Options, fewest: int) -> Target:
 def _pooled(column: ColumnProfile, other: str, fewest: int) -> list[str]:
     """The labels of enough rows, and the one that all others count as."""
     frequent = {label: count for label, count in column.levels if count >= fewest and label != other}
+    if not frequent:
+        raise DataError(f"Column {column.name!r} has no value in {fewest} rows or more; name another --target.")
     pooled = column.present - sum(frequent.values())
     if pooled < fewest:
         raise DataError(
