@@ -2,9 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-spark setup-kserve run serve train spark notebook test test-slow test-container test-spark lint lock image dist sbom bench soak
 
-IS_PYTHON_311 = import sys; sys.exit(sys.version_info[:2] != (3, 11))
-PYTHON ?= $(shell for name in python3.11 python3; do \
-	$$name -c "$(IS_PYTHON_311)" 2>/dev/null && { echo $$name; break; }; done)
+IS_PYTHON = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for name in python3.11 python3.12 python3; do \
+	$$name -c "$(IS_PYTHON)" 2>/dev/null && { echo $$name; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
 SPARK := .venv-spark/bin
@@ -33,7 +33,7 @@ help: ## list these targets
 
 setup: $(READY) ## make .venv from requirements/dev.txt, hashes checked (PYTHON=python3.11)
 
-FIND_PYTHON = "$(PYTHON)" -c "$(IS_PYTHON_311)" 2>/dev/null || { echo "Python 3.11 is needed and was not found:" \
+FIND_PYTHON = "$(PYTHON)" -c "$(IS_PYTHON)" 2>/dev/null || { echo "Python 3.11 or 3.12 is needed and was not found:" \
 	"install it, or name it with 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
 $(READY): requirements/dev.txt pyproject.toml
 	@$(FIND_PYTHON)
@@ -136,8 +136,8 @@ TRIM = $(LINUX) --override requirements/overrides.txt --constraint requirements/
 lock: $(READY) ## rewrite requirements/*.txt from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	$(COMPILE) --universal --extra train --extra serve --extra notebook --extra dev pyproject.toml \
 		-o requirements/environment.txt
-	sed -i -e "s/ ; python_full_version < '3.12' and / ; /" -e "s/ ; python_full_version < '3.12' / /" \
-		-e "s/ and python_full_version < '3.12'//" requirements/environment.txt
+	sed -i -e "s/ ; python_full_version < '3.13' and / ; /" -e "s/ ; python_full_version < '3.13' / /" \
+		-e "s/ and python_full_version < '3.13'//" requirements/environment.txt
 	$(COMPILE) $(TRIM) --extra train --extra serve --extra dev pyproject.toml -o requirements/dev.txt
 	sed -n 's/^xgboost==\([^ ]*\).*/xgboost-cpu==\1/p' requirements/environment.txt | $(COMPILE) $(TRIM) \
 		--override requirements/overrides-serve.txt --extra serve pyproject.toml - -o requirements/serve.txt

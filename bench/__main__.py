@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bench import formats, limits, mixed, reading, scale, serving, settings, soak, tables, titles
+from bench import contributions, formats, limits, mixed, reading, scale, serving, settings, soak, tables, titles
 from tabserve.cli import run
 
 WORDS = {
@@ -11,6 +11,7 @@ WORDS = {
     "serving": serving,
     "mixed": mixed,
     "reading": reading,
+    "contributions": contributions,
     "soak": soak,
     "limits": limits,
     "settings": settings,

@@ -32,7 +32,7 @@ def main() -> None:
     ending(arguments.out, [".svg"])
     mpl.rcParams["svg.hashsalt"] = "tabserve"
     model = load_binary(arguments.model)
-    figure = figures.candidates(model.metrics, model.problem.criterion.name)
+    figure = figures.candidates(model.metrics, model.problem.task.ranked_by)
     with whole(arguments.out) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None}, facecolor="white")
 

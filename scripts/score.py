@@ -7,9 +7,7 @@ import argparse
 from pathlib import Path
 
 from tabserve import destination
-from tabserve.cli import options, run
-from tabserve.model.model import load
-from tabserve.score import score_file
+from tabserve.cli import options, run, score
 
 EPILOG = """examples:
   python scripts/score.py --data test.csv --out scores.csv
@@ -34,17 +32,16 @@ def main() -> None:
 
 def score_locally(arguments: argparse.Namespace) -> str:
     """Score a file; returns a sentence about its rows."""
-    destination.ending(arguments.out)
-    rows = score_file(load(arguments.model), Path(arguments.data), Path(arguments.out))
-    return f"Scored {rows:,} rows into {arguments.out}."
+    return score.score(arguments.model, Path(arguments.data), Path(arguments.out))
 
 
 def score_on_spark(arguments: argparse.Namespace) -> str:
     """Score files or a table; returns a sentence about their rows."""
-    from tabserve.spark import score, source  # noqa: PLC0415  needs PySpark
+    from tabserve.spark import score as spark  # noqa: PLC0415  needs PySpark
+    from tabserve.spark import source  # noqa: PLC0415
 
     read = source.table(arguments.table) if arguments.table else source.files(arguments.data)
-    rows, rejected = score.score_table(
+    rows, rejected = spark.score_table(
         arguments.model,
         read,
         arguments.out,
@@ -64,7 +61,16 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
+    _add_rows(parser)
+    _add_outputs(parser)
+    parser.add_argument("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
+    options.add_master(parser)
+    arguments = parser.parse_args()
+    options.check_engine(parser, arguments, SPARK_ONLY)
+    return arguments
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
     rows = parser.add_mutually_exclusive_group(required=True)
     rows.add_argument(
         "--data",
@@ -75,6 +81,17 @@ def parse_arguments() -> argparse.Namespace:
     rows.add_argument(
         "--table", type=options.printable, metavar="NAME", help="rows of a table that Spark knows by this name"
     )
+    parser.add_argument(
+        "--model",
+        type=options.folder,
+        default=Path("deploy/model"),
+        metavar="FOLDER",
+        help="model folder (default: %(default)s)",
+    )
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--out",
         type=options.path,
@@ -83,24 +100,12 @@ def parse_arguments() -> argparse.Namespace:
         help=".csv, .csv.gz or .parquet to write, an earlier one is replaced; on Spark a folder (parquet)",
     )
     add(
-        "--model",
-        type=options.folder,
-        default=Path("deploy/model"),
-        metavar="FOLDER",
-        help="model folder (default: %(default)s)",
-    )
-    add("--engine", choices=ENGINES, default="local", help="what does the work (default: %(default)s)")
-    add(
         "--rejects",
         type=options.path,
         metavar="FOLDER",
         help="Spark: folder to list bad rows in (csv, or as its ending says); without it the first one ends the job",
     )
     add("--overwrite", action="store_true", help="Spark: replace earlier outputs")
-    options.add_master(parser)
-    arguments = parser.parse_args()
-    options.check_engine(parser, arguments, SPARK_ONLY)
-    return arguments
 
 
 if __name__ == "__main__":

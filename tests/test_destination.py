@@ -29,6 +29,9 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "scripts/train.py": ("--data", "rows.csv", "--out"),
     "scripts/train.py --engine spark": ("--data", "rows", "--out"),
     "scripts/draw.py": ("--model", "model", "--out"),
+    "tabserve ask": ("--data", "rows.csv", "--out"),
+    "scripts/request.py": ("--data", "rows.csv", "--out"),
+    "tabserve score": ("model", "--data", "rows.csv", "--out"),
     "tabserve compare": ("model", "model2", "--data", "rows.csv", "--out"),
     "tabserve drift": ("model", "--data", "rows.csv", "--out"),
     "tabserve threshold": ("0.5", "--data", "rows.csv"),
@@ -152,7 +155,7 @@ def test_this_file_tests_every_command_that_writes(run: Run) -> None:
     writing = {
         command
         for command in commands
-        if re.search(r"--(out|metrics|rejects|output)\b|replaced\s+whole", run(*command.split(), "--help").stdout)
+        if re.search(r"--(out|metrics|rejects|output)\b(?!-)|replaced\s+whole", run(*command.split(), "--help").stdout)
     }
     assert "tabserve drift" in writing
     assert writing == ALONE | {" ".join(command.split(" --")[:1]) for command in COMMANDS}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tabserve.problem.criterion import F1 as F1
     from tabserve.problem.criterion import MAE as MAE
     from tabserve.problem.criterion import RMSE as RMSE
+    from tabserve.problem.criterion import Accuracy as Accuracy
+    from tabserve.problem.criterion import BalancedAccuracy as BalancedAccuracy
     from tabserve.problem.criterion import Costs as Costs
     from tabserve.problem.problem import Problem as Problem
     from tabserve.problem.task import Binary as Binary
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from tabserve.problem.task import Regression as Regression
     from tabserve.score import score_file as score_file
     from tabserve.stations import TrainingData as TrainingData
-    from tabserve.stations import train as train
     from tabserve.table.frame import read as read
+    from tabserve.trained import train as train
     from tabserve.training.candidate import Candidate as Candidate
     from tabserve.training.selection import select as select
     from tabserve.training.split import hold_out as hold_out
@@ -36,6 +38,8 @@ WHERE = {
     "Binary": "problem.task",
     "Candidate": "training.candidate",
     "Column": "problem.columns",
+    "Accuracy": "problem.criterion",
+    "BalancedAccuracy": "problem.criterion",
     "Costs": "problem.criterion",
     "F1": "problem.criterion",
     "MAE": "problem.criterion",
@@ -52,7 +56,7 @@ WHERE = {
     "save": "model.model",
     "score_file": "score",
     "select": "training.selection",
-    "train": "stations",
+    "train": "trained",
 }
 """The module of each name."""
 

@@ -58,9 +58,9 @@ class TrainingData:
         provenance = tables.provenance(frame, source, synthetic=synthetic)
         return cls(development, holdout, development.features, provenance)
 
-    def select(self, candidates: Sequence[Candidate]) -> Selection:
+    def select(self, candidates: Sequence[Candidate], minutes: float | None = None) -> Selection:
         """Compare candidates on the development rows; see `selection.select`."""
-        return selection.select(self.development, [*map(self.adapt, candidates)])
+        return selection.select(self.development, [*map(self.adapt, candidates)], minutes)
 
     def evaluate(self, selected: Selection, predictor: Predictor, extra: Mapping[str, Any] | None = None) -> Model:
         """Measure the winner on the hold-out.
@@ -87,12 +87,19 @@ class TrainingData:
             versions={**versions(*predictor.LIBRARIES), **self.versions},
         )
 
-    def save(self, model: Model, folder: Path, words: Words = GENERAL) -> Model:
-        """Save the model with its card; see `model.save`."""
-        return models.save(folder, model, model.predictor.examples(self.golden_features), card.render(model, words))
+    def save(self, model: Model, folder: Path, words: Words = GENERAL, report: str | None = None) -> Model:
+        """Save the model with its card and, if there is one, a report; see `model.save`."""
+        rows = model.predictor.examples(self.golden_features)
+        return models.save(folder, model, rows, card.render(model, words), report)
 
 
-def train(data: TrainingData, candidates: Sequence[Candidate], folder: Path, words: Words = GENERAL) -> Model:
+def train(
+    data: TrainingData,
+    candidates: Sequence[Candidate],
+    folder: Path,
+    words: Words = GENERAL,
+    minutes: float | None = None,
+) -> Model:
     """Select, refit, evaluate and save; shows progress.
 
     Args:
@@ -100,6 +107,7 @@ def train(data: TrainingData, candidates: Sequence[Candidate], folder: Path, wor
         candidates: with different names; at least one is `servable`.
         folder: the model folder to write; an earlier model is replaced, any other folder is refused.
         words: the case's own words in the model card.
+        minutes: bounds the comparison of the candidates; see `selection.select`.
 
     Returns:
         The model as loaded from its folder.
@@ -109,5 +117,5 @@ def train(data: TrainingData, candidates: Sequence[Candidate], folder: Path, wor
         UsageError, DataError: see `selection.select`.
     """
     check_place(folder)
-    selected = data.select(candidates)
+    selected = data.select(candidates, minutes)
     return data.save(data.evaluate(selected, selected.refit()), folder, words)

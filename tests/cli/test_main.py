@@ -14,7 +14,8 @@ from santander.problem import PROBLEM as SANTANDER
 from tabserve.cli import main
 from tabserve.errors import ArtifactError, DataError, UsageError
 from tabserve.model.decision import threshold_of
-from tabserve.model.model import load
+from tabserve.model.model import PREDICTORS, load
+from tabserve.serving.mlserver import settings
 from tabserve.table.frame import Frame, read
 from tabserve.training import bootstrap
 
@@ -110,7 +111,7 @@ def test_check_refuses_a_manifest_without_a_model_file(
     text = (folder / "manifest.json").read_text().replace("model.npz", "model.bin")
     (folder / "manifest.json").write_text(text)
     assert tabserve(monkeypatch, "check", str(folder)) == ArtifactError.exit_code
-    assert capsys.readouterr().err.endswith("names 0 model files, expected model.ubj or model.npz.\n")
+    assert capsys.readouterr().err.endswith(f"names 0 model files, expected {' or '.join(PREDICTORS)}.\n")
 
 
 def test_threshold_refuses_a_model_without_a_threshold(
@@ -142,6 +143,15 @@ def test_check_refuses_a_damaged_folder(
         [],
         ["check"],
         ["serve", "a", "b"],
+        ["serve", "a", "--port", "0"],
+        ["serve", "a", "--grpc-port", "many"],
+        ["serve", "a", "--name", "a/b"],
+        ["serve", "a", "--name", "stats"],
+        ["serve", ""],
+        ["ask"],
+        ["ask", "--data", ""],
+        ["score", "a", "--data", "b.csv"],
+        ["score", "a", "--data", "b.csv", "--out", "c.txt"],
         ["nothing"],
         ["check", "a", "b"],
         ["compare", "a", "b"],
@@ -160,8 +170,10 @@ def test_wrong_usage_has_its_exit_code(arguments: list[str], monkeypatch: pytest
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
-        ([], ["serve", "check", "compare", "threshold", "exit codes"]),
-        (["serve"], ["[FOLDER]", "without FOLDER", "--model", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT", "example"]),
+        ([], ["serve", "ask", "score", "check", "compare", "drift", "threshold", "exit codes", "examples"]),
+        (["serve"], ["[FOLDER]", "without FOLDER", "--model", "--name", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT"]),
+        (["ask"], ["--data FILE", "--protocol {rest,grpc}", "--outputs", "--wait", "exit codes", "examples"]),
+        (["score"], ["FOLDER", "--data FILE", "--out FILE", "probability_LABEL", "exit codes", "examples"]),
         (["check"], ["FOLDER", "golden rows", "example"]),
         (["compare"], ["OLD", "NEW", "--data", "--out", "bootstrap", "example"]),
         (["threshold"], ["FOLDER", "VALUE", "--data", "card", "95 % bootstrap", "example"]),
@@ -178,7 +190,7 @@ def test_help_describes_options_and_variables(
 
 def test_serve_without_a_folder_uses_the_repositorys_settings() -> None:
     """In a checkout, which has no copy of the settings in the package, the committed model is the default."""
-    assert main._default_settings() == Path(__file__).parents[2] / "deploy"
+    assert settings.default_folder() == Path(__file__).parents[2] / "deploy"
 
 
 @pytest.fixture
@@ -257,6 +269,6 @@ def test_a_server_that_cannot_start_ends_with_one_sentence(tmp_path: Path) -> No
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (UsageError.exit_code, "")
     assert ended.stderr == (
-        f"{tmp_path} has no model-settings.json; name the folder that holds the settings, and a model's own folder by"
-        " --model.\n"
+        f"{tmp_path} is neither a model folder, which has a manifest.json, nor a folder of settings, which has a"
+        " model-settings.json; name one of either kind.\n"
     )

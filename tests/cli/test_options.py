@@ -18,6 +18,9 @@ TYPES: list[Callable[[str], object]] = [
     options.minutes,
     options.path,
     options.folder,
+    options.file,
+    options.port,
+    options.model_name,
     options.names,
 ]
 
@@ -36,6 +39,9 @@ TYPES: list[Callable[[str], object]] = [
         (options.printable, "modèle 模型", "modèle 模型"),
         (options.path, " ", " "),
         (options.folder, "a/b", Path("a/b")),
+        (options.file, "a/b.csv", Path("a/b.csv")),
+        (options.port, "65535", 65_535),
+        (options.model_name, "modèle 模型.1", "modèle 模型.1"),
         (options.names, " one,two ,,one", ["one", "two"]),
     ],
 )
@@ -58,6 +64,11 @@ def test_valid_text_is_parsed(parse: Callable[[str], object], text: str, value: 
         *((options.printable, text, "printable text") for text in ("", " ", "a\nb", "\udcff")),
         *((options.folder, text, "a folder on this machine") for text in ("s3a://bucket/m", "file:///m")),
         (options.folder, "", "a path"),
+        (options.file, "", "a path"),
+        *((options.port, text, "a whole number from 1 to 65535") for text in ("0", "65536", "-1", "http", "")),
+        *((options.model_name, text, "a name without a slash") for text in ("a/b", "/")),
+        *((options.model_name, text, "a name that paths do not use otherwise") for text in (".", "..", "stats")),
+        *((options.model_name, text, "printable text") for text in ("", " ", "a\nb")),
         *((options.names, text, "names between commas") for text in ("", " , ")),
     ],
 )

@@ -129,6 +129,16 @@ def test_a_date_without_a_time_is_refused_where_training_saw_times() -> None:
         DAYS.encode(np.array(["2020-01-02T00:00", "2020-01-02T10:00"], "M8[s]"))
 
 
+@pytest.mark.parametrize("midnight", ["T00:00", " 00:00", " 00:00:00", " 00:00:00.000000", "T00:00:00.000000000"])
+def test_midnight_is_the_day_where_training_saw_no_times(midnight: str) -> None:
+    """Pandas and parquet keep days as moments; in texts as in arrays, and on the quick path. Another time is none."""
+    day = DAYS.encode(["2020-02-29"])
+    assert np.array_equal(DAYS.encode([f"2020-02-29{midnight}"]), day)
+    assert DAYS.encode_quickly([f"2020-02-29{midnight}"]) == DAYS.encode_quickly(["2020-02-29"])
+    with pytest.raises(BadCell, match="without a time"):
+        DAYS.encode([f"2020-02-29{midnight}".replace("00:00", "00:01", 1)])
+
+
 @pytest.mark.parametrize("empty", [None, "", math.nan, np.datetime64("NaT")])
 def test_a_missing_cell_is_refused_where_none_is_allowed(empty: object) -> None:
     """The error has its row."""

@@ -19,10 +19,12 @@ from tabserve.model.decision import Amount, Decision, MostProbable, Threshold
 from tabserve.model.model import MANIFEST, Model, load, save
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.linear import Linear
+from tabserve.predictors.one_hot import OneHotLinear
 from tabserve.problem.columns import Column, numbers
 from tabserve.problem.criterion import MAE, Costs
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
+from tabserve.training.one_hot_linear import OneHotRidge
 from tabserve.training.proof import predictor
 
 PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes"), Costs(1, 5)), id="name", folds=3, seed=7)
@@ -45,12 +47,13 @@ CELLS: dict[str, list[Any]] = {
     "city": [["Rio", "Ouro Preto", "São Paulo", None][row % 4] for row in range(200)],
     "when": ["" if row % 7 == 0 else f"20{row % 60:02}-0{1 + row % 9}-28 {row % 24:02}:30" for row in range(200)],
     "floor": [str(1 + row % 3) for row in range(200)],
+    "size": FEATURES[:, 1].tolist(),
 }
 CODES = np.arange(200) % 3 + (FEATURES[:, 0] > 0)
 """Target values that depend on columns of several kinds, 0 to 3."""
 
 CARD_TEXT = "# A small model\n"
-MODEL = "model.*"
+MODEL = "*.[un][bp]*"
 """Pattern of the model file's name, whatever its kind."""
 
 
@@ -86,8 +89,17 @@ def mixed(task: Task, decision: Decision, objective: str, seed: int = 0) -> Mode
 
 
 def cells(encoder: Encoder) -> NDArray[np.float32]:
-    """The features of `CELLS`."""
+    """The features of `CELLS` that an encoder makes."""
     return encoder.encode([CELLS[column.name] for column in encoder.columns]).features
+
+
+def one_hot(seed: int = 0) -> Model:
+    """A linear model over a number and a category; another seed gives another model."""
+    problem = Problem("homes", (Column("size"), Column("floor", "category")), task=Regression("USD", MAE()))
+    encoder = Encoder.learn(problem, CELLS)
+    fitted = OneHotRidge(encoder.types).fit(cells(encoder), np.roll(CODES, seed).astype(np.float64))
+    decision = Amount((1.0,), (0.5, 2.0))
+    return Model(problem, encoder, fitted.get_predictor(encoder), decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
 
 
 Build = Callable[[int], Model]
@@ -99,16 +111,16 @@ MIXED: dict[str, Build] = {
 }
 """Builders of models over columns of several kinds, by task."""
 
-BUILDERS: dict[str, Build] = {Booster.FILE: trees, Linear.FILE: words}
+BUILDERS: dict[str, Build] = {Booster.FILE: trees, Linear.FILE: words, OneHotLinear.FILE: one_hot}
 """Builders of models by the names of their model files."""
 
 ROWS: dict[str, NDArray[Any]] = {Booster.FILE: FEATURES, Linear.FILE: TEXTS}
-"""Rows that each of them can score."""
+"""Rows that those can score which have no categories."""
 
 
 def rows(model: Model) -> NDArray[Any]:
     """Rows that a model can score."""
-    return cells(model.encoder) if model.problem.name == "mixed" else ROWS[model.predictor.FILE]
+    return cells(model.encoder) if model.encoder.categories else ROWS[model.predictor.FILE]
 
 
 def save_small(folder: Path, model: Model | None = None) -> Model:

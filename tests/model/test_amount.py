@@ -105,7 +105,7 @@ def test_the_amount_and_its_interval_are_outputs() -> None:
     for name, kind in kinds.items():
         assert kind.datatype == "FP32"
         assert tensors[name].dtype == np.float32
-        assert tensors[name].shape == (2, kind.columns)
+        assert tensors[name].shape == (2, *kind.shape)
     assert decision.parameters == {"interval": "0.9"}
     assert decision.watched(amounts).tolist() == [9, 20]
 

@@ -138,7 +138,7 @@ def test_golden_rows_can_have_missing_values(tmp_path: Path) -> None:
 def test_a_predictors_example_rows_are_saved_with_their_outputs(build: Build, tmp_path: Path) -> None:
     """Eight rows as JSON, each with its raw outputs."""
     model = build(0)
-    rows = model.predictor.examples(np.eye(3, dtype=np.float32))
+    rows = model.predictor.examples(np.eye(max(1, len(model.encoder.names)), dtype=np.float32))
     save(tmp_path / "model", model, rows, CARD_TEXT)
     golden = json.loads((tmp_path / "model" / GOLDEN).read_text())
     assert golden == {"features": rows.tolist(), "outputs": model.predictor.raw(rows).tolist()}

@@ -1,5 +1,6 @@
 """A manifest is validated as a whole, and each fault of it is reported in one sentence."""
 
+import json
 import shutil
 import sys
 from dataclasses import replace
@@ -28,11 +29,12 @@ from tests.model.small import (
 
 from tabserve.cli import main
 from tabserve.errors import ArtifactError
-from tabserve.model.model import GOLDEN, MANIFEST
+from tabserve.model.manifest import Manifest
+from tabserve.model.model import GOLDEN, MANIFEST, PREDICTORS
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.linear import Linear
 from tabserve.problem.criterion import Counts
-from tabserve.problem.task import Binary
+from tabserve.problem.task import Binary, Multiclass
 
 
 def turned_into_a_file(folder: Path) -> None:
@@ -143,12 +145,12 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         (f"no {key}", drop_key(key), MANIFEST, f"needs '{key}' as a {kind}, found NoneType")
         for key, kind in TYPES.items()
     ],
-    ("no checksum", set_values(files={}), MANIFEST, "names 0 model files, expected model.ubj or model.npz"),
+    ("no checksum", set_values(files={}), MANIFEST, f"names 0 model files, expected {' or '.join(PREDICTORS)}"),
     (
         "two models",
         set_within("files", **{Linear.FILE: ""}),
         MANIFEST,
-        "names 2 model files, expected model.ubj or model.npz",
+        f"names 2 model files, expected {' or '.join(PREDICTORS)}",
     ),
     ("no checksum of golden rows", set_within("files", **{GOLDEN: ...}), GOLDEN, "does not have the checksum in"),
     *[(f"labels {value!r}", set_within("task", labels=value), MANIFEST, NO_TASK) for value in STRANGE_LABELS],
@@ -166,9 +168,14 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         "task with an unknown field",
         set_within("task", colour=1),
         MANIFEST,
-        "of the fields ['colour', 'criterion', 'labels'], expected",
+        "of the fields ['colour', 'criterion', 'labels', 'metric'], expected",
     ),
-    ("task of other fields", set_within("task", kind="regression"), MANIFEST, "expected ['criterion', 'unit']"),
+    (
+        "task of other fields",
+        set_within("task", kind="regression"),
+        MANIFEST,
+        "expected ['criterion', 'metric', 'unit']",
+    ),
     ("several labels for one", set_within("task", kind="multiclass"), Booster.FILE, "expected 'multi:softprob'"),
     (
         "an amount for a label",
@@ -182,7 +189,12 @@ DAMAGES: list[tuple[str, Damage, str, str]] = [
         MANIFEST,
         NO_TASK,
     ),
-    ("criterion of amounts", set_within("task", criterion={"kind": "MAE"}), MANIFEST, "needs f1 or Costs(...) of"),
+    (
+        "criterion of amounts",
+        set_within("task", criterion={"kind": "MAE"}),
+        MANIFEST,
+        "needs f1, Costs(...), Accuracy() or",
+    ),
     (
         "an encoding of a number",
         set_values(encodings={"a": {}}),
@@ -433,3 +445,16 @@ def test_metrics_and_data_may_hold_anything(folder: Path, monkeypatch: pytest.Mo
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert ended.value.code == 0
+
+
+@pytest.mark.parametrize("name", ["other", "metric"])
+def test_a_field_of_the_task_is_written_only_if_it_is_set(name: str, folder: Path, tmp_path: Path) -> None:
+    """Older folders stay as they are, and what is set is read back."""
+    read = Manifest.read(folder / MANIFEST)
+    assert name not in json.loads((folder / MANIFEST).read_text())["task"]
+    value: dict[str, Any] = {name: {"other": "rest", "metric": "accuracy"}[name]}
+    several = Multiclass(("a", "b", "rest"), **value)
+    changed = replace(read, problem=replace(read.problem, task=several))
+    changed.write(tmp_path / MANIFEST)
+    assert name in json.loads((tmp_path / MANIFEST).read_text())["task"]
+    assert Manifest.read(tmp_path / MANIFEST).problem == changed.problem

@@ -4,7 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,8 @@ from tabserve.model.decision import MAX_THRESHOLD, TEMPERATURES, Decision, MostP
 from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, load, load_binary, save, versions
 from tabserve.predictors.booster import Booster
 from tabserve.predictors.linear import Linear
+from tabserve.predictors.one_hot import OneHotLinear
+from tabserve.predictors.predictor import Predictor
 
 # Saving and loading.
 
@@ -94,7 +96,7 @@ def test_the_folder_holds_four_files_and_the_manifest_describes_them(either: Pat
     assert list(document) == [*keys, "files"]
     assert document["columns"] == [{"name": column.name, "kind": column.kind} for column in model.problem.columns]
     assert document["encodings"] == model.encoder.to_json()
-    assert document["decision"] == {"kind": model.decision.KIND, **vars(model.decision)}
+    assert document["decision"] == {"kind": model.decision.KIND, **json.loads(json.dumps(asdict(model.decision)))}
     assert document["files"] == {name: hashlib.sha256((either / name).read_bytes()).hexdigest() for name in names}
     assert (either / CARD).read_text() == CARD_TEXT
 
@@ -148,8 +150,8 @@ def test_the_versions_are_those_installed() -> None:
     assert "xgboost" not in versions()
 
 
-@pytest.mark.parametrize("kind", [Booster, Linear])
-def test_each_kind_of_predictor_is_registered_by_its_file_name(kind: type[Booster] | type[Linear]) -> None:
+@pytest.mark.parametrize("kind", [Booster, Linear, OneHotLinear])
+def test_each_kind_of_predictor_is_registered_by_its_file_name(kind: type[Predictor]) -> None:
     """So that a kind is imported only when its file is in the folder."""
     assert PREDICTORS[kind.FILE] == f"{kind.__module__}.{kind.__qualname__}"
 

@@ -95,7 +95,7 @@ def forest(model: Document) -> Document:
     return trees
 
 
-def set_node(name: str, index: int, value: int) -> Change:
+def set_node(name: str, index: int, value: float) -> Change:
     """Set one entry of an array of the first tree."""
     return lambda _, tree: tree[name].__setitem__(index, value)
 
@@ -142,6 +142,7 @@ def make_chain(splits: int) -> Change:
         tree |= {name: nodes.astype(array.dtype) for name, array in tree.items() if np.shape(array) == (old,)}
         tree["left_children"], tree["right_children"] = left, np.where(left < 0, left, left + 1).astype(">i4")
         tree["parents"] = np.append(tree_checks.ROOT_PARENT, np.repeat(inner, 2)).astype(">i4")
+        tree["sum_hessian"] = np.ones(len(left), ">f4")
         tree["tree_param"]["num_nodes"] = str(len(left))
 
     return change
@@ -149,6 +150,7 @@ def make_chain(splits: int) -> Change:
 
 NO_TREES = "its nodes do not form trees"
 LENGTHS = "the arrays of a tree differ in length"
+WEIGHTS = "its nodes do not weigh the rows that they divide"
 CATEGORIES = "its splits by categories are not all listed"
 ROUNDS = "its boosting rounds do not divide its trees"
 ORDER = "its trees are not numbered in their order"
@@ -176,6 +178,11 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "feature beyond the table": (set_node("split_indices", 0, 3), FEATURE),
     "feature negative": (set_node("split_indices", 1, -1), FEATURE),
     **{f"{name} too short": (shorten(name), LENGTHS) for name in tree_checks.NODES},
+    "a node of no weight": (set_node("sum_hessian", 0, 0), WEIGHTS),
+    "a node of infinite weight": (set_node("sum_hessian", 0, np.inf), WEIGHTS),
+    "a leaf of no number's weight": (set_node("sum_hessian", 6, np.nan), WEIGHTS),
+    "a leaf of negative weight": (set_node("sum_hessian", 6, -1), WEIGHTS),
+    "a leaf of more weight than its parent": (set_node("sum_hessian", 6, 1e9), WEIGHTS),
     "node count too large": (set_parameter("num_nodes", "1000000"), LENGTHS),
     "node count negative": (set_parameter("num_nodes", "-1"), LENGTHS),
     "no nodes": (remove_nodes, LENGTHS),

@@ -11,7 +11,7 @@ import pytest
 
 from tabserve.errors import UsageError
 from tabserve.problem.columns import Column, numbers
-from tabserve.problem.criterion import F1, MAE, RMSE, Costs, f1, rmse
+from tabserve.problem.criterion import F1, MAE, RMSE, Accuracy, BalancedAccuracy, Costs, f1, rmse
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import read
@@ -146,10 +146,27 @@ def test_a_multiclass_task_has_2_to_127_labels_and_a_binary_one_2() -> None:
         Binary(("a", "b", "c"))
 
 
+def test_the_other_label_is_one_of_the_labels() -> None:
+    """Every cell that is no other label counts as it, but for empty ones."""
+    codes, bad = Multiclass(("a", "b", "rest"), other="rest").target(["b", "new", "", None, "rest", "a"])
+    assert codes.tolist() == [1, 2, -1, -1, 2, 0]
+    assert bad.tolist() == [2, 3]
+    with pytest.raises(UsageError, match="one of its labels as the other label, not 'c'"):
+        Multiclass(("a", "b"), other="c")
+
+
 TASKS: dict[str, tuple[Any, str, list[Any]]] = {
-    "binary": (lambda criterion: Binary(criterion=criterion), "f1 or Costs(...)", [rmse, MAE()]),
-    "multiclass": (lambda criterion: Multiclass(("a", "b"), criterion), "f1 or Costs(...)", [rmse, MAE()]),
-    "regression": (lambda criterion: Regression(criterion=criterion), "rmse or MAE()", [f1, Costs(1, 2)]),
+    "binary": (
+        lambda criterion: Binary(criterion=criterion),
+        "f1, Costs(...), Accuracy() or BalancedAccuracy()",
+        [rmse, MAE()],
+    ),
+    "multiclass": (
+        lambda criterion: Multiclass(("a", "b"), criterion),
+        "f1 or Costs(...)",
+        [rmse, MAE(), Accuracy(), BalancedAccuracy()],
+    ),
+    "regression": (lambda criterion: Regression(criterion=criterion), "rmse or MAE()", [f1, Costs(1, 2), Accuracy()]),
 }
 
 
@@ -179,6 +196,7 @@ CHANGED: dict[str, Any] = {
     "holdout": 0.5,
     "folds": 2,
     "seed": 7,
+    "ignored": ("extra",),
     "blanks": ("0.5", "word 0.500"),
 }
 """Another value of each field of a problem; those of columns and task are below."""
@@ -205,7 +223,7 @@ def results(kind: str, problem: Problem, folder: Path) -> object:
         table = table.map("word {:.3f}".format)
     target = rng.normal(size=rows).round(3) if kind == "mixed" else np.where(rng.random(rows) < 0.4, "0", "1")
     table[problem.target] = target
-    for column in filter(None, (problem.id, problem.group)):
+    for column in filter(None, (problem.id, problem.group, *problem.ignored)):
         table[column] = [f"{column} {row // (1 if column == problem.id else 4)}" for row in range(rows)]
     if problem.time:
         table[problem.time] = np.datetime_as_string(np.datetime64("2020-01-01") + rng.permutation(rows))
@@ -233,7 +251,7 @@ def test_every_field_has_an_effect(field: str, kind: str, tmp_path: Path) -> Non
     usual = Problem("usual", USUAL[kind][0], task=USUAL[kind][1])
     other = CHANGED | dict(zip(("columns", "task"), OTHERS[kind], strict=True))
     changed = results(kind, replace(usual, **{field: other[field]}), tmp_path)
-    if field in {"name", "target"}:  # names, which change no value
+    if field in {"name", "target", "ignored"}:  # names, which change no value
         assert changed == results(kind, usual, tmp_path)
     else:
         assert changed != results(kind, usual, tmp_path)

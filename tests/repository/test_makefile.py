@@ -125,10 +125,10 @@ def test_every_target_can_be_planned(word: str) -> None:
 
 
 def test_another_python_is_refused_in_one_sentence(fresh_clone: Path) -> None:
-    """Without Python 3.11 nothing is installed, and the message says what to do."""
+    """Without a supported Python nothing is installed, and the message says what to do."""
     refused = make("setup", "PYTHON=/nowhere/python", folder=fresh_clone)
     assert refused.returncode != 0
-    assert "Python 3.11 is needed" in refused.stderr
+    assert "Python 3.11 or 3.12 is needed" in refused.stderr
     assert not (fresh_clone / ".venv").exists()
 
 

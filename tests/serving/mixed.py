@@ -2,19 +2,23 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from tests.serving.wire import DEPLOY
 from xgboost import XGBClassifier, XGBRegressor
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.model.model import Model, save, versions
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import read
+from tabserve.training.one_hot_linear import OneHotLogistic, OneHotRidge
 from tabserve.training.selection import Candidate, select
 from tabserve.training.split import hold_out
 
@@ -72,15 +76,28 @@ def problem(name: str) -> Problem:
     return Problem(name, COLUMNS, name, TASKS[name][0], folds=2)
 
 
-def train(folder: Path, name: str) -> Path:
+Make = Callable[[str, Encoder], BaseEstimator]
+"""Makes an unfitted estimator for a task, by name, over the features of an encoder."""
+
+
+def trees(name: str, encoder: Encoder) -> BaseEstimator:
+    """A small XGBoost model."""
+    options = {"enable_categorical": True, "feature_types": [*encoder.types]}
+    return TASKS[name][1](n_estimators=12, max_depth=3, n_jobs=1, **options)
+
+
+def linear(name: str, encoder: Encoder) -> BaseEstimator:
+    """A linear model."""
+    return (OneHotLogistic if TASKS[name][0].labels else OneHotRidge)(encoder.types)
+
+
+def train(folder: Path, name: str, make: Make = trees) -> Path:
     """Train a model on the table, save it in `folder` and the table beside it, and return `folder`."""
     path = folder.with_suffix(".csv")
     table()[[*problem(name).features, name]].to_csv(path, index=False)
     frame = read(path, problem(name))
     development, holdout = hold_out(frame)
-    options = {"enable_categorical": True, "feature_types": [*frame.encoder.types]}
-    estimator = TASKS[name][1](n_estimators=12, max_depth=3, n_jobs=1, **options)
-    selection = select(development, [Candidate("trees", estimator)])
+    selection = select(development, [Candidate("small", make(name, frame.encoder))])
     predictor = selection.refit()
     model = Model(holdout.problem, holdout.encoder, predictor, selection.decision, {}, {}, versions("xgboost"))
     save(folder, model, predictor.examples(development.features), "# A small model over columns of several kinds\n")

@@ -325,8 +325,8 @@ def test_metadata_name_the_columns_and_the_labels(either: Server) -> None:
     """Labels are in the order of the probabilities; REST and gRPC give the same metadata."""
     metadata = requests.get(either.url + GOODS, timeout=SECONDS).json()
     assert metadata["inputs"] == [
-        {"name": "title", "datatype": "BYTES", "shape": [-1, 1]},
-        {"name": "tags", "datatype": "BYTES", "shape": [-1, 1], "parameters": {"optional": True}},
+        {"name": "title", "datatype": "BYTES", "shape": [-1, 1], "parameters": {"kind": "text"}},
+        {"name": "tags", "datatype": "BYTES", "shape": [-1, 1], "parameters": {"optional": True, "kind": "text"}},
     ]
     label, proba = metadata["outputs"]
     assert label == {"name": "predict", "datatype": "BYTES", "shape": [-1, 1]}

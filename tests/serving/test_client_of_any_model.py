@@ -20,7 +20,9 @@ from tabserve.client.metadata import Metadata
 from tabserve.client.rest import RestClient
 from tabserve.errors import InvalidRequest, UsageError
 from tabserve.model.model import Model, load
-from tabserve.table.frame import stream
+from tabserve.predictors.booster import Booster
+from tabserve.score import score_file
+from tabserve.table.frame import Frame, stream
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "request.py"
 SECONDS = 20
@@ -57,12 +59,14 @@ def ask(script: RunScript, mixed_server: Server, protocol: str) -> RunScript:
 def check_metadata(metadata: Metadata, model: Model) -> None:
     """The metadata describe each column of the problem and each output of the decision."""
     problem = model.problem
-    assert [(column.name, column.datatype, column.optional) for column in metadata.columns] == [
-        (column.name, DATATYPES[column.kind], column.missing) for column in problem.columns
+    assert [*metadata.columns] == [
+        (column.name, DATATYPES[column.kind], column.missing, column.kind) for column in problem.columns
     ]
-    kinds = model.decision.outputs(problem)
-    outputs = {name: (kind.datatype, kind.columns, kind.labels) for name, kind in metadata.outputs.items()}
-    assert outputs == {name: (kind.datatype, kind.columns, kind.labels) for name, kind in kinds.items()}
+    kinds, outputs = model.decision.outputs(problem), metadata.outputs
+    assert {name: (outputs[name].datatype, outputs[name].shape, outputs[name].labels) for name in kinds} == {
+        name: (kind.datatype, kind.shape, kind.labels) for name, kind in kinds.items()
+    }
+    assert metadata.default_outputs == (*kinds,)
     assert (metadata.id, metadata.ignored) == (problem.id, (problem.target,))
 
 
@@ -122,6 +126,20 @@ def test_the_script_predicts_a_file_of_columns_of_each_kind(
     columns = printed_columns(ask(task, path, "--json"))
     assert columns.pop("row") == [*range(600)]
     assert columns == expected(load(mixed_folders[task]), path)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_written_file_is_that_of_a_scored_one(
+    ask: RunScript, mixed_folders: dict[str, Path], task: str, tmp_path: Path
+) -> None:
+    """Cell by cell, over both protocols; nothing but one sentence is printed."""
+    path = mixed_folders[task].with_suffix(".csv")
+    ended = ask(task, path, "--out", tmp_path / "asked.csv")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"Wrote the answers to 600 rows into {tmp_path}/asked.csv.\n"
+    score_file(load(mixed_folders[task]), path, tmp_path / "scored.csv")
+    asked, scored = (pd.read_csv(tmp_path / name, dtype=str) for name in ("asked.csv", "scored.csv"))
+    assert asked.equals(scored)
 
 
 def test_the_script_predicts_a_file_of_texts(
@@ -210,6 +228,40 @@ def test_cells_may_be_python_objects_of_a_data_frame(
     assert predictions.tolist() == expected(model, path)["prediction"][:50]
 
 
+def as_dates(path: Path) -> pd.DataFrame:
+    """The first rows of a table, their dates as pandas keeps them: moments, NaT where one is missing."""
+    texts = {"city": "str", "plan": "str", "rooms": "str", "owner": "str"}
+    return pd.read_csv(path, dtype=texts, parse_dates=["since", "seen"])[:50]
+
+
+@pytest.mark.parametrize("unit", ["ns", "us", "s"])
+def test_dates_of_a_data_frame_are_those_of_the_file(
+    mixed_server: Server, mixed_folders: dict[str, Path], protocol: str, unit: str
+) -> None:
+    """As an array of moments in any unit, or as Python's own; some column has days alone, another has times."""
+    model, path = load(mixed_folders["two"]), mixed_folders["two"].with_suffix(".csv")
+    frame, classifier = as_dates(path), client(mixed_server, protocol, "two")
+    frame = frame.astype(dict.fromkeys(("since", "seen"), f"datetime64[{unit}]"))
+    assert frame["since"].isna().any()
+    columns: dict[str, Any] = {name: frame[name].to_numpy() for name in model.problem.features}
+    others: dict[str, Any] = {"since": [*frame["since"].dt.date], "seen": frame["seen"]}  # Python's, and a column
+    for dates in ({}, others):
+        answer = classifier.ask_columns(columns | dates, ["predict"])
+        assert answer.outputs["predict"][:, 0].tolist() == expected(model, path)["label"][:50]
+
+
+def test_a_parquet_file_of_moments_is_answered_and_scored_as_the_csv(
+    ask: RunScript, mixed_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """A column of days is written as moments at midnight by pandas."""
+    model, path = load(mixed_folders["two"]), mixed_folders["two"].with_suffix(".csv")
+    as_dates(path).to_parquet(tmp_path / "rows.parquet", index=False)
+    columns = printed_columns(ask("two", tmp_path / "rows.parquet", "--json"))
+    assert columns.pop("row") == [*range(50)]
+    first = {name: values[:50] for name, values in expected(model, path).items()}
+    assert columns == first == expected(model, tmp_path / "rows.parquet")
+
+
 def test_columns_that_do_not_fit_the_model_are_refused_before_they_are_sent(
     mixed_server: Server, protocol: str
 ) -> None:
@@ -228,5 +280,63 @@ def test_columns_that_do_not_fit_the_model_are_refused_before_they_are_sent(
     for cell in (np.inf, ["Recife"], b"Recife"):
         with pytest.raises(InvalidRequest, match=r"^Row 0, column 'city', is .*; expected a text, a number, true or"):
             classifier.ask_columns(right | {"city": [cell]}, ["predict"])
+    for cell in (1577867400, 1.5, True, b"2020-01-01"):
+        with pytest.raises(InvalidRequest, match=r"^Row 0, column 'seen', is .*; expected a date, or a text that is"):
+            classifier.ask_columns(right | {"seen": [cell]}, ["predict"])
     with pytest.raises(UsageError, match="takes no matrix of numbers, but a tensor for each of 'income', 'age'"):
         classifier.ask(np.zeros((1, 8), np.float32), ["predict"])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_script_explains_answers(ask: RunScript, mixed_folders: dict[str, Path], task: str) -> None:
+    """It names the columns with the largest contributions, by the predictor's own, with the cells of the file."""
+    path, model = mixed_folders[task].with_suffix(".csv"), load(mixed_folders[task])
+    plain, explained = (ask(task, path, "--rows", "20", "--json", *options) for options in ((), ("--explain",)))
+    assert (explained.returncode, explained.stderr) == (0, "")
+    rows, lines = json.loads(explained.stdout)["rows"], pd.read_csv(path, dtype=str, keep_default_na=False)
+    assert [{key: cell for key, cell in row.items() if key != "contributions"} for row in rows] == json.loads(
+        plain.stdout
+    )["rows"]
+    features = next(stream(path, model.problem, model.encoder)).features[:20]
+    assert isinstance(model.predictor, Booster)
+    contributions, raw = model.predictor.contributions(features), model.predictor.raw(features)
+    for number, row in enumerate(rows):
+        of_answer = contributions[number, raw[number].argmax(), :-1]
+        by_column = pd.Series(of_answer, model.encoder.names).groupby(list(model.encoder.sources)).sum()
+        assert [each["contribution"] for each in row["contributions"]] == pytest.approx(
+            by_column[[each["column"] for each in row["contributions"]]].tolist(), abs=1e-6
+        )
+        assert abs(row["contributions"][-1]["contribution"]) >= by_column.abs().nlargest(4).iloc[-1]
+        for each in row["contributions"]:
+            cell = lines.loc[number, each["column"]]
+            assert each["cell"] == (float(cell) if isinstance(each["cell"], float) else cell or None)
+    table = ask(task, path, "--rows", "20", "--explain").stdout.splitlines()
+    assert table[0].endswith(" contributions")
+    first = rows[0]["contributions"][0]
+    assert f"{first['column']}={first['cell']} {first['contribution']:+,.2f}, " in table[1]
+
+
+def test_the_script_explains_no_answers_of_a_model_without_contributions(
+    script: RunScript, both: Server, protocol: str, tmp_path: Path
+) -> None:
+    """The message says what to leave out."""
+    path = tmp_path / "titles.csv"
+    path.write_text("title\npapel azul\n")
+    options = ("--url", address(both, protocol), "--protocol", protocol, "--model", "goods", "--data", path)
+    ended = script(SCRIPT, *options, "--explain")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines()[-1].endswith(
+        "gives no contributions to the answers of 'goods'; leave out --explain."
+    )
+
+
+def test_the_script_explains_more_rows_than_a_request_may_have(
+    script: RunScript, served: Server, protocol: str, sample_frame: Frame, tmp_path: Path
+) -> None:
+    """It sends as many at a time as the metadata allow."""
+    rows = pd.DataFrame(sample_frame.features, columns=list(sample_frame.problem.features)).iloc[:1_001]
+    rows.to_parquet(tmp_path / "rows.parquet")
+    options = ("--url", address(served, protocol), "--protocol", protocol, "--data", tmp_path / "rows.parquet")
+    ended = script(SCRIPT, *options, "--explain", "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [len(row["contributions"]) for row in json.loads(ended.stdout)["rows"]] == [3] * 1_001

@@ -209,12 +209,14 @@ def test_metadata_name_every_column(mixed_server: Server, name: str) -> None:
     ]
     optional = [bool((tensor.get("parameters") or {}).get("optional")) for tensor in over_rest]
     assert optional == [column.missing for column in COLUMNS]
+    assert [tensor["parameters"]["kind"] for tensor in over_rest] == [column.kind for column in COLUMNS]
     with grpc.insecure_channel(mixed_server.grpc) as channel:
         over_grpc = stub(channel).ModelMetadata(ModelMetadataRequest(name=name), timeout=SECONDS).inputs
     assert [(tensor.name, tensor.datatype, [*tensor.shape]) for tensor in over_grpc] == [
         (tensor["name"], tensor["datatype"], tensor["shape"]) for tensor in over_rest
     ]
     assert [tensor.parameters["optional"].bool_param for tensor in over_grpc] == optional
+    assert [tensor.parameters["kind"].string_param for tensor in over_grpc] == [column.kind for column in COLUMNS]
 
 
 def test_the_openapi_documents_describe_requests_and_answers(

@@ -31,6 +31,7 @@ CONFIG = {
     "output": [
         {"name": "predict", "data_type": "TYPE_INT64", "dims": [1]},
         {"name": "predict_proba", "data_type": "TYPE_FP32", "dims": [2]},
+        {"name": "contributions", "data_type": "TYPE_FP32", "dims": [201]},
     ],
     "dynamic_batching": {"max_queue_delay_microseconds": 0},
 }

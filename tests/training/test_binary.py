@@ -47,6 +47,10 @@ def test_measures_equal_their_definitions(target: NDArray[np.int8], data: st.Dat
     assert values["roc_auc"] == pytest.approx(np.mean([(one > zero) + (one == zero) / 2 for one, zero in pairs]))
     assert values["brier"] == pytest.approx(np.mean([(p - label) ** 2 for label, p in rows]))
     assert values["log_loss"] == pytest.approx(-np.mean([np.log(p if label else 1 - p) for label, p in rows]))
+    right = [(p >= threshold) == bool(label) for label, p in rows]
+    recalls = [np.mean([ok for ok, (label, _) in zip(right, rows, strict=True) if label == each]) for each in (0, 1)]
+    assert values["accuracy"] == pytest.approx(np.mean(right))
+    assert values["balanced_accuracy"] == pytest.approx(np.mean(recalls))
     assert values["f1_at_half"] == measures(target, probability, 0.5, f1)["f1"]
 
 

@@ -23,13 +23,15 @@ def answered(draw: st.DrawFn) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
 
 @given(answered())
 def test_the_measures_equal_those_of_scikit_learn(rows: tuple[NDArray[np.int8], NDArray[np.float64]]) -> None:
-    """Macro F1, accuracy and log loss, and the measures of each class."""
+    """Macro F1, accuracy, log loss and balanced accuracy, and the measures of each class."""
     target, probability = rows
     predicted, values = probability.argmax(axis=1), measures(target, probability, f1)
-    assert [*values] == ["macro_f1", "accuracy", "log_loss"]
+    assert [*values] == ["macro_f1", "accuracy", "log_loss", "balanced_accuracy"]
     np.testing.assert_allclose(values["macro_f1"], f1_score(target, predicted, average="macro", zero_division=0))
     np.testing.assert_allclose(values["accuracy"], accuracy_score(target, predicted))
     np.testing.assert_allclose(values["log_loss"], log_loss(target, probability, labels=range(probability.shape[1])))
+    recalls = [(predicted[target == label] == label).mean() for label in np.unique(target)]
+    np.testing.assert_allclose(values["balanced_accuracy"], np.mean(recalls))
     table = by_class(target, probability, [str(index) for index in range(probability.shape[1])])
     labels = list(range(probability.shape[1]))
     expected = precision_recall_fscore_support(target, predicted, labels=labels, zero_division=0)

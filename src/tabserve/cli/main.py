@@ -4,8 +4,23 @@ import argparse
 from importlib.metadata import version
 from pathlib import Path
 
-from tabserve.cli import rollout, run
+from tabserve.cli import ask, rollout, run, score, serve, train
 from tabserve.errors import UsageError
+
+WORDS = (train, serve, ask, score)
+"""The modules of a command each, in the order of the help."""
+
+EPILOG = """examples:
+  tabserve train churn.csv --target churned
+  tabserve serve build/churn
+  tabserve ask --data new.csv
+  tabserve score build/churn --data new.csv --out scores.csv
+  tabserve check build/churn
+
+exit codes: 0 done, 1 not enough memory, 2 wrong usage, 3 a table cannot be used or a file cannot be written, 4 bad
+model folder, 5 the server cannot start or does not answer, 6 drift was found, 130 Ctrl-C, 143 SIGTERM (serve: 0, from
+its start on)
+"""
 
 
 def main() -> None:
@@ -20,65 +35,26 @@ def _main() -> None:
     except ModuleNotFoundError as error:
         raise UsageError(
             f"This needs {error.name}, which is not installed; tabserve's extra `serve` brings what `serve` needs, and"
-            " `train` what `compare`, `drift` and `threshold` need."
+            " `train` what the other commands need."
         ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tabserve",
-        description="Verify model folders, serve them over the V2 inference protocol (REST and gRPC), roll them out.",
-        epilog=(
-            "exit codes: 0 done, 1 not enough memory, 2 wrong usage, 3 a table cannot be used or a file cannot be"
-            " written, 4 bad model folder, 5 the server cannot start, 6 drift was found, 130 Ctrl-C, 143 SIGTERM"
-            " (serve: 0, from its start on)"
+        description=(
+            "Train a model on any table, serve it over the V2 inference protocol (REST and gRPC), ask it, update it."
         ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"tabserve {version('tabserve')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_serve(commands)
+    for word in WORDS:
+        word.add(commands)
     _add_check(commands)
     rollout.add(commands)
     return parser
-
-
-def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "serve",
-        help="serve a model until SIGTERM or Ctrl-C",
-        description=(
-            "Serve the model that the settings in FOLDER name, until SIGTERM or Ctrl-C;\n"
-            "without FOLDER, the model that comes with tabserve."
-        ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=(
-            "environment variables:\n"
-            "  MLSERVER_HOST          address to listen on (0.0.0.0; :: for IPv6 and IPv4)\n"
-            "  MLSERVER_HTTP_PORT     port for REST (8080)\n"
-            "  MLSERVER_GRPC_PORT     port for gRPC (8081)\n"
-            "  MLSERVER_METRICS_PORT  port for Prometheus metrics (8082)\n"
-            "  TABSERVE_MODEL         model folder, as --model\n\n"
-            "example: tabserve serve deploy --model build/model"
-        ),
-    )
-    parser.add_argument(
-        "folder",
-        type=Path,
-        nargs="?",
-        default=_default_settings(),
-        metavar="FOLDER",
-        help="holds settings.json and model-settings.json",
-    )
-    parser.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="model folder to serve instead of the one model's of the settings"
-    )
-    parser.set_defaults(run=_serve)
-
-
-def _default_settings() -> Path:
-    """The folder of the settings and the model in the installed wheel, or else in the repository."""
-    packaged = Path(__file__).parents[1] / "deploy"
-    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "deploy"
 
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -94,13 +70,6 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder")
     parser.set_defaults(run=_check)
-
-
-def _serve(arguments: argparse.Namespace) -> None:
-    with run.until_signal():  # a signal during the imports ends the command with exit code 0 as well
-        from tabserve.serving.mlserver.server import serve  # noqa: PLC0415  MLServer takes seconds to import
-
-        serve(arguments.folder, arguments.model)
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -44,11 +44,34 @@ def minutes(text: str) -> float:
     return _duration(text, DAY // 60, "minutes")
 
 
+def costs(text: str) -> tuple[float, float]:
+    """Two costs above zero, separated by a comma: of a false positive and of a false negative."""
+    try:
+        false_positive, false_negative = map(float, text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"expected two costs such as 1,10, not {text!r}") from None
+    return false_positive, false_negative
+
+
 def printable(text: str) -> str:
     """Printable text that is not blank."""
     if not text.strip() or not text.isprintable():
         raise ArgumentTypeError(f"expected printable text, not {text!r}")
     return text
+
+
+def port(text: str) -> int:
+    """The number of a port."""
+    return _integer(text, 1, 65_535, "a whole number from 1 to 65535")
+
+
+def model_name(text: str) -> str:
+    """A name that a path of a URL can hold as one part of it."""
+    if "/" in text:
+        raise ArgumentTypeError(f"expected a name without a slash, not {text!r}")
+    if text in {".", "..", "stats"}:  # the last is a route of the server
+        raise ArgumentTypeError(f"expected a name that paths do not use otherwise, not {text!r}")
+    return printable(text)
 
 
 def path(text: str) -> str:
@@ -62,6 +85,11 @@ def folder(text: str) -> Path:
     """A folder on this machine; refuses addresses."""
     if "://" in text:
         raise ArgumentTypeError(f"expected a folder on this machine, not {text!r}")
+    return Path(path(text))
+
+
+def file(text: str) -> Path:
+    """A file on this machine."""
     return Path(path(text))
 
 

@@ -1,5 +1,6 @@
 """Validation of a server's response against the request and the model's metadata."""
 
+import math
 import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ class Answer(NamedTuple):
     """A model's validated response for some rows.
 
     Attributes:
-        outputs: the values of each output by name, shape (rows, columns).
+        outputs: the values of each output by name, shape (rows, columns), or (rows, labels, columns).
         threshold: the probability from which on the model answers the positive label; None if it has no threshold.
     """
 
@@ -59,19 +60,19 @@ def validate_answer(
 def _values(
     tensors: Mapping[str, Tensor], name: str, rows: int, expected: Output | None, labels: Sequence[str]
 ) -> NDArray[Any]:
-    """The validated values of an output, shape (rows, columns)."""
+    """The validated values of an output, in the shape that its metadata give."""
     if expected is None:
         raise ValueError(f"its metadata lack the output {name!r}, which it answers.")
     if name not in tensors:
         raise ValueError(f"its answer lacks the output {name!r}.")
     datatype, shape, values = tensors[name]
-    expected_shape = (rows, expected.columns)
+    expected_shape = (rows, *expected.shape)
     if datatype != expected.datatype or shape != [*expected_shape]:
         raise ValueError(
             f"its output {name!r} is {reprlib.repr(datatype)} of shape {reprlib.repr(shape)},"
             f" expected {expected.datatype!r} of shape {[*expected_shape]}."
         )
-    if values.shape not in {expected_shape, (values.size,)} or values.size != rows * expected.columns:
+    if values.shape not in {expected_shape, (values.size,)} or values.size != math.prod(expected_shape):
         raise ValueError(f"its output {name!r} does not hold the values that its shape {shape} promises.")
     if description := _violated(name, expected.datatype, values, labels):
         raise ValueError(f"its output {name!r} holds something other than {description}.")

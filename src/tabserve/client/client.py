@@ -1,6 +1,5 @@
 """A client of a served model over the V2 protocol; subclasses implement the transports."""
 
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.client.answer import Answer, Tensor, validate_answer
-from tabserve.client.metadata import DTYPES, Column, Metadata, parse
+from tabserve.client.cells import to_send
+from tabserve.client.metadata import Metadata, parse
 from tabserve.client.proxy import Proxy, mention, without_password
-from tabserve.encoding.categories import spelling
 from tabserve.errors import InvalidRequest, ServerError, UsageError
-from tabserve.serving.protocol.datatypes import BYTES
-from tabserve.wording import listed, shown
+from tabserve.wording import listed
 
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
 """Exceptions raised when code reads a JSON document of an unexpected structure."""
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
-"""The cells of each column by its name: numbers, texts, booleans; None, NaN or an empty text for a missing cell."""
+"""The cells of each column by its name: numbers, texts, booleans, dates; None, NaN or an empty text if missing."""
 
 
 class Input(NamedTuple):
@@ -99,7 +97,7 @@ class Client(ABC):
         """
         self._check_names(columns)
         sent = [column for column in self.metadata.columns if column.name in columns]
-        arrays = {column.name: _array(column, columns[column.name]) for column in sent}
+        arrays = {column.name: to_send(column, columns[column.name]) for column in sent}
         if self.metadata.tensor is None:
             return self._ask(
                 [Input(column.name, column.datatype, arrays[column.name][:, None]) for column in sent], outputs
@@ -172,25 +170,6 @@ def wait(is_ready: Callable[[], bool], what: str, seconds: float) -> None:
         if time.monotonic() > deadline:
             raise ServerError(f"{what} was not ready within {seconds:g} s; the server's log may say why.")
         time.sleep(0.2)
-
-
-def _array(column: Column, cells: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
-    """The cells in the column's datatype; numbers and booleans in a column of texts are spelling as its levels are."""
-    if column.datatype == BYTES:
-        texts = [_text(column.name, row, cell) for row, cell in enumerate(np.array(cells, np.object_).tolist())]
-        return np.array(texts, np.object_)
-    try:
-        return np.array(cells, DTYPES[column.datatype])
-    except (ValueError, TypeError) as error:
-        raise InvalidRequest(f"Column {column.name!r} holds something other than numbers: {error}.") from error
-
-
-def _text(column: str, row: int, cell: object) -> str:
-    if not isinstance(cell, str | bool | int | float | None) or cell in (math.inf, -math.inf):
-        raise InvalidRequest(
-            f"Row {row}, column {column!r}, is {shown(cell)}; expected a text, a number, true or false."
-        )
-    return spelling(cell)
 
 
 def _check_finite(inputs: Sequence[Input]) -> None:

@@ -19,11 +19,13 @@ class Column(NamedTuple):
     Attributes:
         datatype: of the V2 protocol.
         optional: whether its cells may be missing; then a request may leave out the column.
+        kind: what its cells are: a `number`, a `category`, a `date` or a `text`; empty if the server does not say.
     """
 
     name: str
     datatype: str
     optional: bool
+    kind: str = ""
 
 
 class Output(NamedTuple):
@@ -31,13 +33,20 @@ class Output(NamedTuple):
 
     Attributes:
         datatype: of the V2 protocol.
-        columns: how many columns the output has.
-        labels: the label of each column, if the columns are probabilities of labels that are texts.
+        shape: of the values of a row.
+        labels: the labels along the first axis of a row's values, if they are texts.
+        columns: names of the columns, which are the last axis, if the server names them.
+        sources: name of the input column that each of these is made of.
+        max_rows: most rows of a request for this output, which only a request that names it gets; None for an output
+            that every response has by default.
     """
 
     datatype: str
-    columns: int
-    labels: tuple[str, ...]
+    shape: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    max_rows: int | None = None
 
 
 class Metadata(NamedTuple):
@@ -58,6 +67,11 @@ class Metadata(NamedTuple):
     ignored: tuple[str, ...]
 
     @property
+    def default_outputs(self) -> tuple[str, ...]:
+        """The names of the outputs that every response has by default."""
+        return tuple(name for name, output in self.outputs.items() if output.max_rows is None)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The labels of a model that answers texts; empty for others."""
         return next((output.labels for output in self.outputs.values() if output.labels), ())
@@ -75,7 +89,8 @@ def parse(document: Any) -> Metadata:  # noqa: ANN401  any JSON
     matrix = inputs[0] if len(inputs) == 1 and _is_matrix(inputs[0]) else None
     columns = _columns_of_matrix(matrix) if matrix else tuple(map(_column, inputs))
     outputs = {str(output["name"]): _output(output) for output in document["outputs"]}
-    ignored = tuple(str(parameters[role]) for role in ("target", "group") if role in parameters)
+    others = [str(parameters[role]) for role in ("target", "group", "time") if role in parameters]
+    ignored = (*others, *_names(document, "ignored"))
     return Metadata(columns, str(matrix["name"]) if matrix else None, outputs, parameters.get("id"), ignored)
 
 
@@ -88,17 +103,29 @@ def _columns_of_matrix(tensor: Mapping[str, Any]) -> tuple[Column, ...]:
     names, missing = (_names(tensor, parameter) for parameter in ("columns", "missing"))
     if names and len(names) != _width(tensor):
         raise ValueError(f"its metadata name {len(names)} columns of a tensor that has {_width(tensor)}")
-    return tuple(Column(name, _input_datatype(tensor), name in missing) for name in names)
+    return tuple(Column(name, _input_datatype(tensor), name in missing, _kind(tensor)) for name in names)
 
 
 def _column(tensor: Mapping[str, Any]) -> Column:
-    return Column(str(tensor["name"]), _input_datatype(tensor), bool(_parameters(tensor).get("optional")))
+    optional = bool(_parameters(tensor).get("optional"))
+    return Column(str(tensor["name"]), _input_datatype(tensor), optional, _kind(tensor))
 
 
 def _output(tensor: Mapping[str, Any]) -> Output:
     if tensor["datatype"] not in DTYPES:
         raise ValueError(f"its metadata name an output of datatype {tensor['datatype']!r:.60}")
-    return Output(tensor["datatype"], _width(tensor), _names(tensor, "labels"))
+    shape = _shape(tensor)
+    labels, columns, sources = (_names(tensor, parameter) for parameter in ("labels", "columns", "sources"))
+    if any(names and len(names) != shape[-1] for names in (columns, sources)):
+        raise ValueError(f"its metadata name other than {shape[-1]} columns of the output {tensor['name']!r:.60}")
+    return Output(tensor["datatype"], shape, labels, columns, sources, _max_rows(tensor))
+
+
+def _max_rows(tensor: Mapping[str, Any]) -> int | None:
+    rows = _parameters(tensor).get("max_rows")
+    if rows is not None and (type(rows) is not int or rows < 1):
+        raise ValueError(f"its metadata have {rows!r:.60} as 'max_rows'")
+    return rows
 
 
 def _input_datatype(tensor: Mapping[str, Any]) -> str:
@@ -107,11 +134,23 @@ def _input_datatype(tensor: Mapping[str, Any]) -> str:
     return str(tensor["datatype"])
 
 
+def _kind(tensor: Mapping[str, Any]) -> str:
+    return str(_parameters(tensor).get("kind", ""))
+
+
 def _width(tensor: Mapping[str, Any]) -> int:
+    sizes = _shape(tensor)
+    if len(sizes) != 1:
+        raise ValueError(f"its metadata have the shape {tensor['shape']!r:.60}")
+    return sizes[0]
+
+
+def _shape(tensor: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of the values of a row; a tensor of shape [rows] has one value per row."""
     shape = tensor["shape"]
-    if not isinstance(shape, list) or len(shape) not in {1, 2} or not all(type(size) is int for size in shape):
+    if not isinstance(shape, list) or not 1 <= len(shape) <= 3 or not all(type(size) is int for size in shape):
         raise ValueError(f"its metadata have the shape {shape!r:.60}")
-    return int([*shape, 1][1])
+    return tuple(shape[1:]) or (1,)
 
 
 def _names(tensor: Mapping[str, Any], parameter: str) -> tuple[str, ...]:

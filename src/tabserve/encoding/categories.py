@@ -157,6 +157,10 @@ class Categories(Encoding):
         """The codes of texts that are spelled as their levels."""
         return [[*map(self._quick_index.__getitem__, cells)]]
 
+    def decode(self, features: NDArray[Any]) -> list[str]:
+        """The levels; empty if missing or unseen."""
+        return ["" if np.isnan(code) else self.levels[int(code)] for code in features[:, 0]]
+
     def union(self, other: Encoding) -> "Categories":
         """The encoding with the levels of both."""
         assert isinstance(other, Categories)

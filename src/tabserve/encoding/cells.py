@@ -110,6 +110,11 @@ class Encoding(ABC):
             QUICK_ERRORS: a cell is not ordinary; `raw` decides about it.
         """
 
+    def decode(self, features: NDArray[Any]) -> list[str]:
+        """The cells as texts for people, given their features of shape (rows, features); empty if missing or unseen."""
+        values = features[:, 0].astype(np.float32)  # whose shortest decimal is what the table had
+        return ["" if math.isnan(value) else np.format_float_positional(value, trim="-") for value in values]
+
     def union(self, _other: "Encoding") -> "Encoding":
         """The encoding that knows the levels of both.
 

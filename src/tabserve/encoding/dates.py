@@ -17,8 +17,10 @@ from tabserve.wording import shown
 DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 TIME = r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,9})?)?"
 
-FORMATS = {False: re.compile(DAY), True: re.compile(DAY + TIME)}
-"""ISO 8601 dates of a column without times and with times."""
+MIDNIGHT = r"[T ]00:00(?::00(?:\.0{1,9})?)?"
+
+FORMATS = {False: re.compile(rf"{DAY}(?:{MIDNIGHT})?"), True: re.compile(DAY + TIME)}
+"""ISO 8601 dates of a column without times, where midnight is the day, as pandas keeps days; and with times."""
 
 EXAMPLE = {False: "a date such as 2020-12-31", True: "a date with a time, such as 2020-12-31 08:30"}
 OTHER_FORMAT = {False: "a date without a time, such as 2020-12-31", True: EXAMPLE[True]}
@@ -106,6 +108,12 @@ class Dates(Encoding):
         return features
 
     raw = encode
+
+    def decode(self, features: NDArray[Any]) -> list[str]:
+        """The days, and the hours if the column has them; empty if missing."""
+        days = np.where(np.isnan(features[:, 0]), np.nan, features[:, 0]).astype("M8[D]")
+        hours = [f" {hour:02.0f}:00" if self.hours else "" for hour in features[:, -1]]
+        return ["" if np.isnat(day) else f"{day}{hour}" for day, hour in zip(days, hours, strict=True)]
 
     def encode_quickly(self, cells: list[Any]) -> list[tuple[int | None, ...]]:
         """The features of texts in the format of the column."""

@@ -174,6 +174,11 @@ class Encoder:
         ]
         return np.array(cells, np.float32).reshape(len(self.names), -1).T
 
+    def decode(self, features: NDArray[Any]) -> dict[str, list[str]]:
+        """The cells of each column as texts for people, by its name; without columns of text."""
+        parts = zip(self.columns, self._split(features), strict=False)
+        return {column.name: encoding.decode(part) for column, (encoding, part) in parts}
+
     def union(self, other: "Encoder") -> "Encoder":
         """The encoder of the same columns that knows the levels of both.
 

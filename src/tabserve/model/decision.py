@@ -60,15 +60,22 @@ class OutputKind(NamedTuple):
 
     Attributes:
         datatype: of the V2 protocol.
-        columns: number of columns.
-        values: makes the tensor of a batch of answers, shape (rows, columns).
-        labels: the label of each column, if the columns are probabilities of labels.
+        shape: of the values of a row.
+        values: makes the tensor of a batch of answers, shape (rows, *shape).
+        labels: the labels along the first axis of a row's values, if it has one value or more for each label.
+        columns: names of the columns, which are the last axis, if they are features.
+        sources: the name of the input column that each of these is made of.
+        max_rows: most rows of a request for this output, which only a request that names it gets; None if it costs
+            next to nothing, so that every response has it by default.
     """
 
     datatype: str
-    columns: int
+    shape: tuple[int, ...]
     values: Callable[[Any], NDArray[Any]]
     labels: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    max_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,8 @@ class Threshold:
     def outputs(self, _problem: Problem) -> dict[str, OutputKind]:
         """The label as 0 or 1, and the probability of the negative and of the positive class."""
         return {
-            "predict": OutputKind("INT64", 1, lambda scores: scores.label[:, np.newaxis]),
-            "predict_proba": OutputKind("FP32", 2, _both_classes),
+            "predict": OutputKind("INT64", (1,), lambda scores: scores.label[:, np.newaxis]),
+            "predict_proba": OutputKind("FP32", (2,), _both_classes),
         }
 
     def table(self, scores: Any, _problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
@@ -160,8 +167,8 @@ class MostProbable:
         """The label as the problem spells it, and the probability of each label."""
         names = np.array(problem.labels, np.object_)
         return {
-            "predict": OutputKind("BYTES", 1, lambda scores: names[scores.label][:, np.newaxis]),
-            "predict_proba": OutputKind("FP32", len(names), lambda scores: scores.probability, problem.labels),
+            "predict": OutputKind("BYTES", (1,), lambda scores: names[scores.label][:, np.newaxis]),
+            "predict_proba": OutputKind("FP32", names.shape, lambda scores: scores.probability, problem.labels),
         }
 
     def table(self, scores: Any, problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
@@ -226,8 +233,8 @@ class Amount:
     def outputs(self, _problem: Problem) -> dict[str, OutputKind]:
         """The amount, and both ends of its interval."""
         return {
-            "predict": OutputKind("FP32", 1, lambda amounts: amounts.prediction[:, np.newaxis]),
-            "predict_interval": OutputKind("FP32", 2, lambda amounts: np.stack([amounts.low, amounts.high], axis=1)),
+            "predict": OutputKind("FP32", (1,), lambda amounts: amounts.prediction[:, np.newaxis]),
+            "predict_interval": OutputKind("FP32", (2,), lambda amounts: np.stack([amounts.low, amounts.high], axis=1)),
         }
 
     def table(self, amounts: Any, _problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401

@@ -47,7 +47,7 @@ class Comparison:
         ids: the first ids of each kind of change.
         distance: sum of the distances of old and new answers.
         largest: the largest of these distances.
-        measures: the task's measures by name, the criterion first; empty if the rows have no target.
+        measures: the task's measures by name, the one that ranks first; empty if the rows have no target.
     """
 
     task: Changes

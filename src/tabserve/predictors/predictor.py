@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.encoding.encoder import Encoder
@@ -76,3 +77,15 @@ class Predictor(Protocol):
 
     def on_one_thread(self) -> None:
         """Use one thread per call from now on; on shared cores, waiting for more threads costs more than they save."""
+
+
+@runtime_checkable
+class Explainable(Protocol):
+    """A predictor that tells how much each feature contributed to its raw outputs."""
+
+    def contributions(self, features: NDArray[np.float32], /) -> NDArray[np.float32]:
+        """The contribution of each feature to each output, and last the base value, which is the same for every row.
+
+        Returns:
+            Shape (rows, outputs, features + 1); the last axis adds up to the output, or to what it is a function of.
+        """

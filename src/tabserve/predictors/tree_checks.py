@@ -18,6 +18,9 @@ MAX_DEPTH = 1000
 MAX_MARGIN = 1e37
 """Largest sum of leaves: below float32's largest number, with room for the base score."""
 
+ROUNDING = 1e-3
+"""Most by which a node may have more weight than its parent, as a share."""
+
 LEAF = -1
 """The child number of a leaf."""
 
@@ -88,7 +91,11 @@ def _fault_of_trees(trees: Sequence[Mapping[str, Any]], levels: NDArray[np.int64
     if not _sum_bound(trees) < MAX_MARGIN:
         return "its leaves are not finite, or sum up to more than a number holds"
     nodes = _Nodes.of(trees)
-    return _fault_of_nodes(nodes, len(levels)) or _fault_of_categories(trees, nodes, levels)
+    return (
+        _fault_of_nodes(nodes, len(levels))
+        or _fault_of_weights(trees, nodes)
+        or _fault_of_categories(trees, nodes, levels)
+    )
 
 
 def _fault_of_nodes(nodes: _Nodes, features: int) -> str | None:
@@ -97,6 +104,16 @@ def _fault_of_nodes(nodes: _Nodes, features: int) -> str | None:
     if not _are_trees(nodes):
         return "its nodes do not form trees"
     return f"a tree is deeper than {MAX_DEPTH} splits" if _are_deep(nodes) else None
+
+
+def _fault_of_weights(trees: Sequence[Mapping[str, Any]], nodes: _Nodes) -> str | None:
+    """Find nodes whose rows were not weighed; XGBoost divides by these weights for SHAP values."""
+    weight = np.concatenate([tree["sum_hessian"] for tree in trees]).astype(np.float64)
+    inner = np.flatnonzero(nodes.left != LEAF)
+    left = nodes.root[inner] + nodes.left[inner]
+    whole, parts = weight[inner], weight[[left, left + 1]]
+    known = (whole > 0) & (whole < np.inf) & (parts >= 0) & (parts <= whole * (1 + ROUNDING))
+    return None if known.all() else "its nodes do not weigh the rows that they divide"
 
 
 def _node_count(tree: Mapping[str, Any]) -> int:

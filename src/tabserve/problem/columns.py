@@ -48,6 +48,11 @@ class Column:
         return self.kind == "date"
 
     @property
+    def levelled(self) -> bool:
+        """Whether its cells are levels, of which there are few."""
+        return self.kind == "category"
+
+    @property
     def as_text(self) -> bool:
         """Whether its cells are read from a file as text, not as numbers."""
         return self.kind != "number"

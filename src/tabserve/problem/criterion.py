@@ -56,6 +56,36 @@ class F1:
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """Share of the rows that get their own class."""
+
+    @property
+    def name(self) -> str:
+        """Its name in tables and manifests."""
+        return "accuracy"
+
+    def __call__(self, counts: Counts) -> FloatArray:
+        """Accuracy of each entry."""
+        return np.asarray((counts.true_positive + counts.true_negative) / sum(counts))
+
+
+@dataclass(frozen=True)
+class BalancedAccuracy:
+    """Mean of the shares of each class that are found; the share of a class without rows is 0."""
+
+    @property
+    def name(self) -> str:
+        """Its name in tables and manifests."""
+        return "balanced_accuracy"
+
+    def __call__(self, counts: Counts) -> FloatArray:
+        """Balanced accuracy of each entry."""
+        positive = np.maximum(counts.true_positive + counts.false_negative, 1)
+        negative = np.maximum(counts.true_negative + counts.false_positive, 1)
+        return np.asarray((counts.true_positive / positive + counts.true_negative / negative) / 2)
+
+
+@dataclass(frozen=True)
 class Costs:
     """Minus the mean cost per row, for mistakes that cost different amounts.
 
@@ -129,5 +159,10 @@ class MAE:
 
 rmse = RMSE()
 
-CRITERIA: dict[str, type[F1 | Costs | RMSE | MAE]] = {kind.__name__: kind for kind in (F1, Costs, RMSE, MAE)}
+OfAmounts = RMSE | MAE
+OfCounts = F1 | Costs | Accuracy | BalancedAccuracy
+
+CRITERIA: dict[str, type[OfCounts | OfAmounts]] = {
+    kind.__name__: kind for kind in (F1, Costs, Accuracy, BalancedAccuracy, RMSE, MAE)
+}
 """The criteria by their name in a manifest."""

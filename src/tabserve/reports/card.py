@@ -35,7 +35,7 @@ LIMITS = """- Rows from another population, period or unit: nothing here says ho
 
 NOTE = """> **The threshold was moved** after the evaluation, from {measured} to {chosen}: a row is
 > now called positive when its probability is at least {chosen}. What is said below about the threshold, and
-> every figure that needs one (F1 or cost, precision, recall, flagged share), was true at {measured}.
+> every figure that needs one (F1, cost, accuracy, precision, recall, flagged share), was true at {measured}.
 
 """
 
@@ -110,7 +110,13 @@ def render(model: Model, words: Words = GENERAL) -> str:
         problem=problem,
         origin=words.synthetic if model.data["synthetic"] else OBSERVED,
         data=model.data,
-        split=describe_split(problem, model.data["rows"], metrics["fold_rows"], model.data.get("periods")),
+        split=describe_split(
+            problem,
+            model.data["rows"],
+            metrics["fold_rows"],
+            model.data.get("periods"),
+            model.data.get("copies", 0),
+        ),
         rows=report.rows(model.data) + _groups(model),
         features=_features(problem),
         kind=model.predictor.described,
@@ -120,10 +126,10 @@ def render(model: Model, words: Words = GENERAL) -> str:
         served=report.served,
         winner=winner,
         best=best,
-        gap=means[best] - means[winner],
+        gap=abs(means[best] - means[winner]),
         measure=TITLES[measure],
         trees=" Trees are those that are served." if any(metrics["trees"].values()) else "",
-        decision=report.decision(model, TITLES[measure]),
+        decision=report.decision(model, TITLES[problem.criterion.name]),
         holdout=_holdout(metrics),
         bars=_bars(means),
         candidates=_candidates(model),
@@ -181,7 +187,11 @@ def _candidates(model: Model) -> str:
     served = pd.Series({name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in folds})
     table = folds_table("candidate", folds, **({"trees": served} if any(trees.values()) else {}))
     known = [f"`{name}`" for name in training_of(model.problem).baselines() if name in folds]
-    return f"{table}\n\nBaselines, which know the target and no column: {', '.join(known)}." if known else table
+    parts = [table, f"Baselines, which know the target and no column: {', '.join(known)}."] if known else [table]
+    if left := model.metrics.get("left_out"):
+        names = ", ".join(f"`{name}` (after {progress})" for name, progress in left.items())
+        parts.append(f"Left out, as the time was over before they were fitted on every fold: {names}.")
+    return "\n\n".join(parts)
 
 
 def _table(first: str, table: pd.DataFrame) -> str:

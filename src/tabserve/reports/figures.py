@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.calibration import calibration_curve
 
 from tabserve.problem.criterion import Counts, Criterion
-from tabserve.reports.tables import TITLES
+from tabserve.problem.metric import goodness
+from tabserve.reports.tables import AT_THRESHOLD, TITLES
 from tabserve.table.frame import Frame
 from tabserve.training.threshold import curve
 
@@ -88,16 +89,16 @@ def correlations(frame: Frame) -> Figure:
 
 
 def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
-    """Mean and standard deviation of the criterion over folds for each candidate; for two classes also F1 at 0.5.
+    """Mean and standard deviation over folds of the measure that ranks; F1 at 0.5 beside a measure at a threshold.
 
     Args:
         metrics: as `tables.metrics` computes them and the manifest stores them.
-        criterion: name of the measure that selection maximizes.
+        criterion: name of the measure that ranks.
     """
     folds = metrics["folds"]
-    names = sorted(folds, key=lambda name: folds[name][criterion]["mean"])
+    names = sorted(folds, key=lambda name: goodness(criterion, folds[name][criterion]["mean"]))
     figure, axes = blank(7, 0.8 + 0.32 * len(names))
-    shown = [("f1_at_half", "#b0b0b0", "o")] if "f1_at_half" in folds[names[0]] else []
+    shown = [("f1_at_half", "#b0b0b0", "o")] if "f1_at_half" in folds[names[0]] and criterion in AT_THRESHOLD else []
     for measure, color, marker in (*shown, (criterion, ACCENT, "D")):
         means, spread = ([folds[name][measure][key] for name in names] for key in ("mean", "sd"))
         title = f"{TITLES[measure]}{' at the cross-fitted threshold' if shown and measure == criterion else ''}"

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tabserve.problem.metric import goodness
 from tabserve.reports.task_report import report_of
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Candidate, Outcome, Selection
-from tabserve.training.split import periods
+from tabserve.training.split import count_copies, periods
 
 TITLES = {
     "f1": "F1",
@@ -28,6 +29,7 @@ TITLES = {
     "roc_auc": "ROC AUC",
     "log_loss": "log loss",
     "brier": "Brier score",
+    "balanced_accuracy": "balanced accuracy",
     "minus_rmse": "minus RMSE",
     "minus_mae": "minus mean absolute error",
     "rmse": "RMSE",
@@ -40,8 +42,11 @@ TITLES = {
 }
 """Title of each measure."""
 
+AT_THRESHOLD = ("f1", "minus_cost", "accuracy", "balanced_accuracy")
+"""The measures of two classes that can rank, and that need a threshold."""
+
 Statistics = Mapping[str, Mapping[str, float]]
-"""Mean (`mean`) and standard deviation (`sd`) over folds by measure; the criterion comes first."""
+"""Mean (`mean`) and standard deviation (`sd`) over folds by measure; the one that ranks comes first."""
 
 
 def columns_table(frame: Frame) -> pd.DataFrame:
@@ -63,12 +68,18 @@ def columns_table(frame: Frame) -> pd.DataFrame:
 
 
 def selection_table(selection: Selection) -> pd.DataFrame:
-    """Mean ± standard deviation of every measure over folds, seconds per fit and trees; best candidate first."""
+    """Mean ± standard deviation of every measure over folds, seconds per fit and trees; best candidate first.
+
+    Candidates that were left out when the time was over follow, with the number of folds that they were fitted on.
+    """
     outcomes = selection.outcomes
     table = statistics_table({name: statistics(outcome) for name, outcome in outcomes.items()})
     table["fit s"] = [f"{np.mean(outcome.seconds):.1f}" for outcome in outcomes.values()]
     table["trees"] = [f"{np.mean(outcome.trees):.0f}" if outcome.trees else "–" for outcome in outcomes.values()]
-    return table.loc[ranking(metrics(selection)["folds"])]
+    table = table.loc[ranking({name: statistics(outcome) for name, outcome in outcomes.items()})]
+    for name, progress in selection.left_out.items():
+        table.loc[name] = [f"left out after {progress}", *["–"] * (table.shape[1] - 1)]
+    return table
 
 
 def statistics_table(statistics: Mapping[str, Statistics]) -> pd.DataFrame:
@@ -81,8 +92,13 @@ def statistics_table(statistics: Mapping[str, Statistics]) -> pd.DataFrame:
 
 
 def ranking(statistics: Mapping[str, Statistics]) -> list[str]:
-    """The names in descending order of the mean of their first measure."""
-    return sorted(statistics, key=lambda name: -next(iter(statistics[name].values()))["mean"])
+    """The names in the order of the mean of their first measure, the best first."""
+
+    def rank(name: str) -> float:
+        measure, figures = next(iter(statistics[name].items()))
+        return -goodness(measure, figures["mean"])
+
+    return sorted(statistics, key=rank)
 
 
 def evaluation_table(holdout: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
@@ -126,6 +142,7 @@ def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = No
         "chosen": {name: list(outcome.grid_choices) for name, outcome in selection.outcomes.items()},
         "trees": {name: list(outcome.trees) for name, outcome in selection.outcomes.items()},
         "holdout": {name: interval._asdict() for name, interval in (evaluation or {}).items()},
+        **({"left_out": dict(selection.left_out)} if selection.left_out else {}),
     }
 
 
@@ -146,6 +163,7 @@ def provenance(frame: Frame, source: str, *, synthetic: bool) -> dict[str, Any]:
         **report_of(frame.problem).provenance(frame.target),
         **({} if frame.group is None else {"groups": len({*frame.group})}),
         **({} if frame.moment is None else {"periods": periods(frame)}),
+        **({"copies": copied} if (copied := count_copies(frame)) else {}),
         "sha256": digest.hexdigest(),
     }
 

@@ -38,7 +38,7 @@ class TaskReport(Protocol):
         """How the values of each column relate to the target; each series has one value per column."""
 
     def decision(self, model: Model, measure: str) -> str:
-        """A section that explains how raw outputs become predictions."""
+        """A section that explains how raw outputs become predictions; `measure` is the title of the criterion."""
 
 
 THRESHOLD = """## The threshold

@@ -2,11 +2,8 @@
 
 import asyncio
 import logging
-import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 
 from tabserve.errors import Overloaded
 from tabserve.serving.protocol.signature import Features
+from tabserve.serving.slices import MAX_THREADS, Slices
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +21,6 @@ MAX_QUEUE_ROWS = 50_000
 
 LARGE_SHARE = 0.8
 """Default share of these rows that large requests may hold; the rest is left to small ones."""
-
-MAX_THREADS = 4
-"""Default number of threads that score the slices of large requests."""
-
 
 Answers = Any
 """The answers of a model: a NamedTuple of arrays with one entry per row."""
@@ -55,8 +49,8 @@ class Batcher:
     thread and waiting for Python's lock.
 
     A request of more than `max_batch_size` rows, or of several chunks, is large: other threads score it in slices of at
-    most `max_batch_size` rows, so that no small request waits for it. Large requests take turns, slice by slice, and
-    hold only a share of the queue. The next chunk is parsed while the slices before it are scored.
+    most `max_batch_size` rows, so that no small request waits for it; see `Slices`. Large requests hold only a share of
+    the queue.
 
     A cancelled request that still waits is not scored, nor are the waiting slices of a cancelled large request.
     """
@@ -86,10 +80,7 @@ class Batcher:
         self._max_batch_time = max_batch_time
         self._max_queue_rows = max_queue_rows
         self._max_large_rows = int(max_queue_rows * large_share)
-        threads = min(threads, os.cpu_count() or 1)
-        self._threads = _threads(threads)
-        self._slots = asyncio.Semaphore(2 * threads)  # twice as many, so that no thread waits for the loop
-        self._turn = asyncio.Lock()
+        self._slices = Slices(self._call_model, max_batch_size, threads)
         self._queue: deque[QueuedRows] = deque()
         self._next: asyncio.Handle | None = None
         self.rows = self._large_rows = 0  # accepted and not yet answered
@@ -133,47 +124,9 @@ class Batcher:
             )
         self._large_rows += rows
         try:
-            return await self._score_in_slices(chunks)
+            return joined(await self._slices.results(chunks))
         finally:
             self._large_rows -= rows
-
-    async def _score_in_slices(self, chunks: Iterator[NDArray[Any]]) -> Answers:
-        """Score rows slice by slice on other threads; this one parses the next chunk and answers other requests."""
-        calls: list[asyncio.Future[Answers]] = []
-        try:
-            async for slice_ in self._slices(chunks):
-                await self._slots.acquire()  # first come, first served, so that large requests take turns
-                calls.append(self._submit(slice_))
-            answers = await asyncio.gather(*calls)
-            return type(answers[0])(*map(np.concatenate, zip(*answers, strict=True)))
-        finally:
-            for call in calls:
-                call.cancel()
-
-    def _submit(self, slice_: NDArray[Any]) -> asyncio.Future[Answers]:
-        """Score a slice on another thread, and release its slot when that is done."""
-        call = asyncio.get_running_loop().run_in_executor(self._threads, self._call_model, slice_)
-        call.add_done_callback(lambda _: self._slots.release())
-        return call
-
-    async def _slices(self, chunks: Iterator[NDArray[Any]]) -> AsyncIterator[NDArray[Any]]:
-        """Cut the chunks into slices of `max_batch_size` rows; the last one may have fewer."""
-        size, rest = self._max_batch_size, next(chunks)
-        while True:
-            while len(rest) >= size:
-                yield rest[:size]
-                rest = rest[size:]
-            if (chunk := await self._next_chunk(chunks)) is None:
-                break
-            rest = np.concatenate([rest, chunk]) if len(rest) else chunk
-        if len(rest):
-            yield rest
-
-    async def _next_chunk(self, chunks: Iterator[NDArray[Any]]) -> NDArray[Any] | None:
-        """Parse the next chunk; one chunk of all requests per turn of the loop, since parsing keeps the loop."""
-        async with self._turn:
-            await asyncio.sleep(0)
-            return next(chunks, None)
 
     def _enqueue(self, features: NDArray[Any]) -> asyncio.Future[Answers]:
         """Queue the rows for the next call of the model."""
@@ -243,7 +196,6 @@ class Batcher:
             raise
 
 
-@cache
-def _threads(count: int) -> ThreadPoolExecutor:
-    """The threads for slices, which all models share, so that a replaced model leaves none behind."""
-    return ThreadPoolExecutor(count, "slices")
+def joined(answers: Sequence[Answers]) -> Answers:
+    """The answers of consecutive rows as one."""
+    return type(answers[0])(*map(np.concatenate, zip(*answers, strict=True)))

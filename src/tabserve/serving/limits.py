@@ -5,6 +5,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from tabserve.errors import ServerError
 from tabserve.serving.batching import LARGE_SHARE, MAX_QUEUE_ROWS
+from tabserve.serving.explanations import MAX_ROWS as MAX_EXPLAINED_ROWS
 from tabserve.serving.protocol.request import MAX_ROWS
 
 MIB = 2**20
@@ -18,6 +19,8 @@ class Limits(BaseSettings):
         max_body_bytes: bytes of a body, before and after decompression; beyond: 413.
         max_queue_rows: rows that wait for their scores; beyond: 503.
         large_share: share of these rows that belongs to requests of more rows than a batch holds; beyond: 503.
+        max_explained_rows: rows that wait for their contributions, of all requests; beyond: 503, and for one request
+            413. A request may have fewer if its rows have many contributions; 0: nobody may ask for them.
         max_receiving_bytes: bytes of all bodies that are being received; beyond: 503.
         max_receiving_messages: gRPC requests that are being received; beyond: they wait.
         receive_seconds: seconds in which the head and the body of a request must arrive, and seconds that a client may
@@ -33,6 +36,7 @@ class Limits(BaseSettings):
     max_body_bytes: int = Field(default=64 * MIB, ge=1)
     max_queue_rows: int = Field(default=MAX_QUEUE_ROWS, ge=1)
     large_share: float = Field(default=LARGE_SHARE, gt=0, le=1)
+    max_explained_rows: int = Field(default=MAX_EXPLAINED_ROWS, ge=0)
     max_receiving_bytes: int = Field(default=256 * MIB, ge=1)
     max_receiving_messages: int = Field(default=16, ge=1)
     receive_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)

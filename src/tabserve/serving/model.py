@@ -5,13 +5,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from tabserve.model.decision import OutputKind
 from tabserve.model.model import Model
-from tabserve.serving.batching import MAX_THREADS, Batcher
+from tabserve.predictors.predictor import Explainable
+from tabserve.serving.batching import Batcher
+from tabserve.serving.explanations import Explained, Explainer
 from tabserve.serving.limits import Limits
 from tabserve.serving.metrics import ModelMetrics
-from tabserve.serving.protocol import records, request
+from tabserve.serving.protocol import contributions, records, request
 from tabserve.serving.protocol.columns import signature
 from tabserve.serving.protocol.signature import Features
+from tabserve.serving.slices import MAX_THREADS
 
 
 class LoadedModel:
@@ -50,7 +54,7 @@ class LoadedModel:
         predictor.on_one_thread()
         self.model, self.metrics, self._max_rows = model, metrics, limits.max_rows
         metrics.describe(model, version)
-        self.signature = signature(model.problem, model.encoder, model.decision)
+        self.signature = signature(model.problem, model.encoder, model.decision, _contributions(model, limits))
         self._batcher = Batcher(
             self._score,
             max_batch_size or predictor.BATCH_ROWS,
@@ -59,7 +63,8 @@ class LoadedModel:
             large_share=limits.large_share,
             threads=MAX_THREADS if predictor.PARALLEL else 1,
         )
-        metrics.queue = lambda: self._batcher.rows
+        self._explainer = Explainer(self._explain_slice, limits.max_explained_rows)
+        metrics.queue = lambda: self._batcher.rows + self._explainer.rows
 
     def check_room(self) -> None:
         """Refuse a request before any work is done for it.
@@ -79,14 +84,24 @@ class LoadedModel:
 
     async def answer(self, valid: request.Request) -> list[request.Output]:
         """Compute the outputs that a valid V2 request asks for; errors as for `Batcher.score`."""
-        return request.answer(await self.score(valid.features), valid.outputs, self.signature)
+        score = self._explain if contributions.NAME in valid.outputs else self.score
+        return request.answer(await score(valid.features), valid.outputs, self.signature)
 
     async def score(self, features: Features) -> Any:  # noqa: ANN401  the decision's own type
         """Score rows, and count their unseen levels; errors as for `Batcher.score`."""
         answers = await self._batcher.score(features)
+        self._count_unseen(features)
+        return answers
+
+    async def _explain(self, features: Features) -> Any:  # noqa: ANN401
+        """Score rows with the contributions to their answers; errors as for `Explainer.explain`."""
+        explained = await self._explainer.explain(features)
+        self._count_unseen(features)
+        return explained
+
+    def _count_unseen(self, features: Features) -> None:
         if features.unseen:
             self.metrics.unseen.update(features.unseen)
-        return answers
 
     def _score(self, features: NDArray[Any]) -> Any:  # noqa: ANN401
         """Call the model, and count its answers and the time that it took."""
@@ -96,3 +111,17 @@ class LoadedModel:
         counts = model.decision.counts(answers, model.problem)
         self.metrics.count(counts, model.decision.watched(answers), seconds)
         return answers
+
+    def _explain_slice(self, features: NDArray[Any]) -> Explained:
+        """Call the model, and compute the contributions to its answers."""
+        assert isinstance(self.model.predictor, Explainable)
+        return Explained(self._score(features), self.model.predictor.contributions(features))
+
+
+def _contributions(model: Model, limits: Limits) -> dict[str, OutputKind]:
+    """The output of contributions, if the model has them and the limits allow any."""
+    predictor = model.predictor
+    if not (isinstance(predictor, Explainable) and limits.max_explained_rows):
+        return {}
+    kind = contributions.output_kind(model.problem, model.encoder, predictor.outputs, limits.max_explained_rows)
+    return {contributions.NAME: kind}

@@ -7,11 +7,9 @@ See https://github.com/triton-inference-server/server/blob/main/docs/protocol/ex
 from typing import Any
 
 from tabserve.errors import UnknownModel
-from tabserve.model.decision import OutputKind
 from tabserve.serving.metrics import METRICS, Duration
 from tabserve.serving.models import FindModel, ListModels, is_ours
 from tabserve.serving.protocol.datatypes import BYTES
-from tabserve.serving.protocol.signature import InputKind
 from tabserve.wording import shown
 
 NAMES = ["binary_tensor_data", "model_configuration", "statistics"]
@@ -42,10 +40,10 @@ def config(model: Any) -> Document:  # noqa: ANN401  a `FolderModel`, or what lo
         "platform": model.settings.platform,
         "max_batch_size": model.max_batch_size,
         "input": [
-            {**_tensor(name, kind), **({"optional": True} if kind.optional else {})}
+            {**_tensor(name, kind.datatype, [kind.columns]), **({"optional": True} if kind.optional else {})}
             for name, kind in model.signature.inputs.items()
         ],
-        "output": [_tensor(name, kind) for name, kind in model.signature.outputs.items()],
+        "output": [_tensor(name, kind.datatype, [*kind.shape]) for name, kind in model.signature.outputs.items()],
         "dynamic_batching": {"max_queue_delay_microseconds": round(model.max_batch_time * 1_000_000)},
     }
 
@@ -95,8 +93,8 @@ class Extensions:
         return model
 
 
-def _tensor(name: str, kind: InputKind | OutputKind) -> Document:
-    return {"name": name, "data_type": TYPES.get(kind.datatype, f"TYPE_{kind.datatype}"), "dims": [kind.columns]}
+def _tensor(name: str, datatype: str, sizes: list[int]) -> Document:
+    return {"name": name, "data_type": TYPES.get(datatype, f"TYPE_{datatype}"), "dims": sizes}
 
 
 def _duration(duration: Duration) -> Document:

@@ -23,6 +23,7 @@ from tabserve.spark.rows import Piece
 from tabserve.spark.source import OpenSource
 from tabserve.spark.worker import RejectedRow, split_bad_rows
 from tabserve.table import frame
+from tabserve.table.columns import no_rows
 from tabserve.table.frame import Frame, refuse_one_target, training_columns
 from tabserve.training.stumps import Steps, covers
 
@@ -112,7 +113,7 @@ def _number_rows(name: str, rows: DataFrame, problem: Problem) -> TrainingTable:
     """Read the rows, check them as a whole, and number them without gaps."""
     targets = job.run(rows.sparkSession, "reading", rows.select(NUMBER, TARGET).toArrow).sort_by(NUMBER)
     if not len(targets):
-        raise DataError(f"{name} has a header and no rows; a table needs at least one row below its header.")
+        raise no_rows(name)
     table, offsets = _frame_of_numbers(targets, problem)
     refuse_one_target(name, table)
     _refuse_repeated(name, rows)

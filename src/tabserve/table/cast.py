@@ -39,12 +39,14 @@ class Caster:
     decimal: str = "."
 
     def cast_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The wanted columns of a batch in their types.
+        """The wanted columns of a batch in their types; cells that are read as they are stored stay as they are.
 
         Raises:
             BadRow: naming the first row with a cell that cannot be cast.
             DataError: no cell of a column's type can be cast.
         """
+        if self.columns.stored is not None:
+            return batch.select(self.columns.stored.names)
         cast, groups, bad = dict[str, pa.Array](), defaultdict(list), list[BadRow]()
         cells = dict(zip(batch.schema.names, batch.columns, strict=True))
         for name, target in self._targets.items():

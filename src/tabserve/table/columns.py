@@ -3,11 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from tabserve.encoding.cells import BadCell
 from tabserve.errors import DataError
 from tabserve.table.csv_blocks import BadRow
 from tabserve.wording import listed
@@ -32,6 +34,7 @@ class Columns(NamedTuple):
         ignored: columns that the file may have and that are not read; any other column is refused.
         levels: those of the texts that are read as dictionaries, as few texts repeat.
         blanks: further spellings of an empty cell, in all columns.
+        stored: the types of the columns, if they are read as the file stores them; texts and numbers otherwise.
     """
 
     numbers: Sequence[str]
@@ -39,6 +42,7 @@ class Columns(NamedTuple):
     ignored: Sequence[str] = ()
     levels: Collection[str] = ()
     blanks: tuple[str, ...] = ()
+    stored: pa.Schema | None = None
 
     def only(self, names: Collection[str]) -> "Columns":
         """Read only the columns of these names, and ignore the others."""
@@ -49,7 +53,7 @@ class Columns(NamedTuple):
     def schema(self) -> pa.Schema:
         """The Arrow schema of the columns that are read."""
         texts = ((name, LEVELS if name in self.levels else pa.string()) for name in self.texts)
-        return pa.schema([*((name, pa.float64()) for name in self.numbers), *texts])
+        return self.stored or pa.schema([*((name, pa.float64()) for name in self.numbers), *texts])
 
 
 def check_names(table: str, names: list[str], columns: Columns) -> None:
@@ -103,6 +107,20 @@ def _check_index(table: str, names: list[str], extra: list[str]) -> None:
 def bad_cell(rows: Iterable[int], column: str, expected: str, found: str) -> BadRow:
     """The error of a column's cells in these rows, numbered from 0; `found` is the first of the cells."""
     return BadRow([int(row) + 1 for row in rows], f"expected {expected}, found {found}", column)
+
+
+@contextmanager
+def naming_rows(column: str = "") -> Iterator[None]:
+    """Raise a BadCell of the block as the BadRow of its cells; `column` is that of an error that names none."""
+    try:
+        yield
+    except BadCell as error:
+        raise bad_cell(error.rows, error.column or column, error.expected, error.found) from error
+
+
+def no_rows(name: object) -> DataError:
+    """The error of a table that has only a header."""
+    return DataError(f"{name} has a header and no rows; a table needs at least one row below its header.")
 
 
 def bad_indices(indices: range, accepts: Callable[[slice], bool]) -> Iterator[int]:

@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -48,21 +48,49 @@ def batches(source: Source, columns: Columns, convert: Callable[[pa.RecordBatch]
         raise locate_error(source.name, error, rows_before) from error
 
 
+class Layout(NamedTuple):
+    """How a table keeps its columns.
+
+    Attributes:
+        names: of its columns, in the table's order.
+        stored: their Arrow types, None for a csv.
+        dialect: the signs of a csv, None for other tables.
+    """
+
+    names: list[str]
+    stored: pa.Schema | None
+    dialect: Dialect | None
+
+
 def column_names(source: Source) -> list[str]:
     """The names of a table's columns, in the table's order.
 
     Raises:
         DataError: the file cannot be read.
     """
+    return layout(source).names
+
+
+def layout(source: Source) -> Layout:
+    """How a table keeps its columns; of a file only the first block is read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     if isinstance(source.table, pa.Table):
-        return list(source.table.schema.names)
+        return _stored_layout(source.table.schema)
     with open_table(source.table, source.member) as (table_format, file):
         try:
             if table_format == PARQUET:
-                return list(pyarrow.parquet.read_schema(source.table).names)
-            return open_csv(file, source.dialect).names
+                return _stored_layout(pyarrow.parquet.read_schema(source.table))
+            dialect, names, _ = open_csv(file, source.dialect)
+            return Layout(names, None, dialect)
         except BadRow as error:
             raise locate_error(source.name, error) from error
+
+
+def _stored_layout(schema: pa.Schema) -> Layout:
+    return Layout(list(schema.names), schema, None)
 
 
 def locate_error(name: str, bad: BadRow, rows_before: int = 0) -> DataError:

@@ -11,7 +11,8 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 from tabserve.model.decision import Scores, Threshold
 from tabserve.predictors.booster import OBJECTIVES, SOFTPROB
-from tabserve.problem.criterion import F1, Counts, Criterion, FloatArray, IntArray
+from tabserve.problem.criterion import F1, Accuracy, BalancedAccuracy, Counts, Criterion, FloatArray, IntArray
+from tabserve.problem.metric import first, goodness
 from tabserve.problem.task import Binary
 from tabserve.training import folds
 from tabserve.training import threshold as thresholds
@@ -51,14 +52,17 @@ def measures(
         criterion: what the threshold was chosen for; first in the result, under its own name.
     """
     values = np.asarray(probability, dtype=np.float64)
+    counts = Counts.at(threshold, target, values)
     return {
-        criterion.name: float(criterion(Counts.at(threshold, target, values))),
+        criterion.name: float(criterion(counts)),
         "f1_at_half": float(F1()(Counts.at(0.5, target, values))),
         **threshold_measures(target, values, threshold),
         "average_precision": float(average_precision_score(target, values)),
         "roc_auc": float(roc_auc_score(target, values)),
         "log_loss": float(log_loss(target, values, labels=[0, 1])),
         "brier": float(brier_score_loss(target, values)),
+        "accuracy": float(Accuracy()(counts)),
+        "balanced_accuracy": float(BalancedAccuracy()(counts)),
     }
 
 
@@ -89,8 +93,11 @@ class BinaryTraining(ClassTraining):
         return np.asarray(estimator.predict_proba(features)[:, 1], dtype=np.float64)
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
-        """Average precision."""
-        return float(average_precision_score(target, prediction))
+        """The metric, at the best threshold for these rows if it needs one; average precision if there is none."""
+        if not (metric := self.task.metric):
+            return float(average_precision_score(target, prediction))
+        cut = thresholds.choose(target, prediction, self.task.criterion)
+        return goodness(metric, self._measure(target, prediction, cut)[metric])
 
     def from_raw(self, raw: NDArray[Any]) -> FloatArray:
         """The probability of the positive class, shape (rows,)."""
@@ -103,20 +110,22 @@ class BinaryTraining(ClassTraining):
     def fold_measures(self, target: NDArray[Any], prediction: FloatArray, fold: IntArray) -> pd.DataFrame:
         """See `measures`."""
         cuts = thresholds.cross_fitted(target, prediction, fold, self.task.criterion)
-        return folds.measure_folds(
-            fold, cuts, lambda rows, cut: measures(target[rows], prediction[rows], cut, self.task.criterion)
-        )
+        return folds.measure_folds(fold, cuts, lambda rows, cut: self._measure(target[rows], prediction[rows], cut))
 
     def measures(self, target: NDArray[Any], answers: Scores, decision: Threshold, /) -> dict[str, float]:
         """See `measures`."""
-        return measures(target, answers.probability, decision.threshold, self.task.criterion)
+        return self._measure(target, answers.probability, decision.threshold)
 
     def evaluate(
         self, target: NDArray[Any], answers: Scores, decision: Threshold, /, seed: int = 0
     ) -> dict[str, Interval]:
         """See `evaluate`."""
-        return evaluate(target, answers.probability, decision.threshold, self.task.criterion, seed)
+        measured = evaluate(target, answers.probability, decision.threshold, self.task.criterion, seed)
+        return first(self.task.ranked_by, measured)
 
     def details(self, target: NDArray[Any], answers: Scores, /, seed: int = 0) -> dict[str, Any]:  # noqa: ARG002
         """See `curve`."""
         return curve(target, answers.probability)
+
+    def _measure(self, target: NDArray[Any], probability: ArrayLike, threshold: float) -> dict[str, float]:
+        return first(self.task.ranked_by, measures(target, probability, threshold, self.task.criterion))

@@ -11,12 +11,13 @@ import numpy as np
 import xgboost as xgb
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import ParameterGrid
+from sklearn.utils.validation import has_fit_parameter
 
 from tabserve.errors import UsageError
 from tabserve.predictors.booster import KIND
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
-from tabserve.training.inner_split import inner_split
+from tabserve.training.inner_split import encoding_folds, inner_split
 from tabserve.training.task_training import TaskTraining, training_of
 
 Grid = Mapping[str, Sequence[Any]]
@@ -57,14 +58,14 @@ class Candidate:
             DataError: the rows cannot be split to choose from the grid.
         """
         point = self._best_point(frame) if self.grid else {}
-        return self._clone_with(point).fit(frame.features, frame.target)
+        return _fit(self._clone_with(point), frame)
 
     def _best_point(self, frame: Frame) -> dict[str, Any]:
         """The combination of grid values with the best score of the task."""
         training, (fitted_on, compared_on) = training_of(frame.problem), inner_split(frame)
 
         def score(point: Mapping[str, Any]) -> float:
-            fitted = self._clone_with(point).fit(fitted_on.features, fitted_on.target)
+            fitted = _fit(self._clone_with(point), fitted_on)
             result = training.score(compared_on.target, training.predict(fitted, compared_on.features))
             return -math.inf if math.isnan(result) else result
 
@@ -73,6 +74,12 @@ class Candidate:
     def _clone_with(self, point: Mapping[str, Any]) -> BaseEstimator:
         """An unfitted clone with these parameters, which are cloned too if they are estimators."""
         return clone(self.estimator).set_params(**{name: clone(value, safe=False) for name, value in point.items()})
+
+
+def _fit(estimator: BaseEstimator, frame: Frame) -> BaseEstimator:
+    """Fit an estimator; one that has inner folds gets those that go with the frame's groups or moments."""
+    folds = {"fold": encoding_folds(frame)} if has_fit_parameter(estimator, "fold") else {}
+    return estimator.fit(frame.features, frame.target, **folds)
 
 
 def servable_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -1,7 +1,7 @@
-"""Split training rows to choose from a grid: rows to fit each point on, and rows to compare the points on.
+"""Split training rows once more: to choose from a grid, or to give rows features that other rows' targets make.
 
-The split is of the same kind as the folds. Each part is a quarter of the rows: choosing a parameter needs fewer rows
-than fitting the model.
+These splits are of the same kind as the folds. For a grid there are rows to fit each point on, and rows to compare the
+points on. Each part is a quarter of the rows: choosing a parameter needs fewer rows than fitting the model.
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,13 @@ from contextlib import suppress
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
 from tabserve.errors import DataError
 from tabserve.table.frame import Frame
-from tabserve.training import forward
+from tabserve.training import copies, forward
 from tabserve.training.split import Split, count_smallest_class, part_numbers, split_at, strata
 
 PARTS = 4
@@ -22,6 +23,9 @@ PARTS = 4
 
 FORWARD = ((0.5, 0.25, 0.25), (0.75, 0.25), (0.5, 0.5))
 """Shares of blocks in time; the last two blocks of the first entry whose blocks have every class are used."""
+
+ENCODING_FOLDS = 5
+"""The number of inner folds for features that targets make."""
 
 Positions = NDArray[np.int64]
 
@@ -42,12 +46,32 @@ def inner_split(frame: Frame) -> Split:
     )
 
 
+def encoding_folds(frame: Frame) -> NDArray[np.int64]:
+    """The number of each row's inner fold, from 0, shape (rows,); a row gets features from targets of other folds.
+
+    The rows of a moment stay together, and folds follow each other in time; or the rows of a group do; else the folds
+    are stratified by class. A fold may lack rows if there are few groups, or moments.
+    """
+    if frame.moment is not None:
+        return np.searchsorted(np.sort(frame.moment), frame.moment) * ENCODING_FOLDS // len(frame)
+    draw = np.random.default_rng(frame.problem.seed).permutation
+    if frame.group is not None:
+        number, groups = pd.factorize(frame.group)
+        return draw(len(groups))[number] % ENCODING_FOLDS
+    fold = np.empty(len(frame), np.int64)
+    fold[np.lexsort((draw(len(frame)), strata(frame)))] = np.arange(len(frame)) % ENCODING_FOLDS
+    return fold
+
+
 def _parts(frame: Frame) -> Iterator[tuple[Positions, Positions]]:
     """Possible splits, the best first, as positions of rows to fit on and to compare on."""
     if frame.moment is not None:
         yield from _latest_parts(frame.moment)
     elif frame.group is not None:
         yield from _group_parts(frame)
+    elif (number := copies.kept_together(frame, strata(frame), PARTS)) is not None:
+        part = copies.deal(number, strata(frame), frame.problem.seed, copies.in_turn(PARTS))
+        yield np.flatnonzero(part == 0), np.flatnonzero(part == 1)
     else:
         seed = frame.problem.seed
         splitter = StratifiedShuffleSplit(1, train_size=1 / PARTS, test_size=1 / PARTS, random_state=seed)

@@ -13,6 +13,7 @@ from sklearn.metrics import confusion_matrix, log_loss
 from tabserve.model.decision import MostProbable, Scores, softmax
 from tabserve.predictors.booster import OBJECTIVE, OBJECTIVES, SOFTMAX
 from tabserve.problem.criterion import Counts, Criterion, FloatArray, IntArray
+from tabserve.problem.metric import first, goodness
 from tabserve.problem.task import Multiclass
 from tabserve.training import folds
 from tabserve.training.bootstrap import Interval, every_class, intervals
@@ -49,6 +50,7 @@ def measures(
         f"macro_{criterion.name}": float(criterion(tally).mean()),
         "accuracy": float(tally.true_positive.sum() / len(target)),
         "log_loss": float(log_loss(target, probability, labels=range(probability.shape[1]))),
+        "balanced_accuracy": _balanced_accuracy(tally),
     }
 
 
@@ -76,6 +78,12 @@ def by_class(target: NDArray[np.int8], probability: NDArray[np.floating[Any]], l
     )
 
 
+def _balanced_accuracy(tally: Counts) -> float:
+    """Mean recall of the classes that have rows."""
+    rows = tally.true_positive + tally.false_negative
+    return float((tally.true_positive[rows > 0] / rows[rows > 0]).mean())
+
+
 @dataclass(frozen=True)
 class MulticlassTraining(ClassTraining):
     """How several classes are learned: a row gets its most probable one; measured by the criterion's mean over them."""
@@ -93,8 +101,9 @@ class MulticlassTraining(ClassTraining):
         return softmax(estimator.decision_function(features))
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
-        """Minus the log loss, of probabilities that are made to add up to 1, which 32-bit ones do only nearly."""
-        return -float(log_loss(target, apply_temperature(prediction, 1.0), labels=range(prediction.shape[1])))
+        """The metric, or minus the log loss, of probabilities made to add up to 1, which 32-bit ones do only nearly."""
+        metric = self.task.metric or "log_loss"
+        return goodness(metric, self._measure(target, apply_temperature(prediction, 1.0))[metric])
 
     def from_raw(self, raw: NDArray[Any]) -> FloatArray:
         """The probability of each class, shape (rows, classes)."""
@@ -110,18 +119,18 @@ class MulticlassTraining(ClassTraining):
         return folds.measure_folds(
             fold,
             temperatures,
-            lambda rows, value: measures(target[rows], apply_temperature(prediction[rows], value), self.task.criterion),
+            lambda rows, value: self._measure(target[rows], apply_temperature(prediction[rows], value)),
         )
 
     def measures(self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /) -> dict[str, float]:
         """See `measures`."""
-        return measures(target, answers.probability, self.task.criterion)
+        return self._measure(target, answers.probability)
 
     def evaluate(
         self, target: NDArray[Any], answers: Scores, _decision: MostProbable, /, seed: int = 0
     ) -> dict[str, Interval]:
         """See `evaluate`."""
-        return evaluate(target, answers.probability, self.task.criterion, seed)
+        return first(self.task.ranked_by, evaluate(target, answers.probability, self.task.criterion, seed))
 
     def details(self, target: NDArray[Any], answers: Scores, /, seed: int = 0) -> dict[str, Any]:
         """The measures of each class with bootstrap intervals, and its number of rows, by label; see `by_class`."""
@@ -139,3 +148,6 @@ class MulticlassTraining(ClassTraining):
                 for label, count in zip(labels, rows, strict=True)
             }
         }
+
+    def _measure(self, target: NDArray[Any], probability: NDArray[np.floating[Any]]) -> dict[str, float]:
+        return first(self.task.ranked_by, measures(target, probability, self.task.criterion))

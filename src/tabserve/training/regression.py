@@ -14,6 +14,7 @@ from sklearn.metrics import mean_absolute_error, median_absolute_error, root_mea
 from tabserve.model.decision import LARGEST, Amount, Amounts
 from tabserve.predictors.booster import OBJECTIVES
 from tabserve.problem.criterion import FloatArray, IntArray, Loss
+from tabserve.problem.metric import first, goodness
 from tabserve.problem.task import Regression
 from tabserve.training import folds
 from tabserve.training.bootstrap import Draw, Interval, intervals
@@ -89,8 +90,12 @@ class RegressionTraining:
         return f"answers {count} by no finite 32-bit float, and amounts are expected; leave it out" if wrong else None
 
     def score(self, target: NDArray[Any], prediction: FloatArray) -> float:
-        """The criterion."""
-        return float(self.task.criterion(target, prediction))
+        """The metric, or the criterion if there is none."""
+        if not (metric := self.task.metric):
+            return float(self.task.criterion(target, prediction))
+        return goodness(
+            metric, self._measure(target, choose(target, prediction).scores(prediction[:, np.newaxis]))[metric]
+        )
 
     def from_raw(self, raw: NDArray[Any]) -> FloatArray:
         """The amount, shape (rows,)."""
@@ -106,9 +111,7 @@ class RegressionTraining:
         return folds.measure_folds(
             fold,
             amounts,
-            lambda rows, amount: measures(
-                target[rows], amount.scores(prediction[rows, np.newaxis]), self.task.criterion
-            ),
+            lambda rows, amount: self._measure(target[rows], amount.scores(prediction[rows, np.newaxis])),
         )
 
     def usable(self, _target: NDArray[Any]) -> Callable[[Draw], bool]:
@@ -117,14 +120,17 @@ class RegressionTraining:
 
     def measures(self, target: NDArray[Any], answers: Amounts, _decision: Amount, /) -> dict[str, float]:
         """See `measures`."""
-        return measures(target, answers, self.task.criterion)
+        return self._measure(target, answers)
 
     def evaluate(
         self, target: NDArray[Any], answers: Amounts, _decision: Amount, /, seed: int = 0
     ) -> dict[str, Interval]:
         """See `evaluate`."""
-        return evaluate(target, answers, self.task.criterion, seed)
+        return first(self.task.ranked_by, evaluate(target, answers, self.task.criterion, seed))
 
     def details(self, _target: NDArray[Any], _answers: Amounts, /, seed: int = 0) -> dict[str, Any]:  # noqa: ARG002
         """Nothing beside the measures."""
         return {}
+
+    def _measure(self, target: NDArray[Any], amounts: Amounts) -> dict[str, float]:
+        return first(self.task.ranked_by, measures(target, amounts, self.task.criterion))

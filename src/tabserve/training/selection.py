@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,13 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.model.decision import Decision
 from tabserve.predictors.predictor import Predictor
+from tabserve.problem.metric import goodness
 from tabserve.table.frame import Frame
 from tabserve.training import folds, proof
 from tabserve.training.candidate import Candidate, servable_candidates
 from tabserve.training.split import fold_numbers, narrow_levels, subset
-from tabserve.training.task_training import TaskTraining, training_of
+from tabserve.training.task_training import training_of
+from tabserve.training.time_bound import TimeBound
 
 __all__ = ["Candidate", "Outcome", "Selection", "select", "servable_candidates"]
 
@@ -50,7 +52,7 @@ class Outcome:
         candidate: the candidate.
         prediction: out-of-fold predictions: the probability of the positive class, or the amount, shape (rows,); of
             several classes the probability of each, shape (rows, classes). NaN for rows that no fold holds out.
-        measures: one row per measured fold, one column per measure, the criterion first; the decision of a fold (a
+        measures: one row per measured fold, one column per measure, the one that ranks first; the decision of a fold (a
             threshold, a temperature, an interval) is chosen without its rows.
         grid_choices: the values chosen from the grid in each fold, by parameter.
         trees: the number of boosting rounds in each fold; empty if the estimator is no booster.
@@ -73,16 +75,18 @@ class Selection:
         frame: the development rows.
         fold: number of the fold that holds each row out, or `NOT_HELD_OUT`, shape (rows,).
         outcomes: by candidate name, in the order of the candidates.
+        left_out: how far the candidates were whose folds were not all fitted when the time was over, by name.
     """
 
     frame: Frame
     fold: NDArray[np.int64]
     outcomes: Mapping[str, Outcome]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best(self) -> Outcome:
-        """The outcome with the largest mean of the criterion over folds."""
-        return max(self.outcomes.values(), key=self._mean)
+        """The outcome with the best mean over folds of the measure that ranks."""
+        return max(self.outcomes.values(), key=self._goodness)
 
     @property
     def winner(self) -> Outcome:
@@ -92,7 +96,7 @@ class Selection:
             UsageError: there is none.
         """
         candidates = servable_candidates([outcome.candidate for outcome in self.outcomes.values()])
-        return max((self.outcomes[candidate.name] for candidate in candidates), key=self._mean)
+        return max((self.outcomes[candidate.name] for candidate in candidates), key=self._goodness)
 
     @property
     def decision(self) -> Decision:
@@ -114,21 +118,24 @@ class Selection:
         proof.check(winner.name, fitted, subset(self.frame, proof.ROWS))
         return proof.predictor(fitted, self.frame.encoder)
 
-    def _mean(self, outcome: Outcome) -> float:
-        return float(outcome.measures.iloc[:, 0].mean())
+    def _goodness(self, outcome: Outcome) -> float:
+        measure = self.frame.problem.task.ranked_by
+        return goodness(measure, float(outcome.measures[measure].mean()))
 
 
-def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
+def select(frame: Frame, candidates: Sequence[Candidate], minutes: float | None = None) -> Selection:
     """Fit every candidate on every fold's training rows and measure it on the rows held out; shows progress.
 
     Args:
         frame: the development rows.
         candidates: with different names; at least one is `servable` if a winner is wanted.
+        minutes: after which no fit of a fold begins, except to finish one servable candidate; no bound if None. A
+            candidate that is not finished is left out. The refit of the winner takes its time after that.
 
     Raises:
-        UsageError: two candidates share a name; or a candidate cannot be measured or served (`Candidate.check`), cannot
-            be fitted with its parameters or on missing values, predicts no probabilities (or amounts), or answers
-            otherwise than the model that would be served.
+        UsageError: two candidates share a name; the minutes are no number above 0; or a candidate cannot be measured or
+            served (`Candidate.check`), cannot be fitted with its parameters or on missing values, predicts no
+            probabilities (or amounts), or answers otherwise than the model that would be served.
         DataError: a candidate finds no n-gram in enough of the texts; whole groups, or moments, make folds too
             unequal; or there are too few rows to choose from a grid.
     """
@@ -137,21 +144,34 @@ def select(frame: Frame, candidates: Sequence[Candidate]) -> Selection:
         raise UsageError(f"More than one candidate is named {repeated[0]!r}; every candidate needs a name of its own.")
     for candidate in candidates:
         candidate.check(frame.problem)
-    training, fold = training_of(frame.problem), fold_numbers(frame)
+    bound, fold = TimeBound(minutes, candidates), fold_numbers(frame)
+    outcomes, left_out = dict[str, Outcome](), dict[str, str]()
     with tqdm(total=len(candidates) * folds.count(fold), unit="fit", disable=None) as progress:
-        outcomes = {
-            candidate.name: _cross_validate(candidate, frame, fold, training, progress) for candidate in candidates
-        }
-    return Selection(frame, fold, outcomes)
+        for candidate in candidates:
+            try:
+                outcomes[candidate.name] = _cross_validate(candidate, frame, fold, bound, progress)
+            except _TimeOver as over:
+                left_out[candidate.name] = str(over)
+    return Selection(frame, fold, outcomes, left_out)
+
+
+class _TimeOver(Exception):
+    """The time is over before all folds of a candidate are fitted; the message says how many are."""
 
 
 def _cross_validate(
-    candidate: Candidate, frame: Frame, fold: NDArray[np.int64], training: TaskTraining, progress: "tqdm[Any]"
+    candidate: Candidate, frame: Frame, fold: NDArray[np.int64], bound: TimeBound, progress: "tqdm[Any]"
 ) -> Outcome:
-    """Fit and measure a candidate on every fold."""
-    predictions, fitted, seconds = [], [], []
+    """Fit and measure a candidate on every fold.
+
+    Raises:
+        _TimeOver: the bound allows no further fit.
+    """
+    training, predictions, fitted, seconds = training_of(frame.problem), [], [], []
     progress.set_description(candidate.name)
     for number in range(folds.count(fold)):
+        if not bound.allows(candidate):
+            raise _TimeOver(f"{number} of {folds.count(fold)} folds")
         start = time.perf_counter()
         with _named_errors(candidate):
             estimator, encoder = _fit_fold(candidate, frame.take(np.flatnonzero(folds.training_rows(fold, number))))
@@ -170,6 +190,7 @@ def _cross_validate(
     for number, held_out_prediction in enumerate(predictions):
         prediction[fold == number] = held_out_prediction
     measures = training.fold_measures(frame.target, prediction, fold)
+    bound.finish(candidate)
     return Outcome(candidate, prediction, measures, grid_choices, trees, seconds)
 
 

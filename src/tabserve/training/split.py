@@ -2,10 +2,10 @@
 
 If the problem has groups, the rows of a group stay together. If it has a time, the latest rows are held out, folds go
 forward in time, and the rows of one moment stay together. Large groups, or moments, then make shares other than those
-asked for: the user is warned, or the split is refused.
+asked for: the user is warned, or the split is refused. Without groups and time, copies of a row stay on one side
+(`copies`).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train
 from tabserve.errors import DataError
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
-from tabserve.training import forward
+from tabserve.training import copies, forward
 from tabserve.training.folds import NOT_HELD_OUT
 from tabserve.training.shares import check_even, check_share, is_off
 from tabserve.training.task_training import training_of
@@ -48,19 +48,28 @@ def hold_out(frame: Frame) -> Split:
         _check_classes(frame, frame.moment, is_latest.astype(np.int64))
         return split_at(frame, np.flatnonzero(~is_latest), np.flatnonzero(is_latest))
     count, noun = count_smallest_class(frame)
-    needed = math.ceil(max(problem.folds / (1 - problem.holdout), 1 / problem.holdout))
-    if count < needed:
+    if count < problem.fewest_rows:
         raise DataError(
             f"{training_of(problem).SMALLEST_PART} has {count} {noun}; {problem.folds} folds beside a hold-out of"
-            f" {problem.holdout:.0%} need at least {needed}; use more {noun}."
+            f" {problem.holdout:.0%} need at least {problem.fewest_rows}; use more {noun}."
         )
     if frame.group is not None:
         return _hold_out_groups(frame)
+    if (number := copies.kept_together(frame, strata(frame), problem.fewest_rows)) is not None:
+        part = copies.deal(number, strata(frame), problem.seed, copies.held_out(problem.holdout))
+        return split_at(frame, np.flatnonzero(part == 0), np.flatnonzero(part == 1))
     positions = np.arange(len(frame))
     development, holdout = train_test_split(
         positions, test_size=problem.holdout, stratify=strata(frame), random_state=problem.seed
     )
     return split_at(frame, development, holdout)
+
+
+def count_copies(frame: Frame) -> int:
+    """The number of copies that `hold_out` keeps on the side of the row that they equal."""
+    apart = frame.group is not None or frame.moment is not None
+    number = None if apart else copies.kept_together(frame, strata(frame), frame.problem.fewest_rows)
+    return 0 if number is None else len(frame) - int(number.max()) - 1
 
 
 def split_at(frame: Frame, development: NDArray[np.int64], holdout: NDArray[np.int64]) -> Split:
@@ -156,6 +165,8 @@ def fold_numbers(frame: Frame) -> NDArray[np.int64]:
         _check_classes(frame, frame.moment, block)
         check_even(block, frame)
         return block + NOT_HELD_OUT
+    if frame.group is None and (number := copies.kept_together(frame, strata(frame), folds)) is not None:
+        return copies.deal(number, strata(frame), frame.problem.seed, copies.in_turn(folds))
     kind = StratifiedKFold if frame.group is None else StratifiedGroupKFold
     number = part_numbers(kind(folds, shuffle=True, random_state=frame.problem.seed), frame)
     if frame.group is not None:
@@ -180,7 +191,11 @@ class SplitSummary(NamedTuple):
 
 
 def describe_split(
-    problem: Problem, rows: int, folds: Sequence[int], held_out: Mapping[str, Sequence[str]] | None = None
+    problem: Problem,
+    rows: int,
+    folds: Sequence[int],
+    held_out: Mapping[str, Sequence[str]] | None = None,
+    copied: int = 0,
 ) -> SplitSummary:
     """Describe a split, with its actual shares if they differ from those asked for.
 
@@ -189,8 +204,10 @@ def describe_split(
         rows: the number of all rows.
         folds: the number of rows of each fold; of each block if the problem has a time.
         held_out: the `periods` of the rows if the problem has a time.
+        copied: the number of copies; see `count_copies`.
     """
-    actual, wanted, noun = 1 - sum(folds) / rows, problem.holdout, "moments" if problem.time else "groups"
+    actual, wanted = 1 - sum(folds) / rows, problem.holdout
+    noun = "moments" if problem.time else "sets of copies" if copied else "groups"
     share, shares = f"{actual:.0%}", [fold / sum(folds) for fold in folds]
     if is_off(actual, wanted):
         share += f" (in place of {wanted:.0%}, as {noun} are whole)"
@@ -200,6 +217,8 @@ def describe_split(
     if not problem.time:
         how = "stratified" if problem.labels else "drawn by chance"
         apart = f", no `{problem.group}` on both sides" if problem.group else ""
+        if copied:
+            apart = f", no row on both sides ({copied:,} rows are copies of another)"
         return SplitSummary(f"{how}, seed {problem.seed}{apart}", share, fold_text)
     periods = {name: " to ".join(period) for name, period in (held_out or {}).items()}
     return SplitSummary(

@@ -20,7 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tabserve.predictors.tree_checks import LEAF, ROOT_PARENT
 
 NO_COVER = 1e-9
-"""The weight of a value that no training row reaches, so that a mean over such values exists."""
+"""The cover of a value that no training row reaches, so that means over such values, and SHAP values, exist."""
 
 
 class Steps(NamedTuple):
@@ -210,12 +210,12 @@ def _nodes(steps: Steps, cover: NDArray[np.int64]) -> list[tuple[int, int, int, 
     while waiting:
         low, high, parent = waiting.popleft()
         span, child = slice(low, high + 1), len(nodes) + len(waiting) + 1
-        rows = float(cover[span].sum())
-        mean = float(np.average(steps.values[span], weights=cover[span] + NO_COVER))
+        rows = cover[span] + NO_COVER
+        mean = float(np.average(steps.values[span], weights=rows))
         if low == high:
-            nodes.append((LEAF, LEAF, parent, float(steps.values[low]), mean, rows))
+            nodes.append((LEAF, LEAF, parent, float(steps.values[low]), mean, float(rows.sum())))
             continue
         middle = (low + high) // 2
         waiting += [(low, middle, len(nodes)), (middle + 1, high, len(nodes))]
-        nodes.append((child, child + 1, parent, float(steps.cuts[middle]), mean, rows))
+        nodes.append((child, child + 1, parent, float(steps.cuts[middle]), mean, float(rows.sum())))
     return nodes

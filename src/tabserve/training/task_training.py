@@ -68,7 +68,7 @@ class TaskTraining(Protocol):
         """The best decision for these rows, given their out-of-fold predictions."""
 
     def fold_measures(self, target: Target, prediction: Prediction, fold: Fold) -> pd.DataFrame:
-        """One row per measured fold, one column per measure, the criterion first; decisions are chosen out of fold."""
+        """One row per measured fold, one column per measure, the ranking one first; decisions are cross-fitted."""
 
     def usable(self, target: Target) -> Callable[[Draw], bool]:
         """A function that says whether a bootstrap draw can be measured."""

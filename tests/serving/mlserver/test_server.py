@@ -366,9 +366,11 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_a_folder_without_settings_is_refused(start: Callable[..., None], tmp_path: Path) -> None:
-    """The folder may be empty, or not exist."""
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(UsageError, match=r"has no model-settings\.json; name the folder that holds the settings"):
+    """The folder may be empty, or not exist, or be a file."""
+    with pytest.raises(UsageError, match=r"is neither a model folder, which has a manifest\.json, nor a folder of set"):
+        start(tmp_path)
+    for folder in (tmp_path / "nowhere", DOCUMENT):
+        with pytest.raises(UsageError, match=r" is not a folder; name a model folder, or a folder of settings\.$"):
             start(folder)
 
 
@@ -387,7 +389,7 @@ WRONG_SETTINGS = {
         "Model 'x' needs 'nothing.Here': No module named 'nothing'",
     ),
     "server's not JSON": ("settings.json", "nonsense", r"settings\.json or an MLSERVER_\* variable is wrong"),
-    "server's no object": ("settings.json", "[]", "variable is wrong: as a whole: Input should be"),
+    "server's no object": ("settings.json", "[]", "variable is wrong: expected a JSON object, found"),
     "server's no truth": ("settings.json", '{"debug": "maybe"}', "is wrong: debug: .* found 'maybe'"),
 }
 
@@ -431,14 +433,20 @@ def test_a_port_in_use_is_named_with_its_variable(
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv(variable, str(port))
-        with pytest.raises(ServerError, match=f"Port {port} is in use; stop what listens there, or set {variable}"):
+        with pytest.raises(
+            ServerError, match=f"Port {port} is in use; stop what listens there, or set --.*port or {variable}"
+        ):
             start(DEPLOY, model_folder)
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
-        ("MLSERVER_HTTP_PORT", "70000", "Port 70000 does not exist; set MLSERVER_HTTP_PORT to a number up to 65535"),
+        (
+            "MLSERVER_HTTP_PORT",
+            "70000",
+            "Port 70000 does not exist; set --port or MLSERVER_HTTP_PORT to a number up to",
+        ),
         ("MLSERVER_GRPC_PORT", "many", "variable is wrong: grpc_port: Input should be a valid integer.* found 'many'"),
         (
             "MLSERVER_HOST",
@@ -473,7 +481,9 @@ def test_two_equal_ports_are_refused(
 ) -> None:
     """The error names the variable of the second port."""
     monkeypatch.setenv("MLSERVER_GRPC_PORT", os.environ["MLSERVER_HTTP_PORT"])
-    with pytest.raises(ServerError, match="is in use; stop what listens there, or set MLSERVER_GRPC_PORT"):
+    with pytest.raises(
+        ServerError, match="is in use; stop what listens there, or set --grpc-port or MLSERVER_GRPC_PORT"
+    ):
         start(DEPLOY, model_folder)
 
 

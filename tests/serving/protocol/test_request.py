@@ -352,7 +352,7 @@ def test_a_response_has_the_label_and_both_probabilities() -> None:
     assert proba.values.dtype == np.float32
     assert np.array_equal(proba.values, np.column_stack([1 - scores.probability, scores.probability]))
     for name, output in {"predict": label, "predict_proba": proba}.items():
-        assert output.values.shape[1] == SIGNATURE.outputs[name].columns
+        assert output.values.shape[1:] == SIGNATURE.outputs[name].shape
 
 
 def test_the_number_of_rows_is_limited() -> None:

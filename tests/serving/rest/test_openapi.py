@@ -14,6 +14,7 @@ from santander.problem import PROBLEM
 from tabserve.client.local_server import Server
 from tabserve.encoding.encoder import Encoder
 from tabserve.model.decision import MostProbable, Threshold
+from tabserve.serving.protocol import contributions
 from tabserve.serving.protocol.columns import signature
 from tabserve.serving.rest.openapi import document
 
@@ -22,7 +23,10 @@ INFER = f"{MODEL}/infer"
 SECONDS = 20
 """Most time that a server may take to answer."""
 
-NUMBERS = signature(PROBLEM, Encoder.learn(PROBLEM, {}), Threshold(0.5))
+ENCODER = Encoder.learn(PROBLEM, {})
+NUMBERS = signature(
+    PROBLEM, ENCODER, Threshold(0.5), {contributions.NAME: contributions.output_kind(PROBLEM, ENCODER, 1, 1_000)}
+)
 TEXTS = signature(GOODS, Encoder.learn(GOODS, {}), MostProbable())
 SIGNATURES = [NUMBERS]
 DOCUMENTS = {

@@ -1,12 +1,11 @@
-"""`tabserve serve`: MLServer on a folder of settings, with our REST and gRPC servers."""
+"""`tabserve serve`: MLServer on a model folder or a folder of settings, with our REST and gRPC servers."""
 
 import asyncio
-import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +16,7 @@ from mlserver.logging import configure_logger
 from mlserver.repository import ModelRepositoryFactory
 from mlserver.utils import install_uvloop_event_loop
 
-from tabserve.errors import NotLoaded, ServerError, UnknownModel
+from tabserve.errors import NotLoaded, ServerError, UnknownModel, UsageError
 from tabserve.model.model import Model
 from tabserve.serving import memory
 from tabserve.serving.grpc.health import Health
@@ -26,8 +25,9 @@ from tabserve.serving.limits import Limits, reason
 from tabserve.serving.metrics import Outcomes
 from tabserve.serving.mlserver.app import add_routes
 from tabserve.serving.mlserver.registry import Registry, Repository
-from tabserve.serving.mlserver.settings import check_choice, model_folder
-from tabserve.serving.mlserver.startup_checks import check_model, check_model_settings, check_ports, read_limits
+from tabserve.serving.mlserver.repository import check_folder, choose_repository, is_model_folder
+from tabserve.serving.mlserver.settings import CHOICE, SETTINGS, check_choice, default_folder, model_folder
+from tabserve.serving.mlserver.startup_checks import check_model, check_ports, json_object, read_limits
 from tabserve.serving.mlserver.transports import Grpc, Metrics, Rest
 from tabserve.serving.request_log import RequestLog
 from tabserve.serving.rest.inference import InferenceApp
@@ -37,29 +37,43 @@ from tabserve.wording import listed, shown
 log = logging.getLogger(__name__)
 
 
-def serve(folder: Path, model: Path | None = None) -> None:
-    """Serve what a folder's settings name, until SIGTERM or SIGINT.
+def serve(
+    folder: Path | None = None, model: Path | None = None, name: str | None = None, **settings: str | int
+) -> None:
+    """Serve a model folder, or what a folder's settings name, until SIGTERM or SIGINT.
 
     Args:
-        folder: holds `settings.json` and, there or below, `model-settings.json`.
+        folder: a model folder; or one that holds `settings.json` and, there or below, `model-settings.json`. None for
+            the settings that come with tabserve.
         model: the model folder to serve instead of the one that the settings name.
+        name: what the server calls the model; None for the model folder's name, or the one in the settings.
+        settings: replace those of `settings.json` and of the MLSERVER_* variables, such as `http_port`.
 
     Raises:
-        UsageError: the folder names no model, or several where one model folder is chosen.
+        UsageError: the folder names no model, or several where one model folder or one name is chosen.
         ArtifactError: the model folder is not whole.
         ServerError: a setting is wrong, a port is taken, or the model cannot be loaded.
     """
+    folder = folder or default_folder()
+    if is_model_folder(folder):
+        if model:
+            raise UsageError(f"{folder} is a model folder already; leave out --model, or name a folder of settings.")
+        model = folder
     if model:
-        os.environ["TABSERVE_MODEL"] = str(model.absolute())  # a link is followed at each load
+        os.environ[CHOICE] = str(model.absolute())  # a link is followed at each load
     memory.tune_malloc()  # before there are threads
     configure_logger()
     logging.getLogger("mlserver").addFilter(_is_relevant)
     ours = logging.getLogger("tabserve")
     ours.setLevel(logging.INFO)
     ours.handlers = [logging.StreamHandler()]
-    check_model_settings(folder)
+    check_folder(folder)
+    path = (default_folder() if model is folder else folder) / SETTINGS
+    sys.path[:0] = [str(path.parent), "."]  # a runtime's module may be beside its settings
+    read = _read_settings(path, settings)
+    choose_repository(read, folder, name)
     install_uvloop_event_loop()  # type: ignore[no-untyped-call]
-    asyncio.run(_serve(folder))
+    asyncio.run(_serve(read, read_limits(path)))
 
 
 def _is_relevant(record: logging.LogRecord) -> bool:
@@ -67,12 +81,8 @@ def _is_relevant(record: logging.LogRecord) -> bool:
     return "is different than model's folder name" not in record.getMessage()
 
 
-async def _serve(folder: Path) -> None:
-    try:
-        settings, models = await _load_settings(folder)
-    except ValueError as error:
-        raise ServerError(f"{folder / 'settings.json'} or an MLSERVER_* variable is wrong: {reason(error)}.") from error
-    limits = read_limits(folder)
+async def _serve(settings: Settings, limits: Limits) -> None:
+    models = await _list_models(settings)
     check_choice(models)
     verified = {model_folder(item): model for item in models if (model := check_model(item))}
     check_ports(settings)
@@ -82,18 +92,22 @@ async def _serve(folder: Path) -> None:
     await server.check_loaded(models)
 
 
-async def _load_settings(folder: Path) -> tuple[Settings, list[ModelSettings]]:
-    """The server's settings and its models', as `mlserver start` reads them.
+def _read_settings(path: Path, chosen: Mapping[str, str | int]) -> Settings:
+    """The server's settings: those chosen, of the file, of the variables, or MLServer's own."""
+    try:
+        return Settings.model_validate({**(json_object(path) if path.is_file() else {}), **chosen})
+    except ValueError as error:
+        raise ServerError(f"{path} or an MLSERVER_* variable is wrong: {reason(error)}.") from error
+
+
+async def _list_models(settings: Settings) -> list[ModelSettings]:
+    """The settings of the models, as `mlserver start` reads them.
 
     MLServer's own function imports its command line, which takes a second and 15 MB.
     """
-    sys.path[:0] = [str(folder), "."]  # a runtime's module may be beside its settings
-    path = folder / "settings.json"
-    settings = Settings.model_validate(json.loads(path.read_text())) if path.is_file() else Settings()
-    settings.model_repository_root = str(folder)
     if not settings.load_models_at_startup:
-        return settings, []
-    return settings, await ModelRepositoryFactory.resolve_model_repository(settings).list()
+        return []
+    return await ModelRepositoryFactory.resolve_model_repository(settings).list()
 
 
 class Server(MLServer):

@@ -6,10 +6,20 @@ from pathlib import Path
 from mlserver import ModelSettings
 from mlserver.utils import to_absolute_path
 
+import tabserve
 from tabserve.errors import ServerError, UsageError
 
 CHOICE = "TABSERVE_MODEL"
 """The variable that overrides the settings' model folder."""
+
+SETTINGS = "settings.json"
+"""The file of a server's settings."""
+
+
+def default_folder() -> Path:
+    """The folder of the settings and the model in the installed wheel, or else in the repository."""
+    packaged = Path(tabserve.__file__).parent / "deploy"
+    return packaged if packaged.is_dir() else Path(tabserve.__file__).parents[2] / "deploy"
 
 
 def model_folder(settings: ModelSettings) -> Path:

@@ -10,6 +10,7 @@ from mlserver import ModelSettings, Settings
 from mlserver.repository import DEFAULT_MODEL_SETTINGS_FILENAME
 
 from tabserve.errors import ServerError, UsageError
+from tabserve.model.folder import MANIFEST
 from tabserve.model.model import Model
 from tabserve.serving import ports
 from tabserve.serving.limits import Limits, reason
@@ -19,15 +20,18 @@ RUNTIME = f"{FolderModel.__module__}.{FolderModel.__name__}"
 """Our runtime's name in `model-settings.json`."""
 
 
-def read_limits(folder: Path) -> Limits:
-    """The limits of a folder's settings.json, key `tabserve`, overridden by variables.
+OPTIONS = {"http": "--port", "grpc": "--grpc-port", "metrics": "--metrics-port"}
+"""The option of `tabserve serve` for each port."""
+
+
+def read_limits(path: Path) -> Limits:
+    """The limits of a settings.json, key `tabserve`, overridden by variables.
 
     Raises:
         ServerError: a limit is unknown, or its value is out of range.
     """
-    path = folder / "settings.json"
     try:
-        return Limits(**(_json_object(path).get("tabserve", {}) if path.exists() else {}))
+        return Limits(**(json_object(path).get("tabserve", {}) if path.exists() else {}))
     except (ValueError, TypeError, OSError) as error:
         raise ServerError(
             f"The key 'tabserve' of {path}, or a TABSERVE_* variable, is wrong: {reason(error)}."
@@ -35,21 +39,27 @@ def read_limits(folder: Path) -> Limits:
 
 
 def check_model_settings(folder: Path) -> None:
-    """Refuse a folder without a model, and settings that MLServer would skip silently."""
+    """Refuse a folder without settings of a model, and settings that MLServer would skip silently."""
     paths = sorted(folder.rglob(DEFAULT_MODEL_SETTINGS_FILENAME))
     if not paths:
         raise UsageError(
-            f"{folder} has no {DEFAULT_MODEL_SETTINGS_FILENAME}; name the folder that holds the settings, and a model's"
-            " own folder by --model."
+            f"{folder} is neither a model folder, which has a {MANIFEST}, nor a folder of settings, which has a"
+            f" {DEFAULT_MODEL_SETTINGS_FILENAME}; name one of either kind."
         )
     for path in paths:
         try:
-            ModelSettings.model_validate(_json_object(path))
+            ModelSettings.model_validate(json_object(path))
         except (ValueError, OSError) as error:
             raise ServerError(f"{path} is wrong: {reason(error)}.") from error
 
 
-def _json_object(path: Path) -> dict[str, Any]:
+def json_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        ValueError: the file holds something else.
+        OSError: it cannot be read.
+    """
     document = json.loads(path.read_text())
     if not isinstance(document, dict):
         raise ValueError(f"expected a JSON object, found {document!r:.60}")  # noqa: TRY004  as json.loads does
@@ -77,5 +87,5 @@ def check_ports(settings: Settings) -> None:
 
 def listen(settings: Settings, kind: str) -> socket.socket:
     """A listening socket for `http`, `grpc` or `metrics`; see `ports.listen`."""
-    port, variable = getattr(settings, f"{kind}_port"), f"MLSERVER_{kind.upper()}_PORT"
+    port, variable = getattr(settings, f"{kind}_port"), f"{OPTIONS[kind]} or MLSERVER_{kind.upper()}_PORT"
     return ports.listen(settings.host, port, port_variable=variable, host_variable="MLSERVER_HOST")

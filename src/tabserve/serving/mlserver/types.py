@@ -22,21 +22,25 @@ from tabserve.serving.protocol.signature import InputKind
 
 
 def input_tensor(name: str, kind: InputKind) -> MetadataTensor:
-    """The metadata of an input: whether it may be left out, or its columns and those of them that may be missing."""
+    """The metadata of an input: its kind, and whether it may be left out, or its columns and which may be missing."""
     names = {"columns": _json(kind.names), "missing": _json(kind.missing)} if kind.names else {}
-    return _tensor(name, kind.datatype, kind.columns, names | ({"optional": True} if kind.optional else {}))
+    optional = {"optional": True} if kind.optional else {}
+    return _tensor(name, kind.datatype, (kind.columns,), names | optional | {"kind": kind.kind})
 
 
 def output_tensor(name: str, kind: OutputKind) -> MetadataTensor:
-    """The metadata of an output, with its labels if it has any."""
-    labels = {"labels": _json(kind.labels)} if kind.labels else {}
-    return _tensor(name, kind.datatype, kind.columns, labels)
+    """The metadata of an output, with the names along its axes if they have any, and the most rows if it is costly."""
+    lists = {"labels": kind.labels, "columns": kind.columns, "sources": kind.sources}
+    most = {"max_rows": kind.max_rows} if kind.max_rows else {}
+    return _tensor(name, kind.datatype, kind.shape, {key: _json(names) for key, names in lists.items() if names} | most)
 
 
 def table_columns(problem: Problem) -> dict[str, str]:
-    """The names of a table's columns that are no inputs, by their roles `id`, `target` and `group`."""
-    roles = {"id": problem.id, "target": problem.target, "group": problem.group}
-    return {role: name for role, name in roles.items() if name}
+    """The names of a table's columns that are no inputs, by their roles; those that are ignored as a JSON list."""
+    time = problem.time if problem.time not in problem.features else None
+    roles = {"id": problem.id, "target": problem.target, "group": problem.group, "time": time}
+    ignored = {"ignored": _json(problem.ignored)} if problem.ignored else {}
+    return {role: name for role, name in roles.items() if name} | ignored
 
 
 def document(payload: InferenceRequest) -> dict[str, Any]:
@@ -76,10 +80,10 @@ def _parameters(item: InferenceRequest | RequestInput | RequestOutput) -> dict[s
     return item.parameters.model_dump() if item.parameters else None  # type: ignore[no-untyped-call]
 
 
-def _tensor(name: str, datatype: str, columns: int, parameters: dict[str, Any]) -> MetadataTensor:
+def _tensor(name: str, datatype: str, shape: tuple[int, ...], parameters: dict[str, Any]) -> MetadataTensor:
     return MetadataTensor(
         name=name,
         datatype=Datatype(datatype),
-        shape=[-1, columns],
+        shape=[-1, *shape],
         parameters=Parameters.model_validate(parameters) if parameters else None,
     )

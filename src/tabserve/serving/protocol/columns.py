@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from tabserve.encoding.encoder import Encoded, Encoder
 from tabserve.encoding.numbers import BOOL, DATATYPES, HALF, Position, from_tensor
 from tabserve.encoding.texts import check_characters, check_length, check_text
 from tabserve.errors import InvalidRequest
-from tabserve.model.decision import Decision
+from tabserve.model.decision import Decision, OutputKind
 from tabserve.problem.columns import Column, Kind
 from tabserve.problem.problem import Problem
 from tabserve.serving.protocol import matrix
@@ -46,8 +47,17 @@ class InputDecoder(NamedTuple):
     decode: Callable[[Input, Column, Position], TakeCells]
 
 
-def signature(problem: Problem, encoder: Encoder, decision: Decision) -> Signature:
-    """The inputs and outputs of a model; if all columns are numbers, one matrix may hold them."""
+def signature(
+    problem: Problem, encoder: Encoder, decision: Decision, further: Mapping[str, OutputKind] = MappingProxyType({})
+) -> Signature:
+    """The inputs and outputs of a model; if all columns are numbers, one matrix may hold them.
+
+    Args:
+        problem: names the columns.
+        encoder: makes features of their cells.
+        decision: has outputs of its own.
+        further: other outputs, by name.
+    """
     quick: Callable[[list[Any]], Features | None]
     if encoder.numeric:
         kinds, make, quick = matrix.inputs(problem), partial(matrix.features, problem=problem), matrix.quick_features
@@ -55,13 +65,14 @@ def signature(problem: Problem, encoder: Encoder, decision: Decision) -> Signatu
         kinds, make = inputs(problem), partial(features, problem=problem, encoder=encoder)
         quick = QuickColumns(problem, encoder).features
     datatypes = dict.fromkeys(name for column in problem.columns for name in DECODERS[column.kind].datatypes)
-    return Signature(kinds, (*datatypes,), decision.outputs(problem), make, quick, decision.parameters)
+    outputs = {**decision.outputs(problem), **further}
+    return Signature(kinds, (*datatypes,), outputs, make, quick, decision.parameters)
 
 
 def inputs(problem: Problem) -> dict[str, InputKind]:
     """The inputs by name, one per column; that of a column that may be missing is optional."""
     return {
-        column.name: InputKind(DECODERS[column.kind].datatypes[0], 1, optional=column.missing)
+        column.name: InputKind(DECODERS[column.kind].datatypes[0], 1, optional=column.missing, kind=column.kind)
         for column in problem.columns
     }
 

@@ -4,7 +4,7 @@ Requests are validated here alone, whatever transport they come by. A request is
 the data of a tensor may also be a flat array, or packed texts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.texts import is_encodable
 from tabserve.errors import InvalidRequest, TooLarge
-from tabserve.model.decision import OutputKind, Scores
+from tabserve.model.decision import Scores
 from tabserve.serving.protocol import parameters
 from tabserve.serving.protocol.datatypes import Packed
 from tabserve.serving.protocol.json_numbers import Numbers
@@ -69,8 +69,9 @@ def validate(document: object, signature: Signature, max_rows: int = MAX_ROWS) -
     check_count("inputs", len(request["inputs"]))
     quick = signature.quick(request["inputs"])
     inputs = [] if quick else [_input(item, f"inputs[{index}]") for index, item in enumerate(request["inputs"])]
-    _check_rows(quick.rows if quick else max([tensor.shape[0] for tensor in inputs]), max_rows)
-    outputs = _outputs(request.get("outputs"), signature.outputs)
+    rows = quick.rows if quick else max([tensor.shape[0] for tensor in inputs])
+    _check_rows(rows, max_rows)
+    outputs = _outputs(request.get("outputs"), signature, rows)
     return Request(quick or signature.features(inputs), outputs, _id(request.get("id")))
 
 
@@ -125,12 +126,13 @@ def _id(value: object) -> str | None:
     raise InvalidRequest(f"The request has {shown(value)} as its 'id'; expected {expected}.")
 
 
-def _outputs(items: object, known: Mapping[str, OutputKind]) -> tuple[str, ...]:
+def _outputs(items: object, signature: Signature, rows: int) -> tuple[str, ...]:
     if items is None or items == []:
-        return tuple(known)
+        return signature.default_outputs
     if not isinstance(items, list):
         raise InvalidRequest(f"The request has {shown(items)} as its 'outputs'; expected a list.")
     check_count("outputs", len(items))
+    known = signature.outputs
     names = [_members(item, f"outputs[{index}]", name=str)["name"] for index, item in enumerate(items)]
     for name in names:
         if name not in known:
@@ -140,9 +142,17 @@ def _outputs(items: object, known: Mapping[str, OutputKind]) -> tuple[str, ...]:
     for item in items:
         if "parameters" in item:
             parameters.check(item, f"Output {shown(item['name'])}", known[item["name"]].datatype)
+        _check_cost(item["name"], rows, known[item["name"]].max_rows)
     return tuple(names)
 
 
 def _check_rows(rows: int, max_rows: int) -> None:
     if rows > max_rows:
         raise TooLarge(f"The request has {shown(rows)} rows; send at most {max_rows} at a time.")
+
+
+def _check_cost(output: str, rows: int, max_rows: int | None) -> None:
+    if max_rows is not None and rows > max_rows:
+        raise TooLarge(
+            f"The request asks for output {output!r} of {shown(rows)} rows; ask for it of at most {max_rows} at a time."
+        )

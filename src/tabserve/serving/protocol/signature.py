@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ class InputKind(NamedTuple):
         optional: whether a request may leave it out.
         names: of the columns, if one tensor holds them all.
         missing: names of the columns that may have missing cells.
+        kind: what the cells are, a kind of `problem.columns`.
     """
 
     datatype: str
@@ -43,6 +45,7 @@ class InputKind(NamedTuple):
     optional: bool = False
     names: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    kind: str = "number"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Signature:
     Attributes:
         inputs: by name.
         datatypes: the V2 datatypes that inputs may have.
-        outputs: by name, in the order of a response to a request that names none.
+        outputs: by name.
         features: makes features of the inputs of a request; raises InvalidRequest if they do not fit.
         quick: makes features of unchecked inputs if all have their usual form, else returns None; several times faster.
         parameters: of every response.
@@ -64,3 +67,8 @@ class Signature:
     features: Callable[[list[Input]], Features]
     quick: Callable[[list[Any]], Features | None]
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def default_outputs(self) -> tuple[str, ...]:
+        """The names of the outputs of a response to a request that names none, in their order."""
+        return tuple(name for name, kind in self.outputs.items() if kind.max_rows is None)

@@ -78,10 +78,18 @@ def _fill(schemas: Node, signatures: Sequence[Signature]) -> None:
 
 def _output(name: str, kind: OutputKind) -> Node:
     """The schema of an output tensor."""
-    sizes = [{"type": "integer"}, {"const": kind.columns}]
-    shape = {"type": "array", "prefixItems": sizes, "items": False, "minItems": 2}
+    sizes = [{"type": "integer"}, *({"const": size} for size in kind.shape)]
+    shape = {"type": "array", "prefixItems": sizes, "items": False, "minItems": len(sizes)}
     values = {"type": "array", "items": VALUES[kind.datatype]}
-    return _object({"name": {"const": name}, "datatype": {"const": kind.datatype}, "shape": shape, "data": values})
+    members = {"name": {"const": name}, "datatype": {"const": kind.datatype}, "shape": shape, "data": values}
+    return _object(members) | _description(kind)
+
+
+def _description(kind: OutputKind) -> Node:
+    """Names of columns, and the most rows of a costly output, in words, as a schema has no place for them."""
+    most = f"Only for a request that names it, of {kind.max_rows} rows at most. " if kind.max_rows else ""
+    columns = f"Columns: {', '.join(kind.columns)}." if kind.columns else ""
+    return {"description": most + columns} if most or columns else {}
 
 
 def _object(members: Node) -> Node:

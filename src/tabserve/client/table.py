@@ -1,0 +1,126 @@
+"""Ask a server about a table: the rows of a file in, the columns of the answers out."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tabserve.client.answer import Answer
+from tabserve.client.client import Client
+from tabserve.client.metadata import Column, Metadata, Output
+from tabserve.encoding.numbers import Numbers
+from tabserve.errors import InvalidRequest
+from tabserve.serving.protocol.contributions import NAME
+from tabserve.serving.protocol.datatypes import BYTES
+from tabserve.table.columns import Columns, naming_rows, no_rows
+from tabserve.table.frame import required_texts
+from tabserve.table.reader import batches, column_names
+from tabserve.table.source import Source
+from tabserve.table.writer import open_writer
+
+CHUNK = 1_000
+"""Rows per request."""
+
+MEMBER = "test.csv"
+"""The name of the table in Kaggle's zip."""
+
+
+class Rows(NamedTuple):
+    """Rows of a file: their ids, and the cells of each column, all of shape (rows,)."""
+
+    ids: NDArray[np.object_]
+    columns: dict[str, NDArray[Any]]
+
+
+def read(path: Path, metadata: Metadata, limit: int | None) -> Rows:
+    """Read the first rows of a table, or all; optional columns and the id need not be in it.
+
+    Raises:
+        DataError: the table cannot be used; the message names the file and, if one is at fault, the row and column.
+    """
+    source = Source(path, MEMBER)
+    names = column_names(source)
+    used = [column for column in metadata.columns if not column.optional or column.name in names]
+    texts = [column.name for column in used if column.datatype == BYTES]
+    identity = [metadata.id] if metadata.id and metadata.id in names else []
+    numbers = [column.name for column in used if column.name not in texts]
+    expected = Columns(numbers, [*texts, *identity], [*metadata.ignored])
+    parts, count = [], 0
+    for batch in batches(source, expected, partial(to_rows, used, identity)):
+        parts.append(batch)
+        count += len(batch.ids)
+        if limit and count >= limit:
+            break
+    if not count:
+        raise no_rows(path)
+    joined = {column.name: np.concatenate([part.columns[column.name] for part in parts])[:limit] for column in used}
+    ids = np.concatenate([part.ids for part in parts]) if identity else np.arange(count).astype(np.object_)
+    return Rows(ids[:limit], joined)
+
+
+def to_rows(columns: Sequence[Column], identity: Sequence[str], batch: pa.RecordBatch) -> Rows:
+    """Convert a batch to the cells that are sent; the server checks what the texts say."""
+    ids = required_texts(batch, identity[0], "an id") if identity else np.empty(len(batch), np.object_)
+    return Rows(ids, {column.name: cells(column, batch[column.name]) for column in columns})
+
+
+def cells(column: Column, array: pa.Array) -> NDArray[Any]:
+    """The cells of a column: numbers, NaN for a missing one; or texts, empty for a missing one."""
+    if column.datatype == BYTES:
+        return np.array([text or "" for text in array.to_pylist()], np.object_)
+    with naming_rows(column.name):
+        return Numbers(column.optional).encode(array.to_numpy(zero_copy_only=False))[:, 0]
+
+
+def ask(client: Client, path: Path, rows: Rows, outputs: Sequence[str]) -> list[Answer]:
+    """Ask the server about all rows, one chunk after the other."""
+    answers, total = [], len(rows.ids)
+    known = client.metadata.outputs
+    size = min([CHUNK, *(known[name].max_rows or CHUNK for name in outputs if name in known)])
+    with tqdm(total=total, unit=" rows", leave=False, disable=None) as progress:
+        for start in range(0, total, size):
+            stop = min(start + size, total)
+            chunk = {name: values[start:stop] for name, values in rows.columns.items()}
+            try:
+                answers.append(client.ask_columns(chunk, outputs))
+            except InvalidRequest as error:
+                raise type(error)(
+                    f"{path}, rows {start + 1} to {stop}, of which the first is row 0: {error}"
+                ) from error
+            progress.update(stop - start)
+    return answers
+
+
+def to_columns(answers: Sequence[Answer], metadata: Metadata) -> dict[str, NDArray[Any]]:
+    """Join the answers to columns, with the names that a scored file gives them; contributions are left out."""
+    columns: dict[str, NDArray[Any]] = {}
+    for name in (name for name in answers[0].outputs if name != NAME):
+        names = output_columns(name, metadata.outputs[name])
+        values = np.concatenate([answer.outputs[name] for answer in answers]).T
+        columns.update(zip(names, values[-len(names) :], strict=True))
+    return columns
+
+
+def write(columns: dict[str, NDArray[Any]], out: Path) -> None:
+    """Write columns to a file as `tabserve score` does: whole, or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    batch = pa.record_batch({name: pa.array(np.ascontiguousarray(values)) for name, values in columns.items()})
+    with open_writer(out, batch.schema) as writer:
+        writer.write_batch(batch)
+
+
+def output_columns(name: str, output: Output) -> list[str]:
+    """The names of an output's columns; of a model of two classes only the positive class's probability is shown."""
+    if name == "predict":
+        return ["prediction" if output.datatype == "FP32" else "label"]
+    if name == "predict_proba":
+        return [f"probability_{label}" for label in output.labels] or ["probability"]
+    return ["low", "high"] if name == "predict_interval" else [f"{name}_{index}" for index in range(output.shape[-1])]

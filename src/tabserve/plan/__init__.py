@@ -1,0 +1,1 @@
+"""What a table holds, and what is to be learned from it."""

@@ -1,0 +1,186 @@
+"""The report of a trained model: what was learned from, how it was chosen, how good it is, and what it learned."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tabserve.files import whole
+from tabserve.model.model import Model
+from tabserve.reports.html import candidates, contributions, importance, levels, mistakes
+from tabserve.reports.html.holdout import HoldOut
+from tabserve.reports.html.importance import Loss
+from tabserve.reports.html.page import Page, Section, Table
+from tabserve.reports.html.page import render as render_page
+from tabserve.reports.html.spelling import count, interval, number
+from tabserve.reports.html.task_page import page_of
+from tabserve.reports.tables import TITLES
+from tabserve.reports.task_report import report_of
+from tabserve.stations import TrainingData
+from tabserve.training.bootstrap import Interval
+from tabserve.training.selection import Selection
+from tabserve.training.split import describe_split
+
+MOST_CATEGORIES = 3
+"""Most categories whose levels are shown."""
+
+SYNTHETIC = "This model was trained on synthetic data: not one row of it was observed."
+
+
+def render(
+    data: TrainingData,
+    selected: Selection,
+    model: Model,
+    columns: Sequence[Mapping[str, str]] = (),
+    cautions: Sequence[tuple[str, str]] = (),
+    *,
+    show_rows: bool = False,
+) -> str:
+    """Render the report as one HTML page that needs no other file.
+
+    Args:
+        data: the rows that the model was trained and evaluated on.
+        selected: the candidates' outcomes.
+        model: evaluated on the hold-out.
+        columns: what the plan says of each column: its `name`, `role`, `kind`, `why`, `distinct`, `missing` and
+            `example`.
+        cautions: what each warning of the plan is about, and its sentence.
+        show_rows: whether to show cells of single rows: the examples of columns, and the rows with the largest errors.
+    """
+    holdout = HoldOut(model, data.holdout)
+    needed = importance.losses(holdout)
+    sections = [
+        _cautions(cautions),
+        _columns(columns, examples=show_rows),
+        _candidates(data, selected, model),
+        _evaluation(holdout),
+        _learned(holdout, needed),
+        _levels(holdout, needed),
+        _mistakes(holdout, cells=show_rows),
+        _origin(model),
+    ]
+    return render_page(_page(holdout, [section for section in sections if section]))
+
+
+def write(
+    path: Path,
+    data: TrainingData,
+    selected: Selection,
+    model: Model,
+    columns: Sequence[Mapping[str, str]] = (),
+    cautions: Sequence[tuple[str, str]] = (),
+    *,
+    show_rows: bool = False,
+) -> None:
+    """Write the report whole or not at all; see `render`.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    text = render(data, selected, model, columns, cautions, show_rows=show_rows)
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _page(holdout: HoldOut, sections: Sequence[Section]) -> Page:
+    model, problem = holdout.model, holdout.model.problem
+    lead = page_of(problem).purpose(problem.target, model.data)
+    return Page(problem.name, lead, _facts(holdout), sections, SYNTHETIC * bool(model.data.get("synthetic")))
+
+
+def _facts(holdout: HoldOut) -> list[tuple[str, str, str]]:
+    """The figures at the top."""
+    model, rows = holdout.model, holdout.model.data["rows"]
+    name, measured = next(iter(model.metrics["holdout"].items()))
+    value = Interval(**measured)
+    facts = [(f"{TITLES[name]} on the hold-out", number(value.value), f"95 % interval: {interval(value)}")]
+    if baselines := model.metrics.get("baselines"):
+        best = max(baselines, key=lambda each: baselines[each][name])
+        facts.append(("without any column", number(baselines[best][name]), f"the better baseline: {best}"))
+    facts.append(("rows", f"{rows:,}", f"{len(holdout.frame):,} of them held out and opened once"))
+    columns = len(model.problem.columns)
+    facts.append(("columns", f"{columns:,}", f"that the model reads to tell “{model.problem.target}”"))
+    return facts
+
+
+def _cautions(cautions: Sequence[tuple[str, str]]) -> Section | None:
+    if not cautions:
+        return None
+    rows = [[about, sentence] for about, sentence in cautions]
+    lead = "What can make the figures below better than they will turn out, and what to do about it."
+    return Section("cautions", "Cautions", lead, tables=[Table("Cautions", ["about", "caution"], rows)])
+
+
+def _columns(columns: Sequence[Mapping[str, str]], *, examples: bool) -> Section | None:
+    if not columns:
+        return None
+    keys = ["name", "role", "kind", "distinct", "missing", *["example"] * examples, "why"]
+    rows = [[str(column.get(key, "")) for key in keys] for column in columns]
+    features = sum(column.get("role") == "feature" for column in columns)
+    lead = f"{count(len(columns), 'column')} in the table; the model reads {features:,}."
+    return Section("columns", "The columns", lead, tables=[Table("Columns", ["column", *keys[1:]], rows)])
+
+
+def _candidates(data: TrainingData, selected: Selection, model: Model) -> Section:
+    rows, fold_rows = model.data["rows"], model.metrics["fold_rows"]
+    split = describe_split(data.holdout.problem, rows, fold_rows, model.data.get("periods"))
+    lead = (
+        f"Split: {split.how}; {split.held_out} held out, {split.folds} on the rest. A candidate is measured in each"
+        f" fold on rows that it was not fitted on, by a {report_of(model.problem).chosen} chosen on the other folds."
+    )
+    panels, tables = [candidates.panel(selected, model)], [candidates.table(model)]
+    return Section("candidates", "How the model was chosen", lead, panels, tables)
+
+
+def _evaluation(holdout: HoldOut) -> Section:
+    page = page_of(holdout.model.problem)
+    rows = count(len(holdout.frame), "row")
+    lead = f"Measured once, on {rows} that had no part in fitting or choosing. Baselines know the target and no column."
+    tables = [candidates.holdout_table(holdout.model), *page.tables(holdout)]
+    return Section("holdout", "How good it is", lead, page.panels(holdout), tables)
+
+
+def _learned(holdout: HoldOut, needed: Sequence[Loss]) -> Section | None:
+    if not needed:
+        return None
+    explained = contributions.explain(holdout)
+    panels = [importance.panel(holdout, [*needed])]
+    if explained:
+        panels += contributions.panels(holdout, explained)
+    lead = "What the model makes of the columns. A column that moves a prediction need not move the outcome."
+    return Section("learned", "What it learned", lead, panels)
+
+
+def _levels(holdout: HoldOut, needed: Sequence[Loss]) -> Section | None:
+    """The levels of the categories that the model needs most."""
+    categories = [loss.column for loss in needed if loss.column in {*holdout.frame.encoder.categories}]
+    cells = holdout.frame.encoder.decode(holdout.frame.features) if categories else {}
+    groups = {name: found for name in categories[:MOST_CATEGORIES] if (found := levels.group(cells[name]))}
+    if not groups:
+        return None
+    lead = (
+        "The categories that the model needs most. Levels of fewer than"
+        f" {levels.FEWEST_ROWS} rows of the hold-out are pooled."
+    )
+    panels = [levels.panel(holdout, name, found) for name, found in groups.items()]
+    tables = [levels.table(holdout, name, found) for name, found in groups.items()]
+    return Section("levels", "How it does by level", lead, panels, tables)
+
+
+def _mistakes(holdout: HoldOut, *, cells: bool) -> Section:
+    hidden = "" if cells else " Their cells are not shown, as this page may be passed on."
+    lead = (
+        f"Wrong labels in the table, rare cases, or something that no column tells: look at these rows first.{hidden}"
+    )
+    return Section("mistakes", "Where it is most wrong", lead, tables=[mistakes.table(holdout, cells=cells)])
+
+
+def _origin(model: Model) -> Section:
+    rows = [
+        ["data", str(model.data["source"])],
+        ["sha256 of the data", str(model.data["sha256"])],
+        ["target", f"{model.problem.target}: {report_of(model.problem).rows(model.data)}"],
+        ["kind", model.predictor.described],
+        ["candidate", str(model.metrics["winner"])],
+        ["seed", str(model.problem.seed)],
+        ["made with", ", ".join(f"{name} {version}" for name, version in model.versions.items())],
+    ]
+    return Section("origin", "Where it comes from", tables=[Table("Origin", ["what", "value"], rows)])

@@ -1,0 +1,112 @@
+"""Copies: rows that equal an earlier row in every feature and in the target, whatever their ids.
+
+A model that has seen a row knows the target of its copies, so every split keeps them on one side. But where few of the
+rows are different, as in a table of some small categories, equal rows are independent observations and no copies.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabserve.table.frame import Frame
+
+FEWEST_DIFFERENT = 0.5
+"""The share of different rows below which equal rows count as independent observations."""
+
+HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+"""An odd factor without pattern, 2^64 over the golden ratio (Knuth, TAOCP 3, 6.4)."""
+
+Numbers = NDArray[np.int64]
+"""One whole number for each row, shape (rows,)."""
+
+
+def count(frame: Frame) -> int:
+    """The number of rows that equal an earlier one."""
+    return len(frame) - int(number_rows(frame).max()) - 1
+
+
+def number_rows(frame: Frame) -> Numbers:
+    """The number of each row among the different rows, from 0; copies have the same number."""
+    rows = _rows(frame)
+    number, times = np.unique(_hashes(rows), return_inverse=True, return_counts=True)[1:]
+    repeated = np.flatnonzero(times[number] > 1)  # only these are compared whole, which takes several times as long
+    number[repeated] = len(rows) + np.unique(rows[repeated], return_inverse=True)[1]
+    return np.asarray(np.unique(number, return_inverse=True)[1], np.int64)
+
+
+def _rows(frame: Frame) -> NDArray[np.void]:
+    """The bytes of each row's features and target, shape (rows,): equal for equal rows."""
+    features = frame.features
+    if features.dtype == np.object_:  # texts
+        features = np.unique(features, return_inverse=True)[1]
+    features = features.reshape(len(frame), -1)
+    rows = np.empty(len(frame), [("features", features.dtype, features.shape[1:]), ("target", np.float64)])
+    for name, values in (("features", features), ("target", frame.target)):
+        rows[name] = values
+        if np.issubdtype(values.dtype, np.floating):
+            rows[name] += 0  # makes 0.0 of -0.0
+            rows[name][np.isnan(values)] = np.nan
+    return rows.view(f"V{rows.itemsize}")
+
+
+def _hashes(rows: NDArray[np.void]) -> NDArray[np.uint64]:
+    """A hash of each row's bytes, shape (rows,)."""
+    hashes = np.zeros(len(rows), np.uint64)
+    for words in rows.view(np.uint32).reshape(len(rows), -1).T:
+        hashes = (hashes ^ words) * HASH_FACTOR
+        hashes ^= hashes >> np.uint64(29)
+    return hashes
+
+
+def kept_together(frame: Frame, stratum: Numbers, fewest: int) -> Numbers | None:
+    """The number of each row among the different rows, if a split keeps copies together.
+
+    Args:
+        frame: the rows.
+        stratum: of each row, equal for copies.
+        fewest: different rows of each stratum that the split needs.
+
+    Returns:
+        None if rows are split as they are: there are no copies, or too few different rows.
+    """
+    number = number_rows(frame)
+    first = np.unique(number, return_index=True)[1]
+    if len(first) == len(frame) or len(first) < FEWEST_DIFFERENT * len(frame):
+        return None
+    return number if np.bincount(stratum[first])[np.unique(stratum)].min() >= fewest else None
+
+
+def deal(number: Numbers, stratum: Numbers, seed: int, part_of: Callable[[Numbers], Numbers]) -> Numbers:
+    """Deal the different rows of each stratum to parts; the copies of a row follow it.
+
+    They are dealt in random order, but those with most copies first, so that the parts have nearly as many rows as
+    different rows of those asked for.
+
+    Args:
+        number: of each row among the different rows.
+        stratum: of each row, equal for copies.
+        seed: of the order.
+        part_of: gives the part of each different row of a stratum, by its place in the order, from 0.
+
+    Returns:
+        The part of each row, shape (rows,).
+    """
+    _, first, times = np.unique(number, return_index=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(first))
+    order = order[np.argsort(-times[order], kind="stable")]
+    part = np.empty(len(first), np.int64)
+    for value in np.unique(stratum):
+        own = order[stratum[first[order]] == value]
+        part[own] = part_of(np.arange(len(own)))
+    return part[number]
+
+
+def held_out(share: float) -> Callable[[Numbers], Numbers]:
+    """Deals this share to part 1 and the rest to part 0, evenly along the order."""
+    return lambda place: (np.floor((place + 1) * share + 0.5) - np.floor(place * share + 0.5)).astype(np.int64)
+
+
+def in_turn(parts: int) -> Callable[[Numbers], Numbers]:
+    """Deals to the parts in turn, there and back, so that none of them always comes first."""
+    return lambda place: np.minimum(place % (2 * parts), 2 * parts - 1 - place % (2 * parts))
