@@ -52,7 +52,7 @@ def framed(task: Task, rows: int = 400, levels: int = 40, seed: int = 0, **optio
     problem = Problem("drawn", columns, task=task, folds=3, **options)
     rng = np.random.default_rng(seed)
     town, shop, size = rng.integers(0, levels, rows), rng.integers(0, 4, rows), rng.normal(size=rows)
-    target = size + rng.normal(size=levels)[town] + shop + 0.3 * rng.normal(size=rows)
+    target: NDArray[Any] = size + rng.normal(size=levels)[town] + shop + 0.3 * rng.normal(size=rows)
     if task.labels:
         target = np.argsort(np.argsort(target)) * len(task.labels) // rows
     features = np.column_stack([size, town, shop]).astype(np.float32)
@@ -73,11 +73,9 @@ def _in_order(codes: NDArray[np.float32], names: list[str], encoder: Encoder) ->
 
 def features_of_trees(model: TargetEncoded, frame: Frame, target: NDArray[Any], fold: NDArray[Any]) -> NDArray[Any]:
     """What the booster is fitted on."""
-    seen: list[NDArray[Any]] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(model.estimator), "fit", lambda self, rows, _: seen.append(rows) or self)
-        model.fit(frame.features, target, fold)
-    return seen[0]
+        patch.setattr(type(model.estimator), "fit", lambda _, rows, __: rows)
+        return np.asarray(model.fit(frame.features, target, fold).estimator_)
 
 
 @by_task

@@ -71,7 +71,10 @@ def profile_batch(column: pa.Array, blanks: Sequence[str], decimal: str) -> Batc
         column = column.dictionary_decode()  # so that the texts come in the order in which they first occur
     encoded = column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    texts = _to_texts(encoded.dictionary)
+    unified = _to_texts(encoded.dictionary).dictionary_encode()
+    if len(unified.dictionary) < len(unified):  # texts that differ in surrounding spaces alone
+        codes = np.append(unified.indices.to_numpy(zero_copy_only=False), -1)[codes].astype(np.int64)
+    texts = unified.dictionary
     is_held = np.append(~np.asarray(pc.is_in(texts, pa.array(["", *blanks]))), False)  # null has the code -1
     chosen = np.flatnonzero(is_held)
     held, counts = texts.take(pa.array(chosen)), np.bincount(codes + 1, minlength=len(texts) + 1)[chosen + 1]
@@ -106,7 +109,7 @@ def _order(codes: NDArray[np.int64], texts: pa.Array, classified: Classified) ->
         return Order(float(numbers[0]), float(numbers[-1]), bool((np.diff(numbers) > 0).all()))
     if len(forms) == 1 and forms <= {*DATES}:
         cells = texts.take(pa.array(codes))
-        return Order(cells[0].as_py(), cells[-1].as_py(), bool(pc.all(pc.less(cells[:-1], cells[1:])).as_py()))
+        return Order(cells[0].as_py(), cells[-1].as_py(), not pc.any(pc.greater_equal(cells[:-1], cells[1:])).as_py())
     return None
 
 
@@ -129,7 +132,7 @@ def _digest(codes: NDArray[np.int64], texts: pa.Array) -> bytes:
 
 
 def _to_texts(values: pa.Array) -> pa.Array:
-    """Values as text; null and NaN become the empty text."""
+    """Values as text, without surrounding spaces; null and NaN become the empty text."""
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)
-    return values.cast(pa.string()).fill_null("")
+    return pc.utf8_trim_whitespace(values.cast(pa.string()).fill_null(""))

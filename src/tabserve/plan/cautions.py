@@ -26,7 +26,7 @@ def cautions_of(column: PlannedColumn, options: Options) -> Iterator[Caution]:
         return
     for rule in RULES[column.role]:
         if sentence := rule(column, options):
-            yield Caution(column.name, sentence)
+            yield Caution(column.name, sentence, SPLITS.get(rule, ""))
 
 
 def _repeated_id(planned: PlannedColumn, options: Options) -> str | None:
@@ -189,3 +189,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "time": (),
 }
 """What is looked for, by the role of the column."""
+
+SPLITS: dict[Rule, str] = {_repeated_id: "group", _mixed_by_random_splits: "time"}
+"""The split that a rule advises."""

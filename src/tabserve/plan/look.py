@@ -1,4 +1,4 @@
-"""Show a plan on a terminal: the target, a row for each column, what is left out, and cautions."""
+"""Show a plan on a terminal: the target, a row for each column, what is left out; and cautions."""
 
 import shutil
 import textwrap
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from tabserve.plan.kinds import empty_cells
 from tabserve.plan.plan import Plan
-from tabserve.plan.planned import PlannedColumn
+from tabserve.plan.planned import Caution, PlannedColumn
 from tabserve.wording import one_line, shown
 
 NARROWEST, WIDEST = 80, 120
@@ -26,20 +26,30 @@ MAX_CLASSES = 6
 
 
 def lines(plan: Plan, width: int | None = None) -> list[str]:
-    """The plan as lines of text.
+    """The plan as lines of text, without its cautions.
 
     Args:
         plan: to show.
         width: of the terminal in characters; found out if None, and kept between 80 and 120.
     """
-    columns = width or shutil.get_terminal_size((WIDEST, 24)).columns
-    width = min(max(columns, NARROWEST), WIDEST)
+    width = _width_of_lines(width)
     used = [column for column in plan.columns if column.role != "left out"]
     left_out = [column for column in plan.columns if column.role == "left out"]
-    shown_lines = [*_title(plan, width), "", *_table([*used, *left_out], width)]
-    if plan.cautions:
-        shown_lines += ["", *_cautions(plan, width)]
-    return shown_lines
+    return [*_title(plan, width), "", *_table([*used, *left_out], width)]
+
+
+def caution_lines(cautions: Sequence[Caution], width: int | None = None) -> list[str]:
+    """Cautions as lines of text, after an empty one; none if there are no cautions."""
+    width, shown_lines = _width_of_lines(width), ["", "Cautions"]
+    for caution in cautions:
+        about = f"{caution.about}: " if caution.about else ""
+        shown_lines += _wrapped(f"  {about}{caution.sentence}", width, "    ")
+    return shown_lines if cautions else []
+
+
+def _width_of_lines(width: int | None) -> int:
+    columns = width or shutil.get_terminal_size((WIDEST, 24)).columns
+    return min(max(columns, NARROWEST), WIDEST)
 
 
 def _title(plan: Plan, width: int) -> Iterator[str]:
@@ -104,13 +114,6 @@ def _width(text: str) -> int:
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
         for sign in one_line(text)
     )
-
-
-def _cautions(plan: Plan, width: int) -> Iterator[str]:
-    yield "Cautions"
-    for caution in plan.cautions:
-        about = f"{caution.about}: " if caution.about else ""
-        yield from _wrapped(f"  {about}{caution.sentence}", width, "    ")
 
 
 def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:

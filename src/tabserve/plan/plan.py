@@ -49,11 +49,6 @@ class Plan:
     rows: int
     settled: Options
 
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """The names of the columns that are left out."""
-        return tuple(column.name for column in self.columns if column.role == "left out")
-
 
 def make_plan(source: Source, options: Options) -> Plan:
     """Look at a whole table, and plan what to learn from it.
@@ -80,7 +75,8 @@ def _plan(source: Source, options: Options, table: TableProfile) -> Plan:
     features = [column for planned in columns if planned.is_feature and (column := planned.column)]
     _check_features(features, columns)
     _check_levels(columns)
-    problem = _problem(source, options, target.task, features)
+    left_out = [column.name for column in columns if column.role == "left out"]
+    problem = _problem(source, options, target.task, features, left_out)
     return Plan(
         replace(source, dialect=table.dialect),
         options,
@@ -129,7 +125,9 @@ def _check_levels(columns: Sequence[PlannedColumn]) -> None:
             Categories.learn(column, [level for level, _ in planned.profile.levels])
 
 
-def _problem(source: Source, options: Options, task: Task, features: Sequence[Column]) -> Problem:
+def _problem(
+    source: Source, options: Options, task: Task, features: Sequence[Column], left_out: Sequence[str]
+) -> Problem:
     ordered = sorted(
         features, key=lambda column: column.stands_alone and column.missing
     )  # the first text is never empty
@@ -142,6 +140,8 @@ def _problem(source: Source, options: Options, task: Task, features: Sequence[Co
         options.group,
         options.time,
         seed=options.seed,
+        ignored=tuple(left_out),
+        blanks=options.missing,
     )
 
 

@@ -83,7 +83,7 @@ class Caster:
 
 
 def cast_batch(table: str, batch: pa.RecordBatch, columns: Columns, decimal: str = ".") -> pa.RecordBatch:
-    """Cast a batch's columns to the types of `Columns.schema`.
+    """Cast a batch's columns to the types of `Columns.schema`; cells that are read as they are stored stay as they are.
 
     Args:
         table: its name in messages.
@@ -95,6 +95,8 @@ def cast_batch(table: str, batch: pa.RecordBatch, columns: Columns, decimal: str
         BadRow: naming the first row with a cell that cannot be cast.
         DataError: no cell of a column's type can be cast.
     """
+    if columns.stored is not None:
+        return batch.select(columns.stored.names)
     caster, schema, bad = Caster(columns.blanks, decimal), columns.schema(), list[BadRow]()
     cast, groups = dict[str, pa.Array](), defaultdict(list)
     for field in schema:

@@ -28,7 +28,7 @@ MOST_ROWS, MOST_CHARACTERS = 200, 1 << 18
 MOST_DECIMALS = 10_000
 """Cells at most that are examined to find a decimal sign."""
 
-NUMBER = r"[-+]?(?:[0-9]{{1,3}}(?:{other}[0-9]{{3}})+|[0-9]*){decimal}[0-9]+(?:[eE][-+]?[0-9]+)?"
+NUMBER = r"[-+]?(?:[0-9]{{1,3}}(?:{other}[0-9]{{3}})+|[0-9]+){decimal}[0-9]+(?:[eE][-+]?[0-9]+)?"
 """A number with decimals, perhaps with separators of thousands before them."""
 
 AMBIGUOUS = re.compile(r"[-+]?[1-9][0-9]{0,2}[.,][0-9]{3}")

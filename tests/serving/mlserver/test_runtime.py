@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tabserve.errors import ArtifactError, ServerError, TooLarge
 from tabserve.model.decision import Scores, threshold_of
 from tabserve.model.model import Model, load
-from tabserve.serving.batching import MAX_THREADS
+from tabserve.serving.slices import MAX_THREADS
 from tabserve.serving.limits import Limits
 from tabserve.serving.mlserver.registry import Registry
 from tabserve.serving.mlserver.runtime import FolderModel

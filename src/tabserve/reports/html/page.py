@@ -8,7 +8,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-
 NUMBERS = re.compile(r"(?:[-−–+±0-9.,%()e\s]|to)*")
 """A cell that holds numbers, and is set flush right."""
 

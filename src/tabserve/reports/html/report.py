@@ -12,8 +12,8 @@ from tabserve.reports.html.page import Page, Section, Table
 from tabserve.reports.html.page import render as render_page
 from tabserve.reports.html.spelling import count, interval, number
 from tabserve.reports.html.task_page import page_of
-from tabserve.reports.task_report import report_of
 from tabserve.reports.tables import TITLES
+from tabserve.reports.task_report import report_of
 from tabserve.stations import TrainingData
 from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Selection
