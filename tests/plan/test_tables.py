@@ -50,11 +50,11 @@ def test_a_real_table_is_planned_as_a_person_would(name: str, shared: Path) -> N
     """Every column but the target is a feature, of the kind that its cells have, and the table is read by the plan."""
     plan = plan_of_shared(shared, name)
     assert (plan.problem.task.KIND, plan.problem.labels) == TASKS[name]
-    assert plan.ignored == ()
+    assert plan.problem.ignored == ()
     assert len(plan.problem.columns) == len(plan.columns) - 1
     assert plan.problem.kinds.count("category") == CATEGORIES[name]
     assert set(plan.problem.kinds) <= {"number", "category"}
-    assert len(read(plan.source, plan.problem, plan.ignored)) == plan.rows
+    assert len(read(plan.source, plan.problem)) == plan.rows
 
 
 def test_numbers_with_holes_may_be_missing(shared: Path) -> None:
