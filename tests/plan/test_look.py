@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.plan.looking import plan_of, repeated
 
-from tabserve.plan.look import lines
+from tabserve.plan.look import caution_lines, lines
 from tabserve.plan.options import Options
 from tabserve.plan.plan import make_plan
 from tabserve.table.source import as_source
@@ -18,7 +18,8 @@ IDS = [str(row) for row in range(60)]
 
 def shown(width: int = 100, target: str = "y", **columns: list[str]) -> str:
     """The text of a plan of these columns."""
-    return "\n".join(lines(plan_of(columns, target), width))
+    plan = plan_of(columns, target)
+    return "\n".join([*lines(plan, width), *caution_lines(plan.cautions, width)])
 
 
 def test_the_target_comes_first() -> None:
@@ -78,7 +79,7 @@ def test_no_line_is_wider_than_the_terminal_or_holds_a_control_character(
     """Long names and cells are cut; a terminal of less than 80 columns gets lines of 80."""
     table = {"y": repeated(["no", "no", "yes"]), "feature": repeated(["1.5", "2.5", "9"])}
     plan = make_plan(as_source(pa.table(table | {f"{name} ": repeated(cells)})), Options("y"))
-    for line in lines(plan, width):
+    for line in [*lines(plan, width), *caution_lines(plan.cautions, width)]:
         assert line.isprintable()
         assert columns_of_terminal(line) <= min(max(width, 80), 120)
 
