@@ -89,7 +89,7 @@ def test_the_evaluation_is_a_table_of_measures(path: Path) -> None:
     assert [*evaluation] == ["hold-out", "95 % interval"]
 
 
-def test_each_task_is_found_out(path: Path) -> None:
+def test_each_task_is_found_out() -> None:
     """Two values, a few, and an amount; every folder is saved and loaded."""
     table = customers().assign(plan=lambda table: np.array(["a", "b", "c"])[table["months"] // 20])
     tasks = {name: train(table, name).model for name in ("left", "plan", "charge") if name != "charge"}
