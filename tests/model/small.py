@@ -18,6 +18,7 @@ from tabserve.errors import ArtifactError
 from tabserve.model.decision import Amount, Decision, MostProbable, Threshold
 from tabserve.model.model import MANIFEST, Model, load, save
 from tabserve.predictors.booster import Booster
+from tabserve.predictors.encoded_booster import EncodedBooster
 from tabserve.predictors.linear import Linear
 from tabserve.predictors.one_hot import OneHotLinear
 from tabserve.problem.columns import Column, numbers
@@ -26,6 +27,7 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.training.one_hot_linear import OneHotRidge
 from tabserve.training.proof import predictor
+from tabserve.training.target_encoding import TargetEncodedClassifier
 
 PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes"), Costs(1, 5)), id="name", folds=3, seed=7)
 RNG = np.random.default_rng(0)
@@ -102,6 +104,18 @@ def one_hot(seed: int = 0) -> Model:
     return Model(problem, encoder, fitted.get_predictor(encoder), decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
 
 
+def encoded(seed: int = 0) -> Model:
+    """A booster over means of three classes at the levels of two categories; another seed gives another model."""
+    task = Multiclass(("a", "b", "c"))
+    problem = Problem("shops", (*COLUMNS[:2], Column("floor", "category")), task=task)
+    encoder = Encoder.learn(problem, CELLS)
+    booster = xgb.XGBClassifier(n_estimators=3, max_depth=2, n_jobs=1, feature_types=encoder.types)
+    target = (np.roll(CODES, seed) % 3).astype(np.int8)
+    fitted = TargetEncodedClassifier(booster, [1, 2]).fit(cells(encoder), target)
+    decision = MostProbable(0.8)
+    return Model(problem, encoder, fitted.get_predictor(encoder), decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
+
+
 Build = Callable[[int], Model]
 
 MIXED: dict[str, Build] = {
@@ -111,7 +125,12 @@ MIXED: dict[str, Build] = {
 }
 """Builders of models over columns of several kinds, by task."""
 
-BUILDERS: dict[str, Build] = {Booster.FILE: trees, Linear.FILE: words, OneHotLinear.FILE: one_hot}
+BUILDERS: dict[str, Build] = {
+    Booster.FILE: trees,
+    Linear.FILE: words,
+    OneHotLinear.FILE: one_hot,
+    EncodedBooster.FILE: encoded,
+}
 """Builders of models by the names of their model files."""
 
 ROWS: dict[str, NDArray[Any]] = {Booster.FILE: FEATURES, Linear.FILE: TEXTS}
