@@ -11,9 +11,10 @@ from tests.plan.looking import profile_of, repeated
 
 from tabserve.errors import DataError
 from tabserve.plan.column_profile import ColumnProfile
-from tabserve.plan.kinds import guess, has_id_name, state
+from tabserve.plan.kinds import guess, has_id_name
 from tabserve.plan.options import Options
 from tabserve.plan.profile import profile
+from tabserve.plan.stated import state
 from tabserve.problem.columns import Kind
 from tabserve.table.source import as_source
 
