@@ -3,13 +3,15 @@
 import argparse
 import sys
 
-from bench import formats, limits, mixed, scale, serving, settings, soak, tables, titles
+from bench import contributions, formats, limits, mixed, reading, scale, serving, settings, soak, tables, titles
 from tabserve.cli import run
 
 WORDS = {
     "tables": tables,
     "serving": serving,
     "mixed": mixed,
+    "reading": reading,
+    "contributions": contributions,
     "soak": soak,
     "limits": limits,
     "settings": settings,

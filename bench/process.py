@@ -2,13 +2,15 @@
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-from bench.work import WORK
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -22,22 +24,33 @@ class Measurement(NamedTuple):
 
 def measure(name: str, rows: int, csv: Path) -> Measurement:
     """Measure one piece of work in a fresh process."""
-    results: SimpleQueue[Measurement] = SPAWN.SimpleQueue()
-    process = SPAWN.Process(target=_work, args=(name, rows, csv, results))
+    return in_fresh_process(_work, name, rows, csv)
+
+
+def in_fresh_process(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+    """The result of a function of a module, called in a process that has imported nothing else."""
+    results: SimpleQueue[Result] = SPAWN.SimpleQueue()
+    process = SPAWN.Process(target=_put, args=(results, function, args, kwargs))
     process.start()
     process.join()
     if process.exitcode:
-        raise SystemExit(f"{name} failed; its reason stands above.")
+        raise SystemExit(f"{args[0]} failed; its reason stands above.")
     return results.get()
 
 
-def _work(name: str, rows: int, csv: Path, results: "SimpleQueue[Measurement]") -> None:
+def _put(results: "SimpleQueue[Any]", function: Callable[..., Any], args: Any, kwargs: Any) -> None:  # noqa: ANN401
+    results.put(function(*args, **kwargs))
+
+
+def _work(name: str, rows: int, csv: Path) -> Measurement:
+    from bench.work import WORK  # noqa: PLC0415  other work need not import its libraries
+
     start = time.perf_counter()
     WORK[name](rows, csv)
     seconds = time.perf_counter() - start
-    results.put(Measurement(seconds, _peak()))
+    return Measurement(seconds, peak())
 
 
-def _peak() -> float:
+def peak() -> float:
     """Peak memory of this process in MiB; getrusage would include the parent's from before the start."""
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

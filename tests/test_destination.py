@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "scripts/train.py": ("--data", "rows.csv", "--out"),
     "scripts/train.py --engine spark": ("--data", "rows", "--out"),
     "scripts/draw.py": ("--model", "model", "--out"),
+    "tabserve ask": ("--data", "rows.csv", "--out"),
+    "scripts/request.py": ("--data", "rows.csv", "--out"),
     "tabserve score": ("model", "--data", "rows.csv", "--out"),
     "tabserve compare": ("model", "model2", "--data", "rows.csv", "--out"),
     "tabserve drift": ("model", "--data", "rows.csv", "--out"),

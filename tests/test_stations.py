@@ -10,12 +10,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from tests.serving import mixed
 
-from tabserve import Candidate, Column, Model, Multiclass, Problem, TrainingData, load, read, train
+from tabserve import Candidate, Column, Model, Multiclass, Problem, TrainingData, load, read
 from tabserve.errors import ArtifactError
 from tabserve.model.model import CARD
 from tabserve.model.reference import Reference
 from tabserve.reports import card
 from tabserve.reports.card import Words
+from tabserve.stations import train
 from tabserve.training import bootstrap
 from tabserve.training.task_training import training_of
 from tabserve.training.text_classifier import TextClassifier

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tabserve.problem.task import Regression as Regression
     from tabserve.score import score_file as score_file
     from tabserve.stations import TrainingData as TrainingData
-    from tabserve.stations import train as train
     from tabserve.table.frame import read as read
+    from tabserve.trained import train as train
     from tabserve.training.candidate import Candidate as Candidate
     from tabserve.training.selection import select as select
     from tabserve.training.split import hold_out as hold_out
@@ -56,7 +56,7 @@ WHERE = {
     "save": "model.model",
     "score_file": "score",
     "select": "training.selection",
-    "train": "stations",
+    "train": "trained",
 }
 """The module of each name."""
 

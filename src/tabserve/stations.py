@@ -87,9 +87,10 @@ class TrainingData:
             versions={**versions(*predictor.LIBRARIES), **self.versions},
         )
 
-    def save(self, model: Model, folder: Path, words: Words = GENERAL) -> Model:
-        """Save the model with its card; see `model.save`."""
-        return models.save(folder, model, model.predictor.examples(self.golden_features), card.render(model, words))
+    def save(self, model: Model, folder: Path, words: Words = GENERAL, report: str | None = None) -> Model:
+        """Save the model with its card and, if there is one, a report; see `model.save`."""
+        rows = model.predictor.examples(self.golden_features)
+        return models.save(folder, model, rows, card.render(model, words), report)
 
 
 def train(

@@ -364,6 +364,11 @@ def with_input(**members: Any) -> bytes:  # noqa: ANN401  any JSON
     return as_bytes(METADATA | {"inputs": [{**METADATA["inputs"][0], **members}]})
 
 
+def with_output(**members: Any) -> bytes:  # noqa: ANN401  any JSON
+    """The model's metadata with an output of two columns that has other members."""
+    return as_bytes(METADATA | {"outputs": [{"name": "predict", "datatype": "FP32", "shape": [-1, 2], **members}]})
+
+
 @pytest.mark.parametrize(
     ("metadata", "sentence"),
     [
@@ -376,6 +381,18 @@ def with_input(**members: Any) -> bytes:  # noqa: ANN401  any JSON
         (as_bytes(METADATA | {"inputs": []}), "its metadata name no inputs"),
         (as_bytes(METADATA | {"outputs": [{"name": "predict", "datatype": "FP8"}]}), "an output of datatype 'FP8'"),
         (as_bytes(METADATA | {"outputs": []}), "its metadata lack the output 'predict'"),
+        (with_output(shape=[-1, "2"]), r"its metadata have the shape \[-1, '2'\]"),
+        (with_output(shape=[-1, 2, 3, 4]), r"its metadata have the shape \[-1, 2, 3, 4\]"),
+        (
+            with_output(parameters={"columns": '["a"]'}),
+            "its metadata name other than 2 columns of the output 'predict'",
+        ),
+        (
+            with_output(parameters={"sources": '["a"]'}),
+            "its metadata name other than 2 columns of the output 'predict'",
+        ),
+        (with_output(parameters={"max_rows": 0}), "its metadata have 0 as 'max_rows'"),
+        (with_output(parameters={"max_rows": "9"}), "its metadata have '9' as 'max_rows'"),
         (with_input(datatype="INT8"), "its metadata name an input of datatype 'INT8', which is not sent here"),
         (with_input(shape=[-1, "200"]), r"its metadata have the shape \[-1, '200'\]"),
         (with_input(shape=[]), r"its metadata have the shape \[\]"),

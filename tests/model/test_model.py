@@ -68,6 +68,15 @@ def test_a_model_over_columns_of_several_kinds_is_loaded_as_it_was_saved(task: s
     assert [*manifest(tmp_path / "model")["encodings"]] == ["city", "when", "floor"]
 
 
+@pytest.mark.parametrize("blanks", [(), ("?", "-999")])
+def test_the_blanks_of_a_problem_are_kept(blanks: tuple[str, ...], tmp_path: Path) -> None:
+    """A manifest without any says nothing of them."""
+    model = trees(0)
+    model = replace(model, problem=replace(model.problem, blanks=blanks))
+    assert save_small(tmp_path / "model", model).problem.blanks == blanks
+    assert ("blanks" in manifest(tmp_path / "model")["problem"]) == bool(blanks)
+
+
 @pytest.mark.parametrize("task", MIXED)
 def test_golden_rows_hold_missing_cells_of_any_kind_of_column(task: str, tmp_path: Path) -> None:
     """They are stored as null; every load checks the answers to them."""

@@ -146,6 +146,15 @@ def test_a_multiclass_task_has_2_to_127_labels_and_a_binary_one_2() -> None:
         Binary(("a", "b", "c"))
 
 
+def test_the_other_label_is_one_of_the_labels() -> None:
+    """Every cell that is no other label counts as it, but for empty ones."""
+    codes, bad = Multiclass(("a", "b", "rest"), other="rest").target(["b", "new", "", None, "rest", "a"])
+    assert codes.tolist() == [1, 2, -1, -1, 2, 0]
+    assert bad.tolist() == [2, 3]
+    with pytest.raises(UsageError, match="one of its labels as the other label, not 'c'"):
+        Multiclass(("a", "b"), other="c")
+
+
 TASKS: dict[str, tuple[Any, str, list[Any]]] = {
     "binary": (
         lambda criterion: Binary(criterion=criterion),
@@ -187,6 +196,7 @@ CHANGED: dict[str, Any] = {
     "holdout": 0.5,
     "folds": 2,
     "seed": 7,
+    "ignored": ("extra",),
     "blanks": ("0.5", "word 0.500"),
 }
 """Another value of each field of a problem; those of columns and task are below."""
@@ -213,7 +223,7 @@ def results(kind: str, problem: Problem, folder: Path) -> object:
         table = table.map("word {:.3f}".format)
     target = rng.normal(size=rows).round(3) if kind == "mixed" else np.where(rng.random(rows) < 0.4, "0", "1")
     table[problem.target] = target
-    for column in filter(None, (problem.id, problem.group)):
+    for column in filter(None, (problem.id, problem.group, *problem.ignored)):
         table[column] = [f"{column} {row // (1 if column == problem.id else 4)}" for row in range(rows)]
     if problem.time:
         table[problem.time] = np.datetime_as_string(np.datetime64("2020-01-01") + rng.permutation(rows))
@@ -227,6 +237,13 @@ def results(kind: str, problem: Problem, folder: Path) -> object:
     return [str(np.asarray(part).tolist()) for part in parts], measures.to_csv()
 
 
+@pytest.mark.parametrize("blanks", [["?"], "?", (1,), ("",), (" ?",), ("? ",), ("?", None)])
+def test_blanks_are_texts_without_surrounding_spaces(blanks: Any) -> None:  # noqa: ANN401  of any type
+    """As cells are compared with them after their spaces are cut off."""
+    with pytest.raises(UsageError, match="as its blanks"):
+        Problem("usual", numbers("a"), blanks=blanks)
+
+
 @pytest.mark.parametrize("kind", USUAL)
 @pytest.mark.parametrize("field", [field.name for field in fields(Problem)])
 def test_every_field_has_an_effect(field: str, kind: str, tmp_path: Path) -> None:
@@ -234,7 +251,7 @@ def test_every_field_has_an_effect(field: str, kind: str, tmp_path: Path) -> Non
     usual = Problem("usual", USUAL[kind][0], task=USUAL[kind][1])
     other = CHANGED | dict(zip(("columns", "task"), OTHERS[kind], strict=True))
     changed = results(kind, replace(usual, **{field: other[field]}), tmp_path)
-    if field in {"name", "target"}:  # names, which change no value
+    if field in {"name", "target", "ignored"}:  # names, which change no value
         assert changed == results(kind, usual, tmp_path)
     else:
         assert changed != results(kind, usual, tmp_path)

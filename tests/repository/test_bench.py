@@ -125,6 +125,17 @@ def test_mixed_measures_three_servers_by_one_row(run: Run, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
+def test_contributions_are_priced_for_two_models(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the ratio of a request with them to one without, for each number of rows, and by a row beside them."""
+    monkeypatch.setattr(wrk, "COMMAND", None)
+    lines = run("contributions", "--seconds", "0.1").splitlines()
+    priced = [line.split() for line in lines if line.startswith(("committed, ", "mixed, "))]
+    assert [int(line[-4]) for line in priced] == [1, 100] * 2
+    assert all(float(line[-1]) > 0 for line in priced)
+    assert sum("one row beside a client that asks for contributions" in line for line in lines) == 2
+
+
+@pytest.mark.slow
 def test_the_model_of_mixed_columns_learns_all_kinds(tmp_path: Path) -> None:
     """It has ten categories, nine numbers and a date, and predicts better than chance."""
     model = load(mixed_table.train(tmp_path / "model"))
@@ -150,6 +161,14 @@ def test_formats_measures_ours_and_what_is_installed_of_others(run: Run) -> None
     ours, *others = (line.split() for line in run("formats", "--rows", "2000").splitlines()[1:])
     assert (ours[0], ours[-1]) == ("npz", "0")
     assert all("install" in line or line[-1] == "0" for line in others)
+
+
+def test_reading_is_compared_with_pandas(run: Run) -> None:
+    """Each reader has a line; below them are the ratios of time and memory."""
+    ours, pandas, time, memory = run("reading", "--rows", "2000", "--repeats", "1").splitlines()[1:]
+    assert all(float(figure) > 0 for line in (ours, pandas) for figure in line.split()[-3:])
+    assert time.startswith("tabserve.read takes ")
+    assert "× the memory of the encoded array" in memory
 
 
 @pytest.mark.slow

@@ -20,7 +20,9 @@ from tabserve.client.metadata import Metadata
 from tabserve.client.rest import RestClient
 from tabserve.errors import InvalidRequest, UsageError
 from tabserve.model.model import Model, load
-from tabserve.table.frame import stream
+from tabserve.predictors.booster import Booster
+from tabserve.score import score_file
+from tabserve.table.frame import Frame, stream
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "request.py"
 SECONDS = 20
@@ -124,6 +126,20 @@ def test_the_script_predicts_a_file_of_columns_of_each_kind(
     columns = printed_columns(ask(task, path, "--json"))
     assert columns.pop("row") == [*range(600)]
     assert columns == expected(load(mixed_folders[task]), path)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_written_file_is_that_of_a_scored_one(
+    ask: RunScript, mixed_folders: dict[str, Path], task: str, tmp_path: Path
+) -> None:
+    """Cell by cell, over both protocols; nothing but one sentence is printed."""
+    path = mixed_folders[task].with_suffix(".csv")
+    ended = ask(task, path, "--out", tmp_path / "asked.csv")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"Wrote the answers to 600 rows into {tmp_path}/asked.csv.\n"
+    score_file(load(mixed_folders[task]), path, tmp_path / "scored.csv")
+    asked, scored = (pd.read_csv(tmp_path / name, dtype=str) for name in ("asked.csv", "scored.csv"))
+    assert asked.equals(scored)
 
 
 def test_the_script_predicts_a_file_of_texts(
@@ -269,3 +285,58 @@ def test_columns_that_do_not_fit_the_model_are_refused_before_they_are_sent(
             classifier.ask_columns(right | {"seen": [cell]}, ["predict"])
     with pytest.raises(UsageError, match="takes no matrix of numbers, but a tensor for each of 'income', 'age'"):
         classifier.ask(np.zeros((1, 8), np.float32), ["predict"])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_script_explains_answers(ask: RunScript, mixed_folders: dict[str, Path], task: str) -> None:
+    """It names the columns with the largest contributions, by the predictor's own, with the cells of the file."""
+    path, model = mixed_folders[task].with_suffix(".csv"), load(mixed_folders[task])
+    plain, explained = (ask(task, path, "--rows", "20", "--json", *options) for options in ((), ("--explain",)))
+    assert (explained.returncode, explained.stderr) == (0, "")
+    rows, lines = json.loads(explained.stdout)["rows"], pd.read_csv(path, dtype=str, keep_default_na=False)
+    assert [{key: cell for key, cell in row.items() if key != "contributions"} for row in rows] == json.loads(
+        plain.stdout
+    )["rows"]
+    features = next(stream(path, model.problem, model.encoder)).features[:20]
+    assert isinstance(model.predictor, Booster)
+    contributions, raw = model.predictor.contributions(features), model.predictor.raw(features)
+    for number, row in enumerate(rows):
+        of_answer = contributions[number, raw[number].argmax(), :-1]
+        by_column = pd.Series(of_answer, model.encoder.names).groupby(list(model.encoder.sources)).sum()
+        assert [each["contribution"] for each in row["contributions"]] == pytest.approx(
+            by_column[[each["column"] for each in row["contributions"]]].tolist(), abs=1e-6
+        )
+        assert abs(row["contributions"][-1]["contribution"]) >= by_column.abs().nlargest(4).iloc[-1]
+        for each in row["contributions"]:
+            cell = lines.loc[number, each["column"]]
+            assert each["cell"] == (float(cell) if isinstance(each["cell"], float) else cell or None)
+    table = ask(task, path, "--rows", "20", "--explain").stdout.splitlines()
+    assert table[0].endswith(" contributions")
+    first = rows[0]["contributions"][0]
+    assert f"{first['column']}={first['cell']} {first['contribution']:+,.2f}, " in table[1]
+
+
+def test_the_script_explains_no_answers_of_a_model_without_contributions(
+    script: RunScript, both: Server, protocol: str, tmp_path: Path
+) -> None:
+    """The message says what to leave out."""
+    path = tmp_path / "titles.csv"
+    path.write_text("title\npapel azul\n")
+    options = ("--url", address(both, protocol), "--protocol", protocol, "--model", "goods", "--data", path)
+    ended = script(SCRIPT, *options, "--explain")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines()[-1].endswith(
+        "gives no contributions to the answers of 'goods'; leave out --explain."
+    )
+
+
+def test_the_script_explains_more_rows_than_a_request_may_have(
+    script: RunScript, served: Server, protocol: str, sample_frame: Frame, tmp_path: Path
+) -> None:
+    """It sends as many at a time as the metadata allow."""
+    rows = pd.DataFrame(sample_frame.features, columns=list(sample_frame.problem.features)).iloc[:1_001]
+    rows.to_parquet(tmp_path / "rows.parquet")
+    options = ("--url", address(served, protocol), "--protocol", protocol, "--data", tmp_path / "rows.parquet")
+    ended = script(SCRIPT, *options, "--explain", "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [len(row["contributions"]) for row in json.loads(ended.stdout)["rows"]] == [3] * 1_001

@@ -15,11 +15,12 @@ from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.spark.rows import Cells, CsvReader, Lines, Piece
 from tabserve.spark.worker import RejectedRow, split_bad_rows
+from tabserve.table.dialect import Dialect
 from tabserve.table.frame import batch_to_rows, scoring_columns, stream
 
 PROBLEM = Problem("small", numbers("a", "b"), id="ID_code")
 ENCODER = Encoder.learn(PROBLEM, {})
-SCHEMA = scoring_columns(PROBLEM).schema()
+COLUMNS = scoring_columns(PROBLEM)
 NAMES = ("ID_code", "a", "b")
 
 Row = tuple[str, list[float]]
@@ -36,7 +37,7 @@ def read(*batches: pa.RecordBatch, other: Sequence[str] = NAMES) -> list[Row | R
     """Id and features of each good row, and each rejected row; `other` are the column names of y.csv."""
     results: list[Row | RejectedRow] = []
     for piece in CsvReader({"/x.csv": NAMES, "/y.csv": other})(iter(batches)):
-        for part in split_bad_rows(piece, "ID_code", lambda part: batch_to_rows(PROBLEM, ENCODER, part.batch(SCHEMA))):
+        for part in split_bad_rows(piece, "ID_code", lambda part: batch_to_rows(PROBLEM, ENCODER, part.batch(COLUMNS))):
             results += [part] if isinstance(part, RejectedRow) else zip(part.ids, part.features.tolist(), strict=True)
     return results
 
@@ -129,7 +130,7 @@ def test_a_text_that_is_not_utf_8_is_a_bad_row(column: str) -> None:
     """In the column of ids and in those of numbers."""
     columns = {"ID_code": pa.array(["r1"]), "a": pa.array([1.0]), "b": pa.array([2.0])}
     cells = Cells("/x.parquet", pa.record_batch(columns | {column: ILL}))
-    (row,) = split_bad_rows(cells, "ID_code", lambda part: batch_to_rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
+    (row,) = split_bad_rows(cells, "ID_code", lambda part: batch_to_rows(PROBLEM, ENCODER, part.batch(COLUMNS)))
     assert isinstance(row, RejectedRow)
     assert row.reason == "it is not UTF-8 text; save its texts as UTF-8"
 
@@ -153,7 +154,7 @@ def test_each_bad_row_costs_one_conversion_and_the_rows_between_two_bad_ones_ano
     def convert(part: Piece) -> int:
         nonlocal conversions
         conversions += 1
-        return len(batch_to_rows(PROBLEM, ENCODER, part.batch(SCHEMA)))
+        return len(batch_to_rows(PROBLEM, ENCODER, part.batch(COLUMNS)))
 
     parts = [*split_bad_rows(piece, "ID_code", convert)]
     bad = sum(isinstance(part, RejectedRow) for part in parts)
@@ -194,3 +195,21 @@ def test_good_lines_are_the_rows_that_one_machine_reads(texts: list[str]) -> Non
             else:
                 (expected,) = stream(path, PROBLEM, ENCODER)
                 assert row == (expected.ids[0], expected.features[0].tolist())
+
+
+def test_lines_of_another_dialect_are_read() -> None:
+    """By the signs of their file, which other files need not have."""
+    german = Dialect(";", ",")
+    reader = CsvReader({"/x.csv": NAMES, "/y.csv": NAMES}, {"/x.csv": german})
+    first = lines("ID_code;a;b", 'r1;"1,5";2', "r2;2,5;-;x")
+    other = lines("ID_code,a,b", "r3,1.5,2", file="file:/y.csv")
+    parts = [
+        part
+        for piece in reader(iter([first, other]))
+        for part in split_bad_rows(piece, "ID_code", lambda part: batch_to_rows(PROBLEM, ENCODER, part.batch(COLUMNS)))
+    ]
+    good, bad, others = parts
+    assert not isinstance(good, RejectedRow)
+    assert not isinstance(others, RejectedRow)
+    assert bad == RejectedRow("/x.csv", "r2", "expected 3 columns, found 4")
+    assert (good.features.tolist(), others.features.tolist()) == ([[1.5, 2]], [[1.5, 2]])

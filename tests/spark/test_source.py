@@ -39,11 +39,10 @@ def own(spark: SparkSession) -> SparkSession:
 
 def read_all(source: Source) -> list[tuple[str, str, float, float]]:
     """File, id and features of every row that the workers read, sorted."""
-    schema = COLUMNS.schema()
 
     def work(read: Callable[..., Any], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for piece in read(batches):
-            a, b, ids = piece.batch(schema).columns
+            a, b, ids = piece.batch(COLUMNS).columns
             yield pa.record_batch([pa.array([piece.source] * len(ids)), ids, a, b], ["source", "id", "a", "b"])
 
     rows: list[Any] = []
@@ -64,6 +63,19 @@ def test_every_file_below_a_folder_is_read_by_its_own_header(own: SparkSession, 
     rows = [(first, "r1", 1, 2), (first, "r2", 3, 4), (second, "r,3", 5, 6), (third, "r4", 7, 8)]
     assert read_all(files(str(tmp_path / "rows"))(own, COLUMNS)) == sorted((str(path), *row) for path, *row in rows)
     assert read_all(files(str(first))(own, COLUMNS)) == [(str(path), *row) for path, *row in rows[:2]]
+
+
+def test_the_signs_of_each_file_are_found_out(own: SparkSession, tmp_path: Path) -> None:
+    """Semicolons with decimal commas in one file, tabs in another, commas in the third."""
+    texts = {
+        "a.csv": "ID_code;a;b.c\nr1;1,5;2\n",
+        "b.csv": "ID_code\ta\tb.c\nr2\t2.5\t3\n",
+        "c.csv": CSV + "r3,3.5,4\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    rows = [("a.csv", "r1", 1.5, 2.0), ("b.csv", "r2", 2.5, 3.0), ("c.csv", "r3", 3.5, 4.0)]
+    assert read_all(files(str(tmp_path))(own, COLUMNS)) == [(str(tmp_path / name), *row) for name, *row in rows]
 
 
 def test_a_file_that_is_cut_into_many_blocks_has_every_row_once(own: SparkSession, tmp_path: Path) -> None:
@@ -126,7 +138,7 @@ REFUSED: dict[str, tuple[dict[str, bytes | str], str]] = {
     "other capitals": ({"x_csv": "ID_CODE,a,b.c\n"}, r"/x\.csv lacks 'ID_code'; did you mean 'ID_CODE'"),
     "one column twice": ({"x_csv": "ID_code,a,a,b.c\n"}, r"/x\.csv has the column 'a' more than once"),
     "one column more": ({"x_csv": "ID_code,a,b.c,d\n"}, r"/x\.csv has unexpected columns: 'd'"),
-    "other separators": ({"x_csv": "ID_code;a;b.c\n"}, r"/x\.csv has one column, named 'ID_code;a;b\.c'"),
+    "other separators": ({"x_csv": "ID_code:a:b.c\n"}, r"/x\.csv has one column, named 'ID_code:a:b\.c'"),
     "open quote": ({"x_csv": 'ID_code,"a,b.c\n'}, r"/x\.csv, header: expected its end"),
     "empty": ({"x_csv": ""}, r"/x\.csv is empty; expected a header and rows below it"),
     "blank": ({"x_csv": "\n\n"}, r"/x\.csv is empty; expected a header and rows below it"),

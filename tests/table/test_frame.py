@@ -608,3 +608,42 @@ def test_amounts_that_are_all_the_same_are_refused(path: Path) -> None:
     """Nothing can be learned from them."""
     message = refusal(write_mixed(path, ["2.50"] * 3), Problem("houses", MIXED, task=Regression()))
     assert message == " has only 2.5 in column 'target'; a model needs rows of different targets."
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("empty", ["", "NA"])
+def test_rows_without_a_target_are_left_out_if_the_user_says_so(kind: str, empty: str, path: Path) -> None:
+    """The others keep their numbers as ids."""
+    task, targets = TARGETS[kind]
+    problem = Problem("houses", MIXED, task=task, blanks=("NA",))
+    write_mixed(path, [targets[0], empty, targets[1]])
+    frame = read(path, problem, drop_empty_target=True)
+    assert frame.ids.tolist() == ["0", "2"]
+    assert frame.target.tolist() == task.target(targets[:2])[0].tolist()
+    assert len(frame.features) == 2
+    with pytest.raises(DataError, match="row 2, column 'target'"):
+        read(path, problem)
+
+
+def test_a_wrong_target_is_refused_beside_those_that_are_left_out(path: Path) -> None:
+    """The row is numbered as in the table."""
+    write_mixed(path, ["", "maybe", "no"])
+    with pytest.raises(DataError, match="row 2, column 'target': expected 'no' or 'yes', found 'maybe'"):
+        read(path, Problem("houses", MIXED, task=Binary(("no", "yes"))), drop_empty_target=True)
+
+
+def test_a_table_without_any_target_is_refused(path: Path) -> None:
+    """Even if rows without a target are left out."""
+    write_mixed(path, ["", "", ""])
+    with pytest.raises(DataError, match="has no row with a target in column 'target'"):
+        read(path, Problem("houses", MIXED, task=Regression()), drop_empty_target=True)
+
+
+def test_any_other_cell_counts_as_the_other_label(path: Path) -> None:
+    """So rare classes are one; an empty cell is no label all the same."""
+    task = Multiclass(("a", "rest"), other="rest")
+    write_mixed(path, ["a", "b", "never seen"])
+    assert read(path, Problem("houses", MIXED, task=task)).target.tolist() == [0, 1, 1]
+    write_mixed(path, ["a", "b", ""])
+    with pytest.raises(DataError, match=r"row 3, column 'target': .* found an empty cell"):
+        read(path, Problem("houses", MIXED, task=task))

@@ -36,7 +36,7 @@ def write(folder: Path, rows: str, header: str = HEADER) -> Path:
 
 def read(path: Path) -> Frame:
     """Read the csv; the price is ignored."""
-    return read_with_repeated_ids(path, PROBLEM, ["price", "title"])
+    return read_with_repeated_ids(path, replace(PROBLEM, ignored=("price",)))
 
 
 def test_texts_are_joined_and_labels_are_numbered(tmp_path: Path) -> None:
@@ -54,13 +54,13 @@ def test_read_repeated_takes_an_id_twice(tmp_path: Path) -> None:
     path = write(tmp_path, "9,s,b,,colar,\n7,s,a,,colar,\n9,s,c,,manta,\n")
     assert read(path).features.tolist() == ["b", "a", "c"]
     with pytest.raises(DataError, match="has the id '9' 2 times"):
-        frames.read(path, PROBLEM, ["price"])
+        frames.read(path, replace(PROBLEM, ignored=("price",)))
 
 
 def test_ids_differ_by_a_nul_at_the_end(tmp_path: Path) -> None:
     """NumPy's fixed-width texts would drop it."""
     path = write(tmp_path, "".join(f'"{name}",s,a,,{kind},\n' for name, kind in (("0\0", "colar"), ("0", "manta"))))
-    assert frames.read(path, PROBLEM, ["price"]).ids.tolist() == ["0\0", "0"]
+    assert frames.read(path, replace(PROBLEM, ignored=("price",))).ids.tolist() == ["0\0", "0"]
 
 
 @pytest.mark.parametrize(

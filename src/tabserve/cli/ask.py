@@ -6,26 +6,32 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabserve import destination
 from tabserve.cli import options
+from tabserve.errors import UsageError
 from tabserve.wording import one_line
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tabserve.client.client import Client
 
 OUTPUTS = ("predict", "predict_proba", "predict_interval")
 """The outputs that models can have."""
 
 EXIT_CODES = (
-    "exit codes: 0 answered, 1 not enough memory, 2 wrong option, or no model named where the server has\n"
-    "several, 3 the file cannot be used or the server refuses its rows, 5 no server answers, or its answer is wrong,\n"
-    "130 Ctrl-C, 143 SIGTERM\n"
+    "exit codes: 0 answered, 1 not enough memory, 2 wrong option, or no model named where the server has several, 3 a\n"
+    "file cannot be used or written, or the server refuses the rows, 5 no server answers, or its answer is wrong, 130\n"
+    "Ctrl-C, 143 SIGTERM\n"
 )
 
 EXAMPLES = (
     "examples:\n"
     "  tabserve ask --data new.csv\n"
     "  tabserve ask --data new.csv --rows 1000 --json\n"
-    "  tabserve ask --data new.csv --protocol grpc --outputs predict_proba\n\n"
+    "  tabserve ask --data new.csv --out scores.csv\n"
+    "  tabserve ask --data new.csv --protocol grpc --outputs predict_proba\n"
+    "  tabserve ask --data new.csv --explain\n\n"
 )
 
 
@@ -55,23 +61,61 @@ def add_options(parser: argparse.ArgumentParser, rows: Path | None = None) -> No
         help="what to ask for: predict (the label, or the amount), predict_proba, predict_interval (default: all that"
         " the model answers)",
     )
-    add("--json", action="store_true", help="print one JSON document instead of a table")
+    add(
+        "--explain",
+        action="store_true",
+        help="name the three columns that contributed most to each answer, and what they added to the log odds (of two"
+        " classes), to the margin of the label (of several), or to the amount or its logarithm",
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+    instead.add_argument(
+        "--out",
+        type=options.file,
+        metavar="FILE",
+        help=".csv, .csv.gz or .parquet to write instead, as `tabserve score` does; an earlier one is replaced",
+    )
 
 
 def ask(arguments: argparse.Namespace) -> None:
-    """Ask the server about the rows, and print its answers."""
-    from tabserve.client import client, table  # noqa: PLC0415  Arrow and gRPC are not installed everywhere
+    """Ask the server about the rows, and print or write its answers."""
+    if arguments.out:
+        destination.check_apart([arguments.out], [arguments.data])
+        destination.ending(arguments.out)
+    from tabserve.client import client, reasons, table  # noqa: PLC0415  Arrow and gRPC are not installed everywhere
 
     server = _client(arguments)
     if arguments.wait:
         client.wait(server.ready, "The model", arguments.wait)
     rows = table.read(arguments.data, server.metadata, arguments.rows)
-    answers = table.ask(server, arguments.data, rows, arguments.outputs or server.metadata.default_outputs)
-    columns = {server.metadata.id or "row": rows.ids.tolist(), **table.to_columns(answers, server.metadata)}
-    if arguments.json:
-        _print_json(columns, server.model, answers[0].threshold)
+    further = [_contributions(server)] if arguments.explain else []
+    answers = table.ask(
+        server, arguments.data, rows, [*(arguments.outputs or server.metadata.default_outputs), *further]
+    )
+    columns = {server.metadata.id or "row": rows.ids, **table.to_columns(answers, server.metadata)}
+    for name in further:
+        found = reasons.reasons(answers, server.metadata.outputs[name], rows.columns)
+        columns[name] = (reasons.as_documents if arguments.json else reasons.as_texts)(found)
+    if arguments.out:
+        table.write(columns, arguments.out)
+        print(f"Wrote the answers to {len(rows.ids):,} rows into {arguments.out}.")
+    elif arguments.json:
+        _print_json(_lists(columns), server.model, answers[0].threshold)
     else:
-        _print_table(columns)
+        _print_table(_lists(columns))
+
+
+def _lists(columns: "dict[str, NDArray[Any]]") -> dict[str, list[Any]]:
+    return {name: values.tolist() for name, values in columns.items()}
+
+
+def _contributions(server: "Client") -> str:
+    """The name of the output that explains the answers."""
+    from tabserve.serving.protocol.contributions import NAME  # noqa: PLC0415
+
+    if NAME not in server.metadata.outputs:
+        raise UsageError(f"The server gives no {NAME} to the answers of {server.model!r}; leave out --explain.")
+    return NAME
 
 
 def _client(arguments: argparse.Namespace) -> "Client":

@@ -4,17 +4,18 @@ import argparse
 from importlib.metadata import version
 from pathlib import Path
 
-from tabserve.cli import ask, rollout, run, score, serve
+from tabserve.cli import ask, rollout, run, score, serve, train
 from tabserve.errors import UsageError
 
-WORDS = (serve, ask, score)
+WORDS = (train, serve, ask, score)
 """The modules of a command each, in the order of the help."""
 
 EPILOG = """examples:
-  tabserve serve build/model
+  tabserve train churn.csv --target churned
+  tabserve serve build/churn
   tabserve ask --data new.csv
-  tabserve score build/model --data new.csv --out scores.csv
-  tabserve check build/model
+  tabserve score build/churn --data new.csv --out scores.csv
+  tabserve check build/churn
 
 exit codes: 0 done, 1 not enough memory, 2 wrong usage, 3 a table cannot be used or a file cannot be written, 4 bad
 model folder, 5 the server cannot start or does not answer, 6 drift was found, 130 Ctrl-C, 143 SIGTERM (serve: 0, from
@@ -41,7 +42,9 @@ def _main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tabserve",
-        description="Serve model folders over the V2 inference protocol (REST and gRPC); ask, verify, update them.",
+        description=(
+            "Train a model on any table, serve it over the V2 inference protocol (REST and gRPC), ask it, update it."
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=EPILOG,
     )

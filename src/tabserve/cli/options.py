@@ -44,6 +44,15 @@ def minutes(text: str) -> float:
     return _duration(text, DAY // 60, "minutes")
 
 
+def costs(text: str) -> tuple[float, float]:
+    """Two costs above zero, separated by a comma: of a false positive and of a false negative."""
+    try:
+        false_positive, false_negative = map(float, text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"expected two costs such as 1,10, not {text!r}") from None
+    return false_positive, false_negative
+
+
 def printable(text: str) -> str:
     """Printable text that is not blank."""
     if not text.strip() or not text.isprintable():
@@ -58,8 +67,10 @@ def port(text: str) -> int:
 
 def model_name(text: str) -> str:
     """A name that a path of a URL can hold as one part of it."""
-    if "/" in text or text in {".", "..", "stats"}:  # the last is a route of the server
-        raise ArgumentTypeError(f"expected a name without a slash, that is no other part of a path, not {text!r}")
+    if "/" in text:
+        raise ArgumentTypeError(f"expected a name without a slash, not {text!r}")
+    if text in {".", "..", "stats"}:  # the last is a route of the server
+        raise ArgumentTypeError(f"expected a name that paths do not use otherwise, not {text!r}")
     return printable(text)
 
 

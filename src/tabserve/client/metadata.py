@@ -89,7 +89,8 @@ def parse(document: Any) -> Metadata:  # noqa: ANN401  any JSON
     matrix = inputs[0] if len(inputs) == 1 and _is_matrix(inputs[0]) else None
     columns = _columns_of_matrix(matrix) if matrix else tuple(map(_column, inputs))
     outputs = {str(output["name"]): _output(output) for output in document["outputs"]}
-    ignored = tuple(str(parameters[role]) for role in ("target", "group") if role in parameters)
+    others = [str(parameters[role]) for role in ("target", "group", "time") if role in parameters]
+    ignored = (*others, *_names(document, "ignored"))
     return Metadata(columns, str(matrix["name"]) if matrix else None, outputs, parameters.get("id"), ignored)
 
 

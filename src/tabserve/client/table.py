@@ -15,11 +15,13 @@ from tabserve.client.client import Client
 from tabserve.client.metadata import Column, Metadata, Output
 from tabserve.encoding.numbers import Numbers
 from tabserve.errors import InvalidRequest
+from tabserve.serving.protocol.contributions import NAME
 from tabserve.serving.protocol.datatypes import BYTES
 from tabserve.table.columns import Columns, naming_rows, no_rows
 from tabserve.table.frame import required_texts
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source
+from tabserve.table.writer import open_writer
 
 CHUNK = 1_000
 """Rows per request."""
@@ -78,9 +80,11 @@ def cells(column: Column, array: pa.Array) -> NDArray[Any]:
 def ask(client: Client, path: Path, rows: Rows, outputs: Sequence[str]) -> list[Answer]:
     """Ask the server about all rows, one chunk after the other."""
     answers, total = [], len(rows.ids)
+    known = client.metadata.outputs
+    size = min([CHUNK, *(known[name].max_rows or CHUNK for name in outputs if name in known)])
     with tqdm(total=total, unit=" rows", leave=False, disable=None) as progress:
-        for start in range(0, total, CHUNK):
-            stop = min(start + CHUNK, total)
+        for start in range(0, total, size):
+            stop = min(start + size, total)
             chunk = {name: values[start:stop] for name, values in rows.columns.items()}
             try:
                 answers.append(client.ask_columns(chunk, outputs))
@@ -92,14 +96,25 @@ def ask(client: Client, path: Path, rows: Rows, outputs: Sequence[str]) -> list[
     return answers
 
 
-def to_columns(answers: Sequence[Answer], metadata: Metadata) -> dict[str, list[Any]]:
-    """Join the answers to columns, with the names that a scored file gives them."""
-    columns: dict[str, list[Any]] = {}
-    for name in answers[0].outputs:
+def to_columns(answers: Sequence[Answer], metadata: Metadata) -> dict[str, NDArray[Any]]:
+    """Join the answers to columns, with the names that a scored file gives them; contributions are left out."""
+    columns: dict[str, NDArray[Any]] = {}
+    for name in (name for name in answers[0].outputs if name != NAME):
         names = output_columns(name, metadata.outputs[name])
         values = np.concatenate([answer.outputs[name] for answer in answers]).T
-        columns.update(zip(names, values[-len(names) :].tolist(), strict=True))
+        columns.update(zip(names, values[-len(names) :], strict=True))
     return columns
+
+
+def write(columns: dict[str, NDArray[Any]], out: Path) -> None:
+    """Write columns to a file as `tabserve score` does: whole, or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    batch = pa.record_batch({name: pa.array(np.ascontiguousarray(values)) for name, values in columns.items()})
+    with open_writer(out, batch.schema) as writer:
+        writer.write_batch(batch)
 
 
 def output_columns(name: str, output: Output) -> list[str]:

@@ -16,6 +16,9 @@ from tabserve.model.manifest import Manifest, content
 
 GOLDEN, MANIFEST, CARD = "golden.json", "manifest.json", "MODEL_CARD.md"
 
+REPORT = "report.html"
+"""A page for people that a folder may hold; nothing reads it, so the manifest has no checksum of it."""
+
 Loaded = TypeVar("Loaded")
 
 log = logging.getLogger(__name__)
@@ -67,7 +70,7 @@ def check_place(folder: Path, models: set[str]) -> None:
         parent = next(parent for parent in path.parents if parent.exists())
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written: {error.strerror}.") from error
-    if files and not {MANIFEST} <= files <= {*models, GOLDEN, MANIFEST, CARD}:
+    if files and not {MANIFEST} <= files <= {*models, GOLDEN, MANIFEST, CARD, REPORT}:
         raise ArtifactError(f"{folder} holds something other than a model; name another place, or remove it first.")
     try:
         beside(path, parent).cleanup()

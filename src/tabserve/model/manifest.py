@@ -19,6 +19,9 @@ from tabserve.problem.task import TASKS, Task
 FORMAT_VERSION = 1
 """Version of the folder's layout; raise it if a reader of the old version would misread the new one."""
 
+LISTS = ("ignored", "blanks")
+"""Fields of a problem that hold several texts, and are left out if they hold none."""
+
 MEASURED_WITH = "measured_with"
 """Key of the metrics that holds the fields of the decision they were measured with, if it was changed since."""
 
@@ -40,7 +43,7 @@ OMITTED = ("metric", "other")
 SHORT = re.compile(r"\[\n\s*([-+.\deE,\s]*?)\n\s*\]|\{\n\s*([^{}\[\]]{1,100}?)\n\s*\}")
 """A list of numbers, or a small object, whose items json.dumps puts on lines of their own."""
 
-MAX_BYTES = {".ubj": 1 << 30, ".npz": 1 << 30, ".json": 1 << 26, ".md": 1 << 26}
+MAX_BYTES = {".ubj": 1 << 30, ".npz": 1 << 30, ".json": 1 << 26, ".md": 1 << 26, ".html": 1 << 26}
 """Largest size of each kind of file, many times what any model needs; a larger file is refused unread."""
 
 
@@ -172,8 +175,8 @@ def _check_versions(path: Path, versions: Mapping[str, Any]) -> None:
 def _own_fields(problem: Problem) -> dict[str, Any]:
     """The problem's fields without columns and task, which the manifest holds in members of their own."""
     fields = ("name", "target", "id", "group", "time", "holdout", "folds", "seed")
-    blanks = {"blanks": problem.blanks} if problem.blanks else {}
-    return {name: getattr(problem, name) for name in fields} | blanks
+    optional = [name for name in LISTS if getattr(problem, name)]
+    return {name: getattr(problem, name) for name in (*fields, *optional)}
 
 
 def _task(task: Task) -> dict[str, Any]:
@@ -201,8 +204,7 @@ def _problem(path: Path, document: Mapping[str, Any]) -> Problem:
     try:
         columns = tuple(Column(**column) for column in document["columns"])
         fields = dict(document["problem"])
-        if isinstance(blanks := fields.get("blanks"), list):
-            fields["blanks"] = tuple(blanks)
+        fields |= {name: tuple(fields[name]) for name in LISTS if isinstance(fields.get(name), list)}
         return Problem(columns=columns, task=_create(path, "task", task, TASKS), **fields)
     except UsageError as error:
         raise ArtifactError(f"{path} does not describe a problem: {error}") from error

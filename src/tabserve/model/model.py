@@ -13,12 +13,24 @@ from tabserve.errors import ArtifactError, UsageError
 from tabserve.model import folder as folders
 from tabserve.model import golden
 from tabserve.model.decision import Decision, threshold_of
-from tabserve.model.folder import CARD, GOLDEN, MANIFEST, check_card, read_verified, seal, write_verified
+from tabserve.model.folder import CARD, GOLDEN, MANIFEST, REPORT, check_card, read_verified, seal, write_verified
 from tabserve.model.manifest import MEASURED_WITH, Manifest, content
 from tabserve.predictors.predictor import Predictor
 from tabserve.problem.problem import Problem
 
-__all__ = ["CARD", "GOLDEN", "MANIFEST", "PREDICTORS", "Model", "amend", "check_place", "load", "save", "versions"]
+__all__ = [
+    "CARD",
+    "GOLDEN",
+    "MANIFEST",
+    "PREDICTORS",
+    "REPORT",
+    "Model",
+    "amend",
+    "check_place",
+    "load",
+    "save",
+    "versions",
+]
 
 PREDICTORS = {
     "model.ubj": "tabserve.predictors.booster.Booster",
@@ -61,7 +73,7 @@ class Model:
         return self.decision.scores(self.predictor.raw(features))
 
 
-def save(folder: Path, model: Model, rows: NDArray[Any], card: str) -> Model:
+def save(folder: Path, model: Model, rows: NDArray[Any], card: str, report: str | None = None) -> Model:
     """Write a model folder under a temporary name, verify it, then rename it to its own.
 
     Args:
@@ -69,6 +81,7 @@ def save(folder: Path, model: Model, rows: NDArray[Any], card: str) -> Model:
         model: what to write.
         rows: golden rows, as `Predictor.examples` draws them; every load compares their raw outputs.
         card: the model card, in Markdown.
+        report: a page about the training, in HTML; None for none.
 
     Returns:
         The model as loaded from the new folder.
@@ -76,11 +89,11 @@ def save(folder: Path, model: Model, rows: NDArray[Any], card: str) -> Model:
     Raises:
         ArtifactError: the folder cannot be written, or holds something that is not a model folder.
     """
-    return write_verified(folder, {*PREDICTORS}, lambda fresh: _write(fresh, model, rows, card), load)
+    return write_verified(folder, {*PREDICTORS}, lambda fresh: _write(fresh, model, rows, card, report), load)
 
 
 def amend(folder: Path, model: Model, card: str) -> Model:
-    """Replace the manifest and the card of a model folder as `save` does; model file and golden rows stay.
+    """Replace the manifest and the card of a model folder as `save` does; model file, golden rows and report stay.
 
     Args:
         folder: a model folder, or a link to one.
@@ -167,8 +180,10 @@ def _check_decision(path: Path, manifest: Manifest, predictor: Predictor) -> Non
         )
 
 
-def _write(folder: Path, model: Model, rows: NDArray[Any], card: str) -> None:
+def _write(folder: Path, model: Model, rows: NDArray[Any], card: str, report: str | None) -> None:
     folder.mkdir()
+    if report is not None:
+        (folder / REPORT).write_text(report, encoding="utf-8")
     model.predictor.save(folder / model.predictor.FILE)
     (folder / GOLDEN).write_text(golden.to_json(rows, model.predictor), encoding="utf-8")
     _seal(folder, model, card)
@@ -176,7 +191,7 @@ def _write(folder: Path, model: Model, rows: NDArray[Any], card: str) -> None:
 
 def _rewrite(folder: Path, fresh: Path, model: Model, card: str) -> None:
     fresh.mkdir()
-    for name in (model.predictor.FILE, GOLDEN):
+    for name in (model.predictor.FILE, GOLDEN, *([REPORT] if (folder / REPORT).exists() else [])):
         (fresh / name).write_bytes(content(folder / name))
     _seal(fresh, model, card)
 

@@ -72,6 +72,11 @@ def profile_batch(column: pa.Array, blanks: Sequence[str], decimal: str) -> Batc
     encoded = column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     texts = _to_texts(encoded.dictionary)
+    trimmed = pc.utf8_trim_whitespace(texts)
+    if not trimmed.equals(texts):  # texts that differ in surrounding spaces alone are one
+        unified = trimmed.dictionary_encode()
+        codes = np.append(unified.indices.to_numpy(zero_copy_only=False), -1)[codes].astype(np.int64)
+        texts = unified.dictionary
     is_held = np.append(~np.asarray(pc.is_in(texts, pa.array(["", *blanks]))), False)  # null has the code -1
     chosen = np.flatnonzero(is_held)
     held, counts = texts.take(pa.array(chosen)), np.bincount(codes + 1, minlength=len(texts) + 1)[chosen + 1]
@@ -106,7 +111,7 @@ def _order(codes: NDArray[np.int64], texts: pa.Array, classified: Classified) ->
         return Order(float(numbers[0]), float(numbers[-1]), bool((np.diff(numbers) > 0).all()))
     if len(forms) == 1 and forms <= {*DATES}:
         cells = texts.take(pa.array(codes))
-        return Order(cells[0].as_py(), cells[-1].as_py(), bool(pc.all(pc.less(cells[:-1], cells[1:])).as_py()))
+        return Order(cells[0].as_py(), cells[-1].as_py(), not pc.any(pc.greater_equal(cells[:-1], cells[1:])).as_py())
     return None
 
 

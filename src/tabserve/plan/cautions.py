@@ -26,7 +26,7 @@ def cautions_of(column: PlannedColumn, options: Options) -> Iterator[Caution]:
         return
     for rule in RULES[column.role]:
         if sentence := rule(column, options):
-            yield Caution(column.name, sentence)
+            yield Caution(column.name, sentence, SPLITS.get(rule, ""))
 
 
 def _repeated_id(planned: PlannedColumn, options: Options) -> str | None:
@@ -39,6 +39,12 @@ def _repeated_id(planned: PlannedColumn, options: Options) -> str | None:
         f" say --group {shown(column.name)} if rows of one value belong together, so that no split parts them, or"
         f" --drop {shown(column.name)}."
     )
+
+
+def _groups_of_one(planned: PlannedColumn, _options: Options) -> str | None:
+    if planned.profile.repeats:
+        return None
+    return "a value of its own in every row, so that rows are split as they would be without groups; leave out --group."
 
 
 def _unmarked_id(planned: PlannedColumn, _options: Options) -> str | None:
@@ -185,7 +191,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "target": (_small_classes, _blank_levels, _spelled_alike),
     "id": (),
-    "group": (_blank_levels,),
+    "group": (_groups_of_one,),
     "time": (),
 }
 """What is looked for, by the role of the column."""
+
+SPLITS: dict[Rule, str] = {_repeated_id: "group", _mixed_by_random_splits: "time"}
+"""The split that a rule advises."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tabserve.encoding.categories import BOOLEANS
 from tabserve.encoding.dates import DAY, TIME
+from tabserve.table.dialect import MISSING
 
 
 class Form(Enum):
@@ -37,8 +38,8 @@ DATES = (Form.DATE, Form.MOMENT)
 BLANKS = (Form.MARK, Form.NONE)
 """Cells that are empty where the rest of a column are numbers, and may be levels elsewhere."""
 
-MARKS = ["?", "??", "-", "--", "---", ".", "..", "*", "–", "—"]
-NONES = ["NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "none", "NONE", "nil", "Nil"]
+NONES = [spelling for spelling in MISSING if any(map(str.isalpha, spelling))]
+MARKS = [spelling for spelling in MISSING if spelling and spelling not in NONES]
 
 SETS: dict[Form, list[str]] = {Form.MARK: MARKS, Form.NONE: NONES, Form.BOOLEAN: [*BOOLEANS, *set(BOOLEANS.values())]}
 """The spellings of forms that have few."""

@@ -150,7 +150,7 @@ def _describe_numbers(column: ColumnProfile) -> str:
     text = f"{what} from {written(column.low)} to {written(column.high)}"
     if count := blanks(column):
         spellings = [cell for form in BLANKS if form in column.forms for _, cell in column.forms[form].first]
-        text += f"; {listed(spellings)} in {count} cells is read as empty"
+        text += f"; {listed(spellings)} read as empty, in {count} of {column.rows} cells"
     return text
 
 

@@ -69,6 +69,7 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse values of other types, and options that contradict each other."""
         self._check_types()
+        self._check_missing()
         self._check_columns()
         self._check_task()
         if not 0 <= self.seed < LIMIT:
@@ -92,11 +93,18 @@ class Options:
                 if value is not None and (not isinstance(value, tuple) or len(value) != 2):
                     raise UsageError(f"{option} needs two numbers, such as 1,10, not {value!r:.60}.")
             elif field.name in (*LISTS, "missing"):
-                if not isinstance(value, tuple) or not all(isinstance(each, str) and each for each in value):
-                    raise UsageError(f"{option} needs texts that are not empty, not {value!r:.60}.")
+                if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
+                    raise UsageError(f"{option} needs texts, not {value!r:.60}.")
             elif not _fits(value, TYPES.get(field.name)):
                 expected = TYPES.get(field.name, str).__name__.replace("str", "a text that is not empty")
                 raise UsageError(f"{option} needs {expected}, not {value!r:.60}.")
+
+    def _check_missing(self) -> None:
+        for spelling in self.missing:
+            if not spelling or spelling != spelling.strip():
+                raise UsageError(
+                    f"--missing needs spellings without spaces around them, such as ?, not {spelling!r:.60}."
+                )
 
     def _check_columns(self) -> None:
         """Refuse a column that two options name."""

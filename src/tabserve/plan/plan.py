@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from tabserve.encoding.categories import Categories
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.plan.cautions import cautions_of
-from tabserve.plan.kinds import KINDS
+from tabserve.plan.kinds import KINDS, empty_cells
 from tabserve.plan.mixed import refuse_mixed
 from tabserve.plan.options import Options, flag
 from tabserve.plan.planned import Caution, PlannedColumn
@@ -49,11 +49,6 @@ class Plan:
     rows: int
     settled: Options
 
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """The names of the columns that are left out."""
-        return tuple(column.name for column in self.columns if column.role == "left out")
-
 
 def make_plan(source: Source, options: Options) -> Plan:
     """Look at a whole table, and plan what to learn from it.
@@ -80,14 +75,15 @@ def _plan(source: Source, options: Options, table: TableProfile) -> Plan:
     features = [column for planned in columns if planned.is_feature and (column := planned.column)]
     _check_features(features, columns)
     _check_levels(columns)
-    problem = _problem(source, options, target.task, features)
+    left_out = [column.name for column in columns if column.role == "left out"]
+    problem = _problem(source, options, target.task, features, left_out)
     return Plan(
         replace(source, dialect=table.dialect),
         options,
         problem,
         columns,
         tuple(caution for column in columns for caution in cautions_of(column, options)),
-        table.rows - profiles[options.target].empty,
+        table.rows - empty_cells(profiles[options.target], target.kind),
         _settled(options, problem, target, columns),
     )
 
@@ -129,7 +125,9 @@ def _check_levels(columns: Sequence[PlannedColumn]) -> None:
             Categories.learn(column, [level for level, _ in planned.profile.levels])
 
 
-def _problem(source: Source, options: Options, task: Task, features: Sequence[Column]) -> Problem:
+def _problem(
+    source: Source, options: Options, task: Task, features: Sequence[Column], left_out: Sequence[str]
+) -> Problem:
     ordered = sorted(
         features, key=lambda column: column.stands_alone and column.missing
     )  # the first text is never empty
@@ -142,6 +140,8 @@ def _problem(source: Source, options: Options, task: Task, features: Sequence[Co
         options.group,
         options.time,
         seed=options.seed,
+        ignored=tuple(left_out),
+        blanks=options.missing,
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tabserve.plan.column_profile import ColumnProfile
+from tabserve.plan.kinds import empty_cells
 from tabserve.problem.columns import Column, Kind
 
 Role = Literal["feature", "target", "id", "group", "time", "left out"]
@@ -16,10 +17,12 @@ class Caution:
     Attributes:
         about: the column, or the empty text if it is about the whole table.
         sentence: what was seen, and what to do.
+        split: `group` or `time` if it advises to split by the column; empty otherwise.
     """
 
     about: str
     sentence: str
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,19 @@ class PlannedColumn:
     def column(self) -> Column | None:
         """The column to learn from; None if it has no kind."""
         return Column(self.name, self.kind, self.missing) if self.kind else None
+
+    def in_words(self) -> dict[str, str]:
+        """What a report shows of it."""
+        profile = self.profile
+        return {
+            "name": self.name,
+            "role": self.role,
+            "kind": self.kind or "",
+            "why": self.why,
+            "distinct": f"{profile.distinct:,}",
+            "missing": f"{empty_cells(profile, self.kind):,}",
+            "example": profile.example,
+        }
 
     @property
     def word(self) -> str:

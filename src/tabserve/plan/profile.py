@@ -67,12 +67,13 @@ def _profile_batch(options: Options, decimal: str, batch: pa.RecordBatch) -> tup
 
 
 def _columns(names: list[str], stored: pa.Schema | None) -> Columns:
-    """The columns to read: texts of a csv, and otherwise as they are stored if their type is not foreign."""
+    """The columns to read as they are stored, if their type is not foreign; those of a csv are texts."""
     if stored is None:
-        return Columns((), names)
+        stored = pa.schema([(name, pa.string()) for name in names])
     known = [field for field in stored if not _is_foreign(field.type)]
     readable = [field.name for field in known]
-    return Columns((), readable, [name for name in names if name not in readable], stored=pa.schema(known))
+    ignored = [name for name in names if name not in readable]
+    return Columns((), readable, ignored, stored=pa.schema(known))
 
 
 def _is_foreign(stored: pa.DataType) -> bool:

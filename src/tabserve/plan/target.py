@@ -125,9 +125,10 @@ def _multiclass(column: ColumnProfile, options: Options, fewest: int) -> Target:
     _refuse_options(column, "several classes", options, "positive")
     labels, other = [label for label, _ in column.levels], ""
     rare = [level for level in column.levels if level[1] < fewest]
-    if rare and options.other_label:
+    is_rare = bool(rare) or not column.counted
+    if is_rare and options.other_label:
         labels, other = _pooled(column, options.other_label, fewest), options.other_label
-    elif column.distinct > MAX_LABELS:
+    elif is_rare and column.distinct > MAX_LABELS:
         raise DataError(
             f"Column {column.name!r} has {column.distinct} different values that are no numbers, and a model tells at"
             f" most {MAX_LABELS} classes apart; name another --target, or pool the values of fewer than {fewest} rows"
@@ -149,10 +150,13 @@ def _multiclass(column: ColumnProfile, options: Options, fewest: int) -> Target:
 def _pooled(column: ColumnProfile, other: str, fewest: int) -> list[str]:
     """The labels of enough rows, and the one that all others count as."""
     frequent = {label: count for label, count in column.levels if count >= fewest and label != other}
-    if column.present - sum(frequent.values()) < fewest:
+    if not frequent:
+        raise DataError(f"Column {column.name!r} has no value in {fewest} rows or more; name another --target.")
+    pooled = column.present - sum(frequent.values())
+    if pooled < fewest:
         raise DataError(
-            f"Column {column.name!r} has {column.present - sum(frequent.values())} rows of rare classes, and the class"
-            f" that pools them needs {fewest}; leave these rows out, or use more."
+            f"Column {column.name!r} has {_rows(pooled)} of rare classes, and the class that pools them needs {fewest};"
+            " leave these rows out, or use more."
         )
     return [*frequent, other]
 
@@ -185,10 +189,14 @@ def _check_classes(column: ColumnProfile, levels: Iterable[tuple[str, int]], few
     if rare:
         label, count = rare[-1]
         raise DataError(
-            f"Column {column.name!r} has the value {shown(label)} in {count} {'row' if count == 1 else 'rows'}, and a"
+            f"Column {column.name!r} has the value {shown(label)} in {_rows(count)}, and a"
             f" class needs {fewest} for the folds and the hold-out; use more rows, leave these out, or pool rare"
             " classes of several by --other-label other."
         )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _refuse_two_spellings(column: ColumnProfile, labels: list[str]) -> None:

@@ -21,6 +21,7 @@ TYPES: dict[str, tuple[type | UnionType, str]] = {
     "holdout": (float, "a number between 0 and 1"),
     "folds": (int, "a whole number"),
     "seed": (int, "a whole number"),
+    "ignored": (tuple, "a tuple of texts"),
     "blanks": (tuple, "a tuple of texts"),
 }
 """What the fields must be, in Python and in words; True and False are no whole numbers here."""
@@ -46,6 +47,7 @@ class Problem:
         holdout: share of the rows kept aside until the very end, in (0, 1).
         folds: number of cross-validation folds.
         seed: the only source of randomness in splits and models.
+        ignored: names of other columns that a table may have and that are not read; any further one is refused.
         blanks: further spellings of an empty cell in every column of a file or frame, such as `?` or `-999`; numbers
             are compared by value. A request spells an empty cell as null.
     """
@@ -60,6 +62,7 @@ class Problem:
     holdout: float = 0.2
     folds: int = 5
     seed: int = 42
+    ignored: tuple[str, ...] = ()
     blanks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -116,13 +119,21 @@ class Problem:
         self._check_blanks()
         roles = [self.target, *filter(None, (self.id, self.group, self.time))]
         try:
-            "".join((self.name, *self.features, *self.labels, *roles, *self.blanks)).encode()
+            "".join((self.name, *self.features, *self.labels, *roles, *self._check_ignored(), *self.blanks)).encode()
         except UnicodeEncodeError as error:
             raise UsageError(
                 f"A problem needs names, labels and blanks that UTF-8 can write, not {error.object[error.start]!r}."
             ) from error
         if not self.name.isprintable():
             raise UsageError(f"A problem needs a name of one line, not {self.name!r:.60}.")
+
+    def _check_ignored(self) -> tuple[str, ...]:
+        """The ignored columns, which must be texts that name no column that is read."""
+        used = {*self.features, self.target, self.id, self.group, self.time}
+        names: tuple[object, ...] = self.ignored
+        if bad := [name for name in names if not isinstance(name, str) or name in used]:
+            raise UsageError(f"A problem ignores columns that it does not use otherwise, not {bad[0]!r:.60}.")
+        return self.ignored
 
     def _check_blanks(self) -> None:
         blanks: tuple[object, ...] = self.blanks

@@ -1,5 +1,6 @@
 """Explain the rows of requests that ask for it: answers, and what each feature contributed to them."""
 
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 from tabserve.errors import Overloaded
 from tabserve.serving.batching import Answers, joined
 from tabserve.serving.protocol.signature import Features
-from tabserve.serving.slices import Slices
+from tabserve.serving.slices import MAX_THREADS, Slices
 
 SLICE_ROWS = 16
 """Most rows in one call, a few milliseconds or tens of them."""
+
+THREADS = max(1, min(MAX_THREADS, (os.cpu_count() or 1) // 2))
+"""Number of threads: half of the cores, so that the event loop and large requests keep the others."""
 
 MAX_ROWS = 1_000
 """Default of the most rows that are explained at a time: a second or two."""
@@ -40,7 +44,7 @@ class Explainer:
             explain: explains the rows of an array of features; called on several threads.
             max_rows: most rows that may wait at a time.
         """
-        self._slices, self._max_rows = Slices(explain, SLICE_ROWS), max_rows
+        self._slices, self._max_rows = Slices(explain, SLICE_ROWS, THREADS), max_rows
         self.rows = 0  # accepted and not yet answered
 
     async def explain(self, features: Features) -> SimpleNamespace:

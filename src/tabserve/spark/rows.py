@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 
 from tabserve.errors import DataError
 from tabserve.spark.paths import display_path
-from tabserve.table.cast import cast_batch
+from tabserve.table.cast import Caster
 from tabserve.table.columns import Columns, bad_indices
 from tabserve.table.csv_blocks import BadRow, convert_options, end_of_rows, parse, split_header
+from tabserve.table.dialect import Dialect
 
 ID_BYTES = 10_000
 """Bytes of a malformed line that are searched for its id."""
@@ -51,11 +52,12 @@ class Piece(Protocol):
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of a csv (binary) and the file's column names."""
+    """Lines of a csv (binary), the file's column names and its dialect."""
 
     source: str
     names: Sequence[str]
     lines: pa.BinaryArray
+    dialect: Dialect = Dialect()  # noqa: RUF009  frozen
 
     def __len__(self) -> int:
         """Number of lines; each must be one row."""
@@ -68,22 +70,21 @@ class Lines:
     def batch(self, columns: Columns) -> pa.RecordBatch:
         """Parse the lines as the core parses a csv."""
         lines: list[bytes] = self.lines.to_pylist()
-        _check_quotes(lines)
+        _check_quotes(lines, self.dialect)
         block = b"".join(line + b"\n" for line in lines)
+        options = convert_options(columns.schema(), self.dialect, columns.blanks)
         try:
-            table = pa.Table.from_batches(
-                parse(block, [*self.names], convert_options(columns.schema(), blanks=columns.blanks))
-            )
+            table = pa.Table.from_batches(parse(block, [*self.names], options, self.dialect))
         except UnicodeDecodeError as error:
             bad = [number for number, line in enumerate(lines, 1) if not _is_text(line)]
             raise BadRow(bad, "it is not UTF-8 text; save the file as UTF-8") from error
         (batch,) = table.combine_chunks().to_batches()
-        return cast_batch(self.source, batch, columns)
+        return Caster(self.source, columns, self.dialect.decimal).cast_batch(batch)
 
     def first_cell(self, column: str) -> str:
         """The first line's cell in this column; the start of the line, if it has too few cells."""
         text = self.lines[0].as_py()[:ID_BYTES].decode(errors="replace")
-        cells, number = next(csv.reader([text])), [*self.names].index(column)
+        cells, number = next(csv.reader([text], delimiter=self.dialect.delimiter)), [*self.names].index(column)
         return cells[number] if number < len(cells) else text[:40]
 
 
@@ -106,7 +107,7 @@ class Cells:
         """Cast the cells to the types of `Columns.schema`."""
         if bad := [*bad_indices(range(len(self)), lambda rows: _is_valid(self.cells[rows]))]:
             raise BadRow([row + 1 for row in bad], "it is not UTF-8 text; save its texts as UTF-8")
-        return cast_batch(self.source, self.cells, columns)
+        return Caster(self.source, columns).cast_batch(self.cells)
 
     def first_cell(self, column: str) -> str:
         """The first row's cell as text."""
@@ -120,9 +121,11 @@ class CsvReader:
 
     Attributes:
         headers: column names by file.
+        dialects: by file, where it is another than commas and points.
     """
 
     headers: Mapping[str, Sequence[str]]
+    dialects: Mapping[str, Dialect] = field(default_factory=dict)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[Lines]:
         """Yield each file's lines without empty ones and without its header, the first line of its first block.
@@ -141,11 +144,14 @@ class CsvReader:
                     self._check_header(path, lines[0].as_py())
                     lines = lines[1:]
                 if lines:
-                    yield Lines(path, self.headers[path], lines)
+                    yield Lines(path, self.headers[path], lines, self._dialect(path))
+
+    def _dialect(self, path: str) -> Dialect:
+        return self.dialects.get(path, Dialect())
 
     def _check_header(self, path: str, line: bytes) -> None:
         with suppress(BadRow, UnicodeDecodeError, pa.ArrowInvalid):
-            if split_header(line + b"\n")[0] == [*self.headers[path]]:
+            if split_header(line + b"\n", self._dialect(path))[0] == [*self.headers[path]]:
                 return
         raise DataError(f"{path} was changed after its header had been read; try again when nobody writes it.")
 
@@ -177,9 +183,13 @@ def split_runs(batch: pa.RecordBatch, *columns: int) -> Iterator[pa.RecordBatch]
         start = end
 
 
-def _check_quotes(lines: Sequence[bytes]) -> None:
+def _check_quotes(lines: Sequence[bytes], dialect: Dialect) -> None:
     """Refuse lines that end within quotes: the next lines would be read into the same cell."""
-    bad = [number for number, line in enumerate(lines, 1) if b'"' in line and end_of_rows(line + b"\n") <= len(line)]
+    bad = [
+        number
+        for number, line in enumerate(lines, 1)
+        if b'"' in line and end_of_rows(line + b"\n", dialect) <= len(line)
+    ]
     if bad:
         raise BadRow(bad, "a quote is opened in it and not closed; to Spark a row ends where its line does")
 

@@ -15,10 +15,11 @@ from tabserve.spark.java import JAVA_GONE, SPARK_ERRORS
 from tabserve.spark.job import reason
 from tabserve.spark.paths import check_input, display_path, input_address, literal_address, local_path
 from tabserve.spark.rows import CellsReader, CsvReader, Piece
-from tabserve.table.cast import cast_batch
+from tabserve.table.cast import Caster
 from tabserve.table.columns import Columns, check_names
 from tabserve.table.content import refuse_unreadable
 from tabserve.table.csv_blocks import BadRow, split_header
+from tabserve.table.dialect import MOST_ROWS, Dialect, find_dialect
 from tabserve.table.formats import CSV, FIRST_BYTES, GZIP, PARQUET, detect_format, format_of_name
 from tabserve.table.reader import locate_error
 
@@ -133,23 +134,27 @@ def _check_format(file: str, first: bytes, expected: str) -> None:
 
 
 def _open_csv(path: str, spark: SparkSession, files: Sequence[str], columns: Columns) -> Source:
-    headers = dict(zip(files, _map_files(files, lambda file: _read_header(spark, file)), strict=True))
+    starts = dict(zip(files, _map_files(files, lambda file: _read_header(spark, file)), strict=True))
+    headers = {file: names for file, (names, _) in starts.items()}
     for file, names in headers.items():
         check_names(file, names, columns)
     frame = _file_reader(spark).text([*map(literal_address, files)])
     frame = frame.select(F.col("value").cast("binary"), FILE_PATH, "_metadata.file_block_start")
-    return Source(path, [frame], CsvReader(headers), files)
+    return Source(path, [frame], CsvReader(headers, {file: dialect for file, (_, dialect) in starts.items()}), files)
 
 
-def _read_header(spark: SparkSession, file: str) -> list[str]:
+def _read_header(spark: SparkSession, file: str) -> tuple[list[str], Dialect]:
+    """The names of a csv's columns, and the dialect of its first rows."""
     lines = spark.read.text(literal_address(file)).where("_metadata.file_block_start = 0 and value != ''")
-    first = _try_read(file, lines.select(F.col("value").cast("binary")).first)
-    if first is None:
+    first = _try_read(file, lambda: lines.select(F.col("value").cast("binary")).take(MOST_ROWS))
+    if not first:
         raise DataError(f"{file} is empty; expected a header and rows below it.")
     with refuse_unreadable(file):
-        _check_format(file, bytes(first[0])[:FIRST_BYTES], CSV)
+        header, *rows = (bytes(row[0]) + b"\n" for row in first)
+        _check_format(file, header[:FIRST_BYTES], CSV)
+        dialect = find_dialect(b"".join([header, *rows]))
         try:
-            return split_header(bytes(first[0]) + b"\n")[0]
+            return split_header(header, dialect)[0], dialect
         except BadRow as error:
             raise locate_error(file, error) from error
 
@@ -185,7 +190,7 @@ def _select_columns(frame: DataFrame, source: Column, name: str, columns: Column
     schema = columns.schema()
     cells = [F.col(f"`{column.replace('`', '``')}`") for column in schema.names]
     empty = _try_read(name, frame.select(*cells).limit(0).toArrow)
-    cast_batch(name, pa.RecordBatch.from_pylist([], empty.schema), columns)
+    Caster(name, columns).cast_batch(pa.RecordBatch.from_pylist([], empty.schema))
     numbered = [cell.alias(str(number)) for number, cell in enumerate(cells)]  # to Spark a dot in a name is a field
     return frame.select(source.alias("source"), *numbered)
 

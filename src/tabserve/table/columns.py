@@ -52,10 +52,8 @@ class Columns(NamedTuple):
 
     def schema(self) -> pa.Schema:
         """The Arrow schema of the columns that are read."""
-        if self.stored:
-            return self.stored
         texts = ((name, LEVELS if name in self.levels else pa.string()) for name in self.texts)
-        return pa.schema([*((name, pa.float64()) for name in self.numbers), *texts])
+        return self.stored or pa.schema([*((name, pa.float64()) for name in self.numbers), *texts])
 
 
 def check_names(table: str, names: list[str], columns: Columns) -> None:

@@ -1,13 +1,14 @@
 """Read a table from disk into validated arrays."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
@@ -17,7 +18,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
-from tabserve.table.columns import Columns, bad_cell, naming_rows, no_rows
+from tabserve.table.columns import Columns, bad_cell, check_names, naming_rows, no_rows
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source, TableLike, as_source
 from tabserve.wording import listed
@@ -67,39 +68,41 @@ class Frame(Rows):
         return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)
 
 
-def read(table: TableLike, problem: Problem, ignored: Collection[str] = ()) -> Frame:
+def read(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
     """Read a whole labelled table, whose ids must be unique.
 
     Args:
         table: a path (.csv, .csv.gz, .zip with a `train.csv`, or .parquet), a frame of pandas or polars, or an Arrow
             table; columns are found by name, in any order.
         problem: names the columns and the labels.
-        ignored: columns that the table may have and that are not read.
+        drop_empty_target: whether rows without a target are left out; they are refused otherwise.
 
     Raises:
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
     source = as_source(table)
-    frame = read_with_repeated_ids(source, problem, ignored)
-    _refuse_repeated(source.name, frame.ids)
+    frame = read_with_repeated_ids(source, problem, drop_empty_target=drop_empty_target)
+    if problem.id:
+        _refuse_repeated(source.name, frame.ids)
     return frame
 
 
-def read_with_repeated_ids(table: TableLike, problem: Problem, ignored: Collection[str] = ()) -> Frame:
+def read_with_repeated_ids(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
     """As `read`, but several rows may have the same id."""
-    source, columns = as_source(table), training_columns(problem, ignored)
+    source, columns = as_source(table), training_columns(problem)
     encoder = learn_encoder(source, problem, columns)
-    frames = _read_batches(source, problem, columns, partial(batch_to_frame, problem, encoder))
+    convert = partial(batch_to_frame, problem, encoder, allow_empty_target=drop_empty_target)
+    frames = map(_with_target, _read_batches(source, problem, columns, convert))
     frame = _concatenate_frames(source.name, frames, problem, encoder)
-    refuse_empty(source.name, frame)
     refuse_one_target(source.name, frame)
+    refuse_empty(source.name, frame)
     return frame
 
 
 def read_to_measure(table: TableLike, problem: Problem) -> Frame:
     """As `read`, for rows that are measured and not split: the columns of the group and the time are not read."""
-    not_read = [name for name in (problem.group, problem.time) if name]
-    frame = read(table, replace(problem, group=None, time=None), not_read)
+    others = [name for name in (problem.group, problem.time) if name and name not in problem.features]
+    frame = read(table, replace(problem, group=None, time=None, ignored=(*problem.ignored, *others)))
     return replace(frame, problem=problem)
 
 
@@ -131,47 +134,50 @@ def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder
         DataError: a column is invalid, empty, or has too many levels.
     """
     names = Encoder.learned_columns(problem)
-    seen: dict[str, dict[str, None]] = {name: {} for name in names}
+    seen = {name: pa.nulls(0, pa.string()) for name in names}
     if names:
+        check_names(source.name, column_names(source), columns)
         for batch in batches(source, columns.only(names), partial(_distinct, names)):
-            for name, cells in batch.items():
+            for name, texts in batch.items():
                 if len(seen[name]) <= MAX_LEVELS:
-                    seen[name].update(dict.fromkeys(cells))
+                    new = texts.filter(pc.invert(pc.is_in(texts, seen[name])))
+                    seen[name] = pa.concat_arrays([seen[name], new]) if len(new) else seen[name]
+        _refuse_no_rows(source, len(seen[names[0]]))
     try:
-        return Encoder.learn(problem, {name: [*cells] for name, cells in seen.items()})
+        return Encoder.learn(problem, {name: texts.to_pylist() for name, texts in seen.items()})
     except BadCell as error:
         raise DataError(f"{source.name}, column {error.column!r}: {error}.") from error
     except DataError as error:
         raise DataError(f"{source.name}: {error}") from error
 
 
-def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, list[str]]:
-    """The distinct cells of each of these columns; a cell that is too long is refused."""
-    distinct = {name: batch[name].unique().to_pylist() for name in names}
-    for name, cells in distinct.items():
-        if long := {cell for cell in cells if cell and len(cell) > MAX_CHARACTERS}:
-            rows = [row for row, cell in enumerate(batch[name].to_pylist()) if cell in long]
-            found = describe_cell(batch[name][rows[0]].as_py())
-            raise bad_cell(rows, name, f"a text of at most {MAX_CHARACTERS} characters", found)
+def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, pa.StringArray]:
+    """The distinct texts of each of these columns, in the order of the rows; a text that is too long is refused."""
+    distinct = {name: batch[name].unique().dictionary_decode() for name in names}
+    for name, texts in distinct.items():
+        if (pc.max(pc.utf8_length(texts)).as_py() or 0) > MAX_CHARACTERS:
+            cells = batch[name].to_pylist()
+            rows = [row for row, cell in enumerate(cells) if cell and len(cell) > MAX_CHARACTERS]
+            expected = f"a text of at most {MAX_CHARACTERS} characters"
+            raise bad_cell(rows, name, expected, describe_cell(cells[rows[0]]))
     return distinct
 
 
-def training_columns(problem: Problem, ignored: Collection[str] = ()) -> Columns:
+def training_columns(problem: Problem) -> Columns:
     """The columns of a labelled table."""
     numbers, texts = _by_type(problem)
     texts += filter(None, (problem.id, problem.group, problem.time if problem.time not in texts else None))
     (numbers if problem.task.AMOUNT else texts).append(problem.target)
     levels = [*Encoder.learned_columns(problem), *filter(None, [problem.target, problem.group])]
-    not_read = [name for name in ignored if name not in {*numbers, *texts}]
-    return Columns(numbers, texts, not_read, levels, problem.blanks)
+    return Columns(numbers, texts, problem.ignored, levels, problem.blanks)
 
 
 def scoring_columns(problem: Problem) -> Columns:
     """The columns of a table whose rows are to be scored."""
     numbers, texts = _by_type(problem)
-    ignored = filter(None, (problem.target, problem.group, problem.time))
     texts += filter(None, [problem.id])
-    return Columns(numbers, texts, [*ignored], Encoder.learned_columns(problem), problem.blanks)
+    others = [name for name in (problem.target, problem.group, problem.time) if name and name not in texts]
+    return Columns(numbers, texts, [*others, *problem.ignored], Encoder.learned_columns(problem), problem.blanks)
 
 
 def _by_type(problem: Problem) -> tuple[list[str], list[str]]:
@@ -203,12 +209,16 @@ def _read_batches(
     for batch in batches(source, columns, convert):
         yield batch if problem.id else replace(batch, ids=_row_numbers(count, len(batch)))
         count += len(batch)
-    if not count:
+    _refuse_no_rows(source, count)
+
+
+def _refuse_no_rows(source: Source, rows: int) -> None:
+    if not rows:
         raise no_rows(source.name)
 
 
 def _row_numbers(start: int, rows: int) -> NDArray[np.object_]:
-    return np.arange(start, start + rows).astype(np.str_).astype(np.object_)
+    return np.array([*map(str, range(start, start + rows))], np.object_)
 
 
 def _concatenate_frames(name: str, frames: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:
@@ -245,8 +255,18 @@ def _concatenate_fields(table: str, frames: list[dict[str, NDArray[Any] | None]]
     return fields
 
 
-def batch_to_frame(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Frame:
+def _with_target(frame: Frame) -> Frame:
+    """The rows that have a target; the same frame if all have one."""
+    has_one = ~np.isnan(frame.target) if frame.problem.task.AMOUNT else frame.target >= 0
+    return frame if has_one.all() else frame.take(np.flatnonzero(has_one))
+
+
+def batch_to_frame(
+    problem: Problem, encoder: Encoder, batch: pa.RecordBatch, *, allow_empty_target: bool = False
+) -> Frame:
     """Convert a batch with the columns of `training_columns` to a frame.
+
+    An empty target that is allowed is NaN, or -1 in place of a label.
 
     Raises:
         BadRow: a row lacks its id or its target, or a column cannot hold a cell; the error names the first row.
@@ -254,7 +274,8 @@ def batch_to_frame(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) ->
     rows = batch_to_rows(problem, encoder, batch)
     group = required_texts(batch, problem.group, "a group") if problem.group else None
     moment = parse_moments(batch, problem.time) if problem.time else None
-    return Frame(rows.ids, rows.features, parse_targets(problem, batch), problem, encoder, group, moment)
+    target = parse_targets(problem, batch, allow_empty=allow_empty_target)
+    return Frame(rows.ids, rows.features, target, problem, encoder, group, moment)
 
 
 def batch_to_rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> Rows:
@@ -274,10 +295,9 @@ def required_texts(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[n
         BadRow: a cell is empty; the error names the first row.
     """
     cells = _cells(batch[name])
+    texts: NDArray[np.object_] = np.array(cells.values if isinstance(cells, Distinct) else cells, np.object_)
     if isinstance(cells, Distinct):
-        texts = np.array(cells.values, np.object_)[cells.indices]
-    else:
-        texts = np.array(cells, np.object_)
+        texts = texts[cells.indices]
     if not texts.all():
         raise bad_cell(np.flatnonzero(~texts.astype(bool)), name, expected, "an empty cell")
     return texts
@@ -312,7 +332,7 @@ def _cells(column: pa.Array) -> Cells | Distinct:
         values, indices = column.dictionary.to_pylist(), column.indices
         if indices.null_count:
             values, indices = [*values, None], indices.fill_null(len(values))
-        return Distinct(values, np.from_dlpack(indices))  # `to_numpy` imports pandas first
+        return Distinct(values, np.from_dlpack(indices).astype(np.int32))  # `to_numpy` imports pandas first
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -333,8 +353,8 @@ def _numeric(problem: Problem, batch: pa.RecordBatch) -> NDArray[np.float32]:
     return features
 
 
-def parse_targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
-    """The target of each row, converted by the problem's task; shape (rows,).
+def parse_targets(problem: Problem, batch: pa.RecordBatch, *, allow_empty: bool = False) -> NDArray[Any]:
+    """The target of each row, converted by the problem's task; shape (rows,). One that may be empty is NaN or -1 then.
 
     Raises:
         BadRow: a cell is not a target of the task; the error names the first row.
@@ -343,9 +363,11 @@ def parse_targets(problem: Problem, batch: pa.RecordBatch) -> NDArray[Any]:
     if isinstance(cells, Distinct):
         target, bad = problem.task.target(cells.values)
         if not len(bad):
-            return target[cells.indices]
+            return target[cells.indices]  # type: ignore[no-any-return]  # an array by an array
     cells = batch[problem.target].to_pylist()
     target, bad = problem.task.target(cells)
+    if allow_empty:
+        bad = bad[[not is_missing(cells[row]) for row in bad]]
     if len(bad):
         first = cells[bad[0]]
         found = "an empty cell" if is_missing(first) else repr(first)
@@ -372,7 +394,8 @@ def refuse_empty(table: str, frame: Frame) -> None:
     """
     numbers = {column.name for column in frame.problem.columns if column.missing and not column.as_text}
     for index, name in enumerate(frame.encoder.names):
-        if name in numbers and np.isnan(frame.features[:, index]).all():
+        column = frame.features[:, index]
+        if name in numbers and np.isnan(column[0]) and np.isnan(column).all():
             raise DataError(f"{table}: Column {name!r} is empty throughout; leave it out.")
 
 
@@ -382,6 +405,8 @@ def refuse_one_target(table: str, frame: Frame) -> None:
     Raises:
         DataError: all rows have the same target; the message names it.
     """
-    if len(targets := np.unique(frame.target)) == 1:
+    if not len(targets := np.unique(frame.target)):
+        raise DataError(f"{table} has no row with a target in column {frame.problem.target!r}.")
+    if len(targets) == 1:
         only, name = frame.problem.task.spelled(targets[0]), frame.problem.target
         raise DataError(f"{table} has only {only} in column {name!r}; a model needs rows of different targets.")

@@ -14,6 +14,9 @@ from tabserve.table.frame import Frame
 FEWEST_DIFFERENT = 0.5
 """The share of different rows below which equal rows count as independent observations."""
 
+HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+"""An odd factor without pattern, 2^64 over the golden ratio (Knuth, TAOCP 3, 6.4)."""
+
 Numbers = NDArray[np.int64]
 """One whole number for each row, shape (rows,)."""
 
@@ -25,18 +28,35 @@ def count(frame: Frame) -> int:
 
 def number_rows(frame: Frame) -> Numbers:
     """The number of each row among the different rows, from 0; copies have the same number."""
+    rows = _rows(frame)
+    number, times = np.unique(_hashes(rows), return_inverse=True, return_counts=True)[1:]
+    repeated = np.flatnonzero(times[number] > 1)  # only these are compared whole, which takes several times as long
+    number[repeated] = len(rows) + np.unique(rows[repeated], return_inverse=True)[1]
+    return np.asarray(np.unique(number, return_inverse=True)[1], np.int64)
+
+
+def _rows(frame: Frame) -> NDArray[np.void]:
+    """The bytes of each row's features and target, shape (rows,): equal for equal rows."""
     features = frame.features
     if features.dtype == np.object_:  # texts
         features = np.unique(features, return_inverse=True)[1]
     features = features.reshape(len(frame), -1)
-    rows = np.empty(len(frame), [("features", features.dtype, features.shape[1:]), ("target", frame.target.dtype)])
+    rows = np.empty(len(frame), [("features", features.dtype, features.shape[1:]), ("target", np.float64)])
     for name, values in (("features", features), ("target", frame.target)):
         rows[name] = values
-        if np.issubdtype(values.dtype, np.floating):  # equal numbers need equal bytes
+        if np.issubdtype(values.dtype, np.floating):
             rows[name] += 0  # makes 0.0 of -0.0
             rows[name][np.isnan(values)] = np.nan
-    number: Numbers = np.unique(rows.view(f"V{rows.itemsize}"), return_inverse=True)[1]
-    return number
+    return rows.view(f"V{rows.itemsize}")
+
+
+def _hashes(rows: NDArray[np.void]) -> NDArray[np.uint64]:
+    """A hash of each row's bytes, shape (rows,)."""
+    hashes = np.zeros(len(rows), np.uint64)
+    for words in rows.view(np.uint32).reshape(len(rows), -1).T:
+        hashes = (hashes ^ words) * HASH_FACTOR
+        hashes ^= hashes >> np.uint64(29)
+    return hashes
 
 
 def kept_together(frame: Frame, stratum: Numbers, fewest: int) -> Numbers | None:

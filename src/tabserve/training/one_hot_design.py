@@ -77,8 +77,8 @@ class Quantity:
     @classmethod
     def learn(cls, cells: Cells) -> Self:
         """Learn from the cells of the training rows, which may all be missing."""
-        present = cells[~np.isnan(cells)]
-        present = present if len(present) else np.zeros(1, np.float32)
+        present = cells[~np.isnan(cells)].astype(np.float64)  # as the spread of 32-bit floats may be none
+        present = present if len(present) else np.zeros(1)
         bounds = _bounds(present)
         fill = float(np.clip(np.median(present), *bounds))
         values = _values(cells, bounds, fill)
@@ -96,7 +96,7 @@ class Quantity:
         return Term(self.bounds, slopes, filled @ slopes + weights[2], weights[:0], -self.centre @ slopes)
 
 
-def _bounds(present: Cells) -> NDArray[np.float32]:
+def _bounds(present: Floats) -> NDArray[np.float32]:
     """Quantiles of the cells; if nearly all are equal, as of a rare flag, their value and the median of the others."""
     low, high = np.quantile(present, KEPT)
     others = present[present != low]
@@ -107,7 +107,7 @@ def _bounds(present: Cells) -> NDArray[np.float32]:
 
 def _values(cells: Cells, bounds: NDArray[np.float32], fill: float) -> Floats:
     """The clipped value and its signed logarithm, shape (rows, 2)."""
-    values = np.where(np.isnan(cells), np.float32(fill), cells.clip(*bounds)).astype(np.float64)
+    values = np.where(np.isnan(cells), fill, cells.clip(*bounds).astype(np.float64))
     return np.column_stack([values, signed_log(values)])
 
 

@@ -207,7 +207,7 @@ def describe_split(
         copied: the number of copies; see `count_copies`.
     """
     actual, wanted = 1 - sum(folds) / rows, problem.holdout
-    noun = "moments" if problem.time else "groups" if problem.group else "sets of copies"
+    noun = "moments" if problem.time else "sets of copies" if copied else "groups"
     share, shares = f"{actual:.0%}", [fold / sum(folds) for fold in folds]
     if is_off(actual, wanted):
         share += f" (in place of {wanted:.0%}, as {noun} are whole)"

@@ -55,7 +55,8 @@ def dataset(path: Path | None = None, rows: int | None = None, problem: Problem 
     if path is None:
         sample = _draw(rows or ROWS, problem)
         return Dataset(sample, f"synthetic: categories.products({rows or ROWS}, seed={problem.seed})", synthetic=True)
-    frame = frames.read_with_repeated_ids(path, problem, (*OTHERS, *EXTRACTED))
+    ignored = tuple(name for name in (*OTHERS, *EXTRACTED) if name not in problem.features)
+    frame = frames.read_with_repeated_ids(path, replace(problem, ignored=ignored))
     kept = subset(frame, rows or len(frame))
     return Dataset(kept, f"{path.name}, {len(kept):,} of its {len(frame):,} rows", synthetic=False)
 

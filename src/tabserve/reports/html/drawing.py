@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from tabserve.reports.html.spelling import tick
 from tabserve.training.bootstrap import Interval
 
-INK, MUTED, ACCENT, WARM, GRID, PAPER = (f"#0{digit}0{digit}0{digit}" for digit in range(1, 7))
+INK, MUTED, ACCENT, WARM, GRID = (f"#0{digit}0{digit}0{digit}" for digit in range(1, 6))
 """Stand-ins for the page's colours, which depend on whether it is light or dark."""
 
-VARIABLES = dict(zip((INK, MUTED, ACCENT, WARM, GRID, PAPER), ("ink", "muted", "accent", "warm", "grid", "paper")))
+VARIABLES = {INK: "ink", MUTED: "muted", ACCENT: "accent", WARM: "warm", GRID: "grid"}
 
 WIDTH = 4.4
 """Width of a figure in inches; its letters are readable on a telephone."""
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a `$` in a name is a `$`
     "font.size": 9,
@@ -71,7 +71,7 @@ def draw(name: str, height: float, paint: Callable[[Figure], object]) -> Markup:
         height: in inches.
         paint: draws on the empty figure.
     """
-    with mpl.rc_context({**SETTINGS, "svg.hashsalt": name}), _any_font():
+    with mpl.rc_context(SETTINGS | {"svg.hashsalt": name}), _any_font():
         figure = Figure((WIDTH, height), layout="constrained")
         paint(figure)
         text = StringIO()

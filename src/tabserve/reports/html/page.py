@@ -8,7 +8,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-
 NUMBERS = re.compile(r"(?:[-−–+±0-9.,%()e\s]|to)*")
 """A cell that holds numbers, and is set flush right."""
 
@@ -71,15 +70,13 @@ class Section:
         name: its anchor.
         title: its heading.
         lead: sentences below the heading.
-        panels: its figures.
-        tables: its tables, below the figures.
+        blocks: its figures and tables, in this order.
     """
 
     name: str
     title: str
     lead: str = ""
-    panels: Sequence[Panel] = ()
-    tables: Sequence[Table] = ()
+    blocks: Sequence[Panel | Table] = ()
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,11 @@ def output_tensor(name: str, kind: OutputKind) -> MetadataTensor:
 
 
 def table_columns(problem: Problem) -> dict[str, str]:
-    """The names of a table's columns that are no inputs, by their roles `id`, `target` and `group`."""
-    roles = {"id": problem.id, "target": problem.target, "group": problem.group}
-    return {role: name for role, name in roles.items() if name}
+    """The names of a table's columns that are no inputs, by their roles; those that are ignored as a JSON list."""
+    time = problem.time if problem.time not in problem.features else None
+    roles = {"id": problem.id, "target": problem.target, "group": problem.group, "time": time}
+    ignored = {"ignored": _json(problem.ignored)} if problem.ignored else {}
+    return {role: name for role, name in roles.items() if name} | ignored
 
 
 def document(payload: InferenceRequest) -> dict[str, Any]:

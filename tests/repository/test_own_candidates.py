@@ -1,4 +1,4 @@
-"""docs/own-table.md is true: its files are run on a real table, and the model is served."""
+"""docs/own-candidates.md is true: its files are run on a real table, and the model is served."""
 
 import ast
 import json
@@ -40,7 +40,7 @@ from tabserve.training.stumps import AveragedStumps
 from tabserve.training.threshold import choose
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/own-table.md").read_text()
+PAGE = (ROOT / "docs/own-candidates.md").read_text()
 ID = '    id="sample",\n'
 """The line with the id column in the page's problem."""
 
