@@ -44,7 +44,11 @@ COUNT = [str(number) for number in range(100, 160)]
         (["a", "a"], None, "the same in every row: 'a'"),
         (COUNT, None, "a different whole number in every row, like an id; --id shows it beside scores"),
         (list(reversed(COUNT)), None, "a different whole number in every row, like an id; --id shows it beside scores"),
-        ([f"C{number}" for number in COUNT], None, "a different text in every row, like an id; --id shows it beside scores"),
+        (
+            [f"C{number}" for number in COUNT],
+            None,
+            "a different text in every row, like an id; --id shows it beside scores",
+        ),
         ([f"C{number}" for number in COUNT] + ["C100"], None, "60 different texts in 61 rows, nearly an id"),
         ([f"{n},000" for n in COUNT] * 2, None, "numbers with thousands separators"),
         ([f"{1 + n % 28}/01/20{n}" for n in range(10, 60)], None, "dates in another format than 2020-12-31"),
