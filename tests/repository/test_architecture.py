@@ -98,7 +98,8 @@ PREDICTOR_MODULES = [name.rpartition(".")[0] for name in PREDICTORS.values()]
 """Modules that read model files; they are imported when a folder holds such a file."""
 
 SERVING = reachable(*(module for module in CORE if room(module).startswith("serving")), *PREDICTOR_MODULES)
-TRAINING = [module for module in CORE if room(module) in below("operations", "stations") - below("serving/mlserver")]
+TRAINING_ROOMS = below("operations", "reports/html") - below("serving/mlserver")
+TRAINING = [module for module in CORE if room(module) in TRAINING_ROOMS]
 """Modules that the server does not need."""
 
 

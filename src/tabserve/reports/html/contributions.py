@@ -128,7 +128,8 @@ def _by_level(figure_name: str, name: str, cells: list[str], values: NDArray[Any
     low, high = int(np.argmin(means)), int(np.argmax(means))
     return Panel(
         name,
-        f"“{names[high]}” moves the {effect} by {number(means[high])} on average, “{names[low]}” by {number(means[low])}.",
+        f"“{names[high]}” moves the {effect} by {number(means[high])} on average, “{names[low]}” by"
+        f" {number(means[low])}.",
         drawing.draw(figure_name, 0.9 + 0.27 * len(means), paint),
     )
 

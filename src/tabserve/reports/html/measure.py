@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tabserve.problem.metric import LESS_IS_BETTER
 from tabserve.reports.tables import TITLES
 from tabserve.training.bootstrap import Interval
 
@@ -21,12 +22,14 @@ class Measure:
     Attributes:
         title: for people.
         sign: what a value of the manifest is multiplied by for people, 1 or -1.
+        less: whether less of the value for people is better.
     """
 
     def __init__(self, name: str) -> None:
         negated = name.startswith(MINUS)
         self.title = TITLES[name].removeprefix("minus ") if negated else TITLES[name]
         self.sign = -1 if negated else 1
+        self.less = negated or name in LESS_IS_BETTER
 
     def plain(self, value: Value) -> Value:
         """A value, or an array of values, for people."""
