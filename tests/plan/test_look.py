@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.plan.looking import plan_of, repeated
 
+from tabserve.plan.kinds import LIKE_AN_ID
 from tabserve.plan.look import caution_lines, lines
 from tabserve.plan.options import Options
 from tabserve.plan.plan import make_plan
@@ -45,7 +46,7 @@ def test_each_column_has_a_row() -> None:
         "60",
         "0",
         "0",
-        "a different whole number in every row, like an id; --id shows it beside scores",
+        f"a different whole number in every row{LIKE_AN_ID}",
     ]
     assert text.index("\nplan ") < text.index("\nid ")
 

@@ -25,6 +25,9 @@ WORDS = 3
 ID_NAME = re.compile(r"(?:.*[\W_])?(?i:id|ids|key|uuid|guid|index|idx|row|rownum|nr|no|number)|.*[a-z](?:Id|ID)")
 """Names of columns that name something, such as `customer_id`, `customerID` or `Order No`."""
 
+LIKE_AN_ID = ", like an id; --id shows it beside scores"
+"""What is said of a column that is different in every row."""
+
 REFUSED_IN_NAMES = "[]<"
 """Characters that XGBoost takes in no column's name."""
 
@@ -121,7 +124,7 @@ def _number(column: ColumnProfile) -> Guess | None:
         return None
     if column.count(Form.DECIMAL) or not _is_id_of_rows(column):
         return Guess("number", _describe_numbers(column), MISSING["number"](column))
-    return Guess(None, "a different whole number in every row, like an id; --id shows it beside scores")
+    return Guess(None, f"a different whole number in every row{LIKE_AN_ID}")
 
 
 def _is_id_of_rows(column: ColumnProfile) -> bool:
