@@ -19,13 +19,13 @@ from tabserve.encoding.categories import (
     key,
     spelling,
 )
-from tabserve.encoding.cells import BadCell
+from tabserve.encoding.cells import SPACES, BadCell
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column
 
 CITY = Column("city", "category", missing=True)
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(str.strip).filter(bool)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(lambda text: text.strip(SPACES)).filter(bool)
 decimals = st.from_regex(DECIMAL, fullmatch=True)
 levels = st.lists(texts | decimals, min_size=1, max_size=8, unique_by=key)
 finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**30), 10**30)

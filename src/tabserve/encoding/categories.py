@@ -5,9 +5,9 @@ false is "false"; a number becomes the shortest decimal that equals it, without 
 0.5 is "0.5".
 
 Two texts are the same level if they are the same decimal without trailing zeros ("1.0" is "1", "-3.00" is "-3"), or
-the same boolean in a usual spelling ("True" and "TRUE" are "true"), or differ in surrounding spaces alone (" Yes" is
-"Yes", and a text of spaces alone is missing). All other texts differ: "007" is not "7", "1e3" is
-not "1000", and neither "yes" nor "tRUE" is "true".
+the same boolean in a usual spelling ("True" and "TRUE" are "true"), or differ in surrounding spaces and tabs
+alone (" Yes" is "Yes", and a text of spaces alone is missing). All other texts differ: "007" is not "7", "1e3" is not
+"1000", and neither "yes" nor "tRUE" is "true".
 """
 
 import re
@@ -21,7 +21,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.encoding.cells import BadCell, Cells, Encoding, describe_cell, first_refusal, is_missing, to_python
+from tabserve.encoding.cells import (
+    SPACES,
+    BadCell,
+    Cells,
+    Encoding,
+    describe_cell,
+    first_refusal,
+    is_missing,
+    to_python,
+)
 from tabserve.encoding.texts import is_encodable
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column, Unseen
@@ -61,9 +70,9 @@ def spelling(cell: str | bool | float | None) -> str:
 def key(text: str) -> str:
     """The key that all spellings of a level share: a decimal without trailing zeros, "true", "false", or the text.
 
-    Surrounding spaces count for nothing.
+    Surrounding `SPACES` count for nothing.
     """
-    text = text.strip()
+    text = text.strip(SPACES)
     if not DECIMAL.fullmatch(text):
         return BOOLEANS.get(text, text)
     short = text.rstrip("0").rstrip(".") if "." in text else text
@@ -101,7 +110,7 @@ class Categories(Encoding):
         values = unify_types(cells if isinstance(cells, np.ndarray) else [*cells])
         distinct = {*values}
         _refuse_by(_expected_size, distinct, values)
-        texts = {spelling(cell).strip() for cell in distinct} - {""}
+        texts = {spelling(cell).strip(SPACES) for cell in distinct} - {""}
         if not texts:
             raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
         ordered = sorted(texts)

@@ -15,6 +15,9 @@ from tabserve.wording import one_line, shown
 Cells = Sequence[Any] | NDArray[Any]
 """The cells of a column, one per row: a list of texts, booleans, numbers and None, or a numpy array."""
 
+SPACES = " \t"
+"""Characters that count for nothing at both ends of a cell; line ends, which only a quoted cell can hold, do count."""
+
 
 @dataclass(frozen=True, eq=False)
 class Distinct:
