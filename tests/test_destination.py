@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "tabserve score": ("model", "--data", "rows.csv", "--out"),
     "tabserve compare": ("model", "model2", "--data", "rows.csv", "--out"),
     "tabserve drift": ("model", "--data", "rows.csv", "--out"),
+    "tabserve train": ("rows.csv", "--target", "y", "--out"),
     "tabserve threshold": ("0.5", "--data", "rows.csv"),
     "cases/categories/scripts/train.py": ("--data", "rows.csv", "--out"),
     "cases/categories/scripts/train.py --out new": ("--data", "rows.csv", "--metrics"),
