@@ -356,7 +356,7 @@ def with_reference(model: Model, features: NDArray[Any]) -> Model:
 
 def write_mixed_rows(folder: Path, **columns: list[Any]) -> Path:
     """Write the small table of several kinds of columns as a csv, with these columns replaced."""
-    pd.DataFrame(small.CELLS | columns).to_csv(path := folder / "mixed.csv", index=False)
+    pd.DataFrame(small.TABLE | columns).to_csv(path := folder / "mixed.csv", index=False)
     return path
 
 

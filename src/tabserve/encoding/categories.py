@@ -170,12 +170,6 @@ class Categories(Encoding):
         """The levels; empty if missing or unseen."""
         return ["" if np.isnan(code) else self.levels[int(code)] for code in features[:, 0]]
 
-    def union(self, other: Encoding) -> "Categories":
-        """The encoding with the levels of both."""
-        assert isinstance(other, Categories)
-        known = {*map(key, self.levels)}
-        return Categories((*self.levels, *(level for level in other.levels if key(level) not in known)), self.missing)
-
     def narrow(self, features: NDArray[Any]) -> "Categories":
         """The encoding with only the levels whose codes occur, in the same order."""
         codes = np.unique(features[features >= 0])

@@ -118,14 +118,6 @@ class Encoding(ABC):
         values = features[:, 0].astype(np.float32)  # whose shortest decimal is what the table had
         return ["" if math.isnan(value) else np.format_float_positional(value, trim="-") for value in values]
 
-    def union(self, _other: "Encoding") -> "Encoding":
-        """The encoding that knows the levels of both.
-
-        Raises:
-            UsageError: the two cannot be united.
-        """
-        return self
-
     def narrow(self, _features: NDArray[Any]) -> "Encoding":
         """The encoding with only the levels that occur in these features."""
         return self

@@ -179,15 +179,6 @@ class Encoder:
         parts = zip(self.columns, self._split(features), strict=False)
         return {column.name: encoding.decode(part) for column, (encoding, part) in parts}
 
-    def union(self, other: "Encoder") -> "Encoder":
-        """The encoder of the same columns that knows the levels of both.
-
-        Raises:
-            UsageError: the two cannot be united.
-        """
-        pairs = zip(self.encodings, other.encodings, strict=True)
-        return replace(self, encodings=tuple(mine.union(theirs) for mine, theirs in pairs))
-
     def narrow(self, features: NDArray[Any]) -> "Encoder":
         """The encoder with only the levels that occur in these features, such as a fold's."""
         parts = [encoding.narrow(part) for encoding, part in self._split(features)]

@@ -68,29 +68,34 @@ class Frame(Rows):
         return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)
 
 
-def read(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
+def read(
+    table: TableLike, problem: Problem, encoder: Encoder | None = None, *, drop_empty_target: bool = False
+) -> Frame:
     """Read a whole labelled table, whose ids must be unique.
 
     Args:
         table: a path (.csv, .csv.gz, .zip with a `train.csv`, or .parquet), a frame of pandas or polars, or an Arrow
             table; columns are found by name, in any order.
         problem: names the columns and the labels.
+        encoder: makes the features; None to learn one from the table.
         drop_empty_target: whether rows without a target are left out; they are refused otherwise.
 
     Raises:
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
     source = as_source(table)
-    frame = read_with_repeated_ids(source, problem, drop_empty_target=drop_empty_target)
+    frame = read_with_repeated_ids(source, problem, encoder, drop_empty_target=drop_empty_target)
     if problem.id:
         _refuse_repeated(source.name, frame.ids)
     return frame
 
 
-def read_with_repeated_ids(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
+def read_with_repeated_ids(
+    table: TableLike, problem: Problem, encoder: Encoder | None = None, *, drop_empty_target: bool = False
+) -> Frame:
     """As `read`, but several rows may have the same id."""
     source, columns = as_source(table), training_columns(problem)
-    encoder = learn_encoder(source, problem, columns)
+    encoder = encoder or learn_encoder(source, problem, columns)
     convert = partial(batch_to_frame, problem, encoder, allow_empty_target=drop_empty_target)
     frames = map(_with_target, _read_batches(source, problem, columns, convert))
     frame = _concatenate_frames(source.name, frames, problem, encoder)
@@ -99,10 +104,10 @@ def read_with_repeated_ids(table: TableLike, problem: Problem, *, drop_empty_tar
     return frame
 
 
-def read_to_measure(table: TableLike, problem: Problem) -> Frame:
+def read_to_measure(table: TableLike, problem: Problem, encoder: Encoder | None = None) -> Frame:
     """As `read`, for rows that are measured and not split: the columns of the group and the time are not read."""
     others = [name for name in (problem.group, problem.time) if name and name not in problem.features]
-    frame = read(table, replace(problem, group=None, time=None, ignored=(*problem.ignored, *others)))
+    frame = read(table, replace(problem, group=None, time=None, ignored=(*problem.ignored, *others)), encoder)
     return replace(frame, problem=problem)
 
 
