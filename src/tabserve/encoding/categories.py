@@ -12,10 +12,12 @@ alone (" Yes" is "Yes", and a text of spaces alone is missing). All other texts 
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
+from itertools import repeat
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +27,7 @@ from tabserve.encoding.cells import (
     SPACES,
     BadCell,
     Cells,
+    Distinct,
     Encoding,
     describe_cell,
     first_refusal,
@@ -169,6 +172,20 @@ class Categories(Encoding):
     def decode(self, features: NDArray[Any]) -> list[str]:
         """The levels; empty if missing or unseen."""
         return ["" if np.isnan(code) else self.levels[int(code)] for code in features[:, 0]]
+
+    def tolerant(self) -> "Categories":
+        """The encoding that takes a level that training did not see for a missing cell, never refuses it."""
+        return replace(self, unseen="missing")
+
+    def unseen_levels(self, cells: Cells | Distinct) -> Counter[str]:
+        """The keys of levels that training did not see, with the number of their cells; the cells are not refused."""
+        values = unify_types(cells.values if isinstance(cells, Distinct) else cells)
+        counts = np.bincount(cells.indices, minlength=len(values)) if isinstance(cells, Distinct) else repeat(1)
+        levels: Counter[str] = Counter()
+        for value, code, count in zip(values, self.tolerant().codes(values).tolist(), counts, strict=False):
+            if code == UNSEEN:
+                levels[key(spelling(value))] += int(count)
+        return +levels
 
     def narrow(self, features: NDArray[Any]) -> "Categories":
         """The encoding with only the levels whose codes occur, in the same order."""

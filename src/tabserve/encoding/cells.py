@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -117,6 +118,14 @@ class Encoding(ABC):
         """The cells as texts for people, given their features of shape (rows, features); empty if missing or unseen."""
         values = features[:, 0].astype(np.float32)  # whose shortest decimal is what the table had
         return ["" if math.isnan(value) else np.format_float_positional(value, trim="-") for value in values]
+
+    def tolerant(self) -> "Encoding":
+        """The encoding that takes a level that training did not see for a missing cell, never refuses it."""
+        return self
+
+    def unseen_levels(self, _cells: "Cells | Distinct") -> Counter[str]:
+        """The levels that training did not see, with the number of their cells; the cells are not refused."""
+        return Counter()
 
     def narrow(self, _features: NDArray[Any]) -> "Encoding":
         """The encoding with only the levels that occur in these features."""

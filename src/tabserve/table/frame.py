@@ -1,8 +1,8 @@
 """Read a table from disk into validated arrays."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,10 +28,18 @@ Batch = TypeVar("Batch", bound="Rows")
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows to score: ids (texts, shape (rows,)) and float32 features of shape (rows, features), or texts (rows,)."""
+    """Rows to score.
+
+    Attributes:
+        ids: texts, shape (rows,).
+        features: float32, shape (rows, features), or texts, shape (rows,).
+        new_levels: of each column of categories with any, the levels that the encoder lacks, and how many rows have
+            each; a frame is kept and transformed, so it has none.
+    """
 
     ids: NDArray[np.object_]
     features: NDArray[Any]
+    new_levels: Mapping[str, Counter[str]] = field(default_factory=dict, kw_only=True)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -290,7 +298,12 @@ def batch_to_rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> 
         BadRow: a row lacks its id, or a column cannot hold a cell; the error names the first row.
     """
     ids = required_texts(batch, problem.id, "an id") if problem.id else np.empty(len(batch), np.object_)
-    return Rows(ids, _features(problem, encoder, batch))
+    if encoder.numeric:
+        return Rows(ids, _numeric(problem, batch))
+    cells = [_cells(batch[name]) for name in problem.features]
+    with naming_rows():
+        features, unseen = encoder.encode(cells)
+    return Rows(ids, features, new_levels=encoder.unseen_levels(cells, unseen) if unseen else {})
 
 
 def required_texts(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object_]:
@@ -319,14 +332,6 @@ def parse_moments(batch: pa.RecordBatch, name: str) -> NDArray[np.datetime64]:
     with naming_rows(name):
         dates = Dates.learn(Column(name, "date"), cells)
         return dates.moments(cells).astype("M8[s]" if dates.hours else "M8[D]")
-
-
-def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDArray[Any]:
-    """Encode the features of a batch."""
-    if encoder.numeric:
-        return _numeric(problem, batch)
-    with naming_rows():
-        return encoder.encode([_cells(batch[name]) for name in problem.features]).features
 
 
 def _cells(column: pa.Array) -> Cells | Distinct:
