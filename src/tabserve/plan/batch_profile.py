@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tabserve.encoding.cells import SPACES
 from tabserve.plan.forms import CODES, DATES, FORMS, NUMBERS, Classified, Form, classify
 from tabserve.plan.sketch import text_bytes
 
@@ -134,7 +135,7 @@ def _digest(codes: NDArray[np.int64], texts: pa.Array) -> bytes:
 
 
 def _to_texts(values: pa.Array) -> pa.Array:
-    """Values as text; null and NaN become the empty text."""
+    """Values as text, without surrounding spaces and tabs; null and NaN become the empty text."""
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)
-    return values.cast(pa.string()).fill_null("")
+    return pc.ascii_trim(values.cast(pa.string()).fill_null(""), SPACES)

@@ -23,7 +23,7 @@ ModelFiles = tuple[tuple[str, bytes], ...]
 REJECT_SCHEMA = pa.schema([("file", pa.string()), ("reason", pa.string())])
 """Columns of a rejected row beside its id."""
 
-RESULT_SCHEMA = pa.schema([("id", pa.string()), ("label", pa.int8()), ("probability", pa.float32()), *REJECT_SCHEMA])
+RESULT_SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("probability", pa.float32()), *REJECT_SCHEMA])
 """Columns that a worker returns; the id has this name whatever the model calls it. A row has a label or a reason."""
 
 Converted = TypeVar("Converted")

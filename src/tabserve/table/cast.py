@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabserve.encoding.categories import spelling
+from tabserve.encoding.cells import SPACES
 from tabserve.errors import DataError
 from tabserve.table.columns import Columns, bad_cell, bad_indices
 from tabserve.table.csv_blocks import BadRow
@@ -117,7 +118,7 @@ class Caster:
         """Numbers are spelled as in a csv."""
         if pa.types.is_floating(cells.type):
             cells = _decimals(pc.if_else(pc.is_nan(cells), None, cells))
-        texts = pc.utf8_trim_whitespace(cells.cast(pa.string()))
+        texts = pc.ascii_trim(cells.cast(pa.string()), SPACES)
         return pc.if_else(pc.is_in(texts, pa.array(self.columns.blanks)), "", texts) if self.columns.blanks else texts
 
     def _numbers(self, cells: pa.Array) -> pa.DoubleArray:
@@ -158,7 +159,7 @@ def _expected(cell: str, kind: pa.DataType, target: pa.DataType, caster: Caster)
         return "a finite number"
     if target != NUMBERS:
         return "a text"
-    if OTHER_SIGNS.fullmatch(cell.strip()):
+    if OTHER_SIGNS.fullmatch(cell.strip(SPACES)):
         return f"a number without separators of thousands and with {caster.decimal!r} before its decimals"
     return "a number"
 
