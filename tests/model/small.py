@@ -105,13 +105,13 @@ def one_hot(seed: int = 0) -> Model:
 
 
 def encoded(seed: int = 0) -> Model:
-    """A booster over means of three classes at the levels of two categories; another seed gives another model."""
+    """A booster over means of three classes at the levels of a category; another seed gives another model."""
     task = Multiclass(("a", "b", "c"))
-    problem = Problem("shops", (*COLUMNS[:2], Column("floor", "category")), task=task)
+    problem = Problem("shops", (Column("size"), Column("floor", "category")), task=task)
     encoder = Encoder.learn(problem, CELLS)
     booster = xgb.XGBClassifier(n_estimators=3, max_depth=2, n_jobs=1, feature_types=encoder.types)
     target = (np.roll(CODES, seed) % 3).astype(np.int8)
-    fitted = TargetEncodedClassifier(booster, [1, 2]).fit(cells(encoder), target)
+    fitted = TargetEncodedClassifier(booster, [1]).fit(cells(encoder), target)
     decision = MostProbable(0.8)
     return Model(problem, encoder, fitted.get_predictor(encoder), decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.plan.looking import plan_of, repeated
 
+from tabserve.plan.kinds import LIKE_AN_ID
 from tabserve.plan.look import caution_lines, lines
 from tabserve.plan.options import Options
 from tabserve.plan.plan import make_plan
@@ -40,7 +41,13 @@ def test_each_column_has_a_row() -> None:
     assert cells["age"][:4] == ["number", "3", "20", "20"]
     assert cells["age"][4] == "whole numbers from 20 to 30; '?' read as empty, in 20 of 60 cells"
     assert cells["plan"][:4] == ["category", "1", "30", "a"]
-    assert cells["id"] == ["left out", "60", "0", "0", "a different whole number in every row, like an id"]
+    assert cells["id"] == [
+        "left out",
+        "60",
+        "0",
+        "0",
+        f"a different whole number in every row{LIKE_AN_ID}",
+    ]
     assert text.index("\nplan ") < text.index("\nid ")
 
 

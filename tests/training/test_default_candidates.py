@@ -12,7 +12,9 @@ from tests.training.test_target_encoding import framed
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import UsageError
 from tabserve.model.model import load
-from tabserve.operations import check
+from tabserve.operations import check, compare, drift
+from tabserve.predictors.encoded_booster import EncodedBooster
+from tabserve.predictors.predictor import Explainable
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
@@ -68,6 +70,30 @@ def test_each_candidate_becomes_a_folder(
         )
         assert all(map(np.array_equal, answers, again))
         assert saved.predictor.described == model.predictor.described
+
+
+def test_a_model_of_means_is_compared_watched_and_asked_for_contributions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a file with a level that training did not see."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 5)
+    lines = [f"{row * 37 % 1009},town {row % 41},{'abc'[row % 3]},{row % 41 > 20:d}" for row in range(1_000)]
+    path, later = tmp_path / "table.csv", tmp_path / "later.csv"
+    path.write_text("\n".join(["size,town,shop,target", *lines]))
+    later.write_text("\n".join(["size,town,shop,target", *lines[:100], "3,a new town,b,1"]))
+    columns = (Column("size"), Column("town", "category"), Column("shop", "category"))
+    data = TrainingData.of(read(path, Problem("towns", columns, folds=2)), "drawn at random", synthetic=True)
+    models = []
+    for candidate in candidates(data.development, 20)[-2:]:
+        selected = data.select([candidate])
+        models.append(data.save(data.evaluate(selected, selected.refit()), tmp_path / candidate.name))
+    assert models[0].predictor.FILE == EncodedBooster.FILE
+    assert models[0].metrics["holdout"]["roc_auc"]["value"] > 0.95
+    assert compare.compare(models[0], models[1], later).rows == 101
+    assert any("town" in line for line in drift.lines(drift.drift(models[0], later)))
+    predictor = models[0].predictor
+    assert isinstance(predictor, Explainable)
+    assert predictor.contributions(data.holdout.features).shape == (len(data.holdout), 1, 4)
 
 
 @by_task

@@ -48,14 +48,14 @@ def losses(holdout: HoldOut) -> list[Loss]:
     found = []
     for name in names:
         scores = [holdout.score(each, target) for each in _shuffled(holdout, features, name, rng, REPEATS)]
-        lost = holdout.measure.better * (whole - np.array(scores))
+        lost = np.array(scores) - whole if holdout.measure.less else whole - np.array(scores)
         found.append(Loss(name, float(np.mean(lost)), float(np.std(lost))))
     return sorted(found, key=lambda loss: -loss.mean)
 
 
 def panel(holdout: HoldOut, found: list[Loss]) -> Panel:
     """The columns that the model needs most."""
-    shown, worse = found[:SHOWN], "lost" if holdout.measure.better > 0 else "added"
+    shown, worse = found[:SHOWN], "added" if holdout.measure.less else "lost"
 
     def paint(figure: Figure) -> None:
         axes = drawing.axes_of(figure, x=f"{holdout.measure.title} {worse} when shuffled", grid="x")

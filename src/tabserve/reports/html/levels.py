@@ -90,8 +90,8 @@ def table(holdout: HoldOut, name: str, groups: Sequence[Level]) -> Table:
     for level, rows in [Level("all rows", np.arange(len(holdout.frame))), *groups]:
         measured = _measured(holdout, rows)
         cells.append([level, f"{len(rows):,}", f"{number(measured.value)} ({interval(measured)})"])
-    head = [name, "rows", f"{page.level_measure} (95 % interval)"]
-    return Table(f"By the levels of “{name}”", head, cells, frozenset({"all rows"}))
+    head = [name, "rows", page.level_measure]
+    return Table(f"By the levels of “{name}”, with 95 % intervals", head, cells, frozenset({"all rows"}))
 
 
 def _measured(holdout: HoldOut, rows: NDArray[np.int64]) -> Interval:

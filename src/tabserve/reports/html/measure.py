@@ -22,14 +22,14 @@ class Measure:
     Attributes:
         title: for people.
         sign: what a value of the manifest is multiplied by for people, 1 or -1.
-        better: 1 if more of the value for people is better, -1 if less is.
+        less: whether less of the value for people is better.
     """
 
     def __init__(self, name: str) -> None:
         negated = name.startswith(MINUS)
         self.title = TITLES[name].removeprefix("minus ") if negated else TITLES[name]
         self.sign = -1 if negated else 1
-        self.better = -1 if negated or name in LESS_IS_BETTER else 1
+        self.less = negated or name in LESS_IS_BETTER
 
     def plain(self, value: Value) -> Value:
         """A value, or an array of values, for people."""

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from tabserve.files import whole
 from tabserve.model.model import Model
+from tabserve.problem.metric import goodness
 from tabserve.reports.html import candidates, contributions, importance, levels, mistakes
 from tabserve.reports.html.holdout import HoldOut
 from tabserve.reports.html.importance import Loss
 from tabserve.reports.html.measure import ranking_measure
 from tabserve.reports.html.page import Page, Panel, Section, Table
 from tabserve.reports.html.page import render as render_page
-from tabserve.reports.html.spelling import count, interval, number
+from tabserve.reports.html.spelling import count, interval, listed, number
 from tabserve.reports.html.task_page import page_of
 from tabserve.reports.task_report import report_of
 from tabserve.stations import TrainingData
@@ -92,7 +93,7 @@ def _facts(holdout: HoldOut) -> list[tuple[str, str, str]]:
     value = measure.interval(model.metrics["holdout"][name])
     facts = [(f"{measure.title} on the hold-out", number(value.value), f"95 % interval: {interval(value)}")]
     if baselines := model.metrics.get("baselines"):
-        best = max(baselines, key=lambda each: baselines[each][name])
+        best = max(baselines, key=lambda each: goodness(name, baselines[each][name]))
         plain = number(measure.plain(baselines[best][name]))
         facts.append(("without any column", plain, f"the baseline “{best}”"))
     facts.append(("rows", f"{rows:,}", f"{len(holdout.frame):,} of them held out and opened once"))
@@ -126,6 +127,9 @@ def _candidates(data: TrainingData, selected: Selection, model: Model) -> Sectio
         f"Split: {split.how}; {split.held_out} held out, {split.folds} on the rest. A candidate is measured in each"
         f" fold on rows that it was not fitted on, by a {report_of(model.problem).chosen} chosen on the other folds."
     )
+    if selected.left_out:
+        names = listed(f"“{name}” (after {progress})" for name, progress in selected.left_out.items())
+        lead += f" Left out, as the time was over before they were fitted on every fold: {names}."
     blocks: list[Panel | Table] = [candidates.panel(selected, model), candidates.table(model)]
     return Section("candidates", "How the model was chosen", lead, blocks)
 
