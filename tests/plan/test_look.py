@@ -41,13 +41,7 @@ def test_each_column_has_a_row() -> None:
     assert cells["age"][:4] == ["number", "3", "20", "20"]
     assert cells["age"][4] == "whole numbers from 20 to 30; '?' read as empty, in 20 of 60 cells"
     assert cells["plan"][:4] == ["category", "1", "30", "a"]
-    assert cells["id"] == [
-        "left out",
-        "60",
-        "0",
-        "0",
-        f"a different whole number in every row{LIKE_AN_ID}",
-    ]
+    assert cells["id"] == ["left out", "60", "0", "0", f"a different whole number in every row{LIKE_AN_ID}"]
     assert text.index("\nplan ") < text.index("\nid ")
 
 

@@ -123,7 +123,7 @@ def test_every_column_is_listed_with_the_reason(table: Source, tmp_path: Path) -
     plan_file.write(make_plan(table, Options("churned")), tmp_path / "churn.toml")
     lines = (tmp_path / "churn.toml").read_text().partition("[columns]\n")[2].splitlines()
     assert lines[:3] == [
-        '"id" = "left out"  # a different whole number in every row, like an id; --id shows it beside scores',
+        '"id" = "left out"  # a different whole number in every row, like an id (see --id)',
         '"age" = "number"  # whole numbers from 20 to 30',
         '"plan" = "category"  # 3 levels: a, b, c',
     ]

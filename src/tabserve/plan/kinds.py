@@ -25,7 +25,7 @@ WORDS = 3
 ID_NAME = re.compile(r"(?:.*[\W_])?(?i:id|ids|key|uuid|guid|index|idx|row|rownum|nr|no|number)|.*[a-z](?:Id|ID)")
 """Names of columns that name something, such as `customer_id`, `customerID` or `Order No`."""
 
-LIKE_AN_ID = ", like an id; --id shows it beside scores"
+LIKE_AN_ID = ", like an id (see --id)"
 """What is said of a column that is different in every row."""
 
 REFUSED_IN_NAMES = "[]<"
