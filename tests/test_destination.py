@@ -37,6 +37,8 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "tabserve drift": ("model", "--data", "rows.csv", "--out"),
     "tabserve train": ("rows.csv", "--target", "y", "--out"),
     "tabserve threshold": ("0.5", "--data", "rows.csv"),
+    "tabserve train": ("rows.csv", "--out"),
+    "tabserve train --target target": ("rows.csv", "--plan"),
     "cases/categories/scripts/train.py": ("--data", "rows.csv", "--out"),
     "cases/categories/scripts/train.py --out new": ("--data", "rows.csv", "--metrics"),
 }
@@ -211,7 +213,9 @@ def test_endings_are_recognized_in_any_case(name: str) -> None:
     assert ending("s3a://bucket/scores", default=".parquet") == ".parquet"
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+TEXTS = (
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).map(str.strip).filter(bool)
+)
 ROWS = st.lists(st.tuples(TEXTS, st.integers(-128, 127), st.floats(width=32, allow_nan=False)), max_size=20)
 
 

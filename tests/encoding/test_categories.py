@@ -94,6 +94,17 @@ def test_codes_are_the_indices_of_the_levels(values: list[str]) -> None:
     assert Categories.from_json(CITY, learned.to_json()) == learned
 
 
+AROUND = st.text(SPACES, max_size=3)
+
+
+@given(levels, AROUND, AROUND)
+def test_spaces_around_a_level_count_for_nothing(values: list[str], before: str, after: str) -> None:
+    """When levels are learned, and when a request spells them; spaces alone are a missing cell."""
+    learned, cells = Categories.learn(CITY, values), [f"{before}{value}{after}" for value in [*values, ""]]
+    assert Categories.learn(CITY, cells) == learned
+    assert learned.codes(cells).tolist() == learned.codes([*values, ""]).tolist()
+
+
 @given(st.lists(finite, min_size=1, max_size=8, unique_by=spelling))
 def test_a_files_text_and_a_requests_number_are_one_level(numbers: list[float]) -> None:
     """Trailing zeros, a float for an integer, and a text for a number make no difference."""

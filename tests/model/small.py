@@ -28,6 +28,7 @@ from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.training.one_hot_linear import OneHotLogistic, OneHotRidge
 from tabserve.training.proof import predictor
+from tabserve.training.target_encoding import TargetEncodedClassifier
 
 PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes"), Costs(1, 5)), id="name", folds=3, seed=7)
 RNG = np.random.default_rng(0)
@@ -106,7 +107,19 @@ def one_hot(seed: int = 0) -> Model:
     return Model(problem, encoder, fitted.get_predictor(encoder), decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
 
 
-def encoded(model: Model) -> Model:
+def encoded(seed: int = 0) -> Model:
+    """A booster over means of three classes at the levels of a category; another seed gives another model."""
+    task = Multiclass(("a", "b", "c"))
+    problem = Problem("shops", (Column("size"), Column("floor", "category")), task=task)
+    encoder = Encoder.learn(problem, CELLS)
+    booster = xgb.XGBClassifier(n_estimators=3, max_depth=2, n_jobs=1, feature_types=encoder.types)
+    target = (np.roll(CODES, seed) % 3).astype(np.int8)
+    fitted = TargetEncodedClassifier(booster, [1]).fit(cells(encoder), target)
+    decision = MostProbable(0.8)
+    return Model(problem, encoder, fitted.get_predictor(encoder), decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
+
+
+def to_encoded(model: Model) -> Model:
     """The model of `mixed` with an `EncodedBooster` in place of its booster: a number replaces each category's code."""
     levels = np.array(model.encoder.levels)
     columns = np.flatnonzero(levels)
@@ -120,7 +133,7 @@ def encoded(model: Model) -> Model:
     return replace(model, predictor=EncodedBooster(Booster(trees), table))
 
 
-def linear(model: Model) -> Model:
+def to_linear(model: Model) -> Model:
     """The model of `mixed` with a `OneHotLinear` in place of its booster."""
     estimator = (OneHotLogistic if model.problem.labels else OneHotRidge)(model.encoder.types)
     fitted = estimator.fit(cells(model.encoder), targets(model.problem))
@@ -134,8 +147,8 @@ def targets(problem: Problem) -> NDArray[Any]:
 
 PREDICTORS: dict[str, Callable[[Model], Model]] = {
     Booster.FILE: lambda model: model,
-    EncodedBooster.FILE: encoded,
-    OneHotLinear.FILE: linear,
+    EncodedBooster.FILE: to_encoded,
+    OneHotLinear.FILE: to_linear,
 }
 """Functions that give a model of `mixed` each predictor over columns of several kinds, by the name of its file."""
 
@@ -148,7 +161,12 @@ MIXED: dict[str, Build] = {
 }
 """Builders of models over columns of several kinds, by task."""
 
-BUILDERS: dict[str, Build] = {Booster.FILE: trees, Linear.FILE: words, OneHotLinear.FILE: one_hot}
+BUILDERS: dict[str, Build] = {
+    Booster.FILE: trees,
+    Linear.FILE: words,
+    OneHotLinear.FILE: one_hot,
+    EncodedBooster.FILE: encoded,
+}
 """Builders of models by the names of their model files."""
 
 ROWS: dict[str, NDArray[Any]] = {Booster.FILE: FEATURES, Linear.FILE: TEXTS}

@@ -56,8 +56,8 @@ def _add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
             "Compare each column of new rows, and the model's scores for them, with the hold-out that the model folder"
             " keeps the quantiles of, and the shares of levels; values that repeat often are counted by themselves. A"
             " shift matters if its population stability index or its Kolmogorov-Smirnov statistic is above 0.1, and"
-            " chance alone does not make it so. Levels that training did not see are named with their rows. The exit code"
-            " is 6 if a shift matters."
+            " chance alone does not make it so. Levels that training did not see are named with their rows. The exit"
+            " code is 6 if a shift matters."
         ),
         epilog="example: tabserve drift deploy/model --data new.csv --out drift.svg",
     )

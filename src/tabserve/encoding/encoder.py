@@ -243,7 +243,7 @@ def _raw(encoding: Encoding, cells: Cells | Distinct) -> NDArray[Any]:
     """The raw features of cells; if those that repeat have a bad value, the cells one by one give the first bad row."""
     if isinstance(cells, Distinct):
         with suppress(BadCell):
-            return encoding.raw(cells.values)[cells.indices]
+            return encoding.raw(cells.values)[cells.indices]  # type: ignore[no-any-return]  # an array by an array
     return encoding.raw(_listed(cells))
 
 

@@ -313,10 +313,9 @@ def required_texts(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[n
         BadRow: a cell is empty; the error names the first row.
     """
     cells = _cells(batch[name])
+    texts: NDArray[np.object_] = np.array(cells.values if isinstance(cells, Distinct) else cells, np.object_)
     if isinstance(cells, Distinct):
-        texts = np.array(cells.values, np.object_)[cells.indices]
-    else:
-        texts = np.array(cells, np.object_)
+        texts = texts[cells.indices]
     if not texts.all():
         raise bad_cell(np.flatnonzero(~texts.astype(bool)), name, expected, "an empty cell")
     return texts
@@ -343,7 +342,7 @@ def _cells(column: pa.Array) -> Cells | Distinct:
         values, indices = column.dictionary.to_pylist(), column.indices
         if indices.null_count:
             values, indices = [*values, None], indices.fill_null(len(values))
-        return Distinct(values, np.from_dlpack(indices))  # `to_numpy` imports pandas first
+        return Distinct(values, np.from_dlpack(indices).astype(np.int32))  # `to_numpy` imports pandas first
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -374,7 +373,7 @@ def parse_targets(problem: Problem, batch: pa.RecordBatch, *, allow_empty: bool 
     if isinstance(cells, Distinct):
         target, bad = problem.task.target(cells.values)
         if not len(bad):
-            return target[cells.indices]
+            return target[cells.indices]  # type: ignore[no-any-return]  # an array by an array
     cells = batch[problem.target].to_pylist()
     target, bad = problem.task.target(cells)
     if allow_empty:
