@@ -35,7 +35,6 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "tabserve score": ("model", "--data", "rows.csv", "--out"),
     "tabserve compare": ("model", "model2", "--data", "rows.csv", "--out"),
     "tabserve drift": ("model", "--data", "rows.csv", "--out"),
-    "tabserve train": ("rows.csv", "--target", "y", "--out"),
     "tabserve threshold": ("0.5", "--data", "rows.csv"),
     "tabserve train": ("rows.csv", "--out"),
     "tabserve train --target target": ("rows.csv", "--plan"),

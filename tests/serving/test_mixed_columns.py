@@ -278,14 +278,14 @@ def test_amounts_are_counted_apart_from_probabilities(mixed_server: Server, mixe
     edge, share = holdout_edge(mixed_folders["amount"])
     lines = [
         'tabserve_amount_sum{model="amount"}',
-        f'tabserve_amount_quantiles_bucket{{le="{edge}",model="amount"}}',
-        'tabserve_amount_quantiles_bucket{le="+Inf",model="amount"}',
+        f'tabserve_amount_quantiles_bucket{{le="{edge!s}",model="amount"}}',
+        r'tabserve_amount_quantiles_bucket{le="\+Inf",model="amount"}',
     ]
     before = [metric(mixed_server, line) for line in lines]
     prediction, _ = by_json(mixed_server, "amount", cells(mixed_folders["amount"]))
     added = [metric(mixed_server, line) - earlier for line, earlier in zip(lines, before, strict=True)]
     assert added == pytest.approx([prediction.sum(), (prediction <= edge).sum(), len(prediction)], rel=1e-5)
-    assert metric(mixed_server, f'tabserve_amount_holdout{{le="{edge}",model="amount"}}') == pytest.approx(share)
+    assert metric(mixed_server, f'tabserve_amount_holdout{{le="{edge!s}",model="amount"}}') == pytest.approx(share)
     text = requests.get(f"{mixed_server.metrics}/metrics", timeout=SECONDS).text
     assert 'tabserve_probability_count{model="two"}' in text
     assert 'tabserve_probability_count{model="amount"}' not in text
