@@ -1,5 +1,6 @@
 """Drift is reported if new rows differ from a model's reference, and not if they are alike."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -294,6 +295,7 @@ def test_a_column_can_have_the_name_of_the_scores(sample_frame: Frame) -> None:
         lambda data: data["reference"].update(score={"edges": [1], "below": [5], "missing": 0}),
         lambda data: data["reference"].update(score={"edges": [2, 1], "below": [0.2, 0.5], "missing": 0}),
         lambda data: data["reference"].update(score={"edges": [[1]], "below": [1], "missing": 0}),
+        lambda data: data["reference"].update(score={"edges": [1, math.inf], "below": [0.5, 1], "missing": 0}),
         lambda data: data["reference"].update(score={"codes": [10**30], "frequency": [1], "missing": 0}),
     ],
 )
