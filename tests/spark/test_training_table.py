@@ -14,7 +14,8 @@ from tabserve.predictors.xgboost_call import predict
 from tabserve.problem import columns
 from tabserve.problem.problem import Problem
 from tabserve.spark.source import files
-from tabserve.spark.training_table import TrainingTable, load_table
+from tabserve.spark.load_table import load_table
+from tabserve.spark.training_table import TrainingTable
 from tabserve.table.frame import Frame, read
 from tabserve.training.stumps import AveragedStumps, covers, step_functions
 
