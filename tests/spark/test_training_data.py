@@ -8,84 +8,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import xgboost as xgb
 from pyspark.sql import SparkSession
+from tests.spark import flats
 
-from tabserve.errors import UsageError
-from tabserve.model.model import Model
+from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
-from tabserve.problem.task import Binary, Multiclass, Regression
-from tabserve.spark import training_data as spark_training
-from tabserve.spark.source import files
+from tabserve.spark import training_data as module
+from tabserve.spark.load_table import load_table
+from tabserve.spark.source import files, table
 from tabserve.spark.training_data import training_data
+from tabserve.spark.training_table import TrainingTable
 from tabserve.stations import TrainingData, train
 from tabserve.table.frame import Frame, read
-from tabserve.training import bootstrap
+from tabserve.training import bootstrap, copies
 from tabserve.training.candidate import Candidate
-
-pytestmark = pytest.mark.usefixtures("spark")
+from tabserve.training.split import fold_numbers, hold_out, narrow_levels
 
 ROWS = 900
 """So few, of so few different values, that XGBoost rounds none, and only the order of sums differs on Spark."""
 
-COLUMNS = (
-    Column("age", missing=True),
-    Column("city", "category", missing=True),
-    Column("married", "category"),
-    Column("since", "date", missing=True),
-)
-
-FLATS = Problem("flats", COLUMNS, "rent", folds=2, ignored=("note",), blanks=("?",), id="key")
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Intervals take few resamples."""
-    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
-
-
-@pytest.fixture(scope="module")
-def table() -> pd.DataFrame:
-    """Texts as in a csv: numbers and dates with holes, and categories of which one has a level that is very rare."""
-    rng = np.random.default_rng(8)
-    age, city, married = rng.integers(18, 90, ROWS), rng.choice(["Bonn", "Ulm", "Jena", "Köln"], ROWS), rng.random(ROWS)
-    rent = 2 * age + 60 * (city == "Ulm") - 40 * (married > 0.5) + rng.integers(0, 9, ROWS)
-    city[[3, 400]] = "Worms"
-    days = pd.to_datetime("2020-03-01") + pd.to_timedelta(rng.integers(0, 200, ROWS), "D")
-    table = pd.DataFrame({"key": [f"flat {number}" for number in range(ROWS)], "age": age + 0.5, "city": city})
-    table = table.assign(married=married > 0.5, since=days.strftime("%Y-%m-%d"), rent=rent, note="x").astype(str)
-    for column, blank in (("age", "?"), ("city", ""), ("since", "")):
-        table.loc[rng.random(ROWS) < 0.1, column] = blank
-    return table.assign(landlord=rng.integers(0, 90, ROWS).astype(str), at=[f"{day} 08:3{day[-1]}" for day in days.astype(str).str[:10]])
-
-
-def amounts(table: pd.DataFrame) -> tuple[Problem, pd.DataFrame]:
-    """Amounts; some rows are copies of others under another id."""
-    table.iloc[10:60, 1:] = table.iloc[100:150, 1:].to_numpy()
-    return replace(FLATS, task=Regression()), table.drop(columns=["landlord", "at"])
-
-
-def groups(table: pd.DataFrame) -> tuple[Problem, pd.DataFrame]:
-    """Two classes; the flats of a landlord stay together."""
-    dear = table["rent"].astype(int) > 130
-    return replace(FLATS, task=Binary(("cheap", "dear")), group="landlord"), table.drop(columns="at").assign(
-        rent=np.where(dear, "dear", "cheap")
-    )
-
-
-def moments(table: pd.DataFrame) -> tuple[Problem, pd.DataFrame]:
-    """Three classes; split by a time that is no feature."""
-    classes = pd.cut(table["rent"].astype(int), [-99, 100, 160, 999], labels=["low", "middle", "high"]).astype(str)
-    problem = replace(FLATS, task=Multiclass(("low", "middle", "high")), time="at")
-    return problem, table.drop(columns="landlord").assign(rent=classes)
-
-
-def candidate(problem: Problem, frame: Frame) -> Candidate:
-    """A few trees with native categories, drawn without chance."""
-    kind = xgb.XGBClassifier if problem.labels else xgb.XGBRegressor
-    types = list(frame.encoder.types)
-    return Candidate("trees", kind(n_estimators=5, max_depth=3, enable_categorical=True, feature_types=types, n_jobs=1))
+Change = Callable[[Problem, pd.DataFrame], tuple[Problem, pd.DataFrame]]
 
 
 def numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
@@ -96,29 +39,136 @@ def numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return flat
 
 
-def write_german(table: pd.DataFrame, path: Path) -> None:
-    """A csv with semicolons and decimal commas."""
-    table.assign(age=table["age"].str.replace(".", ",")).to_csv(path, sep=";", index=False)
-
-
-KINDS = [amounts, groups, moments]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("spark")
+@pytest.mark.parametrize(
+    ("task", "change"),
+    [("amount", lambda *table: table), ("two", flats.with_groups), ("several", flats.with_time)],
+    ids=["amount", "two classes of groups", "several classes in time"],
+)
 def test_the_stations_make_the_model_of_one_machine(
-    kind: Callable[[pd.DataFrame], tuple[Problem, pd.DataFrame]], table: pd.DataFrame, tmp_path: Path
+    task: str, change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same split, levels, folds, figures and decision; the predictions differ by the order of sums alone."""
-    problem, rows = kind(table.copy())
-    write_german(rows, tmp_path / "flats.csv")
-    frame = read(tmp_path / "flats.csv", problem)
-    local = train(TrainingData.of(frame, "flats"), [candidate(problem, frame)], tmp_path / "local")
-    with training_data(files(f"{tmp_path}/flats.csv"), problem, lambda _kept, _rows: "flats") as data:
-        spark = train(data, [candidate(problem, data.development)], tmp_path / "spark")
+    """The same split, levels, folds, figures and decision; the order of sums alone differs."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 20)
+    problem, rows = change(flats.problem(task), flats.table(task, ROWS))
+    path = flats.write_german(rows, tmp_path / "flats.csv")
+    frame = read(path, problem)
+    data = TrainingData.of(frame, "flats")
+    local = train(data, [Candidate("trees", flats.trees(problem, frame.encoder))], tmp_path / "local")
+    with training_data(files(str(path)), problem, lambda _kept, _rows: "flats") as data:
+        candidate = Candidate("trees", flats.trees(problem, data.development.encoder))
+        spark = train(data, [candidate], tmp_path / "spark")
     assert (spark.problem, spark.encoder) == (local.problem, local.encoder)
-    assert numbers(spark.metrics["folds"]) == pytest.approx(numbers(local.metrics["folds"]), abs=1e-3)
-    assert numbers(spark.metrics["holdout"]) == pytest.approx(numbers(local.metrics["holdout"]), abs=1e-3)
+    for part in ("folds", "holdout"):
+        assert numbers(spark.metrics[part]) == pytest.approx(numbers(local.metrics[part]), rel=1e-3, abs=1e-3)
     different = {"sha256": None, "engine": None, "reference": None}
     assert {**spark.data, **different} == {**local.data, **different}
     assert spark.data["reference"]["columns"] == local.data["reference"]["columns"]
-    assert spark.predictor.raw(frame.features) == pytest.approx(local.predictor.raw(frame.features), abs=1e-3)
+    features = frame.with_encoder(local.encoder).features
+    assert spark.predictor.raw(features) == pytest.approx(local.predictor.raw(features), rel=1e-4, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A csv of flats, some of which are copies of others under another key."""
+    rows = flats.table("several", 400)
+    rows.iloc[10:60, 1:] = rows.iloc[100:150, 1:].to_numpy()
+    return flats.write_german(rows, tmp_path_factory.mktemp("flats") / "flats.csv")
+
+
+@pytest.fixture(scope="module")
+def frame(path: Path) -> Frame:
+    """The csv as one machine reads it."""
+    return read(path, flats.problem("several"))
+
+
+@pytest.fixture(scope="module")
+def loaded(spark: SparkSession, path: Path) -> "Iterator[TrainingTable]":
+    """The csv in Spark, in many partitions."""
+    spark.conf.set("spark.sql.files.maxPartitionBytes", "5000")
+    with load_table(spark, files(str(path)), flats.problem("several"), 2) as table:
+        yield table
+    spark.conf.unset("spark.sql.files.maxPartitionBytes")
+
+
+def test_levels_and_features_are_those_of_one_machine(loaded: TrainingTable, frame: Frame) -> None:
+    """To the bit, however Spark splits the file."""
+    assert loaded.encoder == frame.encoder
+    assert np.array_equal(loaded.fetch(loaded.frame).features, frame.features, equal_nan=True)
+    assert np.array_equal(loaded.frame.target, frame.target)
+
+
+def test_rows_have_the_features_of_an_encoder_with_their_own_levels(loaded: TrainingTable, frame: Frame) -> None:
+    """Also rows that are taken of others, and rows with levels that the encoder does not know."""
+    rows = np.random.default_rng(2).permutation(400)[:150]
+    rows = rows[rows != 3]  # the only row of its city
+    remote, local = narrow_levels(loaded.frame.take(rows)), narrow_levels(frame.take(rows))
+    assert remote.encoder == local.encoder != frame.encoder
+    assert np.array_equal(loaded.fetch(remote.take(np.arange(9, 0, -1))).features, local.features[9:0:-1], equal_nan=True)
+    others = np.arange(6)
+    unknown = loaded.fetch(loaded.frame.take(others).with_encoder(remote.encoder))
+    assert np.array_equal(unknown.features, frame.take(others).with_encoder(local.encoder).features, equal_nan=True)
+
+
+def test_copies_stay_on_one_side_of_every_split(loaded: TrainingTable, frame: Frame) -> None:
+    """Spark finds the copies that one machine finds."""
+    numbers = copies.number_rows(frame)
+    assert len({*zip(copies.number_rows(loaded.frame).tolist(), numbers.tolist(), strict=True)}) == numbers.max() + 1
+    development, holdout = hold_out(loaded.frame)
+    assert not {*numbers[development.features]} & {*numbers[holdout.features]}
+    fold = fold_numbers(development)
+    pairs = {*zip(numbers[development.features].tolist(), fold.tolist(), strict=True)}
+    assert len(pairs) == len({*numbers[development.features]})
+
+
+def cell(column: str, text: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Change the column's cell in row 40."""
+
+    def change(rows: pd.DataFrame) -> pd.DataFrame:
+        rows.loc[40, column] = text
+        return rows
+
+    return change
+
+
+BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "no date": (cell("since", "soon"), ", key 'flat 40', column 'since': expected a date such as 2020-12-31, found 's"),
+    "a long text": (cell("city", "x" * 1001), ", key 'flat 40', column 'city': expected a text of at most 1000 char"),
+    "an empty category": (cell("married", "?"), ", key 'flat 40', column 'married': expected one of "),
+    "two spellings": (cell("married", "TRUE"), ": Column 'married' has one level twice, as "),
+    "another label": (cell("rent", "none"), ", key 'flat 40', column 'rent': expected 'low' or "),
+    "no group": (cell("landlord", ""), ", key 'flat 40', column 'landlord': expected a group, found an empty cell."),
+    "an empty column": (lambda rows: rows.assign(age="?"), ": Column 'age' is empty throughout; leave it out."),
+    "only a header": (lambda rows: rows[:0], " has a header and no rows; a table needs at least one row below its hea"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_table_is_one_sentence(name: str, spark: SparkSession, tmp_path: Path) -> None:
+    """In the words of one machine, which names the row by its number."""
+    (change, reason), bad = BAD[name], tmp_path / "flats.csv"
+    problem, rows = flats.with_groups(flats.problem("several"), flats.table("several", 80))
+    change(rows).to_csv(bad, index=False)
+    with pytest.raises(DataError) as error, load_table(spark, files(str(bad)), problem, 2):
+        pass
+    assert str(error.value).startswith(f"{bad}{reason}")
+    assert "\n" not in str(error.value)
+
+
+def test_moments_with_and_without_times_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+    """Also if each file has one kind of them."""
+    problem, rows = flats.with_time(flats.problem("amount"), flats.table("amount", 80))
+    rows[:40].to_csv(tmp_path / "a.csv", index=False)
+    rows[40:].assign(at=rows["at"].str[:10]).to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(DataError, match="has dates with and without a time in the column that it is split by"):  # noqa: SIM117
+        with load_table(spark, files(str(tmp_path)), problem, 2):
+            pass
+
+
+def test_texts_are_refused_before_spark_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says what Spark learns from."""
+    monkeypatch.setattr(module, "session", None)
+    texts = replace(flats.problem("two"), columns=(Column("title", "text"),))
+    with pytest.raises(UsageError, match="^Spark learns from numbers, categories and dates, by XGBoost, and not from t"):  # noqa: SIM117
+        with training_data(table("rows"), texts, lambda _kept, _rows: ""):
+            pass
