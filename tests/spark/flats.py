@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xgboost as xgb
+from numpy.typing import NDArray
 
 from tabserve.encoding.encoder import Encoder
 from tabserve.problem.columns import Column
@@ -46,7 +47,7 @@ def table(task: str, rows: int, seed: int = 8) -> pd.DataFrame:
     return flats
 
 
-def _spelled(task: str, rent: "np.ndarray[int, np.dtype[np.int64]]") -> Sequence[str]:
+def _spelled(task: str, rent: NDArray[np.int64]) -> Sequence[str]:
     """The rents as the target column spells them: as amounts, or as classes of about equal size."""
     labels = TASKS[task].labels
     bins = np.quantile(rent, np.arange(1, len(labels)) / max(1, len(labels)))

@@ -22,14 +22,17 @@ from santander.candidates import candidates
 from santander.problem import PROBLEM
 from tabserve.errors import JobError, UsageError
 from tabserve.predictors.xgboost_call import predict
+from tabserve.problem.columns import Column
+from tabserve.problem.problem import Problem
 from tabserve.spark import estimator
 from tabserve.spark.estimator import DistributedClassifier, check, distribute, worker_count
-from tabserve.spark.source import files
 from tabserve.spark.load_table import load_table
+from tabserve.spark.source import files
 from tabserve.spark.training_table import TrainingTable
 from tabserve.table.frame import Frame
 from tabserve.training import proof
 from tabserve.training.selection import Candidate
+from tabserve.training.target_encoding import TargetEncodedClassifier
 
 KNOWN = {name: each for name, each in candidates(seed=3, jobs=1).items() if name.startswith("xgboost")}
 
@@ -109,7 +112,9 @@ def test_the_workers_probabilities_are_those_of_the_saved_model(
 ) -> None:
     """Both are compared on rows whose features are fetched; a difference is an error that names the candidate."""
     rows = table.frame.take(np.arange(0, 1_500, 3))
-    fitted = DistributedClassifier(short("xgboost-averaged-stumps"), table).fit(table.frame.features, table.frame.target)
+    fitted = DistributedClassifier(short("xgboost-averaged-stumps"), table).fit(
+        table.frame.features, table.frame.target
+    )
     proof.check("stumps", fitted, rows)
     original = DistributedClassifier.predict_proba
     monkeypatch.setattr(DistributedClassifier, "predict_proba", lambda self, numbers: 0.9 * original(self, numbers))
@@ -184,5 +189,25 @@ def test_what_a_folder_cannot_hold_is_refused_before_spark_starts(parameter: str
 def test_an_estimator_that_is_not_xgboosts_is_refused() -> None:
     """The error names the candidate."""
     check([*KNOWN.values()], PROBLEM)
-    with pytest.raises(UsageError, match="Spark cannot fit 'regression', as it is no model of XGBoost"):
+    reason = "as it is no model of XGBoost but a LogisticRegression; compare it on one machine"
+    with pytest.raises(UsageError, match=f"Spark cannot fit 'regression', {reason}"):
         check([KNOWN["xgboost-stumps"], Candidate("regression", LogisticRegression())], PROBLEM)
+
+
+def test_target_encoding_is_refused() -> None:
+    """Its means would have to be taken over all workers' rows; the error names the candidate and its kind."""
+    encoded = Candidate("means", TargetEncodedClassifier(xgb.XGBClassifier(feature_types=["c"]), [0]))
+    problem = Problem("one", (Column("city", "category"),))
+    with pytest.raises(
+        UsageError, match="'means', as it is no model of XGBoost but a TargetEncodedClassifier; compare"
+    ):
+        check([encoded], problem)
+
+
+@pytest.mark.parametrize("objective", ["reg:squarederror", "reg:gamma"])
+def test_a_regressor_is_fitted_with_its_own_objective(objective: str, table: TrainingTable, frame: Frame) -> None:
+    """XGBoost reports the parameters of both boosters as the same, and Spark's answers are those of one machine."""
+    amounts = xgb.XGBRegressor(n_estimators=4, max_depth=2, objective=objective, base_score=1.5)
+    booster = estimator._fit_booster(amounts, table.select_rows(np.arange(1_500)))
+    assert parameters(booster) == parameters(clone(amounts).fit(frame.features, frame.target + 0.5).get_booster())
+    assert np.array_equal(table.score(booster, np.arange(9)), predict(booster, frame.features[:9]))

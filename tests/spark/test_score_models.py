@@ -95,8 +95,9 @@ def test_a_model_over_texts_answers_as_on_one_machine(texts_folder: Path, tmp_pa
     assert score_table(texts_folder, files(f"{tmp_path}/rows.csv"), f"{tmp_path}/scores.csv") == RowCounts(4)
     score_file(load(texts_folder), tmp_path / "rows.csv", tmp_path / "here.csv")
     (part,) = (tmp_path / "scores.csv").glob("part-*.csv")
-    scored = [pd.read_csv(path, dtype=str) for path in (part, tmp_path / "here.csv")]
-    pd.testing.assert_frame_equal(*(each.astype(dict.fromkeys(each.columns[2:], "float32")) for each in scored))
+    spark, here = (pd.read_csv(path, dtype=str) for path in (part, tmp_path / "here.csv"))
+    floats = dict.fromkeys(here.columns[2:], "float32")
+    pd.testing.assert_frame_equal(spark.astype(floats), here.astype(floats), check_exact=True)
 
 
 def test_typed_cells_get_the_answers_of_one_machine(spark: SparkSession, tmp_path: Path) -> None:

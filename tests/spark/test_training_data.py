@@ -1,21 +1,27 @@
 """The stations train the model of one machine from rows in Spark: for every task, kind of column and kind of split."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from tests.spark import flats
 
+from tabserve import stations
+from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.spark import training_data as module
+from tabserve.spark import training_rows
 from tabserve.spark.load_table import load_table
+from tabserve.spark.rows import Cells
 from tabserve.spark.source import files, table
 from tabserve.spark.training_data import training_data
 from tabserve.spark.training_table import TrainingTable
@@ -83,7 +89,7 @@ def frame(path: Path) -> Frame:
 
 
 @pytest.fixture(scope="module")
-def loaded(spark: SparkSession, path: Path) -> "Iterator[TrainingTable]":
+def loaded(spark: SparkSession, path: Path) -> Iterator[TrainingTable]:
     """The csv in Spark, in many partitions."""
     spark.conf.set("spark.sql.files.maxPartitionBytes", "5000")
     with load_table(spark, files(str(path)), flats.problem("several"), 2) as table:
@@ -104,7 +110,9 @@ def test_rows_have_the_features_of_an_encoder_with_their_own_levels(loaded: Trai
     rows = rows[rows != 3]  # the only row of its city
     remote, local = narrow_levels(loaded.frame.take(rows)), narrow_levels(frame.take(rows))
     assert remote.encoder == local.encoder != frame.encoder
-    assert np.array_equal(loaded.fetch(remote.take(np.arange(9, 0, -1))).features, local.features[9:0:-1], equal_nan=True)
+    assert np.array_equal(
+        loaded.fetch(remote.take(np.arange(9, 0, -1))).features, local.features[9:0:-1], equal_nan=True
+    )
     others = np.arange(6)
     unknown = loaded.fetch(loaded.frame.take(others).with_encoder(remote.encoder))
     assert np.array_equal(unknown.features, frame.take(others).with_encoder(local.encoder).features, equal_nan=True)
@@ -131,13 +139,36 @@ def cell(column: str, text: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     return change
 
 
+Reads = Callable[[Problem, Encoder, training_rows.Read, training_rows.Batches], training_rows.Batches]
+
+
+def learn(problem: Problem, _encoder: Encoder, read: training_rows.Read, batches: Any) -> training_rows.Batches:  # noqa: ANN401
+    """The first pass over the rows."""
+    return training_rows.distinct_texts(problem, read, batches)
+
+
+BAD_CELLS: dict[str, tuple[Reads, str, str, str]] = {
+    "no date": (training_rows.encode_batches, "since", "soon", "expected a date such as 2020-12-31, found 'soon'"),
+    "no level": (training_rows.encode_batches, "married", "", "expected one of 'False', 'True', found an empty cell"),
+    "no label": (training_rows.encode_batches, "rent", "none", "expected 'low' or 'mid.dle' or 'high, `or` so', found"),
+    "no group": (training_rows.encode_batches, "landlord", "", "expected a group, found an empty cell"),
+    "a long text": (learn, "city", "x" * 1001, "expected a text of at most 1000 characters, found 'xxx"),
+}
+
+
+@pytest.mark.parametrize(("read", "column", "text", "reason"), BAD_CELLS.values(), ids=BAD_CELLS)
+def test_a_bad_cell_is_named_by_its_file_and_id(read: Reads, column: str, text: str, reason: str) -> None:
+    """In the words of one machine, which names the row by its number; a worker raises it."""
+    problem, rows = flats.with_groups(flats.problem("several"), flats.table("several", 80))
+    encoder = Encoder.learn(problem, {name: rows[name].tolist() for name in Encoder.learned_columns(problem)})
+    batch = pa.RecordBatch.from_pandas(cell(column, text)(rows))
+    with pytest.raises(DataError) as error:
+        [*read(problem, encoder, lambda batches: (Cells("flats.csv", each) for each in batches), [batch])]
+    assert str(error.value).startswith(f"flats.csv, key 'flat 40', column {column!r}: {reason}")
+
+
 BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
-    "no date": (cell("since", "soon"), ", key 'flat 40', column 'since': expected a date such as 2020-12-31, found 's"),
-    "a long text": (cell("city", "x" * 1001), ", key 'flat 40', column 'city': expected a text of at most 1000 char"),
-    "an empty category": (cell("married", "?"), ", key 'flat 40', column 'married': expected one of "),
     "two spellings": (cell("married", "TRUE"), ": Column 'married' has one level twice, as "),
-    "another label": (cell("rent", "none"), ", key 'flat 40', column 'rent': expected 'low' or "),
-    "no group": (cell("landlord", ""), ", key 'flat 40', column 'landlord': expected a group, found an empty cell."),
     "an empty column": (lambda rows: rows.assign(age="?"), ": Column 'age' is empty throughout; leave it out."),
     "only a header": (lambda rows: rows[:0], " has a header and no rows; a table needs at least one row below its hea"),
 }
@@ -145,11 +176,10 @@ BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_table_is_one_sentence(name: str, spark: SparkSession, tmp_path: Path) -> None:
-    """In the words of one machine, which names the row by its number."""
+    """In the words of one machine."""
     (change, reason), bad = BAD[name], tmp_path / "flats.csv"
-    problem, rows = flats.with_groups(flats.problem("several"), flats.table("several", 80))
-    change(rows).to_csv(bad, index=False)
-    with pytest.raises(DataError) as error, load_table(spark, files(str(bad)), problem, 2):
+    change(flats.table("several", 80)).to_csv(bad, index=False)
+    with pytest.raises(DataError) as error, load_table(spark, files(str(bad)), flats.problem("several"), 2):
         pass
     assert str(error.value).startswith(f"{bad}{reason}")
     assert "\n" not in str(error.value)
@@ -160,15 +190,41 @@ def test_moments_with_and_without_times_are_refused(spark: SparkSession, tmp_pat
     problem, rows = flats.with_time(flats.problem("amount"), flats.table("amount", 80))
     rows[:40].to_csv(tmp_path / "a.csv", index=False)
     rows[40:].assign(at=rows["at"].str[:10]).to_csv(tmp_path / "b.csv", index=False)
-    with pytest.raises(DataError, match="has dates with and without a time in the column that it is split by"):  # noqa: SIM117
-        with load_table(spark, files(str(tmp_path)), problem, 2):
-            pass
+    refused = pytest.raises(DataError, match="has dates with and without a time in the column that it is split by")
+    with refused, load_table(spark, files(str(tmp_path)), problem, 2):
+        pass
 
 
 def test_texts_are_refused_before_spark_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence says what Spark learns from."""
     monkeypatch.setattr(module, "session", None)
     texts = replace(flats.problem("two"), columns=(Column("title", "text"),))
-    with pytest.raises(UsageError, match="^Spark learns from numbers, categories and dates, by XGBoost, and not from t"):  # noqa: SIM117
-        with training_data(table("rows"), texts, lambda _kept, _rows: ""):
-            pass
+    refused = pytest.raises(UsageError, match=r"^Spark learns from numbers, categories and dates, by XGBoost, and")
+    with refused, training_data(table("rows"), texts, lambda _kept, _rows: ""):
+        pass
+
+
+def test_the_example_of_the_page_fits_a_model(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own lines, with fewer trees and one fit in place of all."""
+    page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    rng = np.random.default_rng(1)
+    days = pd.to_datetime("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, 400), "D")
+    rents = rng.choice(["low", "middle", "high"], 400)
+    rows = pd.DataFrame(
+        {"age": rng.integers(1, 90, 400), "city": rng.choice([*"abc"], 400), "since": days, "rent": rents}
+    )
+    (tmp_path / "rows").mkdir()
+    rows.to_csv(tmp_path / "rows" / "flats.csv", index=False)
+    fitted: list[Any] = []
+
+    def fit(data: TrainingData, candidates: list[Candidate], _folder: str) -> None:
+        fitted.append(data.adapt(candidates[0]).fit(data.development))
+
+    monkeypatch.setattr(stations, "train", fit)
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("n_estimators=300", "n_estimators=2"), {})
+    assert [each.get_booster().num_boosted_rounds() for each in fitted] == [2]
+    assert spark.version

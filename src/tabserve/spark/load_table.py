@@ -82,7 +82,9 @@ def _learn_encoder(source: Source, problem: Problem) -> Encoder:
 
 def _number_rows(name: str, rows: DataFrame, problem: Problem, encoder: Encoder) -> TrainingTable:
     """Read the rows, check them as a whole, and number them without gaps."""
-    known = job.run(rows.sparkSession, "reading", rows.select(*training_rows.driver_columns(problem)).toArrow).sort_by(NUMBER)
+    known = job.run(rows.sparkSession, "reading", rows.select(*training_rows.driver_columns(problem)).toArrow).sort_by(
+        NUMBER
+    )
     if not len(known):
         raise no_rows(name)
     offset = F.element_at(F.lit(_offsets(known).tolist()), F.shiftright(NUMBER, PARTITION).cast("int") + 1)
