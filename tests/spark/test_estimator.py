@@ -22,13 +22,17 @@ from santander.candidates import candidates
 from santander.problem import PROBLEM
 from tabserve.errors import JobError, UsageError
 from tabserve.predictors.xgboost_call import predict
+from tabserve.problem.columns import Column
+from tabserve.problem.problem import Problem
 from tabserve.spark import estimator
-from tabserve.spark.estimator import DistributedEstimator, check, distribute, worker_count
+from tabserve.spark.estimator import DistributedClassifier, check, distribute, worker_count
+from tabserve.spark.load_table import load_table
 from tabserve.spark.source import files
-from tabserve.spark.training_table import TrainingTable, load_table
+from tabserve.spark.training_table import TrainingTable
 from tabserve.table.frame import Frame
 from tabserve.training import proof
 from tabserve.training.selection import Candidate
+from tabserve.training.target_encoding import TargetEncodedClassifier
 
 KNOWN = {name: each for name, each in candidates(seed=3, jobs=1).items() if name.startswith("xgboost")}
 
@@ -65,7 +69,7 @@ def test_the_same_rows_make_the_same_model(table: TrainingTable, frame: Frame) -
     """Without random draws and rounded values, only the order of sums differs."""
     rows, others = np.arange(0, 1_500, 2), np.arange(1, 1_500, 2)
     local = short("xgboost-defaults-weighted").fit(frame.features[rows], frame.target[rows])
-    distributed = DistributedEstimator(short("xgboost-defaults-weighted"), table).fit(rows, frame.target[rows])
+    distributed = DistributedClassifier(short("xgboost-defaults-weighted"), table).fit(rows, frame.target[rows])
     expected = local.predict_proba(frame.features[others])
     assert distributed.predict_proba(others) == pytest.approx(expected, abs=1e-4)
 
@@ -78,12 +82,12 @@ def test_spark_fits_with_every_parameter_of_the_candidate(name: str, table: Trai
     for member in members:
         booster = estimator._fit_booster(member, table.select_rows(np.arange(1_500)))
         assert parameters(booster) == parameters(clone(member).fit(frame.features, frame.target).get_booster())
-    assert DistributedEstimator(wrapped, table).get_params() == local.get_params()
+    assert DistributedClassifier(wrapped, table).get_params() == local.get_params()
 
 
 def test_stumps_are_folded_into_one_tree_for_each_feature(table: TrainingTable, frame: Frame) -> None:
     """Each tree's cover counts every row, the booster has learned, and a second fit gives the same bytes."""
-    stumps, rows = DistributedEstimator(short("xgboost-averaged-stumps", 60), table), np.arange(1_500)
+    stumps, rows = DistributedClassifier(short("xgboost-averaged-stumps", 60), table), np.arange(1_500)
     booster = stumps.fit(rows, frame.target).get_booster()
     model = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
     assert len({tree["split_indices"][0] for tree in model["trees"][:-1]}) == len(model["trees"]) - 1
@@ -108,10 +112,12 @@ def test_the_workers_probabilities_are_those_of_the_saved_model(
 ) -> None:
     """Both are compared on rows whose features are fetched; a difference is an error that names the candidate."""
     rows = table.frame.take(np.arange(0, 1_500, 3))
-    fitted = DistributedEstimator(short("xgboost-averaged-stumps"), table).fit(table.frame.features, table.frame.target)
+    fitted = DistributedClassifier(short("xgboost-averaged-stumps"), table).fit(
+        table.frame.features, table.frame.target
+    )
     proof.check("stumps", fitted, rows)
-    original = DistributedEstimator.predict_proba
-    monkeypatch.setattr(DistributedEstimator, "predict_proba", lambda self, numbers: 0.9 * original(self, numbers))
+    original = DistributedClassifier.predict_proba
+    monkeypatch.setattr(DistributedClassifier, "predict_proba", lambda self, numbers: 0.9 * original(self, numbers))
     with pytest.raises(UsageError, match=r"^Candidate 'stumps' answers 500 of 500 rows otherwise"):
         proof.check("stumps", fitted, rows)
 
@@ -137,8 +143,8 @@ def dying(table: TrainingTable, folder: Path, times: int) -> TrainingTable:
 def test_a_lost_worker_is_survived(table: TrainingTable, frame: Frame, tmp_path: Path) -> None:
     """The booster is fitted again, and is the same to the byte."""
     rows, mortal = np.arange(1_500), dying(table, tmp_path, 1)
-    expected = DistributedEstimator(short("xgboost-depth-2"), table).fit(rows, frame.target).get_booster()
-    booster = DistributedEstimator(short("xgboost-depth-2"), mortal).fit(rows, frame.target).get_booster()
+    expected = DistributedClassifier(short("xgboost-depth-2"), table).fit(rows, frame.target).get_booster()
+    booster = DistributedClassifier(short("xgboost-depth-2"), mortal).fit(rows, frame.target).get_booster()
     assert len(list(tmp_path.iterdir())) == 1
     assert booster.save_raw() == expected.save_raw()
 
@@ -149,7 +155,7 @@ def test_a_worker_that_is_lost_each_time_is_one_sentence(
     """The error comes after `ATTEMPTS` fits."""
     monkeypatch.setattr(estimator, "ATTEMPTS", 2)
     with pytest.raises(JobError, match=r"^A worker was lost each of the 2 times that a booster was fitted") as failed:
-        DistributedEstimator(short("xgboost-depth-2"), dying(table, tmp_path, 9)).fit(np.arange(1_500), frame.target)
+        DistributedClassifier(short("xgboost-depth-2"), dying(table, tmp_path, 9)).fit(np.arange(1_500), frame.target)
     assert len(list(tmp_path.iterdir())) == 2
     assert "\n" not in str(failed.value)
 
@@ -183,5 +189,25 @@ def test_what_a_folder_cannot_hold_is_refused_before_spark_starts(parameter: str
 def test_an_estimator_that_is_not_xgboosts_is_refused() -> None:
     """The error names the candidate."""
     check([*KNOWN.values()], PROBLEM)
-    with pytest.raises(UsageError, match="Spark cannot fit 'regression', as it is no model of XGBoost"):
+    reason = "as it is no model of XGBoost but a LogisticRegression; compare it on one machine"
+    with pytest.raises(UsageError, match=f"Spark cannot fit 'regression', {reason}"):
         check([KNOWN["xgboost-stumps"], Candidate("regression", LogisticRegression())], PROBLEM)
+
+
+def test_target_encoding_is_refused() -> None:
+    """Its means would have to be taken over all workers' rows; the error names the candidate and its kind."""
+    encoded = Candidate("means", TargetEncodedClassifier(xgb.XGBClassifier(feature_types=["c"]), [0]))
+    problem = Problem("one", (Column("city", "category"),))
+    with pytest.raises(
+        UsageError, match="'means', as it is no model of XGBoost but a TargetEncodedClassifier; compare"
+    ):
+        check([encoded], problem)
+
+
+@pytest.mark.parametrize("objective", ["reg:squarederror", "reg:gamma"])
+def test_a_regressor_is_fitted_with_its_own_objective(objective: str, table: TrainingTable, frame: Frame) -> None:
+    """XGBoost reports the parameters of both boosters as the same, and Spark's answers are those of one machine."""
+    amounts = xgb.XGBRegressor(n_estimators=4, max_depth=2, objective=objective, base_score=1.5)
+    booster = estimator._fit_booster(amounts, table.select_rows(np.arange(1_500)))
+    assert parameters(booster) == parameters(clone(amounts).fit(frame.features, frame.target + 0.5).get_booster())
+    assert np.array_equal(table.score(booster, np.arange(9)), predict(booster, frame.features[:9]))

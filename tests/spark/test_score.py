@@ -395,7 +395,7 @@ def test_rows_without_ids_are_refused(monkeypatch: pytest.MonkeyPatch, model_fol
     """Spark keeps no order by which the rows could be numbered."""
     loaded = load(model_folder)
     nameless = replace(loaded, problem=replace(loaded.problem, id=None))
-    monkeypatch.setattr(spark_score, "load_binary", lambda _folder: nameless)
+    monkeypatch.setattr(spark_score, "load", lambda _folder: nameless)
     with pytest.raises(UsageError, match="is of rows without ids, which Spark keeps no order of"):
         score_table(model_folder, table("rows"), "scores")
 

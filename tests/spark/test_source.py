@@ -124,6 +124,13 @@ def test_a_table_is_read_by_its_name(own: SparkSession) -> None:
     assert read_all(table("customers")(own, COLUMNS)) == [("table customers", "r1", 1, 2.5)]
 
 
+def test_decimals_that_come_late_in_a_file_are_found(own: SparkSession, tmp_path: Path) -> None:
+    """One machine looks for them in more rows than those that show the delimiter."""
+    rows = [f"r{number:03};{number};2" for number in range(300)]
+    (tmp_path / "a.csv").write_text("\n".join(["ID_code;a;b.c", *rows, "r999;1,5;2"]))
+    assert read_all(files(f"{tmp_path}/a.csv")(own, COLUMNS))[-1][1:] == ("r999", 1.5, 2.0)
+
+
 def write_files(folder: Path, **contents: bytes | str) -> Path:
     """Write files into a folder; `_` in a name stands for a dot."""
     for name, content in contents.items():

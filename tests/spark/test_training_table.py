@@ -1,7 +1,6 @@
 """A training table in Spark has the rows that one machine reads, in its order, however Spark splits the file."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,13 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from tabserve.errors import DataError, UsageError
+from tabserve.errors import DataError
 from tabserve.predictors.xgboost_call import predict
 from tabserve.problem import columns
 from tabserve.problem.problem import Problem
+from tabserve.spark.load_table import load_table
 from tabserve.spark.source import files
-from tabserve.spark.training_table import TrainingTable, load_table
+from tabserve.spark.training_table import TrainingTable
 from tabserve.table.frame import Frame, read
 from tabserve.training.stumps import AveragedStumps, covers, step_functions
 
@@ -72,7 +72,7 @@ def test_rows_are_numbered_in_the_files_order(table: TrainingTable, frame: Frame
 
 def test_features_are_fetched_by_row_numbers(table: TrainingTable, frame: Frame, numbers: np.ndarray) -> None:
     """In the order of the numbers, to the bit, missing values included."""
-    rows = table.with_features(table.frame.take(numbers))
+    rows = table.fetch(table.frame.take(numbers))
     assert rows.features.dtype == np.float32
     assert np.array_equal(rows.features, frame.features[numbers], equal_nan=True)
     assert np.array_equal(rows.target, frame.target[numbers])
@@ -148,13 +148,3 @@ def test_a_bad_table_is_one_sentence(name: str, spark: SparkSession, path: Path,
     assert str(error.value).startswith(str(bad))
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_a_split_by_time_is_refused(spark: SparkSession, path: Path) -> None:
-    """Before the file is read."""
-    timed = replace(PROBLEM, time="at")
-    with (
-        pytest.raises(UsageError, match="Spark splits by chance alone, and the problem by the time 'at'"),
-        load_table(spark, files(str(path)), timed, 2),
-    ):
-        pass

@@ -18,7 +18,7 @@ from tabserve.spark.rows import CellsReader, CsvReader, Piece
 from tabserve.table.cast import Caster
 from tabserve.table.columns import Columns, check_names
 from tabserve.table.content import refuse_unreadable
-from tabserve.table.csv_blocks import BadRow, split_header
+from tabserve.table.csv_blocks import BLOCK_BYTES, BadRow, split_header
 from tabserve.table.dialect import MOST_ROWS, Dialect, find_dialect
 from tabserve.table.formats import CSV, FIRST_BYTES, GZIP, PARQUET, detect_format, format_of_name
 from tabserve.table.reader import locate_error
@@ -144,19 +144,27 @@ def _open_csv(path: str, spark: SparkSession, files: Sequence[str], columns: Col
 
 
 def _read_header(spark: SparkSession, file: str) -> tuple[list[str], Dialect]:
-    """The names of a csv's columns, and the dialect of its first rows."""
-    lines = spark.read.text(literal_address(file)).where("_metadata.file_block_start = 0 and value != ''")
-    first = _try_read(file, lambda: lines.select(F.col("value").cast("binary")).take(MOST_ROWS))
+    """The names of a csv's columns, and its dialect."""
+    first = _first_lines(spark, file, MOST_ROWS)
     if not first:
         raise DataError(f"{file} is empty; expected a header and rows below it.")
     with refuse_unreadable(file):
-        header, *rows = (bytes(row[0]) + b"\n" for row in first)
-        _check_format(file, header[:FIRST_BYTES], CSV)
-        dialect = find_dialect(b"".join([header, *rows]))
+        _check_format(file, first[0][:FIRST_BYTES], CSV)
+        dialect = find_dialect(b"".join(first))
+        if dialect != Dialect():  # its decimals may come later, and one machine looks for them in a whole block
+            lines = max(len(first), BLOCK_BYTES * len(first) // sum(map(len, first)))
+            dialect = find_dialect(b"".join(_first_lines(spark, file, lines))[:BLOCK_BYTES])
         try:
-            return split_header(header, dialect)[0], dialect
+            return split_header(first[0], dialect)[0], dialect
         except BadRow as error:
             raise locate_error(file, error) from error
+
+
+def _first_lines(spark: SparkSession, file: str, count: int) -> list[bytes]:
+    """At most so many lines from the start of a csv, without empty ones."""
+    lines = spark.read.text(literal_address(file)).where("_metadata.file_block_start = 0 and value != ''")
+    rows = _try_read(file, lambda: lines.select(F.col("value").cast("binary")).take(count))
+    return [bytes(row[0]) + b"\n" for row in rows]
 
 
 def _open_parquet(path: str, spark: SparkSession, files: Sequence[str], columns: Columns) -> Source:
@@ -188,11 +196,16 @@ def _select_columns(frame: DataFrame, source: Column, name: str, columns: Column
         columns: the wanted columns.
     """
     schema = columns.schema()
-    cells = [F.col(f"`{column.replace('`', '``')}`") for column in schema.names]
+    cells = [*map(named_column, schema.names)]
     empty = _try_read(name, frame.select(*cells).limit(0).toArrow)
     Caster(name, columns).cast_batch(pa.RecordBatch.from_pylist([], empty.schema))
     numbered = [cell.alias(str(number)) for number, cell in enumerate(cells)]  # to Spark a dot in a name is a field
     return frame.select(source.alias("source"), *numbered)
+
+
+def named_column(name: str) -> Column:
+    """The column of this name; in a name without backticks, a dot would mean a field to Spark."""
+    return F.col(f"`{name.replace('`', '``')}`")
 
 
 def _file_reader(spark: SparkSession) -> DataFrameReader:

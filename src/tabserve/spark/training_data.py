@@ -7,9 +7,9 @@ from functools import partial
 from tabserve.problem.problem import Problem
 from tabserve.reports import tables
 from tabserve.spark import estimator
+from tabserve.spark.load_table import check_problem, load_table
 from tabserve.spark.session import session
 from tabserve.spark.source import OpenSource
-from tabserve.spark.training_table import load_table
 from tabserve.stations import TrainingData
 from tabserve.table.frame import Frame
 from tabserve.training.split import hold_out, subset
@@ -31,14 +31,15 @@ def training_data(
 ) -> Iterator[TrainingData]:
     """The table, split, for as long as the block lasts.
 
-    Of its rows come here: numbers, targets and probabilities, and of `HOLDOUT_ROWS` of the hold-out the features.
+    Of its rows come here: numbers, targets, groups, moments and predictions, and of `HOLDOUT_ROWS` of the hold-out the
+    features.
 
     Args:
         open_source: finds the rows, as `source.files` or `source.table` does.
-        problem: over numbers, of two labels.
+        problem: of any task, over numbers, categories and dates.
         source: what the manifest says of where the rows come from, given those that are used and how many there are.
         synthetic: whether nobody observed them.
-        rows: how many to use, drawn stratified; all when None.
+        rows: how many to use, drawn evenly over the classes or the amounts; all when None.
         workers: that fit a booster together; as many as Spark can run when None.
         master: as for `session`.
 
@@ -47,12 +48,13 @@ def training_data(
         DataError: naming the file and what of it cannot be used.
         JobError: Spark failed.
     """
+    check_problem(problem)
     with session(master) as spark:
         parts = estimator.worker_count(spark, workers)
         with load_table(spark, open_source, problem, parts) as table:
             kept = subset(table.frame, rows or len(table.frame))
             development, holdout = hold_out(kept)
-            measured = table.with_features(subset(holdout, HOLDOUT_ROWS))
+            measured = table.fetch(subset(holdout, HOLDOUT_ROWS))
             provenance = tables.provenance(kept, source(kept, len(table.frame)), synthetic=synthetic)
             provenance |= {"sha256": table.checksum(kept.features), "engine": f"Spark, {parts} workers"}
             yield TrainingData(

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 import pyarrow as pa
 
 from tabserve.errors import DataError
-from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, Model, load_binary
+from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, Model, load
 from tabserve.score import answers, schema_of
 from tabserve.spark.rows import Piece
 from tabserve.table.csv_blocks import BadRow
@@ -22,9 +22,6 @@ ModelFiles = tuple[tuple[str, bytes], ...]
 
 REJECT_SCHEMA = pa.schema([("file", pa.string()), ("reason", pa.string())])
 """Columns of a rejected row beside its id."""
-
-RESULT_SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("probability", pa.float32()), *REJECT_SCHEMA])
-"""Columns that a worker returns; the id has this name whatever the model calls it. A row has a label or a reason."""
 
 Converted = TypeVar("Converted")
 
@@ -57,7 +54,17 @@ def load_model(files: ModelFiles) -> Model:
     with tempfile.TemporaryDirectory(prefix="tabserve-") as folder:
         for name, content in files:
             Path(folder, name).write_bytes(content)
-        return load_binary(Path(folder))
+        return load(Path(folder))
+
+
+def answer_fields(model: Model) -> list[pa.Field]:
+    """The columns of the model's answers, as one machine writes them beside the id."""
+    return [*schema_of(model)][1:]
+
+
+def result_schema(model: Model) -> pa.Schema:
+    """The columns that a worker returns, of which a row has the answers or a reason; the id is always named `id`."""
+    return pa.schema([("id", pa.string()), *answer_fields(model), *REJECT_SCHEMA])
 
 
 @dataclass(frozen=True)
@@ -68,18 +75,18 @@ class Scorer:
         files: the model folder's.
         id: name of the id column.
         read: turns Spark's batches into pieces.
-        reject: takes a bad row and the name of the id column; returns the row's result, or raises.
+        reject: takes a bad row and the name of the id column; returns its cells in the result, or raises.
     """
 
     files: ModelFiles
     id: str
     read: Callable[[Iterator[pa.RecordBatch]], Iterator[Piece]]
-    reject: Callable[[RejectedRow, str], pa.RecordBatch]
+    reject: Callable[[RejectedRow, str], dict[str, str]]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield results in the columns of `RESULT_SCHEMA`: id, label and probability, or id, file and reason."""
+        """Yield results in the columns of `result_schema`: id and answers, or id, file and reason."""
         model = load_model(self.files)
-        schema, inputs = schema_of(model), scoring_columns(model.problem)
+        schema, results, inputs = schema_of(model), result_schema(model), scoring_columns(model.problem)
 
         def convert(piece: Piece) -> Rows:
             return batch_to_rows(model.problem, model.encoder, piece.batch(inputs))
@@ -87,14 +94,14 @@ class Scorer:
         for piece in self.read(batches):
             for part in split_bad_rows(piece, self.id, convert):
                 if isinstance(part, RejectedRow):
-                    yield self.reject(part, self.id)
+                    yield pa.RecordBatch.from_pylist([self.reject(part, self.id)], schema=results)
                 else:
                     scored = answers(model, part, model.score(part.features), schema)
                     columns = [*scored.columns, *_null_columns(len(scored), REJECT_SCHEMA)]
-                    yield pa.RecordBatch.from_arrays(columns, schema=RESULT_SCHEMA)
+                    yield pa.RecordBatch.from_arrays(columns, schema=results)
 
 
-def raise_rejected(row: RejectedRow, id_column: str) -> pa.RecordBatch:
+def raise_rejected(row: RejectedRow, id_column: str) -> dict[str, str]:
     """End the job at its first bad row.
 
     Raises:
@@ -103,10 +110,9 @@ def raise_rejected(row: RejectedRow, id_column: str) -> pa.RecordBatch:
     raise row.error(id_column)
 
 
-def keep_rejected(row: RejectedRow, _id_column: str) -> pa.RecordBatch:
+def keep_rejected(row: RejectedRow, _id_column: str) -> dict[str, str]:
     """A result that says why the row was rejected."""
-    result = {"id": row.id, "file": row.source, "reason": row.reason}
-    return pa.RecordBatch.from_pylist([result], schema=RESULT_SCHEMA)
+    return {"id": row.id, "file": row.source, "reason": row.reason}
 
 
 def split_bad_rows(

@@ -71,6 +71,15 @@ class Frame(Rows):
         features, target = self.features[rows], self.target[rows]
         return replace(self, ids=self.ids[rows], features=features, target=target, group=group, moment=moment)
 
+    @property
+    def compared(self) -> NDArray[Any]:
+        """What tells rows with the same target apart, shape (rows, …)."""
+        return self.features
+
+    def narrowed_encoder(self) -> Encoder:
+        """The encoder with only the levels that occur in these rows."""
+        return self.encoder.narrow(self.features)
+
     def with_encoder(self, encoder: Encoder) -> "Frame":
         """The same rows with the features of another encoder; a level that it does not know becomes missing."""
         return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)
@@ -147,25 +156,46 @@ def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder
         DataError: a column is invalid, empty, or has too many levels.
     """
     names = Encoder.learned_columns(problem)
-    seen = {name: pa.nulls(0, pa.string()) for name in names}
+    seen: dict[str, pa.StringArray] = {}
     if names:
         check_names(source.name, column_names(source), columns)
-        for batch in batches(source, columns.only(names), partial(_distinct, names)):
-            for name, texts in batch.items():
-                if len(seen[name]) <= MAX_LEVELS:
-                    new = texts.filter(pc.invert(pc.is_in(texts, seen[name])))
-                    seen[name] = pa.concat_arrays([seen[name], new]) if len(new) else seen[name]
-        _refuse_no_rows(source, len(seen[names[0]]))
+        for batch in batches(source, columns.only(names), partial(distinct_texts, names)):
+            seen = add_texts(seen, batch)
+        _refuse_no_rows(source, sum(map(len, seen.values())))
+    return encoder_of_texts(source.name, problem, seen)
+
+
+def encoder_of_texts(table: str, problem: Problem, texts: Mapping[str, pa.StringArray]) -> Encoder:
+    """The encoder of a problem, given the distinct texts of each column that it is learned from.
+
+    Raises:
+        DataError: a column is invalid, empty, or has too many levels; the message names the table.
+    """
     try:
-        return Encoder.learn(problem, {name: texts.to_pylist() for name, texts in seen.items()})
+        return Encoder.learn(problem, {name: cells.to_pylist() for name, cells in texts.items()})
     except BadCell as error:
-        raise DataError(f"{source.name}, column {error.column!r}: {error}.") from error
+        raise DataError(f"{table}, column {error.column!r}: {error}.") from error
     except DataError as error:
-        raise DataError(f"{source.name}: {error}") from error
+        raise DataError(f"{table}: {error}") from error
 
 
-def _distinct(names: list[str], batch: pa.RecordBatch) -> dict[str, pa.StringArray]:
-    """The distinct texts of each of these columns, in the order of the rows; a text that is too long is refused."""
+def add_texts(seen: Mapping[str, pa.StringArray], more: Mapping[str, pa.StringArray]) -> dict[str, pa.StringArray]:
+    """The distinct texts of each column of both, in this order; none are added to more than `MAX_LEVELS`."""
+    added = dict(seen)
+    for name, texts in more.items():
+        known = seen.get(name, texts[:0])
+        if len(known) <= MAX_LEVELS:
+            new = texts.filter(pc.invert(pc.is_in(texts, known)))
+            added[name] = pa.concat_arrays([known, new]) if len(new) else known
+    return added
+
+
+def distinct_texts(names: list[str], batch: pa.RecordBatch) -> dict[str, pa.StringArray]:
+    """The distinct texts of each of these columns, in the order of the rows.
+
+    Raises:
+        BadRow: a text is too long.
+    """
     distinct = {name: batch[name].unique().dictionary_decode() for name in names}
     for name, texts in distinct.items():
         if (pc.max(pc.utf8_length(texts)).as_py() or 0) > MAX_CHARACTERS:
@@ -261,11 +291,14 @@ def _concatenate_fields(table: str, frames: list[dict[str, NDArray[Any] | None]]
     for name in frames[0]:
         arrays = [array for frame in frames if (array := frame[name]) is not None]
         if name == "moment" and len({array.dtype for array in arrays}) > 1:
-            raise DataError(
-                f"{table} has dates with and without a time in the column that it is split by; write all alike."
-            )
+            raise mixed_moments(table)
         fields[name] = np.concatenate(arrays) if arrays else None
     return fields
+
+
+def mixed_moments(table: str) -> DataError:
+    """The error of a table some of whose moments have a time."""
+    return DataError(f"{table} has dates with and without a time in the column that it is split by; write all alike.")
 
 
 def _with_target(frame: Frame) -> Frame:

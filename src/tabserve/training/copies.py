@@ -35,9 +35,14 @@ def number_rows(frame: Frame) -> Numbers:
     return np.asarray(np.unique(number, return_inverse=True)[1], np.int64)
 
 
+def hashes(frame: Frame) -> NDArray[np.uint64]:
+    """A hash of each row's features and target, shape (rows,): equal for equal rows, and hardly ever for others."""
+    return _hashes(_rows(frame))
+
+
 def _rows(frame: Frame) -> NDArray[np.void]:
     """The bytes of each row's features and target, shape (rows,): equal for equal rows."""
-    features = frame.features
+    features = frame.compared
     if features.dtype == np.object_:  # texts
         features = np.unique(features, return_inverse=True)[1]
     features = features.reshape(len(frame), -1)

@@ -82,7 +82,7 @@ def narrow_levels(frame: Frame) -> Frame:
     """The rows, encoded with only the levels that occur in them; the same frame if there are no categories."""
     if not any(frame.encoder.levels):
         return frame
-    return frame.with_encoder(frame.encoder.narrow(frame.features))
+    return frame.with_encoder(frame.narrowed_encoder())
 
 
 def count_smallest_class(frame: Frame) -> tuple[int, str]:
