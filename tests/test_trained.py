@@ -1,6 +1,11 @@
 """Any table becomes a trained model by one call: a file, or a frame of pandas, polars or Arrow."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,9 @@ import pyarrow as pa
 import pytest
 
 from tabserve import load, score_file, train
+from tabserve.client.client import wait
+from tabserve.client.local_server import free_ports
+from tabserve.client.rest import RestClient
 from tabserve.errors import DataError, UsageError
 from tabserve.model.model import REPORT
 from tabserve.training import bootstrap, default_candidates
@@ -138,3 +146,19 @@ def test_a_mistake_is_told_before_any_fit(
     """In one sentence that says what to do."""
     with pytest.raises(error, match=message):
         train(path, **options)
+
+
+@pytest.mark.slow
+def test_a_trained_model_serves_until_ctrl_c(path: Path, tmp_path: Path) -> None:
+    """`serve` saves the folder and serves it; Ctrl-C ends server and program."""
+    http, grpc, metrics = map(str, free_ports(3))
+    words = ("--host", "127.0.0.1", "--port", http, "--grpc-port", grpc, "--metrics-port", metrics)
+    code = f"import tabserve; tabserve.train({str(path)!r}, 'left').serve({str(tmp_path / 'served')!r}, *{words!r})"
+    with subprocess.Popen([sys.executable, "-c", code], start_new_session=True) as process:
+        try:
+            wait(RestClient(f"http://127.0.0.1:{http}", "served", timeout=5).ready, "The model", 240)
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(20) == 0
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tabserve.errors import DataError
+from tabserve.errors import DataError, ServerError
 from tabserve.model.model import Model
 from tabserve.plan import examination
 from tabserve.plan.options import Options
@@ -73,11 +73,25 @@ class Trained:
         return self.data.save(self.model, Path(folder or default_folder(self.plan)), report=page)
 
     def serve(self, folder: Path | str | None = None, *words: str) -> None:
-        """Save the model folder and serve it until Ctrl-C; `words` are options of `tabserve serve`."""
+        """Save the model folder, and serve it by a process of its own until Ctrl-C.
+
+        Args:
+            folder: as for `save`.
+            *words: options of `tabserve serve`, such as `--port`, `9000`.
+
+        Raises:
+            ServerError: the server ended by itself.
+        """
         folder = Path(folder or default_folder(self.plan))
         self.save(folder)
         command = [sys.executable, "-m", "tabserve", "serve", str(folder), *words]
-        subprocess.run(command, check=True)  # noqa: S603 (our own words)
+        with subprocess.Popen(command) as server:  # noqa: S603 (our own words)
+            try:
+                code = server.wait()
+            except KeyboardInterrupt:  # the server got the same signal, and answers what it has accepted
+                code = server.wait()
+        if code:
+            raise ServerError(f"The server ended with exit code {code}; it has said why.")
 
 
 def train(
