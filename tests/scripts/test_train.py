@@ -246,7 +246,10 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
         csv(lambda text: text.decode().encode("utf-16")),
         "it is UTF-16 text; save it as UTF-8.",
     ),
-    "wrong delimiter": (csv(lambda text: text.replace(b",", b";")), "expected 202 separated by commas."),
+    "unknown delimiter": (
+        csv(lambda text: text.replace(b",", b"^")),
+        "has one column, named 'ID_code^target^var_0^var_1^var_2^var_3^v'; expected 202.",
+    ),
     "truncated gz": (csv(lambda text: gzip.compress(text)[:-100], "train.csv.gz"), "ended before the end-of-stream"),
     "truncated zip": (zipped("train.csv", keep=0.7), "is not a zip file"),
     "zip without train.csv": (zipped("test.csv"), "holds no train.csv, only 'test.csv'; unpack the csv you mean."),
