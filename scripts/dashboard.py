@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grafana_foundation_sdk.builders import dashboard, heatmap, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import DataSourceRef
+from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableOption, VariableRefresh
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from tabserve.cli import run
@@ -20,16 +20,34 @@ SOURCE = DataSourceRef("prometheus", "prometheus")
 WIDE, TALL, SHORT = 12, 8, 4
 """Width and heights of panels, in units of Grafana's grid, which is 24 wide."""
 
+CHOSEN = '{model=~"$model"}'
+"""The series of the models that are chosen at the top of the dashboard."""
+
 LATENCY = "histogram_quantile({}, sum by (protocol, le) (rate(tabserve_request_seconds_bucket[$__rate_interval])))"
 
 MEAN = "sum by (instance) (rate({0}_sum[$__rate_interval])) / sum by (instance) (rate({0}_count[$__rate_interval]))"
 
-AMOUNT = "sum by (model) (rate(tabserve_amount_{}[$__rate_interval]))"
 
-UNSEEN = (
-    "sum by (model, column) (rate(tabserve_unseen_levels_total[$__rate_interval]))"
-    " / on (model) group_left () sum by (model) (rate(tabserve_batch_rows_sum[$__rate_interval]))"
+def rate(series: str, by: str = "model") -> str:
+    """The rate of a counter of the chosen models, summed over the replicas."""
+    return f"sum by ({by}) (rate({series}{CHOSEN}[$__rate_interval]))"
+
+
+def share(series: str, by: str, rows: str = "tabserve_batch_rows_sum") -> str:
+    """The rate of a counter by its labels, as a share of the rows of its model."""
+    return f"{rate(series, f'model, {by}')} / on (model) group_left () {rate(rows)}"
+
+
+def amount(quantile: float) -> str:
+    """A quantile of the amounts that each chosen model answered."""
+    return f"histogram_quantile({quantile}, {rate('tabserve_amount_quantiles_bucket', 'model, le')})"
+
+
+DISTANCE = (
+    f"max by (model) (abs({share('tabserve_amount_quantiles_bucket', 'le', 'tabserve_amount_count')}"
+    f" - on (model, le) max by (model, le) (tabserve_amount_holdout{CHOSEN})))"
 )
+"""The Kolmogorov-Smirnov statistic of each chosen model's amounts against those of its hold-out."""
 
 
 def query(expression: str, legend: str = "") -> prometheus.Dataquery:
@@ -44,8 +62,13 @@ def number(title: str, description: str, expression: str) -> stat.Panel:
 
 
 def lines(title: str, description: str, unit: str, queries: Mapping[str, str]) -> timeseries.Panel:
+    """A panel of lines over time, none of which is ever below 0; `queries` has an expression for each legend."""
+    return signed_lines(title, description, unit, queries).min(0)
+
+
+def signed_lines(title: str, description: str, unit: str, queries: Mapping[str, str]) -> timeseries.Panel:
     """A panel of lines over time; `queries` has an expression for each legend."""
-    panel = timeseries.Panel().title(title).description(description).datasource(SOURCE).unit(unit).min(0)
+    panel = timeseries.Panel().title(title).description(description).datasource(SOURCE).unit(unit)
     for index, (legend, expression) in enumerate(queries.items()):
         panel.with_target(query(expression, legend).ref_id(chr(ord("A") + index)))
     return panel.height(TALL).span(WIDE)
@@ -54,7 +77,7 @@ def lines(title: str, description: str, unit: str, queries: Mapping[str, str]) -
 def heat_map(title: str, description: str, histogram: str) -> heatmap.Panel:
     """A panel of a histogram over time."""
     panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).height(TALL).span(WIDE)
-    counts = query(f"sum by (le) (increase({histogram}_bucket[$__rate_interval]))", "{{le}}")
+    counts = query(f"sum by (le) (increase({histogram}_bucket{CHOSEN}[$__rate_interval]))", "{{le}}")
     return panel.with_target(counts.format(PromQueryFormat.HEATMAP))
 
 
@@ -65,9 +88,19 @@ def models() -> table.Panel:
     return panel.datasource(SOURCE).height(TALL).span(WIDE).with_target(info)
 
 
+def choice() -> dashboard.QueryVariable:
+    """The choice of models whose answers are shown."""
+    variable = dashboard.QueryVariable("model").label("Model").query("label_values(tabserve_model_info, model)")
+    variable.datasource(SOURCE).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+    return (
+        variable.multi(True).include_all(True).all_value(".*").current(VariableOption(text=["All"], value=["$__all"]))
+    )
+
+
 def build() -> dashboard.Dashboard:
     """Build the whole dashboard, panel by panel."""
     page = dashboard.Dashboard("tabserve").uid("tabserve").readonly().time("now-30m", "now").refresh("10s")
+    page.with_variable(choice())
     for panel in (
         number("Replicas", "Replicas that answer Prometheus.", 'sum(up{job="tabserve"})'),
         number("Proxy", "1 if the proxy answers Prometheus, else 0.", 'sum(up{job="proxy"})'),
@@ -105,31 +138,43 @@ def build() -> dashboard.Dashboard:
         ),
         heat_map("Batches by their rows", "How many calls of the model had so many rows.", "tabserve_batch_rows"),
         lines(
-            "Mean probability",
-            "Of the positive class, or for texts of the answered label; it changes if the model or the requests do.",
-            "percentunit",
-            {"{{instance}}": MEAN.format("tabserve_probability")},
-        ),
-        heat_map("Probabilities", "How many rows got which of these probabilities.", "tabserve_probability"),
-        lines(
             "Labels",
-            "Rows per second that got each label, by model.",
-            "short",
-            {"{{model}} {{label}}": "sum by (model, label) (rate(tabserve_labels_total[$__rate_interval]))"},
-        ),
-        models(),
-        lines(
-            "Mean amount",
-            "Predicted by models of an amount, by model; it changes if the model or the requests change.",
-            "short",
-            {"{{model}}": f"{AMOUNT.format('sum')} / {AMOUNT.format('count')}"},
+            "Share of the rows that got each label, by model.",
+            "percentunit",
+            {"{{model}} {{label}}": share("tabserve_labels_total", "label")},
         ),
         lines(
             "Unseen levels",
             "Share of rows with a level that was not in the training rows, by model and column of categories.",
             "percentunit",
-            {"{{model}} {{column}}": UNSEEN},
+            {"{{model}} {{column}}": share("tabserve_unseen_levels_total", "column")},
         ),
+        lines(
+            "Mean probability",
+            "Of the positive class, or of several the answered one; it changes if the model or the requests do.",
+            "percentunit",
+            {"{{model}}": f"{rate('tabserve_probability_sum')} / {rate('tabserve_probability_count')}"},
+        ),
+        heat_map("Probabilities", "How many rows got which of these probabilities.", "tabserve_probability"),
+        signed_lines(
+            "Amounts",
+            "Mean and quantiles of the predicted amounts, by model; quantiles are interpolated between the hold-out's.",
+            "short",
+            {"{{model}} mean": f"{rate('tabserve_amount_sum')} / {rate('tabserve_amount_count')}"}
+            | {f"{{{{model}}}} p{quantile}": amount(quantile / 100) for quantile in (10, 50, 90)},
+        ),
+        heat_map(
+            "Amounts by the hold-out's quantiles",
+            "How many rows got which of these amounts; as many in each row of the map if all is as in the hold-out.",
+            "tabserve_amount_quantiles",
+        ),
+        lines(
+            "Amounts against the hold-out",
+            "The largest distance of the shares of rows at or below a quantile of the hold-out (Kolmogorov-Smirnov).",
+            "percentunit",
+            {"{{model}}": DISTANCE},
+        ),
+        models(),
         lines(
             "Memory",
             "Resident memory of each replica's process.",

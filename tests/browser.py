@@ -108,6 +108,10 @@ class Page:
         """Take the session that is attached to it."""
         self._browser, self._session = browser, session
 
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON
+        """What a method of the page returns."""
+        return self._browser.call(method, self._session, **parameters)
+
     def evaluate(self, expression: str) -> Any:  # noqa: ANN401  any JSON
         """The value of an expression of JavaScript, once it is there where it is a promise."""
         options = {"awaitPromise": True, "returnByValue": True}

@@ -1,4 +1,4 @@
-"""Train a model on any table: plan, load, examine, evaluate; the command `tabserve train` and Python share these steps."""
+"""The steps from any table to a trained model, which the command `tabserve train` and Python share."""
 
 import subprocess
 import sys

@@ -391,6 +391,10 @@ def with_output(**members: Any) -> bytes:  # noqa: ANN401  any JSON
             with_output(parameters={"sources": '["a"]'}),
             "its metadata name other than 2 columns of the output 'predict'",
         ),
+        (
+            with_output(datatype="INT64", parameters={"labels": '["a"]'}),
+            "its metadata name 1 labels of the output 'predict', expected two",
+        ),
         (with_output(parameters={"max_rows": 0}), "its metadata have 0 as 'max_rows'"),
         (with_output(parameters={"max_rows": "9"}), "its metadata have '9' as 'max_rows'"),
         (with_input(datatype="INT8"), "its metadata name an input of datatype 'INT8', which is not sent here"),
@@ -540,7 +544,7 @@ def test_json_is_one_document(ask: Ask, server: Server, model: Model, protocol: 
     scores = model.score(rows.features[:3])
     assert (document["model"], document["threshold"]) == (MODEL, threshold_of(model.decision))
     assert [row["ID_code"] for row in document["rows"]] == rows.ids[:3].tolist()
-    assert [row["label"] for row in document["rows"]] == scores.label.tolist()
+    assert [row["label"] for row in document["rows"]] == [*map(str, scores.label)]
     assert [np.float32(row["probability"]) for row in document["rows"]] == scores.probability.tolist()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 from tests.container.engine import (
@@ -22,6 +23,12 @@ from tests.container.engine import (
     removing,
     running,
 )
+from tests.serving import mixed
+
+from tabserve.client import table
+from tabserve.client.rest import RestClient
+from tabserve.model.model import load
+from tabserve.table.frame import stream
 
 pytestmark = MARKS
 
@@ -112,6 +119,21 @@ def test_serves_the_model_mounted_at_model(image: str, golden: dict[str, Any], t
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"decision": label_all}))
     with running(image, *HARDENED, "--volume", f"{tmp_path}/model:/model:ro") as container:
         assert set(infer(container, golden["features"])["predict"]) == {1}
+
+
+@pytest.mark.parametrize("task", mixed.TASKS)
+def test_serves_a_mounted_folder_of_any_task(image: str, task: str, tmp_path: Path) -> None:
+    """As training saved it: numbers, categories and dates in, a label or an amount with its interval out."""
+    folder = mixed.train(tmp_path / "model", task)
+    model = load(folder)
+    rows = next(stream(folder.with_suffix(".csv"), model.problem, model.encoder)).features[:20]
+    answers, outputs = model.score(rows), model.decision.outputs(model.problem)
+    with running(image, *HARDENED, "--volume", f"{folder}:/model:ro") as container:
+        client = RestClient(f"http://{container.address('8080')}", None, 10)
+        cells = table.read(folder.with_suffix(".csv"), client.metadata, 20).columns
+        answer = client.ask_columns(cells, [*outputs])
+    for name, kind in outputs.items():
+        assert np.array_equal(answer.outputs[name], kind.values(answers))
 
 
 def test_a_damaged_model_ends_the_container_with_one_sentence(image: str, broken: Path) -> None:

@@ -19,13 +19,13 @@ from tabserve.encoding.categories import (
     key,
     spelling,
 )
-from tabserve.encoding.cells import BadCell
+from tabserve.encoding.cells import SPACES, BadCell
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column
 
 CITY = Column("city", "category", missing=True)
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(str.strip).filter(bool)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(lambda text: text.strip(SPACES)).filter(bool)
 decimals = st.from_regex(DECIMAL, fullmatch=True)
 levels = st.lists(texts | decimals, min_size=1, max_size=8, unique_by=key)
 finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**30), 10**30)
@@ -92,6 +92,17 @@ def test_codes_are_the_indices_of_the_levels(values: list[str]) -> None:
     assert learned.codes(cells).tolist() == [*range(len(values)), MISSING, MISSING]
     assert learned.codes(np.array(cells, np.object_)).tolist() == learned.codes(cells).tolist()
     assert Categories.from_json(CITY, learned.to_json()) == learned
+
+
+AROUND = st.text(SPACES, max_size=3)
+
+
+@given(levels, AROUND, AROUND)
+def test_spaces_around_a_level_count_for_nothing(values: list[str], before: str, after: str) -> None:
+    """When levels are learned, and when a request spells them; spaces alone are a missing cell."""
+    learned, cells = Categories.learn(CITY, values), [f"{before}{value}{after}" for value in [*values, ""]]
+    assert Categories.learn(CITY, cells) == learned
+    assert learned.codes(cells).tolist() == learned.codes([*values, ""]).tolist()
 
 
 @given(st.lists(finite, min_size=1, max_size=8, unique_by=spelling))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ from tabserve.errors import ArtifactError
 from tabserve.model.decision import Amount, Decision, MostProbable, Threshold
 from tabserve.model.model import MANIFEST, Model, load, save
 from tabserve.predictors.booster import Booster
+from tabserve.predictors.encoded_booster import EncodedBooster, LevelValues
 from tabserve.predictors.linear import Linear
 from tabserve.predictors.one_hot import OneHotLinear
 from tabserve.problem.columns import Column, numbers
 from tabserve.problem.criterion import MAE, Costs
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
-from tabserve.training.one_hot_linear import OneHotRidge
+from tabserve.training.one_hot_linear import OneHotLogistic, OneHotRidge
 from tabserve.training.proof import predictor
+from tabserve.training.target_encoding import TargetEncodedClassifier
 
 PROBLEM = Problem("small", numbers("a", "b", "c"), task=Binary(("no", "yes"), Costs(1, 5)), id="name", folds=3, seed=7)
 RNG = np.random.default_rng(0)
@@ -49,6 +52,9 @@ CELLS: dict[str, list[Any]] = {
     "floor": [str(1 + row % 3) for row in range(200)],
     "size": FEATURES[:, 1].tolist(),
 }
+TABLE = {column.name: CELLS[column.name] for column in COLUMNS}
+"""The cells of the models of `mixed` alone."""
+
 CODES = np.arange(200) % 3 + (FEATURES[:, 0] > 0)
 """Target values that depend on columns of several kinds, 0 to 3."""
 
@@ -78,12 +84,11 @@ def mixed(task: Task, decision: Decision, objective: str, seed: int = 0) -> Mode
     """A model over numbers, categories and dates; another seed gives another model."""
     problem = Problem("mixed", COLUMNS, task=task)
     encoder = Encoder.learn(problem, CELLS)
-    target = CODES if not problem.labels else CODES % len(problem.labels)
     options = {"objective": objective, "nthread": 1, "max_depth": 4, "seed": seed, "subsample": 0.7}
     if len(problem.labels) > 2:
         options["num_class"] = len(problem.labels)
     names = {"feature_names": [*encoder.names], "feature_types": [*encoder.types]}
-    matrix = xgb.DMatrix(cells(encoder), target, enable_categorical=True, **names)
+    matrix = xgb.DMatrix(cells(encoder), targets(problem), enable_categorical=True, **names)
     booster = Booster(xgb.train(options | {"max_cat_to_onehot": 1}, matrix, 9))
     return Model(problem, encoder, booster, decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
 
@@ -102,6 +107,51 @@ def one_hot(seed: int = 0) -> Model:
     return Model(problem, encoder, fitted.get_predictor(encoder), decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
 
 
+def encoded(seed: int = 0) -> Model:
+    """A booster over means of three classes at the levels of a category; another seed gives another model."""
+    task = Multiclass(("a", "b", "c"))
+    problem = Problem("shops", (Column("size"), Column("floor", "category")), task=task)
+    encoder = Encoder.learn(problem, CELLS)
+    booster = xgb.XGBClassifier(n_estimators=3, max_depth=2, n_jobs=1, feature_types=encoder.types)
+    target = (np.roll(CODES, seed) % 3).astype(np.int8)
+    fitted = TargetEncodedClassifier(booster, [1]).fit(cells(encoder), target)
+    decision = MostProbable(0.8)
+    return Model(problem, encoder, fitted.get_predictor(encoder), decision, {"f1": 0.5}, {"rows": 200}, {"python": "3"})
+
+
+def to_encoded(model: Model) -> Model:
+    """The model of `mixed` with an `EncodedBooster` in place of its booster: a number replaces each category's code."""
+    levels = np.array(model.encoder.levels)
+    columns = np.flatnonzero(levels)
+    values = np.random.default_rng(1).normal(size=((levels[columns] + 1).sum(), 1)).astype(np.float32)
+    table = LevelValues(model.encoder.levels, columns, values)
+    assert isinstance(model.predictor, Booster)
+    options = json.loads(model.predictor.trees.save_config())["learner"]["objective"]
+    classes = {"num_class": len(model.problem.labels)} if len(model.problem.labels) > 2 else {}
+    matrix = xgb.DMatrix(table.replace(cells(model.encoder)), targets(model.problem))
+    trees = xgb.train({"objective": options["name"], "nthread": 1, "max_depth": 3, **classes}, matrix, 9)
+    return replace(model, predictor=EncodedBooster(Booster(trees), table))
+
+
+def to_linear(model: Model) -> Model:
+    """The model of `mixed` with a `OneHotLinear` in place of its booster."""
+    estimator = (OneHotLogistic if model.problem.labels else OneHotRidge)(model.encoder.types)
+    fitted = estimator.fit(cells(model.encoder), targets(model.problem))
+    return replace(model, predictor=fitted.get_predictor(model.encoder))
+
+
+def targets(problem: Problem) -> NDArray[Any]:
+    """The targets of `CELLS` for a problem of `mixed`."""
+    return CODES % len(problem.labels) if problem.labels else CODES.astype(np.float64)
+
+
+PREDICTORS: dict[str, Callable[[Model], Model]] = {
+    Booster.FILE: lambda model: model,
+    EncodedBooster.FILE: to_encoded,
+    OneHotLinear.FILE: to_linear,
+}
+"""Functions that give a model of `mixed` each predictor over columns of several kinds, by the name of its file."""
+
 Build = Callable[[int], Model]
 
 MIXED: dict[str, Build] = {
@@ -111,7 +161,12 @@ MIXED: dict[str, Build] = {
 }
 """Builders of models over columns of several kinds, by task."""
 
-BUILDERS: dict[str, Build] = {Booster.FILE: trees, Linear.FILE: words, OneHotLinear.FILE: one_hot}
+BUILDERS: dict[str, Build] = {
+    Booster.FILE: trees,
+    Linear.FILE: words,
+    OneHotLinear.FILE: one_hot,
+    EncodedBooster.FILE: encoded,
+}
 """Builders of models by the names of their model files."""
 
 ROWS: dict[str, NDArray[Any]] = {Booster.FILE: FEATURES, Linear.FILE: TEXTS}

@@ -92,6 +92,16 @@ def test_both_classes_sum_to_one_in_an_answer(raw: NDArray[np.float32]) -> None:
     assert np.array_equal(Threshold(0.5).watched(scores), raw[:, 0])
 
 
+@pytest.mark.parametrize("labels", [("no", "yes"), ("0", "1")])
+def test_a_label_is_written_as_the_problem_spells_it(labels: tuple[str, ...]) -> None:
+    """In a scored file as text; an answer holds its number, and the names of the numbers belong to the output."""
+    problem = replace(TWO, task=Binary(labels))
+    scores = Threshold(0.5).scores(np.array([[0.2], [0.5]], np.float32))
+    assert Threshold(0.5).table(scores, problem)["label"].tolist() == [*labels]
+    output = Threshold(0.5).outputs(problem)["predict"]
+    assert (output.labels, output.datatype, output.values(scores).tolist()) == (labels, "INT64", [[0], [1]])
+
+
 # Most probable class.
 
 

@@ -34,7 +34,7 @@ from tabserve.model import folder as folders
 from tabserve.model import manifest
 from tabserve.model import model as models
 from tabserve.model.model import CARD, GOLDEN, MANIFEST, check_place, load
-from tabserve.predictors import booster, linear, one_hot
+from tabserve.predictors import booster, encoded_booster, linear, one_hot
 from tabserve.predictors.booster import Booster
 
 # Saving.
@@ -118,7 +118,7 @@ def test_files_of_others_are_not_overwritten(occupy: Callable[[Path], Path], mes
     assert content(tmp_path) == before
 
 
-OURS = {module.__file__ for module in (models, files, folders, manifest, booster, linear, one_hot)}
+OURS = {module.__file__ for module in (models, files, folders, manifest, booster, encoded_booster, linear, one_hot)}
 
 STEPS = {"mkdir", "save_model", "write_text", "write_bytes", "read_bytes", "rename"}
 """Names of the functions that read or change files during a save."""

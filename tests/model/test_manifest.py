@@ -69,6 +69,7 @@ STRANGE_FIELDS: dict[str, list[Any]] = {
     "holdout": ["0.2", True, 1, HUGE, float("nan")],
     "folds": [2.5, True, "3", HUGE],
     "seed": ["x", True, -1, 2**32, HUGE],
+    "blanks": ["?", [1], [""], [" ?"], ["\ud800"], None, {}],
     "a\nstranger": [1],
     "labels": [["no", "yes"]],
     "columns": [["a"]],
@@ -86,6 +87,8 @@ STRANGE_LEVELS: list[Any] = [
     {"levels": "ab"},
     {"levels": [1]},
     {"levels": [""]},
+    {"levels": [" "]},
+    {"levels": ["a", " a"]},
     {"levels": ["x" * 1_001]},
     {"levels": ["\ud800"]},
     {"levels": ["a"], "colour": 1},
@@ -444,14 +447,20 @@ def test_metrics_and_data_may_hold_anything(folder: Path, monkeypatch: pytest.Mo
     assert ended.value.code == 0
 
 
-@pytest.mark.parametrize("name", ["other", "metric"])
-def test_a_field_of_the_task_is_written_only_if_it_is_set(name: str, folder: Path, tmp_path: Path) -> None:
+LABELS = ("a", "b", "rest")
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("other", Multiclass(LABELS, other="rest")), ("metric", Multiclass(LABELS, metric="accuracy"))],
+)
+def test_a_field_of_the_task_is_written_only_if_it_is_set(
+    name: str, task: Multiclass, folder: Path, tmp_path: Path
+) -> None:
     """Older folders stay as they are, and what is set is read back."""
     read = Manifest.read(folder / MANIFEST)
     assert name not in json.loads((folder / MANIFEST).read_text())["task"]
-    value: dict[str, Any] = {name: {"other": "rest", "metric": "accuracy"}[name]}
-    several = Multiclass(("a", "b", "rest"), **value)
-    changed = replace(read, problem=replace(read.problem, task=several))
+    changed = replace(read, problem=replace(read.problem, task=task))
     changed.write(tmp_path / MANIFEST)
     assert name in json.loads((tmp_path / MANIFEST).read_text())["task"]
     assert Manifest.read(tmp_path / MANIFEST).problem == changed.problem

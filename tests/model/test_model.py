@@ -39,6 +39,7 @@ from tabserve.errors import ArtifactError
 from tabserve.model.decision import MAX_THRESHOLD, TEMPERATURES, Decision, MostProbable, Threshold
 from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, load, load_binary, save, versions
 from tabserve.predictors.booster import Booster
+from tabserve.predictors.encoded_booster import EncodedBooster
 from tabserve.predictors.linear import Linear
 from tabserve.predictors.one_hot import OneHotLinear
 from tabserve.predictors.predictor import Predictor
@@ -66,6 +67,15 @@ def test_a_model_over_columns_of_several_kinds_is_loaded_as_it_was_saved(task: s
         assert not same_answers(loaded, MIXED[task](1))
     assert manifest(tmp_path / "model")["task"]["kind"] == task
     assert [*manifest(tmp_path / "model")["encodings"]] == ["city", "when", "floor"]
+
+
+@pytest.mark.parametrize("blanks", [(), ("?", "-999")])
+def test_the_blanks_of_a_problem_are_kept(blanks: tuple[str, ...], tmp_path: Path) -> None:
+    """A manifest without any says nothing of them."""
+    model = trees(0)
+    model = replace(model, problem=replace(model.problem, blanks=blanks))
+    assert save_small(tmp_path / "model", model).problem.blanks == blanks
+    assert ("blanks" in manifest(tmp_path / "model")["problem"]) == bool(blanks)
 
 
 @pytest.mark.parametrize("task", MIXED)
@@ -141,7 +151,7 @@ def test_the_versions_are_those_installed() -> None:
     assert "xgboost" not in versions()
 
 
-@pytest.mark.parametrize("kind", [Booster, Linear, OneHotLinear])
+@pytest.mark.parametrize("kind", [Booster, EncodedBooster, Linear, OneHotLinear])
 def test_each_kind_of_predictor_is_registered_by_its_file_name(kind: type[Predictor]) -> None:
     """So that a kind is imported only when its file is in the folder."""
     assert PREDICTORS[kind.FILE] == f"{kind.__module__}.{kind.__qualname__}"

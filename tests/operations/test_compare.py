@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from tests.model import small
 
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError, UsageError
-from tabserve.model.decision import Amount, Threshold, threshold_of
+from tabserve.model.decision import Amount, MostProbable, Threshold, threshold_of
 from tabserve.model.model import Model
 from tabserve.operations import compare as compare_module
-from tabserve.operations.changes import LABELS
-from tabserve.operations.compare import SHOWN, Comparison, Difference, compare, lines
+from tabserve.operations.changes import CHANGES, LABELS
+from tabserve.operations.compare import SHOWN, Comparison, Difference, column_note, compare, lines
 from tabserve.predictors.booster import Booster
-from tabserve.problem.columns import Column, numbers
+from tabserve.problem.columns import numbers
 from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass
@@ -170,10 +171,10 @@ def test_batches_add_up_to_the_whole_table(unlabelled: Path, monkeypatch: pytest
     """Many small batches give the comparison of one."""
     whole = compare(OLD, NEW, unlabelled)
 
-    def in_batches(source: Source, problem: Problem, encoder: Encoder) -> list[tuple[Rows, Encoder]]:
+    def in_batches(source: Source, problem: Problem, encoder: Encoder) -> list[Rows]:
         (rows,) = stream(source, problem, encoder)
         cuts = range(0, len(rows), 7)
-        return [(Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]), encoder) for cut in cuts]
+        return [Rows(rows.ids[cut : cut + 7], rows.features[cut : cut + 7]) for cut in cuts]
 
     monkeypatch.setattr(compare_module, "_batches", in_batches)
     comparison = compare(OLD, NEW, unlabelled)
@@ -189,8 +190,8 @@ def test_the_rows_that_change_are_written(unlabelled: Path, tmp_path: Path) -> N
     differ = old.label != new.label
     assert 0 < len(table) == differ.sum() == comparison.changed.total()
     columns = {
-        "old_label": old.label,
-        "new_label": new.label,
+        "old_label": np.array(PROBLEM.labels)[old.label],
+        "new_label": np.array(PROBLEM.labels)[new.label],
         "old_probability": old.probability,
         "new_probability": new.probability,
     }
@@ -223,14 +224,12 @@ def test_a_missing_value_is_accepted_if_both_models_accept_it(unlabelled: Path, 
 @pytest.mark.parametrize(
     ("field", "value", "difference"),
     [
-        ("columns", numbers("a", "c", "b"), "features"),
-        ("columns", (*numbers("a", "b"), Column("c", "date")), "kinds"),
         ("target", "churn", "target"),
         ("task", Binary(("yes", "no")), "labels"),
         ("task", Multiclass(("no", "yes")), "tasks"),
         ("id", None, "id"),
     ],
-    ids=["features", "kinds", "target", "labels", "tasks", "id"],
+    ids=["target", "labels", "tasks", "id"],
 )
 def test_models_for_different_problems_are_refused(field: str, value: object, difference: str, tmp_path: Path) -> None:
     """Before the table is read, in one sentence that says what differs."""
@@ -267,7 +266,7 @@ def write_mixed_table(folder: Path, task: str) -> tuple[Path, NDArray[Any]]:
     labels = small.MIXED[task](0).problem.labels
     target = small.CODES % len(labels) if labels else small.CODES.astype(float)
     spelled = np.array(labels)[target.astype(int)] if labels else target
-    pd.DataFrame(small.CELLS).assign(target=spelled).to_csv(folder / "mixed.csv", index=False)
+    pd.DataFrame(small.TABLE).assign(target=spelled).to_csv(folder / "mixed.csv", index=False)
     return folder / "mixed.csv", target
 
 
@@ -298,6 +297,86 @@ def test_models_of_every_task_are_compared_by_its_own_measures(task: str, tmp_pa
     same = compare(old, old, path)
     assert (same.changed.total(), same.largest) == (0, 0)
     assert all(tuple(measure.change) == (0, 0, 0) for measure in same.measures.values())
+
+
+def answers(model: Model, path: Path) -> Any:  # noqa: ANN401  Scores or Amounts
+    """A model's answers to a table without its target, read as `tabserve score` reads it."""
+    parts = [model.score(rows.features) for rows in stream(path, model.problem, model.encoder)]
+    return type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def check_compared(old: Model, new: Model, path: Path) -> None:
+    """A comparison is of the answers that each model gives alone."""
+    comparison, task = compare(old, new, path), CHANGES[new.problem.task.KIND]
+    before, after = answers(old, path), answers(new, path)
+    kinds, distances = task.kinds(new.problem, before, after), task.distances(before, after)
+    assert comparison.changed == Counter(kinds[kinds != ""].tolist())
+    assert comparison.rows == len(distances)
+    assert (comparison.distance, comparison.largest) == pytest.approx((distances.sum(), distances.max()))
+    assert comparison.largest > 0
+
+
+@pytest.mark.parametrize("kinds", [*permutations(small.PREDICTORS, 2)], ids=" to ".join)
+@pytest.mark.parametrize("task", small.MIXED)
+def test_models_of_different_predictors_are_compared(
+    task: str,
+    kinds: tuple[str, str],
+    tmp_path: Path,
+    few_resamples: None,  # noqa: ARG001
+) -> None:
+    """Of every task, in both orders; measured where there is a target."""
+    old, new = (small.PREDICTORS[kind](small.MIXED[task](0)) for kind in kinds)
+    path, target = write_mixed_table(tmp_path, task)
+    measures, training = compare(old, new, path).measures, training_of(new.problem)
+    for side, model in enumerate((old, new)):
+        expected = training.measures(target, model.score(small.cells(model.encoder)), model.decision)
+        assert {name: measure[side] for name, measure in measures.items()} == pytest.approx(expected)
+    pd.read_csv(path, dtype=str).drop(columns="target").to_csv(path, index=False)
+    check_compared(old, new, path)
+
+
+def test_each_model_reads_the_columns_that_it_needs(tmp_path: Path, few_resamples: None) -> None:  # noqa: ARG001
+    """Also where one is over texts and the other over numbers, the group of one is nothing to the other."""
+    texts, problem = small.words(), Problem("sizes", numbers("size"), "kind", small.THINGS.task, "number")
+    titles, labels = (np.array(words)[small.CODES % 3] for words in (("caixa", "colar", "manta"), small.THINGS.labels))
+    table = pd.DataFrame({"number": range(200), "title": titles, "seller": "s", "size": small.CODES, "kind": labels})
+    options = {"objective": "multi:softprob", "num_class": 3, "nthread": 1}
+    trees = xgb.train(options, xgb.DMatrix(small.CODES[:, np.newaxis], small.CODES % 3), 9)
+    sizes = Model(problem, Encoder.learn(problem, {}), Booster(trees), MostProbable(), {}, {}, {})
+    table.to_csv(tmp_path / "both.csv", index=False)
+    measures = compare(texts, sizes, tmp_path / "both.csv").measures
+    assert (measures["accuracy"].old, measures["accuracy"].new) == (1, 1)
+    table.to_csv(tmp_path / "both.csv", index=False, columns=["number", "title", "size"])
+    assert compare(sizes, texts, tmp_path / "both.csv").agreement == 1
+    assert "seller" not in column_note(texts.problem, sizes.problem)
+    assert "'title'" in column_note(texts.problem, sizes.problem)
+
+
+def test_levels_blanks_and_ignored_columns_are_each_models_own(tmp_path: Path) -> None:
+    """A level that one model does not know, or that is an empty cell to it, is missing to it alone."""
+    old = small.MIXED["binary"](0)
+    problem = replace(old.problem, blanks=("?", "Rio"), ignored=("note",))
+    encoder = Encoder.learn(problem, small.TABLE | {"city": ["?", "Recife", "Ouro Preto", "São Paulo"] * 50})
+    new = small.PREDICTORS["one_hot.npz"](replace(old, problem=problem, encoder=encoder))
+    cities = ["Rio", "?", "Recife", "Ouro Preto"] * 50
+    table = pd.DataFrame(small.TABLE | {"city": cities}).assign(note="a")
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(DataError, match="unexpected columns: 'note'"):
+        list(stream(tmp_path / "rows.csv", old.problem, old.encoder))
+    comparison = compare(old, new, tmp_path / "rows.csv")
+    assert comparison.rows == 200
+    table.drop(columns="note").to_csv(tmp_path / "rows.csv", index=False)
+    check_compared(old, new, tmp_path / "rows.csv")
+    assert compare(old, new, tmp_path / "rows.csv") == comparison
+    assert column_note(old.problem, new.problem) == ""
+
+
+def test_a_level_that_one_model_refuses_is_refused(tmp_path: Path) -> None:
+    """As the model itself refuses it; the sentence names the row."""
+    old, new = pair("multiclass")
+    pd.DataFrame(small.TABLE | {"floor": ["1"] * 199 + ["9"]}).to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(DataError, match="row 200, column 'floor': expected one of '1', '2', '3', found '9'"):
+        compare(old, new, tmp_path / "rows.csv")
 
 
 def test_amounts_outside_the_old_interval_are_counted_by_their_side(tmp_path: Path) -> None:

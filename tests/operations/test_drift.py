@@ -1,5 +1,6 @@
 """Drift is reported if new rows differ from a model's reference, and not if they are alike."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +23,9 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import ArtifactError, Drifted
 from tabserve.model.model import Model, load
 from tabserve.model.reference import LENGTH, STEPS, Levels, Quantiles, Reference
-from tabserve.operations import drift
+from tabserve.operations import drift, drift_figure, new_levels
 from tabserve.operations.drift import SCORE
+from tabserve.operations.new_levels import NO_LEVELS
 from tabserve.problem.columns import Column, numbers
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame, read
@@ -293,6 +295,7 @@ def test_a_column_can_have_the_name_of_the_scores(sample_frame: Frame) -> None:
         lambda data: data["reference"].update(score={"edges": [1], "below": [5], "missing": 0}),
         lambda data: data["reference"].update(score={"edges": [2, 1], "below": [0.2, 0.5], "missing": 0}),
         lambda data: data["reference"].update(score={"edges": [[1]], "below": [1], "missing": 0}),
+        lambda data: data["reference"].update(score={"edges": [1, math.inf], "below": [0.5, 1], "missing": 0}),
         lambda data: data["reference"].update(score={"codes": [10**30], "frequency": [1], "missing": 0}),
     ],
 )
@@ -356,14 +359,15 @@ def with_reference(model: Model, features: NDArray[Any]) -> Model:
 
 def write_mixed_rows(folder: Path, **columns: list[Any]) -> Path:
     """Write the small table of several kinds of columns as a csv, with these columns replaced."""
-    pd.DataFrame(small.CELLS | columns).to_csv(path := folder / "mixed.csv", index=False)
+    pd.DataFrame(small.TABLE | columns).to_csv(path := folder / "mixed.csv", index=False)
     return path
 
 
+@pytest.mark.parametrize("kind", small.PREDICTORS)
 @pytest.mark.parametrize("task", small.MIXED)
-def test_columns_of_every_kind_are_watched_for_every_task(task: str, tmp_path: Path) -> None:
+def test_columns_of_every_kind_are_watched_for_every_task_and_predictor(task: str, kind: str, tmp_path: Path) -> None:
     """Numbers, levels, parts of dates and scores are watched; the same rows do not shift, others do."""
-    original = small.MIXED[task](0)
+    original = small.PREDICTORS[kind](small.MIXED[task](0))
     model = with_reference(original, small.cells(original.encoder))
     report = drift.drift(model, write_mixed_rows(tmp_path))
     assert [shift.name for shift in report.shifts] == [*original.encoder.names, SCORE]
@@ -377,12 +381,56 @@ def test_columns_of_every_kind_are_watched_for_every_task(task: str, tmp_path: P
     assert any("–" in line for line in drift.lines(report))
 
 
-def test_unknown_levels_are_a_shift(tmp_path: Path) -> None:
-    """They count as missing."""
+def test_new_levels_are_a_shift_and_named_with_their_rows(tmp_path: Path) -> None:
+    """They count as missing; levels of a column that refuses them are counted too."""
     original = small.MIXED["binary"](0)
     model = with_reference(original, small.cells(original.encoder))
-    report = drift.drift(model, write_mixed_rows(tmp_path, city=["Atlantis"] * 200))
+    cities = ["Atlantis", " Atlantis", "Lemuria", "Rio"] * 50
+    report = drift.drift(model, write_mixed_rows(tmp_path, city=cities, floor=["1", "2", "3", "3"] * 49 + ["9"] * 4))
     assert "city" in {shift.name for shift in report.drifted}
+    levels = {shift.name: shift.new_levels.counts for shift in report.shifts if shift.new_levels.rows}
+    assert levels == {"city": {"Atlantis": 100, "Lemuria": 50}, "floor": {"9": 4}}
+    shown = [*drift.lines(report)]
+    assert "New levels of city: 'Atlantis' (100 rows), 'Lemuria' (50 rows)." in shown
+    assert "New levels of floor: '9' (4 rows)." in shown
+
+
+def test_new_levels_without_end_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first are counted one by one, the rows of all others together."""
+    monkeypatch.setattr(new_levels, "MOST", 10)
+    counted = NO_LEVELS
+    for start in range(0, 90, 9):
+        counted = counted.plus({str(level): 1 for level in range(start, start + 9)} | {"0": 2})
+    assert counted.rows == 90 + 10 * 2 - 1
+    assert len(counted.counts) == 10
+    assert str(counted) == "'0' (20 rows), '1' (1 rows), '2' (1 rows), '3' (1 rows), '4' (1 rows), others (85 rows)"
+
+
+@given(columns, columns)
+def test_the_chi_squared_distance_is_symmetric_and_at_most_one(
+    before: NDArray[np.float32], after: NDArray[np.float32]
+) -> None:
+    """It is 0 for the same rows, and 1 for rows in other bins."""
+    quantiles = Quantiles.of(before)
+    old, new = (quantiles.counts(values) / len(values) for values in (before, after))
+    distance = drift.shift("any", quantiles, len(before), quantiles.counts(after)).chi2
+    assert 0 <= distance <= 1 + 1e-9
+    assert distance == pytest.approx(0.5 * sum((a - b) ** 2 / (a + b) for a, b in zip(old, new, strict=True) if a + b))
+    assert (distance > 1 - 1e-9) == (not (old * new).any())
+
+
+def test_the_figure_has_every_measure_and_the_new_levels(tmp_path: Path) -> None:
+    """A column of levels has no Kolmogorov-Smirnov statistic; a name may hold any sign."""
+    original = small.MIXED["multiclass"](0)
+    model = with_reference(original, small.cells(original.encoder))
+    report = drift.drift(model, write_mixed_rows(tmp_path, city=["Atlantis"] * 200))
+    odd = drift.shift("$a_{", Quantiles.of(EVEN), 2_000, Quantiles.of(EVEN).counts(FLAG))
+    figure = drift_figure.draw(report._replace(shifts=[*report.shifts, odd]))
+    figure.savefig(tmp_path / "drift.svg")
+    assert [axes.get_title() for axes in figure.axes] == [*drift_figure.MEASURES.values()]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert "city (200 rows of new levels)" in labels
+    assert len(labels) == len(report.shifts) + 1
 
 
 def test_a_category_without_levels_is_watched_as_a_category() -> None:

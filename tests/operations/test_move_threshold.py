@@ -1,15 +1,19 @@
 """The threshold of a folder is moved without training; folder, card and measures stay consistent."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.model import small
 
+from tabserve.cli import main
 from tabserve.errors import ArtifactError, UsageError
 from tabserve.model import model as models
 from tabserve.model.decision import MostProbable, Threshold, threshold_of
@@ -150,6 +154,46 @@ def test_a_model_without_a_threshold_is_refused(texts_folder: Path, tmp_path: Pa
     ):
         move(folder, 0.3)
     assert content(folder) == before
+
+
+@pytest.mark.parametrize("kind", small.PREDICTORS)
+def test_the_threshold_of_every_predictor_is_moved_and_measured(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command, on rows with categories, dates and empty cells; moving it back restores the same bytes."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 40)
+    model = small.save_small(tmp_path / "model", small.PREDICTORS[kind](small.MIXED["binary"](0)))
+    before, labels = content(tmp_path / "model"), np.array(model.problem.labels)[small.targets(model.problem)]
+    pd.DataFrame(small.TABLE).assign(target=labels).to_csv(tmp_path / "rows.csv", index=False)
+    for value in ("0.7", "0.4"):
+        words = ["tabserve", "threshold", str(tmp_path / "model"), value, "--data", str(tmp_path / "rows.csv")]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        assert not ended.value.code
+        assert load(tmp_path / "model").decision == Threshold(float(value))
+    probability = model.score(small.cells(model.encoder)).probability
+    flagged = f"{(probability >= np.float64(0.7)).mean():.4f}"
+    (line, _) = (line for line in capsys.readouterr().out.splitlines() if TITLES["flagged"] in line)
+    assert line.split("(")[1].split()[-1] == flagged
+    assert content(tmp_path / "model") == before
+
+
+@pytest.mark.parametrize("kind", small.PREDICTORS)
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_no_other_task_has_a_threshold(
+    task: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command says so in one sentence, and changes nothing."""
+    small.save_small(tmp_path / "model", small.PREDICTORS[kind](small.MIXED[task](0)))
+    before = content(tmp_path / "model")
+    monkeypatch.setattr(sys, "argv", ["tabserve", "threshold", str(tmp_path / "model"), "0.3"])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == ArtifactError.exit_code
+    sentence = f"{tmp_path}/model holds a model without a threshold between two labels, which this needs.\n"
+    assert capsys.readouterr() == ("", sentence)
+    assert content(tmp_path / "model") == before
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4))

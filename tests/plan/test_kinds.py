@@ -11,9 +11,10 @@ from tests.plan.looking import profile_of, repeated
 
 from tabserve.errors import DataError
 from tabserve.plan.column_profile import ColumnProfile
-from tabserve.plan.kinds import guess, has_id_name, state
+from tabserve.plan.kinds import LIKE_AN_ID, guess, has_id_name
 from tabserve.plan.options import Options
 from tabserve.plan.profile import profile
+from tabserve.plan.stated import state
 from tabserve.problem.columns import Kind
 from tabserve.table.source import as_source
 
@@ -26,7 +27,7 @@ COUNT = [str(number) for number in range(100, 160)]
     [
         (["1", "2", "3", "1"], "number", "whole numbers from 1 to 3"),
         (["0.5", "2", "2"], "number", "numbers from 0.5 to 2"),
-        (["1", "?", "2", "2", "-"], "number", "'?', '-' count as empty, in 2 of 5 cells"),
+        (["1", "?", "2", "2", "-"], "number", "'?', '-' read as empty, in 2 of 5 cells"),
         ([1.5, None, 2.5, 2.5], "number", "numbers from 1.5 to 2.5"),
         (repeated(["0", "1"]), "number", "whole numbers from 0 to 1"),
         (["00501", "94103", "00501"], "number", "whole numbers"),
@@ -41,9 +42,13 @@ COUNT = [str(number) for number in range(100, 160)]
         (np.array(["2020-01-01", "2021-01-01"], "M8[us]").tolist(), "date", "dates with a time"),
         (["", ""], None, "empty throughout"),
         (["a", "a"], None, "the same in every row: 'a'"),
-        (COUNT, None, "a different whole number in every row, like an id"),
-        (list(reversed(COUNT)), None, "a different whole number in every row, like an id"),
-        ([f"C{number}" for number in COUNT], None, "a different text in every row, like an id"),
+        (COUNT, None, f"a different whole number in every row{LIKE_AN_ID}"),
+        (list(reversed(COUNT)), None, f"a different whole number in every row{LIKE_AN_ID}"),
+        (
+            [f"C{number}" for number in COUNT],
+            None,
+            f"a different text in every row{LIKE_AN_ID}",
+        ),
         ([f"C{number}" for number in COUNT] + ["C100"], None, "60 different texts in 61 rows, nearly an id"),
         ([f"{n},000" for n in COUNT] * 2, None, "numbers with thousands separators"),
         ([f"{1 + n % 28}/01/20{n}" for n in range(10, 60)], None, "dates in another format than 2020-12-31"),

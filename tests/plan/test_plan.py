@@ -210,6 +210,12 @@ def test_a_class_of_few_rows_is_cautioned_about() -> None:
     assert "'c' stands in 8 rows only" in cautions_about(plan, "y")
 
 
+def test_groups_of_one_row_are_cautioned_about() -> None:
+    """They part nothing."""
+    assert "leave out --group" in cautions_about(plan_of({"who": IDS}, group="who"), "who")
+    assert not cautions_about(plan_of({"who": ["p", "q", "r"]}, group="who"), "who")
+
+
 def test_an_ordinary_table_needs_no_caution() -> None:
     """Numbers, categories and holes are what tables hold."""
     plan = plan_of({"age": ["20", "", "30"], "plan": ["a", "b", ""], "y": repeated(["no", "yes"], 120)})
@@ -229,6 +235,12 @@ def test_whole_numbers_that_differ_in_every_row_are_asked_about() -> None:
 def test_a_problem_is_named_after_its_file(path: str, name: str) -> None:
     """By characters that fit a path."""
     assert fit_name(Source(Path(path))) == name
+
+
+def test_rows_without_an_amount_do_not_count() -> None:
+    """Neither empty ones nor marks."""
+    plan = plan_of({"y": [*IDS, "?", ""]}, drop_empty_target=True)
+    assert plan.rows == 60
 
 
 def test_a_table_in_memory_makes_a_model() -> None:

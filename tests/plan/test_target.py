@@ -154,6 +154,12 @@ def test_rare_classes_that_are_too_few_together_are_refused() -> None:
     )
 
 
+def test_a_target_of_rare_classes_alone_is_refused() -> None:
+    """Pooling them all would leave one class."""
+    cells = [f"text {number}" for number in range(200)]
+    assert "no value in 7 rows or more" in refusal(DataError, cells, other_label="other")
+
+
 def test_nothing_is_pooled_where_no_class_is_rare() -> None:
     """The labels stay as they are."""
     assert decided(repeated(["a", "b", "c"]), other_label="other").task == Multiclass(("a", "b", "c"))

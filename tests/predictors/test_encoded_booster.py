@@ -182,7 +182,7 @@ def test_a_damaged_file_is_refused_or_answers(task: Task, data: st.DataObject) -
 
 def test_a_file_that_is_no_archive_is_refused() -> None:
     """The message says what it should be."""
-    with pytest.raises(ArtifactError, match=r"^encoded.npz is not a booster with values of levels"):
+    with pytest.raises(ArtifactError, match=r"^encoded.npz is not a model of a booster with values of levels"):
         EncodedBooster.read(PATH, b"PK no archive", problem(TASKS["binary"]), encoder(LEVELS))
 
 

@@ -237,6 +237,13 @@ def results(kind: str, problem: Problem, folder: Path) -> object:
     return [str(np.asarray(part).tolist()) for part in parts], measures.to_csv()
 
 
+@pytest.mark.parametrize("blanks", [["?"], "?", (1,), ("",), (" ?",), ("? ",), ("?", None)])
+def test_blanks_are_texts_without_surrounding_spaces(blanks: Any) -> None:  # noqa: ANN401  of any type
+    """As cells are compared with them after their spaces are cut off."""
+    with pytest.raises(UsageError, match="as its blanks"):
+        Problem("usual", numbers("a"), blanks=blanks)
+
+
 @pytest.mark.parametrize("kind", USUAL)
 @pytest.mark.parametrize("field", [field.name for field in fields(Problem)])
 def test_every_field_has_an_effect(field: str, kind: str, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ PREDICTOR_MODULES = [name.rpartition(".")[0] for name in PREDICTORS.values()]
 """Modules that read model files; they are imported when a folder holds such a file."""
 
 SERVING = reachable(*(module for module in CORE if room(module).startswith("serving")), *PREDICTOR_MODULES)
-TRAINING = [module for module in CORE if room(module) in below("operations", "stations") - below("serving/mlserver")]
+TRAINING = [module for module in CORE if room(module) in below("operations", "trained") - below("serving/mlserver")]
 """Modules that the server does not need."""
 
 
@@ -122,7 +122,7 @@ def test_a_module_imports_from_the_rooms_below_its_own(module: str) -> None:
 def test_the_map_has_every_room() -> None:
     """The map has each folder of the package that has modules, and no other."""
     folders = {path.parent.relative_to(ROOT / "src/tabserve") for path in (ROOT / "src/tabserve").rglob("*.py")}
-    assert {str(folder) for folder in folders} == MAP.keys() - {"score", "stations"}
+    assert {str(folder) for folder in folders} == MAP.keys() - {"score", "stations", "trained"}
 
 
 @pytest.mark.parametrize("module", CORE)

@@ -163,6 +163,14 @@ def test_formats_measures_ours_and_what_is_installed_of_others(run: Run) -> None
     assert all("install" in line or line[-1] == "0" for line in others)
 
 
+def test_reading_is_compared_with_pandas(run: Run) -> None:
+    """Each reader has a line; below them are the ratios of time and memory."""
+    ours, pandas, time, memory = run("reading", "--rows", "2000", "--repeats", "1").splitlines()[1:]
+    assert all(float(figure) > 0 for line in (ours, pandas) for figure in line.split()[-3:])
+    assert time.startswith("tabserve.read takes ")
+    assert "× the memory of the encoded array" in memory
+
+
 @pytest.mark.slow
 def test_settings_prints_a_line_for_every_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a line for each value of batching, of rows of other requests, and of the share of large requests."""

@@ -70,7 +70,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
     """The limits of a replica."""
     for name in [name for name in os.environ if name.startswith("TABSERVE_")]:
         monkeypatch.delenv(name)
-    return read_limits(MANIFESTS / "settings")
+    return read_limits(MANIFESTS / "settings/settings.json")
 
 
 @pytest.mark.needs("kubectl")

@@ -14,6 +14,7 @@ from xgboost import XGBClassifier, XGBRegressor
 
 from tabserve.encoding.encoder import Encoder
 from tabserve.model.model import Model, save, versions
+from tabserve.model.reference import Reference
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
@@ -98,8 +99,10 @@ def train(folder: Path, name: str, make: Make = trees) -> Path:
     frame = read(path, problem(name))
     development, holdout = hold_out(frame)
     selection = select(development, [Candidate("small", make(name, frame.encoder))])
-    predictor = selection.refit()
-    model = Model(holdout.problem, holdout.encoder, predictor, selection.decision, {}, {}, versions("xgboost"))
+    predictor, decision = selection.refit(), selection.decision
+    watched = decision.watched(decision.scores(predictor.raw(holdout.features)))
+    reference = Reference.of(holdout.problem, holdout.encoder, holdout.features, watched).to_json()
+    model = Model(holdout.problem, holdout.encoder, predictor, decision, {}, reference, versions("xgboost"))
     save(folder, model, predictor.examples(development.features), "# A small model over columns of several kinds\n")
     return folder
 

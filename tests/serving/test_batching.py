@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from tabserve.errors import InvalidRequest, Overloaded
 from tabserve.model.decision import Scores
-from tabserve.serving.batching import MAX_THREADS, Batcher
+from tabserve.serving.batching import Batcher
 from tabserve.serving.protocol.signature import Features
+from tabserve.serving.slices import MAX_THREADS
 
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""

@@ -21,10 +21,11 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
 
 def test_a_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file overrides the defaults, which apply without a file."""
-    assert read_limits(tmp_path) == Limits()
-    (tmp_path / "settings.json").write_text('{"tabserve": {"max_rows": 5, "admin": true}}')
+    file = tmp_path / "settings.json"
+    assert read_limits(file) == Limits()
+    file.write_text('{"tabserve": {"max_rows": 5, "admin": true}}')
     monkeypatch.setenv("TABSERVE_MAX_ROWS", "7")
-    limits = read_limits(tmp_path)
+    limits = read_limits(file)
     assert (limits.max_rows, limits.admin, limits.max_body_bytes) == (7, True, Limits().max_body_bytes)
 
 
@@ -39,9 +40,10 @@ def test_a_variable_overrides_the_file(tmp_path: Path, monkeypatch: pytest.Monke
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, settings: str, sentence: str) -> None:
     """The error names the setting, what was expected and what was found."""
-    (tmp_path / "settings.json").write_text(f'{{"tabserve": {settings}}}')
+    file = tmp_path / "settings.json"
+    file.write_text(f'{{"tabserve": {settings}}}')
     with pytest.raises(ServerError, match=sentence):
-        read_limits(tmp_path)
+        read_limits(file)
 
 
 def test_a_variable_overrides_the_default_of_an_api(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from tests.serving.test_both_models import metric, triton_grpc
 
 from tabserve.client.local_server import Server
 from tabserve.model.model import Model, load
+from tabserve.model.reference import Quantiles, Reference
 from tabserve.serving.protocol.datatypes import packed
 from tabserve.table.frame import stream
 
@@ -264,12 +265,27 @@ def test_an_unseen_level_is_treated_as_missing_and_counted(
     assert unseen(mixed_server, name) == before + 3
 
 
+def holdout_edge(folder: Path) -> tuple[np.float32, float]:
+    """A quantile in the middle of the hold-out's amounts, and the share of them at or below it."""
+    score = Reference.from_json(load(folder).data).score
+    assert isinstance(score, Quantiles)
+    middle = len(score.edges) // 2
+    return score.edges[middle], float(score.below[middle])
+
+
 def test_amounts_are_counted_apart_from_probabilities(mixed_server: Server, mixed_folders: dict[str, Path]) -> None:
-    """Metrics of amounts have a count and a sum, and no labels."""
-    line = 'tabserve_amount_sum{model="amount"}'
-    before = metric(mixed_server, line)
+    """Metrics of amounts have a count, a sum and the counts below the hold-out's quantiles, and no labels."""
+    edge, share = holdout_edge(mixed_folders["amount"])
+    lines = [
+        'tabserve_amount_sum{model="amount"}',
+        f'tabserve_amount_quantiles_bucket{{le="{edge!s}",model="amount"}}',
+        r'tabserve_amount_quantiles_bucket{le="\+Inf",model="amount"}',
+    ]
+    before = [metric(mixed_server, line) for line in lines]
     prediction, _ = by_json(mixed_server, "amount", cells(mixed_folders["amount"]))
-    assert metric(mixed_server, line) - before == pytest.approx(prediction.sum(), rel=1e-5)
+    added = [metric(mixed_server, line) - earlier for line, earlier in zip(lines, before, strict=True)]
+    assert added == pytest.approx([prediction.sum(), (prediction <= edge).sum(), len(prediction)], rel=1e-5)
+    assert metric(mixed_server, f'tabserve_amount_holdout{{le="{edge!s}",model="amount"}}') == pytest.approx(share)
     text = requests.get(f"{mixed_server.metrics}/metrics", timeout=SECONDS).text
     assert 'tabserve_probability_count{model="two"}' in text
     assert 'tabserve_probability_count{model="amount"}' not in text

@@ -15,8 +15,8 @@ from tritonclient.utils import InferenceServerException
 
 from tabserve.client.local_server import Server
 from tabserve.errors import UnknownModel
-from tabserve.serving.batching import MAX_THREADS
 from tabserve.serving.grpc import triton_messages
+from tabserve.serving.slices import MAX_THREADS
 from tabserve.serving.triton import DURATIONS, Extensions
 
 MODEL = "/v2/models/xgboost-model"

@@ -145,7 +145,7 @@ REFUSED: dict[str, tuple[dict[str, bytes | str], str]] = {
     "other capitals": ({"x_csv": "ID_CODE,a,b.c\n"}, r"/x\.csv lacks 'ID_code'; did you mean 'ID_CODE'"),
     "one column twice": ({"x_csv": "ID_code,a,a,b.c\n"}, r"/x\.csv has the column 'a' more than once"),
     "one column more": ({"x_csv": "ID_code,a,b.c,d\n"}, r"/x\.csv has unexpected columns: 'd'"),
-    "other separators": ({"x_csv": "ID_code;a;b.c\n"}, r"/x\.csv has one column, named 'ID_code;a;b\.c'"),
+    "other separators": ({"x_csv": "ID_code:a:b.c\n"}, r"/x\.csv has one column, named 'ID_code:a:b\.c'"),
     "open quote": ({"x_csv": 'ID_code,"a,b.c\n'}, r"/x\.csv, header: expected its end"),
     "empty": ({"x_csv": ""}, r"/x\.csv is empty; expected a header and rows below it"),
     "blank": ({"x_csv": "\n\n"}, r"/x\.csv is empty; expected a header and rows below it"),

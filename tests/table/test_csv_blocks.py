@@ -48,11 +48,32 @@ def rows(block: bytes) -> list[dict[str, str]]:
 PIECES = st.sampled_from([b"a", b"b", b'"', b",", b"\n", b"\r\n", b'"a\n,b"', b'a"', b'""', b"a,b\n"])
 
 
+@pytest.mark.parametrize("few", [0, 1 << 12], ids=["numpy", "expression"])
 @given(text=st.lists(PIECES, max_size=30).map(b"".join), size=st.integers(1, 16))
 @example(text=b'a",b\n"a\nb",b\n', size=1)
-def test_a_cut_changes_no_row(text: bytes, size: int) -> None:
+def test_a_cut_changes_no_row(few: int, text: bytes, size: int) -> None:
     """The blocks have the rows of the whole, wherever there are quotes, and whether they are closed or not."""
-    assert [row for block in cut(text, size) for row in rows(block)] == rows(text + b"\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_blocks, "FEW_BYTES", few)
+        blocks = cut(text, size)
+    assert [row for block in blocks for row in rows(block)] == rows(text + b"\n")
+
+
+QUOTED = st.lists(st.text('ab,;\n\r"', max_size=5).map(lambda text: '"' + text.replace('"', '""') + '"'), max_size=3)
+
+
+@given(rows=st.lists(QUOTED.map(",".join), max_size=6), cut=st.integers(0, 99), stray=st.integers(0, 99) | st.none())
+def test_numpy_and_the_expression_find_the_same_end(rows: list[str], cut: int, stray: int | None) -> None:
+    """Of quoted cells that are cut anywhere, and with a quote that stands anywhere."""
+    text = "\n".join([*rows, ""])
+    if stray is not None:
+        text = text[:stray] + '"' + text[stray:]
+    ends = set()
+    for few in (0, 1 << 12):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(csv_blocks, "FEW_BYTES", few)
+            ends.add(csv_blocks.end_of_rows(text[:cut].encode()))
+    assert len(ends) == 1
 
 
 @given(lines=st.lists(st.text("ab,", min_size=1, max_size=9), min_size=1), size=st.integers(10, 40))

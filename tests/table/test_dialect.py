@@ -70,6 +70,7 @@ def written(path: Path, text: str) -> Path:
         pytest.param("a,b;c\n1,2;3\n4,5;6\n", ",", ".", id="commas and semicolons alike"),
         pytest.param("a;b;c\n1;2\n3;4;5\n6;7;8\n9;1;2\n", ";", ".", id="a short row"),
         pytest.param("", ",", ".", id="nothing"),
+        pytest.param(";".join(map(str, range(30_000))) + "\n" + "1,5;" * 29_999 + "1\n", ";", ",", id="long rows"),
         pytest.param("a;b", ";", ".", id="a header alone"),
         pytest.param("a;b\n" + "x" * 200_000 + ";1\n", ";", ".", id="a long cell"),
     ],

@@ -16,6 +16,7 @@ from tabserve.problem.metric import goodness, metric_of
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.reports import figures
+from tabserve.reports.html.holdout import HoldOut
 from tabserve.reports.tables import TITLES, metrics, ranking, selection_table
 from tabserve.stations import TrainingData, train
 from tabserve.table.frame import Frame
@@ -98,6 +99,10 @@ def test_a_folder_keeps_the_metric_and_its_card_ranks_by_it(name: str, tmp_path:
     frame = table(task)
     model = train(TrainingData.of(frame, "drawn"), candidates(task), tmp_path / "model")
     assert load(tmp_path / "model").problem.task == task
+    report = HoldOut(model, frame)
+    assert report.measure.title == TITLES[name]
+    lost = report.score(frame.features, frame.target) - report.score(frame.features[::-1], frame.target)
+    assert lost < 0 if report.measure.less else lost > 0
     assert next(iter(model.metrics["holdout"])) == next(iter(model.metrics["baselines"]["prior"])) == name
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     assert f"in {TITLES[name]}." in card

@@ -15,6 +15,7 @@ from sklearn.dummy import DummyClassifier
 from tabserve.errors import UsageError
 from tabserve.model.model import load
 from tabserve.predictors.predictor import Predictor
+from tabserve.reports.html.candidates import panel
 from tabserve.reports.tables import selection_table
 from tabserve.stations import TrainingData, train
 from tabserve.table.frame import Frame
@@ -140,13 +141,17 @@ def test_minutes_are_a_number_above_0(minutes: float, sample_frame: Frame) -> No
 def test_tables_manifest_and_card_tell_what_was_left_out(sample_frame: Frame, clock: Clock, tmp_path: Path) -> None:
     """Each names the candidate and its finished folds; without a bound they say nothing."""
     frame = sample_frame.take(np.arange(400))
-    table = selection_table(selected(hold_out(frame).development, clock, "SS", 7))
+    selection = selected(hold_out(frame).development, clock, "SS", 7)
+    table = selection_table(selection)
     assert [*table.index] == ["S0", "S1"]
     assert table.iloc[1].tolist() == ["left out after 2 of 5 folds", *["–"] * (table.shape[1] - 1)]
+    data = TrainingData.of(frame, "drawn")
+    page = str(panel(selection, data.evaluate(selection, selection.refit())))
+    assert "“S1” (after 2 of 5 folds)." in page
     candidates = [Candidate(name, SlowServable(clock)) for name in ("first", "second")]
     for minutes, told in ((7, True), (None, False)):
         folder = tmp_path / str(minutes)
-        train(TrainingData.of(frame, "drawn"), candidates, folder, minutes=minutes)
+        train(data, candidates, folder, minutes=minutes)
         assert load(folder).metrics.get("left_out") == ({"second": "2 of 5 folds"} if told else None)
         card = (folder / "MODEL_CARD.md").read_text()
         assert ("fitted on every fold: `second` (after 2 of 5 folds)." in card) == told

@@ -23,6 +23,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description=(
             "Score the same rows by two model folders and say how many labels agree, which rows change theirs, and how"
             " far the probabilities are apart; of amounts, how many leave the old interval, and how far they are apart."
+            " The models may have different columns and be of different kinds; target and id must be the same."
             " Where the rows have the target's column, also how much better or worse NEW is by its own criterion and"
             " every other measure of its task, with 95 % intervals of a paired bootstrap: let these be rows that"
             " neither model learned from. Without the column, a file may have any size."
@@ -55,7 +56,8 @@ def _add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
             "Compare each column of new rows, and the model's scores for them, with the hold-out that the model folder"
             " keeps the quantiles of, and the shares of levels; values that repeat often are counted by themselves. A"
             " shift matters if its population stability index or its Kolmogorov-Smirnov statistic is above 0.1, and"
-            " chance alone does not make it so. The exit code is 6 if one matters."
+            " chance alone does not make it so. Levels that training did not see are named with their rows. The exit"
+            " code is 6 if a shift matters."
         ),
         epilog="example: tabserve drift deploy/model --data new.csv --out drift.svg",
     )
@@ -108,6 +110,8 @@ def _compare(arguments: argparse.Namespace) -> None:
     comparison = compare.compare(old, new, arguments.data, arguments.out)
     print(f"{arguments.new} (new) against {arguments.old} (old), on {arguments.data}:")
     print(*compare.lines(comparison), sep="\n")
+    if note := compare.column_note(old.problem, new.problem):
+        print(note)
     if arguments.out:
         print(f"The rows that change are in {arguments.out}.")
 
@@ -143,7 +147,7 @@ def _threshold(arguments: argparse.Namespace) -> None:
     model = load_binary(folder)
     if arguments.data:
         check_place(folder)
-        labelled = frame.read_to_measure(arguments.data, model.problem)
+        labelled = frame.read_to_measure(arguments.data, model.problem, model.encoder)
         lines = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
         lines += move_threshold.compare_on_rows(model, value, labelled)
     else:

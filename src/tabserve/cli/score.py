@@ -7,9 +7,10 @@ from tabserve import destination
 from tabserve.cli import options
 
 EPILOG = """columns of the output, beside the id (or the number of the row, as `row`):
-  two labels      label (0 or 1), probability (of label 1)
+  two labels      label, probability (of the positive one)
   several labels  label, and probability_LABEL for each
   an amount       prediction, low, high (the interval that holds nine in ten)
+labels are texts, spelled as in the training table
 
 examples:
   tabserve score build/model --data new.csv --out scores.csv

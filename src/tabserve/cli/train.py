@@ -19,8 +19,7 @@ SHOWN = 5
 
 EXAMPLES = """examples:
   tabserve train churn.csv --target churned
-  tabserve train churn.csv --target churned --look            only say what the table holds
-  tabserve train churn.csv --target churned --plan churn.toml write all guesses down; edit them, then:
+  tabserve train churn.csv --target churned --look --plan churn.toml
   tabserve train churn.toml
   tabserve train hotels.csv --target price --time night --drop url,photo --metric mae --minutes 10
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.client.metadata import DTYPES, Metadata, Output
+from tabserve.client.metadata import DTYPES, INT64, Metadata, Output
 from tabserve.serving.protocol.datatypes import BYTES
 from tabserve.wording import listed
 
@@ -88,7 +88,7 @@ def _violated(name: str, datatype: str, values: NDArray[Any], labels: Sequence[s
         texts = values.ravel().tolist()
         fits = all(isinstance(text, str) and (text in labels or not labels) for text in texts)
         return "" if fits else f"the labels {listed(labels)}"
-    low, high, limits = (0.0, 1.0, "from 0 to 1") if datatype == "INT64" or name == PROBABILITIES else AMOUNTS
+    low, high, limits = (0.0, 1.0, "from 0 to 1") if datatype == INT64 or name == PROBABILITIES else AMOUNTS
     fits = np.can_cast(values.dtype, DTYPES[datatype], "same_kind") and bool(((values >= low) & (values <= high)).all())
     return "" if fits else f"{datatype} {limits}"
 

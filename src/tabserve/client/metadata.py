@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from tabserve.serving.protocol.datatypes import BYTES
 
-DTYPES = {"FP32": "<f4", "FP64": "<f8", "INT64": "<i8", BYTES: "O"}
+INT64 = "INT64"
+
+DTYPES = {"FP32": "<f4", "FP64": "<f8", INT64: "<i8", BYTES: "O"}
 """The numpy dtype of each V2 datatype that the client supports."""
 
 INPUT_DATATYPES = ("FP32", "FP64", BYTES)
@@ -34,7 +36,7 @@ class Output(NamedTuple):
     Attributes:
         datatype: of the V2 protocol.
         shape: of the values of a row.
-        labels: the labels along the first axis of a row's values, if they are texts.
+        labels: the labels along the first axis of a row's values; of whole numbers, the labels that these count from 0.
         columns: names of the columns, which are the last axis, if the server names them.
         sources: name of the input column that each of these is made of.
         max_rows: most rows of a request for this output, which only a request that names it gets; None for an output
@@ -73,7 +75,7 @@ class Metadata(NamedTuple):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels of a model that answers texts; empty for others."""
+        """The labels of a model that answers labels, if the server names them; empty for others."""
         return next((output.labels for output in self.outputs.values() if output.labels), ())
 
 
@@ -118,6 +120,8 @@ def _output(tensor: Mapping[str, Any]) -> Output:
     labels, columns, sources = (_names(tensor, parameter) for parameter in ("labels", "columns", "sources"))
     if any(names and len(names) != shape[-1] for names in (columns, sources)):
         raise ValueError(f"its metadata name other than {shape[-1]} columns of the output {tensor['name']!r:.60}")
+    if tensor["datatype"] == INT64 and len(labels) not in (0, 2):
+        raise ValueError(f"its metadata name {len(labels)} labels of the output {tensor['name']!r:.60}, expected two")
     return Output(tensor["datatype"], shape, labels, columns, sources, _max_rows(tensor))
 
 

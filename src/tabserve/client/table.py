@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from tabserve.client.answer import Answer
 from tabserve.client.client import Client
-from tabserve.client.metadata import Column, Metadata, Output
+from tabserve.client.metadata import INT64, Column, Metadata, Output
 from tabserve.encoding.numbers import Numbers
 from tabserve.errors import InvalidRequest
 from tabserve.serving.protocol.contributions import NAME
@@ -101,9 +101,15 @@ def to_columns(answers: Sequence[Answer], metadata: Metadata) -> dict[str, NDArr
     columns: dict[str, NDArray[Any]] = {}
     for name in (name for name in answers[0].outputs if name != NAME):
         names = output_columns(name, metadata.outputs[name])
-        values = np.concatenate([answer.outputs[name] for answer in answers]).T
+        values = np.concatenate([_spell(answer.outputs[name], metadata.outputs[name]) for answer in answers]).T
         columns.update(zip(names, values[-len(names) :], strict=True))
     return columns
+
+
+def _spell(values: NDArray[Any], output: Output) -> NDArray[Any]:
+    """Labels as the training table spells them, where the server answers their numbers; other values stay."""
+    counted = output.datatype == INT64 and output.labels
+    return np.array(output.labels, np.object_)[values] if counted else values
 
 
 def write(columns: dict[str, NDArray[Any]], out: Path) -> None:

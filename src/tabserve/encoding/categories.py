@@ -5,23 +5,35 @@ false is "false"; a number becomes the shortest decimal that equals it, without 
 0.5 is "0.5".
 
 Two texts are the same level if they are the same decimal without trailing zeros ("1.0" is "1", "-3.00" is "-3"), or
-the same boolean in a usual spelling ("True" and "TRUE" are "true"), or differ in surrounding spaces alone (" Yes" is
-"Yes", and a text of spaces alone is missing). All other texts differ: "007" is not "7", "1e3" is
-not "1000", and neither "yes" nor "tRUE" is "true".
+the same boolean in a usual spelling ("True" and "TRUE" are "true"), or differ in surrounding spaces and tabs
+alone (" Yes" is "Yes", and a text of spaces alone is missing). All other texts differ: "007" is not "7", "1e3" is not
+"1000", and neither "yes" nor "tRUE" is "true".
 """
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
+from itertools import repeat
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.encoding.cells import BadCell, Cells, Encoding, describe_cell, first_refusal, is_missing, to_python
+from tabserve.encoding.cells import (
+    SPACES,
+    BadCell,
+    Cells,
+    Distinct,
+    Encoding,
+    describe_cell,
+    first_refusal,
+    is_missing,
+    to_python,
+)
 from tabserve.encoding.texts import is_encodable
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column, Unseen
@@ -61,9 +73,9 @@ def spelling(cell: str | bool | float | None) -> str:
 def key(text: str) -> str:
     """The key that all spellings of a level share: a decimal without trailing zeros, "true", "false", or the text.
 
-    Surrounding spaces count for nothing.
+    Surrounding `SPACES` count for nothing.
     """
-    text = text.strip()
+    text = text.strip(SPACES)
     if not DECIMAL.fullmatch(text):
         return BOOLEANS.get(text, text)
     short = text.rstrip("0").rstrip(".") if "." in text else text
@@ -101,7 +113,7 @@ class Categories(Encoding):
         values = unify_types(cells if isinstance(cells, np.ndarray) else [*cells])
         distinct = {*values}
         _refuse_by(_expected_size, distinct, values)
-        texts = {spelling(cell).strip() for cell in distinct} - {""}
+        texts = {spelling(cell).strip(SPACES) for cell in distinct} - {""}
         if not texts:
             raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
         ordered = sorted(texts)
@@ -161,11 +173,19 @@ class Categories(Encoding):
         """The levels; empty if missing or unseen."""
         return ["" if np.isnan(code) else self.levels[int(code)] for code in features[:, 0]]
 
-    def union(self, other: Encoding) -> "Categories":
-        """The encoding with the levels of both."""
-        assert isinstance(other, Categories)
-        known = {*map(key, self.levels)}
-        return Categories((*self.levels, *(level for level in other.levels if key(level) not in known)), self.missing)
+    def tolerant(self) -> "Categories":
+        """The encoding that takes a level that training did not see for a missing cell, never refuses it."""
+        return replace(self, unseen="missing")
+
+    def unseen_levels(self, cells: Cells | Distinct) -> Counter[str]:
+        """The keys of levels that training did not see, with the number of their cells; the cells are not refused."""
+        values = unify_types(cells.values if isinstance(cells, Distinct) else cells)
+        counts = np.bincount(cells.indices, minlength=len(values)) if isinstance(cells, Distinct) else repeat(1)
+        levels: Counter[str] = Counter()
+        for value, code, count in zip(values, self.tolerant().codes(values).tolist(), counts, strict=False):
+            if code == UNSEEN:
+                levels[key(spelling(value))] += int(count)
+        return +levels
 
     def narrow(self, features: NDArray[Any]) -> "Categories":
         """The encoding with only the levels whose codes occur, in the same order."""

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -14,6 +15,9 @@ from tabserve.wording import one_line, shown
 
 Cells = Sequence[Any] | NDArray[Any]
 """The cells of a column, one per row: a list of texts, booleans, numbers and None, or a numpy array."""
+
+SPACES = " \t"
+"""Characters that count for nothing at both ends of a cell; line ends, which only a quoted cell can hold, do count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +119,13 @@ class Encoding(ABC):
         values = features[:, 0].astype(np.float32)  # whose shortest decimal is what the table had
         return ["" if math.isnan(value) else np.format_float_positional(value, trim="-") for value in values]
 
-    def union(self, _other: "Encoding") -> "Encoding":
-        """The encoding that knows the levels of both.
-
-        Raises:
-            UsageError: the two cannot be united.
-        """
+    def tolerant(self) -> "Encoding":
+        """The encoding that takes a level that training did not see for a missing cell, never refuses it."""
         return self
+
+    def unseen_levels(self, _cells: "Cells | Distinct") -> Counter[str]:
+        """The levels that training did not see, with the number of their cells; the cells are not refused."""
+        return Counter()
 
     def narrow(self, _features: NDArray[Any]) -> "Encoding":
         """The encoding with only the levels that occur in these features."""

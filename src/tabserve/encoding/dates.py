@@ -77,12 +77,6 @@ class Dates(Encoding):
         """Whether the column has hours."""
         return {"hours": self.hours}
 
-    def union(self, other: Encoding) -> "Dates":
-        """This encoding, if both have hours or neither has."""
-        if other != self:
-            raise UsageError("A column of dates has times for one model, and none for the other.")
-        return self
-
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The suffixes of the features of a date."""

@@ -1,7 +1,7 @@
 """Make features of the cells of a problem's columns, the same for files, requests and records."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -179,14 +179,21 @@ class Encoder:
         parts = zip(self.columns, self._split(features), strict=False)
         return {column.name: encoding.decode(part) for column, (encoding, part) in parts}
 
-    def union(self, other: "Encoder") -> "Encoder":
-        """The encoder of the same columns that knows the levels of both.
+    def tolerant(self) -> "Encoder":
+        """The encoder that takes a level that training did not see for a missing cell in every column."""
+        return replace(self, encodings=tuple(encoding.tolerant() for encoding in self.encodings))
 
-        Raises:
-            UsageError: the two cannot be united.
+    def unseen_levels(self, columns: Sequence[Cells | Distinct], names: Collection[str]) -> dict[str, Counter[str]]:
+        """The levels of these columns that training did not see, with the number of their cells.
+
+        Args:
+            columns: the cells of each column, which `encode` has accepted.
+            names: of the columns to look at, such as those of `Encoded.unseen`.
         """
-        pairs = zip(self.encodings, other.encodings, strict=True)
-        return replace(self, encodings=tuple(mine.union(theirs) for mine, theirs in pairs))
+        parts = zip(self._pairs, columns, strict=False)
+        return {
+            column.name: encoding.unseen_levels(cells) for (column, encoding), cells in parts if column.name in names
+        }
 
     def narrow(self, features: NDArray[Any]) -> "Encoder":
         """The encoder with only the levels that occur in these features, such as a fold's."""
@@ -236,7 +243,7 @@ def _raw(encoding: Encoding, cells: Cells | Distinct) -> NDArray[Any]:
     """The raw features of cells; if those that repeat have a bad value, the cells one by one give the first bad row."""
     if isinstance(cells, Distinct):
         with suppress(BadCell):
-            return encoding.raw(cells.values)[cells.indices]
+            return encoding.raw(cells.values)[cells.indices]  # type: ignore[no-any-return]  # an array by an array
     return encoding.raw(_listed(cells))
 
 

@@ -62,7 +62,8 @@ class OutputKind(NamedTuple):
         datatype: of the V2 protocol.
         shape: of the values of a row.
         values: makes the tensor of a batch of answers, shape (rows, *shape).
-        labels: the labels along the first axis of a row's values, if it has one value or more for each label.
+        labels: the labels along the first axis of a row's values, if it has one value or more for each label; of whole
+            numbers, the labels that these count from 0.
         columns: names of the columns, which are the last axis, if they are features.
         sources: the name of the input column that each of these is made of.
         max_rows: most rows of a request for this output, which only a request that names it gets; None if it costs
@@ -111,16 +112,16 @@ class Threshold:
         probability = raw[:, 0]
         return Scores(probability, (probability.astype(np.float64) >= self.threshold).astype(np.int64))
 
-    def outputs(self, _problem: Problem) -> dict[str, OutputKind]:
+    def outputs(self, problem: Problem) -> dict[str, OutputKind]:
         """The label as 0 or 1, and the probability of the negative and of the positive class."""
         return {
-            "predict": OutputKind("INT64", (1,), lambda scores: scores.label[:, np.newaxis]),
+            "predict": OutputKind("INT64", (1,), lambda scores: scores.label[:, np.newaxis], problem.labels),
             "predict_proba": OutputKind("FP32", (2,), _both_classes),
         }
 
-    def table(self, scores: Any, _problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
-        """The columns of a scored file: the label as 0 or 1, and the probability of the positive class."""
-        return {"label": scores.label.astype(np.int8), "probability": scores.probability}
+    def table(self, scores: Any, problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
+        """The columns of a scored file: the label as the problem spells it, and the probability of the positive one."""
+        return {"label": _spelled(scores, problem), "probability": scores.probability}
 
     def counts(self, scores: Any, problem: Problem) -> dict[str, int]:  # noqa: ANN401
         """Number of rows of a batch with each label."""
@@ -174,8 +175,7 @@ class MostProbable:
     def table(self, scores: Any, problem: Problem) -> dict[str, NDArray[Any]]:  # noqa: ANN401
         """The columns of a scored file: the label as the problem spells it, and the probability of each label."""
         columns = zip(problem.labels, scores.probability.T, strict=True)
-        label = np.array(problem.labels, np.object_)[scores.label]
-        return {"label": label, **{f"probability_{name}": values for name, values in columns}}
+        return {"label": _spelled(scores, problem), **{f"probability_{name}": values for name, values in columns}}
 
     def counts(self, scores: Any, problem: Problem) -> dict[str, int]:  # noqa: ANN401
         """Number of rows of a batch with each label."""
@@ -291,6 +291,11 @@ def softmax(margins: NDArray[np.float64]) -> NDArray[np.float64]:
 def bins(edges: NDArray[np.float64], prediction: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """The index of the bin of each predicted amount, shape (rows,)."""
     return np.searchsorted(edges, prediction, side="right")
+
+
+def _spelled(scores: Scores, problem: Problem) -> NDArray[np.object_]:
+    """The label of each row as the problem spells it, shape (rows,)."""
+    return np.array(problem.labels, np.object_)[scores.label]
 
 
 def _counts(scores: Scores, problem: Problem) -> dict[str, int]:

@@ -148,8 +148,9 @@ class Quantiles(NamedTuple):
         """Decode the members of that JSON object."""
         if len(edges) != len(below):
             raise ValueError(f"{len(edges)} edges and {len(below)} shares")
-        if not (np.diff(numbers := np.array(edges, np.float32)) > 0).all() or numbers.ndim != 1:
-            raise ValueError("edges that do not ascend")
+        numbers = np.array(edges, np.float32)
+        if not (np.diff(numbers) > 0).all() or numbers.ndim != 1 or not np.isfinite(numbers).all():
+            raise ValueError("edges that are not finite, or do not ascend")
         return cls(numbers, np.array(below, np.float64), float(missing))
 
 

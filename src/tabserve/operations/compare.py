@@ -17,12 +17,14 @@ from tabserve.errors import UsageError
 from tabserve.model.model import Model
 from tabserve.operations.changes import CHANGES, Changes
 from tabserve.problem.problem import Problem
+from tabserve.problem.task import Task
 from tabserve.reports.tables import TITLES
 from tabserve.table.frame import Frame, Rows, has_target, read_to_measure, stream
 from tabserve.table.source import Source, TableLike, as_source
 from tabserve.table.writer import open_writer
 from tabserve.training.bootstrap import Interval, intervals
 from tabserve.training.task_training import training_of
+from tabserve.wording import listed
 
 SHOWN, KINDS_SHOWN = 5, 10
 """Most ids that are listed for each kind of change, and most kinds."""
@@ -77,6 +79,9 @@ class Comparison:
 def compare(old: Model, new: Model, table: TableLike, out: Path | None = None) -> Comparison:
     """Score the rows of a table with both models; in constant memory if they have no target.
 
+    Each model reads the columns that it needs, by its own encoder and its own spellings of an empty cell, and so
+    answers as it would alone.
+
     Args:
         old: the served model.
         new: the model that may replace it; its criterion is used.
@@ -84,17 +89,18 @@ def compare(old: Model, new: Model, table: TableLike, out: Path | None = None) -
         out: .csv, .csv.gz or .parquet for the changed rows with both answers; written whole or not at all.
 
     Raises:
-        UsageError: the models differ in columns or task, or `out` has another ending.
-        DataError: a row cannot be used, or `out` cannot be written.
+        UsageError: the models differ in task, target or id, or `out` has another ending.
+        DataError: a row cannot be used by one of the models, or `out` cannot be written.
     """
     source = as_source(table)
     check_apart([out], [source.path])
-    problem, task = _common_problem(old.problem, new.problem), CHANGES[new.problem.task.KIND]
+    _check_alike(old.problem, new.problem)
+    task = CHANGES[new.problem.task.KIND]
     comparison = Comparison(task)
     with _open_changes(old, new, out) as write:
-        for rows, encoder in _batches(source, problem, old.encoder.union(new.encoder)):
-            before, after = (model.score(encoder.recode(rows.features, model.encoder)) for model in (old, new))
-            kinds = task.kinds(problem, before, after)
+        pairs = zip(*(_scored(source, *models, new.problem.task) for models in ((old, new), (new, old))), strict=True)
+        for (_, before), (rows, after) in pairs:
+            kinds = task.kinds(new.problem, before, after)
             comparison.add(rows, kinds, task.distances(before, after))
             write(rows, kinds != "", before, after)
             if isinstance(rows, Frame):
@@ -122,32 +128,48 @@ def lines(comparison: Comparison) -> Iterator[str]:
         yield f"  {TITLES[name]:<25}  {old:>10.4f}  {new:>10.4f}  {change.value:>+11.4f}  {interval}"
 
 
-def _common_problem(old: Problem, new: Problem) -> Problem:
-    """The problem whose rows both models accept."""
+def column_note(old: Problem, new: Problem) -> str:
+    """A sentence about columns that only one of the models has; empty if both have the same."""
+    pairs = (("the old model", old, new), ("the new one", new, old))
+    alone = [(name, {*one.features} - {*other.features}) for name, one, other in pairs]
+    sides = [f"{name} alone has {listed(sorted(columns))}" for name, columns in alone if columns]
+    return f"Their columns differ, so clients must change with the model: {' and '.join(sides)}." if sides else ""
+
+
+def _check_alike(old: Problem, new: Problem) -> None:
+    """Refuse models whose answers to the same rows cannot be compared."""
     before, after = _comparable_fields(old), _comparable_fields(new)
     for name, value in before.items():
         if value != after[name]:
             raise UsageError(
                 f"The models are for different problems, {old.name} and {new.name}: their {name} differ; only models"
-                " that take the same columns in the same order, and answer alike, can be compared."
+                " that predict the same target of the same rows, and answer alike, can be compared."
             )
-    pairs = zip(old.columns, new.columns, strict=True)
-    columns = tuple(replace(column, missing=column.missing and other.missing) for column, other in pairs)
-    return replace(old, columns=columns)
 
 
 def _comparable_fields(problem: Problem) -> dict[str, object]:
-    names = ("features", "kinds", "target", "labels", "id")
-    return {"tasks": problem.task.KIND, **{name: getattr(problem, name) for name in names}}
+    return {"tasks": problem.task.KIND, **{name: getattr(problem, name) for name in ("target", "labels", "id")}}
 
 
-def _batches(source: Source, problem: Problem, encoder: Encoder) -> Iterator[tuple[Rows, Encoder]]:
-    """Batches of rows with their encoder: one of the whole table if it has a target, as measures need all rows."""
+def _scored(source: Source, model: Model, other: Model, task: Task) -> Iterator[tuple[Rows, Any]]:
+    """Batches of rows with a model's answers: one of the whole table if it has a target, as measures need all rows."""
+    problem = replace(_beside(model.problem, other.problem), task=task)
+    for rows in _batches(source, problem, model.encoder):
+        yield rows, model.score(rows.features)
+
+
+def _beside(problem: Problem, other: Problem) -> Problem:
+    """The problem of tables that also have the columns of another one."""
+    used = {*problem.features, problem.target, problem.id, problem.group, problem.time}
+    others = [*problem.ignored, *other.features, *filter(None, [other.group, other.time]), *other.ignored]
+    return replace(problem, ignored=tuple(name for name in dict.fromkeys(others) if name not in used))
+
+
+def _batches(source: Source, problem: Problem, encoder: Encoder) -> Iterator[Rows]:
     if has_target(source, problem):
-        frame = read_to_measure(source, problem)
-        yield frame, frame.encoder
+        yield read_to_measure(source, problem, encoder)
     else:
-        yield from ((rows, encoder) for rows in stream(source, problem, encoder))
+        yield from stream(source, problem, encoder)
 
 
 def _measures(target: NDArray[Any], old: tuple[Model, Any], new: tuple[Model, Any]) -> dict[str, Difference]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tabserve.encoding.cells import SPACES
 from tabserve.plan.forms import CODES, DATES, FORMS, NUMBERS, Classified, Form, classify
 from tabserve.plan.sketch import text_bytes
 
@@ -71,10 +72,12 @@ def profile_batch(column: pa.Array, blanks: Sequence[str], decimal: str) -> Batc
         column = column.dictionary_decode()  # so that the texts come in the order in which they first occur
     encoded = column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    unified = _to_texts(encoded.dictionary).dictionary_encode()
-    if len(unified.dictionary) < len(unified):  # texts that differ in surrounding spaces alone
+    texts = _to_texts(encoded.dictionary)
+    trimmed = pc.utf8_trim_whitespace(texts)
+    if not trimmed.equals(texts):  # texts that differ in surrounding spaces alone are one
+        unified = trimmed.dictionary_encode()
         codes = np.append(unified.indices.to_numpy(zero_copy_only=False), -1)[codes].astype(np.int64)
-    texts = unified.dictionary
+        texts = unified.dictionary
     is_held = np.append(~np.asarray(pc.is_in(texts, pa.array(["", *blanks]))), False)  # null has the code -1
     chosen = np.flatnonzero(is_held)
     held, counts = texts.take(pa.array(chosen)), np.bincount(codes + 1, minlength=len(texts) + 1)[chosen + 1]
@@ -132,7 +135,7 @@ def _digest(codes: NDArray[np.int64], texts: pa.Array) -> bytes:
 
 
 def _to_texts(values: pa.Array) -> pa.Array:
-    """Values as text, without surrounding spaces; null and NaN become the empty text."""
+    """Values as text, without surrounding spaces and tabs; null and NaN become the empty text."""
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)
-    return pc.utf8_trim_whitespace(values.cast(pa.string()).fill_null(""))
+    return pc.ascii_trim(values.cast(pa.string()).fill_null(""), SPACES)

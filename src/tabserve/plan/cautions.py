@@ -41,6 +41,12 @@ def _repeated_id(planned: PlannedColumn, options: Options) -> str | None:
     )
 
 
+def _groups_of_one(planned: PlannedColumn, _options: Options) -> str | None:
+    if planned.profile.repeats:
+        return None
+    return "a value of its own in every row, so that rows are split as they would be without groups; leave out --group."
+
+
 def _unmarked_id(planned: PlannedColumn, _options: Options) -> str | None:
     """A whole number that differs in every row of a larger table may name the rows."""
     column = planned.profile
@@ -185,7 +191,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "target": (_small_classes, _blank_levels, _spelled_alike),
     "id": (),
-    "group": (_blank_levels,),
+    "group": (_groups_of_one,),
     "time": (),
 }
 """What is looked for, by the role of the column."""

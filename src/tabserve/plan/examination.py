@@ -10,14 +10,17 @@ from tabserve.plan.plan import Plan
 from tabserve.plan.planned import Caution
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame, read
-from tabserve.training import copies
 from tabserve.training.candidate import Candidate
 from tabserve.training.flattery import flattery
 from tabserve.training.lone_columns import explained_shares
+from tabserve.training.split import count_copies
 from tabserve.wording import shown
 
 GIVEN_AWAY = 0.9
 """The share of the target's variance from which on a column that explains it alone seems to give it away."""
+
+MANY_COPIES = 0.01
+"""The share of rows from which on copies of others are no chance."""
 
 
 def examine(plan: Plan, development: Frame, candidate: Candidate) -> tuple[Caution, ...]:
@@ -65,7 +68,7 @@ def _given_away(development: Frame) -> Iterator[Caution]:
 
 
 def _copied(development: Frame) -> Iterator[Caution]:
-    if number := copies.count(development):
+    if (number := count_copies(development)) >= MANY_COPIES * len(development) > 0:
         yield Caution(
             "",
             f"{number:,} of {len(development):,} development rows are copies of others; splits keep copies on one side,"

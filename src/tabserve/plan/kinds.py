@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import NamedTuple, get_args
 
 from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
-from tabserve.errors import DataError
 from tabserve.plan.column_profile import ColumnProfile
 from tabserve.plan.forms import BLANKS, DATES, NUMBERS, Form
 from tabserve.problem.columns import Kind
@@ -25,6 +24,9 @@ WORDS = 3
 
 ID_NAME = re.compile(r"(?:.*[\W_])?(?i:id|ids|key|uuid|guid|index|idx|row|rownum|nr|no|number)|.*[a-z](?:Id|ID)")
 """Names of columns that name something, such as `customer_id`, `customerID` or `Order No`."""
+
+LIKE_AN_ID = ", like an id (see --id)"
+"""What is said of a column that is different in every row."""
 
 REFUSED_IN_NAMES = "[]<"
 """Characters that XGBoost takes in no column's name."""
@@ -52,18 +54,6 @@ Rule = Callable[[ColumnProfile], Guess | None]
 def guess(column: ColumnProfile) -> Guess:
     """What a column is that the user said nothing about; the first rule that applies decides."""
     return next(made for rule in RULES if (made := rule(column)))
-
-
-def state(column: ColumnProfile, kind: Kind) -> Guess:
-    """What a column is that the user named by the option of this kind.
-
-    Raises:
-        DataError: its cells are not of this kind; the message names the first row that shows it.
-    """
-    if not column.present:
-        raise DataError(f"Column {column.name!r} is empty throughout; leave it out.")
-    CHECKS[kind](column)
-    return Guess(kind, f"as --{kind} says", MISSING[kind](column))
 
 
 def has_id_name(column: ColumnProfile) -> bool:
@@ -134,7 +124,7 @@ def _number(column: ColumnProfile) -> Guess | None:
         return None
     if column.count(Form.DECIMAL) or not _is_id_of_rows(column):
         return Guess("number", _describe_numbers(column), MISSING["number"](column))
-    return Guess(None, "a different whole number in every row, like an id")
+    return Guess(None, f"a different whole number in every row{LIKE_AN_ID}")
 
 
 def _is_id_of_rows(column: ColumnProfile) -> bool:
@@ -150,7 +140,7 @@ def _describe_numbers(column: ColumnProfile) -> str:
     text = f"{what} from {written(column.low)} to {written(column.high)}"
     if count := blanks(column):
         spellings = [cell for form in BLANKS if form in column.forms for _, cell in column.forms[form].first]
-        text += f"; {listed(spellings)} count as empty, in {count} of {column.rows} cells"
+        text += f"; {listed(spellings)} read as empty, in {count} of {column.rows} cells"
     return text
 
 
@@ -181,7 +171,9 @@ def _free_text(column: ColumnProfile) -> Guess | None:
 def _unlike_levels(column: ColumnProfile) -> Guess | None:
     """Texts that are different in most rows, or too many to be the levels of a category."""
     if not column.repeats and column.distinct > 1:
-        return Guess(None, "a different text in every row, like an id", is_text=column.words > 1)
+        return Guess(
+            None, "a different text in every row, like an id; --id shows it beside scores", is_text=column.words > 1
+        )
     if column.distinct * 2 > column.present and column.distinct > FEW:
         return Guess(None, f"{column.distinct} different texts in {column.present} rows, nearly an id")
     if column.distinct > MAX_LEVELS:
@@ -223,43 +215,3 @@ MISSING: dict[Kind, Callable[[ColumnProfile], bool]] = {
 
 def _first(column: ColumnProfile, form: Form) -> str:
     return shown(column.forms[form].first[0][1])
-
-
-def _refuse(column: ColumnProfile, allowed: tuple[Form, ...], expected: str, advice: str) -> None:
-    """Refuse a column with a cell of another form."""
-    bad = min((held.first[0] for form, held in column.forms.items() if form not in allowed), default=None)
-    if bad:
-        row, cell = bad
-        raise DataError(f"Column {column.name!r}, row {row}: expected {expected}, found {shown(cell)}; {advice}.")
-
-
-def _check_number(column: ColumnProfile) -> None:
-    advice = "write it as 1234.5, or name it by --missing if it stands for an empty cell"
-    _refuse(column, (*NUMBERS, *BLANKS), "a number", advice)
-
-
-def _check_date(column: ColumnProfile) -> None:
-    form = Form.MOMENT if column.count(Form.MOMENT) > column.count(Form.DATE) else Form.DATE
-    expected = "a date such as 2020-12-31" + (" 08:30" if form is Form.MOMENT else "")
-    _refuse(column, (form,), expected, "write all cells alike, or name it by --missing if it stands for an empty cell")
-
-
-def _check_category(column: ColumnProfile) -> None:
-    if column.distinct > MAX_LEVELS or column.longest > MAX_CHARACTERS:
-        raise DataError(
-            f"Column {column.name!r} has {column.distinct} different texts of up to {column.longest} characters; a"
-            f" category has at most {MAX_LEVELS} of {MAX_CHARACTERS}; group its values, or leave it out by --drop."
-        )
-
-
-def _check_text(_column: ColumnProfile) -> None:
-    """Every cell is a text."""
-
-
-CHECKS: dict[Kind, Callable[[ColumnProfile], None]] = {
-    "number": _check_number,
-    "category": _check_category,
-    "date": _check_date,
-    "text": _check_text,
-}
-"""What refuses a column that the user says is of a kind, by kind."""

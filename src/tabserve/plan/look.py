@@ -1,7 +1,7 @@
 """Show a plan on a terminal: the target, a row for each column, what is left out; and cautions."""
 
+import re
 import shutil
-import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -20,6 +20,9 @@ MOST = (24, 8, 11, 9, 18)
 
 NUMBERS = {2, 3}
 """The columns whose cells stand at the right."""
+
+MOST_SIGNS = 4
+"""Characters for each column of the terminal, at most, as combining ones take none."""
 
 MAX_CLASSES = 6
 """Classes whose shares are shown."""
@@ -72,7 +75,7 @@ def _shares(plan: Plan, target: PlannedColumn) -> str:
 
 def _table(columns: Sequence[PlannedColumn], width: int) -> list[str]:
     """A line for the header, and one for each column."""
-    cells = [HEADER, *map(_cells, columns)]
+    cells = [HEADER, *(tuple(map(one_line, _cells(column))) for column in columns)]
     widths = [min(most, max(map(_width, column))) for most, column in zip(MOST, zip(*cells, strict=True), strict=False)]
     return [_line(row, [*widths, width - sum(widths) - 2 * len(widths)]) for row in cells]
 
@@ -93,7 +96,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     """The cells at their widths, two spaces between them."""
     padded = []
     for index, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        text = _cut(one_line(cell), width)
+        text = _cut(cell, width)
         space = " " * (width - _width(text))
         padded.append(space + text if index in NUMBERS else text + space)
     return "  ".join(padded).rstrip()
@@ -101,21 +104,41 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _cut(text: str, width: int) -> str:
     """The text, cut to a width."""
-    if _width(text) <= width:
-        return text
-    while _width(text) > width - 1:
+    return text if _width(text) <= width else f"{_prefix(text, width - 1)}…"
+
+
+def _prefix(text: str, width: int) -> str:
+    """The longest beginning of a text that is no wider."""
+    text = text[: MOST_SIGNS * width]
+    while _width(text) > width:
         text = text[:-1]
-    return f"{text}…"
+    return text
 
 
 def _width(text: str) -> int:
     """The columns of a terminal that a text takes: wide characters take two, and combining ones none."""
     return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-        for sign in one_line(text)
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )
 
 
 def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
-    """The text in lines of a width, without control characters."""
-    return textwrap.wrap(one_line(text), width, subsequent_indent=indent, break_on_hyphens=False)
+    """The text in lines of a width, without control characters; the standard library counts wide characters as one."""
+    wrapped = [""]
+    for word in _words(one_line(text), width - len(indent)):
+        if wrapped[-1] and _width(wrapped[-1] + word) > width:
+            wrapped.append(indent + word.lstrip(" "))
+        else:
+            wrapped[-1] += word
+    return wrapped
+
+
+def _words(text: str, width: int) -> Iterator[str]:
+    """The words of a text with the spaces before them; longer ones than a line are cut into pieces."""
+    for word in re.findall(" *[^ ]+", text):
+        rest = word
+        while _width(rest) > width:
+            piece = _prefix(rest, width)
+            yield piece
+            rest = rest.removeprefix(piece)
+        yield rest

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from tabserve.encoding.categories import Categories
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.plan.cautions import cautions_of
-from tabserve.plan.kinds import KINDS
+from tabserve.plan.kinds import KINDS, empty_cells
 from tabserve.plan.mixed import refuse_mixed
 from tabserve.plan.options import Options, flag
 from tabserve.plan.planned import Caution, PlannedColumn
@@ -83,7 +83,7 @@ def _plan(source: Source, options: Options, table: TableProfile) -> Plan:
         problem,
         columns,
         tuple(caution for column in columns for caution in cautions_of(column, options)),
-        table.rows - profiles[options.target].empty,
+        table.rows - empty_cells(profiles[options.target], target.kind),
         _settled(options, problem, target, columns),
     )
 

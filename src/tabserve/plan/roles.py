@@ -6,9 +6,10 @@ from typing import Literal
 
 from tabserve.errors import DataError
 from tabserve.plan.column_profile import ColumnProfile
-from tabserve.plan.kinds import KINDS, guess, state
+from tabserve.plan.kinds import KINDS, guess
 from tabserve.plan.options import Options
 from tabserve.plan.planned import PlannedColumn
+from tabserve.plan.stated import state
 from tabserve.plan.target import Target
 from tabserve.wording import shown
 

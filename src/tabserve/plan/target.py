@@ -1,12 +1,10 @@
 """Decide what is to be learned: one of two classes, one of several, or an amount."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from decimal import Decimal
+from collections.abc import Callable
 from typing import NamedTuple
 
-from tabserve.encoding.categories import DECIMAL, key
 from tabserve.errors import DataError, UsageError
+from tabserve.plan.classes import check_classes, in_order, pooled_labels, positive_label, refuse_two_spellings
 from tabserve.plan.column_profile import ColumnProfile
 from tabserve.plan.forms import NUMBERS, Form
 from tabserve.plan.kinds import blanks, written
@@ -15,7 +13,7 @@ from tabserve.plan.options import Options, flag
 from tabserve.problem.columns import Kind
 from tabserve.problem.metric import Goal, metric_of
 from tabserve.problem.task import MAX_LABELS, Binary, Multiclass, Regression, Task
-from tabserve.wording import listed, shown
+from tabserve.wording import shown
 
 MAX_CLASSES = 10
 """Most different whole numbers that are classes and not amounts."""
@@ -98,27 +96,13 @@ def _binary(column: ColumnProfile, options: Options, fewest: int) -> Target:
             " --task binary, or make it yes or no before."
         )
     levels = column.levels
-    _check_classes(column, levels, fewest)
-    positive = _positive(column, options)
+    check_classes(column, levels, fewest)
+    positive = positive_label(column, options)
     (negative,) = (level for level, _ in levels if level != positive)
     share = dict(levels)[positive] / column.present
     chosen = "as --positive says" if options.positive else "the rarer"
     why = f"two values; positive is {shown(positive)}, {chosen}, in {share:.1%} of the rows"
     return Target(Binary((negative, positive), *_goal(options, Binary)), "category", why, positive)
-
-
-def _positive(column: ColumnProfile, options: Options) -> str:
-    """The label of the positive class: the rarer one, if the user names none."""
-    labels = [label for label, _ in column.levels]
-    if options.positive is None:
-        return labels[-1]
-    chosen = [label for label in labels if key(label) == key(options.positive)]
-    if len(chosen) != 1:
-        raise UsageError(
-            f"--positive must be a value of column {column.name!r}, {' or '.join(map(shown, labels))}, not"
-            f" {shown(options.positive)}."
-        )
-    return chosen[0]
 
 
 def _multiclass(column: ColumnProfile, options: Options, fewest: int) -> Target:
@@ -127,7 +111,7 @@ def _multiclass(column: ColumnProfile, options: Options, fewest: int) -> Target:
     rare = [level for level in column.levels if level[1] < fewest]
     is_rare = bool(rare) or not column.counted
     if is_rare and options.other_label:
-        labels, other = _pooled(column, options.other_label, fewest), options.other_label
+        labels, other = pooled_labels(column, options.other_label, fewest), options.other_label
     elif is_rare and column.distinct > MAX_LABELS:
         raise DataError(
             f"Column {column.name!r} has {column.distinct} different values that are no numbers, and a model tells at"
@@ -135,28 +119,16 @@ def _multiclass(column: ColumnProfile, options: Options, fewest: int) -> Target:
             " by --other-label other."
         )
     else:
-        _check_classes(column, rare, fewest)
-    _refuse_two_spellings(column, labels)
+        check_classes(column, rare, fewest)
+    refuse_two_spellings(column, labels)
     if len(labels) > MAX_LABELS:
         raise DataError(
             f"Column {column.name!r} has {len(labels)} values of at least {fewest} rows, and a model tells at most"
             f" {MAX_LABELS} classes apart; group its values, or name another --target."
         )
-    task = Multiclass(_in_order(labels), *_goal(options, Multiclass), other)
+    task = Multiclass(in_order(labels), *_goal(options, Multiclass), other)
     pooled = f", rare ones pooled as {shown(other)}" if other else ""
     return Target(task, "category", f"{len(labels)} classes{pooled}")
-
-
-def _pooled(column: ColumnProfile, other: str, fewest: int) -> list[str]:
-    """The labels of enough rows, and the one that all others count as."""
-    frequent = {label: count for label, count in column.levels if count >= fewest and label != other}
-    pooled = column.present - sum(frequent.values())
-    if pooled < fewest:
-        raise DataError(
-            f"Column {column.name!r} has {_rows(pooled)} of rare classes, and the class that pools them needs {fewest};"
-            " leave these rows out, or use more."
-        )
-    return [*frequent, other]
 
 
 def _regression(column: ColumnProfile, options: Options, _fewest: int) -> Target:
@@ -181,40 +153,11 @@ def _goal(options: Options, task: type[Task]) -> Goal:
     return metric_of(options.metric or "", task.KIND, options.costs)
 
 
-def _check_classes(column: ColumnProfile, levels: Iterable[tuple[str, int]], fewest: int) -> None:
-    """Refuse classes of too few rows."""
-    rare = [(label, count) for label, count in levels if count < fewest]
-    if rare:
-        label, count = rare[-1]
-        raise DataError(
-            f"Column {column.name!r} has the value {shown(label)} in {_rows(count)}, and a"
-            f" class needs {fewest} for the folds and the hold-out; use more rows, leave these out, or pool rare"
-            " classes of several by --other-label other."
-        )
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
-
-
-def _refuse_two_spellings(column: ColumnProfile, labels: list[str]) -> None:
-    spellings = Counter(map(key, labels))
-    twice = [label for label in labels if spellings[key(label)] > 1]
-    if twice:
-        raise DataError(f"Column {column.name!r} has one value in two spellings, {listed(twice[:2])}; spell it in one.")
-
-
 def _refuse_options(column: ColumnProfile, what: str, options: Options, *others: str) -> None:
     """Refuse an option that is for another task."""
     for option in others:
         if getattr(options, option) is not None:
             raise UsageError(f"{flag(option)} does not fit column {column.name!r}, which holds {what}; leave it out.")
-
-
-def _in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Labels sorted as numbers if all are numbers, else as texts."""
-    ordered = sorted(labels)
-    return tuple(sorted(ordered, key=Decimal) if all(map(DECIMAL.fullmatch, ordered)) else ordered)
 
 
 DECIDE: dict[str, Decide] = {Binary.KIND: _binary, Multiclass.KIND: _multiclass, Regression.KIND: _regression}

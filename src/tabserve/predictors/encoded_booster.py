@@ -135,7 +135,7 @@ class EncodedBooster:
             arrays = npz.load_arrays(file, ARRAYS)
         except ValueError as error:
             raise ArtifactError(
-                f"{path} is not a booster with values of levels ({error}); copy or train the model again."
+                f"{path} is not a model of a booster with values of levels ({error}); copy or train the model again."
             ) from error
         columns, values = arrays["columns"], arrays["values"]
         if fault := _fault(columns, values, problem, encoder):

@@ -8,6 +8,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import accumulate
 from threading import Lock
@@ -24,7 +25,9 @@ from prometheus_client.core import (
     SummaryMetricFamily,
 )
 
+from tabserve.errors import ArtifactError
 from tabserve.model.model import Model
+from tabserve.model.reference import Quantiles, Reference
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
@@ -34,16 +37,21 @@ PROBABILITY_TEXT = "Predicted probability of the positive class; of several clas
 
 UNSEEN_TEXT = "Answered rows whose level in a column of categories training did not see; answered as if it were missing"
 
+QUANTILES_TEXT = "Predicted amounts at or below the quantiles of the hold-out's"
+
+HOLDOUT_TEXT = "Share of the hold-out's amounts at or below each of their quantiles"
+
 PROBABILITY = tuple(np.linspace(0.05, 1, 20).round(2).tolist())
 
 
 class Histogram:
     """Counts of values between edges, and their sum; a value at an edge counts below it."""
 
-    def __init__(self, edges: Sequence[float]) -> None:
+    def __init__(self, edges: Sequence[float] | NDArray[np.float32]) -> None:
         """Start with no count."""
-        self._edges = list(edges)
-        self._array = np.array(edges)
+        self._names = [*map(str, edges), "+Inf"]  # of a 32-bit float the fewest digits
+        self._edges = [*map(float, edges)]
+        self._array = np.array(self._edges)
         self._counts = [0] * (len(edges) + 1)
         self._sum = 0.0
 
@@ -59,11 +67,21 @@ class Histogram:
             return
         for index, count in enumerate(np.bincount(np.searchsorted(self._array, values)).tolist()):
             self._counts[index] += count
-        self._sum += float(values.sum())
+        self._sum += float(values.sum(dtype=np.float64))
 
     def buckets(self) -> list[tuple[str, float]]:
         """Each edge with the number of values at or below it."""
-        return list(zip([*map(str, self._edges), "+Inf"], accumulate(self._counts), strict=True))
+        return list(zip(self._names, accumulate(self._counts), strict=True))
+
+    @property
+    def edges(self) -> list[float]:
+        """The edges, as 64-bit floats."""
+        return self._edges
+
+    @property
+    def count(self) -> int:
+        """The number of values."""
+        return sum(self._counts)
 
     @property
     def sum(self) -> float:
@@ -84,19 +102,6 @@ class Duration:
         self.seconds += seconds
 
 
-class Amounts:
-    """The number and the sum of answered amounts."""
-
-    def __init__(self) -> None:
-        """Start with no count."""
-        self.count, self.sum = 0, 0.0
-
-    def add_all(self, values: NDArray[np.float32]) -> None:
-        """Count many amounts, shape (values,)."""
-        self.count += len(values)
-        self.sum += float(values.sum(dtype=np.float64))
-
-
 class ModelMetrics:
     """The metrics of one model.
 
@@ -104,7 +109,9 @@ class ModelMetrics:
         success, failure: answered and refused requests.
         calls: of the model, one per batch.
         last: end of the last call in seconds since 1970, 0 before the first.
-        watched: counts the monitored values, which are probabilities or amounts.
+        probability, amounts: the answered probabilities or, between the quantiles of the hold-out's, the amounts.
+        watched: that of both which the model answers.
+        holdout: share of the hold-out's amounts at or below each edge of `amounts`.
         labels: number of rows with each label.
         unseen: number of rows with a level that training did not see, by column of categories.
     """
@@ -112,8 +119,8 @@ class ModelMetrics:
     def __init__(self) -> None:
         """Start with no count."""
         self.rows, self.probability = Histogram(ROWS), Histogram(PROBABILITY)
-        self.amounts = Amounts()
-        self.watched: Histogram | Amounts = self.probability
+        self.amounts, self.holdout = Histogram(()), list[float]()
+        self.watched = self.probability
         self.success, self.failure, self.calls = Duration(), Duration(), Duration()
         self.last = 0.0
         self.labels: Counter[str] = Counter()
@@ -126,9 +133,17 @@ class ModelMetrics:
         """Set the facts of the model, also after a reload."""
         facts = {**model.predictor.facts, **model.decision.parameters}
         self.info = {"version": version, "problem": model.problem.name, **facts}
-        self.watched = self.amounts if model.problem.task.AMOUNT else self.probability
+        if model.problem.task.AMOUNT:
+            self._describe_amounts(model)
         self.unseen.update(dict.fromkeys(model.encoder.categories, 0))
         self.labels.update(dict.fromkeys(model.problem.labels, 0))  # so that Prometheus sees 0 before the first row
+
+    def _describe_amounts(self, model: Model) -> None:
+        """Count amounts from now on, anew if the model was measured on others than the one before."""
+        edges, self.holdout = _quantiles(model)
+        if self.amounts.edges != [*map(float, edges)]:
+            self.amounts = Histogram(edges)
+        self.watched = self.amounts
 
     def count(self, labels: Mapping[str, int], watched: NDArray[np.float32], seconds: float) -> None:
         """Count one call of the model; may be called on any thread.
@@ -175,10 +190,7 @@ class ServingMetrics:
         yield _histograms("tabserve_batch_rows", "Rows in one call of the model", "model", rows)
         probability = {n: model.probability for n, model in self._models.items() if model.watched is model.probability}
         yield _histograms("tabserve_probability", PROBABILITY_TEXT, "model", probability)
-        amounts = SummaryMetricFamily("tabserve_amount", "Predicted amounts", labels=["model"])
-        for name, model in self._models.items():
-            if model.watched is model.amounts:
-                amounts.add_metric([name], model.amounts.count, model.amounts.sum)
+        yield from _amounts({name: model for name, model in self._models.items() if model.watched is model.amounts})
         queue = GaugeMetricFamily("tabserve_queue_rows", "Rows that wait for their scores", labels=["model"])
         info = InfoMetricFamily("tabserve_model", "The model that is served", labels=["model"])
         for name, model in self._models.items():
@@ -195,7 +207,7 @@ class ServingMetrics:
         rejected = CounterMetricFamily("tabserve_rejected", "Requests refused", labels=["protocol", "status"])
         for refusal, count in self._rejected.items():
             rejected.add_metric(refusal, count)
-        yield from (amounts, queue, info, labels, unseen, rejected)
+        yield from (queue, info, labels, unseen, rejected)
 
 
 class Outcomes:
@@ -226,6 +238,29 @@ def _histograms(name: str, text: str, label: str, histograms: dict[str, Histogra
     for value, histogram in histograms.items():
         family.add_metric([value], histogram.buckets(), histogram.sum)
     return family
+
+
+def _amounts(models: Mapping[str, ModelMetrics]) -> Iterable[Metric]:
+    """The distribution of each model's amounts, and that of the hold-out's at the same edges."""
+    amounts = SummaryMetricFamily("tabserve_amount", "Predicted amounts", labels=["model"])
+    quantiles = HistogramMetricFamily("tabserve_amount_quantiles", QUANTILES_TEXT, labels=["model"])
+    holdout = GaugeMetricFamily("tabserve_amount_holdout", HOLDOUT_TEXT, labels=["model", "le"])
+    for name, model in models.items():
+        buckets = model.amounts.buckets()
+        amounts.add_metric([name], model.amounts.count, model.amounts.sum)
+        quantiles.add_metric([name], buckets, None)  # no sum: the client would leave it out below 0 alone
+        for (edge, _), share in zip(buckets, model.holdout, strict=False):  # not at the last edge, which is infinite
+            holdout.add_metric([name, edge], share)
+    yield from (amounts, quantiles, holdout)
+
+
+def _quantiles(model: Model) -> tuple[NDArray[np.float32], list[float]]:
+    """Quantiles of the hold-out's amounts, and the share at or below each; none if the folder keeps no reference."""
+    with suppress(ArtifactError):
+        score = Reference.from_json(model.data).score
+        if isinstance(score, Quantiles):
+            return score.edges, score.below.tolist()
+    return np.empty(0, np.float32), []
 
 
 METRICS = ServingMetrics()

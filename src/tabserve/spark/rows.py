@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from tabserve.errors import DataError
 from tabserve.spark.paths import display_path
-from tabserve.table.cast import cast_batch
+from tabserve.table.cast import Caster
 from tabserve.table.columns import Columns, bad_indices
 from tabserve.table.csv_blocks import BadRow, convert_options, end_of_rows, parse, split_header
 from tabserve.table.dialect import Dialect
@@ -79,7 +79,7 @@ class Lines:
             bad = [number for number, line in enumerate(lines, 1) if not _is_text(line)]
             raise BadRow(bad, "it is not UTF-8 text; save the file as UTF-8") from error
         (batch,) = table.combine_chunks().to_batches()
-        return cast_batch(self.source, batch, columns, self.dialect.decimal)
+        return Caster(self.source, columns, self.dialect.decimal).cast_batch(batch)
 
     def first_cell(self, column: str) -> str:
         """The first line's cell in this column; the start of the line, if it has too few cells."""
@@ -107,7 +107,7 @@ class Cells:
         """Cast the cells to the types of `Columns.schema`."""
         if bad := [*bad_indices(range(len(self)), lambda rows: _is_valid(self.cells[rows]))]:
             raise BadRow([row + 1 for row in bad], "it is not UTF-8 text; save its texts as UTF-8")
-        return cast_batch(self.source, self.cells, columns)
+        return Caster(self.source, columns).cast_batch(self.cells)
 
     def first_cell(self, column: str) -> str:
         """The first row's cell as text."""

@@ -15,7 +15,7 @@ from tabserve.spark.java import JAVA_GONE, SPARK_ERRORS
 from tabserve.spark.job import reason
 from tabserve.spark.paths import check_input, display_path, input_address, literal_address, local_path
 from tabserve.spark.rows import CellsReader, CsvReader, Piece
-from tabserve.table.cast import cast_batch
+from tabserve.table.cast import Caster
 from tabserve.table.columns import Columns, check_names
 from tabserve.table.content import refuse_unreadable
 from tabserve.table.csv_blocks import BLOCK_BYTES, BadRow, split_header
@@ -198,7 +198,7 @@ def _select_columns(frame: DataFrame, source: Column, name: str, columns: Column
     schema = columns.schema()
     cells = [*map(named_column, schema.names)]
     empty = _try_read(name, frame.select(*cells).limit(0).toArrow)
-    cast_batch(name, pa.RecordBatch.from_pylist([], empty.schema), columns)
+    Caster(name, columns).cast_batch(pa.RecordBatch.from_pylist([], empty.schema))
     numbered = [cell.alias(str(number)) for number, cell in enumerate(cells)]  # to Spark a dot in a name is a field
     return frame.select(source.alias("source"), *numbered)
 

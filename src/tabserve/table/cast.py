@@ -4,16 +4,20 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabserve.encoding.categories import spelling
+from tabserve.encoding.cells import SPACES
 from tabserve.errors import DataError
 from tabserve.table.columns import Columns, bad_cell, bad_indices
 from tabserve.table.csv_blocks import BadRow
 from tabserve.table.dialect import MISSING
+
+NUMBERS = pa.float64()
 
 NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
@@ -23,18 +27,62 @@ OTHER_SIGNS = re.compile(r"[-+]?(?:[.,]|[0-9]+[.,' _\u00a0\u2009\u202f])[0-9]+(?
 
 @dataclass(frozen=True)
 class Caster:
-    """Casts cells of any type to one of the types of `Columns.schema`.
+    """Casts the columns of batches to the types of `Columns.schema`.
 
     Attributes:
-        blanks: further spellings of an empty cell.
+        table: the table's name in messages.
+        columns: the wanted columns.
         decimal: the decimal sign of numbers in text.
     """
 
-    blanks: tuple[str, ...]
-    decimal: str
+    table: str
+    columns: Columns
+    decimal: str = "."
+
+    def cast_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The wanted columns of a batch in their types; cells that are read as they are stored stay as they are.
+
+        Raises:
+            BadRow: naming the first row with a cell that cannot be cast.
+            DataError: no cell of a column's type can be cast.
+        """
+        if self.columns.stored is not None:
+            return batch.select(self.columns.stored.names)
+        cast, groups, bad = dict[str, pa.Array](), defaultdict(list), list[BadRow]()
+        cells = dict(zip(batch.schema.names, batch.columns, strict=True))
+        for name, target in self._targets.items():
+            kind = cells[name].type
+            if name in self._unchanged and kind == NUMBERS:
+                cast[name] = cells[name]
+            else:
+                groups[name if pa.types.is_dictionary(kind) else kind, target].append(name)
+        for (_, target), names in groups.items():
+            try:
+                cast.update(self._cast_columns(batch.select(names), target))
+            except BadRow as error:
+                bad.append(error)
+        if bad:
+            raise min(bad, key=attrgetter("row"))
+        return pa.record_batch([cast[name] for name in self._targets], self._schema)
+
+    def _cast_columns(self, batch: pa.RecordBatch, target: pa.DataType) -> Iterator[tuple[str, pa.Array]]:
+        """Cast columns of one type in a single call: with few rows the calls take longer than the work."""
+        names, rows, cells = batch.schema.names, len(batch), pa.concat_arrays(batch.columns)
+        if pa.types.is_dictionary(cells.type) and not pa.types.is_dictionary(target):
+            cells = cells.dictionary_decode()
+        try:
+            result = self.cast(cells, target)
+        except pa.ArrowNotImplementedError as error:
+            expected = "numbers" if target == NUMBERS else "texts"
+            raise DataError(f"{self.table}, column {names[0]!r}: expected {expected}, found {cells.type}.") from error
+        except pa.ArrowInvalid as error:
+            if pa.types.is_dictionary(cells.type):  # perhaps a text that no cell has
+                return self._cast_columns(pa.record_batch([cells.dictionary_decode()], names), target)
+            raise _first_bad_cell(batch, self, target) from error
+        return ((name, result.slice(index * rows, rows)) for index, name in enumerate(names))
 
     def cast(self, cells: pa.Array, target: pa.DataType) -> pa.Array:
-        """Cast to numbers, texts, or a dictionary of texts.
+        """Cast cells to numbers, texts, or a dictionary of texts.
 
         Raises:
             pyarrow.ArrowInvalid: a cell cannot be cast.
@@ -42,15 +90,24 @@ class Caster:
         """
         if pa.types.is_dictionary(target):
             return self._levels(cells)
-        return self._numbers(cells) if target == pa.float64() else self._texts(cells)
+        return self._numbers(cells) if target == NUMBERS else self._texts(cells)
 
-    def keeps(self, kind: pa.DataType, target: pa.DataType) -> bool:
-        """Whether cells of this type stay as they are."""
-        return kind == target == pa.float64() and not self._blank_numbers
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        return self.columns.schema()
 
-    @property
+    @cached_property
+    def _targets(self) -> dict[str, pa.DataType]:
+        return dict(zip(self._schema.names, self._schema.types, strict=True))
+
+    @cached_property
+    def _unchanged(self) -> set[str]:
+        """The columns of numbers, unless some numbers are blanks."""
+        return set() if self._blank_numbers else {*self.columns.numbers}
+
+    @cached_property
     def _blank_numbers(self) -> list[float]:
-        return [float(blank) for blank in self.blanks if NUMBER.fullmatch(blank)]
+        return [float(blank) for blank in self.columns.blanks if NUMBER.fullmatch(blank)]
 
     def _levels(self, cells: pa.Array) -> pa.DictionaryArray:
         """The dictionary is cast, not each cell; two of its texts may then be the same."""
@@ -61,8 +118,8 @@ class Caster:
         """Numbers are spelled as in a csv."""
         if pa.types.is_floating(cells.type):
             cells = _decimals(pc.if_else(pc.is_nan(cells), None, cells))
-        texts = pc.utf8_trim_whitespace(cells.cast(pa.string()))
-        return pc.if_else(pc.is_in(texts, pa.array(self.blanks)), "", texts) if self.blanks else texts
+        texts = pc.ascii_trim(cells.cast(pa.string()), SPACES)
+        return pc.if_else(pc.is_in(texts, pa.array(self.columns.blanks)), "", texts) if self.columns.blanks else texts
 
     def _numbers(self, cells: pa.Array) -> pa.DoubleArray:
         """Numbers are rounded to 64 bits; blanks that are numbers are compared in the type of the cells."""
@@ -80,59 +137,6 @@ class Caster:
         if self.decimal != ".":
             texts = pc.replace_substring(pc.replace_substring(texts, ".", "?"), self.decimal, ".")
         return texts.cast(pa.float64())
-
-
-def cast_batch(table: str, batch: pa.RecordBatch, columns: Columns, decimal: str = ".") -> pa.RecordBatch:
-    """Cast a batch's columns to the types of `Columns.schema`; cells that are read as they are stored stay as they are.
-
-    Args:
-        table: its name in messages.
-        batch: with the columns, and perhaps others.
-        columns: the wanted columns.
-        decimal: the decimal sign of numbers in text.
-
-    Raises:
-        BadRow: naming the first row with a cell that cannot be cast.
-        DataError: no cell of a column's type can be cast.
-    """
-    if columns.stored is not None:
-        return batch.select(columns.stored.names)
-    caster, schema, bad = Caster(columns.blanks, decimal), columns.schema(), list[BadRow]()
-    cast, groups = dict[str, pa.Array](), defaultdict(list)
-    for field in schema:
-        kind = batch[field.name].type
-        if caster.keeps(kind, field.type):
-            cast[field.name] = batch[field.name]
-        else:
-            groups[field.name if pa.types.is_dictionary(kind) else kind, field.type].append(field.name)
-    for (_, target), names in groups.items():
-        try:
-            cast.update(_cast_columns(table, batch.select(names), caster, target))
-        except BadRow as error:
-            bad.append(error)
-    if bad:
-        raise min(bad, key=attrgetter("row"))
-    return pa.record_batch([cast[name] for name in schema.names], schema)
-
-
-def _cast_columns(
-    table: str, batch: pa.RecordBatch, caster: Caster, target: pa.DataType
-) -> Iterator[tuple[str, pa.Array]]:
-    """Cast columns of one type in a single call: with few rows the calls take longer than the work."""
-    names, rows, cells = batch.schema.names, len(batch), pa.concat_arrays(batch.columns)
-    if pa.types.is_dictionary(cells.type) and not pa.types.is_dictionary(target):
-        cells = cells.dictionary_decode()
-    try:
-        result = caster.cast(cells, target)
-    except pa.ArrowNotImplementedError as error:
-        expected = "numbers" if target == pa.float64() else "texts"
-        raise DataError(f"{table}, column {names[0]!r}: expected {expected}, found {cells.type}.") from error
-    except pa.ArrowInvalid as error:
-        if pa.types.is_dictionary(cells.type):  # perhaps a text that no cell has
-            decoded = pa.record_batch([cells.dictionary_decode()], names)
-            return _cast_columns(table, decoded, caster, target)
-        raise _first_bad_cell(batch, caster, target) from error
-    return ((name, result.slice(index * rows, rows)) for index, name in enumerate(names))
 
 
 def _first_bad_cell(batch: pa.RecordBatch, caster: Caster, target: pa.DataType) -> BadRow:
@@ -153,9 +157,9 @@ def _expected(cell: str, kind: pa.DataType, target: pa.DataType, caster: Caster)
     """What is expected in place of a cell that cannot be cast."""
     if pa.types.is_floating(kind):
         return "a finite number"
-    if target != pa.float64():
+    if target != NUMBERS:
         return "a text"
-    if OTHER_SIGNS.fullmatch(cell.strip()):
+    if OTHER_SIGNS.fullmatch(cell.strip(SPACES)):
         return f"a number without separators of thousands and with {caster.decimal!r} before its decimals"
     return "a number"
 

@@ -30,7 +30,7 @@ class Columns(NamedTuple):
 
     Attributes:
         numbers: columns read as float64; an empty cell is null.
-        texts: columns read as text, without surrounding spaces; an empty cell of a csv is the empty text.
+        texts: columns read as text, without spaces and tabs around it; an empty cell of a csv is the empty text.
         ignored: columns that the file may have and that are not read; any other column is refused.
         levels: those of the texts that are read as dictionaries, as few texts repeat.
         blanks: further spellings of an empty cell, in all columns.

@@ -22,7 +22,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 DECIMALS = (".", ",")
 
-MOST_ROWS, MOST_CHARACTERS = 200, 1 << 18
+MOST_ROWS, MOST_BYTES = 200, 1 << 16
 """How much of a csv is cut at most to find the delimiter."""
 
 MOST_DECIMALS = 10_000
@@ -65,11 +65,12 @@ def find_dialect(start: bytes) -> Dialect:
     Args:
         start: of the file, without a byte order mark.
     """
-    text = start.decode(errors="replace").lstrip("\r\n")
-    delimiter = max(DELIMITERS, key=lambda delimiter: _fit(text[:MOST_CHARACTERS], delimiter))
+    start = start.lstrip(b"\r\n")
+    rows = start[:MOST_BYTES].decode(errors="replace")
+    delimiter = max(DELIMITERS, key=lambda delimiter: _fit(rows, delimiter))
     if delimiter == ",":
         return Dialect()
-    cells = [cell.strip(" ") for cell in re.split(rf'[{re.escape(delimiter)}"\r\n]', text)]
+    cells = [cell.strip(" ") for cell in re.split(rf'[{re.escape(delimiter)}"\r\n]', start.decode(errors="replace"))]
     point, comma = (_count_decimals(cells, sign) for sign in DECIMALS)
     return Dialect(delimiter, "," if comma > point else ".")
 
@@ -77,12 +78,14 @@ def find_dialect(start: bytes) -> Dialect:
 def _fit(text: str, delimiter: str) -> float:
     """The share of the rows with as many cells as the header; 0 if the header has one cell, or most rows have others.
 
-    The last row is left out, as it may be cut.
+    A last row without a line end is left out, as it may be cut.
     """
-    header, *counts = [*_cell_counts(text, delimiter)] or [0]
+    counts = _cell_counts(text, delimiter)
+    header = next(counts, 0)
     if header < 2:
         return 0.0
-    rows = counts[:-1] or counts or [header]
+    others = [*counts]
+    rows = (others if text.endswith("\n") else others[:-1]) or [header]
     share = rows.count(header) / len(rows)
     return share if share > 1 / 2 else 0.0
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,10 +28,18 @@ Batch = TypeVar("Batch", bound="Rows")
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows to score: ids (texts, shape (rows,)) and float32 features of shape (rows, features), or texts (rows,)."""
+    """Rows to score.
+
+    Attributes:
+        ids: texts, shape (rows,).
+        features: float32, shape (rows, features), or texts, shape (rows,).
+        new_levels: of each column of categories with any, the levels that the encoder lacks, and how many rows have
+            each; a frame is kept and transformed, so it has none.
+    """
 
     ids: NDArray[np.object_]
     features: NDArray[Any]
+    new_levels: Mapping[str, Counter[str]] = field(default_factory=dict, kw_only=True)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -77,29 +85,34 @@ class Frame(Rows):
         return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)
 
 
-def read(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
+def read(
+    table: TableLike, problem: Problem, encoder: Encoder | None = None, *, drop_empty_target: bool = False
+) -> Frame:
     """Read a whole labelled table, whose ids must be unique.
 
     Args:
         table: a path (.csv, .csv.gz, .zip with a `train.csv`, or .parquet), a frame of pandas or polars, or an Arrow
             table; columns are found by name, in any order.
         problem: names the columns and the labels.
+        encoder: makes the features; None to learn one from the table.
         drop_empty_target: whether rows without a target are left out; they are refused otherwise.
 
     Raises:
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
     source = as_source(table)
-    frame = read_with_repeated_ids(source, problem, drop_empty_target=drop_empty_target)
+    frame = read_with_repeated_ids(source, problem, encoder, drop_empty_target=drop_empty_target)
     if problem.id:
         _refuse_repeated(source.name, frame.ids)
     return frame
 
 
-def read_with_repeated_ids(table: TableLike, problem: Problem, *, drop_empty_target: bool = False) -> Frame:
+def read_with_repeated_ids(
+    table: TableLike, problem: Problem, encoder: Encoder | None = None, *, drop_empty_target: bool = False
+) -> Frame:
     """As `read`, but several rows may have the same id."""
     source, columns = as_source(table), training_columns(problem)
-    encoder = learn_encoder(source, problem, columns)
+    encoder = encoder or learn_encoder(source, problem, columns)
     convert = partial(batch_to_frame, problem, encoder, allow_empty_target=drop_empty_target)
     frames = map(_with_target, _read_batches(source, problem, columns, convert))
     frame = _concatenate_frames(source.name, frames, problem, encoder)
@@ -108,10 +121,10 @@ def read_with_repeated_ids(table: TableLike, problem: Problem, *, drop_empty_tar
     return frame
 
 
-def read_to_measure(table: TableLike, problem: Problem) -> Frame:
+def read_to_measure(table: TableLike, problem: Problem, encoder: Encoder | None = None) -> Frame:
     """As `read`, for rows that are measured and not split: the columns of the group and the time are not read."""
     others = [name for name in (problem.group, problem.time) if name and name not in problem.features]
-    frame = read(table, replace(problem, group=None, time=None, ignored=(*problem.ignored, *others)))
+    frame = read(table, replace(problem, group=None, time=None, ignored=(*problem.ignored, *others)), encoder)
     return replace(frame, problem=problem)
 
 
@@ -318,7 +331,12 @@ def batch_to_rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> 
         BadRow: a row lacks its id, or a column cannot hold a cell; the error names the first row.
     """
     ids = required_texts(batch, problem.id, "an id") if problem.id else np.empty(len(batch), np.object_)
-    return Rows(ids, _features(problem, encoder, batch))
+    if encoder.numeric:
+        return Rows(ids, _numeric(problem, batch))
+    cells = [_cells(batch[name]) for name in problem.features]
+    with naming_rows():
+        features, unseen = encoder.encode(cells)
+    return Rows(ids, features, new_levels=encoder.unseen_levels(cells, unseen) if unseen else {})
 
 
 def required_texts(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object_]:
@@ -328,10 +346,9 @@ def required_texts(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[n
         BadRow: a cell is empty; the error names the first row.
     """
     cells = _cells(batch[name])
+    texts: NDArray[np.object_] = np.array(cells.values if isinstance(cells, Distinct) else cells, np.object_)
     if isinstance(cells, Distinct):
-        texts = np.array(cells.values, np.object_)[cells.indices]
-    else:
-        texts = np.array(cells, np.object_)
+        texts = texts[cells.indices]
     if not texts.all():
         raise bad_cell(np.flatnonzero(~texts.astype(bool)), name, expected, "an empty cell")
     return texts
@@ -349,14 +366,6 @@ def parse_moments(batch: pa.RecordBatch, name: str) -> NDArray[np.datetime64]:
         return dates.moments(cells).astype("M8[s]" if dates.hours else "M8[D]")
 
 
-def _features(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> NDArray[Any]:
-    """Encode the features of a batch."""
-    if encoder.numeric:
-        return _numeric(problem, batch)
-    with naming_rows():
-        return encoder.encode([_cells(batch[name]) for name in problem.features]).features
-
-
 def _cells(column: pa.Array) -> Cells | Distinct:
     """The cells of a column, in a form that the encoder takes."""
     if pa.types.is_floating(column.type):
@@ -366,7 +375,7 @@ def _cells(column: pa.Array) -> Cells | Distinct:
         values, indices = column.dictionary.to_pylist(), column.indices
         if indices.null_count:
             values, indices = [*values, None], indices.fill_null(len(values))
-        return Distinct(values, np.from_dlpack(indices))  # `to_numpy` imports pandas first
+        return Distinct(values, np.from_dlpack(indices).astype(np.int32))  # `to_numpy` imports pandas first
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -397,7 +406,7 @@ def parse_targets(problem: Problem, batch: pa.RecordBatch, *, allow_empty: bool 
     if isinstance(cells, Distinct):
         target, bad = problem.task.target(cells.values)
         if not len(bad):
-            return target[cells.indices]
+            return target[cells.indices]  # type: ignore[no-any-return]  # an array by an array
     cells = batch[problem.target].to_pylist()
     target, bad = problem.task.target(cells)
     if allow_empty:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabserve.errors import DataError
-from tabserve.table.cast import cast_batch
+from tabserve.table.cast import Caster
 from tabserve.table.columns import Columns, check_names
 from tabserve.table.content import UNREADABLE, open_table, refuse_unreadable
 from tabserve.table.csv_blocks import BadRow, convert_options, open_csv, parse
@@ -107,10 +107,10 @@ Finish = Callable[[pa.RecordBatch], tuple[int, Converted]]
 def _finisher(
     source: Source, columns: Columns, convert: Callable[[pa.RecordBatch], Converted], dialect: Dialect | None
 ) -> Finish[Converted]:
-    decimal = (dialect or Dialect()).decimal
+    caster = Caster(source.name, columns, (dialect or Dialect()).decimal)
 
     def convert_typed(batch: pa.RecordBatch) -> Converted:
-        return convert(cast_batch(source.name, batch, columns, decimal))
+        return convert(caster.cast_batch(batch))
 
     def finish(batch: pa.RecordBatch) -> tuple[int, Converted]:
         try:

@@ -49,18 +49,18 @@ def inner_split(frame: Frame) -> Split:
 def encoding_folds(frame: Frame) -> NDArray[np.int64]:
     """The number of each row's inner fold, from 0, shape (rows,); a row gets features from targets of other folds.
 
-    The rows of a moment stay together, and folds follow each other in time; or the rows of a group do; else the folds
-    are stratified by class. A fold may lack rows if there are few groups, or moments.
+    The rows of a moment stay together, and folds follow each other in time; or the rows of a group do; else copies of a
+    row do, and the folds are stratified by class. A fold may lack rows if there are few groups, or moments.
     """
     if frame.moment is not None:
         return np.searchsorted(np.sort(frame.moment), frame.moment) * ENCODING_FOLDS // len(frame)
-    draw = np.random.default_rng(frame.problem.seed).permutation
+    seed, stratum = frame.problem.seed, strata(frame)
     if frame.group is not None:
-        number, groups = pd.factorize(frame.group)
-        return draw(len(groups))[number] % ENCODING_FOLDS
-    fold = np.empty(len(frame), np.int64)
-    fold[np.lexsort((draw(len(frame)), strata(frame)))] = np.arange(len(frame)) % ENCODING_FOLDS
-    return fold
+        group, groups = pd.factorize(frame.group)
+        return np.random.default_rng(seed).permutation(len(groups))[group] % ENCODING_FOLDS
+    number = copies.kept_together(frame, stratum, ENCODING_FOLDS)
+    number = np.arange(len(frame)) if number is None else number
+    return copies.deal(number, stratum, seed, copies.in_turn(ENCODING_FOLDS))
 
 
 def _parts(frame: Frame) -> Iterator[tuple[Positions, Positions]]:

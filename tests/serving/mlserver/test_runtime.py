@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from tabserve.errors import ArtifactError, ServerError, TooLarge
 from tabserve.model.decision import Scores, threshold_of
 from tabserve.model.model import Model, load
-from tabserve.serving.slices import MAX_THREADS
 from tabserve.serving.limits import Limits
 from tabserve.serving.mlserver.registry import Registry
 from tabserve.serving.mlserver.runtime import FolderModel
 from tabserve.serving.mlserver.settings import batch_limits, model_folder
 from tabserve.serving.mlserver.startup_checks import check_model
+from tabserve.serving.slices import MAX_THREADS
 from tabserve.table.frame import Frame
 
 RUNTIME = "tabserve.serving.mlserver.runtime.FolderModel"
@@ -91,7 +91,7 @@ def test_predict_returns_the_predictions_of_a_text_model(texts_folder: Path) -> 
     assert dict(response.parameters) == {"content_type": None, "headers": None}
 
 
-def test_metadata_lists_one_input_and_two_outputs(model_folder: Path) -> None:
+def test_metadata_lists_one_input_and_every_output(model_folder: Path) -> None:
     """It also lists the version that a client may request."""
 
     async def metadata() -> Any:  # noqa: ANN401  a MetadataModelResponse
@@ -102,6 +102,7 @@ def test_metadata_lists_one_input_and_two_outputs(model_folder: Path) -> None:
     assert [(item.name, item.datatype, item.shape) for item in response.outputs] == [
         ("predict", "INT64", [-1, 1]),
         ("predict_proba", "FP32", [-1, 2]),
+        ("contributions", "FP32", [-1, 201]),
     ]
     assert response.versions == ["v7"]
 

@@ -255,12 +255,13 @@ def test_a_response_has_model_version_and_threshold(server: Server, model: Model
 
 
 def test_metadata_is_the_same_over_both_transports(server: Server) -> None:
-    """REST and gRPC list one input and two outputs."""
+    """REST and gRPC list one input and every output, with the same shapes."""
     metadata = requests.get(f"{server.url}{MODEL}", timeout=SECONDS).json()
     assert [tensor["name"] for tensor in metadata["inputs"] + metadata["outputs"]] == [
         "predict",
         "predict",
         "predict_proba",
+        "contributions",
     ]
     message = call(server, "ModelMetadata", dataplane_pb2.ModelMetadataRequest(name="xgboost-model"))
     for tensor, document in zip(
@@ -577,8 +578,8 @@ def test_the_documents_commands_work_as_shown(served: Server, tmp_path: Path) ->
         shown += 1
         if after == "json" and "implementation" not in answer:
             printed = json.loads(ended.stdout)
-            for tensor in printed.get("inputs", []):
-                del tensor["parameters"]  # the names of 200 columns, which the document does not list
+            for tensor in [*printed.get("inputs", []), *printed.get("outputs", [])]:
+                tensor.pop("parameters", None)  # the names of 200 columns, which the document does not list
             assert printed == json.loads(answer)
             compared += 1
     assert (shown, compared) == (6, 4)

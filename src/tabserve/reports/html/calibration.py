@@ -31,26 +31,27 @@ def panel(happened: NDArray[np.bool_], probability: NDArray[Any], event: str) ->
     return Panel("Are the probabilities true?", _sentence(predicted, observed, sizes), figure)
 
 
-def _paint(figure: Figure, predicted: NDArray[Any], observed: Any, event: str) -> None:  # noqa: ANN401  arrays
+def _paint(figure: Figure, predicted: NDArray[Any], observed: list[Interval], event: str) -> None:
     axes = drawing.axes_of(figure, x="mean probability", y=f"observed share: {event}", grid="both")
     axes.plot([0, 1], [0, 1], "--", color=drawing.MUTED, linewidth=1, label="perfect")
-    spread = np.abs([observed.value - observed.low, observed.high - observed.value])
-    axes.errorbar(predicted, observed.value, spread, fmt="none", ecolor=drawing.ACCENT, elinewidth=1, alpha=0.6)
-    axes.plot(predicted, observed.value, "o-", color=drawing.ACCENT, markersize=4, label="rows, with 95 % intervals")
-    low, high = min(observed.low.min(), predicted.min()), max(observed.high.max(), predicted.max())
+    value, lower, upper = np.array(observed).T
+    axes.vlines(predicted, lower, upper, color=drawing.ACCENT, linewidth=1, alpha=0.6)
+    axes.plot(predicted, value, "o-", color=drawing.ACCENT, markersize=4, label="rows, with 95 % intervals")
+    low, high = min(lower.min(), predicted.min()), max(upper.max(), predicted.max())
     room = 0.04 * (high - low)
     axes.set(xlim=(low - room, high + room), ylim=(low - room, high + room))
     drawing.percent(axes.xaxis, axes.yaxis)
     axes.legend(loc="upper left")
 
 
-def _sentence(predicted: NDArray[Any], observed: Interval, sizes: NDArray[Any]) -> str:
-    gap = np.abs(predicted - observed.value)
+def _sentence(predicted: NDArray[Any], observed: list[Interval], sizes: NDArray[Any]) -> str:
+    value, lower, upper = np.array(observed).T
+    gap = np.abs(predicted - value)
     worst = int(gap.argmax())
-    inside = int(((np.array(observed.low) <= predicted) & (predicted <= np.array(observed.high))).sum())
-    pairs = f"{share(np.array(observed.value)[worst])} observed where {share(predicted[worst])} was predicted"
+    inside = int(((lower <= predicted) & (predicted <= upper)).sum())
     return (
         f"In {count(len(sizes), 'group')} of similar probability, the share that is observed differs from it by"
-        f" {number(100 * np.average(gap, weights=sizes))} percentage points on average; the largest difference is"
-        f" {pairs}. {inside} of the {len(sizes)} intervals hold the probability."
+        f" {number(100 * float(np.average(gap, weights=sizes)))} percentage points on average, and most where"
+        f" {share(predicted[worst])} was predicted: {share(value[worst])}. {inside} of {len(sizes)} intervals hold the"
+        " probability."
     )

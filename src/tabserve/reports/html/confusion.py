@@ -64,10 +64,9 @@ def _paint(figure: Figure, matrix: NDArray[np.int64], names: Sequence[str]) -> N
         if matrix[row, column] or len(names) <= 6:
             axes.text(column, row, f"{matrix[row, column]:,}", ha="center", va="center", size=size)
     shown = [short(name, 18 if len(names) <= 3 else 12) for name in names]
-    turned = (
-        {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(names) * max(map(len, names)) > 40 else {}
-    )
-    axes.set_xticks(range(len(names)), shown, **turned)
+    axes.set_xticks(range(len(names)), shown)
+    if len(names) * max(map(len, names)) > 40:
+        axes.tick_params(axis="x", labelrotation=40, labelrotation_mode="xtick")
     axes.set_yticks(range(len(names)), [short(name, 18) for name in names])
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="predicted", ylabel="true")
     axes.tick_params(length=0, labelcolor=drawing.INK)
@@ -80,6 +79,6 @@ def _sentence(matrix: NDArray[np.int64], labels: Sequence[str], how: str) -> str
     text = f"Labels are predicted {how}; {right:,} of {count(rows, 'row')} ({share(right / rows)}) get their true one."
     if not wrong.any():
         return text
-    true, predicted = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    true, predicted = divmod(int(wrong.argmax()), len(labels))
     mistaken = count(int(wrong[true, predicted]), "row")
     return f"{text} The most frequent mistake: {mistaken} of “{labels[true]}” called “{labels[predicted]}”."

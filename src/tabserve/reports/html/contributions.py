@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xgboost as xgb
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from tabserve.reports.html import drawing
 from tabserve.reports.html.holdout import HoldOut, equal_bins
 from tabserve.reports.html.levels import MISSING, group
 from tabserve.reports.html.page import Panel
-from tabserve.reports.html.spelling import listed, number, short
+from tabserve.reports.html.spelling import listed, number, short, tick
 from tabserve.reports.html.task_page import page_of
 
 MAX_ROWS = 1_000
@@ -53,19 +52,17 @@ class Contributions:
     @property
     def strongest(self) -> list[int]:
         """The indices of the columns, strongest first."""
-        return np.argsort(-self.strength.mean(axis=0), kind="stable").tolist()
+        return [int(column) for column in np.argsort(-self.strength.mean(axis=0), kind="stable")]
 
 
 def explain(holdout: HoldOut) -> Contributions | None:
     """The contributions to the predictions of some rows of the hold-out; None if the predictor is no booster."""
     encoder, predictor = holdout.frame.encoder, holdout.model.predictor
-    trees = getattr(predictor, "trees", None)
-    if trees is None:
+    contributions = getattr(predictor, "contributions", None)
+    if contributions is None:
         return None
     features = holdout.frame.features[holdout.sample(MAX_ROWS)]
-    options = {"feature_names": trees.feature_names, "feature_types": [*encoder.types], "enable_categorical": True}
-    values = trees.predict(xgb.DMatrix(features, **options), pred_contribs=True)
-    values = values.reshape(len(features), predictor.outputs, -1).astype(np.float64)
+    values = contributions(features).astype(np.float64)
     columns = [*dict.fromkeys(encoder.sources)]
     member = np.array(encoder.sources)[:, np.newaxis] == np.array(columns)
     additive = np.allclose(values.sum(axis=2), predictor.raw(features), rtol=1e-3, atol=1e-3)
@@ -119,19 +116,20 @@ def _direction(holdout: HoldOut, explained: Contributions, column: int) -> Panel
 
 def _by_level(figure_name: str, name: str, cells: list[str], values: NDArray[Any], effect: str) -> Panel:
     groups = group(cells, fewest=1)
-    means = {level: float(values[rows].mean()) for level, rows in groups.items()}
+    names, means = [level.name for level in groups], [float(values[level.rows].mean()) for level in groups]
 
     def paint(figure: Figure) -> None:
         axes = drawing.axes_of(figure, x=f"mean contribution to the {effect}", grid="x")
-        heights = drawing.rows_of(axes, [*map(short, means)])
-        colors = [drawing.ACCENT if mean >= 0 else drawing.WARM for mean in means.values()]
-        axes.barh(heights, [*means.values()], height=0.55, color=colors, linewidth=0)
+        heights = drawing.rows_of(axes, [*map(short, names)])
+        colors = [drawing.ACCENT if mean >= 0 else drawing.WARM for mean in means]
+        axes.barh(heights, means, height=0.55, color=colors, linewidth=0)
         axes.axvline(0, color=drawing.MUTED, linewidth=0.8)
 
-    low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    low, high = int(np.argmin(means)), int(np.argmax(means))
     return Panel(
         name,
-        f"“{high}” moves the {effect} by {number(means[high])} on average, “{low}” by {number(means[low])}.",
+        f"“{names[high]}” moves the {effect} by {number(means[high])} on average, “{names[low]}” by"
+        f" {number(means[low])}.",
         drawing.draw(figure_name, 0.9 + 0.27 * len(means), paint),
     )
 
@@ -144,13 +142,13 @@ def _by_quantity(
     missing = values[np.isnan(quantity)]
     middles = [float(values[rows].mean()) for rows in bins]
     means = [float(quantity[rows].mean(dtype=np.float64)) for rows in bins]
-    titles = [str(np.datetime64(round(mean), "D")) if dated else number(mean) for mean in means]
+    titles = [str(np.datetime64(round(mean), "D")) if dated else tick(float(f"{mean:.3g}")) for mean in means]
 
     def paint(figure: Figure) -> None:
         axes = drawing.axes_of(
             figure,
             x=f"mean of {short(name)} in groups of equally many rows",
-            y=f"contribution to the {short(effect)}",
+            y="contribution",
             grid="both",
         )
         _bands(axes, [values[rows] for rows in bins])

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from tabserve.reports.html.spelling import tick
 from tabserve.training.bootstrap import Interval
 
-INK, MUTED, ACCENT, WARM, GRID, PAPER = (f"#0{digit}0{digit}0{digit}" for digit in range(1, 7))
+INK, MUTED, ACCENT, WARM, GRID = (f"#0{digit}0{digit}0{digit}" for digit in range(1, 6))
 """Stand-ins for the page's colours, which depend on whether it is light or dark."""
 
-VARIABLES = dict(zip((INK, MUTED, ACCENT, WARM, GRID, PAPER), ("ink", "muted", "accent", "warm", "grid", "paper")))
+VARIABLES = {INK: "ink", MUTED: "muted", ACCENT: "accent", WARM: "warm", GRID: "grid"}
 
 WIDTH = 4.4
 """Width of a figure in inches; its letters are readable on a telephone."""
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a `$` in a name is a `$`
     "font.size": 9,
@@ -56,8 +56,11 @@ SETTINGS: dict[str, Any] = {
     "lines.solid_capstyle": "round",
 }
 
-FONT = re.compile(r"font: ((?:[a-z0-9]+ )*[0-9.]+px)[^;\"]*")
-"""The font that matplotlib names; the page has its own."""
+FOREIGN = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>|font-family: [^;\"]*;? ?", re.DOTALL)
+"""What a page does not need: a description, comments, fonts, and styles that would be those of the whole page."""
+
+ATTRIBUTES = re.compile(r' (?:xmlns(?::xlink)?|width|height|version)="[^"]*"')
+"""Attributes of the root that only a file of its own needs, or that fix its size."""
 
 DENSITIES = 5
 """Number of shades of a cloud."""
@@ -71,7 +74,7 @@ def draw(name: str, height: float, paint: Callable[[Figure], object]) -> Markup:
         height: in inches.
         paint: draws on the empty figure.
     """
-    with mpl.rc_context({**SETTINGS, "svg.hashsalt": name}), _any_font():
+    with mpl.rc_context(SETTINGS | {"svg.hashsalt": name}), _any_font():
         figure = Figure((WIDTH, height), layout="constrained")
         paint(figure)
         text = StringIO()
@@ -89,15 +92,9 @@ def _any_font() -> Iterator[None]:
 
 def _inline(svg: str) -> str:
     """The `svg` element without what only a file of its own needs, and with the page's colours and font."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = (
-        re.sub(r' (?:xmlns(?::xlink)?|width|height|version)="[^"]*"', "", svg.split(">", 1)[0])
-        + ">"
-        + svg.split(">", 1)[1]
-    )
-    svg = svg.replace("xlink:href", "href").replace("<svg", '<svg aria-hidden="true"', 1)
-    svg = FONT.sub(r"font: \1 var(--font)", svg)
+    start, end = svg.index("<svg"), svg.index(">", svg.index("<svg"))
+    root = ATTRIBUTES.sub("", svg[start:end]).replace("<svg", '<svg aria-hidden="true"')
+    svg = root + FOREIGN.sub("", svg[end:]).replace("xlink:href", "href")
     for color, variable in VARIABLES.items():
         svg = svg.replace(color, f"var(--{variable})")
     return re.sub(r"\n\s*", "\n", _without_idle_ids(svg))

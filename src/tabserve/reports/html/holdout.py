@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.model.model import Model
-from tabserve.reports.tables import TITLES
+from tabserve.reports.html.measure import Measure, ranking_measure
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
 from tabserve.training.task_training import TaskTraining, training_of
@@ -45,15 +45,14 @@ class HoldOut:
         return training_of(self.model.problem)
 
     @cached_property
-    def measure(self) -> str:
-        """The title of the measure that ranked the candidates."""
-        measured = self.training.measures(self.target, self.answers, self.model.decision)
-        return TITLES[next(iter(measured))]
+    def measure(self) -> Measure:
+        """The measure that ranked the candidates."""
+        return Measure(ranking_measure(self.model.metrics))
 
     def score(self, features: NDArray[Any], target: NDArray[Any]) -> float:
-        """That measure of rows with these features and this truth; larger is better."""
+        """That measure of rows with these features and this truth, as people know it."""
         measured = self.training.measures(target, self.model.score(features), self.model.decision)
-        return next(iter(measured.values()))
+        return self.measure.plain(measured[ranking_measure(self.model.metrics)])
 
     def sample(self, rows: int) -> NDArray[np.int64]:
         """The indices of about that many rows, drawn by the problem's seed, with at least one of every stratum."""
@@ -67,15 +66,13 @@ def taken(answers: Any, rows: NDArray[Any]) -> Any:  # noqa: ANN401  Scores or A
     return type(answers)(*(values[rows] for values in answers))
 
 
-def wilson(hits: NDArray[Any] | float, rows: NDArray[Any] | float) -> Interval:
-    """The share of hits among rows with its 95 % interval, of single numbers or arrays (Wilson, JASA 1927)."""
+def wilson(hits: NDArray[Any], rows: NDArray[Any]) -> list[Interval]:
+    """The share of hits among some rows with its 95 % interval, one for each entry (Wilson, JASA 1927)."""
     share = hits / rows
-    middle, root = (
-        share + NORMAL**2 / (2 * rows),
-        NORMAL * np.sqrt(share * (1 - share) / rows + (NORMAL / rows) ** 2 / 4),
-    )
+    middle = share + NORMAL**2 / (2 * rows)
+    reach = NORMAL * np.sqrt(share * (1 - share) / rows + (NORMAL / rows) ** 2 / 4)
     scale = 1 + NORMAL**2 / rows
-    return Interval(share, (middle - root) / scale, (middle + root) / scale)
+    return [*map(Interval, share.tolist(), ((middle - reach) / scale).tolist(), ((middle + reach) / scale).tolist())]
 
 
 def equal_bins(values: NDArray[Any], bins: int) -> list[NDArray[np.int64]]:

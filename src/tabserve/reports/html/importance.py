@@ -37,8 +37,8 @@ class Loss(NamedTuple):
 def losses(holdout: HoldOut) -> list[Loss]:
     """The loss by each column, largest first (Breiman 2001); empty for texts.
 
-    All features of a column are shuffled together. If there are more than `MAX_COLUMNS` columns, those are measured
-    whose shuffling moves the raw outputs most.
+    What is lost is the measure that ranked the candidates. All features of a column are shuffled together. If there are
+    more than `MAX_COLUMNS` columns, those are measured whose shuffling moves the raw outputs most.
     """
     frame, rows = holdout.frame, holdout.sample(MAX_ROWS)
     features, target = frame.features[rows], frame.target[rows]
@@ -47,17 +47,18 @@ def losses(holdout: HoldOut) -> list[Loss]:
     whole = holdout.score(features, target) if names else 0.0
     found = []
     for name in names:
-        lost = [whole - holdout.score(each, target) for each in _shuffled(holdout, features, name, rng, REPEATS)]
+        scores = [holdout.score(each, target) for each in _shuffled(holdout, features, name, rng, REPEATS)]
+        lost = np.array(scores) - whole if holdout.measure.less else whole - np.array(scores)
         found.append(Loss(name, float(np.mean(lost)), float(np.std(lost))))
     return sorted(found, key=lambda loss: -loss.mean)
 
 
 def panel(holdout: HoldOut, found: list[Loss]) -> Panel:
     """The columns that the model needs most."""
-    shown = found[:SHOWN]
+    shown, worse = found[:SHOWN], "added" if holdout.measure.less else "lost"
 
     def paint(figure: Figure) -> None:
-        axes = drawing.axes_of(figure, x=f"loss of {holdout.measure} when shuffled", grid="x")
+        axes = drawing.axes_of(figure, x=f"{holdout.measure.title} {worse} when shuffled", grid="x")
         heights = drawing.rows_of(axes, [short(loss.column) for loss in shown])
         ends = [Interval(loss.mean, loss.mean - loss.sd, loss.mean + loss.sd) for loss in shown]
         axes.hlines(heights, 0, [loss.mean for loss in shown], color=drawing.GRID, linewidth=4)
@@ -74,15 +75,14 @@ def panel(holdout: HoldOut, found: list[Loss]) -> Panel:
 def _sentence(holdout: HoldOut, found: list[Loss]) -> str:
     needed = [loss for loss in found if loss.mean > 2 * loss.sd and loss.mean > 0]
     total = len(set(holdout.frame.encoder.sources))
-    measured = f" Of {total:,} columns the {len(found)} that move the predictions most were shuffled." * (
-        total > len(found)
-    )
+    measured = f" Of {total:,} columns the {len(found)} that move predictions most were shuffled."
+    measured = measured if total > len(found) else ""
     if not needed:
         return f"No column is needed: shuffling any of them costs no more than chance.{measured}"
     strongest = listed([f"“{loss.column}” ({spread(loss.mean, loss.sd)})" for loss in found[:3]])
     return (
-        f"Shuffling {strongest} costs most; {len(needed)} of {count(len(found), 'column')} cost more than twice the spread"
-        f" over {REPEATS} shuffles.{measured} Columns that say the same share their loss."
+        f"Shuffling {strongest} costs most; {len(needed)} of {count(len(found), 'column')} cost more than twice the"
+        f" spread over {REPEATS} shuffles.{measured} Columns that say the same share their loss."
     )
 
 

@@ -1,6 +1,7 @@
 """How the model does for the rows of each level of a category."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,17 +15,25 @@ from tabserve.reports.html.spelling import count, interval, number, share, short
 from tabserve.reports.html.task_page import TaskPage, page_of
 from tabserve.training.bootstrap import Interval, intervals
 
-MISSING = "missing"
+MISSING = "(missing)"
+
+
+class Level(NamedTuple):
+    """A level of a category, or several that are pooled, and the indices of its rows."""
+
+    name: str
+    rows: NDArray[np.int64]
+
 
 MOST = 12
 """Most levels that are shown; the rarest are pooled."""
 
-FEWEST_ROWS = 30
+FEWEST_ROWS = 20
 """Levels of fewer rows are pooled: a figure of them would say more about chance, and about single rows."""
 
 
-def group(cells: Sequence[str], fewest: int = FEWEST_ROWS) -> dict[str, NDArray[np.int64]]:
-    """The indices of the rows of each level, most frequent first.
+def group(cells: Sequence[str], fewest: int = FEWEST_ROWS) -> list[Level]:
+    """The levels of a category, most frequent first.
 
     Levels of fewer than `fewest` rows, and those beyond `MOST`, are pooled; a pool of less than a third of that is left
     out.
@@ -34,46 +43,55 @@ def group(cells: Sequence[str], fewest: int = FEWEST_ROWS) -> dict[str, NDArray[
     kept = [code for code in order[: MOST - 1] if counts[code] >= fewest]
     rest = order[~np.isin(order, kept)]
     pool = np.flatnonzero(np.isin(codes, rest))
-    names = {str(levels[code]) or MISSING: np.flatnonzero(codes == code) for code in kept}
-    return names | ({f"({count(len(rest), 'other level')})": pool} if 3 * len(pool) >= max(fewest, 3) else {})
+    shown = [Level(str(levels[code]) or MISSING, np.flatnonzero(codes == code)) for code in kept]
+    return shown + [Level(f"({count(len(rest), 'other level')})", pool)] * (len(pool) > 0 and 3 * len(pool) >= fewest)
 
 
-def panel(holdout: HoldOut, name: str, groups: Mapping[str, NDArray[np.int64]]) -> Panel:
+def panel(holdout: HoldOut, name: str, groups: Sequence[Level]) -> Panel:
     """What is observed and what is predicted on average for the rows of each level."""
-    page, rows = page_of(holdout.model.problem), [*groups.values()]
+    page = page_of(holdout.model.problem)
     observed = page.observed(holdout.target, holdout.answers)
     predicted = page.predicted(holdout.answers)
-    truth, guess = (np.array([values[each].mean(axis=0) for each in rows]) for values in (observed, predicted))
-    shares = [f"{short(level, 20)} ({share(len(each) / len(observed))})" for level, each in groups.items()]
+    truth, guess = (np.array([values[level.rows].mean(axis=0) for level in groups]) for values in (observed, predicted))
+    shares = [f"{short(level.name, 20)} ({share(len(level.rows) / len(observed))})" for level in groups]
 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(1, len(page.outputs), sharey=True, squeeze=False)[0]
         for output, axes in enumerate(grid):
-            drawing.dress(axes, x=short(page.outputs[output], 40 // len(grid)), grid="x")
+            title = short(page.outputs[output], 30 // len(grid))
+            drawing.dress(axes, x=title if len(grid) > 1 else page.quantity.format(title), grid="x")
             heights = drawing.rows_of(axes, shares)
             axes.barh(heights, truth[:, output], height=0.55, color=drawing.ACCENT, alpha=0.45, lw=0, label="observed")
-            axes.plot(guess[:, output], heights, "D", color=drawing.WARM, markersize=4, label="predicted on average")
-            axes.xaxis.set_major_locator(MaxNLocator(max(2, 5 - len(grid))))
+            axes.plot(
+                guess[:, output],
+                heights,
+                "D",
+                color=drawing.WARM,
+                markersize=4,
+                label="predicted on average",
+                clip_on=False,
+            )
+            axes.xaxis.set_major_locator(MaxNLocator(4 if len(grid) < 3 else 2))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: page.spell(value)))
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside upper left", ncols=2)
 
     return Panel(
         name,
-        _sentence(page, [*groups], truth, guess),
-        drawing.draw(f"levels-{_id(holdout, name)}", 1.2 + 0.27 * len(rows), paint),
+        _sentence(page, [level.name for level in groups], truth, guess),
+        drawing.draw(f"levels-{_id(holdout, name)}", 1.2 + 0.27 * len(groups), paint),
     )
 
 
-def table(holdout: HoldOut, name: str, groups: Mapping[str, NDArray[np.int64]]) -> Table:
+def table(holdout: HoldOut, name: str, groups: Sequence[Level]) -> Table:
     """The measure of the rows of each level with its 95 % bootstrap interval."""
     page = page_of(holdout.model.problem)
     cells = []
-    for level, rows in {"all rows": np.arange(len(holdout.frame)), **groups}.items():
+    for level, rows in [Level("all rows", np.arange(len(holdout.frame))), *groups]:
         measured = _measured(holdout, rows)
-        cells.append([level, f"{len(rows):,}", number(measured.value), interval(measured)])
-    head = [name, "rows", page.level_measure, "95 % interval"]
-    return Table(f"By the levels of “{name}”", head, cells, frozenset({"all rows"}))
+        cells.append([level, f"{len(rows):,}", f"{number(measured.value)} ({interval(measured)})"])
+    head = [name, "rows", page.level_measure]
+    return Table(f"By the levels of “{name}”, with 95 % intervals", head, cells, frozenset({"all rows"}))
 
 
 def _measured(holdout: HoldOut, rows: NDArray[np.int64]) -> Interval:
@@ -90,15 +108,17 @@ def _measured(holdout: HoldOut, rows: NDArray[np.int64]) -> Interval:
 
 
 def _sentence(page: TaskPage, levels: list[str], truth: NDArray[np.float64], guess: NDArray[np.float64]) -> str:
+    """What the figure says about the output that differs most between levels."""
     output = int(np.ptp(truth, axis=0).argmax())
+    seen, told = [*map(page.spell, truth[:, output])], [*map(page.spell, guess[:, output])]
     low, high = int(truth[:, output].argmin()), int(truth[:, output].argmax())
     off = int(np.abs(truth - guess)[:, output].argmax())
     if len(levels) == 1:
-        return f"All rows are “{levels[0]}”: {page.spell(truth[0, output])} observed, {page.spell(guess[0, output])} predicted."
+        return f"All rows are “{levels[0]}”: {seen[0]} observed, {told[0]} predicted."
     return (
-        f"The {page.outputs[output]} goes from {page.spell(truth[low, output])} (“{levels[low]}”) to"
-        f" {page.spell(truth[high, output])} (“{levels[high]}”); predictions are furthest off for “{levels[off]}”:"
-        f" {page.spell(truth[off, output])} observed, {page.spell(guess[off, output])} predicted."
+        f"The {page.quantity.format(page.outputs[output])} goes from {seen[low]} (“{levels[low]}”) to {seen[high]}"
+        f" (“{levels[high]}”); predictions are furthest off for “{levels[off]}”: {seen[off]} observed, {told[off]}"
+        " predicted."
     )
 
 

@@ -29,6 +29,7 @@ class MulticlassPage:
     """What the report says about several classes."""
 
     task: Multiclass
+    quantity = "share of “{}”"
     level_measure = "share answered right"
 
     def purpose(self, target: str, data: Mapping[str, Any]) -> str:
@@ -40,9 +41,8 @@ class MulticlassPage:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What is predicted, as titles: the share of each class, or of right answers if there are many classes."""
-        labels = self.task.labels
-        return tuple(map("share of {}".format, labels)) if len(labels) <= MOST_OUTPUTS else (self.level_measure,)
+        """The classes, or right answers if there are many classes."""
+        return self.task.labels if len(self.task.labels) <= MOST_OUTPUTS else ("right answers",)
 
     def panels(self, holdout: HoldOut) -> list[Panel]:
         """The figures of the hold-out."""

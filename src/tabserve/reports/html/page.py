@@ -70,15 +70,13 @@ class Section:
         name: its anchor.
         title: its heading.
         lead: sentences below the heading.
-        panels: its figures.
-        tables: its tables, below the figures.
+        blocks: its figures and tables, in this order.
     """
 
     name: str
     title: str
     lead: str = ""
-    panels: Sequence[Panel] = ()
-    tables: Sequence[Table] = ()
+    blocks: Sequence[Panel | Table] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from tabserve.reports.html.holdout import HoldOut, equal_bins, wilson
 from tabserve.reports.html.page import Panel, Table
 from tabserve.reports.html.spelling import count, number, share, short
 from tabserve.reports.tables import TITLES
-from tabserve.training.bootstrap import Interval
 
 BINS = 8
 
@@ -26,7 +25,8 @@ class RegressionPage:
 
     task: Regression
     level_measure = TITLES["mae"]
-    outputs = ("mean amount",)
+    outputs = ("amount",)
+    quantity = "mean {}"
 
     def purpose(self, target: str, data: Mapping[str, Any]) -> str:
         """What the model predicts."""
@@ -36,7 +36,7 @@ class RegressionPage:
 
     def panels(self, holdout: HoldOut) -> list[Panel]:
         """The figures of the hold-out."""
-        target, amounts = holdout.target, Amounts(*(np.asarray(part, np.float64) for part in holdout.answers))
+        target, amounts = holdout.target, holdout.answers
         name = short(holdout.model.problem.target) + (f" ({short(self.task.unit, 10)})" if self.task.unit else "")
         return [_truth(target, amounts, name), _errors(target, amounts, name), _coverage(target, amounts)]
 
@@ -66,7 +66,7 @@ class RegressionPage:
 
     def error(self, target: NDArray[Any], answers: Amounts) -> NDArray[np.float64]:
         """The absolute error of each row."""
-        return np.abs(target - answers.prediction.astype(np.float64))
+        return np.asarray(np.abs(target - answers.prediction.astype(np.float64)))
 
     def answered(self, target: NDArray[Any], answers: Amounts) -> dict[str, list[str]]:
         """The truth and the answer for each row, as columns of texts."""
@@ -138,17 +138,16 @@ def _coverage(target: NDArray[Any], amounts: Amounts) -> Panel:
     def paint(figure: Figure) -> None:
         axes = drawing.axes_of(figure, x="share of true amounts inside their interval", grid="x")
         heights = drawing.rows_of(axes, names)
-        parts = zip(*(np.asarray(part).tolist() for part in shares), strict=True)
-        drawing.whiskers(axes, heights, [Interval(*part) for part in parts])
+        drawing.whiskers(axes, heights, shares)
         axes.axvline(COVERAGE, linestyle="--", color=drawing.MUTED, linewidth=1)
         axes.set_title("rows by prediction, with 95 % intervals", fontsize=8)
         drawing.percent(axes.xaxis)
 
-    values = np.asarray(shares.value)
+    values = [each.value for each in shares]
     return Panel(
         "Does the interval hold?",
         f"The intervals hold {share(float(inside.mean()))} of the true amounts, and {share(COVERAGE)} are meant; in"
-        f" {count(len(bins), 'group')} of similar prediction {share(float(values.min()))} to"
-        f" {share(float(values.max()))}.",
+        f" {count(len(bins), 'group')} of similar prediction {share(min(values))} to"
+        f" {share(max(values))}.",
         drawing.draw("coverage", 0.9 + 0.28 * len(bins), paint),
     )

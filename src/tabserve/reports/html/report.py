@@ -5,17 +5,17 @@ from pathlib import Path
 
 from tabserve.files import whole
 from tabserve.model.model import Model
+from tabserve.problem.metric import goodness
 from tabserve.reports.html import candidates, contributions, importance, levels, mistakes
 from tabserve.reports.html.holdout import HoldOut
 from tabserve.reports.html.importance import Loss
-from tabserve.reports.html.page import Page, Section, Table
+from tabserve.reports.html.measure import ranking_measure
+from tabserve.reports.html.page import Page, Panel, Section, Table
 from tabserve.reports.html.page import render as render_page
-from tabserve.reports.html.spelling import count, interval, number
+from tabserve.reports.html.spelling import count, interval, listed, number
 from tabserve.reports.html.task_page import page_of
-from tabserve.reports.tables import TITLES
 from tabserve.reports.task_report import report_of
 from tabserve.stations import TrainingData
-from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Selection
 from tabserve.training.split import describe_split
 
@@ -66,8 +66,8 @@ def write(
     selected: Selection,
     model: Model,
     columns: Sequence[Mapping[str, str]] = (),
-    cautions: Sequence[tuple[str, str]] = (),
     *,
+    cautions: Sequence[tuple[str, str]] = (),
     show_rows: bool = False,
 ) -> None:
     """Write the report whole or not at all; see `render`.
@@ -89,12 +89,13 @@ def _page(holdout: HoldOut, sections: Sequence[Section]) -> Page:
 def _facts(holdout: HoldOut) -> list[tuple[str, str, str]]:
     """The figures at the top."""
     model, rows = holdout.model, holdout.model.data["rows"]
-    name, measured = next(iter(model.metrics["holdout"].items()))
-    value = Interval(**measured)
-    facts = [(f"{TITLES[name]} on the hold-out", number(value.value), f"95 % interval: {interval(value)}")]
+    name, measure = ranking_measure(model.metrics), holdout.measure
+    value = measure.interval(model.metrics["holdout"][name])
+    facts = [(f"{measure.title} on the hold-out", number(value.value), f"95 % interval: {interval(value)}")]
     if baselines := model.metrics.get("baselines"):
-        best = max(baselines, key=lambda each: baselines[each][name])
-        facts.append(("without any column", number(baselines[best][name]), f"the better baseline: {best}"))
+        best = max(baselines, key=lambda each: goodness(name, baselines[each][name]))
+        plain = number(measure.plain(baselines[best][name]))
+        facts.append(("without any column", plain, f"the baseline “{best}”"))
     facts.append(("rows", f"{rows:,}", f"{len(holdout.frame):,} of them held out and opened once"))
     columns = len(model.problem.columns)
     facts.append(("columns", f"{columns:,}", f"that the model reads to tell “{model.problem.target}”"))
@@ -106,7 +107,7 @@ def _cautions(cautions: Sequence[tuple[str, str]]) -> Section | None:
         return None
     rows = [[about, sentence] for about, sentence in cautions]
     lead = "What can make the figures below better than they will turn out, and what to do about it."
-    return Section("cautions", "Cautions", lead, tables=[Table("Cautions", ["about", "caution"], rows)])
+    return Section("cautions", "Cautions", lead, [Table("Cautions", ["about", "caution"], rows)])
 
 
 def _columns(columns: Sequence[Mapping[str, str]], *, examples: bool) -> Section | None:
@@ -116,7 +117,7 @@ def _columns(columns: Sequence[Mapping[str, str]], *, examples: bool) -> Section
     rows = [[str(column.get(key, "")) for key in keys] for column in columns]
     features = sum(column.get("role") == "feature" for column in columns)
     lead = f"{count(len(columns), 'column')} in the table; the model reads {features:,}."
-    return Section("columns", "The columns", lead, tables=[Table("Columns", ["column", *keys[1:]], rows)])
+    return Section("columns", "The columns", lead, [Table("Columns", ["column", *keys[1:]], rows)])
 
 
 def _candidates(data: TrainingData, selected: Selection, model: Model) -> Section:
@@ -126,16 +127,23 @@ def _candidates(data: TrainingData, selected: Selection, model: Model) -> Sectio
         f"Split: {split.how}; {split.held_out} held out, {split.folds} on the rest. A candidate is measured in each"
         f" fold on rows that it was not fitted on, by a {report_of(model.problem).chosen} chosen on the other folds."
     )
-    panels, tables = [candidates.panel(selected, model)], [candidates.table(model)]
-    return Section("candidates", "How the model was chosen", lead, panels, tables)
+    if selected.left_out:
+        names = listed(f"“{name}” (after {progress})" for name, progress in selected.left_out.items())
+        lead += f" Left out, as the time was over before they were fitted on every fold: {names}."
+    blocks: list[Panel | Table] = [candidates.panel(selected, model), candidates.table(model)]
+    return Section("candidates", "How the model was chosen", lead, blocks)
 
 
 def _evaluation(holdout: HoldOut) -> Section:
     page = page_of(holdout.model.problem)
     rows = count(len(holdout.frame), "row")
     lead = f"Measured once, on {rows} that had no part in fitting or choosing. Baselines know the target and no column."
-    tables = [candidates.holdout_table(holdout.model), *page.tables(holdout)]
-    return Section("holdout", "How good it is", lead, page.panels(holdout), tables)
+    blocks: list[Panel | Table] = [
+        candidates.holdout_table(holdout.model),
+        *page.panels(holdout),
+        *page.tables(holdout),
+    ]
+    return Section("holdout", "How good it is", lead, blocks)
 
 
 def _learned(holdout: HoldOut, needed: Sequence[Loss]) -> Section | None:
@@ -160,9 +168,10 @@ def _levels(holdout: HoldOut, needed: Sequence[Loss]) -> Section | None:
         "The categories that the model needs most. Levels of fewer than"
         f" {levels.FEWEST_ROWS} rows of the hold-out are pooled."
     )
-    panels = [levels.panel(holdout, name, found) for name, found in groups.items()]
-    tables = [levels.table(holdout, name, found) for name, found in groups.items()]
-    return Section("levels", "How it does by level", lead, panels, tables)
+    blocks: list[Panel | Table] = []
+    for name, found in groups.items():
+        blocks += [levels.panel(holdout, name, found), levels.table(holdout, name, found)]
+    return Section("levels", "How it does by level", lead, blocks)
 
 
 def _mistakes(holdout: HoldOut, *, cells: bool) -> Section:
@@ -170,17 +179,17 @@ def _mistakes(holdout: HoldOut, *, cells: bool) -> Section:
     lead = (
         f"Wrong labels in the table, rare cases, or something that no column tells: look at these rows first.{hidden}"
     )
-    return Section("mistakes", "Where it is most wrong", lead, tables=[mistakes.table(holdout, cells=cells)])
+    return Section("mistakes", "Where it is most wrong", lead, [mistakes.table(holdout, cells=cells)])
 
 
 def _origin(model: Model) -> Section:
     rows = [
         ["data", str(model.data["source"])],
         ["sha256 of the data", str(model.data["sha256"])],
-        ["target", f"{model.problem.target}: {report_of(model.problem).rows(model.data)}"],
-        ["kind", model.predictor.described],
+        ["target", f"{model.problem.target}: {report_of(model.problem).rows(model.data)}".replace("`", "")],
+        ["kind", model.predictor.described.replace("`", "")],
         ["candidate", str(model.metrics["winner"])],
         ["seed", str(model.problem.seed)],
         ["made with", ", ".join(f"{name} {version}" for name, version in model.versions.items())],
     ]
-    return Section("origin", "Where it comes from", tables=[Table("Origin", ["what", "value"], rows)])
+    return Section("origin", "Where it comes from", "", [Table("Origin", ["what", "value"], rows)])

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from tabserve.training.bootstrap import Interval
 
+PERCENT = "\N{NO-BREAK SPACE}%"
+
 MAX_NAME = 26
 """Most characters of a name in a figure."""
 
@@ -20,7 +22,8 @@ def number(value: float, digits: int = 3) -> str:
 
 def tick(value: float) -> str:
     """A number at an axis, without zeros at its end."""
-    return f"{value:,.0f}" if 1_000 <= abs(value) < 1e15 else f"{value + 0:.4g}".replace("-", "−")
+    text = f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value + 0:.4g}"
+    return text.replace("-", "−").replace("e+", "e")
 
 
 def spread(mean: float, sd: float) -> str:
@@ -38,7 +41,7 @@ def count(value: int, noun: str) -> str:
 
 def share(value: float) -> str:
     """A percentage with one decimal; a dash for NaN."""
-    return "–" if math.isnan(value) else f"{value:.1%}".replace(".0%", "%").replace("-", "−").replace("%", " %")
+    return "–" if math.isnan(value) else f"{value:.1%}".replace(".0%", "%").replace("-", "−").replace("%", PERCENT)
 
 
 def interval(value: Interval) -> str:

@@ -22,7 +22,11 @@ class TaskPage(Protocol):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What is predicted, as the titles of columns."""
+        """The names of what is predicted."""
+
+    @property
+    def quantity(self) -> str:
+        """What the mean of one of them over some rows is, with `{}` for its name."""
 
     @property
     def level_measure(self) -> str:

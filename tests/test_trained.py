@@ -1,0 +1,140 @@
+"""Any table becomes a trained model by one call: a file, or a frame of pandas, polars or Arrow."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tabserve import load, score_file, train
+from tabserve.errors import DataError, UsageError
+from tabserve.model.model import REPORT
+from tabserve.training import bootstrap, default_candidates
+from tabserve.training.default_candidates import Trees
+
+ROWS = 300
+
+
+def customers(rows: int = ROWS) -> pd.DataFrame:
+    """Synthetic customers: numbers with holes, a category, a date, an id, a constant, and whether they left."""
+    rng = np.random.default_rng(0)
+    months, contract = rng.integers(1, 60, rows), rng.choice(["monthly", "yearly"], rows)
+    left = rng.random(rows) < 1 / (1 + np.exp(months / 10 - 2 - (contract == "monthly")))
+    return pd.DataFrame(
+        {
+            "customer": [f"C{row:04}" for row in range(rows)],
+            "months": months,
+            "charge": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(70, 20, rows).round(2)),
+            "contract": contract,
+            "joined": np.datetime_as_string(np.datetime64("2025-01-01") + rng.integers(0, 300, rows)),
+            "currency": "BRL",
+            "left": np.where(left, "yes", "no"),
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the bootstrap draw less often, and the default candidates have few trees."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 10)
+    monkeypatch.setattr(default_candidates, "USUAL", (Trees(2, 10, 0.3),))
+    monkeypatch.setattr(default_candidates, "LOGISTIC_GRID", {})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The table as a csv."""
+    path = tmp_path / "customers.csv"
+    customers().to_csv(path, index=False)
+    return path
+
+
+def to_polars(frame: pd.DataFrame) -> Any:  # noqa: ANN401  of polars, which is no dependency
+    """The frame in polars, where it is installed."""
+    return pytest.importorskip("polars").from_pandas(frame)
+
+
+def to_arrow(frame: pd.DataFrame) -> pa.Table:
+    """The frame in Arrow."""
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+@pytest.mark.parametrize("convert", [pd.DataFrame, to_arrow, to_polars], ids=["pandas", "arrow", "polars"])
+def test_a_frame_is_trained_on_as_its_file_is(convert: Callable[[pd.DataFrame], Any], path: Path) -> None:
+    """The same rows, columns and figures, whatever holds the table."""
+    by_file, by_frame = train(path, "left"), train(convert(customers()), "left")
+    assert by_frame.plan.problem.columns == by_file.plan.problem.columns
+    assert by_frame.data.provenance["sha256"] == by_file.data.provenance["sha256"]
+    assert by_frame.model.metrics == by_file.model.metrics
+
+
+def test_a_saved_model_scores_files_with_all_columns_of_the_table(path: Path, tmp_path: Path) -> None:
+    """Columns that were left out may stand in later files, and the folder holds card and report."""
+    trained = train(path, "left")
+    model = trained.save(tmp_path / "model")
+    assert model.problem.ignored == ("customer", "currency")
+    assert load(tmp_path / "model").metrics == trained.model.metrics
+    assert "<html" in (tmp_path / "model" / REPORT).read_text()
+    assert score_file(model, path, tmp_path / "scores.csv") == ROWS
+    assert pd.read_csv(tmp_path / "scores.csv")["probability"].between(0, 1).all()
+
+
+def test_the_evaluation_is_a_table_of_measures(path: Path) -> None:
+    """Each measure of the hold-out stands there with its interval, the one that ranked the candidates first."""
+    evaluation = train(path, "left", metric="roc_auc").evaluation
+    assert evaluation.index[0] == "ROC AUC"
+    assert [*evaluation] == ["hold-out", "95 % interval"]
+
+
+def test_each_task_is_found_out() -> None:
+    """Two values, a few, and an amount; every folder is saved and loaded."""
+    table = customers().assign(plan=lambda table: np.array(["a", "b", "c"])[table["months"] // 20])
+    tasks = {name: train(table, name).model for name in ("left", "plan", "charge") if name != "charge"}
+    tasks["charge"] = train(table, "charge", drop_empty_target=True).model
+    assert [model.problem.task.KIND for model in tasks.values()] == ["binary", "multiclass", "regression"]
+
+
+def test_a_caution_is_an_error_if_strict(path: Path) -> None:
+    """The date asks for a split by time; named as the time, nothing is left to be cautious of."""
+    with pytest.raises(DataError, match=r"customers\.csv calls for caution, .* joined: random splits mix"):
+        train(path, "left", strict=True)
+    assert train(path, "left", strict=True, time="joined").cautions == ()
+
+
+def test_a_column_that_gives_the_target_away_is_named() -> None:
+    """So are copies of rows, and figures by folds forward in time beside those by random folds."""
+    table = customers().assign(code=lambda table: (table["left"] == "yes") * 10 + table["months"] / 100)
+    cautions = {caution.about: caution.sentence for caution in train(pd.concat([table, table[:9]]), "left").cautions}
+    assert "alone; say --drop" in cautions["code"]
+    assert "are copies of others" in cautions[""]
+    assert "by random folds, " in cautions["joined"]
+
+
+def test_the_same_table_makes_the_same_folder(path: Path, tmp_path: Path) -> None:
+    """Every file, to the byte."""
+    for name in ("first", "second"):
+        train(path, "left").save(tmp_path / name)
+    files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("first", "second")]
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"target": "lefd"}, UsageError, "did you mean 'left'"),
+        ({"target": "left", "group": "seller"}, UsageError, "--group names 'seller'"),
+        ({"target": "left", "metric": "rmse"}, UsageError, "'rmse' does not fit a binary task"),
+        ({"target": "currency"}, DataError, "'BRL' in every row"),
+        ({"target": "left", "device": "cuda"}, UsageError, "cuda"),
+        ({"target": "charge"}, DataError, "--drop-empty-target"),
+    ],
+)
+def test_a_mistake_is_told_before_any_fit(
+    options: dict[str, Any], error: type[Exception], message: str, path: Path
+) -> None:
+    """In one sentence that says what to do."""
+    with pytest.raises(error, match=message):
+        train(path, **options)
