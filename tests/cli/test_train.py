@@ -74,11 +74,21 @@ def test_a_plan_makes_the_same_model(train: Train) -> None:
         "no",
         "--missing",
         "C0001,?",
+        "n/a",
     )
     assert train("customers.csv", "--target", "left", *options, "--plan", "plan.toml", "--out", "first").code == 0
     assert train("plan.toml", "--out", "second").code == 0
     assert Path("first/manifest.json").read_bytes() == Path("second/manifest.json").read_bytes()
     assert load(Path("first")).problem.labels == ("yes", "no")
+
+
+def test_a_column_may_have_a_comma_in_its_name(train: Train) -> None:
+    """Its name is taken whole; otherwise commas separate names as spaces do."""
+    customers().rename(columns={"joined": "joined, when"}).to_csv("customers.csv", index=False)
+    names = ("joined, when", "months,charge", "contract")
+    ended = train("customers.csv", "--target", "left", "--look", "--drop", *names)
+    assert ended.code == 3
+    assert all(f"{name!r}: as --drop says" in ended.err for name in ("joined, when", "months", "charge", "contract"))
 
 
 def test_a_caution_ends_a_strict_run(train: Train) -> None:

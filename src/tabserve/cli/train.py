@@ -1,7 +1,9 @@
 """`tabserve train`: look at a table, say what it holds, train, and save the model folder."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ EXAMPLES = """examples:
   tabserve train churn.csv --target churned
   tabserve train churn.csv --target churned --look --plan churn.toml
   tabserve train churn.toml
-  tabserve train hotels.csv --target price --time night --drop url,photo --metric mae --minutes 10
+  tabserve train hotels.csv --target price --time night --drop url photo --metric mae --minutes 10
 
 exit codes: 0 saved, 1 not enough memory, 2 wrong option, 3 the table cannot be used, or --strict and a caution,
 4 the folder cannot be written, 130 Ctrl-C, 143 SIGTERM
@@ -35,6 +37,7 @@ LISTS = {
     "drop": "columns to leave out",
     "missing": "spellings of an empty cell, such as ?",
 }
+"""The options that take several values, separated by spaces or commas."""
 
 TEXTS = {
     "id": ("NAME", "column that names each row"),
@@ -71,7 +74,7 @@ def _add_table(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--target", type=options.printable, metavar="NAME", help="the column to predict")
     for name, meaning in LISTS.items():
         group.add_argument(
-            f"--{name}", type=options.names, action="extend", metavar="NAMES", help=f"{meaning}, between commas"
+            f"--{name}", type=options.printable, nargs="+", action="extend", metavar="NAME", help=meaning
         )
     for name, (metavar, meaning) in TEXTS.items():
         group.add_argument(f"--{name}", type=options.printable, metavar=metavar, help=meaning)
@@ -147,16 +150,18 @@ def _make_plan(arguments: argparse.Namespace) -> "Plan":
     from tabserve.table.reader import column_names  # noqa: PLC0415
 
     values = {field.name: getattr(arguments, field.name) for field in fields(Options)}
-    named: dict[str, Any] = {name: _frozen(value) for name, value in values.items() if value is not None}
+    named: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     if arguments.table.suffix == ".toml":
         if named or _signs(arguments):
             option = next(iter({**named, **_signs(arguments)}))
             raise UsageError(f"{flag(option)} stands in the plan {arguments.table}; edit it there.")
         return make_plan(*plan_file.read(arguments.table))
     source = _source(arguments)
+    columns = column_names(source)
     if arguments.target is None:
-        raise UsageError(f"--target NAME is missing; name one of the columns {listed(column_names(source))}.")
-    return make_plan(source, Options(**named))
+        raise UsageError(f"--target NAME is missing; name one of the columns {listed(columns)}.")
+    lists = {name: _separate(named[name], columns) for name in LISTS if name in named}
+    return make_plan(source, Options(**named | lists))
 
 
 def _source(arguments: argparse.Namespace) -> "Source":
@@ -176,5 +181,7 @@ def _signs(arguments: argparse.Namespace) -> dict[str, str]:
     return {name: sign for name, sign in signs.items() if sign is not None}
 
 
-def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+def _separate(values: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+    """Values without the commas between them, but for those in the name of a column."""
+    parts = ([value] if value in columns else value.split(",") for value in values)
+    return tuple(dict.fromkeys(part.strip() for part in chain.from_iterable(parts) if part.strip()))
