@@ -18,7 +18,7 @@ from tabserve.plan.planned import Caution
 from tabserve.reports import tables
 from tabserve.reports.html import report
 from tabserve.stations import TrainingData
-from tabserve.table.frame import read
+from tabserve.table.frame import Frame, read
 from tabserve.table.source import TableLike, as_source
 from tabserve.training.candidate import Candidate
 from tabserve.training.default_candidates import default_candidates
@@ -125,7 +125,7 @@ def train(
     plan = make_plan(as_source(table), Options(target, **options))
     data = load(plan, synthetic=synthetic)
     known = [*candidates] or defaults(data, jobs, device)
-    cautions = examine(plan, data, known, strict=strict)
+    cautions = examine(plan, data, strict=strict)
     return evaluate(plan, data, cautions, data.select(known, minutes))
 
 
@@ -150,19 +150,17 @@ def defaults(data: TrainingData, jobs: int | None = None, device: str = "cpu") -
     return default_candidates(development.problem, development.encoder, len(development), jobs, device)
 
 
-def examine(
-    plan: Plan, data: TrainingData, candidates: Sequence[Candidate], *, strict: bool = False
-) -> tuple[Caution, ...]:
+def examine(plan: Plan, data: TrainingData, *, strict: bool = False) -> tuple[Caution, ...]:
     """All that may make the figures lie: what the plan says, and what only the rows tell.
 
     Raises:
         DataError: there is a caution, and `strict` is set.
     """
-    seen = examination.examine(plan, data.development, _quick(candidates))
-    if strict and seen:
-        sentences = " ".join(f"{caution.about}: {caution.sentence}" for caution in seen)
+    cautions = examination.examine(plan, data.development, _quick_candidate)
+    if strict and cautions:
+        sentences = " ".join(f"{caution.about}: {caution.sentence}" for caution in cautions)
         raise DataError(f"{plan.source.name} calls for caution, and --strict forbids it. {sentences}")
-    return seen
+    return cautions
 
 
 def evaluate(plan: Plan, data: TrainingData, cautions: tuple[Caution, ...], selected: Selection) -> Trained:
@@ -175,7 +173,8 @@ def default_folder(plan: Plan) -> Path:
     return Path("build", plan.problem.name)
 
 
-def _quick(candidates: Sequence[Candidate]) -> Candidate:
-    """The first boosted candidate, or else the last one: simpler ones come first, and flattery shows in trees."""
+def _quick_candidate(frame: Frame) -> Candidate:
+    """The first boosted default candidate, as flattery shows in trees; or else the last one."""
+    candidates = default_candidates(frame.problem, frame.encoder, len(frame))
     boosted = (candidate for candidate in candidates if hasattr(candidate.estimator, "get_booster"))
     return next(boosted, candidates[-1])

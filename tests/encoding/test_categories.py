@@ -1,6 +1,8 @@
 """Cells are encoded as the codes of their levels, whether a file or a request spells them, or are refused."""
 
 import math
+from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +21,7 @@ from tabserve.encoding.categories import (
     key,
     spelling,
 )
-from tabserve.encoding.cells import SPACES, BadCell
+from tabserve.encoding.cells import SPACES, BadCell, Distinct
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column
 
@@ -159,6 +161,20 @@ def test_missing_and_unseen_cells_are_nan() -> None:
     assert features.dtype == np.float32
     assert features.shape == (5, 1)
     np.testing.assert_array_equal(features[:, 0], [1, np.nan, np.nan, np.nan, np.nan])
+
+
+@given(levels, st.lists(texts | decimals | st.just(""), max_size=20))
+def test_unseen_levels_are_counted_as_they_are_encoded(known: list[str], cells: list[str]) -> None:
+    """One by one or as distinct values, of which some may have no cell; a column that refuses them counts them too."""
+    encoding = Categories(tuple(known), missing=True)
+    codes = encoding.codes(cells)
+    expected = Counter(key(cell) for cell, code in zip(cells, codes, strict=True) if code == UNSEEN)
+    distinct = Distinct([*cells, "nobody has it", ""], np.arange(len(cells)))
+    for one in (encoding, replace(encoding, missing=False, unseen="refused")):
+        assert one.unseen_levels(cells) == one.unseen_levels(distinct) == expected
+        assert np.array_equal(
+            one.tolerant().codes([cell for cell in cells if cell]), codes[[bool(cell) for cell in cells]]
+        )
 
 
 @pytest.mark.parametrize(

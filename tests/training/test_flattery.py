@@ -30,11 +30,16 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> Frame:
     return read(path, Problem("sellers", numbers("code"), "price", Regression(), group="seller", ignored=("day",)))
 
 
+def ungrouped(frame: Frame) -> Frame:
+    """The same rows of a problem without groups."""
+    return replace(frame, problem=replace(frame.problem, group=None), group=None)
+
+
 def test_folds_by_group_show_what_random_folds_hide(frame: Frame) -> None:
     """A new seller's price cannot be known."""
-    compared = flattery(frame, TREES)
+    compared = flattery(ungrouped(frame), frame, lambda _: TREES)
     assert compared is not None
-    assert compared.measure == "minus_rmse"
+    assert (compared.candidate, compared.measure) == ("trees", "minus_rmse")
     assert compared.random > -1
     assert compared.honest < -10
 
@@ -42,4 +47,4 @@ def test_folds_by_group_show_what_random_folds_hide(frame: Frame) -> None:
 def test_groups_that_make_no_folds_are_no_error(frame: Frame) -> None:
     """Fewer groups than folds give no figures."""
     few = replace(frame, group=np.array(["a", "b"], object)[np.arange(len(frame)) % 2])
-    assert flattery(few, TREES) is None
+    assert flattery(ungrouped(frame), few, lambda _: TREES) is None

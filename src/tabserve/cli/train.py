@@ -130,7 +130,7 @@ def _fit(arguments: argparse.Namespace, plan: "Plan", out: Path) -> None:
 
     data = trained.load(plan)
     candidates = trained.defaults(data, arguments.jobs, arguments.device)
-    cautions = trained.examine(plan, data, candidates, strict=arguments.strict)
+    cautions = trained.examine(plan, data, strict=arguments.strict)
     names = ", ".join(candidate.name for candidate in candidates)
     print(*look.caution_lines(cautions), f"\nCandidates: {names}", "", sep="\n", flush=True)
     selected = data.select(candidates, arguments.minutes)

@@ -182,10 +182,10 @@ class Categories(Encoding):
         values = unify_types(cells.values if isinstance(cells, Distinct) else cells)
         counts = np.bincount(cells.indices, minlength=len(values)) if isinstance(cells, Distinct) else repeat(1)
         levels: Counter[str] = Counter()
-        for value, code, count in zip(values, self.tolerant().codes(values).tolist(), counts, strict=False):
-            if code == UNSEEN:
-                levels[key(spelling(value))] += int(count)
-        return +levels
+        for value, count in zip(values, counts, strict=False):
+            if value not in self._index and (level := key(spelling(value))) not in self._index:
+                levels[level] += int(count)
+        return +levels  # without values that no cell has
 
     def narrow(self, features: NDArray[Any]) -> "Categories":
         """The encoding with only the levels whose codes occur, in the same order."""

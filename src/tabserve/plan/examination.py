@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from tabserve.errors import DataError
 from tabserve.plan.plan import Plan
 from tabserve.plan.planned import Caution
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame, read
-from tabserve.training.candidate import Candidate
-from tabserve.training.flattery import flattery
+from tabserve.training.flattery import Quick, flattery
 from tabserve.training.lone_columns import explained_shares
 from tabserve.training.split import count_copies
 from tabserve.wording import shown
@@ -23,29 +23,33 @@ MANY_COPIES = 0.01
 """The share of rows from which on copies of others are no chance."""
 
 
-def examine(plan: Plan, development: Frame, candidate: Candidate) -> tuple[Caution, ...]:
+def examine(plan: Plan, development: Frame, quick: Quick) -> tuple[Caution, ...]:
     """All cautions about a table: those of its plan, with figures where splits are concerned, and those of its rows.
 
     Args:
         plan: of the table.
         development: its development rows.
-        candidate: measured by random folds and by those that the plan's cautions advise.
+        quick: makes the candidate that is measured by random folds and by those that the plan's cautions advise.
     """
-    planned = (_with_figures(caution, plan, development, candidate) for caution in plan.cautions)
+    first = {caution.split: caution for caution in reversed(plan.cautions) if caution.split}.values()
+    planned = (
+        _with_figures(caution, plan, development, quick) if caution in first else caution for caution in plan.cautions
+    )
     return (*planned, *_given_away(development), *_copied(development))
 
 
-def _with_figures(caution: Caution, plan: Plan, development: Frame, candidate: Candidate) -> Caution:
-    """A caution that advises another split, with what the candidate reaches by random folds and by those advised."""
-    if not caution.split:
-        return caution
+def _with_figures(caution: Caution, plan: Plan, development: Frame, quick: Quick) -> Caution:
+    """A caution that advises another split, with what a candidate reaches by random folds and by those advised."""
     advised = _split_by(plan.problem, caution)
-    frame = read(plan.source, advised, drop_empty_target=plan.options.drop_empty_target)
+    try:
+        frame = read(plan.source, advised, drop_empty_target=plan.options.drop_empty_target)
+    except DataError:  # an empty cell, which a group or a time may not have
+        return caution
     rows = frame.take(np.flatnonzero(np.isin(frame.ids, development.ids)))
-    if not (compared := flattery(rows, candidate)):
+    if not (compared := flattery(development, rows, quick)):
         return caution
     figures = f"{compared.measure} {compared.random:.4g} by random folds, {compared.honest:.4g} by such folds"
-    return replace(caution, sentence=f"{caution.sentence} {candidate.name} reaches {figures}.")
+    return replace(caution, sentence=f"{caution.sentence} {compared.candidate} reaches {figures}.")
 
 
 def _split_by(problem: Problem, caution: Caution) -> Problem:

@@ -1,7 +1,9 @@
 """Measure how far random folds flatter a candidate, against folds by group or forward in time."""
 
-from dataclasses import replace
+from collections.abc import Callable
 from typing import NamedTuple
+
+import numpy as np
 
 from tabserve.errors import DataError
 from tabserve.table.frame import Frame
@@ -12,42 +14,48 @@ from tabserve.training.split import hold_out, subset
 ROWS = 20_000
 """The largest number of rows to measure on."""
 
+Quick = Callable[[Frame], Candidate]
+"""Makes a candidate that is soon fitted on these rows."""
+
 
 class Flattery(NamedTuple):
     """The mean of one measure over folds, by random folds and by honest ones.
 
     Attributes:
-        measure: its name.
-        random: by the folds of a problem without group and time.
-        honest: by the folds of the problem with one of them.
+        candidate: the name of the candidate that was measured.
+        measure: the name of the measure.
+        random: by random folds.
+        honest: by folds by group, or forward in time.
     """
 
+    candidate: str
     measure: str
     random: float
     honest: float
 
 
-def flattery(frame: Frame, candidate: Candidate) -> Flattery | None:
-    """Compare the folds of a problem with group or time to those without.
+def flattery(random: Frame, honest: Frame, quick: Quick) -> Flattery | None:
+    """Compare the folds of two problems on the same rows.
 
     Args:
-        frame: development rows, of a problem with a group or a time.
-        candidate: measured by both kinds of folds.
+        random: rows of a problem without group and time.
+        honest: rows, all of which are among the others, of a problem with a group or a time.
+        quick: makes the candidate for either.
 
     Returns:
         None if whole groups, or moments, make no folds.
     """
     try:
-        rows = hold_out(subset(frame, ROWS)).development
-        measure, honest = _mean(rows, candidate)
+        rows = hold_out(subset(honest, ROWS)).development
+        name, measure, reached = _mean(rows, quick)
     except DataError:
         return None
-    problem = replace(rows.problem, group=None, time=None)
-    _, random = _mean(replace(rows, problem=problem, group=None, moment=None), candidate)
-    return Flattery(measure, random, honest)
+    same = random.take(np.flatnonzero(np.isin(random.ids, rows.ids)))
+    return Flattery(name, measure, _mean(same, quick)[2], reached)
 
 
-def _mean(frame: Frame, candidate: Candidate) -> tuple[str, float]:
-    """The first measure of the candidate, and its mean over folds."""
+def _mean(frame: Frame, quick: Quick) -> tuple[str, str, float]:
+    """The candidate's name, its first measure, and the mean of that over folds."""
+    candidate = quick(frame)
     measures = select(frame, [candidate]).outcomes[candidate.name].measures
-    return str(measures.columns[0]), float(measures.iloc[:, 0].mean())
+    return candidate.name, str(measures.columns[0]), float(measures.iloc[:, 0].mean())

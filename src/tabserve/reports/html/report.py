@@ -125,7 +125,7 @@ def _candidates(data: TrainingData, selected: Selection, model: Model) -> Sectio
     split = describe_split(data.holdout.problem, rows, fold_rows, model.data.get("periods"))
     lead = (
         f"Split: {split.how}; {split.held_out} held out, {split.folds} on the rest. A candidate is measured in each"
-        f" fold on rows that it was not fitted on, by a {report_of(model.problem).chosen} chosen on the other folds."
+        f" fold on rows that it was not fitted on; its {report_of(model.problem).chosen} is chosen on the other folds."
     )
     if selected.left_out:
         names = listed(f"“{name}” (after {progress})" for name, progress in selected.left_out.items())
