@@ -136,7 +136,10 @@ def load(plan: Plan, *, synthetic: bool = False) -> TrainingData:
         DataError: a row cannot be used, or the rows cannot be split.
     """
     frame = read(plan.source, plan.problem, drop_empty_target=plan.options.drop_empty_target)
-    return TrainingData.of(frame, plan.source.name, synthetic=synthetic)
+    try:
+        return TrainingData.of(frame, plan.source.name, synthetic=synthetic)
+    except DataError as error:
+        raise DataError(f"{plan.source.name}: {error}") from error
 
 
 def defaults(data: TrainingData, jobs: int | None = None, device: str = "cpu") -> list[Candidate]:
@@ -158,7 +161,7 @@ def examine(plan: Plan, data: TrainingData, *, strict: bool = False) -> tuple[Ca
     """
     cautions = examination.examine(plan, data.development, _quick_candidate)
     if strict and cautions:
-        sentences = " ".join(f"{caution.about}: {caution.sentence}" for caution in cautions)
+        sentences = " ".join(f"{caution.about or 'rows'}: {caution.sentence}" for caution in cautions)
         raise DataError(f"{plan.source.name} calls for caution, and --strict forbids it. {sentences}")
     return cautions
 

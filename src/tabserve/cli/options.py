@@ -1,5 +1,6 @@
 """Types of command line options for argparse, and options that several scripts share."""
 
+import csv
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -93,9 +94,20 @@ def file(text: str) -> Path:
     return Path(path(text))
 
 
+def plan(text: str) -> Path:
+    """A file on this machine that is told to be a plan by its ending."""
+    if not text.endswith(".toml"):
+        raise ArgumentTypeError(f"expected the name of a plan, which ends in .toml, not {text!r}")
+    return file(text)
+
+
 def names(text: str) -> list[str]:
-    """At least one name, separated by commas; repetitions are dropped."""
-    unique = [*dict.fromkeys(name.strip() for name in text.split(",") if name.strip())]
+    """At least one name, separated by commas, or in quotes if it has a comma itself; repetitions are dropped."""
+    try:
+        cells = next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error:  # a line break outside of quotes
+        cells = []
+    unique = [*dict.fromkeys(name.strip() for name in cells if name.strip())]
     if not unique:
         raise ArgumentTypeError(f"expected names between commas, not {text!r}")
     return unique

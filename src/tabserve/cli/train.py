@@ -63,7 +63,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=EXAMPLES,
     )
-    parser.add_argument("table", type=Path, metavar="TABLE", help="csv or parquet file, or a plan that --plan wrote")
+    parser.add_argument(
+        "table", type=options.file, metavar="TABLE", help="csv or parquet file, or a plan that --plan wrote"
+    )
     _add_table(parser.add_argument_group("what the table holds (a plan says all of it)"))
     _add_run(parser.add_argument_group("the run"))
     parser.set_defaults(run=_train)
@@ -89,7 +91,9 @@ def _add_table(group: "argparse._ArgumentGroup") -> None:
 
 def _add_run(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--out", type=options.folder, metavar="FOLDER", help="model folder (default: build/<name>)")
-    group.add_argument("--plan", type=Path, metavar="FILE", help="toml to write: all of the above, found out or named")
+    group.add_argument(
+        "--plan", type=options.plan, metavar="FILE", help="toml to write: all of the above, found out or named"
+    )
     group.add_argument("--look", action="store_true", help="end after saying what the table holds")
     group.add_argument("--strict", action="store_true", help="end with an error if there is a caution")
     group.add_argument("--show-rows", action="store_true", help="show cells of single rows in the report")

@@ -41,6 +41,8 @@ def examine(plan: Plan, development: Frame, quick: Quick) -> tuple[Caution, ...]
 def _with_figures(caution: Caution, plan: Plan, development: Frame, quick: Quick) -> Caution:
     """A caution that advises another split, with what a candidate reaches by random folds and by those advised."""
     advised = _split_by(plan.problem, caution)
+    if not advised:
+        return caution
     try:
         frame = read(plan.source, advised, drop_empty_target=plan.options.drop_empty_target)
     except DataError:  # an empty cell, which a group or a time may not have
@@ -52,9 +54,11 @@ def _with_figures(caution: Caution, plan: Plan, development: Frame, quick: Quick
     return replace(caution, sentence=f"{caution.sentence} {compared.candidate} reaches {figures}.")
 
 
-def _split_by(problem: Problem, caution: Caution) -> Problem:
-    """The problem, split as the caution advises; a column of groups is no feature."""
+def _split_by(problem: Problem, caution: Caution) -> Problem | None:
+    """The problem, split as the caution advises; a column of groups is no feature. None if no feature is left then."""
     others = tuple(column for column in problem.columns if column.name != caution.about or column.dated)
+    if not others:
+        return None
     ignored = tuple(name for name in problem.ignored if name != caution.about)
     split: dict[str, Any] = {caution.split: caution.about}
     return replace(problem, columns=others, ignored=ignored, **split)

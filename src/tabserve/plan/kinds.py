@@ -171,9 +171,7 @@ def _free_text(column: ColumnProfile) -> Guess | None:
 def _unlike_levels(column: ColumnProfile) -> Guess | None:
     """Texts that are different in most rows, or too many to be the levels of a category."""
     if not column.repeats and column.distinct > 1:
-        return Guess(
-            None, "a different text in every row, like an id; --id shows it beside scores", is_text=column.words > 1
-        )
+        return Guess(None, f"a different text in every row{LIKE_AN_ID}", is_text=column.words > 1)
     if column.distinct * 2 > column.present and column.distinct > FEW:
         return Guess(None, f"{column.distinct} different texts in {column.present} rows, nearly an id")
     if column.distinct > MAX_LEVELS:

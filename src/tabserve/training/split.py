@@ -50,8 +50,8 @@ def hold_out(frame: Frame) -> Split:
     count, noun = count_smallest_class(frame)
     if count < problem.fewest_rows:
         raise DataError(
-            f"{training_of(problem).SMALLEST_PART} has {count} {noun}; {problem.folds} folds beside a hold-out of"
-            f" {problem.holdout:.0%} need at least {problem.fewest_rows}; use more {noun}."
+            f"{training_of(problem).SMALLEST_PART} has {count} {noun if count != 1 else noun[:-1]}; {problem.folds} folds"
+            f" beside a hold-out of {problem.holdout:.0%} need at least {problem.fewest_rows}; use more {noun}."
         )
     if frame.group is not None:
         return _hold_out_groups(frame)
