@@ -601,7 +601,7 @@ def test_nan_in_parquet_is_an_empty_cell(path: Path) -> None:
     for column in ("rooms", "target"):
         cells = {"rooms": [1.0, 2.0], "target": [1.0, 2.0]} | {column: [1.0, math.nan]}
         pa.parquet.write_table(pa.table(cells), table)
-        with pytest.raises(DataError, match=f"row 2, column '{column}': expected a .*number, found an empty cell"):
+        with pytest.raises(DataError, match=f"row 2, column '{column}': expected a .*number.*, found an empty cell"):
             read(table, Problem("houses", numbers("rooms"), task=Regression()))
 
 

@@ -187,5 +187,5 @@ def _signs(arguments: argparse.Namespace) -> dict[str, str]:
 
 def _separate(values: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
     """Values without the commas between them, but for those in the name of a column."""
-    parts = ([value] if value in columns else value.split(",") for value in values)
-    return tuple(dict.fromkeys(part.strip() for part in chain.from_iterable(parts) if part.strip()))
+    parts = ([value] if value in columns else map(str.strip, value.split(",")) for value in values)
+    return tuple(dict.fromkeys(filter(None, chain.from_iterable(parts))))
