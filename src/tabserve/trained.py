@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tabserve.plan.planned import Caution
 from tabserve.reports import tables
 from tabserve.reports.html import report
 from tabserve.stations import TrainingData
-from tabserve.table.frame import read
+from tabserve.table.frame import Frame, read
 from tabserve.table.source import TableLike, as_source
 from tabserve.training.candidate import Candidate
 from tabserve.training.default_candidates import default_candidates
@@ -110,9 +110,12 @@ def train(
     """
     plan = make_plan(as_source(table), Options(target, **options))
     data = load(plan, synthetic=synthetic)
-    known = [*candidates] or defaults(data, jobs, device)
-    cautions = examine(plan, data, known, strict=strict)
-    return evaluate(plan, data, cautions, data.select(known, minutes))
+
+    def make(rows: Frame) -> Sequence[Candidate]:
+        return candidates or defaults(rows, jobs, device)
+
+    cautions = examine(plan, data, make, strict=strict)
+    return evaluate(plan, data, cautions, data.select(make(data.development), minutes))
 
 
 def load(plan: Plan, *, synthetic: bool = False) -> TrainingData:
@@ -125,26 +128,31 @@ def load(plan: Plan, *, synthetic: bool = False) -> TrainingData:
     return TrainingData.of(frame, plan.source.name, synthetic=synthetic)
 
 
-def defaults(data: TrainingData, jobs: int | None = None, device: str = "cpu") -> list[Candidate]:
+def defaults(rows: Frame, jobs: int | None = None, device: str = "cpu") -> list[Candidate]:
     """The default candidates for these rows.
 
     Raises:
         UsageError: there is no such device.
     """
     check_device(device)
-    development = data.development
-    return default_candidates(development.problem, development.encoder, len(development), jobs, device)
+    return default_candidates(rows.problem, rows.encoder, len(rows), jobs, device)
 
 
 def examine(
-    plan: Plan, data: TrainingData, candidates: Sequence[Candidate], *, strict: bool = False
+    plan: Plan, data: TrainingData, make: Callable[[Frame], Sequence[Candidate]], *, strict: bool = False
 ) -> tuple[Caution, ...]:
     """All that may make the figures lie: what the plan says, and what only the rows tell.
+
+    Args:
+        plan: of the table.
+        data: its split rows.
+        make: makes the candidates for rows.
+        strict: whether a caution is an error.
 
     Raises:
         DataError: there is a caution, and `strict` is set.
     """
-    seen = examination.examine(plan, data.development, _quick(candidates))
+    seen = examination.examine(plan, data.development, lambda rows: _quick(make(rows)))
     if strict and seen:
         sentences = " ".join(f"{caution.about}: {caution.sentence}" for caution in seen)
         raise DataError(f"{plan.source.name} calls for caution, and --strict forbids it. {sentences}")

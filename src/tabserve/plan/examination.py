@@ -1,6 +1,6 @@
 """What makes figures lie and only the rows tell: columns that give the target away, copies of rows, random splits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from tabserve.plan.planned import Caution
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame, read
 from tabserve.training.candidate import Candidate
-from tabserve.training.flattery import flattery
+from tabserve.training.flattery import Flattery, flattery
 from tabserve.training.lone_columns import explained_shares
 from tabserve.training.split import count_copies
 from tabserve.wording import shown
@@ -19,33 +19,48 @@ from tabserve.wording import shown
 GIVEN_AWAY = 0.9
 """The share of the target's variance from which on a column that explains it alone seems to give it away."""
 
+HARDLY = 0.02
+"""The share of a figure up to which a difference from it is hardly one."""
+
 MANY_COPIES = 0.01
 """The share of rows from which on copies of others are no chance."""
 
 
-def examine(plan: Plan, development: Frame, candidate: Candidate) -> tuple[Caution, ...]:
+def examine(plan: Plan, development: Frame, make: Callable[[Frame], Candidate]) -> tuple[Caution, ...]:
     """All cautions about a table: those of its plan, with figures where splits are concerned, and those of its rows.
 
     Args:
         plan: of the table.
         development: its development rows.
-        candidate: measured by random folds and by those that the plan's cautions advise.
+        make: makes a candidate for rows, to be measured by random folds and by those that the plan's cautions advise;
+            their columns differ, as an id that makes groups is no feature.
     """
-    planned = (_with_figures(caution, plan, development, candidate) for caution in plan.cautions)
+    planned = (_with_figures(caution, plan, development, make) for caution in plan.cautions)
     return (*planned, *_given_away(development), *_copied(development))
 
 
-def _with_figures(caution: Caution, plan: Plan, development: Frame, candidate: Candidate) -> Caution:
-    """A caution that advises another split, with what the candidate reaches by random folds and by those advised."""
+def _with_figures(caution: Caution, plan: Plan, development: Frame, make: Callable[[Frame], Candidate]) -> Caution:
+    """A caution that advises another split, with what a candidate reaches by random folds and by those advised."""
     if not caution.split:
         return caution
     advised = _split_by(plan.problem, caution)
     frame = read(plan.source, advised, drop_empty_target=plan.options.drop_empty_target)
     rows = frame.take(np.flatnonzero(np.isin(frame.ids, development.ids)))
+    candidate = make(rows)
     if not (compared := flattery(rows, candidate)):
         return caution
-    figures = f"{compared.measure} {compared.random:.4g} by random folds, {compared.honest:.4g} by such folds"
-    return replace(caution, sentence=f"{caution.sentence} {candidate.name} reaches {figures}.")
+    return replace(caution, sentence=f"{caution.sentence} {_in_words(compared, candidate)}.")
+
+
+def _in_words(compared: Flattery, candidate: Candidate) -> str:
+    """Both figures, with the sign that people know."""
+    measure = compared.measure.removeprefix("minus_")
+    sign = 1 if measure == compared.measure else -1
+    small = abs(compared.random - compared.honest) <= HARDLY * abs(compared.random)
+    return (
+        f"A first {candidate.name} reaches {measure} {sign * compared.random:.4g} by random folds,"
+        f" {sign * compared.honest:.4g} by such folds" + (": hardly a difference here" if small else "")
+    )
 
 
 def _split_by(problem: Problem, caution: Caution) -> Problem:
