@@ -129,6 +129,16 @@ def test_a_column_that_gives_the_target_away_is_named() -> None:
     assert "by random folds, " in cautions["joined"]
 
 
+def test_an_id_that_repeats_is_shown_with_both_figures() -> None:
+    """Though it is a category of many levels by random folds, and no feature by folds that keep groups together."""
+    rng = np.random.default_rng(1)
+    member = rng.choice([f"M{number}" for number in range(40)], ROWS)
+    cautions = {
+        caution.about: caution.sentence for caution in train(customers().assign(member_id=member), "left").cautions
+    }
+    assert "by random folds, " in cautions["member_id"]
+
+
 def test_the_same_table_makes_the_same_folder(by_file: Trained, path: Path, tmp_path: Path) -> None:
     """Every file, to the byte."""
     for name, trained in (("first", by_file), ("second", train(path, "left"))):

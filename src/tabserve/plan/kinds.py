@@ -138,6 +138,8 @@ def _is_id_of_rows(column: ColumnProfile) -> bool:
 def _describe_numbers(column: ColumnProfile) -> str:
     what = "numbers" if column.count(Form.DECIMAL) else "whole numbers"
     text = f"{what} from {written(column.low)} to {written(column.high)}"
+    if (column.low, column.high, column.distinct) == (0, 1, 2):
+        text = "0 or 1"
     if count := blanks(column):
         spellings = [cell for form in BLANKS if form in column.forms for _, cell in column.forms[form].first]
         text += f"; {listed(spellings)} read as empty, in {count} of {column.rows} cells"
