@@ -191,7 +191,12 @@ REFUSED: dict[str, tuple[str | bytes, str, int, str]] = {
         3,
         "row 8, column 'amount': expected a number that",
     ),
-    "a large amount": (csv(y=once("1e300", np.arange(ROWS) / 7)), "", 3, "row 8, column 'y': expected a finite number"),
+    "a large amount": (
+        csv(y=once("1e300", (np.arange(ROWS) / 7).tolist())),
+        "",
+        3,
+        "row 8, column 'y': expected a finite number",
+    ),
     "two formats of dates": (csv(day=once("28/01/2026", DAYS)), "", 3, "write all alike, or leave the column out"),
     "a day that is none": (csv(day=once("2026-02-30", DAYS)), "", 3, "row 8, column 'day': expected a day that the"),
     "numbers as time": (csv(n=range(ROWS)), "--time n", 3, "no cell of the column is such a date; write dates in this"),
