@@ -37,7 +37,6 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "tabserve drift": ("model", "--data", "rows.csv", "--out"),
     "tabserve threshold": ("0.5", "--data", "rows.csv"),
     "tabserve train": ("rows.csv", "--out"),
-    "tabserve train --target target": ("rows.csv", "--plan"),
     "cases/categories/scripts/train.py": ("--data", "rows.csv", "--out"),
     "cases/categories/scripts/train.py --out new": ("--data", "rows.csv", "--metrics"),
 }
