@@ -1,6 +1,6 @@
 # All commands of this project; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-spark setup-kserve run serve train spark notebook test test-slow test-container test-spark lint lock image dist sbom bench soak
+.PHONY: help setup setup-spark setup-kserve setup-peers run serve train spark notebook test test-slow test-container test-spark lint lock image dist sbom bench soak
 
 IS_PYTHON = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for name in python3.11 python3.12 python3; do \
@@ -10,6 +10,7 @@ READY := .venv/.ready
 SPARK := .venv-spark/bin
 SPARK_READY := .venv-spark/.ready
 KSERVE_READY := .venv-kserve/.ready
+PEERS_READY := .venv-peers/.ready
 
 # As tabserve/__init__.py sets it, for programs that import XGBoost first.
 export OMP_WAIT_POLICY ?= passive
@@ -59,6 +60,14 @@ $(KSERVE_READY): requirements/kserve.txt
 	@$(FIND_PYTHON)
 	"$(PYTHON)" -m venv --clear .venv-kserve
 	.venv-kserve/bin/pip install --require-hashes --no-deps -r $<
+	@touch $@
+
+setup-peers: $(PEERS_READY) ## make .venv-peers from requirements/peers.txt: what `bench peers` compares with (7 GB)
+
+$(PEERS_READY): requirements/peers.txt
+	@$(FIND_PYTHON)
+	"$(PYTHON)" -m venv --clear .venv-peers
+	.venv-peers/bin/pip install --require-hashes --no-deps -r $<
 	@touch $@
 
 run: $(READY) ## train a quick model, serve it, ask it for predictions (ROWS= DATA= CANDIDATES= OUT= ONCE=1 CASE=)
@@ -146,3 +155,4 @@ lock: $(READY) ## rewrite requirements/*.txt from pyproject.toml (UPGRADE=--upgr
 		$(COMPILE) $(LINUX) --override requirements/overrides-spark.txt --constraint - \
 		--extra spark pyproject.toml requirements/spark.in -o requirements/spark.txt
 	$(COMPILE) $(LINUX) requirements/kserve.in -o requirements/kserve.txt
+	$(COMPILE) $(LINUX) requirements/peers.in -o requirements/peers.txt

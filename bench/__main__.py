@@ -3,7 +3,21 @@
 import argparse
 import sys
 
-from bench import contributions, formats, limits, mixed, reading, scale, serving, settings, soak, tables, titles
+from bench import (
+    big,
+    contributions,
+    formats,
+    limits,
+    mixed,
+    peers,
+    reading,
+    scale,
+    serving,
+    settings,
+    soak,
+    tables,
+    titles,
+)
 from tabserve.cli import run
 
 WORDS = {
@@ -11,6 +25,8 @@ WORDS = {
     "serving": serving,
     "mixed": mixed,
     "reading": reading,
+    "big": big,
+    "peers": peers,
     "contributions": contributions,
     "soak": soak,
     "limits": limits,

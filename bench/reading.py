@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def write_csv(rows: int, csv: Path) -> Path:
-    """Write random rows: numbers with four decimals, and levels such as `level 17`."""
+    """Write random rows: numbers with four decimals, and levels such as `level 17`; one of each moves the target."""
     rng = np.random.default_rng(0)
     batches = (_draw(rng, min(PART, rows - start)) for start in range(0, rows, PART))
     first = next(batches)
@@ -77,12 +77,12 @@ def write_csv(rows: int, csv: Path) -> Path:
 
 
 def _draw(rng: np.random.Generator, rows: int) -> pa.RecordBatch:
-    columns = {PROBLEM.target: pa.array(rng.integers(0, 2, rows))}
-    columns |= {name: pa.array(rng.normal(size=rows).round(4)) for name in NUMBERS}
+    numbers = {name: rng.normal(size=rows).round(4) for name in NUMBERS}
+    codes = {name: rng.integers(0, count, rows) for name, count in LEVELS.items()}
+    weight = numbers["number_0"] + codes["category_0"] % 2 + rng.normal(size=rows)
+    columns = {PROBLEM.target: pa.array((weight > 1).astype(int))} | {name: pa.array(x) for name, x in numbers.items()}
     for name, count in LEVELS.items():
-        columns[name] = pa.array([f"level {level}" for level in range(count)]).take(
-            pa.array(rng.integers(0, count, rows))
-        )
+        columns[name] = pa.array([f"level {level}" for level in range(count)]).take(pa.array(codes[name]))
     return pa.record_batch(columns)
 
 

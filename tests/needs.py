@@ -37,6 +37,9 @@ JAVA = Path(os.environ.get("JAVA_HOME", ""), "bin/java") if os.environ.get("JAVA
 KSERVE = Path(__file__).parents[1] / ".venv-kserve" / "bin" / "python"
 """The Python that has KServe's client."""
 
+PEERS = KSERVE.parents[2] / ".venv-peers" / "bin" / "python"
+"""The Python that has the libraries of `bench peers`."""
+
 PROGRAMS: Mapping[str, Program] = {
     "chromium": Program("chromium --version", "chromium"),
     "curl": Program("curl --version", "curl"),
@@ -51,6 +54,10 @@ PROGRAMS: Mapping[str, Program] = {
     "kubectl": Program("kubectl version --client", advice="Debian 13 has it in the package kubernetes-client"),
     "nginx": Program("nginx -v", "nginx"),
     "openssl": Program("openssl version", "openssl"),
+    "peers": Program(
+        f"{shlex.quote(str(PEERS))} -c 'import lightgbm'",
+        advice="`make setup-peers` gets AutoGluon, FLAML, LightGBM and CatBoost",
+    ),
     "prometheus": Program("prometheus --version", "prometheus"),
     "promtool": Program("promtool --version", "prometheus"),
     # No option of wrk succeeds without a server; this script ends wrk before it sends a request.

@@ -12,9 +12,13 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from bench import hostile, limits, mixed, mixed_table, rows, scale, settings, wrk
+from bench import hostile, limits, mixed, mixed_table, peer_runs, rows, scale, settings, wrk
 from bench.clients import measure
+from bench.peer_own import Own
+from bench.peer_report import sentences
+from bench.peer_runs import Comparison, Scored
 from bench.soak import Sample, check
 from bench.targets import MIXED, TARGETS, Target
 from bench.timing import Timing
@@ -169,6 +173,67 @@ def test_reading_is_compared_with_pandas(run: Run) -> None:
     assert all(float(figure) > 0 for line in (ours, pandas) for figure in line.split()[-3:])
     assert time.startswith("tabserve.read takes ")
     assert "× the memory of the encoded array" in memory
+
+
+@pytest.mark.slow
+def test_big_prints_time_and_memory_of_each_step(run: Run) -> None:
+    """Looking, reading and training each have a line, and training says what it reached."""
+    steps = [line.split() for line in run("big", "--rows", "2000").splitlines()[3:]]
+    assert [step[0] for step in steps] == ["looking", "reading", "training"]
+    assert all(0 < float(step[3]) <= float(step[2]) for step in steps)
+    assert "on the hold-out" in " ".join(steps[-1])
+
+
+@pytest.mark.slow
+def test_peers_measures_all_on_the_same_rows_and_skips_what_is_missing(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Scikit-learn's models run in this environment; LightGBM and a real table are skipped, each with a sentence."""
+    monkeypatch.setattr(peer_runs, "PYTHON", tmp_path / "no-such-python")
+    few = ["--tables", "churn", "iris", "--data", str(tmp_path), "--peers", "linear", "histogram boosting", "LightGBM"]
+    printed = run("peers", *few, "--out", str(tmp_path / "out"))
+    assert "churn is skipped: there is no churn.csv in the folder of --data." in printed
+    assert "LightGBM is skipped: lightgbm is not installed; `make setup-peers` installs it." in printed
+    assert (tmp_path / "out" / "peers.md").read_text() in printed
+    (iris,) = json.loads((tmp_path / "out" / "peers.json").read_text())
+    assert [*iris["scored"]] == ["tabserve", "linear", "histogram boosting"]
+    assert all(min(scored["seconds"], scored["milliseconds"]) > 0 for scored in iris["scored"].values())
+    assert all(scored["score"] < 1 for scored in iris["scored"].values()), "chance has a log loss of 1.1"
+    assert not iris["failed"]
+
+
+@pytest.mark.slow
+@pytest.mark.needs("peers")
+def test_peers_trains_each_library_on_each_task(run: Run, tmp_path: Path) -> None:
+    """Two classes, several and an amount, with categories and without; a search of seconds is enough to answer."""
+    names = ["LightGBM", "CatBoost", "FLAML", "AutoGluon"]
+    few = ["--tables", "breast-cancer", "iris", "diabetes", "--rows", "140", "--seconds", "10"]
+    run("peers", *few, "--peers", *names, "--out", str(tmp_path))
+    for table in json.loads((tmp_path / "peers.json").read_text()):
+        assert [*table["scored"]] == ["tabserve", *names], table["failed"]
+
+
+def compared(table: str, ours: float, deviation: float, **peers: float) -> Comparison:
+    """The results of a table by AUC."""
+    own = Own(1.0, "linear", ours, deviation, np.zeros(0, np.int64), [], np.zeros((0, 0)))
+    scored = {name: Scored(score, 1.0, 3.0) for name, score in peers.items()}
+    return Comparison(
+        table, (100, 5), "roc_auc", own, {"tabserve": Scored(ours, 1.0, 1.0), **scored}, 1.0, {"FLAML": "no memory"}
+    )
+
+
+def test_the_peers_report_names_losses_as_well_as_wins() -> None:
+    """A table is near the best within one deviation; one below the linear model is named, and so is a failure."""
+    near, far = compared("near", 0.80, 0.02, linear=0.81), compared("far", 0.70, 0.02, linear=0.69, CatBoost=0.75)
+    said = [*sentences([near, far], ["linear", "CatBoost", "FLAML"])]
+    assert said[:2] == [
+        "tabserve is within one fold's standard deviation of the best on 1 of 2 tables.",
+        "It is the best on 0: none.",
+    ]
+    assert "far: CatBoost is better by 0.0500 AUC; one fold's standard deviation is 0.0200." in said
+    assert "Below the linear baseline: near (by 0.0100)." in said
+    assert "One row: CatBoost takes 3.0 × the time of tabserve (median over tables)." in said
+    assert said[-1] == "far: FLAML failed: no memory."
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def test_a_lock_names_no_download_address(lock: str) -> None:
     assert re.findall(r".*(?:://|--index|--find-links|@ |/(?:home|root|tmp)/).*", LOCKS[lock].read_text()) == []
 
 
-@pytest.mark.parametrize("lock", sorted(set(LOCKS) - {"environment", "kserve"}))  # only a client, tested on its own
+@pytest.mark.parametrize("lock", sorted(set(LOCKS) - {"environment", "kserve", "peers"}))  # environments of their own
 def test_a_package_has_one_version_in_every_lock(lock: str) -> None:
     """Training and serving use the tested versions."""
     complete = pins("environment")
