@@ -4,7 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -154,9 +154,10 @@ def csv(separator: str = ",", **columns: Any) -> str:  # noqa: ANN401  cells of 
     return table(**columns).to_csv(index=False, sep=separator)
 
 
-def once(cell: object, others: Sequence[Any] = range(ROWS)) -> list[Any]:
+def once(cell: object, others: Iterable[Any] = range(ROWS)) -> list[Any]:
     """The other cells, with this one in row 8."""
-    return [*others[:7], cell, *others[8:]]
+    cells = [*others]
+    return [*cells[:7], cell, *cells[8:]]
 
 
 def words(rows: int = ROWS) -> list[str]:
@@ -206,7 +207,7 @@ REFUSED: dict[str, tuple[str | bytes, str, int, str]] = {
     "one group": (csv(shop="A"), "--group shop", 3, "t.csv: The smallest class has 1 group; 5 folds"),
     "an id twice": (csv(key=once(3)), "--id key", 3, "Column 'key' has the same id in several rows"),
     "no such positive label": (csv(), "--positive YES", 2, "--positive must be a value of column 'y'"),
-    "a metric of amounts": (csv(), "--metric rmse", 2, "'rmse' does not fit a binary task; choose f1"),
+    "a metric of amounts": (csv(), "--metric rmse", 2, "'rmse' does not fit a binary task; choose"),
     "negative costs": (csv(), "--costs 1,-1", 2, "Both costs must be numbers above 0, not -1.0"),
     "a name that is a path": (csv(), "--name ../t", 2, "--name needs a name without a slash"),
     "a plan of another ending": (csv(), "--plan plan.txt", 2, "expected the name of a plan, which ends in .toml"),
@@ -228,6 +229,14 @@ def test_a_table_that_cannot_be_used_is_refused(
     assert sentence in ended.err
     assert "Traceback" not in ended.err
     assert {*Path().rglob("*")} == before
+
+
+@pytest.mark.parametrize("sign", ["--delimiter", "--decimal"])
+def test_a_sign_of_csv_files_is_refused_for_others(sign: str, train: Train) -> None:
+    """It would be without effect."""
+    table().to_parquet("t.parquet")
+    ended = train("t.parquet", "--target", "y", sign, ",", "--look")
+    assert (ended.code, ended.err) == (2, f"{sign} is a sign of csv files, and t.parquet is none; leave it out.\n")
 
 
 FOREIGN = {

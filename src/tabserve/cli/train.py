@@ -177,14 +177,15 @@ def _make_plan(arguments: argparse.Namespace) -> "Plan":
 
 def _source(arguments: argparse.Namespace) -> "Source":
     """The table, with the signs that the command line names."""
-    from tabserve.table.dialect import Dialect  # noqa: PLC0415  slow, or of the extra `train`
-    from tabserve.table.reader import layout  # noqa: PLC0415
+    from tabserve.table.reader import layout  # noqa: PLC0415  slow, or of the extra `train`
     from tabserve.table.source import as_source  # noqa: PLC0415
 
     source = as_source(arguments.table)
-    if signs := _signs(arguments):
-        source = replace(source, dialect=replace(layout(source).dialect or Dialect(), **signs))
-    return source
+    if not (signs := _signs(arguments)):
+        return source
+    if not (dialect := layout(source).dialect):
+        raise UsageError(f"--{next(iter(signs))} is a sign of csv files, and {source.name} is none; leave it out.")
+    return replace(source, dialect=replace(dialect, **signs))
 
 
 def _signs(arguments: argparse.Namespace) -> dict[str, str]:

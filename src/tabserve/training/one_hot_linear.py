@@ -30,6 +30,9 @@ POWERS = {"identity": 0, "log": 1}
 SMALL = 2_500_000
 """Most cells of the design matrix and the Hessian for Newton's method, which is exact and takes few steps."""
 
+FEW = 10
+"""Most outputs for Newton's method, which takes a step in Python for each pair of them: minutes for a hundred."""
+
 
 class OneHotLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Logistic regression with a ridge penalty, over standardised numbers and one-hot categories."""
@@ -120,7 +123,7 @@ class OneHotRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
 def _solver(matrix: sparse.csr_array, outputs: int = 1) -> str:
     rows, weights = matrix.shape[0], matrix.shape[1] * outputs
-    return "newton-cholesky" if (rows + weights) * weights <= SMALL else "lbfgs"
+    return "newton-cholesky" if outputs <= FEW and (rows + weights) * weights <= SMALL else "lbfgs"
 
 
 def _quietly_fitted(model: BaseEstimator, matrix: sparse.csr_array, target: NDArray[Any]) -> BaseEstimator:
