@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tabserve.client.local_server import free_ports
 from tabserve.client.rest import RestClient
 from tabserve.errors import DataError, UsageError
 from tabserve.model.model import REPORT
+from tabserve.trained import Trained
 from tabserve.training import bootstrap, default_candidates
 from tabserve.training.default_candidates import Trees
 
@@ -44,20 +45,28 @@ def customers(rows: int = ROWS) -> pd.DataFrame:
     )
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
     """Let the bootstrap draw less often, and the default candidates have few trees."""
-    monkeypatch.setattr(bootstrap, "RESAMPLES", 10)
-    monkeypatch.setattr(default_candidates, "USUAL", (Trees(2, 10, 0.3),))
-    monkeypatch.setattr(default_candidates, "LOGISTIC_GRID", {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "RESAMPLES", 10)
+        patch.setattr(default_candidates, "USUAL", (Trees(2, 10, 0.3),))
+        patch.setattr(default_candidates, "LOGISTIC_GRID", {})
+        yield
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The table as a csv."""
-    path = tmp_path / "customers.csv"
+    path = tmp_path_factory.mktemp("table") / "customers.csv"
     customers().to_csv(path, index=False)
     return path
+
+
+@pytest.fixture(scope="module")
+def by_file(path: Path) -> Trained:
+    """A model of that file."""
+    return train(path, "left")
 
 
 def to_polars(frame: pd.DataFrame) -> Any:  # noqa: ANN401  of polars, which is no dependency
@@ -71,20 +80,19 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
 
 
 @pytest.mark.parametrize("convert", [pd.DataFrame, to_arrow, to_polars], ids=["pandas", "arrow", "polars"])
-def test_a_frame_is_trained_on_as_its_file_is(convert: Callable[[pd.DataFrame], Any], path: Path) -> None:
+def test_a_frame_is_trained_on_as_its_file_is(convert: Callable[[pd.DataFrame], Any], by_file: Trained) -> None:
     """The same rows, columns and figures, whatever holds the table."""
-    by_file, by_frame = train(path, "left"), train(convert(customers()), "left")
+    by_frame = train(convert(customers()), "left")
     assert by_frame.plan.problem.columns == by_file.plan.problem.columns
     assert by_frame.data.provenance["sha256"] == by_file.data.provenance["sha256"]
     assert by_frame.model.metrics == by_file.model.metrics
 
 
-def test_a_saved_model_scores_files_with_all_columns_of_the_table(path: Path, tmp_path: Path) -> None:
+def test_a_saved_model_scores_files_with_all_columns_of_the_table(by_file: Trained, path: Path, tmp_path: Path) -> None:
     """Columns that were left out may stand in later files, and the folder holds card and report."""
-    trained = train(path, "left")
-    model = trained.save(tmp_path / "model")
+    model = by_file.save(tmp_path / "model")
     assert model.problem.ignored == ("customer", "currency")
-    assert load(tmp_path / "model").metrics == trained.model.metrics
+    assert load(tmp_path / "model").metrics == by_file.model.metrics
     assert "<html" in (tmp_path / "model" / REPORT).read_text()
     assert score_file(model, path, tmp_path / "scores.csv") == ROWS
     assert pd.read_csv(tmp_path / "scores.csv")["probability"].between(0, 1).all()
@@ -121,10 +129,20 @@ def test_a_column_that_gives_the_target_away_is_named() -> None:
     assert "by random folds, " in cautions["joined"]
 
 
-def test_the_same_table_makes_the_same_folder(path: Path, tmp_path: Path) -> None:
+def test_an_id_that_repeats_is_shown_with_both_figures() -> None:
+    """Though it is a category of many levels by random folds, and no feature by folds that keep groups together."""
+    rng = np.random.default_rng(1)
+    member = rng.choice([f"M{number}" for number in range(40)], ROWS)
+    cautions = {
+        caution.about: caution.sentence for caution in train(customers().assign(member_id=member), "left").cautions
+    }
+    assert "by random folds, " in cautions["member_id"]
+
+
+def test_the_same_table_makes_the_same_folder(by_file: Trained, path: Path, tmp_path: Path) -> None:
     """Every file, to the byte."""
-    for name in ("first", "second"):
-        train(path, "left").save(tmp_path / name)
+    for name, trained in (("first", by_file), ("second", train(path, "left"))):
+        trained.save(tmp_path / name)
     files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("first", "second")]
     assert files[0] == files[1]
 

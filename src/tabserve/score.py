@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from tabserve.destination import check_apart
 from tabserve.model.decision import Answers
@@ -34,10 +33,9 @@ def score_file(model: Model, table: TableLike, out: Path) -> int:
     source = as_source(table, "test.csv")
     check_apart([out], [source.path])
     rows, schema = 0, schema_of(model)
-    with open_writer(out, schema) as writer, tqdm(unit=" rows", unit_scale=True, disable=None) as progress:
+    with open_writer(out, schema) as writer:
         for batch, scores in _score_batches(model, source):
             writer.write_batch(answers(model, batch, scores, schema))
-            progress.update(len(batch))
             rows += len(batch)
     return rows
 

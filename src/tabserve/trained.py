@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,8 @@ def train(
     """
     plan = make_plan(as_source(table), Options(target, **options))
     data = load(plan, synthetic=synthetic)
-    known = [*candidates] or defaults(data, jobs, device)
-    cautions = examine(plan, data, strict=strict)
+    known = [*candidates] or defaults(data.development, jobs, device)
+    cautions = examine(plan, data, jobs, device, strict=strict)
     return evaluate(plan, data, cautions, data.select(known, minutes))
 
 
@@ -136,29 +137,40 @@ def load(plan: Plan, *, synthetic: bool = False) -> TrainingData:
         DataError: a row cannot be used, or the rows cannot be split.
     """
     frame = read(plan.source, plan.problem, drop_empty_target=plan.options.drop_empty_target)
-    return TrainingData.of(frame, plan.source.name, synthetic=synthetic)
+    try:
+        return TrainingData.of(frame, plan.source.name, synthetic=synthetic)
+    except DataError as error:
+        raise DataError(f"{plan.source.name}: {error}") from error
 
 
-def defaults(data: TrainingData, jobs: int | None = None, device: str = "cpu") -> list[Candidate]:
+def defaults(rows: Frame, jobs: int | None = None, device: str = "cpu") -> list[Candidate]:
     """The default candidates for these rows.
 
     Raises:
         UsageError: there is no such device.
     """
     check_device(device)
-    development = data.development
-    return default_candidates(development.problem, development.encoder, len(development), jobs, device)
+    return default_candidates(rows.problem, rows.encoder, len(rows), jobs, device)
 
 
-def examine(plan: Plan, data: TrainingData, *, strict: bool = False) -> tuple[Caution, ...]:
+def examine(
+    plan: Plan, data: TrainingData, jobs: int | None = None, device: str = "cpu", *, strict: bool = False
+) -> tuple[Caution, ...]:
     """All that may make the figures lie: what the plan says, and what only the rows tell.
+
+    Args:
+        plan: of the table.
+        data: its split rows.
+        jobs: threads of the candidate that is measured by the splits that cautions advise.
+        device: of that candidate.
+        strict: whether a caution is an error.
 
     Raises:
         DataError: there is a caution, and `strict` is set.
     """
-    cautions = examination.examine(plan, data.development, _quick_candidate)
+    cautions = examination.examine(plan, data.development, partial(_quick_candidate, jobs=jobs, device=device))
     if strict and cautions:
-        sentences = " ".join(f"{caution.about}: {caution.sentence}" for caution in cautions)
+        sentences = " ".join(f"{caution.about or 'rows'}: {caution.sentence}" for caution in cautions)
         raise DataError(f"{plan.source.name} calls for caution, and --strict forbids it. {sentences}")
     return cautions
 
@@ -173,8 +185,8 @@ def default_folder(plan: Plan) -> Path:
     return Path("build", plan.problem.name)
 
 
-def _quick_candidate(frame: Frame) -> Candidate:
+def _quick_candidate(frame: Frame, jobs: int | None, device: str) -> Candidate:
     """The first boosted default candidate, as flattery shows in trees; or else the last one."""
-    candidates = default_candidates(frame.problem, frame.encoder, len(frame))
+    candidates = defaults(frame, jobs, device)
     boosted = (candidate for candidate in candidates if hasattr(candidate.estimator, "get_booster"))
     return next(boosted, candidates[-1])

@@ -170,14 +170,15 @@ def test_any_cells_are_encoded_or_refused(cells: list[Any]) -> None:
     ("cells", "hours"),
     [
         (["", "2020-01-01"], False),
-        ([None, "2020-01-01T00:00"], True),
+        ([None, "2020-01-01T00:00"], False),
+        (["2020-01-01T00:00", "2020-01-01T08:30"], True),
         (np.array(["2020-01-01"], "M8[D]"), False),
         (np.array(["2020-01-01", "NaT"], "M8[ns]"), False),
         (np.array(["2020-01-01", "2020-01-01T05:00", "NaT"], "M8[ns]"), True),
     ],
 )
 def test_learning_detects_whether_dates_have_hours(cells: Any, hours: bool) -> None:  # noqa: ANN401  a list or an array
-    """From the format of texts; from an array, if a time is not midnight."""
+    """Where a time is not midnight, which is how files of timestamps write a day."""
     learned = Dates.learn(WHEN, cells)
     assert learned == Dates(missing=True, hours=hours)
     assert learned.encode(cells).shape == (len(cells), 3 + hours)

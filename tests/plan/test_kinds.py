@@ -29,7 +29,7 @@ COUNT = [str(number) for number in range(100, 160)]
         (["0.5", "2", "2"], "number", "numbers from 0.5 to 2"),
         (["1", "?", "2", "2", "-"], "number", "'?', '-' read as empty, in 2 of 5 cells"),
         ([1.5, None, 2.5, 2.5], "number", "numbers from 1.5 to 2.5"),
-        (repeated(["0", "1"]), "number", "whole numbers from 0 to 1"),
+        (repeated(["0", "1"]), "number", "0 or 1"),
         (["00501", "94103", "00501"], "number", "whole numbers"),
         (WORDS * 2, "category", "3 levels: bad, fair, good"),
         (["true", "false", "true"], "category", "true or false"),

@@ -190,6 +190,11 @@ def test_a_time_is_a_date_in_every_row() -> None:
         ("since", DATES, "--time 'since'"),
         ("price", [f"{row},000" for row in range(60)], "write it as 1234.5"),
         ("day", [f"{1 + row % 28}/{1 + row % 12}/2020" for row in range(60)], "write dates as 2020-12-31"),
+        (
+            "seen",
+            [f"2026-01-{1 + row % 28:02} 08:30:00Z" for row in range(60)],
+            "in one time zone and without naming it",
+        ),
         ("level", [f"level {row % 25}" for row in range(60)], "25 levels in 60 rows"),
         ("alley", ["None", "gravel", "paved"], "--missing 'None'"),
         ("size", ["?", "small", "large"], "--missing '?'"),
@@ -202,6 +207,12 @@ def test_cautions_say_what_to_do(name: str, cells: list[str], words: str) -> Non
     """Each is about its column, and none is given where the user leaves the column out."""
     assert words in cautions_about(plan_of({name: cells}), name)
     assert not cautions_about(plan_of({name: cells}, drop=(name,)), name)
+
+
+def test_an_id_that_repeats_is_cautioned_about_once() -> None:
+    """That its values are many follows from its being an id."""
+    plan = plan_of({"customer_id": repeated(IDS[:30])})
+    assert [caution.about for caution in plan.cautions].count("customer_id") == 1
 
 
 def test_a_class_of_few_rows_is_cautioned_about() -> None:

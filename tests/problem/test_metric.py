@@ -55,9 +55,9 @@ def test_a_name_gives_what_is_maximised_and_what_ranks(
 @pytest.mark.parametrize(
     ("name", "kind", "costs", "message"),
     [
-        ("rmse", "binary", None, "'rmse' does not fit a binary task; choose f1 or accuracy or"),
-        ("f1", "multiclass", None, "choose macro_f1 or accuracy or balanced_accuracy or log_loss or costs."),
-        ("costs", "regression", (1, 2), "choose rmse or mae or median_absolute_error or r2."),
+        ("rmse", "binary", None, "'rmse' does not fit a binary task; choose one of f1, accuracy,"),
+        ("f1", "multiclass", None, "choose one of macro_f1, accuracy, balanced_accuracy, log_loss, costs."),
+        ("costs", "regression", (1, 2), "choose one of rmse, mae, median_absolute_error, r2."),
         ("best", "binary", None, "'best' does not fit"),
         ("costs", "binary", None, "needs two costs, such as 1,10"),
         ("", "regression", (1, 2), "leave the costs out"),

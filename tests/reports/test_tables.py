@@ -77,6 +77,31 @@ def test_the_evaluation_table_has_measures_with_intervals(evaluation: dict[str, 
     assert len(table) == len(evaluation)
 
 
+@pytest.mark.parametrize(
+    ("value", "size", "shown"),
+    [
+        (0.61449, 0.7, "0.6145"),
+        (0, 0, "0.0000"),
+        (14.5678, 27.4, "14.568"),
+        (2199.7259, 9810.0, "2,199.7"),
+        (1234567.8, 1e6, "1,234,568"),
+        (0.0012345, 0.002, "0.00123"),
+        (1.2e-7, 1.2e-7, "0.000000"),
+        (float("nan"), float("nan"), "nan"),
+    ],
+)
+def test_figures_have_as_many_decimals_as_their_size_needs(value: float, size: float, shown: str) -> None:
+    """An amount in thousands is not shown to a hundredth of a cent."""
+    assert tables.figure(value, size) == shown
+
+
+def test_a_measure_is_shown_once() -> None:
+    """Not its negation as well, by which amounts are ranked; a negation alone stays."""
+    interval = {"value": 2000.0, "low": 1900.0, "high": 2100.0}
+    table = tables.evaluation_table({"minus_rmse": interval, "rmse": interval, "minus_cost": interval})
+    assert [*table.index] == ["RMSE", "minus cost"]
+
+
 def test_the_candidates_table_describes_each_candidate() -> None:
     """Its kind, its grid, and whether a model folder can hold it."""
     assert tables.candidates_table(CANDIDATES).to_dict("index") == {

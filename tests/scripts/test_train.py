@@ -236,7 +236,7 @@ def with_positives(count: int) -> Bad:
 BAD_TABLES: dict[str, tuple[Bad, str]] = {
     "file missing": (lambda _, folder: folder / "train.csv", "No such file or directory"),
     "a folder": (lambda _, folder: folder, "Is a directory"),
-    "empty": (csv(lambda _: b""), "Empty CSV file"),
+    "empty": (csv(lambda _: b""), "it is empty; it needs a header"),
     "only a header": (csv(lambda text: text.splitlines(keepends=True)[0]), "has a header and no rows"),
     "not UTF-8": (
         csv(lambda text: text.replace(b"train_3", "ação".encode("latin-1"))),

@@ -71,7 +71,7 @@ def expected(frame: pd.DataFrame, model_folder: Path, tmp_path_factory: pytest.T
     folder = tmp_path_factory.mktemp("expected")
     frame.to_csv(folder / "rows.csv", index=False)
     score_file(load(model_folder), folder / "rows.csv", folder / "scores.csv")
-    return pd.read_csv(folder / "scores.csv", dtype={"label": str, "probability": "float32"})
+    return pd.read_csv(folder / "scores.csv", dtype={"label": "object", "probability": "float32"})
 
 
 def broken(folder: Path, frame: pd.DataFrame) -> Path:
@@ -106,7 +106,7 @@ def test_parquet_and_a_table_get_the_answers_of_one_machine_to_the_bit(
     cells = frame.head(200).astype(dict.fromkeys(frame.columns[1:], dtype))
     cells.to_parquet(tmp_path / "rows.parquet")
     score_file(load(model_folder), tmp_path / "rows.parquet", tmp_path / "scores.csv")
-    expected = pd.read_csv(tmp_path / "scores.csv", dtype={"label": str, "probability": "float32"})
+    expected = pd.read_csv(tmp_path / "scores.csv", dtype={"label": "object", "probability": "float32"})
     spark.read.parquet(f"{tmp_path}/rows.parquet").createOrReplaceGlobalTempView("customers")
     for name, source in {"file": files(f"{tmp_path}/rows.parquet"), "table": table("global_temp.customers")}.items():
         assert score_table(model_folder, source, f"{tmp_path}/{name}") == RowCounts(200, 0)

@@ -189,7 +189,7 @@ def test_numbers_of_any_parquet_type_are_numbers(tmp_path: Path) -> None:
     ("header", "message"),
     [
         pytest.param("id,a,b", "lacks 'c'; expected 4 columns, found 3.", id="missing"),
-        pytest.param("id,alpha,b,gamma", "lacks 'a', 'c'; expected 4 columns, found 4.", id="several missing"),
+        pytest.param("id,alpha,b,gamma", "lacks 'a', 'c'; its columns are 'id', 'alpha', 'b'", id="several missing"),
         pytest.param("id,a,b,c,a", "has the column 'a' more than once", id="duplicate"),
         pytest.param("id,a,b,c,day", "has unexpected columns: 'day'; remove them, or train anew by", id="extra"),
         pytest.param("id,a,b,c,", "has no name for column 5 of its header; remove it, or", id="a comma too many"),
@@ -321,15 +321,15 @@ NOT_UTF8 = "it is not UTF-8 text; save it as UTF-8."
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        pytest.param("t.csv", b"", "Empty CSV file", id="empty"),
-        pytest.param("t.csv", b"\n\n", "Empty CSV file", id="blank"),
-        pytest.param("t.csv", b"\xef\xbb\xbf", "Empty CSV file", id="byte order mark alone"),
+        pytest.param("t.csv", b"", "it is empty; it needs a header", id="empty"),
+        pytest.param("t.csv", b"\n\n", "it is empty; it needs a header", id="blank"),
+        pytest.param("t.csv", b"\xef\xbb\xbf", "it is empty; it needs a header", id="byte order mark alone"),
         pytest.param("t.csv", CSV + "é,1,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 text"),
         pytest.param("t.csv", CSV + "r50,é,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 in a number"),
         pytest.param("t.csv", CSV + "é,1\n".encode("latin-1"), NOT_UTF8, id="Latin-1 in a short row"),
         pytest.param("t.csv", "id,a,b,c\né,1,2,3\n".encode("latin-1"), NOT_UTF8, id="Latin-1 in the first row"),
         pytest.param("t.csv", CSV.replace(b"a", b"\xe9", 1), NOT_UTF8, id="Latin-1 in the header"),
-        pytest.param("t.csv.gz", b"", "Empty CSV file", id="empty gz"),
+        pytest.param("t.csv.gz", b"", "it is empty; it needs a header", id="empty gz"),
         pytest.param("t.csv.gz", b"\xff" + CSV, "Not a gzipped file", id="gz that is none"),
         pytest.param("t.csv.gz", gzip.compress(CSV) + b"junk", "Not a gzipped file", id="gz with more behind it"),
         pytest.param("t.csv.gz", gzip.compress(CSV)[:-20], "ended before", id="truncated gz"),

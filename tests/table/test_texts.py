@@ -258,7 +258,7 @@ def test_too_few_groups_of_a_class_are_counted() -> None:
     target = np.repeat([0, 1, 2], 100).astype(np.int8)
     ids = np.arange(300).astype(np.str_).astype(np.object_)
     group = np.where(target == 2, "one", ids).astype(np.object_)
-    with pytest.raises(DataError, match=r"The smallest class has 1 groups; 3 folds beside a hold-out of 20%"):
+    with pytest.raises(DataError, match=r"The smallest class has 1 group; 3 folds beside a hold-out of 20%"):
         hold_out(Frame(ids, ids, target, PROBLEM, ENCODER, group))
 
 

@@ -178,6 +178,7 @@ def test_groups_and_times_come_first() -> None:
         assert count_copies(frames[1]) == 0
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_card_and_manifest_say_how_many_copies_there_are(tmp_path: Path) -> None:
     """Only where copies are kept on one side."""
     rng = np.random.default_rng(0)

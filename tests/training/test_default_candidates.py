@@ -160,7 +160,7 @@ def test_texts_are_told_apart_by_linear_models() -> None:
 @pytest.mark.parametrize("task", [Binary(), Regression()], ids=lambda task: task.KIND)
 def test_texts_of_another_task_are_refused(task: Task) -> None:
     """The sentence says what would do."""
-    with pytest.raises(UsageError, match=f"'multiclass' alone is learned, not '{task.KIND}'; use that for labels"):
+    with pytest.raises(UsageError, match=f"'multiclass' alone is learned, not '{task.KIND}'; use that task for labels"):
         candidates(texts(task))
 
 

@@ -93,6 +93,7 @@ def test_a_grid_is_ranked_by_the_same_metric(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["log_loss", "accuracy"])
+@pytest.mark.usefixtures("few_draws")
 def test_a_folder_keeps_the_metric_and_its_card_ranks_by_it(name: str, tmp_path: Path) -> None:
     """The card compares the candidates by it, and explains the threshold by the criterion."""
     task = with_metric("binary", name)
@@ -110,6 +111,7 @@ def test_a_folder_keeps_the_metric_and_its_card_ranks_by_it(name: str, tmp_path:
     assert '"metric"' in (tmp_path / "model" / "manifest.json").read_text()
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_manifest_names_no_metric_where_none_is_set(tmp_path: Path) -> None:
     """So the folders of tasks without one stay the same byte for byte."""
     frame = table(Binary())

@@ -70,10 +70,8 @@ def test_too_few_rows_of_a_class_are_counted(positives: int, folds: int) -> None
     if positives >= needed:
         assert hold_out(frame).development.target.sum() >= folds
     else:
-        message = (
-            f"The smallest class has {positives} rows; {folds} folds beside a hold-out of 20% need at least {needed};"
-            " use more rows."
-        )
+        rows = f"{positives} row{'' if positives == 1 else 's'}"
+        message = f"has {rows}; {folds} folds beside a hold-out of 20% need at least {needed}; use more rows."
         with pytest.raises(DataError, match=message):
             hold_out(frame)
 

@@ -138,6 +138,7 @@ def test_minutes_are_a_number_above_0(minutes: float, sample_frame: Frame) -> No
         select(sample_frame, [Candidate("dummy", DummyClassifier())], minutes)
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_tables_manifest_and_card_tell_what_was_left_out(sample_frame: Frame, clock: Clock, tmp_path: Path) -> None:
     """Each names the candidate and its finished folds; without a bound they say nothing."""
     frame = sample_frame.take(np.arange(400))

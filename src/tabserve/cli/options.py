@@ -93,6 +93,13 @@ def file(text: str) -> Path:
     return Path(path(text))
 
 
+def plan(text: str) -> Path:
+    """A file on this machine that is told to be a plan by its ending."""
+    if not text.endswith(".toml"):
+        raise ArgumentTypeError(f"expected the name of a plan, which ends in .toml, not {text!r}")
+    return file(text)
+
+
 def names(text: str) -> list[str]:
     """At least one name, separated by commas; repetitions are dropped."""
     unique = [*dict.fromkeys(name.strip() for name in text.split(",") if name.strip())]

@@ -30,12 +30,12 @@ exit codes: 0 saved, 1 not enough memory, 2 wrong option, 3 the table cannot be 
 """
 
 LISTS = {
-    "number": "columns of numbers",
-    "category": "columns of categories",
-    "date": "columns of ISO 8601 dates",
-    "text": "columns of text, which then are the only features",
-    "drop": "columns to leave out",
-    "missing": "spellings of an empty cell, such as ?",
+    "number": ("NAMES", "columns of numbers"),
+    "category": ("NAMES", "columns of categories"),
+    "date": ("NAMES", "columns of ISO 8601 dates"),
+    "text": ("NAMES", "columns of text, which then are the only features"),
+    "drop": ("NAMES", "columns to leave out"),
+    "missing": ("SPELLINGS", "an empty cell, such as ? or -999"),
 }
 """The options that take several values, separated by spaces or commas."""
 
@@ -63,7 +63,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=EXAMPLES,
     )
-    parser.add_argument("table", type=Path, metavar="TABLE", help="csv or parquet file, or a plan that --plan wrote")
+    parser.add_argument(
+        "table", type=options.file, metavar="TABLE", help="csv or parquet file, or a plan that --plan wrote"
+    )
     _add_table(parser.add_argument_group("what the table holds (a plan says all of it)"))
     _add_run(parser.add_argument_group("the run"))
     parser.set_defaults(run=_train)
@@ -72,14 +74,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _add_table(group: "argparse._ArgumentGroup") -> None:
     """Add the options whose values a plan holds; each is None unless it is named."""
     group.add_argument("--target", type=options.printable, metavar="NAME", help="the column to predict")
-    for name, meaning in LISTS.items():
+    for name, (metavar, meaning) in LISTS.items():
         group.add_argument(
-            f"--{name}", type=options.printable, nargs="+", action="extend", metavar="NAME", help=meaning
+            f"--{name}", type=options.printable, nargs="+", action="extend", metavar=metavar, help=meaning
         )
     for name, (metavar, meaning) in TEXTS.items():
         group.add_argument(f"--{name}", type=options.printable, metavar=metavar, help=meaning)
     group.add_argument("--delimiter", metavar="SIGN", help="between the cells of a csv (default: found out)")
-    group.add_argument("--decimal", choices=(".", ","), help="sign of decimals in a csv (default: found out)")
+    group.add_argument(
+        "--decimal", choices=(".", ","), metavar="SIGN", help="before decimals in a csv: . or , (default: found out)"
+    )
     group.add_argument("--drop-empty-target", action="store_true", default=None, help="leave rows without a target out")
     group.add_argument(
         "--costs", type=options.costs, metavar="FP,FN", help="of a false positive and a false negative, as 1,10"
@@ -89,7 +93,9 @@ def _add_table(group: "argparse._ArgumentGroup") -> None:
 
 def _add_run(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--out", type=options.folder, metavar="FOLDER", help="model folder (default: build/<name>)")
-    group.add_argument("--plan", type=Path, metavar="FILE", help="toml to write: all of the above, found out or named")
+    group.add_argument(
+        "--plan", type=options.plan, metavar="FILE", help="toml to write: all of the above, found out or named"
+    )
     group.add_argument("--look", action="store_true", help="end after saying what the table holds")
     group.add_argument("--strict", action="store_true", help="end with an error if there is a caution")
     group.add_argument("--show-rows", action="store_true", help="show cells of single rows in the report")
@@ -129,14 +135,19 @@ def _fit(arguments: argparse.Namespace, plan: "Plan", out: Path) -> None:
     from tabserve.reports import tables  # noqa: PLC0415
 
     data = trained.load(plan)
-    candidates = trained.defaults(data, arguments.jobs, arguments.device)
-    cautions = trained.examine(plan, data, strict=arguments.strict)
+    candidates = trained.defaults(data.development, arguments.jobs, arguments.device)
+    cautions = trained.examine(plan, data, arguments.jobs, arguments.device, strict=arguments.strict)
     names = ", ".join(candidate.name for candidate in candidates)
     print(*look.caution_lines(cautions), f"\nCandidates: {names}", "", sep="\n", flush=True)
     selected = data.select(candidates, arguments.minutes)
-    print(tables.selection_table(selected).iloc[:, :SHOWN].to_string(), "\n", flush=True)
+    rows = f"{len(data.development):,} rows to learn from"
+    print(f"Mean ± standard deviation over {data.development.problem.folds} folds of the {rows}:")
+    print(f"{tables.selection_table(selected).iloc[:, :SHOWN].to_string()}\n", flush=True)
+    if selected.left_out:
+        print(f"The time was over before every fold of {', '.join(selected.left_out)}; give more --minutes.\n")
     result = trained.evaluate(plan, data, cautions, selected)
-    print(result.evaluation.to_string(), "\n")
+    print(f"{selected.winner.candidate.name} on the {len(data.holdout):,} rows held out, opened once:")
+    print(f"{result.evaluation.to_string()}\n")
     model = result.save(out, show_rows=arguments.show_rows)
     print(f"Saved {model.metrics['winner']} in {out}; {out / REPORT} shows all about it. Serve it, or score a file:")
     print(f"  tabserve serve {out}\n  tabserve score {out} --data new.csv --out scores.csv")
@@ -183,5 +194,5 @@ def _signs(arguments: argparse.Namespace) -> dict[str, str]:
 
 def _separate(values: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
     """Values without the commas between them, but for those in the name of a column."""
-    parts = ([value] if value in columns else value.split(",") for value in values)
-    return tuple(dict.fromkeys(part.strip() for part in chain.from_iterable(parts) if part.strip()))
+    parts = ([value] if value in columns else map(str.strip, value.split(",")) for value in values)
+    return tuple(dict.fromkeys(filter(None, chain.from_iterable(parts))))

@@ -144,7 +144,7 @@ class Client(ABC):
         return UsageError(f"The server at {self._server} does not tell which models it has; name the one to ask.")
 
     def _unreachable(self) -> ServerError:
-        advice = "start one with 'tabserve serve deploy', or ask at the address of another"
+        advice = "start one with 'tabserve serve FOLDER', or ask at the address of another"
         return ServerError(f"No server answers at {self._server}; {advice}.".replace(",;", ";"))
 
     def _timed_out(self) -> ServerError:

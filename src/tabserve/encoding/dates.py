@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, ClassVar
 
@@ -59,7 +59,15 @@ class Dates(Encoding):
 
     @classmethod
     def learn(cls, column: Column, cells: Cells) -> "Dates":
-        """Learn from the first cell that is not missing whether the column has times; encoding validates the others."""
+        """Learn whether the column has times; midnight throughout is none, as files of timestamps hold days so."""
+        written = cls.as_written(column, cells)
+        texts = _texts(cells, hours=_has_times(cells))
+        is_day = FORMATS[False].fullmatch
+        return replace(written, hours=written.hours and not all(is_day(str(text)) for text in texts if text))
+
+    @classmethod
+    def as_written(cls, column: Column, cells: Cells) -> "Dates":
+        """Learn from the first cell that is not missing whether the cells have times; encoding validates the others."""
         texts = _texts(cells, hours=_has_times(cells))
         first = next((text for text in texts if not is_missing(text)), None)
         if first is None:

@@ -1,11 +1,12 @@
 """What a user should know of a planned column before training, each with what to do."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from tabserve.encoding.categories import MAX_LEVELS
 from tabserve.plan.column_profile import ColumnProfile
-from tabserve.plan.forms import BLANKS, NUMBERS, Form
+from tabserve.plan.forms import BLANKS, NUMBERS, PATTERNS, ZONE, Form
 from tabserve.plan.kinds import FEW, REFUSED_IN_NAMES, WORDS, has_id_name, is_dictionary
 from tabserve.plan.options import Options
 from tabserve.plan.planned import Caution, PlannedColumn
@@ -68,9 +69,11 @@ def _mixed_by_random_splits(planned: PlannedColumn, options: Options) -> str | N
     )
 
 
-def _nearly_an_id(planned: PlannedColumn, _options: Options) -> str | None:
+def _nearly_an_id(planned: PlannedColumn, options: Options) -> str | None:
     column = planned.profile
     if not _is_category(planned) or column.distinct <= FEW or column.distinct * ROWS_PER_LEVEL <= column.present:
+        return None
+    if _repeated_id(planned, options):  # which says more
         return None
     return (
         f"{column.distinct} levels in {column.present} rows, so that most are too rare to learn from; say --drop"
@@ -120,7 +123,8 @@ def _foreign_dates(planned: PlannedColumn, _options: Options) -> str | None:
     if not held:
         return None
     row, cell = held.first[0]
-    return f"row {row} holds {shown(cell)}; write dates as 2020-12-31, or 2020-12-31 08:30, to use them."
+    without = ", in one time zone and without naming it" if re.fullmatch(PATTERNS[Form.MOMENT] + ZONE, cell) else ""
+    return f"row {row} holds {shown(cell)}; write dates as 2020-12-31, or 2020-12-31 08:30{without}, to use them."
 
 
 def _spelled_alike(planned: PlannedColumn, _options: Options) -> str | None:

@@ -11,13 +11,16 @@ from tabserve.plan.plan import Plan
 from tabserve.plan.planned import Caution
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame, read
-from tabserve.training.flattery import Quick, flattery
+from tabserve.training.flattery import Flattery, Quick, flattery
 from tabserve.training.lone_columns import explained_shares
 from tabserve.training.split import count_copies
 from tabserve.wording import shown
 
 GIVEN_AWAY = 0.9
 """The share of the target's variance from which on a column that explains it alone seems to give it away."""
+
+HARDLY = 0.02
+"""The share of a figure up to which a difference from it is hardly one."""
 
 MANY_COPIES = 0.01
 """The share of rows from which on copies of others are no chance."""
@@ -41,6 +44,8 @@ def examine(plan: Plan, development: Frame, quick: Quick) -> tuple[Caution, ...]
 def _with_figures(caution: Caution, plan: Plan, development: Frame, quick: Quick) -> Caution:
     """A caution that advises another split, with what a candidate reaches by random folds and by those advised."""
     advised = _split_by(plan.problem, caution)
+    if not advised:
+        return caution
     try:
         frame = read(plan.source, advised, drop_empty_target=plan.options.drop_empty_target)
     except DataError:  # an empty cell, which a group or a time may not have
@@ -48,13 +53,25 @@ def _with_figures(caution: Caution, plan: Plan, development: Frame, quick: Quick
     rows = frame.take(np.flatnonzero(np.isin(frame.ids, development.ids)))
     if not (compared := flattery(development, rows, quick)):
         return caution
-    figures = f"{compared.measure} {compared.random:.4g} by random folds, {compared.honest:.4g} by such folds"
-    return replace(caution, sentence=f"{caution.sentence} {compared.candidate} reaches {figures}.")
+    return replace(caution, sentence=f"{caution.sentence} {_in_words(compared)}.")
 
 
-def _split_by(problem: Problem, caution: Caution) -> Problem:
-    """The problem, split as the caution advises; a column of groups is no feature."""
+def _in_words(compared: Flattery) -> str:
+    """Both figures, with the sign that people know."""
+    measure = compared.measure.removeprefix("minus_")
+    sign = 1 if measure == compared.measure else -1
+    small = abs(compared.random - compared.honest) <= HARDLY * abs(compared.random)
+    return (
+        f"A first {compared.candidate} reaches {measure} {sign * compared.random:.4g} by random folds,"
+        f" {sign * compared.honest:.4g} by such folds" + (": hardly a difference here" if small else "")
+    )
+
+
+def _split_by(problem: Problem, caution: Caution) -> Problem | None:
+    """The problem, split as the caution advises; a column of groups is no feature. None if no feature is left then."""
     others = tuple(column for column in problem.columns if column.name != caution.about or column.dated)
+    if not others:
+        return None
     ignored = tuple(name for name in problem.ignored if name != caution.about)
     split: dict[str, Any] = {caution.split: caution.about}
     return replace(problem, columns=others, ignored=ignored, **split)

@@ -138,6 +138,8 @@ def _is_id_of_rows(column: ColumnProfile) -> bool:
 def _describe_numbers(column: ColumnProfile) -> str:
     what = "numbers" if column.count(Form.DECIMAL) else "whole numbers"
     text = f"{what} from {written(column.low)} to {written(column.high)}"
+    if (column.low, column.high, column.distinct) == (0, 1, 2):
+        text = "0 or 1"
     if count := blanks(column):
         spellings = [cell for form in BLANKS if form in column.forms for _, cell in column.forms[form].first]
         text += f"; {listed(spellings)} read as empty, in {count} of {column.rows} cells"
@@ -171,9 +173,7 @@ def _free_text(column: ColumnProfile) -> Guess | None:
 def _unlike_levels(column: ColumnProfile) -> Guess | None:
     """Texts that are different in most rows, or too many to be the levels of a category."""
     if not column.repeats and column.distinct > 1:
-        return Guess(
-            None, "a different text in every row, like an id; --id shows it beside scores", is_text=column.words > 1
-        )
+        return Guess(None, f"a different text in every row{LIKE_AN_ID}", is_text=column.words > 1)
     if column.distinct * 2 > column.present and column.distinct > FEW:
         return Guess(None, f"{column.distinct} different texts in {column.present} rows, nearly an id")
     if column.distinct > MAX_LEVELS:

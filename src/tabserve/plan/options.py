@@ -76,6 +76,8 @@ class Options:
             raise UsageError(f"The seed must be a whole number from 0 to {LIMIT - 1}, not {self.seed!r:.60}.")
         if self.costs is not None:
             Costs(*self.costs)
+        if self.name is not None and ("/" in self.name or self.name in {".", ".."}):
+            raise UsageError(f"--name needs a name without a slash, for the folder in build, not {self.name!r:.60}.")
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Each column that an option names, with the option's name."""

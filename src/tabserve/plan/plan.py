@@ -1,13 +1,14 @@
 """The plan of a training: what each column is and why, what is to be learned, and what the user should know."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from tabserve.encoding.categories import Categories
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.plan.cautions import cautions_of
+from tabserve.plan.column_profile import ColumnProfile
 from tabserve.plan.kinds import KINDS, empty_cells
 from tabserve.plan.mixed import refuse_mixed
 from tabserve.plan.options import Options, flag
@@ -69,10 +70,10 @@ def _plan(source: Source, options: Options, table: TableProfile) -> Plan:
         raise DataError("The table has one row; rows of different targets are needed to learn from.")
     profiles = {column.name: column for column in table.columns}
     _check_named(options, [*profiles])
+    _check_readable(options, profiles)
     refuse_mixed([column for name, column in profiles.items() if name not in dict(options.named())])
-    target = decide_target(profiles[options.target], options, fewest_rows(Problem.folds, Problem.holdout))
-    columns = plan_columns(table.columns, options, target)
-    features = [column for planned in columns if planned.is_feature and (column := planned.column)]
+    target, columns = _decide(profiles[options.target], table.columns, options)
+    features = _features(columns)
     _check_features(features, columns)
     _check_levels(columns)
     left_out = [column.name for column in columns if column.role == "left out"]
@@ -86,6 +87,26 @@ def _plan(source: Source, options: Options, table: TableProfile) -> Plan:
         table.rows - empty_cells(profiles[options.target], target.kind),
         _settled(options, problem, target, columns),
     )
+
+
+def _decide(
+    target: ColumnProfile, table: Sequence[ColumnProfile], options: Options
+) -> tuple[Target, tuple[PlannedColumn, ...]]:
+    """What is to be learned, and what becomes of each column; the task is decided anew if only texts are learned from.
+
+    The columns do not depend on the task, apart from that of the target.
+    """
+    fewest = fewest_rows(Problem.folds, Problem.holdout)
+    decided = decide_target(target, options, fewest)
+    columns = plan_columns(table, options, decided)
+    if any(column.stands_alone for column in _features(columns)):
+        decided = decide_target(target, options, fewest, of_texts=True)
+        columns = plan_columns(table, options, decided)
+    return decided, columns
+
+
+def _features(columns: Sequence[PlannedColumn]) -> list[Column]:
+    return [column for planned in columns if planned.is_feature and (column := planned.column)]
 
 
 def _settled(options: Options, problem: Problem, target: Target, columns: Sequence[PlannedColumn]) -> Options:
@@ -106,6 +127,16 @@ def _check_named(options: Options, names: Sequence[str]) -> None:
             near = capitals or get_close_matches(name, names[:MAX_NEAR], 1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {listed(names)}."
             raise UsageError(f"{flag(option)} names {name!r:.60}, which is no column of the table; {hint}")
+
+
+def _check_readable(options: Options, profiles: Mapping[str, ColumnProfile]) -> None:
+    """Refuse an option that uses a column of a type that is not read, such as a list."""
+    for name, option in options.named():
+        if option != "drop" and not profiles[name].readable:
+            raise DataError(
+                f"{flag(option)} names column {name!r}, whose cells are of the type {profiles[name].stored}; store them"
+                " as numbers, texts, booleans or dates, or leave the column out."
+            )
 
 
 def _check_features(features: Sequence[Column], columns: Sequence[PlannedColumn]) -> None:

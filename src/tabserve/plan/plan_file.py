@@ -22,6 +22,7 @@ from tabserve.wording import listed, one_line, shown
 HEAD = """\
 # A plan of what to learn from a table. Change what is not right, and train again with this file in place of the table.
 # A column is a number, category, date or text to learn from, or the target, id, group or time, or left out.
+# Above the columns may also stand: missing = ["?"], metric = "roc_auc", costs = [1, 10], other_label = "other".
 """
 
 TIME_AS_FEATURE = "time and date"

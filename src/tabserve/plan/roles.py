@@ -55,7 +55,9 @@ def _time(column: ColumnProfile, options: Options) -> PlannedColumn:
     state(column, "date")
     _check_filled(column, "time")
     seen = column.name in options.date
-    why = "as --time says" + (", and a feature, as --date says" if seen else "")
+    why = "as --time says" + (
+        ", and a feature, as --date says" if seen else "; to learn from it too, say --date as well"
+    )
     return PlannedColumn(column.name, "time", "date", False, why, column, is_feature=seen)
 
 

@@ -39,7 +39,10 @@ def _check_number(column: ColumnProfile) -> None:
 def _check_date(column: ColumnProfile) -> None:
     form = Form.MOMENT if column.count(Form.MOMENT) > column.count(Form.DATE) else Form.DATE
     expected = "a date such as 2020-12-31" + (" 08:30" if form is Form.MOMENT else "")
-    _refuse(column, (form,), expected, "write all cells alike, or name it by --missing if it stands for an empty cell")
+    advice = "write all cells alike, or name it by --missing if it stands for an empty cell"
+    if not column.count(form):
+        advice = "no cell of the column is such a date; write dates in this way and without a time zone"
+    _refuse(column, (form,), expected, advice)
 
 
 def _check_category(column: ColumnProfile) -> None:

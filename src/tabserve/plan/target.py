@@ -41,13 +41,14 @@ class Target(NamedTuple):
 Decide = Callable[[ColumnProfile, Options, int], Target]
 
 
-def decide_target(column: ColumnProfile, options: Options, fewest: int) -> Target:
+def decide_target(column: ColumnProfile, options: Options, fewest: int, *, of_texts: bool = False) -> Target:
     """Decide the task.
 
     Args:
         column: the target.
         options: what the user said.
         fewest: rows that every class needs.
+        of_texts: whether it is learned from texts, by models that tell two classes apart as they do several.
 
     Raises:
         DataError: nothing can be learned from the target as it is.
@@ -61,7 +62,7 @@ def decide_target(column: ColumnProfile, options: Options, fewest: int) -> Targe
             f"Column {column.name!r} holds {shown(column.example)} in every row; a model needs rows of different"
             " targets."
         )
-    return DECIDE[options.task or _task_of(column)](column, options, fewest)
+    return DECIDE[options.task or _task_of(column, of_texts)](column, options, fewest)
 
 
 def _refuse_empty(column: ColumnProfile, count: int, row: int | None, options: Options) -> None:
@@ -73,9 +74,9 @@ def _refuse_empty(column: ColumnProfile, count: int, row: int | None, options: O
         )
 
 
-def _task_of(column: ColumnProfile) -> str:
+def _task_of(column: ColumnProfile, of_texts: bool) -> str:
     """The kind of task that a target suggests."""
-    if column.distinct == 2:
+    if column.distinct == 2 and not of_texts:
         return Binary.KIND
     if not column.count(*NUMBERS, Form.FOREIGN_NUMBER) or (_words(column) and not strays(column)):
         return Multiclass.KIND

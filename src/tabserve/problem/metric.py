@@ -44,7 +44,7 @@ def metric_of(name: str, kind: str, costs: tuple[float, float] | None = None) ->
     """
     task, fitting = TASKS[kind], metric_names(kind)
     if name and name not in fitting:
-        raise UsageError(f"The metric {name!r:.60} does not fit a {kind} task; choose {' or '.join(fitting)}.")
+        raise UsageError(f"The metric {name!r:.60} does not fit a {kind} task; choose one of {', '.join(fitting)}.")
     criterion = task.METRICS.get(name)
     if costs is None:
         if name == COSTS:

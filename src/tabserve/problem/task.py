@@ -24,6 +24,9 @@ from tabserve.problem.criterion import (
 MAX_LABELS = 127
 """Most labels that a target of type int8 can hold."""
 
+MAX_AMOUNT = 1e36
+"""The largest amount, of either sign: 32 bits hold answers and their intervals, which reach further than amounts."""
+
 
 @dataclass(frozen=True)
 class Binary:
@@ -178,16 +181,16 @@ class Regression:
     @property
     def expected(self) -> str:
         """What a cell of the target column must hold, in words."""
-        return "a finite number"
+        return f"a finite number of at most {MAX_AMOUNT:g}"
 
     def spelled(self, target: float) -> str:
         """A target as the table spells it."""
         return f"{target:g}"
 
     def target(self, cells: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Each cell as a float64, and the rows whose cell is not a finite number."""
+        """Each cell as a float64, and the rows whose cell is no number or a larger one than `MAX_AMOUNT`."""
         values = np.array(cells, dtype=np.float64)
-        return values, np.flatnonzero(~np.isfinite(values))
+        return values, np.flatnonzero(~(np.abs(values) <= MAX_AMOUNT))
 
 
 Task = Binary | Multiclass | Regression

@@ -10,7 +10,16 @@ import pandas as pd
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.problem.problem import Problem
-from tabserve.reports.tables import TITLES, Statistics, classes_table, evaluation_table, ranking, statistics_table
+from tabserve.reports.tables import (
+    TITLES,
+    Statistics,
+    classes_table,
+    evaluation_table,
+    figure,
+    ranking,
+    statistics_table,
+    without_twins,
+)
 from tabserve.reports.task_report import report_of
 from tabserve.training.split import describe_split
 from tabserve.training.task_training import training_of
@@ -64,7 +73,7 @@ TEMPLATE = """# Model card: {problem.name}
 ## The candidates
 
 Mean ± standard deviation over {problem.folds} folds; no {chosen} saw the rows it is scored on. Best of all: `{best}`.
-{served}, saved here: `{winner}`. Between them: {gap:.4f} in {measure}.{trees}
+Best of those that a model folder can hold, saved here: `{winner}`. Between them: {gap} in {measure}.{trees}
 
 ```text
 {bars}
@@ -123,11 +132,10 @@ def render(model: Model, words: Words = GENERAL) -> str:
         purpose=words.purpose.format(purpose=report.purpose, problem=problem),
         limits=words.limits,
         chosen=report.chosen,
-        served=report.served,
         winner=winner,
         best=best,
-        gap=abs(means[best] - means[winner]),
-        measure=TITLES[measure],
+        gap=figure(abs(means[best] - means[winner]), means[best]),
+        measure=TITLES[measure].removeprefix("minus "),
         trees=" Trees are those that are served." if any(metrics["trees"].values()) else "",
         decision=report.decision(model, TITLES[problem.criterion.name]),
         holdout=_holdout(metrics),
@@ -165,12 +173,17 @@ def _groups(model: Model) -> str:
 
 def _holdout(metrics: Mapping[str, Any]) -> str:
     baselines = metrics.get("baselines", {})
-    table = evaluation_table(metrics["holdout"]).set_axis(["value", "95 % bootstrap interval"], axis=1)
+    holdout = metrics["holdout"]
+    measures = without_twins(holdout)
+    table = evaluation_table(holdout).set_axis(["value", "95 % bootstrap interval"], axis=1)
     parts = [
         _table(
             "measure",
             table.assign(
-                **{f"`{name}`": [f"{value:.4f}" for value in values.values()] for name, values in baselines.items()}
+                **{
+                    f"`{name}`": [figure(values[measure], holdout[measure]["value"]) for measure in measures]
+                    for name, values in baselines.items()
+                }
             ),
         )
     ]
@@ -201,7 +214,7 @@ def _table(first: str, table: pd.DataFrame) -> str:
 
 
 def _bars(values: Mapping[str, float]) -> str:
-    """Draw one bar per value, as long as its absolute value: costs are negative."""
+    """Draw one bar per value, as long as its absolute value: costs and errors that rank are negative."""
     width, top = max(map(len, values)), max([1e-12, *map(abs, values.values())])
     bars = {name: "█" * round(BAR * abs(value) / top) for name, value in values.items()}
-    return "\n".join(f"{name:<{width}} {bars[name]:<{BAR}} {value:.4f}" for name, value in values.items())
+    return "\n".join(f"{name:<{width}} {bars[name]:<{BAR}} {figure(value, top)}" for name, value in values.items())

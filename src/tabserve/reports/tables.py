@@ -1,7 +1,8 @@
 """Tables of columns, candidates and measures for the terminal and the notebook, and metrics for the manifest."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,9 @@ TITLES = {
     "interval_width": "mean interval width",
 }
 """Title of each measure."""
+
+MINUS = "minus_"
+"""The start of the name of a measure that is negated, so that the larger is the better."""
 
 AT_THRESHOLD = ("f1", "minus_cost", "accuracy", "balanced_accuracy")
 """The measures of two classes that can rank, and that need a threshold."""
@@ -84,11 +88,30 @@ def selection_table(selection: Selection) -> pd.DataFrame:
 
 def statistics_table(statistics: Mapping[str, Statistics]) -> pd.DataFrame:
     """Mean ± standard deviation of every measure, one row per name."""
+    sizes = {
+        measure: max(abs(measures[measure]["mean"]) for measures in statistics.values())
+        for measure in without_twins(next(iter(statistics.values()), ()))
+    }
     rows = {
-        name: {TITLES[measure]: f"{value['mean']:.4f} ± {value['sd']:.4f}" for measure, value in measures.items()}
+        name: {
+            TITLES[measure]: " ± ".join(figure(measures[measure][part], size) for part in ("mean", "sd"))
+            for measure, size in sizes.items()
+        }
         for name, measures in statistics.items()
     }
     return pd.DataFrame(rows).T
+
+
+def without_twins(measures: Iterable[str]) -> list[str]:
+    """The names of measures without those that are minus another one; a negated measure alone stays."""
+    names = [*measures]
+    return [name for name in names if name.removeprefix(MINUS) == name or name.removeprefix(MINUS) not in names]
+
+
+def figure(value: float, size: float) -> str:
+    """A figure for people beside one of this size: four decimals, fewer if it is large, up to six if it is tiny."""
+    magnitude = math.floor(math.log10(abs(size))) if size and np.isfinite(size) else 0
+    return f"{value:,.{max(4 - max(magnitude, 0), min(2 - magnitude, 6), 0)}f}"
 
 
 def ranking(statistics: Mapping[str, Statistics]) -> list[str]:
@@ -103,7 +126,7 @@ def ranking(statistics: Mapping[str, Statistics]) -> list[str]:
 
 def evaluation_table(holdout: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """Hold-out measures with their 95 % bootstrap intervals, from the manifest's metrics."""
-    rows = {TITLES[name]: _interval(interval) for name, interval in holdout.items()}
+    rows = {TITLES[name]: _interval(holdout[name]) for name in without_twins(holdout)}
     return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
 
 
@@ -118,7 +141,8 @@ def classes_table(classes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _interval(interval: Mapping[str, float]) -> tuple[str, str]:
-    return f"{interval['value']:.4f}", f"{interval['low']:.4f} to {interval['high']:.4f}"
+    value, low, high = (figure(interval[name], interval["value"]) for name in ("value", "low", "high"))
+    return value, f"{low} to {high}"
 
 
 def candidates_table(candidates: Sequence[Candidate]) -> pd.DataFrame:

@@ -17,10 +17,6 @@ class TaskReport(Protocol):
     """The parts of tables and of the model card that depend on the task."""
 
     @property
-    def served(self) -> str:
-        """Describes the best servable candidate."""
-
-    @property
     def purpose(self) -> str:
         """What the model does, as a phrase after `to`."""
 
@@ -63,7 +59,6 @@ of the development rows; the hold-out had no part in it. {covered}"""
 class BinaryReport:
     """Report of two classes."""
 
-    served = "Best XGBoost"
     purpose = "rank and flag rows"
     chosen = "threshold"
 
@@ -93,7 +88,6 @@ class BinaryReport:
 class MulticlassReport:
     """Report of several classes."""
 
-    served = "Best of those that a model folder can hold"
     purpose = "tell the labels of rows apart"
     chosen = "temperature"
 
@@ -121,7 +115,6 @@ class MulticlassReport:
 class RegressionReport:
     """Report of a regression."""
 
-    served = "Best XGBoost"
     purpose = "predict the amounts of rows"
     chosen = "interval"
 

@@ -80,8 +80,9 @@ def check_names(table: str, names: list[str], columns: Columns) -> None:
     if missing:
         capitals = [name for name in extra if name.lower() == missing[0].lower()]
         near = capitals or get_close_matches(missing[0], extra[:MAX_NEAR], 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected {len(wanted)} columns, found {len(names)}."
-        raise DataError(f"{table} lacks {listed(missing)}; {hint}")
+        counts = f"expected {len(wanted)} columns, found {len(names)}"
+        hint = counts if len(names) < len(wanted) else f"its columns are {listed(names)}"
+        raise DataError(f"{table} lacks {listed(missing)}; {f'did you mean {near[0]!r}?' if near else f'{hint}.'}")
     if extra:
         raise DataError(
             f"{table} has unexpected columns: {listed(extra)}; remove them, or train anew by a problem that names them."

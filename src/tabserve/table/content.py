@@ -105,4 +105,6 @@ def _to_data_error(path: Path | str, error: Exception) -> DataError:
     reason = message.splitlines()[0]
     if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:
         reason = "it is not UTF-8 text; save it as UTF-8"
+    if "Empty CSV" in reason:
+        reason = "it is empty; it needs a header, and a row for each example"
     return DataError(f"{path} cannot be read as a table: {reason.rstrip('.')}.")

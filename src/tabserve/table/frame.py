@@ -362,7 +362,7 @@ def parse_moments(batch: pa.RecordBatch, name: str) -> NDArray[np.datetime64]:
     """
     cells = required_texts(batch, name, "a date").tolist()
     with naming_rows(name):
-        dates = Dates.learn(Column(name, "date"), cells)
+        dates = Dates.as_written(Column(name, "date"), cells)
         return dates.moments(cells).astype("M8[s]" if dates.hours else "M8[D]")
 
 

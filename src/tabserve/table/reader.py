@@ -8,6 +8,7 @@ from typing import IO, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet
+from tqdm import tqdm
 
 from tabserve.errors import DataError
 from tabserve.table.cast import Caster
@@ -29,7 +30,7 @@ Converted = TypeVar("Converted")
 
 
 def batches(source: Source, columns: Columns, convert: Callable[[pa.RecordBatch], Converted]) -> Iterator[Converted]:
-    """Read and convert the columns a batch at a time, in constant memory.
+    """Read and convert the columns a batch at a time, in constant memory; shows progress.
 
     Args:
         source: the table.
@@ -39,13 +40,15 @@ def batches(source: Source, columns: Columns, convert: Callable[[pa.RecordBatch]
     Raises:
         DataError: naming the table and, where there is one, the row and column.
     """
-    rows_before = 0
-    try:
-        for rows, converted in _read(source, columns, convert):
-            yield converted
-            rows_before += rows
-    except BadRow as error:
-        raise locate_error(source.name, error, rows_before) from error
+    rows_before, what = 0, f"reading {source.name}"
+    with tqdm(desc=what, unit=" rows", unit_scale=True, leave=False, delay=1, disable=None) as progress:
+        try:
+            for rows, converted in _read(source, columns, convert):
+                yield converted
+                progress.update(rows)
+                rows_before += rows
+        except BadRow as error:
+            raise locate_error(source.name, error, rows_before) from error
 
 
 class Layout(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 CONFIDENCE = 0.95
 
@@ -39,10 +40,12 @@ def intervals(
         usable: whether a draw can be measured; if not, it is drawn again. All rows together must be usable.
     """
     rng, resampled = np.random.default_rng(seed), list[list[float]]()
-    while len(resampled) < RESAMPLES:
-        draw = rng.integers(rows, size=rows)
-        if usable(draw):
-            resampled.append(list(measure(draw).values()))
+    with tqdm(total=RESAMPLES, desc="bootstrap", unit="draw", leave=False, disable=None) as progress:
+        while len(resampled) < RESAMPLES:
+            draw = rng.integers(rows, size=rows)
+            if usable(draw):
+                resampled.append(list(measure(draw).values()))
+                progress.update()
     tail = (1 - CONFIDENCE) / 2
     bounds = np.quantile(resampled, [tail, 1 - tail], axis=0)
     return {

@@ -133,7 +133,7 @@ def _texts(problem: Problem) -> list[Candidate]:
     if not texts:
         raise UsageError(
             f"The columns of problem {problem.name!r:.60} are texts, by which the task {Multiclass.KIND!r} alone is"
-            f" learned, not {problem.task.KIND!r}; use that for labels, or columns of other kinds."
+            f" learned, not {problem.task.KIND!r}; use that task for labels, of two as well, or columns of other kinds."
         )
     return [Candidate(name, estimator) for name, estimator in texts.items()]
 

@@ -49,9 +49,10 @@ def hold_out(frame: Frame) -> Split:
         return split_at(frame, np.flatnonzero(~is_latest), np.flatnonzero(is_latest))
     count, noun = count_smallest_class(frame)
     if count < problem.fewest_rows:
+        smallest = f"{training_of(problem).SMALLEST_PART} has {count} {noun[:-1] if count == 1 else noun}"
         raise DataError(
-            f"{training_of(problem).SMALLEST_PART} has {count} {noun}; {problem.folds} folds beside a hold-out of"
-            f" {problem.holdout:.0%} need at least {problem.fewest_rows}; use more {noun}."
+            f"{smallest}; {problem.folds} folds beside a hold-out of {problem.holdout:.0%} need at least"
+            f" {problem.fewest_rows}; use more {noun}."
         )
     if frame.group is not None:
         return _hold_out_groups(frame)

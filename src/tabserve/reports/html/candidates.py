@@ -65,7 +65,9 @@ def holdout_table(model: Model) -> Table:
         value = measure.interval(measured[name])
         others = [number(measure.plain(figures[name])) for figures in baselines.values()]
         rows.append([measure.title, number(value.value), interval(value), *others])
-    return Table("On the hold-out", ["measure", "model", "95 % interval", *baselines], rows)
+    return Table(
+        "On the hold-out", ["measure", "model", "95 % interval", *(f"baseline: {name}" for name in baselines)], rows
+    )
 
 
 def _sentence(outcomes: Mapping[str, Outcome], winner: str, known: set[str], measure: Measure) -> str:

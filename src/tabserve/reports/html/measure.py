@@ -7,13 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.problem.metric import LESS_IS_BETTER
-from tabserve.reports.tables import TITLES
+from tabserve.reports.tables import MINUS, TITLES
 from tabserve.training.bootstrap import Interval
 
 Value = TypeVar("Value", float, NDArray[np.float64])
-
-MINUS = "minus_"
-"""The start of the name of a measure that is negated, so that the larger is the better."""
 
 
 class Measure:

@@ -123,9 +123,10 @@ def _columns(columns: Sequence[Mapping[str, str]], *, examples: bool) -> Section
 def _candidates(data: TrainingData, selected: Selection, model: Model) -> Section:
     rows, fold_rows = model.data["rows"], model.metrics["fold_rows"]
     split = describe_split(data.holdout.problem, rows, fold_rows, model.data.get("periods"))
+    how, chosen = split.how.replace("`", ""), report_of(model.problem).chosen
     lead = (
-        f"Split: {split.how}; {split.held_out} held out, {split.folds} on the rest. A candidate is measured in each"
-        f" fold on rows that it was not fitted on, by a {report_of(model.problem).chosen} chosen on the other folds."
+        f"Split: {how}; {split.held_out} held out, {split.folds} on the rest. A candidate is measured in each fold on"
+        f" rows that it was not fitted on; its {chosen} is chosen on the other folds."
     )
     if selected.left_out:
         names = listed(f"“{name}” (after {progress})" for name, progress in selected.left_out.items())

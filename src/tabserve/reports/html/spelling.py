@@ -12,10 +12,10 @@ MAX_NAME = 26
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with that many significant digits, with commas between thousands; a dash for NaN."""
+    """A number with that many significant digits at least, and commas between thousands; a dash for NaN."""
     if not math.isfinite(value):
         return "–"
-    if value == 0 or 10**digits <= abs(value) < 1e15:
+    if value == 0 or min(10**digits, 1000) <= abs(value) < 1e15:
         return f"{value:,.0f}".replace("-", "−")
     return f"{value:#.{digits}g}".rstrip(".").replace("-", "−").replace("e−0", "e−").replace("e+", "e")
 
