@@ -145,7 +145,7 @@ def python() -> Path:
 def missing(peers: list[str]) -> list[str]:
     """The peers whose package is not installed."""
     code = "import sys, importlib.util as u; print(*[int(u.find_spec(name) is None) for name in sys.argv[1:]])"
-    modules = [PACKAGES[name].partition(".")[0].replace("scikit-learn", "sklearn") for name in peers]
+    modules = [PACKAGES[name].module.partition(".")[0] for name in peers]
     command = [str(python()), "-P", "-c", code, *modules]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # noqa: S603 (our own words)
     return [name for name, absent in zip(peers, found, strict=True) if absent == "1"]

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Train all on each table, print the results as Markdown, and write them with JSON beside."""
     absent = missing(arguments.peers)
     for name in absent:
-        print(f"{name} is skipped: {PACKAGES[name]} is not installed; `make setup-peers` installs it.", flush=True)
+        print(f"{name} is skipped: {PACKAGES[name].name} is not installed; `make setup-peers` installs it.", flush=True)
     peers = [name for name in arguments.peers if name not in absent]
     chosen = [*tables(arguments.tables, arguments.data, arguments.rows, arguments.seed)]
     comparisons: list[Comparison] = []
