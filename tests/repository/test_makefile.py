@@ -45,11 +45,12 @@ def fresh_clone(tmp_path: Path) -> Path:
 
 
 TESTS = """
-import subprocess, sys
+import os, subprocess, sys
 import pytest
 
 def test_of_a_process():
-    subprocess.run([sys.executable, "-c", "import tabserve.errors"], check=True)
+    own = {**os.environ, "PYTHONPATH": "src"}
+    subprocess.run([sys.executable, "-c", "import tabserve.errors"], env=own, check=True)
 
 @pytest.mark.slow
 def test_that_takes_long(): assert False, "it was run"
@@ -58,8 +59,11 @@ def test_that_takes_long(): assert False, "it was run"
 
 @pytest.fixture
 def clone_with_tests(fresh_clone: Path) -> Path:
-    """A clone with two tests, one of them slow."""
+    """A clone with two modules and two tests, one of them slow."""
     (fresh_clone / ".venv").symlink_to(sys.prefix)
+    (fresh_clone / "src/tabserve").mkdir(parents=True)
+    for name in ("__init__.py", "errors.py", "files.py"):
+        shutil.copy(ROOT / "src/tabserve" / name, fresh_clone / "src/tabserve")
     (fresh_clone / "tests").mkdir()
     for part in ("conftest.py", "tests/needs.py", "tests/slow.py", "tests/skipped.py"):
         shutil.copy(ROOT / part, fresh_clone / part)
