@@ -9,6 +9,7 @@ import numpy as np
 from tabserve.errors import DataError
 from tabserve.plan.plan import Plan
 from tabserve.plan.planned import Caution
+from tabserve.problem.metric import MINUS
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame, read
 from tabserve.training.flattery import Flattery, Quick, flattery
@@ -58,7 +59,7 @@ def _with_figures(caution: Caution, plan: Plan, development: Frame, quick: Quick
 
 def _in_words(compared: Flattery) -> str:
     """Both figures, with the sign that people know."""
-    measure = compared.measure.removeprefix("minus_")
+    measure = compared.measure.removeprefix(MINUS)
     sign = 1 if measure == compared.measure else -1
     small = abs(compared.random - compared.honest) <= HARDLY * abs(compared.random)
     return (

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from tabserve.encoding.categories import Categories
 from tabserve.errors import DataError, TabserveError, UsageError
@@ -19,13 +18,11 @@ from tabserve.plan.target import Target, decide_target
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem, fewest_rows
 from tabserve.problem.task import Task
+from tabserve.table.columns import nearest_name
 from tabserve.table.source import Source
 from tabserve.wording import listed
 
 __all__ = ["Caution", "Plan", "PlannedColumn", "make_plan"]
-
-MAX_NEAR = 1_000
-"""Names at most that are compared with one that the table lacks."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +120,8 @@ def _check_named(options: Options, names: Sequence[str]) -> None:
     """Refuse an option that names a column that the table lacks."""
     for name, option in options.named():
         if name not in names:
-            capitals = [other for other in names if other.lower() == name.lower()]
-            near = capitals or get_close_matches(name, names[:MAX_NEAR], 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {listed(names)}."
+            near = nearest_name(name, names)
+            hint = f"did you mean {near!r}?" if near else f"it has {listed(names)}."
             raise UsageError(f"{flag(option)} names {name!r:.60}, which is no column of the table; {hint}")
 
 

@@ -6,11 +6,10 @@ from functools import partial
 
 import pyarrow as pa
 
-from tabserve.errors import DataError
 from tabserve.plan.batch_profile import BatchProfile, profile_batch
 from tabserve.plan.column_profile import ColumnProfile, GrowingProfile
 from tabserve.plan.options import Options
-from tabserve.table.columns import Columns
+from tabserve.table.columns import Columns, no_rows
 from tabserve.table.dialect import Dialect
 from tabserve.table.reader import batches, layout
 from tabserve.table.source import Source
@@ -57,7 +56,7 @@ def profile(source: Source, options: Options) -> TableProfile:
             growing[name].add(part, rows)
         rows += count
     if not rows:
-        raise DataError(f"{source.name} has a header and no rows; a table needs at least one row below its header.")
+        raise no_rows(source.name)
     return TableProfile(rows, _finished(names, growing, rows, stored), dialect)
 
 

@@ -1,6 +1,5 @@
 """Boosted trees behind a table of numbers: each level of some categories is replaced by what training saw of it."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -193,9 +192,8 @@ class EncodedBooster:
 
     def to_bytes(self) -> bytes:
         """The bytes of a file that `read` takes, in numpy's format."""
-        file, booster = io.BytesIO(), np.frombuffer(self.booster.to_bytes(), np.uint8)
-        np.savez_compressed(file, booster=booster, columns=self.table.columns, values=self.table.values)
-        return file.getvalue()
+        booster = np.frombuffer(self.booster.to_bytes(), np.uint8)
+        return npz.dump_arrays(booster=booster, columns=self.table.columns, values=self.table.values)
 
     def save(self, path: Path) -> None:
         """Write the file.

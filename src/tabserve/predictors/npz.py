@@ -1,4 +1,4 @@
-"""Read a file of plain arrays, as `numpy.savez` writes it, without trusting it.
+"""A file of plain arrays, as `numpy.savez_compressed` writes it, which is read without trusting it.
 
 numpy's own reader evaluates each array's header, and allocates whatever shape the header claims.
 """
@@ -27,6 +27,13 @@ HEADER = re.compile(
     re.DOTALL,
 )
 """The header of an array: version 1.0 of https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html."""
+
+
+def dump_arrays(**arrays: NDArray[Any]) -> bytes:
+    """The bytes of a file that holds these arrays by name."""
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
 
 
 def load_arrays(file: bytes, kinds: Mapping[str, tuple[type, int]]) -> dict[str, NDArray[Any]]:

@@ -1,6 +1,5 @@
 """A linear model over numbers and one-hot categories, which needs numpy alone."""
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,9 +195,7 @@ class OneHotLinear:
     def to_bytes(self) -> bytes:
         """The bytes of a file that `read` takes, in numpy's format."""
         arrays = {name: getattr(self, name) for name in ARRAYS} | {"link": np.frombuffer(self.link.encode(), np.uint8)}
-        file = io.BytesIO()
-        np.savez_compressed(file, **arrays)
-        return file.getvalue()
+        return npz.dump_arrays(**arrays)
 
     def save(self, path: Path) -> None:
         """Write the file.

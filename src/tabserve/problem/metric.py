@@ -10,6 +10,9 @@ from tabserve.problem.task import TASKS
 COSTS = "costs"
 """The user's name for the mean cost per row, which the criterion `Costs` measures."""
 
+MINUS = "minus_"
+"""The start of the name of a measure that is negated, so that the larger is the better."""
+
 LESS_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "median_absolute_error"})
 """The measures of which less is better; of every other measure that ranks, more is."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tabserve.problem.metric import goodness
+from tabserve.problem.metric import MINUS, goodness
 from tabserve.reports.task_report import report_of
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
@@ -42,9 +42,6 @@ TITLES = {
     "interval_width": "mean interval width",
 }
 """Title of each measure."""
-
-MINUS = "minus_"
-"""The start of the name of a measure that is negated, so that the larger is the better."""
 
 AT_THRESHOLD = ("f1", "minus_cost", "accuracy", "balanced_accuracy")
 """The measures of two classes that can rank, and that need a threshold."""

@@ -78,15 +78,20 @@ def check_names(table: str, names: list[str], columns: Columns) -> None:
     if len(names) == 1 and len(wanted) > 1:
         raise DataError(f"{table} has one column, named {names[0][:40]!r}; expected {len(wanted)}.")
     if missing:
-        capitals = [name for name in extra if name.lower() == missing[0].lower()]
-        near = capitals or get_close_matches(missing[0], extra[:MAX_NEAR], 1)
+        near = nearest_name(missing[0], extra)
         counts = f"expected {len(wanted)} columns, found {len(names)}"
         hint = counts if len(names) < len(wanted) else f"its columns are {listed(names)}"
-        raise DataError(f"{table} lacks {listed(missing)}; {f'did you mean {near[0]!r}?' if near else f'{hint}.'}")
+        raise DataError(f"{table} lacks {listed(missing)}; {f'did you mean {near!r}?' if near else f'{hint}.'}")
     if extra:
         raise DataError(
             f"{table} has unexpected columns: {listed(extra)}; remove them, or train anew by a problem that names them."
         )
+
+
+def nearest_name(name: str, names: Sequence[str]) -> str | None:
+    """The name that differs in capitals alone, or else is close enough to be meant, or None."""
+    capitals = [other for other in names if other.lower() == name.lower()]
+    return next(iter(capitals or get_close_matches(name, names[:MAX_NEAR], 1)), None)
 
 
 def _check_index(table: str, names: list[str], extra: list[str]) -> None:

@@ -21,7 +21,8 @@ COLORS = "['backgroundColor', 'color'].map(name => getComputedStyle(document.bod
 def test_a_browser_shows_every_figure(run: Run, browser: Browser, tmp_path: Path) -> None:
     """Nothing is fetched, nothing is wider than the page, and each colour scheme has its own colours."""
     path = tmp_path / "report.html"
-    report.write(path, *run, [{"name": "size", "role": "feature", "why": "numbers"}], cautions=[("size", "Look.")])
+    html = report.render(*run, [{"name": "size", "role": "feature", "why": "numbers"}], [("size", "Look.")])
+    path.write_text(html, encoding="utf-8")
     with browser.page(path.as_uri()) as page:
         page.wait("document.readyState === 'complete'")
         colors = []

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tabserve.problem.metric import LESS_IS_BETTER
-from tabserve.reports.tables import MINUS, TITLES
+from tabserve.problem.metric import LESS_IS_BETTER, MINUS
+from tabserve.reports.tables import TITLES
 from tabserve.training.bootstrap import Interval
 
 Value = TypeVar("Value", float, NDArray[np.float64])

@@ -1,9 +1,7 @@
 """The report of a trained model: what was learned from, how it was chosen, how good it is, and what it learned."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from tabserve.files import whole
 from tabserve.model.model import Model
 from tabserve.problem.metric import goodness
 from tabserve.reports.html import candidates, contributions, importance, levels, mistakes
@@ -58,26 +56,6 @@ def render(
         _origin(model),
     ]
     return render_page(_page(holdout, [section for section in sections if section]))
-
-
-def write(
-    path: Path,
-    data: TrainingData,
-    selected: Selection,
-    model: Model,
-    columns: Sequence[Mapping[str, str]] = (),
-    *,
-    cautions: Sequence[tuple[str, str]] = (),
-    show_rows: bool = False,
-) -> None:
-    """Write the report whole or not at all; see `render`.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    text = render(data, selected, model, columns, cautions, show_rows=show_rows)
-    with whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _page(holdout: HoldOut, sections: Sequence[Section]) -> Page:
