@@ -10,7 +10,8 @@ import pyarrow as pa
 from tabserve.destination import check_apart
 from tabserve.model.decision import Answers
 from tabserve.model.model import Model
-from tabserve.table.frame import Rows, stream
+from tabserve.table.frame import Rows
+from tabserve.table.frame_reader import stream
 from tabserve.table.source import Source, TableLike, as_source
 from tabserve.table.writer import open_writer
 

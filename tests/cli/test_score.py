@@ -13,7 +13,7 @@ from tests.serving import mixed
 from tabserve.cli import main
 from tabserve.errors import ArtifactError, DataError
 from tabserve.model.model import load
-from tabserve.table.frame import stream
+from tabserve.table.frame_reader import stream
 
 COLUMNS = {
     "two": ["label", "probability"],

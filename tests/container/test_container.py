@@ -28,7 +28,7 @@ from tests.serving import mixed
 from tabserve.client import table
 from tabserve.client.rest import RestClient
 from tabserve.model.model import load
-from tabserve.table.frame import stream
+from tabserve.table.frame_reader import stream
 
 pytestmark = MARKS
 

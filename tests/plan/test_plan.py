@@ -12,7 +12,7 @@ from tabserve.plan.options import Options
 from tabserve.plan.plan import fit_name, make_plan
 from tabserve.problem.columns import Column
 from tabserve.problem.task import Binary, Multiclass
-from tabserve.table.frame import read
+from tabserve.table.frame_reader import read
 from tabserve.table.source import Source, as_source
 
 IDS = [str(number) for number in range(60)]

@@ -33,7 +33,8 @@ from tabserve.model.model import Model, load, save
 from tabserve.problem.criterion import Costs
 from tabserve.score import score_file
 from tabserve.stations import TrainingData
-from tabserve.table.frame import Frame, Rows, read, stream
+from tabserve.table.frame import Frame, Rows
+from tabserve.table.frame_reader import read, stream
 from tabserve.training import bootstrap
 from tabserve.training.selection import Candidate, select
 from tabserve.training.stumps import AveragedStumps

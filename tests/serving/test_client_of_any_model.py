@@ -22,7 +22,8 @@ from tabserve.errors import InvalidRequest, UsageError
 from tabserve.model.model import Model, load
 from tabserve.predictors.booster import Booster
 from tabserve.score import score_file
-from tabserve.table.frame import Frame, stream
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import stream
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "request.py"
 SECONDS = 20

@@ -15,8 +15,9 @@ from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.spark.rows import Cells, CsvReader, Lines, Piece
 from tabserve.spark.worker import RejectedRow, split_bad_rows
+from tabserve.table.conversion import batch_to_rows, scoring_columns
 from tabserve.table.dialect import Dialect
-from tabserve.table.frame import batch_to_rows, scoring_columns, stream
+from tabserve.table.frame_reader import stream
 
 PROBLEM = Problem("small", numbers("a", "b"), id="ID_code")
 ENCODER = Encoder.learn(PROBLEM, {})

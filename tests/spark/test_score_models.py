@@ -19,7 +19,7 @@ from tabserve.score import score_file
 from tabserve.spark import score as spark_score
 from tabserve.spark.score import RowCounts, score_table
 from tabserve.spark.source import files, table
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame_reader import read
 from tabserve.training import proof
 from tabserve.training.one_hot_linear import OneHotLogistic, OneHotRidge
 from tabserve.training.target_encoding import TargetEncodedClassifier, TargetEncodedRegressor
@@ -50,7 +50,7 @@ def save_model(folder: Path, task: str, estimator: Estimator) -> Path:
     """Fit a model on flats, and write its folder."""
     flats.table(task, 300).to_csv(folder / "train.csv", index=False)
     problem = flats.problem(task)
-    frame: Frame = read(folder / "train.csv", problem)
+    frame = read(folder / "train.csv", problem)
     predictor = proof.predictor(estimator(problem, frame.encoder).fit(frame.features, frame.target), frame.encoder)
     model = Model(problem, frame.encoder, predictor, DECISIONS[task], metrics={}, data={}, versions=versions())
     save(folder / "model", model, predictor.examples(frame.features), "# A model of flats\n")

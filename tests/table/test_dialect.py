@@ -19,7 +19,7 @@ from tabserve.problem.task import Regression
 from tabserve.table import csv_blocks
 from tabserve.table.columns import Columns
 from tabserve.table.dialect import DELIMITERS, Dialect, find_dialect
-from tabserve.table.frame import read, stream
+from tabserve.table.frame_reader import read, stream
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source
 

@@ -13,7 +13,8 @@ import pytest
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
-from tabserve.table.frame import Frame, has_target, read, read_to_measure, stream
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import has_target, read, read_to_measure, stream
 from tabserve.table.source import TableLike, as_source
 
 PROBLEM = Problem(

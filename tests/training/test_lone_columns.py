@@ -9,7 +9,8 @@ import pytest
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training.lone_columns import MIN_ROWS, explained_shares
 
 ROWS = 400

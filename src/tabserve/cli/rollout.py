@@ -140,14 +140,14 @@ def _threshold(arguments: argparse.Namespace) -> None:
     from tabserve.model.decision import threshold_of  # noqa: PLC0415  slow, or of the extra `train`
     from tabserve.model.model import check_place, load_binary  # noqa: PLC0415  slow, or of the extra `train`
     from tabserve.operations import move_threshold  # noqa: PLC0415  slow, or of the extra `train`
-    from tabserve.table import frame  # noqa: PLC0415  slow, or of the extra `train`
+    from tabserve.table.frame_reader import read_to_measure  # noqa: PLC0415  slow, or of the extra `train`
 
     folder, value = arguments.folder, arguments.value
     check_apart([folder], [arguments.data])
     model = load_binary(folder)
     if arguments.data:
         check_place(folder)
-        labelled = frame.read_to_measure(arguments.data, model.problem, model.encoder)
+        labelled = read_to_measure(arguments.data, model.problem, model.encoder)
         lines = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
         lines += move_threshold.compare_on_rows(model, value, labelled)
     else:

@@ -17,8 +17,8 @@ from tabserve.encoding.numbers import Numbers
 from tabserve.errors import InvalidRequest
 from tabserve.serving.protocol.contributions import NAME
 from tabserve.serving.protocol.datatypes import BYTES
-from tabserve.table.columns import Columns, naming_rows, no_rows
-from tabserve.table.frame import required_texts
+from tabserve.table.columns import Columns, naming_rows, refuse_no_rows
+from tabserve.table.conversion import required_texts
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source
 from tabserve.table.writer import open_writer
@@ -56,8 +56,7 @@ def read(path: Path, metadata: Metadata, limit: int | None) -> Rows:
         count += len(batch.ids)
         if limit and count >= limit:
             break
-    if not count:
-        raise no_rows(path)
+    refuse_no_rows(path, count)
     joined = {column.name: np.concatenate([part.columns[column.name] for part in parts])[:limit] for column in used}
     ids = np.concatenate([part.ids for part in parts]) if identity else np.arange(count).astype(np.object_)
     return Rows(ids[:limit], joined)

@@ -19,7 +19,8 @@ from tabserve.operations.changes import CHANGES, Changes
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Task
 from tabserve.reports.tables import TITLES
-from tabserve.table.frame import Frame, Rows, has_target, read_to_measure, stream
+from tabserve.table.frame import Frame, Rows
+from tabserve.table.frame_reader import has_target, read_to_measure, stream
 from tabserve.table.source import Source, TableLike, as_source
 from tabserve.table.writer import open_writer
 from tabserve.training.bootstrap import Interval, intervals

@@ -9,7 +9,7 @@ import pyarrow as pa
 from tabserve.plan.batch_profile import BatchProfile, profile_batch
 from tabserve.plan.column_profile import ColumnProfile, GrowingProfile
 from tabserve.plan.options import Options
-from tabserve.table.columns import Columns, no_rows
+from tabserve.table.columns import Columns, refuse_no_rows
 from tabserve.table.dialect import Dialect
 from tabserve.table.reader import batches, layout
 from tabserve.table.source import Source
@@ -55,8 +55,7 @@ def profile(source: Source, options: Options) -> TableProfile:
         for name, part in batch.items():
             growing[name].add(part, rows)
         rows += count
-    if not rows:
-        raise no_rows(source.name)
+    refuse_no_rows(source.name, rows)
     return TableProfile(rows, _finished(names, growing, rows, stored), dialect)
 
 

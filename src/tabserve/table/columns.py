@@ -124,9 +124,14 @@ def naming_rows(column: str = "") -> Iterator[None]:
         raise bad_cell(error.rows, error.column or column, error.expected, error.found) from error
 
 
-def no_rows(name: object) -> DataError:
-    """The error of a table that has only a header."""
-    return DataError(f"{name} has a header and no rows; a table needs at least one row below its header.")
+def refuse_no_rows(table: object, rows: int) -> None:
+    """Refuse a table that has only a header.
+
+    Raises:
+        DataError: there are no rows; the message names the table.
+    """
+    if not rows:
+        raise DataError(f"{table} has a header and no rows; a table needs at least one row below its header.")
 
 
 def bad_indices(indices: range, accepts: Callable[[slice], bool]) -> Iterator[int]:

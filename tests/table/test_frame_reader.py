@@ -25,7 +25,8 @@ from tabserve.problem.columns import Column, numbers
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table import csv_blocks
-from tabserve.table.frame import Frame, Rows, has_target, read, stream
+from tabserve.table.frame import Frame, Rows
+from tabserve.table.frame_reader import has_target, read, stream
 from tabserve.training.split import fold_numbers, hold_out
 
 PROBLEM = Problem("loans", numbers("income", "age"), target="default", id="customer")
@@ -70,7 +71,7 @@ def test_a_table_is_read_without_pandas(path: Path) -> None:
     """Many of Arrow's conversions import it, which takes a sixth of the time of reading Santander's table."""
     write(path, *GOOD)
     code = (
-        "import sys; from pathlib import Path; from tabserve.table.frame import read;"
+        "import sys; from pathlib import Path; from tabserve.table.frame_reader import read;"
         "from tabserve.problem.columns import numbers; from tabserve.problem.problem import Problem;"
         f"read(Path({str(path)!r}), Problem('loans', numbers('income', 'age'), target='default', id='customer'));"
         "sys.exit('pandas' in sys.modules)"
