@@ -263,7 +263,7 @@ def test_rows_without_ids_are_numbered(costs: Path, tmp_path: Path) -> None:
     score_file(by_costs, costs / "mine.csv", tmp_path / "scores.csv")
     scores, diagnosis = pd.read_csv(tmp_path / "scores.csv"), pd.read_csv(costs / "mine.csv")["diagnosis"]
     assert by_costs.problem.id is None
-    assert scores["row"].tolist() == list(range(569))
+    assert scores["row"].tolist() == list(range(1, 570))
     assert (scores["label"] == diagnosis).mean() > 0.8
 
 

@@ -191,6 +191,7 @@ def test_numbers_of_any_parquet_type_are_numbers(tmp_path: Path) -> None:
         pytest.param("id,a,b", "lacks 'c'; expected 4 columns, found 3.", id="missing"),
         pytest.param("id,alpha,b,gamma", "lacks 'a', 'c'; its columns are 'id', 'alpha', 'b'", id="several missing"),
         pytest.param("id,a,b,c,a", "has the column 'a' more than once", id="duplicate"),
+        pytest.param("id,a,b,c, a", "has the column 'a' more than once", id="duplicate but for a space"),
         pytest.param("id,a,b,c,day", "has unexpected columns: 'day'; remove them, or train anew by", id="extra"),
         pytest.param("id,a,b,c,", "has no name for column 5 of its header; remove it, or", id="a comma too many"),
         pytest.param("id,a,b,,,", "has no name for column 4 of its header; remove it, or", id="several without a name"),
@@ -458,7 +459,10 @@ def test_a_row_of_another_length_is_named(bad: str, cells: int, row: str, rows: 
     lines = [row.format(number) for number in range(100)]
     path = tmp_path / "table.csv"
     path.write_text("\n".join(["id,a,b,c", *lines[:rows], bad, *lines[rows:], ""]))
-    assert refused(path) == f"{path}, row {rows + 1}: expected 4 columns, found {cells}."
+    assert refused(path) == (
+        f"{path}, row {rows + 1}: expected 4 columns, found {cells}; put a cell that holds ',' in double quotes, write ','"
+        " between all cells, or name another --delimiter in training."
+    )
     path.write_text("\n".join(["id,a,b,c", *lines[:rows], "r,1,x,3", *lines[rows:], ""]))
     assert refused(path) == f"{path}, row {rows + 1}, column 'b': expected a number, found 'x'."
 

@@ -92,7 +92,7 @@ def ask(arguments: argparse.Namespace) -> None:
     answers = table.ask(
         server, arguments.data, rows, [*(arguments.outputs or server.metadata.default_outputs), *further]
     )
-    columns = {server.metadata.id or "row": rows.ids, **table.to_columns(answers, server.metadata)}
+    columns = {rows.name: rows.ids, **table.to_columns(answers, server.metadata)}
     for name in further:
         found = reasons.reasons(answers, server.metadata.outputs[name], rows.columns)
         columns[name] = (reasons.as_documents if arguments.json else reasons.as_texts)(found)

@@ -150,7 +150,8 @@ def _date(column: ColumnProfile) -> Guess | None:
     if not any(column.count(form) == column.present for form in DATES):
         return None
     what = "dates with a time" if column.count(Form.MOMENT) else "dates"
-    return Guess("date", f"{what} such as {column.example}", MISSING["date"](column))
+    zone = ", in UTC" if "tz=" in column.stored else ""
+    return Guess("date", f"{what} such as {column.example}{zone}", MISSING["date"](column))
 
 
 def _foreign(column: ColumnProfile) -> Guess | None:

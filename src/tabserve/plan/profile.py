@@ -56,7 +56,7 @@ def profile(source: Source, options: Options) -> TableProfile:
             growing[name].add(part, rows)
         rows += count
     refuse_no_rows(source.name, rows)
-    return TableProfile(rows, _finished(names, growing, rows, stored), dialect)
+    return TableProfile(rows, _finished(names, growing, rows, stored, decimal), dialect)
 
 
 def _profile_batch(options: Options, decimal: str, batch: pa.RecordBatch) -> tuple[int, dict[str, BatchProfile]]:
@@ -79,7 +79,7 @@ def _is_foreign(stored: pa.DataType) -> bool:
 
 
 def _finished(
-    names: list[str], growing: Mapping[str, GrowingProfile], rows: int, stored: pa.Schema | None
+    names: list[str], growing: Mapping[str, GrowingProfile], rows: int, stored: pa.Schema | None, decimal: str
 ) -> tuple[ColumnProfile, ...]:
     """The profiles of all columns, in the order of the table."""
     first: dict[bytes, str] = {}
@@ -88,7 +88,8 @@ def _finished(
         kept_as = str(stored.field(name).type) if stored else ""
         if name in growing:
             original = first.setdefault(growing[name].digest, name)
-            profiles.append(growing[name].finish(name, rows, kept_as, original if original != name else None))
+            copy_of = original if original != name else None
+            profiles.append(growing[name].finish(name, rows, kept_as, copy_of, decimal))
         else:
             profiles.append(ColumnProfile(name, rows, stored=kept_as, readable=False))
     return tuple(profiles)

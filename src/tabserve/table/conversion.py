@@ -26,11 +26,13 @@ def training_columns(problem: Problem) -> Columns:
 
 
 def scoring_columns(problem: Problem) -> Columns:
-    """The columns of a table whose rows are to be scored."""
+    """The columns of a table whose rows are to be scored; it needs those whose cells may not be missing."""
     numbers, texts = _by_type(problem)
     texts += filter(None, [problem.id])
     others = [name for name in (problem.target, problem.group, problem.time) if name and name not in texts]
-    return Columns(numbers, texts, [*others, *problem.ignored], Encoder.learned_columns(problem), problem.blanks)
+    optional = [column.name for column in problem.columns if column.missing]
+    levels = Encoder.learned_columns(problem)
+    return Columns(numbers, texts, [*others, *problem.ignored], levels, problem.blanks, optional)
 
 
 def _by_type(problem: Problem) -> tuple[list[str], list[str]]:
@@ -86,6 +88,11 @@ def required_texts(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[n
     if not texts.all():
         raise bad_cell(np.flatnonzero(~texts.astype(bool)), name, expected, "an empty cell")
     return texts
+
+
+def row_numbers(first: int, rows: int) -> NDArray[np.object_]:
+    """The numbers of rows, which files without ids count from 1, as messages do; shape (rows,)."""
+    return np.arange(first, first + rows).astype(np.object_)
 
 
 def parse_moments(batch: pa.RecordBatch, name: str) -> NDArray[np.datetime64]:

@@ -17,7 +17,7 @@ class Rows:
     """Rows to score.
 
     Attributes:
-        ids: texts, shape (rows,).
+        ids: texts, or the rows' numbers in the table from 1 if the problem has no id; shape (rows,).
         features: float32, shape (rows, features), or texts, shape (rows,).
         new_levels: of each column of categories with any, the levels that the encoder lacks, and how many rows have
             each; a frame is kept and transformed, so it has none.

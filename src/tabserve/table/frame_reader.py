@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tabserve.encoding.encoder import Encoder
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, refuse_no_rows
-from tabserve.table.conversion import batch_to_frame, batch_to_rows, scoring_columns, training_columns
+from tabserve.table.conversion import batch_to_frame, batch_to_rows, row_numbers, scoring_columns, training_columns
 from tabserve.table.frame import Frame, Rows
 from tabserve.table.frame_checks import mixed_moments, refuse_empty, refuse_one_target, refuse_repeated
 from tabserve.table.learned_texts import learn_encoder
@@ -93,20 +93,16 @@ def has_target(table: TableLike, problem: Problem) -> bool:
 def _read_batches(
     source: Source, problem: Problem, columns: Columns, convert: Callable[[pa.RecordBatch], Batch]
 ) -> Iterator[Batch]:
-    """Read and convert a table batch by batch; without an id column, rows get their index as their id.
+    """Read and convert a table batch by batch; without an id column, rows get their number as their id.
 
     Raises:
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
     count = 0
     for batch in batches(source, columns, convert):
-        yield batch if problem.id else replace(batch, ids=_row_numbers(count, len(batch)))
+        yield batch if problem.id else replace(batch, ids=row_numbers(count + 1, len(batch)))
         count += len(batch)
     refuse_no_rows(source.name, count)
-
-
-def _row_numbers(start: int, rows: int) -> NDArray[np.object_]:
-    return np.array([*map(str, range(start, start + rows))], np.object_)
 
 
 def _concatenate_frames(name: str, frames: Iterator[Frame], problem: Problem, encoder: Encoder) -> Frame:

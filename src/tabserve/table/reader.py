@@ -155,7 +155,7 @@ def _read_csv(
     """Parse a csv's blocks in several threads; Arrow's own streaming reader uses one core."""
     dialect, names, blocks = open_csv(file, source.dialect)
     check_names(source.name, names, columns)
-    options = convert_options(columns.schema(), dialect, columns.blanks)
+    options = convert_options(columns.schema(names), dialect, columns.blanks)
     finish = _finisher(source, columns, convert, dialect)
 
     def work(block: bytes) -> list[tuple[int, Converted]]:
@@ -188,16 +188,18 @@ def _read_parquet(
     source: Source, _file: IO[bytes], columns: Columns, convert: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[tuple[int, Converted]]:
     with pyarrow.parquet.ParquetFile(source.table) as file:  # by its path, which Arrow reads faster than Python's file
-        check_names(source.name, file.schema_arrow.names, columns)
-        batches = file.iter_batches(ARROW_ROWS, columns=columns.schema().names)
+        names = file.schema_arrow.names
+        check_names(source.name, names, columns)
+        batches = file.iter_batches(ARROW_ROWS, columns=columns.schema(names).names)
         yield from _finish_valid(batches, _finisher(source, columns, convert, source.dialect))
 
 
 def _read_memory(
     source: Source, table: pa.Table, columns: Columns, convert: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[tuple[int, Converted]]:
-    check_names(source.name, table.schema.names, columns)
-    batches = table.select(columns.schema().names).to_batches(ARROW_ROWS)
+    names = table.schema.names
+    check_names(source.name, names, columns)
+    batches = table.select(columns.schema(names).names).to_batches(ARROW_ROWS)
     yield from _finish_valid(batches, _finisher(source, columns, convert, source.dialect))
 
 
