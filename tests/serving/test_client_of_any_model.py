@@ -159,15 +159,17 @@ def test_the_script_predicts_a_file_of_texts(
 
 
 def test_a_file_may_lack_columns_whose_cells_may_be_missing(
-    ask: RunScript, mixed_folders: dict[str, Path], tmp_path: Path
+    ask: RunScript, mixed_folders: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The predictions are those for empty cells in these columns."""
+    """The predictions are those for empty cells in these columns, and one warning names them."""
     table = pd.read_csv(mixed_folders["two"].with_suffix(".csv"), dtype=str)[:30]
     optional = [column.name for column in COLUMNS if column.missing]
     table.drop(columns=optional).to_csv(tmp_path / "few.csv", index=False)
     table.assign(**dict.fromkeys(optional, "")).to_csv(tmp_path / "empty.csv", index=False)
     few, empty = (ask("two", tmp_path / f"{name}.csv", "--json") for name in ("few", "empty"))
     assert printed_columns(few) == printed_columns(empty)
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{tmp_path / 'few.csv'} lacks 'age', 'plan', 'rooms', 'owner', 'since'; each row is")
 
 
 @pytest.mark.parametrize(

@@ -460,8 +460,8 @@ def test_a_row_of_another_length_is_named(bad: str, cells: int, row: str, rows: 
     path = tmp_path / "table.csv"
     path.write_text("\n".join(["id,a,b,c", *lines[:rows], bad, *lines[rows:], ""]))
     assert refused(path) == (
-        f"{path}, row {rows + 1}: expected 4 columns, found {cells}; put a cell that holds ',' in double quotes, write ','"
-        " between all cells, or name another --delimiter in training."
+        f"{path}, row {rows + 1}: expected 4 columns, found {cells}; put a cell that holds ',' in double quotes,"
+        " write ',' between all cells, or name another --delimiter in training."
     )
     path.write_text("\n".join(["id,a,b,c", *lines[:rows], "r,1,x,3", *lines[rows:], ""]))
     assert refused(path) == f"{path}, row {rows + 1}, column 'b': expected a number, found 'x'."

@@ -167,8 +167,9 @@ def test_an_arrow_table_that_is_damaged_is_refused() -> None:
 @pytest.mark.parametrize("kind", ["parquet", "pandas", "arrow"])
 def test_moments_of_a_time_zone_are_those_of_utc(unit: str, zone: str, kind: str, tmp_path: Path) -> None:
     """In features and as the time of a problem, whatever zone a column names for the same moments."""
-    moments = pd.to_datetime(["2020-01-31 23:30", None, "2022-03-01 00:15", "2023-12-31 12:00"]).astype(f"M8[{unit}]")
-    sold = pd.to_datetime(["2020-01-01 02:00", "2020-01-02", "2020-01-03", "2020-01-04"])
+    texts = ["2020-01-31 23:30", "NaT", "2022-03-01 00:15", "2023-12-31 12:00"]
+    moments = pd.DatetimeIndex(np.array(texts, f"M8[{unit}]"))
+    sold = pd.date_range("2020-01-01 02:00", periods=4)
     problem = Problem(
         "orders", (Column("day", "date", missing=True),), id="order", time="sold", ignored=("amount", "place")
     )
@@ -214,7 +215,7 @@ def test_rows_to_score_may_lack_columns_whose_cells_may_be_missing(
         (FRAME.drop(columns=["day", "place"]), "the table lacks 'day'; expected 4 columns, found 3"),
         (FRAME.rename(columns={"amount": "Amount"}), "the table lacks 'amount'; did you mean 'Amount'?"),
         (FRAME.drop(columns="place").assign(other=1), "the table has unexpected columns: 'other'; remove them"),
-        (FRAME[["target"]], "the table lacks 'amount', 'order', 'place', 'day'; expected 4 columns, found 1"),
+        (FRAME[["target"]], "the table has one column, named 'target'; expected 4."),
     ],
     ids=["needed", "needed and optional", "another name", "unexpected", "none"],
 )
