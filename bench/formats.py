@@ -62,7 +62,7 @@ def measure(name: str, fitted: TextClassifier, titles: list[str]) -> tuple[int, 
 
 def npz(fitted: TextClassifier, path: Path) -> None:
     """Write our own format, as in a model folder."""
-    fitted.get_predictor().save(path)
+    path.write_bytes(fitted.get_predictor().to_bytes())
 
 
 def skops(fitted: TextClassifier, path: Path) -> None:

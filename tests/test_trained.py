@@ -20,7 +20,11 @@ from tabserve.client.local_server import free_ports
 from tabserve.client.rest import RestClient
 from tabserve.errors import DataError, UsageError
 from tabserve.model.model import REPORT
-from tabserve.trained import Trained
+from tabserve.plan.options import Options
+from tabserve.plan.plan import make_plan
+from tabserve.table.source import as_source
+from tabserve.trained import Trained, examine
+from tabserve.trained import load as load_rows
 from tabserve.training import bootstrap, default_candidates
 from tabserve.training.default_candidates import Trees
 
@@ -137,6 +141,17 @@ def test_an_id_that_repeats_is_shown_with_both_figures() -> None:
         caution.about: caution.sentence for caution in train(customers().assign(member_id=member), "left").cautions
     }
     assert "by random folds, " in cautions["member_id"]
+
+
+def test_an_id_that_repeats_is_named_where_no_default_candidate_shows_figures() -> None:
+    """As none learns an amount from texts, though a candidate of the user's may."""
+    words = pd.Series(["a lamp of blue glass", "two chairs of dark oak", "a desk", "one small red rug"])
+    columns = {"text": words.repeat(75) + [f" {row}" for row in range(ROWS)], "price": range(ROWS)}
+    table = pd.DataFrame({"seller_id": np.arange(ROWS) // 3, **columns})
+    plan = make_plan(as_source(table), Options("price", text=("text",)))
+    (caution,) = examine(plan, load_rows(plan))
+    assert "--group 'seller_id'" in caution.sentence
+    assert "random folds" not in caution.sentence
 
 
 def test_the_same_table_makes_the_same_folder(by_file: Trained, path: Path, tmp_path: Path) -> None:

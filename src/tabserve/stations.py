@@ -17,6 +17,7 @@ from tabserve.table.frame import Frame
 from tabserve.training import selection
 from tabserve.training.baselines import baselines
 from tabserve.training.candidate import Candidate
+from tabserve.training.copies import compared
 from tabserve.training.selection import Selection
 from tabserve.training.split import hold_out
 from tabserve.training.task_training import training_of
@@ -54,6 +55,7 @@ class TrainingData:
         Raises:
             DataError: the rows cannot be split as the problem asks; see `hold_out`.
         """
+        frame = compared(frame)
         development, holdout = hold_out(frame)
         provenance = tables.provenance(frame, source, synthetic=synthetic)
         return cls(development, holdout, development.features, provenance)

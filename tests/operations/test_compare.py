@@ -257,6 +257,9 @@ def test_the_lines_show_counts_ids_distances_and_measures() -> None:
     change = Difference(0.5, 0.6, bootstrap.Interval(0.1, -0.05, 0.15))
     last = [*lines(replace(comparison, measures={"roc_auc": change}))][-1]
     assert last.split() == ["ROC", "AUC", "0.5000", "0.6000", "+0.1000", "-0.0500", "to", "+0.1500"]
+    dearer = Difference(-0.5, -0.6, bootstrap.Interval(-0.1, -0.15, 0.05))
+    last = [*lines(replace(comparison, measures={"minus_cost": dearer}))][-1]
+    assert last.split()[3:] == ["0.5000", "0.6000", "+0.1000", "-0.0500", "to", "+0.1500"]
 
 
 # Every task.

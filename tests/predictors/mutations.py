@@ -5,10 +5,8 @@ A crash or a hang ends this process, so a test starts it as a child.
 
 import random
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,14 +165,13 @@ def evaluate(file: bytes, rows: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _use_model(model: Booster) -> None:
-    """Answer, explain and save, as is done with a model."""
+    """Answer, explain and write, as is done with a model."""
     alone = np.concatenate([model.raw(row[np.newaxis]) for row in ROWS[:5]])
     assert np.allclose(alone, model.raw(ROWS[:5]), rtol=1e-4, atol=1e-4, equal_nan=True)
     margins = model.trees.inplace_predict(ROWS[1:7:2], predict_type="margin").reshape(3, -1)
     contributions = model.contributions(ROWS[1:7:2]).astype(np.float64)
     assert np.allclose(contributions.sum(axis=2), margins, rtol=1e-3, atol=1e-4 + 1e-6 * np.abs(contributions).max())
-    with tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder, model.FILE))
+    model.to_bytes()
 
 
 def outcome(model: Trained, file: bytes) -> str:

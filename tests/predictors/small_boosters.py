@@ -73,7 +73,7 @@ class Trained:
 
     @property
     def file(self) -> bytes:
-        """The bytes that `Booster.save` writes."""
+        """The bytes that `Booster.to_bytes` gives."""
         return bytes(self.trees.save_raw("ubj"))
 
     def read(self, file: bytes) -> Booster:

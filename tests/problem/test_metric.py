@@ -7,8 +7,18 @@ import pytest
 
 from tabserve.errors import UsageError
 from tabserve.problem.criterion import MAE, Accuracy, BalancedAccuracy, Costs, f1, rmse
-from tabserve.problem.metric import first, goodness, metric_names, metric_of
+from tabserve.problem.metric import (
+    distinct,
+    first,
+    goodness,
+    is_less_better,
+    metric_names,
+    metric_of,
+    plain,
+    plain_name,
+)
 from tabserve.problem.task import TASKS, Binary, Multiclass, Regression, Task
+from tabserve.training.bootstrap import Interval
 
 EXAMPLES: dict[str, Task] = {"binary": Binary(), "multiclass": Multiclass(("a", "b", "c")), "regression": Regression()}
 
@@ -89,6 +99,15 @@ def test_a_task_refuses_a_metric_that_it_cannot_rank_by(make: Any, message: str)
     with pytest.raises(UsageError) as refused:
         make()
     assert message in str(refused.value)
+
+
+def test_people_see_costs_and_errors_without_a_sign() -> None:
+    """Each once, and less of them is better."""
+    assert plain_name("macro_minus_cost") == "macro_cost"
+    assert (plain("minus_cost", -0.5), plain("f1", 0.5)) == (0.5, 0.5)
+    assert plain("minus_rmse", Interval(-2, -3, -1)) == Interval(2, 1, 3)
+    assert distinct(["minus_rmse", "rmse", "mae", "minus_cost"]) == ["rmse", "mae", "minus_cost"]
+    assert [is_less_better(name) for name in ("macro_minus_cost", "rmse", "f1")] == [True, True, False]
 
 
 def test_the_best_value_of_a_measure_is_the_largest_goodness() -> None:

@@ -90,8 +90,8 @@ def test_the_card_says_what_the_model_is_and_is_not_for(model: Model) -> None:
     assert all(f"{name} {number}" in text for name, number in model.versions.items())
 
 
-def test_costs_have_bars_of_their_absolute_value(model: Model) -> None:
-    """Their values are negative."""
+def test_costs_are_shown_without_a_sign(model: Model) -> None:
+    """In the bars, in the tables and beside the threshold, though the manifest holds minus them."""
     cheap = {"minus_cost": {"mean": -0.5, "sd": 0.1}}
     costly = {"minus_cost": {"mean": -1.0, "sd": 0.1}}
     metrics = {
@@ -106,10 +106,12 @@ def test_costs_have_bars_of_their_absolute_value(model: Model) -> None:
     text = card.render(replace(model, problem=problem, metrics=metrics))
     bars = [line.split() for line in text.splitlines() if "█" in line]
     assert [(name, len(bar), value) for name, bar, value in bars] == [
-        ("stumps", 20, "-0.5000"),
-        ("dummy", 40, "-1.0000"),
+        ("stumps", 20, "0.5000"),
+        ("dummy", 40, "1.0000"),
     ]
-    assert "the best minus cost on the out-of-fold" in text
+    assert "| cost per row | 0.5000 | 0.4000 to 0.6000 | 1.0000 |" in text
+    assert "| `dummy` | 1.0000 ± 0.1000 |" in text
+    assert "the least cost per row on the out-of-fold" in text
 
 
 def train_and_render(

@@ -112,4 +112,5 @@ def test_candidates_of_a_regression_are_drawn_by_their_criterion_only() -> None:
     """A regression has no F1 at 0.5."""
     measures = {"minus_rmse": {"mean": -1.0, "sd": 0.1}}
     figure = figures.candidates({"folds": {"mean": measures, "boosted": measures}}, "minus_rmse")
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["minus RMSE"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["RMSE"]
+    assert np.array_equal(figure.axes[0].lines[0].get_xdata(), [1, 1])

@@ -97,9 +97,26 @@ def test_figures_have_as_many_decimals_as_their_size_needs(value: float, size: f
 
 def test_a_measure_is_shown_once() -> None:
     """Not its negation as well, by which amounts are ranked; a negation alone stays."""
-    interval = {"value": 2000.0, "low": 1900.0, "high": 2100.0}
-    table = tables.evaluation_table({"minus_rmse": interval, "rmse": interval, "minus_cost": interval})
-    assert [*table.index] == ["RMSE", "minus cost"]
+    error, cost = Interval(2000.0, 1900.0, 2100.0), Interval(-0.65, -0.75, -0.6)
+    measured = {"minus_rmse": -error, "rmse": error, "minus_cost": cost}
+    table = tables.evaluation_table({name: interval._asdict() for name, interval in measured.items()})
+    assert table.T.to_dict("list") == {
+        "RMSE": ["2,000.0", "1,900.0 to 2,100.0"],
+        "cost per row": ["0.6500", "0.6000 to 0.7500"],
+    }
+
+
+def test_a_cost_is_shown_as_a_cost() -> None:
+    """Of the candidates, of each class, and of models beside each other; the least is the best."""
+    means = {name: {"minus_cost": {"mean": -cost, "sd": 0.5}} for name, cost in (("dear", 3.0), ("cheap", 2.0))}
+    assert tables.statistics_table(means)["cost per row"].to_dict() == {
+        "dear": "3.0000 ± 0.5000",
+        "cheap": "2.0000 ± 0.5000",
+    }
+    assert tables.ranking(means) == ["cheap", "dear"]
+    classes = {"a": {"minus_cost": {"value": -2.0, "low": -3.0, "high": -1.0}, "rows": 9}}
+    assert tables.classes_table(classes).loc["a", "cost per row"] == "2.0000 (1.0000 to 3.0000)"
+    assert tables.models_table({"model": {"macro_minus_cost": -2.0}}).loc["macro cost per row", "model"] == "2.0000"
 
 
 def test_the_candidates_table_describes_each_candidate() -> None:

@@ -430,7 +430,7 @@ def test_a_full_disk_keeps_the_earlier_model(model_folder: Path, tmp_path: Path)
     result = process("--rows", "100", *QUICK, "--out", "model", cwd=tmp_path, shell="ulimit -f 16;", **unmeasured)
     assert (result.code, result.error) == (
         4,
-        "model cannot be written: XGBoost could not write model.ubj, as on a full disk; nothing was changed there.\n",
+        "model cannot be written: File too large; nothing was changed there.\n",
     )
     assert content(tmp_path) == before
 

@@ -184,7 +184,7 @@ def _write(folder: Path, model: Model, rows: NDArray[Any], card: str, report: st
     folder.mkdir()
     if report is not None:
         (folder / REPORT).write_text(report, encoding="utf-8")
-    model.predictor.save(folder / model.predictor.FILE)
+    (folder / model.predictor.FILE).write_bytes(model.predictor.to_bytes())
     (folder / GOLDEN).write_text(golden.to_json(rows, model.predictor), encoding="utf-8")
     _seal(folder, model, card)
 

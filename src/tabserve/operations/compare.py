@@ -16,6 +16,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import UsageError
 from tabserve.model.model import Model
 from tabserve.operations.changes import CHANGES, Changes
+from tabserve.problem.metric import distinct, plain
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Task
 from tabserve.reports.tables import TITLES
@@ -124,9 +125,11 @@ def lines(comparison: Comparison) -> Iterator[str]:
     if comparison.measures:
         yield ""
         yield f"  {'':<25}  {'old':>10}  {'new':>10}  {'new - old':>11}  95 % interval"
-    for name, (old, new, change) in comparison.measures.items():
-        interval = f"{change.low:+.4f} to {change.high:+.4f}"
-        yield f"  {TITLES[name]:<25}  {old:>10.4f}  {new:>10.4f}  {change.value:>+11.4f}  {interval}"
+    for name in distinct(comparison.measures):
+        difference = comparison.measures[name]
+        sides = f"{plain(name, difference.old):>10.4f}  {plain(name, difference.new):>10.4f}"
+        change, low, high = plain(name, difference.change)
+        yield f"  {TITLES[name]:<25}  {sides}  {change:>+11.4f}  {low:+.4f} to {high:+.4f}"
 
 
 def column_note(old: Problem, new: Problem) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from tabserve.errors import DataError
 from tabserve.plan.plan import Plan
 from tabserve.plan.planned import Caution
-from tabserve.problem.metric import MINUS
+from tabserve.problem.metric import plain, plain_name
 from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
 from tabserve.table.frame_reader import read
@@ -60,12 +60,12 @@ def _with_figures(caution: Caution, plan: Plan, development: Frame, quick: Quick
 
 def _in_words(compared: Flattery) -> str:
     """Both figures, with the sign that people know."""
-    measure = compared.measure.removeprefix(MINUS)
-    sign = 1 if measure == compared.measure else -1
     small = abs(compared.random - compared.honest) <= HARDLY * abs(compared.random)
     return (
-        f"A first {compared.candidate} reaches {measure} {sign * compared.random:.4g} by random folds,"
-        f" {sign * compared.honest:.4g} by such folds" + (": hardly a difference here" if small else "")
+        f"A first {compared.candidate} reaches {plain_name(compared.measure)}"
+        f" {plain(compared.measure, compared.random):.4g} by random folds,"
+        f" {plain(compared.measure, compared.honest):.4g} by such folds"
+        + (": hardly a difference here" if small else "")
     )
 
 

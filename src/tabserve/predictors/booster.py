@@ -187,22 +187,8 @@ class Booster:
         return feature_rows.draw_cells(features, rows, seed)
 
     def to_bytes(self) -> bytes:
-        """The bytes of a file that `read` takes."""
+        """The bytes of a file that `read` takes, and XGBoost's scikit-learn wrapper as well."""
         return bytes(self.trees.save_raw("ubj"))
-
-    def save(self, path: Path) -> None:
-        """Write the file; XGBoost's scikit-learn wrapper can load it too.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-        amounts = self._objective in OBJECTIVES[Regression.KIND]
-        wrapper = xgb.XGBRegressor() if amounts else xgb.XGBClassifier()
-        wrapper.load_model(bytearray(self.to_bytes()))
-        try:
-            wrapper.save_model(path)
-        except xgb.core.XGBoostError as error:
-            raise OSError(None, f"XGBoost could not write {path.name}, as on a full disk") from error
 
     def on_one_thread(self) -> None:
         """Use one thread per call, and make one call now, as the first takes longer."""

@@ -195,14 +195,6 @@ class EncodedBooster:
         booster = np.frombuffer(self.booster.to_bytes(), np.uint8)
         return npz.dump_arrays(booster=booster, columns=self.table.columns, values=self.table.values)
 
-    def save(self, path: Path) -> None:
-        """Write the file.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-        path.write_bytes(self.to_bytes())
-
     def on_one_thread(self) -> None:
         """See `Booster.on_one_thread`."""
         self.booster.on_one_thread()

@@ -151,14 +151,6 @@ class Linear:
         grams = np.frombuffer("\n".join(self.grams).encode(), np.uint8)
         return npz.dump_arrays(grams=grams, weights=self.weights, squares=self.squares, intercept=self.intercept)
 
-    def save(self, path: Path) -> None:
-        """Write the file.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-        path.write_bytes(self.to_bytes())
-
     def on_one_thread(self) -> None:
         """It always does."""
 

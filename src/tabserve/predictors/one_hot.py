@@ -197,14 +197,6 @@ class OneHotLinear:
         arrays = {name: getattr(self, name) for name in ARRAYS} | {"link": np.frombuffer(self.link.encode(), np.uint8)}
         return npz.dump_arrays(**arrays)
 
-    def save(self, path: Path) -> None:
-        """Write the file.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-        path.write_bytes(self.to_bytes())
-
     def on_one_thread(self) -> None:
         """It always does."""
 

@@ -68,13 +68,6 @@ class Predictor(Protocol):
     def to_bytes(self) -> bytes:
         """The bytes of a file that `read` takes."""
 
-    def save(self, path: Path, /) -> None:
-        """Write the file.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-
     def on_one_thread(self) -> None:
         """Use one thread per call from now on; on shared cores, waiting for more threads costs more than they save."""
 

@@ -1,7 +1,7 @@
 """The measures that a user can name to rank candidates, and which way round each measure is better."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tabserve.errors import UsageError
 from tabserve.problem.criterion import Costs
@@ -11,13 +11,21 @@ COSTS = "costs"
 """The user's name for the mean cost per row, which the criterion `Costs` measures."""
 
 MINUS = "minus_"
-"""The start of the name of a measure that is negated, so that the larger is the better."""
+"""A part of the name of a measure that is negated, so that the larger is the better."""
 
 LESS_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "median_absolute_error"})
 """The measures of which less is better; of every other measure that ranks, more is."""
 
 
+class Negatable(Protocol):
+    """A number, an array of them, or an interval."""
+
+    def __neg__(self) -> Any:  # noqa: ANN401  of the same type
+        """Minus it."""
+
+
 Figure = TypeVar("Figure")
+Value = TypeVar("Value", bound=Negatable)
 
 
 class Goal(NamedTuple):
@@ -74,3 +82,24 @@ def first(measure: str, figures: Mapping[str, Figure]) -> dict[str, Figure]:
 def goodness(measure: str, value: float) -> float:
     """The value of a measure, negated if less of it is better, so that the best is the largest."""
     return -value if measure in LESS_IS_BETTER else value
+
+
+def plain_name(measure: str) -> str:
+    """The name without the sign: `cost` for `minus_cost`."""
+    return measure.replace(MINUS, "")
+
+
+def plain(measure: str, value: Value) -> Value:
+    """A value of a measure with the sign that people know: a cost or an error, not minus it."""
+    return -value if MINUS in measure else value
+
+
+def is_less_better(measure: str) -> bool:
+    """Whether less is better of what people know."""
+    return MINUS in measure or measure in LESS_IS_BETTER
+
+
+def distinct(measures: Iterable[str]) -> list[str]:
+    """The names of measures without those that are minus another one; a negated measure alone stays."""
+    names = [*measures]
+    return [name for name in names if plain_name(name) == name or plain_name(name) not in names]

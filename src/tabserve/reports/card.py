@@ -9,6 +9,7 @@ import pandas as pd
 
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
+from tabserve.problem.metric import distinct, is_less_better, plain
 from tabserve.problem.problem import Problem
 from tabserve.reports.tables import (
     TITLES,
@@ -18,7 +19,6 @@ from tabserve.reports.tables import (
     figure,
     ranking,
     statistics_table,
-    without_twins,
 )
 from tabserve.reports.task_report import report_of
 from tabserve.training.split import describe_split
@@ -114,7 +114,8 @@ def render(model: Model, words: Words = GENERAL) -> str:
     metrics, problem, report = model.metrics, model.problem, report_of(model.problem)
     folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
     measure = next(iter(folds[winner]))
-    means = {name: folds[name][measure]["mean"] for name in ranking(folds)}
+    means = {name: plain(measure, folds[name][measure]["mean"]) for name in ranking(folds)}
+    least = is_less_better(problem.criterion.name)
     card = TEMPLATE.format(
         problem=problem,
         origin=words.synthetic if model.data["synthetic"] else OBSERVED,
@@ -135,9 +136,9 @@ def render(model: Model, words: Words = GENERAL) -> str:
         winner=winner,
         best=best,
         gap=figure(abs(means[best] - means[winner]), means[best]),
-        measure=TITLES[measure].removeprefix("minus "),
+        measure=TITLES[measure],
         trees=" Trees are those that are served." if any(metrics["trees"].values()) else "",
-        decision=report.decision(model, TITLES[problem.criterion.name]),
+        decision=report.decision(model, f"{'least' if least else 'best'} {TITLES[problem.criterion.name]}"),
         holdout=_holdout(metrics),
         bars=_bars(means),
         candidates=_candidates(model),
@@ -174,14 +175,16 @@ def _groups(model: Model) -> str:
 def _holdout(metrics: Mapping[str, Any]) -> str:
     baselines = metrics.get("baselines", {})
     holdout = metrics["holdout"]
-    measures = without_twins(holdout)
+    measures = distinct(holdout)
     table = evaluation_table(holdout).set_axis(["value", "95 % bootstrap interval"], axis=1)
     parts = [
         _table(
             "measure",
             table.assign(
                 **{
-                    f"`{name}`": [figure(values[measure], holdout[measure]["value"]) for measure in measures]
+                    f"`{name}`": [
+                        figure(plain(measure, values[measure]), holdout[measure]["value"]) for measure in measures
+                    ]
                     for name, values in baselines.items()
                 }
             ),
@@ -214,7 +217,7 @@ def _table(first: str, table: pd.DataFrame) -> str:
 
 
 def _bars(values: Mapping[str, float]) -> str:
-    """Draw one bar per value, as long as its absolute value: costs and errors that rank are negative."""
+    """Draw one bar per value, as long as its absolute value."""
     width, top = max(map(len, values)), max([1e-12, *map(abs, values.values())])
     bars = {name: "█" * round(BAR * abs(value) / top) for name, value in values.items()}
     return "\n".join(f"{name:<{width}} {bars[name]:<{BAR}} {figure(value, top)}" for name, value in values.items())

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.calibration import calibration_curve
 
 from tabserve.problem.criterion import Counts, Criterion
-from tabserve.problem.metric import goodness
+from tabserve.problem.metric import goodness, plain
 from tabserve.reports.tables import AT_THRESHOLD, TITLES
 from tabserve.table.frame import Frame
 from tabserve.training.threshold import curve
@@ -100,7 +100,10 @@ def candidates(metrics: Mapping[str, Any], criterion: str = "f1") -> Figure:
     figure, axes = blank(7, 0.8 + 0.32 * len(names))
     shown = [("f1_at_half", "#b0b0b0", "o")] if "f1_at_half" in folds[names[0]] and criterion in AT_THRESHOLD else []
     for measure, color, marker in (*shown, (criterion, ACCENT, "D")):
-        means, spread = ([folds[name][measure][key] for name in names] for key in ("mean", "sd"))
+        means, spread = (
+            [plain(measure, folds[name][measure]["mean"]) for name in names],
+            [folds[name][measure]["sd"] for name in names],
+        )
         title = f"{TITLES[measure]}{' at the cross-fitted threshold' if shown and measure == criterion else ''}"
         axes.errorbar(means, names, xerr=spread, fmt=marker, color=color, label=title, capsize=3)
     axes.grid(axis="x", alpha=0.3)
@@ -116,9 +119,9 @@ def trees(metrics: Mapping[str, Any], measure: str = "roc_auc") -> Figure:
     folds, counts = metrics["folds"], {name: trees for name, trees in metrics["trees"].items() if trees}
     for rank, name in enumerate(sorted(counts, key=lambda name: folds[name][measure]["mean"])):
         size, value = np.mean(counts[name]), folds[name][measure]
-        axes.errorbar(size, value["mean"], value["sd"], fmt="o", color=ACCENT, capsize=3)
+        axes.errorbar(size, plain(measure, value["mean"]), value["sd"], fmt="o", color=ACCENT, capsize=3)
         below_or_above = ("top", "bottom")[rank % 2]  # alternates, so that names of neighbours do not overlap
-        axes.annotate(f"  {name}", (size, value["mean"]), va=below_or_above, fontsize=8)
+        axes.annotate(f"  {name}", (size, plain(measure, value["mean"])), va=below_or_above, fontsize=8)
     axes.set(xscale="log", xlabel="served trees", ylabel=TITLES[measure])
     axes.xaxis.set_major_formatter(LogFormatter())
     axes.xaxis.set_minor_formatter(LogFormatter())  # the default writes 10²
@@ -163,7 +166,7 @@ def threshold(target: NDArray[np.int8], probability: ArrayLike, chosen: float, c
     """The criterion at every threshold, with the chosen one and 0.5 marked."""
     figure, axes = blank(6, 3)
     thresholds, counts = curve(target, probability)
-    axes.plot(thresholds, criterion(counts), color=NEGATIVE)
+    axes.plot(thresholds, plain(criterion.name, criterion(counts)), color=NEGATIVE)
     for value, text, style in ((chosen, f"chosen: {chosen:.3f}", "-"), (0.5, "0.5", ":")):
         axes.axvline(value, color=ACCENT, linestyle=style, label=text)
     axes.set(xlabel="threshold", ylabel=TITLES[criterion.name], xlim=(0, 1))

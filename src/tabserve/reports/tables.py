@@ -2,14 +2,14 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tabserve.problem.metric import MINUS, goodness
+from tabserve.problem.metric import distinct, goodness, plain
 from tabserve.reports.task_report import report_of
 from tabserve.table.frame import Frame
 from tabserve.training.bootstrap import Interval
@@ -19,9 +19,9 @@ from tabserve.training.split import count_copies, periods
 TITLES = {
     "f1": "F1",
     "macro_f1": "macro F1",
-    "macro_minus_cost": "macro minus cost",
+    "macro_minus_cost": "macro cost per row",
     "accuracy": "accuracy",
-    "minus_cost": "minus cost",
+    "minus_cost": "cost per row",
     "f1_at_half": "F1 at 0.5",
     "precision": "precision",
     "recall": "recall",
@@ -31,8 +31,8 @@ TITLES = {
     "log_loss": "log loss",
     "brier": "Brier score",
     "balanced_accuracy": "balanced accuracy",
-    "minus_rmse": "minus RMSE",
-    "minus_mae": "minus mean absolute error",
+    "minus_rmse": "RMSE",
+    "minus_mae": "mean absolute error",
     "rmse": "RMSE",
     "mae": "mean absolute error",
     "median_absolute_error": "median absolute error",
@@ -41,7 +41,7 @@ TITLES = {
     "coverage_dearest_tenth": "coverage, dearest tenth",
     "interval_width": "mean interval width",
 }
-"""Title of each measure."""
+"""Title of each measure, as people know it (`plain`)."""
 
 AT_THRESHOLD = ("f1", "minus_cost", "accuracy", "balanced_accuracy")
 """The measures of two classes that can rank, and that need a threshold."""
@@ -87,22 +87,17 @@ def statistics_table(statistics: Mapping[str, Statistics]) -> pd.DataFrame:
     """Mean ± standard deviation of every measure, one row per name."""
     sizes = {
         measure: max(abs(measures[measure]["mean"]) for measures in statistics.values())
-        for measure in without_twins(next(iter(statistics.values()), ()))
+        for measure in distinct(next(iter(statistics.values()), ()))
     }
     rows = {
         name: {
-            TITLES[measure]: " ± ".join(figure(measures[measure][part], size) for part in ("mean", "sd"))
+            TITLES[measure]: f"{figure(plain(measure, measures[measure]['mean']), size)} ±"
+            f" {figure(measures[measure]['sd'], size)}"
             for measure, size in sizes.items()
         }
         for name, measures in statistics.items()
     }
     return pd.DataFrame(rows).T
-
-
-def without_twins(measures: Iterable[str]) -> list[str]:
-    """The names of measures without those that are minus another one; a negated measure alone stays."""
-    names = [*measures]
-    return [name for name in names if name.removeprefix(MINUS) == name or name.removeprefix(MINUS) not in names]
 
 
 def figure(value: float, size: float) -> str:
@@ -123,22 +118,29 @@ def ranking(statistics: Mapping[str, Statistics]) -> list[str]:
 
 def evaluation_table(holdout: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """Hold-out measures with their 95 % bootstrap intervals, from the manifest's metrics."""
-    rows = {TITLES[name]: _interval(holdout[name]) for name in without_twins(holdout)}
+    rows = {TITLES[name]: _interval(name, holdout[name]) for name in distinct(holdout)}
     return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
 
 
 def classes_table(classes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Measures of each class with 95 % bootstrap intervals, and its number of rows, from the manifest's metrics."""
     rows = {
-        label: {TITLES[name]: "{} ({})".format(*_interval(value)) for name, value in values.items() if name != "rows"}
+        label: {
+            TITLES[name]: "{} ({})".format(*_interval(name, value)) for name, value in values.items() if name != "rows"
+        }
         | {"rows": f"{values['rows']:,}"}
         for label, values in classes.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _interval(interval: Mapping[str, float]) -> tuple[str, str]:
-    value, low, high = (figure(interval[name], interval["value"]) for name in ("value", "low", "high"))
+def plain_interval(measure: str, measured: Mapping[str, float]) -> Interval:
+    """A measure of the manifest's metrics with its interval, by the sign that people know."""
+    return plain(measure, Interval(measured["value"], measured["low"], measured["high"]))
+
+
+def _interval(measure: str, measured: Mapping[str, float]) -> tuple[str, str]:
+    value, low, high = (figure(end, measured["value"]) for end in plain_interval(measure, measured))
     return value, f"{low} to {high}"
 
 
@@ -150,7 +152,8 @@ def candidates_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
 
 def models_table(columns: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """Measures of several models, one column each."""
-    return pd.DataFrame(columns).rename(index=TITLES).map("{:.4f}".format)
+    plainly = {name: {each: plain(each, value) for each, value in values.items()} for name, values in columns.items()}
+    return pd.DataFrame(plainly).rename(index=TITLES).map("{:.4f}".format)
 
 
 def metrics(selection: Selection, evaluation: Mapping[str, Interval] | None = None) -> dict[str, Any]:

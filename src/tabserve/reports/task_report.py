@@ -34,13 +34,13 @@ class TaskReport(Protocol):
         """How the values of each column relate to the target; each series has one value per column."""
 
     def decision(self, model: Model, measure: str) -> str:
-        """A section that explains how raw outputs become predictions; `measure` is the title of the criterion."""
+        """A section that explains how raw outputs become predictions; `measure` names what is best then."""
 
 
 THRESHOLD = """## The threshold
 
 A row is called `{labels[1]}` when its probability is at least **{threshold:.4f}**, else `{labels[0]}`.
-This threshold has the best {measure} on the out-of-fold probabilities of the development rows; the hold-out had no part
+This threshold has the {measure} on the out-of-fold probabilities of the development rows; the hold-out had no part
 in it."""
 
 TEMPERATURE = """## The temperature

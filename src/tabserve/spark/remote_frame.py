@@ -38,27 +38,16 @@ class RemoteFrame(Frame):
     """Rows whose features are `RowNumbers`.
 
     Attributes:
-        hashes: of each row's features and target, shape (rows,); see `copies.hashes`.
         narrow: the encoder with only the levels that occur in the rows of these numbers.
     """
 
-    hashes: NDArray[np.int64]
     narrow: Callable[[RowNumbers], Encoder]
-
-    def take(self, rows: NDArray[np.int64]) -> "RemoteFrame":
-        """The rows with these indices, in this order."""
-        return replace(super().take(rows), hashes=self.hashes[rows])  # type: ignore[call-arg, return-value]  # of this class
-
-    @property
-    def compared(self) -> NDArray[np.int64]:
-        """The hashes; equal for rows that are copies of each other."""
-        return self.hashes
 
     def narrowed_encoder(self) -> Encoder:
         """The encoder with only the levels that occur in these rows, which the workers find."""
         return self.narrow(self.features)  # type: ignore[arg-type]  # numbers in this class
 
-    def with_encoder(self, encoder: Encoder) -> "RemoteFrame":
+    def with_encoder(self, encoder: Encoder) -> Self:
         """The same rows, whose features the workers will make by another encoder."""
         return replace(self, features=RowNumbers.of(self.features, encoder), encoder=encoder)
 

@@ -50,7 +50,7 @@ class TrainingTable:
             encoder=self.encoder,
             group=np.array(self.known[GROUP].to_pylist(), np.object_) if self.problem.group else None,
             moment=_moments(self.known) if self.problem.time else None,
-            hashes=self.known[HASH].to_numpy(),
+            content=self.known[HASH].to_numpy(),
             narrow=self.narrowed_encoder,
         )
 

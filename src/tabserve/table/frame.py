@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.encoding.encoder import Encoder
 from tabserve.problem.problem import Problem
+
+PER_ROW = ("ids", "features", "target", "group", "moment", "content")
+"""The fields of a frame that have an entry for each row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,7 @@ class Frame(Rows):
         encoder: made the features.
         group: shape (rows,), if the problem has groups.
         moment: shape (rows,), if the problem has a time; in days, or in seconds if the column has times.
+        content: a whole number that only copies of a row have in common, shape (rows,), if it is known.
     """
 
     target: NDArray[Any]
@@ -49,23 +53,17 @@ class Frame(Rows):
     encoder: Encoder
     group: NDArray[np.object_] | None = None
     moment: NDArray[np.datetime64] | None = None
+    content: NDArray[np.int64] | None = None
 
-    def take(self, rows: NDArray[np.int64]) -> "Frame":
+    def take(self, rows: NDArray[np.int64]) -> Self:
         """The rows with these indices, in this order."""
-        group = None if self.group is None else self.group[rows]
-        moment = None if self.moment is None else self.moment[rows]
-        features, target = self.features[rows], self.target[rows]
-        return replace(self, ids=self.ids[rows], features=features, target=target, group=group, moment=moment)
-
-    @property
-    def compared(self) -> NDArray[Any]:
-        """What tells rows with the same target apart, shape (rows, …)."""
-        return self.features
+        arrays = {name: getattr(self, name) for name in PER_ROW}
+        return replace(self, **{name: array[rows] for name, array in arrays.items() if array is not None})
 
     def narrowed_encoder(self) -> Encoder:
         """The encoder with only the levels that occur in these rows."""
         return self.encoder.narrow(self.features)
 
-    def with_encoder(self, encoder: Encoder) -> "Frame":
+    def with_encoder(self, encoder: Encoder) -> Self:
         """The same rows with the features of another encoder; a level that it does not know becomes missing."""
         return replace(self, features=self.encoder.recode(self.features, encoder), encoder=encoder)

@@ -13,7 +13,7 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, refuse_no_rows
 from tabserve.table.conversion import batch_to_frame, batch_to_rows, row_numbers, scoring_columns, training_columns
-from tabserve.table.frame import Frame, Rows
+from tabserve.table.frame import PER_ROW, Frame, Rows
 from tabserve.table.frame_checks import mixed_moments, refuse_empty, refuse_one_target, refuse_repeated
 from tabserve.table.learned_texts import learn_encoder
 from tabserve.table.reader import batches, column_names
@@ -119,7 +119,7 @@ def _concatenate_frames(name: str, frames: Iterator[Frame], problem: Problem, en
 
 def _other_fields(frame: Frame) -> dict[str, NDArray[Any] | None]:
     """The arrays of a frame other than its features, by name."""
-    return {name: getattr(frame, name) for name in ("ids", "target", "group", "moment")}
+    return {name: getattr(frame, name) for name in PER_ROW if name != "features"}
 
 
 def _concatenate_fields(table: str, frames: list[dict[str, NDArray[Any] | None]]) -> dict[str, Any]:

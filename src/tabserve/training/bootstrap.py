@@ -22,6 +22,10 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def __neg__(self) -> "Interval":
+        """The interval of minus the measure."""
+        return Interval(-self.value, -self.high, -self.low)
+
 
 def intervals(
     rows: int,

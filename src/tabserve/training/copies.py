@@ -5,6 +5,7 @@ rows are different, as in a table of some small categories, equal rows are indep
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,15 @@ Numbers = NDArray[np.int64]
 """One whole number for each row, shape (rows,)."""
 
 
-def count(frame: Frame) -> int:
-    """The number of rows that equal an earlier one."""
-    return len(frame) - int(number_rows(frame).max()) - 1
+def compared(frame: Frame) -> Frame:
+    """The rows with their `content`, which parts of them keep, so that no split compares them again."""
+    return frame if _has_own_splits(frame) else replace(frame, content=number_rows(frame))
 
 
 def number_rows(frame: Frame) -> Numbers:
-    """The number of each row among the different rows, from 0; copies have the same number."""
+    """The `content` of each row: if it is not known, its number among the different rows, from 0."""
+    if frame.content is not None:
+        return frame.content
     rows = _rows(frame)
     number, times = np.unique(_hashes(rows), return_inverse=True, return_counts=True)[1:]
     repeated = np.flatnonzero(times[number] > 1)  # only these are compared whole, which takes several times as long
@@ -42,7 +45,7 @@ def hashes(frame: Frame) -> NDArray[np.uint64]:
 
 def _rows(frame: Frame) -> NDArray[np.void]:
     """The bytes of each row's features and target, shape (rows,): equal for equal rows."""
-    features = frame.compared
+    features = frame.features
     if features.dtype == np.object_:  # texts
         features = np.unique(features, return_inverse=True)[1]
     features = features.reshape(len(frame), -1)
@@ -65,7 +68,7 @@ def _hashes(rows: NDArray[np.void]) -> NDArray[np.uint64]:
 
 
 def kept_together(frame: Frame, stratum: Numbers, fewest: int) -> Numbers | None:
-    """The number of each row among the different rows, if a split keeps copies together.
+    """The `content` of each row, if a split keeps copies together.
 
     Args:
         frame: the rows.
@@ -73,13 +76,20 @@ def kept_together(frame: Frame, stratum: Numbers, fewest: int) -> Numbers | None
         fewest: different rows of each stratum that the split needs.
 
     Returns:
-        None if rows are split as they are: there are no copies, or too few different rows.
+        None if rows are split otherwise: by groups, or by time; or there are no copies, or too few different rows.
     """
+    if _has_own_splits(frame):
+        return None
     number = number_rows(frame)
     first = np.unique(number, return_index=True)[1]
     if len(first) == len(frame) or len(first) < FEWEST_DIFFERENT * len(frame):
         return None
     return number if np.bincount(stratum[first])[np.unique(stratum)].min() >= fewest else None
+
+
+def _has_own_splits(frame: Frame) -> bool:
+    """Whether rows are split by groups, or by time, in which copies count as any others."""
+    return frame.group is not None or frame.moment is not None
 
 
 def deal(number: Numbers, stratum: Numbers, seed: int, part_of: Callable[[Numbers], Numbers]) -> Numbers:
@@ -89,7 +99,7 @@ def deal(number: Numbers, stratum: Numbers, seed: int, part_of: Callable[[Number
     different rows of those asked for.
 
     Args:
-        number: of each row among the different rows.
+        number: of each row, which only copies have in common.
         stratum: of each row, equal for copies.
         seed: of the order.
         part_of: gives the part of each different row of a stratum, by its place in the order, from 0.
@@ -97,14 +107,14 @@ def deal(number: Numbers, stratum: Numbers, seed: int, part_of: Callable[[Number
     Returns:
         The part of each row, shape (rows,).
     """
-    _, first, times = np.unique(number, return_index=True, return_counts=True)
+    _, first, own_number, times = np.unique(number, return_index=True, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(first))
     order = order[np.argsort(-times[order], kind="stable")]
     part = np.empty(len(first), np.int64)
     for value in np.unique(stratum):
         own = order[stratum[first[order]] == value]
         part[own] = part_of(np.arange(len(own)))
-    return part[number]
+    return part[own_number]
 
 
 def held_out(share: float) -> Callable[[Numbers], Numbers]:

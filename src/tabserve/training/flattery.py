@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tabserve.errors import DataError
+from tabserve.errors import DataError, UsageError
 from tabserve.table.frame import Frame
 from tabserve.training.candidate import Candidate
 from tabserve.training.selection import select
@@ -40,15 +40,15 @@ def flattery(random: Frame, honest: Frame, quick: Quick) -> Flattery | None:
     Args:
         random: rows of a problem without group and time.
         honest: rows, all of which are among the others, of a problem with a group or a time.
-        quick: makes the candidate for either.
+        quick: makes the candidate for either; raises a UsageError if none learns from such columns.
 
     Returns:
-        None if whole groups, or moments, make no folds.
+        None if whole groups, or moments, make no folds, or if there is no candidate.
     """
     try:
         rows = hold_out(subset(honest, ROWS)).development
         name, measure, reached = _mean(rows, quick)
-    except DataError:
+    except (DataError, UsageError):
         return None
     same = random.take(np.flatnonzero(np.isin(random.ids, rows.ids)))
     return Flattery(name, measure, _mean(same, quick)[2], reached)

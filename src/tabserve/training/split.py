@@ -68,9 +68,8 @@ def hold_out(frame: Frame) -> Split:
 
 def count_copies(frame: Frame) -> int:
     """The number of copies that `hold_out` keeps on the side of the row that they equal."""
-    apart = frame.group is not None or frame.moment is not None
-    number = None if apart else copies.kept_together(frame, strata(frame), frame.problem.fewest_rows)
-    return 0 if number is None else len(frame) - int(number.max()) - 1
+    number = copies.kept_together(frame, strata(frame), frame.problem.fewest_rows)
+    return 0 if number is None else len(frame) - len(np.unique(number))
 
 
 def split_at(frame: Frame, development: NDArray[np.int64], holdout: NDArray[np.int64]) -> Split:
@@ -166,7 +165,7 @@ def fold_numbers(frame: Frame) -> NDArray[np.int64]:
         _check_classes(frame, frame.moment, block)
         check_even(block, frame)
         return block + NOT_HELD_OUT
-    if frame.group is None and (number := copies.kept_together(frame, strata(frame), folds)) is not None:
+    if (number := copies.kept_together(frame, strata(frame), folds)) is not None:
         return copies.deal(number, strata(frame), frame.problem.seed, copies.in_turn(folds))
     kind = StratifiedKFold if frame.group is None else StratifiedGroupKFold
     number = part_numbers(kind(folds, shuffle=True, random_state=frame.problem.seed), frame)

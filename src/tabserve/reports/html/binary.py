@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tabserve.model.decision import Scores, Threshold, threshold_of
 from tabserve.problem.criterion import Counts
+from tabserve.problem.metric import plain
 from tabserve.problem.task import Binary
 from tabserve.reports.html import calibration, confusion, precision_recall, threshold
 from tabserve.reports.html.holdout import HoldOut
@@ -77,7 +78,9 @@ class BinaryPage:
     def measure(self, target: NDArray[Any], answers: Scores, decision: Threshold) -> float:
         """The criterion of some rows at the threshold; NaN if none of them is positive."""
         counts = Counts.at(decision.threshold, target, answers.probability.astype(np.float64))
-        return float(self.task.criterion(counts)) if (target == 1).any() else float("nan")
+        return (
+            plain(self.task.criterion.name, float(self.task.criterion(counts))) if (target == 1).any() else float("nan")
+        )
 
     def error(self, target: NDArray[Any], answers: Scores) -> NDArray[np.float64]:
         """How far each row's probability is from the truth."""
