@@ -21,8 +21,8 @@ from tabserve.reports.tables import (
     without_twins,
 )
 from tabserve.reports.task_report import report_of
+from tabserve.training import baselines
 from tabserve.training.split import describe_split
-from tabserve.training.task_training import training_of
 
 BAR = 40
 """Width of the longest bar, in characters."""
@@ -199,7 +199,7 @@ def _candidates(model: Model) -> str:
     folds, trees = model.metrics["folds"], model.metrics["trees"]
     served = pd.Series({name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in folds})
     table = folds_table("candidate", folds, **({"trees": served} if any(trees.values()) else {}))
-    known = [f"`{name}`" for name in training_of(model.problem).baselines() if name in folds]
+    known = [f"`{name}`" for name in folds if name in baselines.names(model.problem)]
     parts = [table, f"Baselines, which know the target and no column: {', '.join(known)}."] if known else [table]
     if left := model.metrics.get("left_out"):
         names = ", ".join(f"`{name}` (after {progress})" for name, progress in left.items())
