@@ -53,6 +53,7 @@ def add_options(parser: argparse.ArgumentParser, rows: Path | None = None) -> No
     """Add the options of `ask`; `rows` is the table to ask about where the command line names none."""
     _add_table(parser, rows)
     _add_server(parser)
+    _add_waits(parser)
     add = parser.add_argument
     add(
         "--outputs",
@@ -180,6 +181,10 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what the server calls it (default: the only one that it has)",
     )
+
+
+def _add_waits(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--timeout",
         type=options.seconds,

@@ -111,37 +111,14 @@ GENERAL = Words()
 
 def render(model: Model, words: Words = GENERAL) -> str:
     """Render the card; it depends on the model and these texts alone."""
-    metrics, problem, report = model.metrics, model.problem, report_of(model.problem)
-    folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
-    measure = next(iter(folds[winner]))
-    means = {name: folds[name][measure]["mean"] for name in ranking(folds)}
     card = TEMPLATE.format(
-        problem=problem,
-        origin=words.synthetic if model.data["synthetic"] else OBSERVED,
-        data=model.data,
-        split=describe_split(
-            problem,
-            model.data["rows"],
-            metrics["fold_rows"],
-            model.data.get("periods"),
-            model.data.get("copies", 0),
-        ),
-        rows=report.rows(model.data) + _groups(model),
-        features=_features(problem),
+        **_worded(model, words),
+        **_learned_from(model),
+        **_ranked(model.metrics),
         kind=model.predictor.described,
-        purpose=words.purpose.format(purpose=report.purpose, problem=problem),
-        limits=words.limits,
-        chosen=report.chosen,
-        winner=winner,
-        best=best,
-        gap=figure(abs(means[best] - means[winner]), means[best]),
-        measure=TITLES[measure].removeprefix("minus "),
-        trees=" Trees are those that are served." if any(metrics["trees"].values()) else "",
-        decision=report.decision(model, TITLES[problem.criterion.name]),
-        holdout=_holdout(metrics),
-        bars=_bars(means),
+        holdout=_holdout(model.metrics),
         candidates=_candidates(model),
-        sections="".join(f"{section}\n\n" for section in words.sections(model)),
+        decision=report_of(model.problem).decision(model, TITLES[model.problem.criterion.name]),
         versions=", ".join(f"{name} {version}" for name, version in model.versions.items()),
     )
     return with_note(card, model)
@@ -159,6 +136,46 @@ def folds_table(kind: str, statistics: Mapping[str, Statistics], **columns: "pd.
     """Tabulate means and standard deviations over folds, best first, with further columns."""
     table = statistics_table(statistics).assign(**columns).loc[ranking(statistics)]
     return _table(kind, table.rename(index="`{}`".format))
+
+
+def _worded(model: Model, words: Words) -> dict[str, str]:
+    """The texts that a case may word itself."""
+    purpose = report_of(model.problem).purpose
+    return {
+        "origin": words.synthetic if model.data["synthetic"] else OBSERVED,
+        "purpose": words.purpose.format(purpose=purpose, problem=model.problem),
+        "limits": words.limits,
+        "sections": "".join(f"{section}\n\n" for section in words.sections(model)),
+    }
+
+
+def _learned_from(model: Model) -> dict[str, Any]:
+    """The problem, the rows and how they were split."""
+    data, problem, report = model.data, model.problem, report_of(model.problem)
+    fold_rows, periods, copies = model.metrics["fold_rows"], data.get("periods"), data.get("copies", 0)
+    return {
+        "problem": problem,
+        "data": data,
+        "rows": report.rows(data) + _groups(model),
+        "features": _features(problem),
+        "split": describe_split(problem, data["rows"], fold_rows, periods, copies),
+        "chosen": report.chosen,
+    }
+
+
+def _ranked(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """The candidates in the order of the measure that ranks them, and how far the saved one is from the best."""
+    folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
+    measure = next(iter(folds[winner]))
+    means = {name: folds[name][measure]["mean"] for name in ranking(folds)}
+    return {
+        "best": best,
+        "winner": winner,
+        "measure": TITLES[measure].removeprefix("minus "),
+        "gap": figure(abs(means[best] - means[winner]), means[best]),
+        "bars": _bars(means),
+        "trees": " Trees are those that are served." if any(metrics["trees"].values()) else "",
+    }
 
 
 def _features(problem: Problem) -> str:
