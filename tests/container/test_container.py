@@ -106,6 +106,13 @@ def test_reports_its_health(hardened: Container) -> None:
     hardened.wait("healthy", lambda: hardened.inspect("{{.State.Health.Status}}") == "healthy")
 
 
+def test_the_health_check_asks_for_the_model_by_the_name_that_it_was_given(image: str) -> None:
+    """A model of any other name would not be found."""
+    container = Container("--env", "TABSERVE_NAME=my model", image)
+    with removing(container):
+        container.wait("healthy", lambda: container.inspect("{{.State.Health.Status}}") == "healthy")
+
+
 def test_serves_without_a_network_as_any_user(image: str) -> None:
     """It needs only the loopback interface, and any user may run it."""
     with alone(image, *HARDENED, "--user", "12345:0") as container:

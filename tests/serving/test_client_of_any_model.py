@@ -339,15 +339,14 @@ def test_the_script_explains_answers(ask: RunScript, mixed_folders: dict[str, Pa
 def test_the_script_explains_no_answers_of_a_model_without_contributions(
     script: RunScript, both: Server, protocol: str, tmp_path: Path
 ) -> None:
-    """The message says what to leave out."""
+    """The message says which models have them, and what to do; the table is not read."""
     path = tmp_path / "titles.csv"
-    path.write_text("title\npapel azul\n")
     options = ("--url", address(both, protocol), "--protocol", protocol, "--model", "goods", "--data", path)
     ended = script(SCRIPT, *options, "--explain")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.splitlines()[-1].endswith(
-        "gives no contributions to the answers of 'goods'; leave out --explain."
-    )
+    message = ended.stderr.splitlines()[-1]
+    assert "The model 'goods' has no contributions: models of XGBoost have them, linear models and " in message
+    assert message.endswith("leave out --explain, or serve a model of XGBoost.")
 
 
 def test_the_script_explains_more_rows_than_a_request_may_have(

@@ -21,8 +21,8 @@ from tabserve.reports.tables import (
     statistics_table,
 )
 from tabserve.reports.task_report import report_of
+from tabserve.training import baselines
 from tabserve.training.split import describe_split
-from tabserve.training.task_training import training_of
 
 BAR = 40
 """Width of the longest bar, in characters."""
@@ -111,38 +111,14 @@ GENERAL = Words()
 
 def render(model: Model, words: Words = GENERAL) -> str:
     """Render the card; it depends on the model and these texts alone."""
-    metrics, problem, report = model.metrics, model.problem, report_of(model.problem)
-    folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
-    measure = next(iter(folds[winner]))
-    means = {name: plain(measure, folds[name][measure]["mean"]) for name in ranking(folds)}
-    least = is_less_better(problem.criterion.name)
     card = TEMPLATE.format(
-        problem=problem,
-        origin=words.synthetic if model.data["synthetic"] else OBSERVED,
-        data=model.data,
-        split=describe_split(
-            problem,
-            model.data["rows"],
-            metrics["fold_rows"],
-            model.data.get("periods"),
-            model.data.get("copies", 0),
-        ),
-        rows=report.rows(model.data) + _groups(model),
-        features=_features(problem),
+        **_worded(model, words),
+        **_learned_from(model),
+        **_ranked(model.metrics),
         kind=model.predictor.described,
-        purpose=words.purpose.format(purpose=report.purpose, problem=problem),
-        limits=words.limits,
-        chosen=report.chosen,
-        winner=winner,
-        best=best,
-        gap=figure(abs(means[best] - means[winner]), means[best]),
-        measure=TITLES[measure],
-        trees=" Trees are those that are served." if any(metrics["trees"].values()) else "",
-        decision=report.decision(model, f"{'least' if least else 'best'} {TITLES[problem.criterion.name]}"),
-        holdout=_holdout(metrics),
-        bars=_bars(means),
+        holdout=_holdout(model.metrics),
         candidates=_candidates(model),
-        sections="".join(f"{section}\n\n" for section in words.sections(model)),
+        decision=report_of(model.problem).decision(model, _sought(model.problem.criterion.name)),
         versions=", ".join(f"{name} {version}" for name, version in model.versions.items()),
     )
     return with_note(card, model)
@@ -160,6 +136,51 @@ def folds_table(kind: str, statistics: Mapping[str, Statistics], **columns: "pd.
     """Tabulate means and standard deviations over folds, best first, with further columns."""
     table = statistics_table(statistics).assign(**columns).loc[ranking(statistics)]
     return _table(kind, table.rename(index="`{}`".format))
+
+
+def _worded(model: Model, words: Words) -> dict[str, str]:
+    """The texts that a case may word itself."""
+    purpose = report_of(model.problem).purpose
+    return {
+        "origin": words.synthetic if model.data["synthetic"] else OBSERVED,
+        "purpose": words.purpose.format(purpose=purpose, problem=model.problem),
+        "limits": words.limits,
+        "sections": "".join(f"{section}\n\n" for section in words.sections(model)),
+    }
+
+
+def _learned_from(model: Model) -> dict[str, Any]:
+    """The problem, the rows and how they were split."""
+    data, problem, report = model.data, model.problem, report_of(model.problem)
+    fold_rows, periods, copies = model.metrics["fold_rows"], data.get("periods"), data.get("copies", 0)
+    return {
+        "problem": problem,
+        "data": data,
+        "rows": report.rows(data) + _groups(model),
+        "features": _features(problem),
+        "split": describe_split(problem, data["rows"], fold_rows, periods, copies),
+        "chosen": report.chosen,
+    }
+
+
+def _ranked(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """The candidates in the order of the measure that ranks them, and how far the saved one is from the best."""
+    folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
+    measure = next(iter(folds[winner]))
+    means = {name: plain(measure, folds[name][measure]["mean"]) for name in ranking(folds)}
+    return {
+        "best": best,
+        "winner": winner,
+        "measure": TITLES[measure],
+        "gap": figure(abs(means[best] - means[winner]), means[best]),
+        "bars": _bars(means),
+        "trees": " Trees are those that are served." if any(metrics["trees"].values()) else "",
+    }
+
+
+def _sought(criterion: str) -> str:
+    """What a decision was chosen for, such as `least cost`."""
+    return f"{'least' if is_less_better(criterion) else 'best'} {TITLES[criterion]}"
 
 
 def _features(problem: Problem) -> str:
@@ -202,7 +223,7 @@ def _candidates(model: Model) -> str:
     folds, trees = model.metrics["folds"], model.metrics["trees"]
     served = pd.Series({name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in folds})
     table = folds_table("candidate", folds, **({"trees": served} if any(trees.values()) else {}))
-    known = [f"`{name}`" for name in training_of(model.problem).baselines() if name in folds]
+    known = [f"`{name}`" for name in folds if name in baselines.names(model.problem)]
     parts = [table, f"Baselines, which know the target and no column: {', '.join(known)}."] if known else [table]
     if left := model.metrics.get("left_out"):
         names = ", ".join(f"`{name}` (after {progress})" for name, progress in left.items())

@@ -17,6 +17,29 @@ BOXES = """[...document.querySelectorAll("figure")].map(figure => {
 })"""
 COLORS = "['backgroundColor', 'color'].map(name => getComputedStyle(document.body)[name])"
 
+CUT = """(() => {
+    const cut = (box) => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+    return [...document.querySelectorAll(".scroll")].filter(cut).map(box => box.getAttribute("aria-label"));
+})()"""
+"""The tables that are not seen whole."""
+
+SIGNS = """[...document.querySelectorAll(".scroll")].map(box => {
+    const {overflowX, backgroundAttachment} = getComputedStyle(box);
+    return [box.tabIndex, box.getAttribute("role"), overflowX, backgroundAttachment.split(", ").slice(0, 8)];
+})"""
+"""How a table is reached by keys, and what its shades do: four covers move with it, four shades stay at its edges."""
+
+SIGN = [0, "region", "auto", ["local"] * 4 + ["scroll"] * 4]
+
+CUT_PRINTED = """(() => {
+    const right = document.documentElement.clientWidth;
+    const cells = [...document.querySelectorAll("th, td, svg")];
+    return cells.filter(cell => cell.getBoundingClientRect().right > right + 1).map(cell => cell.textContent);
+})()"""
+
+PRINTED = {"width": 688, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+"""The width of a page of A4 between its margins, in pixels."""
+
 
 def test_a_browser_shows_every_figure(run: Run, browser: Browser, tmp_path: Path) -> None:
     """Nothing is fetched, nothing is wider than the page, and each colour scheme has its own colours."""
@@ -42,3 +65,27 @@ def test_a_browser_shows_every_figure(run: Run, browser: Browser, tmp_path: Path
         assert printed.startswith(b"%PDF")
         assert page.complaints == []
         assert page.asked == [path.as_uri()]
+
+
+def test_a_wide_or_long_table_shows_that_it_scrolls_and_is_printed_whole(
+    run: Run, browser: Browser, tmp_path: Path
+) -> None:
+    """On a telephone a shade is at the edge of a table that is cut, and keys scroll it; on paper nothing is cut."""
+    path = tmp_path / "report.html"
+    columns = [{"name": f"column {row}", "role": "feature", "why": "numbers " * 9} for row in range(60)]
+    path.write_text(report.render(*run, columns, show_rows=True), encoding="utf-8")
+    with browser.page(path.as_uri()) as page:
+        page.wait("document.readyState === 'complete'")
+        page.call("Emulation.setDeviceMetricsOverride", **PRINTED | {"width": 390, "mobile": True})
+        assert {"Columns", "Rows with the largest errors"} <= {*page.evaluate(CUT)}
+        assert all(sign == SIGN for sign in page.evaluate(SIGNS))
+        page.evaluate("document.querySelector('#columns .scroll').focus({preventScroll: true})")
+        key = {"key": "ArrowRight", "code": "ArrowRight", "windowsVirtualKeyCode": 39}
+        page.call("Input.dispatchKeyEvent", type="keyDown", **key)
+        page.call("Input.dispatchKeyEvent", type="keyUp", **key)
+        page.wait("document.querySelector('#columns .scroll').scrollLeft > 0")
+        page.call("Emulation.setEmulatedMedia", media="print")
+        page.call("Emulation.setDeviceMetricsOverride", **PRINTED)
+        assert page.evaluate(CUT) == []
+        assert page.evaluate(CUT_PRINTED) == []
+        assert "scroll down" in page.evaluate("document.querySelector('#columns caption').textContent")
