@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabserve.encoding.cells import Cells, Distinct, is_missing
 from tabserve.encoding.dates import Dates
 from tabserve.encoding.encoder import Encoder
+from tabserve.encoding.numbers import FLOAT32_MAX
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.table.columns import Columns, bad_cell, naming_rows
@@ -73,6 +75,20 @@ def batch_to_rows(problem: Problem, encoder: Encoder, batch: pa.RecordBatch) -> 
     with naming_rows():
         features, unseen = encoder.encode(cells)
     return Rows(ids, features, new_levels=encoder.unseen_levels(cells, unseen) if unseen else {})
+
+
+def narrowed(problem: Problem, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its numbers as the 32-bit floats that their features are, in half the memory.
+
+    A column with a number that is too large stays as it is, for `batch_to_rows` to refuse.
+    """
+    numbers, _ = _by_type(problem)
+    narrow = {name: batch[name].cast(pa.float32(), safe=False) for name in numbers if _fits(batch[name])}
+    return pa.record_batch([narrow.get(name, batch[name]) for name in batch.schema.names], batch.schema.names)
+
+
+def _fits(numbers: pa.DoubleArray) -> bool:
+    return bool(pc.all(pc.less_equal(pc.abs(numbers), FLOAT32_MAX)).as_py())
 
 
 def required_texts(batch: pa.RecordBatch, name: str, expected: str) -> NDArray[np.object_]:

@@ -17,7 +17,7 @@ from tabserve.table.dialect import MISSING, Dialect, find_dialect
 
 COMMA_AND_POINT = Dialect()
 
-BLOCK_BYTES = 1 << 21
+BLOCK_BYTES = 1 << 22
 """About how many bytes of csv a block has."""
 
 MAX_ROW_BYTES = 1 << 24
@@ -203,7 +203,7 @@ def _parse(
     read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
     split = pyarrow.csv.ParseOptions(
         delimiter=dialect.delimiter,
-        newlines_in_values=True,
+        newlines_in_values=b'"' in block,
         ignore_empty_lines=len(names) > 1,  # the line of a single empty cell is empty
         invalid_row_handler=on_bad_row,
     )

@@ -1,22 +1,21 @@
 """Read a whole table into a frame, or its rows batch by batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from tabserve.encoding.encoder import Encoder
 from tabserve.problem.problem import Problem
-from tabserve.table.columns import Columns, refuse_no_rows
+from tabserve.table.columns import refuse_no_rows
 from tabserve.table.conversion import batch_to_frame, batch_to_rows, row_numbers, scoring_columns, training_columns
 from tabserve.table.frame import PER_ROW, Frame, Rows
 from tabserve.table.frame_checks import mixed_moments, refuse_empty, refuse_one_target, refuse_repeated
 from tabserve.table.learned_texts import learn_encoder
-from tabserve.table.reader import batches, column_names
+from tabserve.table.reader import batches, column_names, convert_kept
 from tabserve.table.source import Source, TableLike, as_source
 
 Batch = TypeVar("Batch", bound=Rows)
@@ -49,10 +48,15 @@ def read_with_repeated_ids(
 ) -> Frame:
     """As `read`, but several rows may have the same id."""
     source, columns = as_source(table), training_columns(problem)
-    encoder = encoder or learn_encoder(source, problem, columns)
-    convert = partial(batch_to_frame, problem, encoder, allow_empty_target=drop_empty_target)
-    frames = map(_with_target, _read_batches(source, problem, columns, convert))
-    frame = _concatenate_frames(source.name, frames, problem, encoder)
+    convert = partial(batch_to_frame, problem, allow_empty_target=drop_empty_target)
+    if encoder is None and Encoder.learned_columns(problem):
+        encoder, kept = learn_encoder(source, problem, columns)
+        frames = convert_kept(source, kept, partial(convert, encoder))
+    else:
+        encoder = encoder or Encoder.learn(problem, {})
+        frames = batches(source, columns, partial(convert, encoder))
+    with_target = map(_with_target, _numbered(source, problem, frames))
+    frame = _concatenate_frames(source.name, with_target, problem, encoder)
     refuse_one_target(source.name, frame)
     refuse_empty(source.name, frame)
     return frame
@@ -78,7 +82,8 @@ def stream(table: TableLike, problem: Problem, encoder: Encoder) -> Iterator[Row
         DataError: the table is invalid; the message names the file and, if there is one, the row and column.
     """
     source = as_source(table, "test.csv")
-    yield from _read_batches(source, problem, scoring_columns(problem), partial(batch_to_rows, problem, encoder))
+    rows = batches(source, scoring_columns(problem), partial(batch_to_rows, problem, encoder))
+    yield from _numbered(source, problem, rows)
 
 
 def has_target(table: TableLike, problem: Problem) -> bool:
@@ -90,18 +95,16 @@ def has_target(table: TableLike, problem: Problem) -> bool:
     return problem.target in column_names(as_source(table))
 
 
-def _read_batches(
-    source: Source, problem: Problem, columns: Columns, convert: Callable[[pa.RecordBatch], Batch]
-) -> Iterator[Batch]:
-    """Read and convert a table batch by batch; without an id column, rows get their number as their id.
+def _numbered(source: Source, problem: Problem, parts: Iterable[Batch]) -> Iterator[Batch]:
+    """Give rows their number as their id if the problem has no id column.
 
     Raises:
-        DataError: the table is invalid; the message names the file and, if there is one, the row and column.
+        DataError: there are no rows.
     """
     count = 0
-    for batch in batches(source, columns, convert):
-        yield batch if problem.id else replace(batch, ids=row_numbers(count + 1, len(batch)))
-        count += len(batch)
+    for part in parts:
+        yield part if problem.id else replace(part, ids=row_numbers(count + 1, len(part)))
+        count += len(part)
     refuse_no_rows(source.name, count)
 
 

@@ -1,7 +1,7 @@
-"""The distinct texts of a table's columns, from which an encoder is learned."""
+"""Learn an encoder from the distinct texts of a table's columns."""
 
+from collections import deque
 from collections.abc import Mapping
-from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,13 +11,14 @@ from tabserve.encoding.cells import BadCell, describe_cell
 from tabserve.encoding.encoder import Encoder
 from tabserve.errors import DataError
 from tabserve.problem.problem import Problem
-from tabserve.table.columns import Columns, bad_cell, check_names, refuse_no_rows
-from tabserve.table.reader import batches, column_names
+from tabserve.table.columns import Columns, bad_cell, refuse_no_rows
+from tabserve.table.conversion import narrowed
+from tabserve.table.reader import batches
 from tabserve.table.source import Source
 
 
-def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder:
-    """Learn the encoder from all rows, in constant memory; columns of numbers and texts need no reading.
+def learn_encoder(source: Source, problem: Problem, columns: Columns) -> tuple[Encoder, deque[pa.RecordBatch]]:
+    """Learn the encoder from all rows, and keep them as `narrowed` batches, so that the table is read once.
 
     Args:
         source: the table.
@@ -28,13 +29,15 @@ def learn_encoder(source: Source, problem: Problem, columns: Columns) -> Encoder
         DataError: a column is invalid, empty, or has too many levels.
     """
     names = Encoder.learned_columns(problem)
+    kept: deque[pa.RecordBatch] = deque()
     seen: dict[str, pa.StringArray] = {}
-    if names:
-        check_names(source.name, column_names(source), columns)
-        for batch in batches(source, columns.only(names), partial(distinct_texts, names)):
-            seen = add_texts(seen, batch)
-        refuse_no_rows(source.name, sum(map(len, seen.values())))
-    return encoder_of_texts(source.name, problem, seen)
+    for batch, texts in batches(
+        source, columns, lambda batch: (narrowed(problem, batch), distinct_texts(names, batch))
+    ):
+        kept.append(batch)
+        seen = add_texts(seen, texts)
+    refuse_no_rows(source.name, sum(map(len, kept)))
+    return encoder_of_texts(source.name, problem, seen), kept
 
 
 def encoder_of_texts(table: str, problem: Problem, texts: Mapping[str, pa.StringArray]) -> Encoder:

@@ -19,7 +19,9 @@ from tabserve.table.dialect import Dialect
 from tabserve.table.formats import PARQUET
 from tabserve.table.source import Source
 
-BLOCKS_AHEAD = 8
+THREADS = os.cpu_count() or 1
+
+BLOCKS_AHEAD = 2 * THREADS
 """Blocks that may be parsed ahead of the one that is read next."""
 
 ARROW_ROWS = 10_000
@@ -49,6 +51,27 @@ def batches(source: Source, columns: Columns, convert: Callable[[pa.RecordBatch]
                 rows_before += rows
         except BadRow as error:
             raise locate_error(source.name, error, rows_before) from error
+
+
+def convert_kept(
+    source: Source, kept: deque[pa.RecordBatch], convert: Callable[[pa.RecordBatch], Converted]
+) -> Iterator[Converted]:
+    """Convert batches of a table that were kept from `batches`, and forget each, so that its memory can be used.
+
+    Raises:
+        DataError: naming the table and, where there is one, the row and column.
+    """
+    rows_before = 0
+    while kept:
+        batch = kept.popleft()
+        try:
+            converted = convert(batch)
+        except BadRow as error:
+            raise locate_error(source.name, first_bad_row(error, batch, convert), rows_before) from error
+        rows_before += len(batch)
+        del batch
+        pa.default_memory_pool().release_unused()
+        yield converted
 
 
 class Layout(NamedTuple):
@@ -119,12 +142,12 @@ def _finisher(
         try:
             return batch.num_rows, convert_typed(batch)
         except BadRow as error:
-            raise _first_bad_row(error, batch, convert_typed) from error
+            raise first_bad_row(error, batch, convert_typed) from error
 
     return finish
 
 
-def _first_bad_row(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch], object]) -> BadRow:
+def first_bad_row(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch], object]) -> BadRow:
     """The first bad row of a batch in which `bad` was found; a check of one column does not see those of others."""
     while bad.row > 1:
         try:
@@ -161,7 +184,7 @@ def _read_csv(
     def work(block: bytes) -> list[tuple[int, Converted]]:
         return [finish(batch) for batch in parse(block, names, options, dialect)]
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(THREADS) as threads:
         pending: deque[Future[list[tuple[int, Converted]]]] = deque()
         for future in _submit_blocks(threads, work, blocks):
             pending.append(future)
