@@ -258,7 +258,7 @@ def test_costs_move_the_threshold(costs: Path, model: Model) -> None:
 
 
 def test_rows_without_ids_are_numbered(costs: Path, tmp_path: Path) -> None:
-    """The scores have a column `row`, from 0."""
+    """The scores have a column `row`, from 1."""
     by_costs = load(costs / "build/mine")
     score_file(by_costs, costs / "mine.csv", tmp_path / "scores.csv")
     scores, diagnosis = pd.read_csv(tmp_path / "scores.csv"), pd.read_csv(costs / "mine.csv")["diagnosis"]

@@ -145,7 +145,7 @@ def test_a_written_file_is_that_of_a_scored_one(
 def test_the_script_predicts_a_file_of_texts(
     script: RunScript, both: Server, goods: Model, protocol: str, tmp_path: Path
 ) -> None:
-    """It prints the ids and the columns that a scored file has."""
+    """It prints the ids, or numbers of rows where the file has none, and the columns that a scored file has."""
     path = tmp_path / "titles.csv"
     ids = [f"p{row}" for row in range(len(TEXTS))]
     pd.DataFrame(TEXTS, columns=GOODS.features).assign(product_id=ids).to_csv(path, index=False)
@@ -153,6 +153,10 @@ def test_the_script_predicts_a_file_of_texts(
     columns = printed_columns(script(SCRIPT, *options, "--json"))
     assert columns.pop("product_id") == ids
     assert columns == expected(goods, path)
+    pd.DataFrame(TEXTS, columns=GOODS.features).to_csv(tmp_path / "nameless.csv", index=False)
+    nameless = printed_columns(script(SCRIPT, *options[:-1], tmp_path / "nameless.csv", "--json"))
+    assert nameless.pop("row") == [*range(1, len(TEXTS) + 1)]
+    assert nameless == columns
     header, *lines = script(SCRIPT, *options, "--outputs", "predict").stdout.splitlines()
     assert header.split() == ["product_id", "label"]
     assert [line.split(maxsplit=1)[1].strip() for line in lines] == columns["label"]

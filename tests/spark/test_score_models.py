@@ -122,6 +122,29 @@ def test_typed_cells_get_the_answers_of_one_machine(spark: SparkSession, tmp_pat
         pd.testing.assert_frame_equal(by_key(pd.read_parquet(tmp_path / name)), expected, check_exact=True)
 
 
+def test_files_without_optional_columns_and_with_moments_of_a_zone_get_the_answers_of_one_machine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each file may lack other columns, and a warning names them."""
+    model, rows = save_model(tmp_path, "two", flats.trees), flats.table("two", 60, seed=4)
+    (tmp_path / "csv").mkdir()
+    rows[:30].drop(columns=["age", "rent"]).to_csv(tmp_path / "csv" / "a.csv", index=False)
+    rows[30:].drop(columns="since").to_csv(tmp_path / "csv" / "b.csv", index=False)
+    moments = pd.to_datetime(rows["since"].replace("", None)).astype("datetime64[us]")
+    moments = moments.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    rows.assign(since=moments).drop(columns=["city", "age"]).to_parquet(tmp_path / "rows.parquet", index=False)
+    for name, paths in {
+        "csv": [tmp_path / "csv" / "a.csv", tmp_path / "csv" / "b.csv"],
+        "rows.parquet": [tmp_path / "rows.parquet"],
+    }.items():
+        expected = scored_here(model, paths, tmp_path)
+        caplog.clear()
+        assert score_table(model, files(f"{tmp_path}/{name}"), f"{tmp_path}/scores/{name}") == RowCounts(len(expected))
+        assert [f"{path} lacks" in "".join(caplog.messages) for path in paths] == [True] * len(paths)
+        scores = by_key(pd.read_parquet(tmp_path / "scores" / name))
+        pd.testing.assert_frame_equal(scores, expected, check_exact=True)
+
+
 def test_each_bad_cell_is_rejected_as_on_one_machine(tmp_path: Path) -> None:
     """With the reason that one machine gives, for every kind of column."""
     model = save_model(tmp_path, "amount", linear)

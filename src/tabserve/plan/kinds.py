@@ -47,6 +47,11 @@ class Guess(NamedTuple):
     missing: bool = True
     is_text: bool = False
 
+    @property
+    def options(self) -> tuple[Kind, ...]:
+        """The kinds that are suggested, by which a user may say the same."""
+        return (self.kind,) if self.kind else ("text",) if self.is_text else ()
+
 
 Rule = Callable[[ColumnProfile], Guess | None]
 

@@ -62,14 +62,11 @@ def _stated_or_guessed(column: ColumnProfile, options: Options) -> Guess:
     if column.name in options.drop:
         why = BESIDE_TEXTS if options.text else "as --drop says"
         return guessed._replace(kind=None, why=why) if guessed.kind else guessed
-    named = next((kind for kind in KINDS if column.name in getattr(options, kind)), None)
-    return guessed if named is None else _with_reason(state(column, named), guessed)
-
-
-def _with_reason(stated: Guess, guessed: Guess) -> Guess:
-    """What the user says of a column, with the reason of the guess if that is the same."""
-    is_same = guessed.is_text if stated.kind == "text" else guessed.kind == stated.kind
-    return stated._replace(why=guessed.why) if is_same else stated
+    named = next((option for option in KINDS if column.name in getattr(options, option)), None)
+    if named is None:
+        return guessed
+    stated = state(column, named)
+    return stated._replace(why=guessed.why) if named in guessed.options else stated
 
 
 def _time(column: ColumnProfile, options: Options) -> PlannedColumn:
