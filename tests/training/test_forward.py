@@ -101,7 +101,7 @@ def test_a_fold_is_fitted_and_its_decision_chosen_on_earlier_rows(frame: Frame) 
         assert moment[fitted].max() < moment[held_out].min()
         assert fitted.sum() == (moment < moment[held_out].min()).sum()  # all earlier rows
         assert not (choosing & ~fitted).any()
-        assert (fold[choosing] >= 0).all()
+        assert {*fold[choosing].tolist()} == {*range(number // 2, number)}  # models of earlier folds saw few rows
     assert all(len({*fold[moment == each]}) == 1 for each in np.unique(moment))
 
 
@@ -187,18 +187,44 @@ def test_a_later_fold_does_not_change_the_measures_of_earlier_ones(task: Task) -
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.KIND)
 def test_every_task_is_selected_and_refitted_forward_in_time(task: Task) -> None:
-    """The decision is chosen on the rows that have predictions, and the winner is fitted on all development rows."""
+    """The decision is chosen on the later half of the folds, and the winner is fitted on all development rows."""
     frame = dated(np.random.default_rng(1).permutation(500), task, folds=3)
     development, holdout = hold_out(frame)
     kind = xgb.XGBRegressor if task.AMOUNT else xgb.XGBClassifier
     selection = select(development, [Candidate("boosted", kind(n_estimators=4, n_jobs=1), {"max_depth": [1, 2]})])
-    known = selection.fold != NOT_HELD_OUT
+    late = selection.fold >= 2
     prediction = selection.winner.prediction
-    expected = training_of(frame.problem).choose_decision(development.target[known], prediction[known])
+    expected = training_of(frame.problem).choose_decision(development.target[late], prediction[late])
     assert selection.decision == expected
     answers = selection.decision.scores(selection.refit().raw(holdout.features))
     evaluation = training_of(frame.problem).evaluate(holdout.target, answers, selection.decision)
     assert all(np.isfinite(measure.value) for measure in evaluation.values())
+
+
+def test_errors_of_models_that_saw_few_seasons_do_not_widen_intervals() -> None:
+    """Nine in ten later amounts are meant, though the first folds know nothing of most of the year."""
+    days = np.arange(3 * 365)
+    frame, rng = dated(days, Regression()), np.random.default_rng(0)
+    season = 20 * np.sin(2 * np.pi * days / 365)
+    other = rng.normal(size=len(days))
+    problem = replace(frame.problem, columns=numbers("month", "other"))
+    features = np.column_stack([days % 365 // 30, other]).astype(np.float32)
+    frame = replace(
+        frame,
+        features=features,
+        target=season + 5 * other + rng.normal(size=len(days)),
+        problem=problem,
+        encoder=Encoder.learn(problem, {}),
+    )
+    development, holdout = hold_out(frame)
+    selection = select(development, [Candidate("boosted", xgb.XGBRegressor(n_estimators=60, max_depth=3, n_jobs=1))])
+    training, raw, known = training_of(frame.problem), selection.refit().raw(holdout.features), selection.fold >= 0
+    by_all = training.choose_decision(development.target[known], selection.winner.prediction[known])
+    covered, too_often = (
+        training.measures(holdout.target, decision.scores(raw), decision)["coverage"]
+        for decision in (selection.decision, by_all)
+    )
+    assert 0.85 < covered < 0.96 < too_often
 
 
 def test_a_trend_that_random_folds_hide_is_seen() -> None:

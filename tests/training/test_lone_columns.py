@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabserve.encoding.encoder import Encoder
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import Frame
 from tabserve.table.frame_reader import read
+from tabserve.training import lone_columns
 from tabserve.training.lone_columns import MIN_ROWS, explained_shares
 
 ROWS = 400
@@ -49,6 +51,30 @@ def test_a_column_of_any_kind_that_knows_the_target_explains_it(task: Task, tmp_
     assert [*shares] == ["number", "category", "date", "noise"]
     assert min(shares[name] for name in ("number", "category", "date")) > 0.95
     assert shares["noise"] < 0.1
+
+
+def test_only_a_column_that_explains_something_is_worth_a_booster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As there may be thousands of others."""
+    rows = frame(tmp_path, TASKS[2])
+    monkeypatch.setattr(lone_columns, "_share_by_booster", lambda *_: 2.0)
+    shares = explained_shares(rows)
+    assert [name for name, share in shares.items() if share == 2] == ["number", "category", "date"]
+    assert shares["noise"] < 0.05
+
+
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_rare_values_and_missing_cells_may_give_the_target_away(kind: str) -> None:
+    """A missing cell in one row of ten, and a hundred values of twelve rows each."""
+    rng = np.random.default_rng(0)
+    code = rng.permutation(np.arange(1_200) % 100)
+    features = np.where(code < 10, np.nan, code).astype(np.float32)[:, np.newaxis]
+    problem = Problem("drawn", (Column("x", kind, missing=kind == "number"),), task=Regression())
+    encoder = Encoder.learn(problem, {"x": [*map(str, range(100))]})
+    target = np.where(code < 10, 5, rng.normal(size=100)[code])
+    ids = np.arange(1_200).astype(str).astype(object)
+    assert explained_shares(Frame(ids, features, target, problem, encoder))["x"] > 0.9
 
 
 def test_a_few_rows_tell_nothing(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """The rows that each fold is fitted on, chooses its decision on, and is measured on.
 
 Each row has the number of the fold that holds it out, from 0. If folds go forward in time, the earliest rows have
-`NOT_HELD_OUT`, and a fold uses earlier rows only: its models are fitted on them, and its decision is chosen on those
-of them that have out-of-fold predictions. There are none before fold 0, so it is predicted but not measured.
+`NOT_HELD_OUT`, and a fold uses earlier rows only: its models are fitted on them, and its decision is chosen on the
+later half of the folds before it. There are none before fold 0, so it is predicted but not measured. The earlier half
+takes no part, as its models were fitted on few rows, of few seasons: by their errors an interval would be too wide.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,12 +31,23 @@ def count(fold: IntArray) -> int:
 
 def training_rows(fold: IntArray, number: int) -> Rows:
     """The rows that the models of a fold are fitted on: all others or, if folds go forward in time, earlier rows."""
-    return np.asarray(fold < number if (fold == NOT_HELD_OUT).any() else fold != number)
+    return np.asarray(fold < number if _go_forward(fold) else fold != number)
 
 
 def choosing_rows(fold: IntArray, number: int) -> Rows:
-    """The rows that the decision of a fold is chosen on: its training rows that have out-of-fold predictions."""
-    return np.asarray(training_rows(fold, number) & (fold != NOT_HELD_OUT))
+    """The rows that the decision of a fold is chosen on: its training rows or, forward in time, the later folds'."""
+    earliest = number // 2 if _go_forward(fold) else 0
+    return np.asarray(training_rows(fold, number) & (fold >= earliest))
+
+
+def deciding_rows(fold: IntArray) -> Rows:
+    """The rows that the decision of a model is chosen on that is fitted on all rows."""
+    return choosing_rows(fold, count(fold))
+
+
+def _go_forward(fold: IntArray) -> bool:
+    """Whether folds go forward in time."""
+    return bool((fold == NOT_HELD_OUT).any())
 
 
 def measured_folds(fold: IntArray) -> list[int]:

@@ -50,7 +50,8 @@ def encoding_folds(frame: Frame) -> NDArray[np.int64]:
     """The number of each row's inner fold, from 0, shape (rows,); a row gets features from targets of other folds.
 
     The rows of a moment stay together, and folds follow each other in time; or the rows of a group do; else copies of a
-    row do, and the folds are stratified by class. A fold may lack rows if there are few groups, or moments.
+    row do, and the folds are stratified by class. Copies in other groups, or of other moments, count as any other rows,
+    as in the folds that candidates are measured on. A fold may lack rows if there are few groups, or moments.
     """
     if frame.moment is not None:
         return np.searchsorted(np.sort(frame.moment), frame.moment) * ENCODING_FOLDS // len(frame)

@@ -100,9 +100,9 @@ class Selection:
 
     @property
     def decision(self) -> Decision:
-        """The best decision for the winner, chosen on all its out-of-fold predictions."""
-        known = self.fold != folds.NOT_HELD_OUT
-        return training_of(self.frame.problem).choose_decision(self.frame.target[known], self.winner.prediction[known])
+        """The best decision for the winner, chosen on its out-of-fold predictions; see `folds.deciding_rows`."""
+        rows = folds.deciding_rows(self.fold)
+        return training_of(self.frame.problem).choose_decision(self.frame.target[rows], self.winner.prediction[rows])
 
     def refit(self) -> Predictor:
         """Fit the winner on all development rows.
