@@ -72,8 +72,7 @@ TEMPLATE = """# Model card: {problem.name}
 
 ## The candidates
 
-Mean ± standard deviation over {problem.folds} folds; no {chosen} saw the rows it is scored on. Best of all: `{best}`.
-Best of those that a model folder can hold, saved here: `{winner}`. Between them: {gap} in {measure}.{trees}
+Mean ± standard deviation over {problem.folds} folds; no {chosen} saw the rows it is scored on. {saved}{trees}
 
 ```text
 {bars}
@@ -164,18 +163,26 @@ def _learned_from(model: Model) -> dict[str, Any]:
 
 
 def _ranked(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """The candidates in the order of the measure that ranks them, and how far the saved one is from the best."""
-    folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
+    """The candidates in the order of the measure that ranks them, and which of them is saved."""
+    folds, winner = metrics["folds"], metrics["winner"]
     measure = next(iter(folds[winner]))
     means = {name: folds[name][measure]["mean"] for name in ranking(folds)}
     return {
-        "best": best,
         "winner": winner,
-        "measure": TITLES[measure].removeprefix("minus "),
-        "gap": figure(abs(means[best] - means[winner]), means[best]),
+        "saved": _saved(metrics["best"], winner, means, TITLES[measure].removeprefix("minus ")),
         "bars": _bars(means),
         "trees": " Trees are those that are served." if any(metrics["trees"].values()) else "",
     }
+
+
+def _saved(best: str, winner: str, means: Mapping[str, float], measure: str) -> str:
+    if best == winner:
+        return f"Best of all, and saved here: `{winner}`."
+    gap = figure(abs(means[best] - means[winner]), means[best])
+    return (
+        f"Best of all: `{best}`.\nBest of those that a model folder can hold, saved here: `{winner}`."
+        f" Between them: {gap} in {measure}."
+    )
 
 
 def _features(problem: Problem) -> str:
