@@ -11,6 +11,7 @@ from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.problem.metric import distinct, is_less_better, plain
 from tabserve.problem.problem import Problem
+from tabserve.reports.card_texts import LIMITS, NOTE, OBSERVED, PURPOSE, SYNTHETIC, TEMPLATE
 from tabserve.reports.tables import (
     TITLES,
     Statistics,
@@ -29,64 +30,6 @@ BAR = 40
 
 MAX_NAMES = 10
 """Most features that the card lists by name; of more it states the number only."""
-
-SYNTHETIC = """**Trained on synthetic data**: not one row of it was observed. Learn from it, test with it; do not decide
-about people with it."""
-
-OBSERVED = "Trained on the table named below."
-
-PURPOSE = """To {purpose} of the {problem.name} problem that come from the same source as its training data, in the same
-columns and units."""
-
-LIMITS = """- Rows from another population, period or unit: nothing here says how it does there.
-- Causes: a feature that moves the score need not move the outcome.
-- Decisions about a person without a human who can overrule them."""
-
-NOTE = """> **The threshold was moved** after the evaluation, from {measured} to {chosen}: a row is
-> now called positive when its probability is at least {chosen}. What is said below about the threshold, and
-> every figure that needs one (F1, cost, accuracy, precision, recall, flagged share), was true at {measured}.
-
-"""
-
-TEMPLATE = """# Model card: {problem.name}
-
-{origin}
-
-- Data: {data[source]}; {data[rows]:,} rows, {rows}, {features}; sha256
-  `{data[sha256]}`.
-- Kind: {kind}; the candidate `{winner}`.
-- Split: {split.how}; {split.held_out} held out and opened once, {split.folds} on the
-  rest.
-
-## What it is for
-
-{purpose}
-
-## What it must not be used for
-
-{limits}
-
-## Figures on the hold-out
-
-{holdout}
-
-## The candidates
-
-Mean ± standard deviation over {problem.folds} folds; no {chosen} saw the rows it is scored on. Best of all: `{best}`.
-Best of those that a model folder can hold, saved here: `{winner}`. Between them: {gap} in {measure}.{trees}
-
-```text
-{bars}
-```
-
-{candidates}
-
-{decision}
-
-{sections}## Made with
-
-{versions}.
-"""
 
 
 class Words(NamedTuple):
@@ -164,15 +107,13 @@ def _learned_from(model: Model) -> dict[str, Any]:
 
 
 def _ranked(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """The candidates in the order of the measure that ranks them, and how far the saved one is from the best."""
-    folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
+    """The candidates in the order of the measure that ranks them, and which of them is saved."""
+    folds, winner = metrics["folds"], metrics["winner"]
     measure = next(iter(folds[winner]))
     means = {name: plain(measure, folds[name][measure]["mean"]) for name in ranking(folds)}
     return {
-        "best": best,
         "winner": winner,
-        "measure": TITLES[measure],
-        "gap": figure(abs(means[best] - means[winner]), means[best]),
+        "saved": _saved(metrics["best"], winner, means, TITLES[measure]),
         "bars": _bars(means),
         "trees": " Trees are those that are served." if any(metrics["trees"].values()) else "",
     }
@@ -181,6 +122,16 @@ def _ranked(metrics: Mapping[str, Any]) -> dict[str, str]:
 def _sought(criterion: str) -> str:
     """What a decision was chosen for, such as `least cost`."""
     return f"{'least' if is_less_better(criterion) else 'best'} {TITLES[criterion]}"
+
+
+def _saved(best: str, winner: str, means: Mapping[str, float], measure: str) -> str:
+    if best == winner:
+        return f"Best of all, and saved here: `{winner}`."
+    gap = figure(abs(means[best] - means[winner]), means[best])
+    return (
+        f"Best of all: `{best}`.\nBest of those that a model folder can hold, saved here: `{winner}`."
+        f" Between them: {gap} in {measure}."
+    )
 
 
 def _features(problem: Problem) -> str:

@@ -22,6 +22,9 @@ LONG = 40
 WORDS = 3
 """Most columns of a table of words that always fits."""
 
+PRINTED = 11
+"""Most columns of a table whose words have room on paper."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -65,6 +68,11 @@ class Table:
     def long(self) -> bool:
         """Whether the table is scrolled down, and not shown whole."""
         return len(self.rows) > LONG
+
+    @property
+    def broad(self) -> bool:
+        """Whether the table is printed in small letters, and words are broken anywhere."""
+        return len(self.head) > PRINTED
 
     @property
     def numeric(self) -> list[bool]:
