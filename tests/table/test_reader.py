@@ -259,12 +259,11 @@ def test_a_similar_name_is_suggested_for_a_missing_column(tmp_path: Path) -> Non
     assert refused(path, Columns(["income", "age"], [])) == f"{path} lacks 'income'; did you mean 'incme'?"
 
 
-def test_a_space_belongs_to_a_columns_name(tmp_path: Path) -> None:
-    """Also at the end of the header, where it cannot be seen."""
+def test_spaces_around_a_columns_name_count_for_nothing(tmp_path: Path) -> None:
+    """As around cells; also at the end of the header, where they cannot be seen."""
     path = tmp_path / "table.csv"
-    path.write_text("income ,age \r\n1,2\r\n")
-    assert read(path, Columns(["income ", "age "], [])).to_pylist() == [{"income ": 1.0, "age ": 2.0}]
-    assert refused(path, Columns(["income ", "age"], [])) == f"{path} lacks 'age'; did you mean 'age '?"
+    path.write_text("income ,\tage \r\n1,2\r\n")
+    assert read(path, Columns(["income", "age"], [])).to_pylist() == [{"income": 1.0, "age": 2.0}]
 
 
 @pytest.mark.usefixtures("small_batches")
