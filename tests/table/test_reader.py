@@ -24,8 +24,8 @@ from tabserve.encoding.cells import SPACES
 from tabserve.errors import DataError
 from tabserve.table import csv_blocks, reader
 from tabserve.table.columns import Columns
-from tabserve.table.reader import batches
-from tabserve.table.source import Source
+from tabserve.table.reader import batches, column_names
+from tabserve.table.source import Source, as_source
 
 COLUMNS = Columns(["a", "b", "c"], ["id"], ["target"])
 SMALL_BLOCK = 256
@@ -259,11 +259,21 @@ def test_a_similar_name_is_suggested_for_a_missing_column(tmp_path: Path) -> Non
     assert refused(path, Columns(["income", "age"], [])) == f"{path} lacks 'income'; did you mean 'incme'?"
 
 
-def test_spaces_around_a_columns_name_count_for_nothing(tmp_path: Path) -> None:
-    """As around cells; also at the end of the header, where they cannot be seen."""
-    path = tmp_path / "table.csv"
-    path.write_text("income ,\tage \r\n1,2\r\n")
-    assert read(path, Columns(["income", "age"], [])).to_pylist() == [{"income": 1.0, "age": 2.0}]
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+def test_spaces_around_the_name_of_a_column_count_for_nothing(kind: str, tmp_path: Path) -> None:
+    """Also at the end of the header, where they cannot be seen; those within a name stay."""
+    path, names = tmp_path / f"table.{kind}", ["income ", "\tage in years  "]
+    if kind == "csv":
+        path.write_text(",".join(names) + "\r\n1,2\r\n")
+    table = pa.table([[1.0], [2.0]], names)
+    if kind == "parquet":
+        pa.parquet.write_table(table, path)
+    source = as_source(table if kind == "arrow" else path)
+    assert column_names(source) == ["income", "age in years"]
+    (batch,) = batches(source, Columns(["age in years", "income"], []), lambda batch: batch)
+    assert batch.to_pylist() == [{"income": 1.0, "age in years": 2.0}]
+    with pytest.raises(DataError, match=r"lacks 'income '; did you mean 'income'\?"):
+        [*batches(source, Columns(["income "], ["age in years"]), len)]
 
 
 @pytest.mark.usefixtures("small_batches")

@@ -59,7 +59,8 @@ class Columns(NamedTuple):
         """The Arrow schema of the columns that are read; only of those that are among the names, if some are given."""
         texts = ((name, LEVELS if name in self.levels else pa.string()) for name in self.texts)
         schema = self.stored or pa.schema([*((name, pa.float64()) for name in self.numbers), *texts])
-        return schema if names is None else pa.schema([field for field in schema if field.name in {*names}])
+        known = set(schema.names if names is None else names)
+        return pa.schema([field for field in schema if field.name in known])
 
 
 def check_names(table: str, names: list[str], columns: Columns) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from tqdm import tqdm
 
+from tabserve.encoding.cells import SPACES
 from tabserve.errors import DataError
 from tabserve.table.cast import Caster
 from tabserve.table.columns import Columns, check_names
@@ -78,7 +79,7 @@ class Layout(NamedTuple):
     """How a table keeps its columns.
 
     Attributes:
-        names: of its columns, in the table's order.
+        names: of its columns, in the table's order, without spaces around them.
         stored: their Arrow types, None for a csv.
         dialect: the signs of a csv, None for other tables.
     """
@@ -116,7 +117,8 @@ def layout(source: Source) -> Layout:
 
 
 def _stored_layout(schema: pa.Schema) -> Layout:
-    return Layout(list(schema.names), schema, None)
+    stored = pa.schema([field.with_name(field.name.strip(SPACES)) for field in schema])
+    return Layout(list(stored.names), stored, None)
 
 
 def locate_error(name: str, bad: BadRow, rows_before: int = 0) -> DataError:
@@ -211,9 +213,13 @@ def _read_parquet(
     source: Source, _file: IO[bytes], columns: Columns, convert: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[tuple[int, Converted]]:
     with pyarrow.parquet.ParquetFile(source.table) as file:  # by its path, which Arrow reads faster than Python's file
-        names = file.schema_arrow.names
+        stored = file.schema_arrow.names
+        names = [name.strip(SPACES) for name in stored]
         check_names(source.name, names, columns)
-        batches = file.iter_batches(ARROW_ROWS, columns=columns.schema(names).names)
+        wanted = {*columns.schema(names).names}
+        chosen = [kept for kept, name in zip(stored, names, strict=True) if name in wanted]
+        read = file.iter_batches(ARROW_ROWS, columns=chosen)
+        batches = (batch.rename_columns([name.strip(SPACES) for name in batch.schema.names]) for batch in read)
         yield from _finish_valid(batches, _finisher(source, columns, convert, source.dialect))
 
 
