@@ -5,6 +5,7 @@
     ├── DataError                 exit code 3   a table or a row cannot be used as it is
     │   └── InvalidRequest        (HTTP 400)    an inference request breaks the protocol or the model's contract
     │       ├── TooLarge          (HTTP 413)    it holds more rows or bytes than the server takes at a time
+    │       ├── UnknownLevel      (HTTP 422)    it names a category that the model has not learned from
     │       └── UnknownModel      (HTTP 404)    it is for a model or a version that is not served
     ├── ArtifactError             exit code 4   a model folder is damaged, foreign or cannot be written
     ├── ServerError               exit code 5   a server cannot start, or does not answer
@@ -41,6 +42,10 @@ class InvalidRequest(DataError):
 
 class TooLarge(InvalidRequest):
     """An inference request holds more rows or bytes than the server takes at a time."""
+
+
+class UnknownLevel(InvalidRequest):
+    """An inference request names a category that the model has not learned from."""
 
 
 class UnknownModel(InvalidRequest):
