@@ -30,9 +30,10 @@ from tabserve.serving.rest.bodies import Bodies
 from tabserve.serving.rest.inference import InferenceApp
 from tabserve.serving.rest.responses import JSON, OPTIONS, Reply, refusal
 from tabserve.serving.rest.safe_methods import Message, Receive, Send
+from tabserve.serving.triton import Extensions
 from tabserve.wording import shown
 
-EXTENSIONS = ["binary_tensor_data"]
+EXTENSIONS = ["binary_tensor_data", "statistics"]
 """Triton's extensions of the V2 protocol that an API has."""
 
 NONE_YET = "No model is loaded yet; send one to /model/load."
@@ -67,6 +68,7 @@ class Api:
         self._changing, self._since = asyncio.Lock(), monotonic()
         self._model: LoadedModel | None = None
         self._swap(self._loading.latest())
+        self._extensions = Extensions(self._find, self._every)
         requests = RequestLog("rest", self._metrics.outcomes)
         self._v2 = InferenceApp(create_app(self), self._find, self._every, limits, requests)
 
@@ -199,6 +201,10 @@ class Api:
     def server_metadata(self) -> Document:
         """The V2 metadata of the server."""
         return {"name": self._contract.name, "version": packages.version("tabserve"), "extensions": EXTENSIONS}
+
+    async def statistics(self) -> Document:
+        """Triton's statistics of the model, which also name it."""
+        return await self._extensions.statistics()
 
     def model_metadata(self, name: str, version: str | None = None) -> Document:
         """The V2 metadata of the model.

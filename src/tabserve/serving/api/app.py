@@ -1,6 +1,7 @@
 """The routes of every API beside its contract's: health, readiness, metadata, metrics and documents, by FastAPI."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from typing import Any, Protocol
 
 from fastapi import FastAPI, Request, Response
@@ -33,6 +34,9 @@ class Routes(Protocol):
     def server_metadata(self) -> Document:
         """The V2 metadata of the server."""
 
+    async def statistics(self) -> Document:
+        """Triton's statistics of the model, which also name it."""
+
     def model_metadata(self, name: str, version: str | None = None) -> Document:
         """The V2 metadata of the model."""
 
@@ -57,10 +61,11 @@ def create_app(routes: Routes) -> FastAPI:
         return Response(routes.metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     model = "/v2/models/{name}"
-    documents: dict[str, Callable[..., Document]] = {
+    documents: dict[str, Callable[..., Document | Awaitable[Document]]] = {
         "/health": routes.health,
         "/openapi.json": routes.document,
         "/v2": routes.server_metadata,
+        "/v2/models/stats": routes.statistics,
         model: routes.model_metadata,
         f"{model}/versions/{{version}}": routes.model_metadata,
     }
@@ -69,9 +74,10 @@ def create_app(routes: Routes) -> FastAPI:
     return app
 
 
-def _answering(make: Callable[..., Document]) -> Callable[[Request], Any]:
+def _answering(make: Callable[..., Document | Awaitable[Document]]) -> Callable[[Request], Any]:
     async def answer(request: Request) -> JSONResponse:
-        return JSONResponse(make(**request.path_params))
+        made = make(**request.path_params)
+        return JSONResponse(await made if isawaitable(made) else made)
 
     return answer
 
