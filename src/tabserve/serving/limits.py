@@ -28,7 +28,7 @@ class Limits(BaseSettings):
         keep_alive_seconds: seconds that an unused connection stays open.
         drain_seconds: seconds after SIGTERM in which new requests are still answered.
         admin: whether clients may load, unload and list models.
-        history: where answered requests are kept: the path of a file; empty: nowhere.
+        history: where answered requests are kept: the path of a file, or a postgresql:// address; empty: nowhere.
         history_days, history_rows: age in days, and number, of the entries that the history keeps; beyond: the oldest
             are removed.
         history_entry_bytes: bytes of a request and its answer in the history; beyond: the request is left out.

@@ -16,6 +16,8 @@ from tabserve.serving.api import document
 from tabserve.serving.api.app import Document, create_app
 from tabserve.serving.api.contract import Contract
 from tabserve.serving.api.metrics import ApiMetrics
+from tabserve.serving.history.history import History
+from tabserve.serving.history.recording import recording
 from tabserve.serving.limits import Limits
 from tabserve.serving.model import LoadedModel
 from tabserve.serving.models import new_id
@@ -43,18 +45,18 @@ class Api:
     One `LoadedModel` answers a request from start to end, even if another replaces it meanwhile.
     """
 
-    def __init__(self, contract: Contract, limits: Limits, folder: Path) -> None:
-        """Load the model of a folder.
+    def __init__(self, contract: Contract, limits: Limits, folder: Path, history: History | None = None) -> None:
+        """Load the model of a folder; a history records what it answers.
 
         Raises:
             ArtifactError: the folder is not whole, or its model does not fit the contract.
         """
-        self._contract, self._limits, self._folder = contract, limits, folder
+        self._contract, self._limits, self._folder, self._history = contract, limits, folder, history
         self._metrics, self._bodies = ApiMetrics(contract), Bodies(limits)
         self._model: LoadedModel | None = self._load()
         self._reloading, self._since = asyncio.Lock(), monotonic()
         requests = RequestLog("rest", self._metrics.outcomes)
-        self._v2 = InferenceApp(create_app(self), self._find, self._every, limits, requests)
+        self._v2 = InferenceApp(create_app(self), self._find, self._every, limits, requests, history=history)
         memory.freeze_gc()
 
     @property
@@ -105,9 +107,13 @@ class Api:
             return refusal(405, f"{request.target} takes POST, not {request.method.decode()}.")
         self._loaded().check_room()
         body = await self._bodies.read(request)
-        answer = await self._contract.routes[request.target](body, self._loaded())
+        model = self._loaded()
+        with recording(self._history, request.target, lambda: body) as record:
+            answer = await self._contract.routes[request.target](body, model)
+            identity = answer.id or new_id()
+            record.add(identity, model.name, model.version, answer.rows, answer.body)
         self._metrics.count_records(request.target, answer.rows)
-        return Reply(200, answer.body, (JSON, (b"x-request-id", (answer.id or new_id()).encode())))
+        return Reply(200, answer.body, (JSON, (b"x-request-id", identity.encode())))
 
     def _load(self) -> LoadedModel:
         """Load the folder, whose version is the checksum of its manifest."""

@@ -14,6 +14,7 @@ import uvloop
 from tabserve.serving import ports
 from tabserve.serving.api.api import Api
 from tabserve.serving.api.contract import Contract
+from tabserve.serving.history.opening import running_history
 from tabserve.serving.limits import Limits, from_environment
 from tabserve.serving.rest.listener import Listener, configure
 
@@ -29,16 +30,18 @@ def run(contract: Contract, folder: Path, port: int, **defaults: int) -> None:
 
     Raises:
         UsageError: PORT is no port.
-        ServerError: a limit is wrong, or the port cannot be opened.
+        ServerError: a limit is wrong, no history can be kept where it should be, or the port cannot be opened.
         ArtifactError: the model folder is not whole, or its model does not fit the contract.
     """
     port, limits = ports.from_variable("PORT", port), from_environment(**defaults)
-    api = Api(contract, limits, Path(os.environ.get("MODEL_PATH") or folder))
+    path = Path(os.environ.get("MODEL_PATH") or folder)
     host = os.environ.get("HOST") or "127.0.0.1"
     with (
+        running_history(limits) as history,
         ports.listen(host, port, port_variable="PORT", host_variable="HOST") as listening,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
+        api = Api(contract, limits, path, history)
         message = f"Listening on http://{ports.authority(host, port)}; /docs shows what can be asked."
         print(message, flush=True)  # noqa: T201  it tells the user that the server is ready
         runner.run(_serve(api, limits, listening))

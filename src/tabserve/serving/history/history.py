@@ -72,10 +72,11 @@ class History:
         Raises:
             Overloaded: the store cannot be read now.
         """
-        return pages.stream(self._pages(query._replace(limit=MAX_LIMIT)), form)
+        query = query._replace(limit=MAX_LIMIT)
+        return pages.stream(self._pages(self.page(query), query), form)
 
-    def _pages(self, query: Query) -> Iterator[Page]:
-        page = self.page(query)
+    def _pages(self, page: Page, query: Query) -> Iterator[Page]:
+        """A page, and those after it."""
         yield page
         while page.next:
             page = self.page(query._replace(cursor=page.next))

@@ -13,6 +13,8 @@ from tabserve.serving.history.writer import Bounds
 from tabserve.serving.limits import Limits
 from tabserve.serving.metrics import METRICS
 
+SETTING = "The setting `history` (TABSERVE_HISTORY)"
+
 
 def open_history(limits: Limits) -> History | None:
     """Start the history that `limits.history` names, with its metrics among the server's; None if it names none.
@@ -42,17 +44,33 @@ def running_history(limits: Limits) -> Iterator[History | None]:
 
 
 def _dialect(name: str) -> Dialect:
+    if name.startswith(("postgresql://", "postgres://")):
+        return _postgresql(name)
     if "://" in name:
         scheme = name.partition("://")[0]
         raise ServerError(
-            f"The setting `history` (TABSERVE_HISTORY) begins with {scheme[:20]!r}://; expected the path of a file."
+            f"{SETTING} begins with {scheme[:20]!r}://; expected the path of a file,"
+            " or an address that begins with postgresql://."
         )
     return _sqlite(Path(name))
 
 
+def _postgresql(address: str) -> Dialect:
+    try:
+        from tabserve.serving.history.postgresql import Postgresql  # noqa: PLC0415  an extra
+    except ImportError as error:
+        advice = "install it by pip install 'tabserve[postgresql]'"
+        raise ServerError(f"{SETTING} is an address of PostgreSQL, which needs psycopg ({error}); {advice}.") from error
+    try:
+        return Postgresql(address)
+    except Postgresql.unavailable:  # without a cause, which may hold a password
+        expected = "expected one such as postgresql://user:password@host:5432/database"
+        raise ServerError(f"{SETTING} is no address of PostgreSQL; {expected}.") from None
+
+
 def _sqlite(path: Path) -> Sqlite:
     """A file that can be made, or is there and can be written."""
-    wrong = f"The setting `history` (TABSERVE_HISTORY) names {path}"
+    wrong = f"{SETTING} is {path}"
     if not path.parent.is_dir():
         raise ServerError(f"{wrong}, and {path.absolute().parent} is no folder; make it, or name another.")
     if path.exists() and not path.is_file():

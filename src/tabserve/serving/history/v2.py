@@ -36,7 +36,8 @@ def facts(model: Model, request: Request) -> tuple[str, str, str, int]:
 
 def response(model: Model, request: Request, outputs: list[Output]) -> Later:
     """The JSON of a response with these outputs."""
-    head = {"model_name": model.name, "model_version": model.version, "id": request.id}
+    parameters = {**model.signature.parameters}
+    head = {"model_name": model.name, "model_version": model.version, "id": request.id, "parameters": parameters}
     return Later(partial(_response, head, outputs), sum(output.values.nbytes for output in outputs))
 
 
