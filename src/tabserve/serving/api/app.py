@@ -10,10 +10,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from tabserve.errors import TabserveError
+from tabserve.serving.history.history import History
+from tabserve.serving.history.route import HistoryRoute
 from tabserve.serving.protocol.status import status
 from tabserve.serving.rest import swagger
 
 Document = dict[str, Any]
+
+HISTORY = "/model/history"
+"""The route of every API that shows the requests that were answered."""
 
 
 class Routes(Protocol):
@@ -41,8 +46,8 @@ class Routes(Protocol):
         """The V2 metadata of the model."""
 
 
-def create_app(routes: Routes) -> FastAPI:
-    """Create the FastAPI app."""
+def create_app(routes: Routes, history: History | None) -> FastAPI:
+    """Create the FastAPI app; a history is shown on its own route."""
     app = FastAPI(
         openapi_url=None,  # FastAPI's own document would lack the contract's routes
         routes=swagger.routes("/docs", "openapi.json"),
@@ -60,6 +65,7 @@ def create_app(routes: Routes) -> FastAPI:
     async def prometheus() -> Response:
         return Response(routes.metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
 
+    app.add_route(HISTORY, HistoryRoute(history).__call__ if history else _no_history)
     model = "/v2/models/{name}"
     documents: dict[str, Callable[..., Document | Awaitable[Document]]] = {
         "/health": routes.health,
@@ -80,6 +86,10 @@ def _answering(make: Callable[..., Document | Awaitable[Document]]) -> Callable[
         return JSONResponse(await made if isawaitable(made) else made)
 
     return answer
+
+
+async def _no_history(_request: Request) -> JSONResponse:
+    return JSONResponse({"error": "This server keeps no history; an operator names its file by TABSERVE_HISTORY."}, 404)
 
 
 async def _refuse(request: Request, error: Exception) -> JSONResponse:
