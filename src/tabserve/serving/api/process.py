@@ -19,7 +19,6 @@ from tabserve.serving.limits import Limits, from_environment
 from tabserve.serving.load_settings import LoadSettings
 from tabserve.serving.rest.listener import Listener, configure
 
-
 NO_MODEL = "none"
 """The value of MODEL_PATH to start without a model, until a client loads one."""
 
