@@ -70,6 +70,8 @@ def unpack(data: bytes, into: Path) -> None:
     members = _unzip(data) if data.startswith(ZIP) else pickled.loads(data)
     if unknown := members.keys() - NAMES:
         raise ArtifactError(f"The .pkl has the files {listed(unknown)}, which no model folder holds; {OFFER}.")
+    if MANIFEST not in members:
+        raise ArtifactError(f"The file holds no {MANIFEST}; {OFFER}.")
     with files.whole_folder(into) as fresh:
         fresh.mkdir()
         for name, file in members.items():
@@ -98,10 +100,10 @@ def _unzip(data: bytes) -> dict[str, bytes]:
 def _members(entries: list[ZipInfo]) -> dict[str, ZipInfo]:
     """The members by their names in the model folder; the zip may have that folder around all of them."""
     members: dict[str, ZipInfo] = {}
-    folders = {entry.filename.rpartition("/")[0] for entry in entries}
+    around = entries[0].filename.rpartition("/")[0] if entries else ""
     for entry in entries:
         folder, _, name = entry.filename.rpartition("/")
-        if len(folders) > 1 or folder in {".", ".."} or "/" in folder or name not in {"", *NAMES} - {*members}:
+        if folder != around or folder in {".", ".."} or "/" in folder or name not in {"", *NAMES} - {*members}:
             path = shown(entry.filename)
             raise ArtifactError(f"The zip has the member {path}, expected the files of one model folder, each once.")
         _check_entry(entry, stat.S_IFREG if name else stat.S_IFDIR)

@@ -2,8 +2,10 @@
 
 import pickle
 import pickletools
+import warnings
 from collections import deque
 from collections.abc import Mapping
+from hashlib import sha256
 from io import BytesIO
 from itertools import islice
 from typing import Any, NoReturn
@@ -12,7 +14,7 @@ from tabserve.errors import ArtifactError
 from tabserve.wording import shown
 
 FORMAT, VERSION = "tabserve model folder", 1
-"""The first two members of the dictionary; the third, `files`, has the bytes of each file by its name."""
+"""The first two members of the dictionary; `files` has the bytes of each file by its name, `sha256` their checksums."""
 
 PLAIN = frozenset(
     {
@@ -36,7 +38,8 @@ Operation = tuple[pickletools.OpcodeInfo, Any, int | None]
 
 def dumps(files: Mapping[str, bytes]) -> bytes:
     """Pickle files, by name; the same files give the same bytes."""
-    return pickle.dumps({"format": FORMAT, "version": VERSION, "files": {**files}}, protocol=4)
+    document = {"format": FORMAT, "version": VERSION, "files": {**files}, "sha256": _checksums(files)}
+    return pickle.dumps(document, protocol=4)
 
 
 def loads(data: bytes) -> dict[str, bytes]:
@@ -48,7 +51,8 @@ def loads(data: bytes) -> dict[str, bytes]:
         ArtifactError: the bytes are something else, such as a .pkl that asks for a class, which the message names.
     """
     try:
-        operations = [*islice(pickletools.genops(data), MAX_OPERATIONS)]
+        with warnings.catch_warnings(action="ignore"):  # of escapes in texts of protocol 0
+            operations = [*islice(pickletools.genops(data), MAX_OPERATIONS)]
     except (ValueError, OverflowError) as error:
         raise ArtifactError(f"The file is neither a zip nor a whole .pkl; {OFFER}.") from error
     if asked := _class_asked_for(operations):
@@ -92,4 +96,10 @@ def _files(document: object) -> dict[str, bytes]:
     files = document.get("files")
     if not isinstance(files, dict) or not all(isinstance(file, bytes) for file in files.values()):
         raise ArtifactError(f"The .pkl has no dictionary of files as bytes; {OFFER}.")
+    if _checksums(files) != document.get("sha256"):
+        raise ArtifactError(f"The .pkl is damaged, as its files do not have their checksums; {OFFER}.")
     return files
+
+
+def _checksums(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: sha256(file).hexdigest() for name, file in files.items()}
