@@ -97,7 +97,10 @@ def spark_rows(problem: Problem, arguments: argparse.Namespace) -> Iterator[Rows
 
     derived = read_table(arguments.data, arguments.weather)
     with dataset.derived_file(derived) as path:
-        open_source, source = sources.files(str(path)), partial(dataset.source, arguments.data, derived)
+        open_source, source = (
+            sources.files(str(path)),
+            partial(dataset.source, arguments.data, arguments.weather, derived),
+        )
         with training_data.training_data(
             open_source, problem, source, rows=arguments.rows, workers=arguments.jobs, master=arguments.master
         ) as data:

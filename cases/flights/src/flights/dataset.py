@@ -39,14 +39,14 @@ def dataset(problem: Problem, path: Path = EXTRACT, weather: Path = HOURLY, rows
     derived = read_table(path, weather)
     frame = read(derived.rows, problem)
     kept = subset(frame, rows or len(frame))
-    return Dataset(kept, source(path, derived, kept, len(frame)))
+    return Dataset(kept, source(path, weather, derived, kept, len(frame)))
 
 
-def source(path: Path, derived: Derived, kept: Frame, rows: int) -> str:
+def source(path: Path, weather: Path, derived: Derived, kept: Frame, rows: int) -> str:
     """The source of rows as the model card states it."""
-    share = f"{len(kept):,} of " if len(kept) < rows else ""
+    share = f", {len(kept):,} of its {rows:,} flights," if len(kept) < rows else ""
     dropped = f"without {derived.without_target:,} that were cancelled or diverted"
-    return f"{path.name}, {share}its {rows:,} flights with an arrival delay ({dropped}), and {HOURLY.name}"
+    return f"{path.name}{share} {dropped}, with the weather of {weather.name}"
 
 
 @contextmanager

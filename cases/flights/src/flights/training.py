@@ -210,8 +210,8 @@ By folds forward in time, and on the hold-out; the interval was chosen on earlie
 
 {table}"""
 
-LIMITS = """- Flights from elsewhere than New York (EWR, JFK, LGA), airlines and airports that it has not seen, and other
-  years: it knows nothing of them.
+LIMITS = """- Flights from elsewhere than New York (EWR, JFK, LGA), airlines and airports that it has not seen, and
+  other years: it knows nothing of them.
 - Whether a flight is cancelled or diverted: it learned from flights that arrived.
 - Decisions about passengers, crews or compensation: most of a delay is not foreseeable from these columns.
 - Causes: weather that goes with a delay need not be its reason. Weather was measured in the scheduled hour; before
