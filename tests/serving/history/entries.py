@@ -11,7 +11,7 @@ from tabserve.serving.history.entry import Entry, Json
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
-def entry(number: int = 0, **members: Any) -> Entry:
+def entry(number: int = 0, **members: Any) -> Entry:  # noqa: ANN401  of any field
     """An entry of a second after noon; `members` replace its own."""
     made = Entry(
         time=NOON + timedelta(seconds=number),
