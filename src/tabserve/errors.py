@@ -7,6 +7,7 @@
     │       ├── Forbidden         (HTTP 403)    the server does not let this client do it
     │       ├── InvalidUpload     (HTTP 400)    an uploaded file is no model that the server can use
     │       ├── TooLarge          (HTTP 413)    it holds more rows or bytes than the server takes at a time
+    │       ├── UnknownLevel      (HTTP 422)    it names a category that the model has not learned from
     │       └── UnknownModel      (HTTP 404)    it is for a model or a version that is not served
     ├── ArtifactError             exit code 4   a model folder is damaged, foreign or cannot be written
     ├── ServerError               exit code 5   a server cannot start, or does not answer
@@ -51,6 +52,10 @@ class InvalidUpload(InvalidRequest):
 
 class TooLarge(InvalidRequest):
     """An inference request holds more rows or bytes than the server takes at a time."""
+
+
+class UnknownLevel(InvalidRequest):
+    """An inference request names a category that the model has not learned from."""
 
 
 class UnknownModel(InvalidRequest):
