@@ -8,6 +8,7 @@ from tabserve.errors import Forbidden, ServerError
 from tabserve.serving.access import access
 from tabserve.serving.load_settings import LoadSettings
 
+DOCUMENT = (Path(__file__).parents[2] / "docs/loading.md").read_text()
 TOKEN = "a secret of many characters"
 BEARER = f"Bearer {TOKEN}".encode()
 HERE = "127.0.0.1"
@@ -115,3 +116,11 @@ def test_the_settings_do_not_show_the_token(monkeypatch: pytest.MonkeyPatch) -> 
     """Neither in a log nor in a traceback."""
     monkeypatch.setenv("TABSERVE_LOAD_TOKEN", TOKEN)
     assert TOKEN not in repr(LoadSettings.read())
+
+
+@pytest.mark.parametrize("name", LoadSettings.model_fields)
+def test_every_variable_is_documented_with_its_default(name: str) -> None:
+    """The table in docs/loading.md has a row for it; secrets and paths have no default."""
+    default = LoadSettings.model_fields[name].default
+    shown = f"{default:.0f}" if isinstance(default, int | float) else default if isinstance(default, str) else ""
+    assert f"| `TABSERVE_{name.upper()}` | {shown} |".replace("|  |", "| |") in DOCUMENT
