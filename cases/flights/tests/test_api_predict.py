@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases.flights.tests.served import Answer, Api, api
+from cases.flights.tests.served import SECONDS, Answer, Api, api
 from cases.flights.tests.small import DESTINATIONS, FLIGHT
 
-from flights.flight import features
-from tabserve.client.client import Client
+from flights.flight import features as chunks
+from flights.problem import BEFORE
+from tabserve.client.rest import RestClient
 from tabserve.model.model import Model
 
 PATH = "/model/predict/"
@@ -18,9 +19,14 @@ PATH = "/model/predict/"
 OTHER = {**FLIGHT, "dest": "LAX", "sched_dep_time": 2359, "temp": None}
 
 
+def features(flights: list[Any], model: Model) -> Any:  # noqa: ANN401  an array
+    """The features of all flights."""
+    return np.concatenate([*chunks(flights, model, "flights").chunks])
+
+
 def expected(flights: list[Any], model: Model) -> list[dict[str, float]]:
     """The predictions of a model, rounded as the API rounds."""
-    amounts = model.score(np.concatenate([*features(flights, model, "flights").chunks]))
+    amounts = model.score(features(flights, model))
     rows = np.stack([*amounts], axis=1).round(2).astype(float).round(2).tolist()
     return [dict(zip(("arr_delay", "low", "high"), row, strict=True)) for row in rows]
 
@@ -45,7 +51,7 @@ def test_a_thousand_flights_are_answered_in_order(before_api: Api, before: Model
 
 
 def test_after_departure_the_delay_is_part_of_the_question(departed_api: Api, departed: Model) -> None:
-    """The answer names the other problem."""
+    """A flight without it is refused."""
     flight = {**FLIGHT, "dep_delay": 60}
     answer = departed_api.predict(flight)
     assert answer.document["predictions"] == expected([flight], departed)
@@ -173,10 +179,12 @@ def test_v2_knows_no_other_model(before_api: Api) -> None:
 
 def test_the_projects_client_asks_the_api(before_api: Api, before: Model) -> None:
     """It learns the columns from the metadata."""
-    with RestClient(before_api.url, "flights") as client:
-        row = zip(BEFORE.features, features([FLIGHT], before), strict=False)
-        assert client.ready()
-        assert client.metadata.inputs.keys() == {*BEFORE.features}
+    row = dict(zip(BEFORE.features, features([FLIGHT], before)[0].tolist(), strict=True))
+    cells = {name: np.array([FLIGHT.get(name, value)]) for name, value in row.items()}
+    client = RestClient(before_api.url, None, SECONDS)
+    assert client.ready()
+    answer = client.ask_columns(cells, ["predict"])
+    assert answer.outputs["predict"].ravel() == pytest.approx([expected([FLIGHT], before)[0]["arr_delay"]], abs=0.006)
 
 
 def test_health_tells_live_ready_version_and_uptime(before_api: Api) -> None:

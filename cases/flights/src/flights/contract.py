@@ -37,7 +37,7 @@ async def predict(body: Bytes, model: LoadedModel) -> Answer:
     answer = {
         "predictions": predictions(amounts),
         "unit": "minutes",
-        "model": {"name": model.model.problem.name, "version": model.version},
+        "model": {"name": model.name, "version": model.version},
         "request_id": request,
     }
     return Answer(orjson.dumps(answer), len(asked), request)
