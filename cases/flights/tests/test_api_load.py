@@ -54,7 +54,11 @@ def v2_delay(running: Api) -> float:
 
 @pytest.mark.parametrize(("name", "pack"), [("model.zip", to_zip), ("model.pkl", to_pickle)])
 def test_a_loaded_model_answers_both_protocols_and_survives_a_restart(
-    before_folder: Path, late_folder: Path, tmp_path: Path, name: str, pack: Any  # noqa: ANN401  a function
+    before_folder: Path,
+    late_folder: Path,
+    tmp_path: Path,
+    name: str,
+    pack: Any,  # noqa: ANN401  a function
 ) -> None:
     """Health and answers name the new version."""
     settings = {"TABSERVE_LOAD": "loopback", "TABSERVE_LOAD_FOLDER": str(tmp_path / "loaded")}

@@ -18,6 +18,8 @@ from tabserve.serving.api.contract import LOAD, Contract
 from tabserve.serving.api.loading import Loading, Verified
 from tabserve.serving.api.metrics import ApiMetrics
 from tabserve.serving.api.upload import uploaded
+from tabserve.serving.history.history import History
+from tabserve.serving.history.recording import recording
 from tabserve.serving.limits import Limits
 from tabserve.serving.load_settings import LoadSettings
 from tabserve.serving.model import LoadedModel
@@ -30,9 +32,10 @@ from tabserve.serving.rest.bodies import Bodies
 from tabserve.serving.rest.inference import InferenceApp
 from tabserve.serving.rest.responses import JSON, OPTIONS, Reply, refusal
 from tabserve.serving.rest.safe_methods import Message, Receive, Send
+from tabserve.serving.triton import Extensions
 from tabserve.wording import shown
 
-EXTENSIONS = ["binary_tensor_data"]
+EXTENSIONS = ["binary_tensor_data", "statistics"]
 """Triton's extensions of the V2 protocol that an API has."""
 
 NONE_YET = "No model is loaded yet; send one to /model/load."
@@ -49,7 +52,14 @@ class Api:
     One `LoadedModel` answers a request from start to end, even if another replaces it meanwhile.
     """
 
-    def __init__(self, contract: Contract, limits: Limits, folder: Path | None, settings: LoadSettings) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        limits: Limits,
+        folder: Path | None,
+        settings: LoadSettings,
+        history: History | None = None,
+    ) -> None:
         """Load the model, if there is one yet.
 
         Args:
@@ -57,18 +67,21 @@ class Api:
             limits: of requests.
             folder: of the model that is served until a client loads another; None for none.
             settings: who may load a model, and where it is kept.
+            history: records what is answered; None for none.
 
         Raises:
             ArtifactError: the folder is not whole, or its model does not fit the contract.
             ServerError: loaded models cannot be kept.
         """
-        self._contract, self._limits, self._loading = contract, limits, Loading(contract, folder, settings)
+        self._contract, self._limits, self._history = contract, limits, history
+        self._loading = Loading(contract, folder, settings)
         self._metrics, self._bodies = ApiMetrics(contract), Bodies(limits)
         self._changing, self._since = asyncio.Lock(), monotonic()
         self._model: LoadedModel | None = None
         self._swap(self._loading.latest())
+        self._extensions = Extensions(self._find, self._every)
         requests = RequestLog("rest", self._metrics.outcomes)
-        self._v2 = InferenceApp(create_app(self), self._find, self._every, limits, requests)
+        self._v2 = InferenceApp(create_app(self, history), self._find, self._every, limits, requests, history=history)
 
     @property
     def draining(self) -> bool:
@@ -120,9 +133,13 @@ class Api:
         """Have the model answer a route of the contract."""
         self._loaded().check_room()
         body = await self._bodies.read(request)
-        answer = await self._contract.routes[request.target](body, self._loaded())
+        model = self._loaded()
+        with recording(self._history, request.target, lambda: body) as record:
+            answer = await self._contract.routes[request.target](body, model)
+            identity = answer.id or new_id()
+            record.add(identity, model.name, model.version, answer.rows, answer.body)
         self._metrics.count_records(request.target, answer.rows)
-        return Reply(200, answer.body, (JSON, (b"x-request-id", (answer.id or new_id()).encode())))
+        return Reply(200, answer.body, (JSON, (b"x-request-id", identity.encode())))
 
     async def _install(self, request: Any) -> Reply:  # noqa: ANN401
         """Serve the model that a client uploads, even if the client leaves meanwhile."""
@@ -199,6 +216,10 @@ class Api:
     def server_metadata(self) -> Document:
         """The V2 metadata of the server."""
         return {"name": self._contract.name, "version": packages.version("tabserve"), "extensions": EXTENSIONS}
+
+    async def statistics(self) -> Document:
+        """Triton's statistics of the model, which also name it."""
+        return await self._extensions.statistics()
 
     def model_metadata(self, name: str, version: str | None = None) -> Document:
         """The V2 metadata of the model.

@@ -14,7 +14,6 @@ from tabserve.serving.model import LoadedModel
 from tabserve.serving.protocol.document import Bytes
 from tabserve.wording import listed
 
-
 LOAD = "/model/load"
 """The route of every API to which a client uploads a model."""
 
