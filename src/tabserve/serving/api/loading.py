@@ -56,9 +56,9 @@ class Loading:
         return self._uploads.install(file.data, file.name)
 
     def _kept(self) -> Path | None:
-        """The folder of the last model that a client has loaded; where nobody may load any, none counts."""
-        is_used = self._settings.load_folder or self._place.exists()
-        return self._uploads.current() if is_used and self._settings.load != "off" else None
+        """The folder of the last model that a client has loaded; by default none counts while nobody may load any."""
+        may_be = self._settings.load != "off" and self._place.exists()
+        return self._uploads.current() if self._settings.load_folder or may_be else None
 
     @cached_property
     def _uploads(self) -> Uploads[Verified]:
