@@ -21,10 +21,12 @@ class Answer(NamedTuple):
     Attributes:
         body: JSON.
         rows: the number of records in the request.
+        id: of the request, if the body has it; else the API makes one.
     """
 
     body: bytes
     rows: int
+    id: str = ""
 
 
 Route = Callable[[Bytes, LoadedModel], Awaitable[Answer]]
