@@ -105,7 +105,7 @@ test-container: $(READY) ## build the image and test it; needs a Docker engine (
 	TABSERVE_TEST_CONTAINER=1 $(BIN)/python -m pytest -m container $(ARGS)
 
 test-spark: $(SPARK_READY) ## run the tests of scoring and training on Spark (ARGS="-k name"); needs Java 17
-	$(SPARK)/python -m pytest tests/spark cases/flights/tests/spark $(ARGS)
+	$(SPARK)/python -m pytest tests/spark $(ARGS)
 
 lint: $(READY) ## check formatting, code, types and workflows; changes nothing
 	$(BIN)/ruff format --check

@@ -5,8 +5,10 @@ Where a question can be read in two ways, the other answer is the same function 
 mean. Days are those of the scheduled departure in New York.
 """
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every reader of Spark knows
+
+from flights.spark_table import MS_PER_MPH, weekday, with_weather
 
 CANCELLED = "dep_time IS NULL AND arr_time IS NULL"
 """Neither departed nor arrived."""
@@ -29,9 +31,9 @@ def most_frequent(flights: DataFrame, *columns: str) -> DataFrame:
     return flights.groupBy(*columns).agg(F.count("*").alias("flights")).orderBy(F.desc("flights"), *columns)
 
 
-def largest(flights: DataFrame, measure: Column, *columns: str) -> DataFrame:
-    """The values of these columns with a measure of their flights, the largest first."""
-    return flights.groupBy(*columns).agg(measure).orderBy(F.desc(F.col("value")), *columns)
+def largest_means(flights: DataFrame, measure: str, *columns: str) -> DataFrame:
+    """The values of these columns with the mean of a measure of their flights, the largest first."""
+    return flights.groupBy(*columns).agg(F.avg(measure).alias(measure)).orderBy(F.desc_nulls_last(measure), *columns)
 
 
 def mean(flights: DataFrame, column: str) -> float:
@@ -71,7 +73,7 @@ def most_frequent_route(flights: DataFrame) -> DataFrame:
 
 def airlines_with_largest_arrival_delay(flights: DataFrame) -> DataFrame:
     """6: the five airlines whose flights arrive latest on average."""
-    return largest(flights, F.avg("arr_delay").alias("value"), "carrier", "name").limit(5)
+    return largest_means(flights, "arr_delay", "carrier", "name").limit(5)
 
 
 def flights_by_weekday(flights: DataFrame) -> DataFrame:
@@ -102,7 +104,7 @@ def mean_delay_by_weekday(flights: DataFrame) -> DataFrame:
 
 def route_with_longest_air_time(flights: DataFrame) -> DataFrame:
     """11: the route whose flights are longest in the air on average."""
-    return largest(flights, F.avg("air_time").alias("value"), *ROUTE).limit(1)
+    return largest_means(flights, "air_time", *ROUTE).limit(1)
 
 
 def most_common_destinations(flights: DataFrame) -> DataFrame:
@@ -136,11 +138,12 @@ def routes_with_most_late_arrivals(flights: DataFrame) -> DataFrame:
     return most_frequent(flights.where("arr_delay > 30"), *ROUTE).limit(3)
 
 
-def largest_arrival_delays(flights: DataFrame) -> DataFrame:
-    """The final question: the five flights that arrived latest."""
-    return flights.orderBy(F.desc_nulls_last("arr_delay"), "id").limit(5)
+def latest_flights(flights: DataFrame, weather: DataFrame) -> DataFrame:
+    """The final question: the five flights that arrived latest, and the wind at their origin in the scheduled hour.
 
-
-def weekday() -> Column:
-    """The day of the week of a flight's scheduled departure, from 1 for Monday to 7 for Sunday."""
-    return F.weekday(F.make_date("year", "month", "day")) + 1
+    `wind_speed` is that of the table, in mph; `wind_at_origin` is the same in m/s.
+    """
+    five = with_weather(flights.orderBy(F.desc_nulls_last("arr_delay"), "id").limit(5), weather)
+    metric = F.round(F.col("wind_speed") * MS_PER_MPH, 2).alias("wind_at_origin")
+    identity = ("year", "month", "day", "carrier", "flight", *ROUTE)
+    return five.select(*identity, "arr_delay", "wind_speed", metric).orderBy(F.desc("arr_delay"), "id")

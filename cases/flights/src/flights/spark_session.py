@@ -13,8 +13,9 @@ MASTER = "local[2,4]"
 SETTINGS = {
     "spark.sql.session.timeZone": "America/New_York",
     "spark.sql.shuffle.partitions": "4",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
-"""A csv's times are read in this zone, and a table of this size needs few partitions."""
+"""Times without a zone are New York's; a table of this size needs few partitions; rows come to pandas in blocks."""
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812  the name that every reader of Spark knows
 
+from flights.problem import BEFORE, DEPARTED, WEATHER
+from flights.table import FASTEST_WIND
 from tabserve.errors import DataError
 
 NUMBERS = {
@@ -17,11 +19,8 @@ TEXTS = ("carrier", "tailnum", "origin", "dest", "name")
 HOUR = ("origin", "year", "month", "day", "hour")
 """The columns that name an hour at an airport, in flights (as scheduled) and in weather."""
 
-MEASURED = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib")
+MEASURED = tuple(column.name for column in WEATHER)
 """°F, °F, %, degrees, mph, inches, millibars, miles."""
-
-IMPOSSIBLE_MPH = 200
-"""No wind of an hour at an airport reaches it; the weather of 12 February has 1,048."""
 
 MS_PER_MPH = 0.44704
 """Metres a second in a mile an hour."""
@@ -46,7 +45,7 @@ def read_weather(spark: SparkSession, path: str) -> DataFrame:
     """One row for each hour at each origin, in the units of `MEASURED`.
 
     The hour from 01:00 of 3 November comes twice, as clocks were put back; the first is kept. A wind of
-    `IMPOSSIBLE_MPH` or more is missing.
+    `FASTEST_WIND` or more is missing.
 
     Raises:
         DataError: a column is missing.
@@ -56,12 +55,48 @@ def read_weather(spark: SparkSession, path: str) -> DataFrame:
     first = rows.withColumn("order", order).where("order = 1")
     kinds = {**dict.fromkeys(HOUR, "int"), "origin": "string", **dict.fromkeys(MEASURED, "double")}
     weather = first.select(*(_cell(name, kind) for name, kind in kinds.items()))
-    return weather.withColumn("wind_speed", F.when(F.col("wind_speed") < IMPOSSIBLE_MPH, F.col("wind_speed")))
+    return weather.withColumn("wind_speed", F.when(F.col("wind_speed") < FASTEST_WIND, F.col("wind_speed")))
 
 
 def with_weather(flights: DataFrame, weather: DataFrame) -> DataFrame:
     """All flights, with the weather at their origin in the scheduled hour; missing where there is none."""
     return flights.join(weather, [*HOUR], "left")
+
+
+def count_missing(flights: DataFrame) -> DataFrame:
+    """The number of flights without a value, of each column that has any, the most first."""
+    counts = flights.agg(*(F.count_if(F.col(name).isNull()).alias(name) for name in flights.columns))
+    pairs = counts.unpivot([], flights.columns, "column", "missing")
+    return pairs.where("missing > 0").orderBy(F.desc("missing"), "column")
+
+
+def learning_rows(flights: DataFrame, weather: DataFrame) -> DataFrame:
+    """A row for each flight with an arrival delay, in the order of their ids, in the columns of `flights.table`."""
+    made = {
+        "id": F.col("id").cast("string"),
+        "date": date().cast("string"),
+        "sched_dep": minutes("sched_dep_time"),
+        "sched_arr": minutes("sched_arr_time"),
+        "weekday": weekday(),
+    }
+    rows = with_weather(flights.where("arr_delay IS NOT NULL"), weather).orderBy("id")
+    columns = (str(BEFORE.id), str(BEFORE.time), BEFORE.target, *DEPARTED.features)
+    return rows.select(*(made.get(name, F.col(name)).alias(name) for name in columns))
+
+
+def minutes(column: str) -> Column:
+    """Minutes since midnight of a time of day as `hhmm`: 2400 is 1440."""
+    return F.floor(F.col(column) / 100) * 60 + F.col(column) % 100
+
+
+def weekday() -> Column:
+    """The day of the week of a flight's scheduled departure, from 1 for Monday to 7 for Sunday."""
+    return F.weekday(date()) + 1
+
+
+def date() -> Column:
+    """The date of a flight's scheduled departure."""
+    return F.make_date("year", "month", "day")
 
 
 def _read(spark: SparkSession, path: str, needed: Iterable[str]) -> DataFrame:

@@ -1,20 +1,16 @@
-"""The session of the tests on Spark, and the flights; without PySpark or Java the tests are skipped with the reason."""
+"""The case's session, its extract and all flights."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import shared
-from tests.spark.conftest import pytest_collect_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["pytest_collect_file", "shared"]
-
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[3] / "cases/flights/data"
 
 
 @pytest.fixture(scope="session")

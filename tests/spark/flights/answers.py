@@ -13,7 +13,7 @@ Answer = object
 DIGITS = 6
 
 
-def by_spark(flights: DataFrame) -> Mapping[str, Answer]:
+def by_spark(flights: DataFrame, weather: DataFrame) -> Mapping[str, Answer]:
     """The answers of the case's functions."""
     scalars: dict[str, int | float] = {
         "1": ask.number_of_flights(flights),
@@ -43,7 +43,7 @@ def by_spark(flights: DataFrame) -> Mapping[str, Answer]:
         "15 departed": ask.mean_flights_a_day(flights.where(DEPARTED)),
         "16": ask.routes_with_most_late_arrivals(flights),
         "17 landed": ask.most_common_destinations(flights.where(LANDED)),
-        "final": ask.largest_arrival_delays(flights).select("carrier", "flight", "origin", "dest", "arr_delay"),
+        "final": ask.latest_flights(flights, weather).select("carrier", "flight", "origin", "dest", "arr_delay"),
     }
     rows = {name: [tuple(row) for row in table.collect()] for name, table in tables.items()}
     return {name: _rounded(answer) for name, answer in {**scalars, **rows}.items()}

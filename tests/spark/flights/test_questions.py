@@ -4,12 +4,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 import pytest
-from cases.flights.tests.spark.answers import Answer, by_pandas, by_spark
-from cases.flights.tests.spark.conftest import DATA
 from pyspark.sql import DataFrame
+from tests.spark.flights.answers import Answer, by_pandas, by_spark
+from tests.spark.flights.conftest import DATA
 
-from flights.questions import largest_arrival_delays
-from flights.spark_table import with_weather
+from flights.questions import latest_flights
 
 PUBLISHED: Mapping[str, Answer] = {
     "1": 336_776,
@@ -62,15 +61,15 @@ SPREADS: Mapping[str, tuple[int, list[tuple[str, str, float]]]] = {
 
 
 @pytest.fixture(scope="module")
-def on_all(all_flights: DataFrame) -> Mapping[str, Answer]:
+def on_all(all_flights: DataFrame, weather: DataFrame) -> Mapping[str, Answer]:
     """The answers on all flights."""
-    return by_spark(all_flights)
+    return by_spark(all_flights, weather)
 
 
 @pytest.fixture(scope="module")
-def on_extract(extract: DataFrame) -> Mapping[str, Answer]:
+def on_extract(extract: DataFrame, weather: DataFrame) -> Mapping[str, Answer]:
     """The answers on the extract."""
-    return by_spark(extract)
+    return by_spark(extract, weather)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +121,8 @@ def test_spark_and_pandas_agree_on_the_extract(
 
 
 def test_the_wind_of_the_latest_flights_is_the_published_one(all_flights: DataFrame, weather: DataFrame) -> None:
-    """In mph, at the origin in the scheduled hour."""
-    rows = with_weather(largest_arrival_delays(all_flights), weather).orderBy("arr_delay", ascending=False).collect()
+    """In mph, at the origin in the scheduled hour; beside it in m/s."""
+    rows = latest_flights(all_flights, weather).collect()
     dated = [(row.month, row.day, round(row.wind_speed, 1)) for row in rows]
     assert dated == [(1, 9, 4.6), (6, 15, 8.1), (1, 10, 8.1), (9, 20, 10.4), (7, 22, 10.4)]
+    assert [row.wind_at_origin for row in rows] == [2.06, 3.6, 3.6, 4.63, 4.63]

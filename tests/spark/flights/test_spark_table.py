@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cases.flights.tests.spark.conftest import DATA
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  the name that every reader of Spark knows
+from tests.spark.flights.conftest import DATA
 
-from flights.spark_table import HOUR, IMPOSSIBLE_MPH, read_flights, read_weather, with_weather
+from flights.spark_table import HOUR, count_missing, learning_rows, read_flights, read_weather, with_weather
+from flights.table import FASTEST_WIND, read_table
 from tabserve.errors import DataError
 
 
@@ -57,9 +58,22 @@ def test_the_doubled_hour_keeps_its_first_row(spark: SparkSession, weather: Data
 def test_an_impossible_wind_is_missing(spark: SparkSession, weather: DataFrame) -> None:
     """Its hour and the other measurements stay."""
     published = spark.read.parquet(str(DATA / "weather.parquet"))
-    assert published.where(f"wind_speed >= {IMPOSSIBLE_MPH}").count() == 1
+    assert published.where(f"wind_speed >= {FASTEST_WIND}").count() == 1
     (row,) = weather.where("origin = 'EWR' AND month = 2 AND day = 12 AND hour = 3").collect()
     assert (row.wind_speed, row.temp) == (None, 39.02)
+
+
+def test_missing_values_are_counted(extract: DataFrame) -> None:
+    """Every column with a missing value has its number."""
+    missing = pd.read_parquet(DATA / "flights_extract.parquet").isna().sum()
+    assert {row.column: row.missing for row in count_missing(extract).collect()} == missing[missing > 0].to_dict()
+
+
+def test_spark_makes_the_rows_that_the_core_learns_from(extract: DataFrame, weather: DataFrame) -> None:
+    """The same flights in the same order, cell by cell, as training without Spark derives them."""
+    ours = learning_rows(extract, weather).toPandas()
+    theirs = read_table(DATA / "flights_extract.parquet", DATA / "weather.parquet").rows
+    pd.testing.assert_frame_equal(ours, theirs, check_dtype=False)
 
 
 def test_a_table_of_other_columns_is_refused(spark: SparkSession) -> None:
