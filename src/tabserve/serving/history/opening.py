@@ -27,7 +27,7 @@ def open_history(limits: Limits) -> History | None:
     if not limits.history:
         return None
     bounds = Bounds(limits.history_days, limits.history_rows, limits.history_entry_bytes)
-    history = History(Store(_dialect(limits.history)), bounds)
+    history = History(Store(dialect(limits.history)), bounds)
     METRICS.include("history", history.metrics.collect)
     return history
 
@@ -43,7 +43,8 @@ def running_history(limits: Limits) -> Iterator[History | None]:
             history.close()
 
 
-def _dialect(name: str) -> Dialect:
+def dialect(name: str) -> Dialect:
+    """The dialect of the store that a setting names; errors as for `open_history`."""
     if name.startswith(("postgresql://", "postgres://")):
         return _postgresql(name)
     if "://" in name:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tabserve.serving.history.store import INDEXES, TABLE
+from tabserve.serving.history.store import INDEXES, TABLE, has_table
 
 OPTIONS = {
     "application_name": "tabserve",
@@ -45,6 +45,7 @@ class Postgresql:
     unavailable: tuple[type[Exception], ...] = (psycopg.Error, OSError)
     refused: tuple[type[Exception], ...] = (psycopg.DataError, psycopg.IntegrityError, psycopg.InterfaceError)
     mark, oldest = "%s", "FOR UPDATE SKIP LOCKED"  # as other servers remove the same entries
+    find_table = f"SELECT to_regclass('{TABLE}')"
 
     def __init__(self, address: str) -> None:
         """Take the address, such as postgresql://user@host/database.
@@ -64,9 +65,9 @@ class Postgresql:
         # Unprepared statements work behind a pooler, too.
         connection = psycopg.connect(self._options, prepare_threshold=None)
         try:
-            if not self._has_table(connection):
+            if not has_table(connection, self):
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-                if not self._has_table(connection):
+                if not has_table(connection, self):
                     for statement in CREATE:
                         connection.execute(statement)
             connection.commit()
@@ -98,7 +99,3 @@ class Postgresql:
     def to_time(self, value: datetime) -> datetime:
         """The time in UTC, whatever the time zone of the connection is."""
         return value.astimezone(UTC)
-
-    def _has_table(self, connection: Any) -> bool:  # noqa: ANN401
-        (table,) = connection.execute("SELECT to_regclass(%s)", [TABLE]).fetchone()
-        return table is not None

@@ -40,6 +40,7 @@ class Sqlite:
     unavailable: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
     refused: tuple[type[Exception], ...] = (sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
     mark, oldest = "?", ""
+    find_table = f"SELECT max(name) FROM sqlite_master WHERE name = '{TABLE}'"  # noqa: S608  no foreign text
 
     def __init__(self, path: Path) -> None:
         """Take the path; the file is made when it is first connected to."""

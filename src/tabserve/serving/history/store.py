@@ -39,6 +39,7 @@ class Dialect(Protocol):
         refused: those of them that the same rows would meet again.
         mark: stands for a value in a statement.
         oldest: added to the inner statement of a deletion.
+        find_table: a statement that finds the table, or nothing.
     """
 
     name: str
@@ -46,12 +47,13 @@ class Dialect(Protocol):
     refused: tuple[type[Exception], ...]
     mark: str
     oldest: str
+    find_table: str
 
     def connect(self) -> Any:  # noqa: ANN401  a DB-API connection, here and below
         """A connection that may write; the table is made if it is absent."""
 
     def connect_to_read(self) -> Any | None:  # noqa: ANN401
-        """A connection that only reads, or None if nothing was ever written."""
+        """A connection that only reads, or None if there is nothing to read yet."""
 
     def is_current(self) -> bool:
         """Whether the last connection that may write still leads to what its name says."""
@@ -153,8 +155,9 @@ class Store:
             if connection is None:
                 return
             with closing(connection):
-                for row in self._dialect.rows(connection, *self._select(query)):
-                    yield self._stored(row)
+                if has_table(connection, self._dialect):
+                    for row in self._dialect.rows(connection, *self._select(query)):
+                        yield self._stored(row)
         except self._dialect.unavailable as error:
             raise Unavailable(_reason(error)) from error
 
@@ -178,6 +181,12 @@ class Store:
         number, time, request, model, version, route, rows, input_, output = row
         texts = (request, model, version, route)
         return Stored(number, Entry(self._dialect.to_time(time), *texts, rows, input_.encode(), output.encode()))
+
+
+def has_table(connection: Any, dialect: Dialect) -> bool:  # noqa: ANN401
+    """Whether the database has the table already."""
+    (table,) = connection.execute(dialect.find_table).fetchone()
+    return table is not None
 
 
 def _text(json: Any) -> str:  # noqa: ANN401  bytes, as the writer has made them
