@@ -58,9 +58,7 @@ class Api(NamedTuple):
 
     def load(self, name: str, data: bytes, field: str = "file", **headers: str) -> requests.Response:
         """Upload a model."""
-        return requests.post(
-            f"{self.url}/model/load/", files={field: (name, data)}, headers=headers, timeout=SECONDS
-        )
+        return requests.post(f"{self.url}/model/load/", files={field: (name, data)}, headers=headers, timeout=SECONDS)
 
 
 @contextmanager

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases.flights.tests.served import Answer, Api, api
-from cases.flights.tests.small import DESTINATIONS, FLIGHT
+from cases.flights.tests.served import SECONDS, Answer, Api, api
+from cases.flights.tests.small import DESTINATIONS, FLIGHT, v2_request
 
-from flights.flight import features
-from tabserve.client.client import Client
+from flights.flight import features as chunks
+from flights.problem import BEFORE
+from tabserve.client.rest import RestClient
 from tabserve.model.model import Model
 
 PATH = "/model/predict/"
@@ -18,9 +19,14 @@ PATH = "/model/predict/"
 OTHER = {**FLIGHT, "dest": "LAX", "sched_dep_time": 2359, "temp": None}
 
 
+def features(flights: list[Any], model: Model) -> Any:  # noqa: ANN401  an array
+    """The features of all flights."""
+    return np.concatenate([*chunks(flights, model, "flights").chunks])
+
+
 def expected(flights: list[Any], model: Model) -> list[dict[str, float]]:
     """The predictions of a model, rounded as the API rounds."""
-    amounts = model.score(np.concatenate([*features(flights, model, "flights").chunks]))
+    amounts = model.score(features(flights, model))
     rows = np.stack([*amounts], axis=1).round(2).astype(float).round(2).tolist()
     return [dict(zip(("arr_delay", "low", "high"), row, strict=True)) for row in rows]
 
@@ -45,7 +51,7 @@ def test_a_thousand_flights_are_answered_in_order(before_api: Api, before: Model
 
 
 def test_after_departure_the_delay_is_part_of_the_question(departed_api: Api, departed: Model) -> None:
-    """The answer names the other problem."""
+    """A flight without it is refused."""
     flight = {**FLIGHT, "dep_delay": 60}
     answer = departed_api.predict(flight)
     assert answer.document["predictions"] == expected([flight], departed)
@@ -148,14 +154,8 @@ def test_v2_answers_with_the_same_model(before_api: Api, before: Model) -> None:
     model = before_api.ask("GET", "/health/").document["model"]
     metadata = before_api.ask("GET", "/v2/models/flights").document
     assert (metadata["name"], metadata["versions"]) == ("flights", [model["version"]])
-    columns = {"carrier": ["UA"], "origin": ["EWR"], "dest": ["IAH"], "sched_dep": [315], "sched_arr": [1440]}
-    columns |= {"distance": [1400], "month": [11], "weekday": [1], "temp": [39.02], "wind_speed": [12.66]}
-    inputs = [
-        {"name": name, "datatype": "BYTES" if isinstance(cells[0], str) else "FP32", "shape": [1], "data": cells}
-        for name, cells in columns.items()
-    ]
     for path in ("/v2/models/flights/infer", f"/v2/models/flights/versions/{model['version']}/infer/"):
-        answer = before_api.ask("POST", path, json.dumps({"id": "mine", "inputs": inputs}).encode()).document
+        answer = before_api.ask("POST", path, v2_request(id="mine")).document
         assert (answer["id"], answer["model_version"]) == ("mine", model["version"])
         values = [round(value, 2) for output in answer["outputs"] for value in output["data"]]
         assert values == pytest.approx([*expected([FLIGHT], before)[0].values()], abs=0.006)
@@ -173,10 +173,12 @@ def test_v2_knows_no_other_model(before_api: Api) -> None:
 
 def test_the_projects_client_asks_the_api(before_api: Api, before: Model) -> None:
     """It learns the columns from the metadata."""
-    with RestClient(before_api.url, "flights") as client:
-        row = zip(BEFORE.features, features([FLIGHT], before), strict=False)
-        assert client.ready()
-        assert client.metadata.inputs.keys() == {*BEFORE.features}
+    row = dict(zip(BEFORE.features, features([FLIGHT], before)[0].tolist(), strict=True))
+    cells = {name: np.array([FLIGHT.get(name, value)]) for name, value in row.items()}
+    client = RestClient(before_api.url, None, SECONDS)
+    assert client.ready()
+    answer = client.ask_columns(cells, ["predict"])
+    assert answer.outputs["predict"].ravel() == pytest.approx([expected([FLIGHT], before)[0]["arr_delay"]], abs=0.006)
 
 
 def test_health_tells_live_ready_version_and_uptime(before_api: Api) -> None:

@@ -1,70 +1,103 @@
-"""The notebook's tables and plots are in Portuguese, and show what they are given."""
+"""On all flights of 2013 the models reach what is known of them, and simpler predictions have the known figures."""
+
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from matplotlib.figure import Figure
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from flights import figures
+from flights.dataset import HOURLY, dataset
+from flights.problem import BEFORE, DEPARTED
+from flights.table import Derived, read_table
+from flights.training import LATE, candidates
+from tabserve.problem.problem import Problem
+from tabserve.table.frame import read
+from tabserve.training.split import Split, hold_out
 
-
-@pytest.mark.parametrize(
-    ("value", "form", "text"), [(336_776, ",", "336.776"), (12.639, ".2f", "12,64"), (-1234.5, ",.1f", "-1.234,5")]
-)
-def test_a_number_is_written_in_portuguese(value: float, form: str, text: str) -> None:
-    """A dot between thousands, a comma before decimals."""
-    assert figures.number(value, form) == text
-
-
-def test_a_table_has_portuguese_names_and_numbers() -> None:
-    """Months and weekdays have names; years and numbers of flights have no dot; a missing number is a dash."""
-    rows = pd.DataFrame({"year": [2013], "month": [2], "weekday": [7], "flight": [3535], "flights": [1_234]})
-    shown = figures.table(rows.assign(wind_speed=[float("nan")], a_day=[871.0968], dest="ORD", other="x"))
-    expected = {"ano": 2013, "mês": "fev", "dia da semana": "domingo", "voo": 3535, "voos": "1.234"}
-    expected |= {"vento na origem (mph)": "–", "voos por dia": "871,10", "destino": "ORD", "other": "x"}
-    assert shown.iloc[0].to_dict() == expected
-    assert shown.index.tolist() == [1]
+pytestmark = pytest.mark.slow
 
 
-MEASURE = {"value": 0.0491, "low": 0.04, "high": 0.06}
-
-BESIDE = {
-    name: dict.fromkeys(figures.MEASURES, MEASURE) | {"mae": {"value": 22.844, "low": 22.6, "high": 23.05}}
-    for name in ("the model", "median", "the model, random split")
-}
+@pytest.fixture(scope="module")
+def path(shared: Path) -> Path:
+    """The table of all flights."""
+    return shared / "data" / "flights" / "flights_336776.parquet"
 
 
-def test_measures_have_their_intervals() -> None:
-    """One line for each prediction, a column for each measure."""
-    table = figures.measures(BESIDE)
-    assert table.loc["modelo, divisão no tempo", ["MAE (min)", "R²"]].tolist() == [
-        "22,84 (22,60 a 23,05)",
-        "0,049 (0,040 a 0,060)",
-    ]
-    assert table.index[-1] == "modelo, divisão ao acaso"
+@pytest.fixture(scope="module")
+def derived(path: Path) -> Derived:
+    """Its rows with an arrival delay."""
+    return read_table(path, HOURLY)
 
 
-def texts(figure: Figure) -> set[str]:
-    """The labels of a plot's first axes and of its legend."""
-    figure.draw_without_rendering()  # type: ignore[no-untyped-call]  # half typed
-    axes = figure.axes[0]
-    legend = axes.get_legend()
-    ticks = [*axes.get_xticklabels(), *axes.get_yticklabels(), *axes.texts, *(legend.get_texts() if legend else [])]
-    return {axes.get_xlabel(), axes.get_ylabel(), *(tick.get_text() for tick in ticks)}
+def split(derived: Derived, problem: Problem) -> Split:
+    """January to October, and November and December."""
+    return hold_out(read(derived.rows, problem))
 
 
-def test_every_plot_says_what_it_shows() -> None:
-    """In Portuguese, with names of months and weekdays."""
-    months = pd.DataFrame({"month": range(1, 13), "departed": np.linspace(9, 22, 12), "all": np.linspace(8, 21, 12)})
-    assert {"jan", "dez", "dos que partiram", "de todos"} <= texts(figures.late_by_month(months))
-    week = pd.DataFrame({"weekday": [4, 1, 5, 3, 7, 2, 6], "departure": range(7), "arrival": range(7)})
-    assert {"segunda", "domingo", "na partida", "na chegada"} <= texts(figures.delay_by_weekday(week))
-    assert {"mediana: -5 min", "média: 100,0 min"} <= texts(figures.arrival_delays([-10, -5, 315]))
-    shown = texts(figures.r_squared({"antes": BESIDE}))
-    assert {"antes: modelo, divisão no tempo", "0,049", "R²"} <= shown
+def errors(rows: Split, name: str) -> dict[str, float]:
+    """The errors on the hold-out of a candidate that was fitted on the development rows."""
+    candidate, target = candidates(rows.development, 2)[name], rows.holdout.target
+    prediction = np.asarray(candidate.fit(rows.development).predict(rows.holdout.features), np.float64)
+    return measured(target, prediction)
 
 
-def test_coverage_is_shown_by_month() -> None:
-    """Beside what was asked for."""
-    months = pd.DataFrame({"coverage": [0.91, 0.88]}, index=pd.Index(["2013-11", "2013-12"], name="month"))
-    assert {"nov", "dez", "antes", "pedido: 90%"} <= texts(figures.coverage({"antes": months, "depois": months}))
+def measured(target: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    """Errors in minutes, R², and how well late flights are ranked."""
+    missed, late = target - prediction, target > LATE
+    return {
+        "mae": float(np.abs(missed).mean()),
+        "rmse": float(np.sqrt((missed**2).mean())),
+        "r2": float(1 - (missed**2).sum() / ((target - target.mean()) ** 2).sum()),
+        "roc_auc": float(roc_auc_score(late, prediction)),
+        "average_precision": float(average_precision_score(late, prediction)),
+    }
+
+
+def test_the_flights_of_the_year_are_all_there(path: Path, derived: Derived) -> None:
+    """327,346 of 336,776 have an arrival delay, and November and December are held out."""
+    assert (len(derived.rows), derived.without_target) == (327_346, 9_430)
+    assert derived.rows["temp"].isna().sum() < 1_636
+    frame, _ = dataset(BEFORE, path)
+    development, holdout = hold_out(frame)
+    assert development.moment is not None
+    assert holdout.moment is not None
+    assert (development.moment.max(), holdout.moment.min()) == (
+        np.datetime64("2013-10-31"),
+        np.datetime64("2013-11-01"),
+    )
+    assert (len(development), len(holdout)) == (273_355, 53_991)
+
+
+def test_simpler_predictions_have_the_known_errors(derived: Derived) -> None:
+    """Constants, and the departure delay minus 6.13 minutes."""
+    rows = split(derived, DEPARTED)
+    target = rows.holdout.target
+    constants = {
+        name: measured(target, np.full(len(target), getattr(np, name)(rows.development.target)))
+        for name in ("mean", "median")
+    }
+    assert constants["mean"]["rmse"] == pytest.approx(40.12, abs=0.01)
+    assert constants["median"]["mae"] == pytest.approx(23.35, abs=0.01)
+    subtraction = errors(rows, "subtraction")
+    assert subtraction["mae"] == pytest.approx(12.36, abs=0.01)
+    assert subtraction["rmse"] == pytest.approx(16.93, abs=0.01)
+    assert subtraction["r2"] == pytest.approx(0.822, abs=0.001)
+
+
+def test_before_departure_the_model_beats_the_reference(derived: Derived) -> None:
+    """Without the day of the month, it explains more of November and December than with it (R² 0.049)."""
+    reached = errors(split(derived, BEFORE), "xgboost-depth-2")
+    assert reached["mae"] < 22.84
+    assert reached["rmse"] < 39.12
+    assert reached["r2"] > 0.08
+    assert reached["roc_auc"] > 0.66
+    assert reached["average_precision"] > 0.408
+
+
+def test_after_departure_the_model_is_no_worse_than_the_reference(derived: Derived) -> None:
+    """It ranks late flights better than the reference, and errs as much as the subtraction does."""
+    reached = errors(split(derived, DEPARTED), "xgboost-depth-2")
+    assert reached["mae"] < 12.1
+    assert reached["rmse"] < 17.15
+    assert reached["roc_auc"] > 0.89
+    assert reached["average_precision"] > 0.836

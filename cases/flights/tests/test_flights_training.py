@@ -155,7 +155,7 @@ def test_both_folders_are_trained_saved_and_packed(tmp_path: Path) -> None:
         (["--candidates", "oracle"], 2, "There is no candidate 'oracle'; choose from baseline, "),
         (["--candidates", "baseline", "--asked", "before"], 2, "None of baseline ends as a model"),
         (["--asked", "never"], 2, "argument --asked: expected before or departed, not 'never'"),
-        (["--out", "cases/flights"], 4, "cases/flights holds something other than a model"),
+        (["--out", "cases/categories"], 4, "cases/categories holds something other than a model"),
         (["--master", "local[2]"], 2, "--master needs --engine spark"),
     ],
 )

@@ -133,7 +133,7 @@ def test_a_model_of_another_problem_is_refused(mixed_folders: dict[str, Path], m
             CONTRACT.check(other, Path("folder"))
         assert str(error.value).startswith(f"folder holds a model {holds}")
         assert "; this API needs " in str(error.value)
-        assert str(error.value).endswith("; name the folder of another in MODEL_PATH.")
+        assert str(error.value).endswith("; choose another model.")
 
 
 def test_a_column_of_another_kind_is_refused(mixed_folders: dict[str, Path]) -> None:

@@ -37,7 +37,7 @@ async def predict(body: Bytes, model: LoadedModel) -> Answer:
     answer = {
         "predictions": predictions(amounts),
         "unit": "minutes",
-        "model": {"name": model.model.problem.name, "version": model.version},
+        "model": {"name": model.name, "version": model.version},
         "request_id": request,
     }
     return Answer(orjson.dumps(answer), len(asked), request)
@@ -65,9 +65,7 @@ def flights(body: Bytes, most: int) -> list[Any]:
 def predictions(amounts: Amounts) -> list[dict[str, float]]:
     """The members of an answer, in minutes."""
     columns = [amount.round(DIGITS).astype(float).round(DIGITS).tolist() for amount in amounts]
-    return [
-        {"arr_delay": delay, "low": low, "high": high} for delay, low, high in zip(*columns, strict=True)
-    ]
+    return [{"arr_delay": delay, "low": low, "high": high} for delay, low, high in zip(*columns, strict=True)]
 
 
 def openapi(model: Model, limits: Limits) -> dict[str, Any]:

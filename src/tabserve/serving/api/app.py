@@ -1,6 +1,7 @@
 """The routes of every API beside its contract's: health, readiness, metadata, metrics and documents, by FastAPI."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from typing import Any, Protocol
 
 from fastapi import FastAPI, Request, Response
@@ -9,10 +10,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from tabserve.errors import TabserveError
+from tabserve.serving.history.history import History
+from tabserve.serving.history.route import HistoryRoute
 from tabserve.serving.protocol.status import status
 from tabserve.serving.rest import swagger
 
 Document = dict[str, Any]
+
+HISTORY = "/model/history"
+"""The route of every API that shows the requests that were answered."""
 
 
 class Routes(Protocol):
@@ -33,12 +39,15 @@ class Routes(Protocol):
     def server_metadata(self) -> Document:
         """The V2 metadata of the server."""
 
+    async def statistics(self) -> Document:
+        """Triton's statistics of the model, which also name it."""
+
     def model_metadata(self, name: str, version: str | None = None) -> Document:
         """The V2 metadata of the model."""
 
 
-def create_app(routes: Routes) -> FastAPI:
-    """Create the FastAPI app."""
+def create_app(routes: Routes, history: History | None) -> FastAPI:
+    """Create the FastAPI app; a history is shown on its own route."""
     app = FastAPI(
         openapi_url=None,  # FastAPI's own document would lack the contract's routes
         routes=swagger.routes("/docs", "openapi.json"),
@@ -56,11 +65,13 @@ def create_app(routes: Routes) -> FastAPI:
     async def prometheus() -> Response:
         return Response(routes.metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
 
+    app.add_route(HISTORY, HistoryRoute(history).__call__ if history else _no_history)
     model = "/v2/models/{name}"
-    documents: dict[str, Callable[..., Document]] = {
+    documents: dict[str, Callable[..., Document | Awaitable[Document]]] = {
         "/health": routes.health,
         "/openapi.json": routes.document,
         "/v2": routes.server_metadata,
+        "/v2/models/stats": routes.statistics,
         model: routes.model_metadata,
         f"{model}/versions/{{version}}": routes.model_metadata,
     }
@@ -69,11 +80,16 @@ def create_app(routes: Routes) -> FastAPI:
     return app
 
 
-def _answering(make: Callable[..., Document]) -> Callable[[Request], Any]:
+def _answering(make: Callable[..., Document | Awaitable[Document]]) -> Callable[[Request], Any]:
     async def answer(request: Request) -> JSONResponse:
-        return JSONResponse(make(**request.path_params))
+        made = make(**request.path_params)
+        return JSONResponse(await made if isawaitable(made) else made)
 
     return answer
+
+
+async def _no_history(_request: Request) -> JSONResponse:
+    return JSONResponse({"error": "This server keeps no history; an operator names its file by TABSERVE_HISTORY."}, 404)
 
 
 async def _refuse(request: Request, error: Exception) -> JSONResponse:

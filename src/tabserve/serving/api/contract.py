@@ -14,6 +14,9 @@ from tabserve.serving.model import LoadedModel
 from tabserve.serving.protocol.document import Bytes
 from tabserve.wording import listed
 
+LOAD = "/model/load"
+"""The route of every API to which a client uploads a model."""
+
 
 class Answer(NamedTuple):
     """The answer of a route.
@@ -60,7 +63,7 @@ class Contract:
             ArtifactError: its columns or its task are others.
         """
         columns, needed, optional = map(_kinds, (model.problem.columns, self.problem.columns, self.optional))
-        advice = "name the folder of another in MODEL_PATH"
+        advice = "choose another model"
         if not {*needed} <= {*columns} <= {*needed, *optional}:
             allowed = f", and perhaps {listed(optional)}" if optional else ""
             needs = f"this API needs {listed(needed)}{allowed}"

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, Summary, gene
 from prometheus_client import Counter as Counts
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-from tabserve.serving.api.contract import Contract
+from tabserve.serving.api.contract import LOAD, Contract
 from tabserve.serving.metrics import METRICS, ROWS, SECONDS, Histogram, Outcomes
 
 
@@ -24,7 +24,7 @@ class ApiMetrics:
         self.model = METRICS.model(contract.name)
         self._name, self._records, self._target = contract.name, contract.records, contract.problem.target
         self._requests: Counter[tuple[str, str]] = Counter()
-        self._seconds = {route: Histogram(SECONDS) for route in contract.routes}
+        self._seconds = {route: Histogram(SECONDS) for route in (*contract.routes, LOAD)}
         self._sizes = {route: Histogram(ROWS) for route in contract.routes}
         self._registry = CollectorRegistry()
         self._registry.register(self)
