@@ -7,6 +7,7 @@ from bench import (
     big,
     contributions,
     formats,
+    history,
     limits,
     mixed,
     peers,
@@ -32,6 +33,7 @@ WORDS = {
     "limits": limits,
     "settings": settings,
     "titles": titles,
+    "history": history,
     "formats": formats,
     "scale": scale,
 }
