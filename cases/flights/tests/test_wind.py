@@ -21,13 +21,14 @@ SECRETS = ("airport-secret", "weather-secret")
 
 
 class Services(ThreadingHTTPServer):
-    """Both services; `replies` are sent instead, first to last: a status and a body."""
+    """Both services; `replies` are sent instead, first to last: a status and a body, or silence until `ended`."""
 
     def __init__(self) -> None:
         """Listen on a free port."""
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[str] = []
-        self.replies: list[tuple[int, str]] = []
+        self.replies: list[tuple[int, str] | None] = []
+        self.ended = threading.Event()
 
     @property
     def url(self) -> str:
@@ -43,7 +44,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
-        status, body = self.server.replies.pop(0) if self.server.replies else answer(path, query)
+        reply = self.server.replies.pop(0) if self.server.replies else answer(path, query)
+        if reply is None:
+            self.server.ended.wait(20)
+            return
+        status, body = reply
         self.send_response(status)
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()
@@ -73,6 +78,7 @@ def services() -> Iterator[Services]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
+        server.ended.set()
         server.shutdown()
         thread.join(20)
 
@@ -145,9 +151,8 @@ def test_no_message_has_a_key(services: Services, monkeypatch: pytest.MonkeyPatc
     """A refused key, a server that is gone and one that is silent: each is one sentence, without the address."""
     monkeypatch.setattr(wind, "RETRIES", wind.RETRIES.new(total=0))
     gone = Wind(*SECRETS, airportdb="http://127.0.0.1:9/airport")
-    silent = services.client(timeout=1e-6)
-    services.replies = [(401, "Unauthorized")]
-    for client in (services.client(), gone, silent):
+    services.replies = [(401, "Unauthorized"), None]
+    for client in (services.client(), services.client(timeout=0.3), gone):
         with pytest.raises(ServerError) as refused:
             client.position("SEA")
         shown = "".join(traceback.format_exception(refused.value))

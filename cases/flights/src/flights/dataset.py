@@ -14,7 +14,7 @@ from tabserve.training.split import subset
 DATA = Path(__file__).parents[2] / "data"
 
 EXTRACT, HOURLY = DATA / "flights_extract.parquet", DATA / "weather.parquet"
-"""All flights of 24 days of 2013, and the weather of that year."""
+"""All flights of 25 days of 2013, and the weather of that year."""
 
 
 class Dataset(NamedTuple):

@@ -148,7 +148,7 @@ def coverage(asked: Mapping[str, pd.DataFrame], wanted: float = 0.9) -> Figure:
         names = [MONTHS[int(month[-2:]) - 1] for month in months.index.get_level_values("month")]
         axes.plot(names, months["coverage"], "o-", color=color, label=moment)
     axes.axhline(wanted, color=GREY, linestyle=":", label=f"pedido: {number(wanted, '.0%')}")
-    axes.set(ylabel="atrasos dentro do intervalo", ylim=(0.75, 1))
+    axes.set(ylabel="atrasos dentro do intervalo", ylim=(0.6, 1))
     axes.yaxis.set_major_formatter(lambda value, _: number(value, ".0%"))
     axes.legend()
     return figure

@@ -66,7 +66,7 @@ class Loading:
 
     @property
     def _place(self) -> Path:
-        return self._settings.load_folder or Path("build", self._contract.name, "loaded")
+        return self._settings.load_folder or Path("build", f"{self._contract.name}-loaded")
 
     def _read(self, folder: Path) -> Verified:
         model = load(folder)
