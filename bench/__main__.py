@@ -6,6 +6,7 @@ import sys
 from bench import (
     big,
     contributions,
+    flights,
     formats,
     limits,
     mixed,
@@ -32,6 +33,7 @@ WORDS = {
     "limits": limits,
     "settings": settings,
     "titles": titles,
+    "flights": flights,
     "formats": formats,
     "scale": scale,
 }

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from tests.model.small import (
@@ -35,14 +34,6 @@ from tabserve.serving.verification import verify
 MIB = 2**20
 
 
-class Limits(NamedTuple):
-    """Limits of an upload."""
-
-    load_max_bytes: int = MIB
-    load_max_memory: int = 4096 * MIB
-    load_seconds: float = 60.0
-
-
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """Zips of two models over texts that answer differently."""
@@ -60,7 +51,7 @@ def kept(tmp_path: Path) -> Path:
 
 def opened(folder: Path, check: Callable[[Path], Model] = load) -> Uploads[Model]:
     """Uploads into a folder, as after a start of the server."""
-    return Uploads(folder, Limits(), check)
+    return Uploads(folder, LoadSettings(load_max_bytes=MIB), check)
 
 
 def current(uploads: Uploads[Model]) -> Model:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from tabserve.errors import ArtifactError, InvalidUpload, ServerError, TabserveError, TooLarge
+from tabserve.serving.load_settings import LoadSettings
 from tabserve.serving.verification import verify
 from tabserve.wording import shown
 
@@ -25,14 +26,6 @@ PREFIX = "uploaded-"
 Loaded = TypeVar("Loaded")
 
 
-class UploadLimits(Protocol):
-    """Limits of an upload, such as `load_settings.LoadSettings`."""
-
-    load_max_bytes: int
-    load_max_memory: int
-    load_seconds: float
-
-
 class Uploads(Generic[Loaded]):
     """Keeps the last uploaded model in a folder; several processes may share it.
 
@@ -40,7 +33,7 @@ class Uploads(Generic[Loaded]):
     worse than a folder without a link to it, which the next start or upload removes.
     """
 
-    def __init__(self, folder: Path, limits: UploadLimits, load: Callable[[Path], Loaded]) -> None:
+    def __init__(self, folder: Path, limits: LoadSettings, load: Callable[[Path], Loaded]) -> None:
         """Create the folder, and remove what a crash has left in it.
 
         Args:
