@@ -15,14 +15,18 @@ PEERS_READY := .venv-peers/.ready
 # As tabserve/__init__.py sets it, for programs that import XGBoost first.
 export OMP_WAIT_POLICY ?= passive
 
-# `run`, `train`, `notebook` and `test` are for Santander, or for another case: CASE=categories.
+# `run`, `train`, `notebook` and `test` are for Santander, or for another case: CASE=categories, CASE=flights.
 FOLDER := $(if $(CASE),cases/$(CASE)/)
-NOTEBOOK := $(FOLDER)$(if $(CASE),treinamento,ml_code).ipynb
+NOTEBOOK := ml_code.ipynb
+NOTEBOOK_PYTHON := $(BIN)/python
+COMMA := ,
+ifdef CASE
+include $(FOLDER)case.mk
+endif
 
 # The options of `run` and `train`; `run` uses fewer rows and candidates.
 OUT ?= $(if $(CASE),$(or $(MODEL_PATH),build/$(CASE)),build/model)
-RUN_CANDIDATES ?= $(if $(CASE),linear-svm-words-and-parts$(COMMA)majority,xgboost-stumps$(COMMA)logistic-regression$(COMMA)dummy)
-COMMA := ,
+RUN_CANDIDATES ?= xgboost-stumps$(COMMA)logistic-regression$(COMMA)dummy
 TRAIN_OPTIONS = --out "$(OUT)" $(if $(DATA),--data "$(DATA)") $(if $(ROWS),--rows $(ROWS)) \
 	$(if $(CANDIDATES),--candidates "$(CANDIDATES)") $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICE),--device $(DEVICE))
 run: ROWS ?= $(if $(CASE),,20000)
@@ -88,7 +92,7 @@ spark: $(SPARK_READY) ## train a quick model on Spark, check its folder, score r
 	$(SPARK)/python scripts/score.py --engine spark --model "$(OUT)" --data scripts/rows.csv --out build/spark/scores --overwrite
 
 notebook: $(READY) ## run the notebook from top to bottom and store its outputs (CASE=)
-	$(BIN)/python -m jupyter execute --inplace $(NOTEBOOK)
+	$(NOTEBOOK_PYTHON) -m jupyter execute --inplace $(NOTEBOOK)
 
 PYTEST = -m pytest -n 2 --dist loadfile $(if $(CASE),$(FOLDER)tests)
 test: $(READY) ## run the tests that are not slow and need no container (ARGS="-k name" CASE=); COVERAGE=1 asks for 95 %

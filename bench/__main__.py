@@ -6,6 +6,7 @@ import sys
 from bench import (
     big,
     contributions,
+    flights,
     formats,
     history,
     limits,
@@ -33,6 +34,7 @@ WORDS = {
     "limits": limits,
     "settings": settings,
     "titles": titles,
+    "flights": flights,
     "history": history,
     "formats": formats,
     "scale": scale,

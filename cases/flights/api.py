@@ -16,7 +16,7 @@ EPILOG = """environment variables:
   TABSERVE_HISTORY_ROWS    most entries (1000000)
   TABSERVE_LOAD            who may load a model: off, loopback (this machine) or token (loopback)
   TABSERVE_LOAD_TOKEN      the token, which clients send as `Authorization: Bearer …`, and
-  TABSERVE_LOAD_FOLDER     folder that keeps loaded models over restarts (build/flights/loaded)
+  TABSERVE_LOAD_FOLDER     folder that keeps loaded models over restarts (build/flights-loaded)
   TABSERVE_MAX_ROWS        most flights in one request, else 413 (10000)
   TABSERVE_MAX_BODY_BYTES  most bytes of its body, else 413 (67108864)
   TABSERVE_DRAIN_SECONDS   how long new requests are still answered after SIGTERM (1)

@@ -1,4 +1,4 @@
-"""Write the tables that the repository ships: 24 whole days of flights, and the weather of the whole year."""
+"""Write the tables that the repository ships: 25 whole days of flights, and the weather of the whole year."""
 
 import argparse
 from pathlib import Path

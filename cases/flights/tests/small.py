@@ -1,5 +1,6 @@
 """Small models of both problems, trained on flights that a generator makes."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,23 @@ FLIGHT = {
     "wind_speed": 12.66,
 }
 """A flight of a request; 4 November 2013 was a Monday."""
+
+COLUMNS = {
+    **{name: FLIGHT[name] for name in ("carrier", "origin", "dest", "distance", "month", "temp", "wind_speed")},
+    "sched_dep": 315,
+    "sched_arr": 1440,
+    "weekday": 1,
+}
+"""The same flight as the columns of a model."""
+
+
+def v2_request(**further: object) -> bytes:
+    """A V2 request for the flight."""
+    inputs = [
+        {"name": name, "datatype": "BYTES" if isinstance(cell, str) else "FP32", "shape": [1], "data": [cell]}
+        for name, cell in COLUMNS.items()
+    ]
+    return json.dumps({**further, "inputs": inputs}).encode()
 
 
 def rows(seed: int = 0) -> dict[str, list[Any]]:

@@ -1,6 +1,5 @@
 """A client replaces the model while the API serves; whatever it sends instead of one changes nothing."""
 
-import json
 import os
 import pickle
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 from cases.flights.tests.served import SECONDS, Api, api
-from cases.flights.tests.small import FLIGHT, train
+from cases.flights.tests.small import FLIGHT, train, v2_request
 from cases.flights.tests.test_api_predict import assert_refused
 
 from tabserve.model.archive import to_pickle, to_zip
@@ -42,13 +41,7 @@ def delay(running: Api) -> float:
 
 def v2_delay(running: Api) -> float:
     """The same by the V2 protocol."""
-    columns = {"carrier": "UA", "origin": "EWR", "dest": "IAH", "sched_dep": 315, "sched_arr": 1440, "distance": 1400}
-    columns |= {"month": 11, "weekday": 1, "temp": 39.02, "wind_speed": 12.66}
-    inputs = [
-        {"name": name, "datatype": "BYTES" if isinstance(cell, str) else "FP32", "shape": [1], "data": [cell]}
-        for name, cell in columns.items()
-    ]
-    answer = running.ask("POST", "/v2/models/flights/infer", json.dumps({"inputs": inputs}).encode()).document
+    answer = running.ask("POST", "/v2/models/flights/infer", v2_request()).document
     return float(answer["outputs"][0]["data"][0])
 
 

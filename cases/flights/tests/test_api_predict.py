@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases.flights.tests.served import SECONDS, Answer, Api, api
-from cases.flights.tests.small import DESTINATIONS, FLIGHT
+from cases.flights.tests.small import DESTINATIONS, FLIGHT, v2_request
 
 from flights.flight import features as chunks
 from flights.problem import BEFORE
@@ -154,14 +154,8 @@ def test_v2_answers_with_the_same_model(before_api: Api, before: Model) -> None:
     model = before_api.ask("GET", "/health/").document["model"]
     metadata = before_api.ask("GET", "/v2/models/flights").document
     assert (metadata["name"], metadata["versions"]) == ("flights", [model["version"]])
-    columns = {"carrier": ["UA"], "origin": ["EWR"], "dest": ["IAH"], "sched_dep": [315], "sched_arr": [1440]}
-    columns |= {"distance": [1400], "month": [11], "weekday": [1], "temp": [39.02], "wind_speed": [12.66]}
-    inputs = [
-        {"name": name, "datatype": "BYTES" if isinstance(cells[0], str) else "FP32", "shape": [1], "data": cells}
-        for name, cells in columns.items()
-    ]
     for path in ("/v2/models/flights/infer", f"/v2/models/flights/versions/{model['version']}/infer/"):
-        answer = before_api.ask("POST", path, json.dumps({"id": "mine", "inputs": inputs}).encode()).document
+        answer = before_api.ask("POST", path, v2_request(id="mine")).document
         assert (answer["id"], answer["model_version"]) == ("mine", model["version"])
         values = [round(value, 2) for output in answer["outputs"] for value in output["data"]]
         assert values == pytest.approx([*expected([FLIGHT], before)[0].values()], abs=0.006)

@@ -14,6 +14,7 @@ from tabserve.model import pickled
 from tabserve.model.manifest import content
 from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, REPORT
 from tabserve.model.pickled import OFFER
+from tabserve.predictors.npz import read_member
 from tabserve.wording import listed, shown
 
 NAMES = frozenset({*PREDICTORS, CARD, GOLDEN, MANIFEST, REPORT})
@@ -92,7 +93,7 @@ def _unzip(data: bytes) -> dict[str, bytes]:
         with ZipFile(BytesIO(data)) as archive:
             members = _members(archive.infolist())
             _check_size(sum(member.file_size for member in members.values()), len(data))
-            return {name: _read(archive, member) for name, member in members.items()}
+            return {name: read_member(archive, member.filename) for name, member in members.items()}
     except (*BROKEN, zlib.error) as error:
         raise ArtifactError(f"The zip is damaged or cut short ({str(error)!r:.100}); {OFFER}.") from error
 
@@ -124,9 +125,3 @@ def _check_size(size: int, packed: int) -> None:
     most = min(MAX_BYTES, MAX_RATIO * packed)
     if size > most:
         raise ArtifactError(f"The zip's {packed} bytes would become {size}, at most {most} expected; {OFFER}.")
-
-
-def _read(archive: ZipFile, member: ZipInfo) -> bytes:
-    """At most as many bytes as the directory says; `ZipFile.read` would inflate all before it cut them."""
-    with archive.open(member) as opened:
-        return opened.read(member.file_size)

@@ -31,6 +31,9 @@ RECALL = frozenset({"GET", "BINGET", "LONG_BINGET"})
 MAX_OPERATIONS = 100_000
 """Most operations that are looked at; our own have about 50."""
 
+BROKEN = (pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError, TypeError, ValueError)
+"""What `pickle` raises for nonsense."""
+
 OFFER = "expected a model folder as a zip, or as the .pkl that `tabserve pack` writes"
 
 Operation = tuple[pickletools.OpcodeInfo, Any, int | None]
@@ -61,7 +64,7 @@ def loads(data: bytes) -> dict[str, bytes]:
         raise ArtifactError(f"The .pkl holds something other than a model folder; {OFFER}.")
     try:
         return _files(_PlainUnpickler(BytesIO(data)).load())
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+    except BROKEN as error:
         raise ArtifactError(f"The .pkl is damaged ({str(error)!r:.100}); {OFFER}.") from error
 
 

@@ -19,7 +19,7 @@ NO_MEMORY = 12
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Each thread of these libraries reserves memory, which counts."""
 
-PATIENCE = 10
+PATIENCE = 5
 """How much less time than the server it gets if both want the processor; see nice(1)."""
 
 FIRST_TO_KILL = "1000"
@@ -41,10 +41,11 @@ def verify(data: bytes, into: Path, seconds: float, memory: int) -> None:
         InvalidUpload: it is no whole archive of a model, or takes more time or memory.
         ServerError: the process failed for another reason.
     """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TABSERVE_")}
     command = [sys.executable, "-P", "-m", __name__, str(into), str(math.ceil(seconds)), str(memory)]
     try:
         child = subprocess.run(  # noqa: S603  no word of it is from the client
-            command, input=data, capture_output=True, timeout=seconds, env={**os.environ, **ONE_THREAD}, check=False
+            command, input=data, capture_output=True, timeout=seconds, env=environment | ONE_THREAD, check=False
         )
     except subprocess.TimeoutExpired:
         raise InvalidUpload(f"to verify it takes more than {seconds:g} seconds; train a smaller model.") from None

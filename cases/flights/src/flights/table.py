@@ -127,6 +127,8 @@ def _minutes(flights: pd.DataFrame, column: str, name: str) -> NDArray[np.float6
 def _refuse(flights: pd.DataFrame, wrong: NDArray[np.bool_], columns: list[str], expected: str, name: str) -> None:
     """Refuse the first flight that is wrong, if there is one."""
     if wrong.any():
-        row = flights.index[wrong.argmax()]
-        found = ", ".join(f"{value:g}" for value in flights.loc[row, columns])
-        raise DataError(f"{name}, row {row + 1}, column {', '.join(columns)}: expected {expected}, found {found}.")
+        first = flights[wrong].head(1)
+        found = ", ".join(f"{value:g}" for value in first[columns].to_numpy()[0])
+        raise DataError(
+            f"{name}, row {int(first.index[0]) + 1}, column {', '.join(columns)}: expected {expected}, found {found}."
+        )
