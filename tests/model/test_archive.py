@@ -142,6 +142,12 @@ def test_any_other_pickle_is_refused_by_the_class_it_asks_for(tmp_path: Path, ho
     assert refusal(hostile, tmp_path / "out").startswith(f"The .pkl asks for '{asked}")
 
 
+def test_the_document_shows_that_refusal(tmp_path: Path) -> None:
+    """In the words of the message."""
+    document = (Path(__file__).parents[2] / "docs/loading.md").read_text()
+    assert refusal(b"cos\nsystem\n(S'ls'\ntR.", tmp_path / "out").partition(";")[0] in document
+
+
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
