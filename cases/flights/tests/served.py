@@ -18,6 +18,9 @@ API = Path(__file__).parents[1] / "api.py"
 SECONDS = 30
 """Deadline of an answer."""
 
+LOAD_SECONDS = 150
+"""Deadline of a load, which starts a process."""
+
 OWN = {"MODEL_PATH", "PORT", "HOST"}
 
 
@@ -58,7 +61,9 @@ class Api(NamedTuple):
 
     def load(self, name: str, data: bytes, field: str = "file", **headers: str) -> requests.Response:
         """Upload a model."""
-        return requests.post(f"{self.url}/model/load/", files={field: (name, data)}, headers=headers, timeout=SECONDS)
+        return requests.post(
+            f"{self.url}/model/load/", files={field: (name, data)}, headers=headers, timeout=LOAD_SECONDS
+        )
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class LoadSettings(BaseSettings):
     load_folder: Path | None = None
     load_max_bytes: int = Field(default=64 * MIB, ge=1)
     load_max_memory: int = Field(default=4096 * MIB, ge=1024 * MIB)
-    load_seconds: float = Field(default=60.0, gt=0, le=3600)
+    load_seconds: float = Field(default=120.0, gt=0, le=3600)
 
     @classmethod
     def read(cls) -> Self:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from tabserve.errors import ArtifactError, InvalidUpload, ServerError, TabserveError, TooLarge
+from tabserve.serving.load_settings import LoadSettings
 from tabserve.serving.verification import verify
 from tabserve.wording import shown
 
@@ -25,12 +26,10 @@ PREFIX = "uploaded-"
 Loaded = TypeVar("Loaded")
 
 
-class UploadLimits(Protocol):
-    """Limits of an upload, such as `load_settings.LoadSettings`."""
-
-    load_max_bytes: int
-    load_max_memory: int
-    load_seconds: float
+def current(folder: Path) -> Path | None:
+    """The folder of the last model that was uploaded into a folder, which may be read-only; None if there is none."""
+    link = folder / CURRENT
+    return folder / link.readlink() if link.is_symlink() else None
 
 
 class Uploads(Generic[Loaded]):
@@ -40,7 +39,7 @@ class Uploads(Generic[Loaded]):
     worse than a folder without a link to it, which the next start or upload removes.
     """
 
-    def __init__(self, folder: Path, limits: UploadLimits, load: Callable[[Path], Loaded]) -> None:
+    def __init__(self, folder: Path, limits: LoadSettings, load: Callable[[Path], Loaded]) -> None:
         """Create the folder, and remove what a crash has left in it.
 
         Args:
@@ -59,8 +58,7 @@ class Uploads(Generic[Loaded]):
 
     def current(self) -> Path | None:
         """The folder of the last uploaded model, or None if there is none."""
-        link = self._folder / CURRENT
-        return self._folder / link.readlink() if link.is_symlink() else None
+        return current(self._folder)
 
     def install(self, data: bytes, name: str) -> Loaded:
         """Verify an uploaded model and make it the current one; uploads take turns, and the last one stays.

@@ -19,7 +19,7 @@ NO_MEMORY = 12
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Each thread of these libraries reserves memory, which counts."""
 
-PATIENCE = 10
+PATIENCE = 5
 """How much less time than the server it gets if both want the processor; see nice(1)."""
 
 FIRST_TO_KILL = "1000"

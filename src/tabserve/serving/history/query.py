@@ -17,7 +17,7 @@ FORMS = ("json", "ndjson", "csv")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-CURSOR = re.compile(r"(-?\d{1,17})-(\d{1,18})", re.ASCII)
+CURSOR = re.compile(r"(-?\d{1,18})-(\d{1,18})", re.ASCII)
 
 
 class Cursor(NamedTuple):
