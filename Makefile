@@ -147,13 +147,13 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --
 LINUX = --python-platform x86_64-manylinux_2_28
 TRIM = $(LINUX) --override requirements/overrides.txt --constraint requirements/environment.txt
 lock: $(READY) ## rewrite requirements/*.txt from pyproject.toml (UPGRADE=--upgrade for newer versions)
-	$(COMPILE) --universal --extra train --extra serve --extra notebook --extra dev pyproject.toml \
+	$(COMPILE) --universal --extra train --extra serve --extra postgresql --extra notebook --extra dev pyproject.toml \
 		-o requirements/environment.txt
 	sed -i -e "s/ ; python_full_version < '3.13' and / ; /" -e "s/ ; python_full_version < '3.13' / /" \
 		-e "s/ and python_full_version < '3.13'//" requirements/environment.txt
-	$(COMPILE) $(TRIM) --extra train --extra serve --extra dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) $(TRIM) --extra train --extra serve --extra postgresql --extra dev pyproject.toml -o requirements/dev.txt
 	sed -n 's/^xgboost==\([^ ]*\).*/xgboost-cpu==\1/p' requirements/environment.txt | $(COMPILE) $(TRIM) \
-		--override requirements/overrides-serve.txt --extra serve pyproject.toml - -o requirements/serve.txt
+		--override requirements/overrides-serve.txt --extra serve --extra postgresql pyproject.toml - -o requirements/serve.txt
 	echo hatchling | $(COMPILE) $(TRIM) - -o requirements/build.txt
 	sed -e '/^pandas==/,/# via/d' -e 's/^xgboost==/xgboost-cpu==/' requirements/environment.txt | \
 		$(COMPILE) $(LINUX) --override requirements/overrides-spark.txt --constraint - \

@@ -8,6 +8,7 @@ from bench import (
     contributions,
     flights,
     formats,
+    history,
     limits,
     mixed,
     peers,
@@ -34,6 +35,7 @@ WORDS = {
     "settings": settings,
     "titles": titles,
     "flights": flights,
+    "history": history,
     "formats": formats,
     "scale": scale,
 }

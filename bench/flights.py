@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
             for name, contender in contenders.items():
                 rates.setdefault(name, []).append(_turn(contender, arguments.seconds))
     best = {name: [max(turns) for turns in zip(*measured, strict=True)] for name, measured in rates.items()}
-    print(f"clients: {client('http')}\n\n{'flights/s, best of the turns':<34}" + "".join(f"{name:>14}" for name in best))
+    print(f"clients: {client('http')}\n")
+    print(f"{'flights/s, best of the turns':<34}" + "".join(f"{name:>14}" for name in best))
     for index, (flights, clients) in enumerate(LOADS):
         line = f"{flights:>5,} a request, {clients:>2} connections"
         print(f"{line:<34}" + "".join(f"{rate[index]:>14,.0f}" for rate in best.values()))

@@ -28,7 +28,7 @@ from tabserve.model import pickled
 from tabserve.model.archive import to_pickle, to_zip
 from tabserve.model.model import GOLDEN, Model, load
 from tabserve.serving.load_settings import LoadSettings
-from tabserve.serving.uploads import Uploads
+from tabserve.serving.uploads import Uploads, current
 from tabserve.serving.verification import verify
 
 MIB = 2**20
@@ -54,7 +54,7 @@ def opened(folder: Path, check: Callable[[Path], Model] = load) -> Uploads[Model
     return Uploads(folder, LoadSettings(load_max_bytes=MIB), check)
 
 
-def current(uploads: Uploads[Model]) -> Model:
+def kept_model(uploads: Uploads[Model]) -> Model:
     """The current model, loaded again."""
     folder = uploads.current()
     assert folder is not None
@@ -74,13 +74,14 @@ def test_the_last_upload_counts_and_survives_a_restart(packed: list[bytes], kept
     assert uploads.current() is None
     for seed, data in enumerate(packed):
         assert same_answers(uploads.install(data, "model.zip"), words(seed))
-        assert same_answers(current(uploads), words(seed))
-    assert same_answers(current(opened(kept)), words(1))
+        assert same_answers(kept_model(uploads), words(seed))
+    assert same_answers(kept_model(opened(kept)), words(1))
+    assert current(kept) == uploads.current()
     assert len([*kept.glob("uploaded-*")]) == 1
     folder = uploads.current()
     assert folder is not None
     uploads.install(to_pickle(folder), "model.pkl")
-    assert same_answers(current(uploads), words(1))
+    assert same_answers(kept_model(uploads), words(1))
 
 
 class Running:
@@ -108,7 +109,7 @@ def test_a_refused_upload_leaves_the_current_model_and_nothing_else(
         assert "\n" not in str(error.value)
         assert content(kept) == before
     assert not (tmp_path / "it ran").exists()
-    assert same_answers(current(uploads), words(0))
+    assert same_answers(kept_model(uploads), words(0))
 
 
 def hostile(packed: list[bytes], tmp_path: Path) -> list[tuple[str, bytes, type[TabserveError], str]]:
@@ -148,7 +149,7 @@ def test_a_model_that_the_server_does_not_accept_is_refused(packed: list[bytes],
     uploads.install(packed[0], "model.zip")
     with pytest.raises(InvalidUpload, match=r"^'b\.zip' was not loaded: the file holds a model that nobody wants\.$"):
         uploads.install(packed[1], "b.zip")
-    assert same_answers(current(uploads), words(0))
+    assert same_answers(kept_model(uploads), words(0))
 
 
 def test_uploads_at_the_same_time_take_turns(packed: list[bytes], kept: Path) -> None:
@@ -168,14 +169,14 @@ def test_uploads_at_the_same_time_take_turns(packed: list[bytes], kept: Path) ->
         for seed, answer in enumerate(answers):
             assert same_answers(answer.result(120), words(seed % 2))
     assert len([*kept.glob("uploaded-*")]) == 1
-    assert any(same_answers(current(one), words(seed)) for seed in range(2))
+    assert any(same_answers(kept_model(one), words(seed)) for seed in range(2))
 
 
 CRASH = """
 import os, signal, sys
 from pathlib import Path
 from tabserve.serving.load_settings import LoadSettings
-from tabserve.serving.uploads import Uploads
+from tabserve.serving.uploads import Uploads, current
 uploads = Uploads(Path(sys.argv[1]), LoadSettings(), lambda folder: os.kill(os.getpid(), signal.SIGKILL))
 uploads.install(Path(sys.argv[2]).read_bytes(), "model.zip")
 """
@@ -190,7 +191,7 @@ def test_a_crash_during_an_upload_leaves_the_model_before_it(packed: list[bytes]
     words_of_it = [sys.executable, "-c", CRASH, str(kept), str(tmp_path / "model.zip")]
     assert subprocess.run(words_of_it, timeout=120, check=False).returncode == -signal.SIGKILL
     assert len([*kept.glob("uploaded-*")]) == 2
-    assert same_answers(current(opened(kept)), words(0))
+    assert same_answers(kept_model(opened(kept)), words(0))
     assert content(kept) == before
     assert (kept / "notes").is_dir()
 

@@ -94,7 +94,9 @@ def ask(url: str, path: str, names: Sequence[str], document: object = None) -> l
         answer = orjson.loads(response.content)
         return [answer[name] for name in names]
     except (ValueError, KeyError, TypeError):
-        raise ServerError(f"What answers at {url} is not this API; it says {response.status_code}, {text:.60}") from None
+        raise ServerError(
+            f"What answers at {url} is not this API; it says {response.status_code}, {text:.60}"
+        ) from None
 
 
 def line(flight: Mapping[str, Any], prediction: Mapping[str, float]) -> str:

@@ -26,6 +26,12 @@ PREFIX = "uploaded-"
 Loaded = TypeVar("Loaded")
 
 
+def current(folder: Path) -> Path | None:
+    """The folder of the last model that was uploaded into a folder, which may be read-only; None if there is none."""
+    link = folder / CURRENT
+    return folder / link.readlink() if link.is_symlink() else None
+
+
 class Uploads(Generic[Loaded]):
     """Keeps the last uploaded model in a folder; several processes may share it.
 
@@ -52,8 +58,7 @@ class Uploads(Generic[Loaded]):
 
     def current(self) -> Path | None:
         """The folder of the last uploaded model, or None if there is none."""
-        link = self._folder / CURRENT
-        return self._folder / link.readlink() if link.is_symlink() else None
+        return current(self._folder)
 
     def install(self, data: bytes, name: str) -> Loaded:
         """Verify an uploaded model and make it the current one; uploads take turns, and the last one stays.

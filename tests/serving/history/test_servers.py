@@ -165,8 +165,9 @@ def test_a_locked_file_delays_no_answer(recorded: Recorded) -> None:
     assert len(recorded.during(ask, 50)) == 50
 
 
-def test_the_end_of_a_server_loses_no_answer(mixed_folders: dict[str, Path], tmp_path: Path, address: str) -> None:
+def test_the_end_of_a_server_loses_no_answer(mixed_folders: dict[str, Path], tmp_path: Path) -> None:
     """SIGTERM right after the last answer; a server that starts again adds to the same history."""
+    address = str(tmp_path / "history.db")
     for start in range(2):
         with serving(mixed_folders, tmp_path / str(start), address) as server:
             for _ in range(20):

@@ -73,7 +73,7 @@ def number(value: float, form: str = ",") -> str:
 def table(rows: pd.DataFrame, decimals: int = 2) -> pd.DataFrame:
     """A table of answers for people: Portuguese headings, names of months and weekdays, Portuguese numbers."""
     shown = {HEADINGS.get(str(name), str(name)): _cells(str(name), column, decimals) for name, column in rows.items()}
-    return pd.DataFrame(shown, dtype=object).set_axis(range(1, len(rows) + 1))
+    return pd.DataFrame(shown, range(1, len(rows) + 1), dtype=object)
 
 
 def measures(beside: Mapping[str, Mapping[str, Mapping[str, float]]]) -> pd.DataFrame:
@@ -103,6 +103,7 @@ def delay_by_weekday(delays: pd.DataFrame) -> Figure:
         axes.bar(np.arange(7) + shift, week[name], 0.4, color=color, label=HEADINGS[name].removesuffix(" (min)"))
     axes.axhline(0, color=GREY)
     axes.set(ylabel="atraso médio, min", xticks=range(7), xticklabels=WEEKDAYS)
+    _decimals(axes, "yaxis")
     axes.legend()
     return figure
 
@@ -154,13 +155,15 @@ def coverage(asked: Mapping[str, pd.DataFrame], wanted: float = 0.9) -> Figure:
     return figure
 
 
-def _cells(name: str, column: "pd.Series[Any]", decimals: int) -> "pd.Series[Any]":
+def _cells(name: str, column: "pd.Series[Any]", decimals: int) -> list[object]:
     """The cells of a column for people; years and numbers of flights have no dots."""
+    cells: list[Any] = column.tolist()
     if name in WORDS:
-        return column.map(lambda position: WORDS[name][position - 1])
+        return [WORDS[name][position - 1] for position in cells]
     if pd.api.types.is_float_dtype(column):
-        return column.map(lambda value: "–" if pd.isna(value) else number(value, f",.{decimals}f"))
-    return column.map(number) if pd.api.types.is_integer_dtype(column) and name not in ("year", "flight") else column
+        return [number(cell, f",.{decimals}f") if np.isfinite(cell) else "–" for cell in cells]
+    whole = pd.api.types.is_integer_dtype(column) and name not in ("year", "flight")
+    return [number(cell) for cell in cells] if whole else cells
 
 
 def _interval(value: Mapping[str, Any], measure: str) -> str:

@@ -10,7 +10,7 @@ from tabserve.serving.access import access
 from tabserve.serving.api.contract import Contract
 from tabserve.serving.api.upload import File
 from tabserve.serving.load_settings import LoadSettings
-from tabserve.serving.uploads import Uploads
+from tabserve.serving.uploads import Uploads, current
 
 DIGITS = 12
 """Hexadecimal digits of a version."""
@@ -56,9 +56,10 @@ class Loading:
         return self._uploads.install(file.data, file.name)
 
     def _kept(self) -> Path | None:
-        """The folder of the last model that a client has loaded; by default none counts while nobody may load any."""
-        may_be = self._settings.load != "off" and self._place.exists()
-        return self._uploads.current() if self._settings.load_folder or may_be else None
+        """The folder of the last model that a client has loaded; where nobody may, only a place that is set counts."""
+        if self._settings.load == "off":
+            return current(self._settings.load_folder) if self._settings.load_folder else None
+        return self._uploads.current() if self._settings.load_folder or self._place.exists() else None
 
     @cached_property
     def _uploads(self) -> Uploads[Verified]:
