@@ -15,14 +15,18 @@ PEERS_READY := .venv-peers/.ready
 # As tabserve/__init__.py sets it, for programs that import XGBoost first.
 export OMP_WAIT_POLICY ?= passive
 
-# `run`, `train`, `notebook` and `test` are for Santander, or for another case: CASE=categories.
+# `run`, `train`, `notebook` and `test` are for Santander, or for another case: CASE=categories, CASE=flights.
 FOLDER := $(if $(CASE),cases/$(CASE)/)
-NOTEBOOK := $(FOLDER)$(if $(CASE),treinamento,ml_code).ipynb
+NOTEBOOK := ml_code.ipynb
+NOTEBOOK_PYTHON := $(BIN)/python
+COMMA := ,
+ifdef CASE
+include $(FOLDER)case.mk
+endif
 
 # The options of `run` and `train`; `run` uses fewer rows and candidates.
 OUT ?= $(if $(CASE),$(or $(MODEL_PATH),build/$(CASE)),build/model)
-RUN_CANDIDATES ?= $(if $(CASE),linear-svm-words-and-parts$(COMMA)majority,xgboost-stumps$(COMMA)logistic-regression$(COMMA)dummy)
-COMMA := ,
+RUN_CANDIDATES ?= xgboost-stumps$(COMMA)logistic-regression$(COMMA)dummy
 TRAIN_OPTIONS = --out "$(OUT)" $(if $(DATA),--data "$(DATA)") $(if $(ROWS),--rows $(ROWS)) \
 	$(if $(CANDIDATES),--candidates "$(CANDIDATES)") $(if $(JOBS),--jobs $(JOBS)) $(if $(DEVICE),--device $(DEVICE))
 run: ROWS ?= $(if $(CASE),,20000)
@@ -88,7 +92,7 @@ spark: $(SPARK_READY) ## train a quick model on Spark, check its folder, score r
 	$(SPARK)/python scripts/score.py --engine spark --model "$(OUT)" --data scripts/rows.csv --out build/spark/scores --overwrite
 
 notebook: $(READY) ## run the notebook from top to bottom and store its outputs (CASE=)
-	$(BIN)/python -m jupyter execute --inplace $(NOTEBOOK)
+	$(NOTEBOOK_PYTHON) -m jupyter execute --inplace $(NOTEBOOK)
 
 PYTEST = -m pytest -n 2 --dist loadfile $(if $(CASE),$(FOLDER)tests)
 test: $(READY) ## run the tests that are not slow and need no container (ARGS="-k name" CASE=); COVERAGE=1 asks for 95 %
@@ -143,13 +147,13 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --
 LINUX = --python-platform x86_64-manylinux_2_28
 TRIM = $(LINUX) --override requirements/overrides.txt --constraint requirements/environment.txt
 lock: $(READY) ## rewrite requirements/*.txt from pyproject.toml (UPGRADE=--upgrade for newer versions)
-	$(COMPILE) --universal --extra train --extra serve --extra notebook --extra dev pyproject.toml \
+	$(COMPILE) --universal --extra train --extra serve --extra postgresql --extra notebook --extra dev pyproject.toml \
 		-o requirements/environment.txt
 	sed -i -e "s/ ; python_full_version < '3.13' and / ; /" -e "s/ ; python_full_version < '3.13' / /" \
 		-e "s/ and python_full_version < '3.13'//" requirements/environment.txt
-	$(COMPILE) $(TRIM) --extra train --extra serve --extra dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) $(TRIM) --extra train --extra serve --extra postgresql --extra dev pyproject.toml -o requirements/dev.txt
 	sed -n 's/^xgboost==\([^ ]*\).*/xgboost-cpu==\1/p' requirements/environment.txt | $(COMPILE) $(TRIM) \
-		--override requirements/overrides-serve.txt --extra serve pyproject.toml - -o requirements/serve.txt
+		--override requirements/overrides-serve.txt --extra serve --extra postgresql pyproject.toml - -o requirements/serve.txt
 	echo hatchling | $(COMPILE) $(TRIM) - -o requirements/build.txt
 	sed -e '/^pandas==/,/# via/d' -e 's/^xgboost==/xgboost-cpu==/' requirements/environment.txt | \
 		$(COMPILE) $(LINUX) --override requirements/overrides-spark.txt --constraint - \

@@ -6,7 +6,9 @@ import sys
 from bench import (
     big,
     contributions,
+    flights,
     formats,
+    history,
     limits,
     mixed,
     peers,
@@ -32,6 +34,8 @@ WORDS = {
     "limits": limits,
     "settings": settings,
     "titles": titles,
+    "flights": flights,
+    "history": history,
     "formats": formats,
     "scale": scale,
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-os.environ.setdefault("MPLBACKEND", "Agg")  # the environment of the tests on Spark has no matplotlib
+os.environ.setdefault("MPLBACKEND", "Agg")  # read when matplotlib is imported, which takes a second
 os.environ.setdefault("TABSERVE_DRAIN_SECONDS", "0.01")  # a server without requests ends at once
 
 import numpy as np

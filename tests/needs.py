@@ -6,6 +6,7 @@ A program is missing if the command that tries it fails, even if the program is 
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,6 +41,9 @@ KSERVE = Path(__file__).parents[1] / ".venv-kserve" / "bin" / "python"
 PEERS = KSERVE.parents[2] / ".venv-peers" / "bin" / "python"
 """The Python that has the libraries of `bench peers`."""
 
+INITDB = shutil.which("initdb") or max(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), default="initdb")
+"""PostgreSQL's command that makes a cluster; Debian keeps it off the PATH, with the server beside it."""
+
 PROGRAMS: Mapping[str, Program] = {
     "chromium": Program("chromium --version", "chromium"),
     "curl": Program("curl --version", "curl"),
@@ -58,6 +62,7 @@ PROGRAMS: Mapping[str, Program] = {
         f"{shlex.quote(str(PEERS))} -c 'import lightgbm'",
         advice="`make setup-peers` gets AutoGluon, FLAML, LightGBM and CatBoost",
     ),
+    "postgresql": Program(f"{shlex.quote(INITDB)} --version", "postgresql"),
     "prometheus": Program("prometheus --version", "prometheus"),
     "promtool": Program("promtool --version", "prometheus"),
     # No option of wrk succeeds without a server; this script ends wrk before it sends a request.

@@ -4,7 +4,10 @@
     ├── UsageError                exit code 2   a command was called with a wrong or missing value
     ├── DataError                 exit code 3   a table or a row cannot be used as it is
     │   └── InvalidRequest        (HTTP 400)    an inference request breaks the protocol or the model's contract
+    │       ├── Forbidden         (HTTP 403)    the server does not let this client do it
+    │       ├── InvalidUpload     (HTTP 400)    an uploaded file is no model that the server can use
     │       ├── TooLarge          (HTTP 413)    it holds more rows or bytes than the server takes at a time
+    │       ├── UnknownLevel      (HTTP 422)    it names a category that the model has not learned from
     │       └── UnknownModel      (HTTP 404)    it is for a model or a version that is not served
     ├── ArtifactError             exit code 4   a model folder is damaged, foreign or cannot be written
     ├── ServerError               exit code 5   a server cannot start, or does not answer
@@ -39,8 +42,20 @@ class InvalidRequest(DataError):
     """An inference request breaks the protocol or the model's contract."""
 
 
+class Forbidden(InvalidRequest):
+    """The server does not let this client do what it asks for."""
+
+
+class InvalidUpload(InvalidRequest):
+    """An uploaded file is no model that the server can use."""
+
+
 class TooLarge(InvalidRequest):
     """An inference request holds more rows or bytes than the server takes at a time."""
+
+
+class UnknownLevel(InvalidRequest):
+    """An inference request names a category that the model has not learned from."""
 
 
 class UnknownModel(InvalidRequest):

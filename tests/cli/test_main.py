@@ -171,10 +171,11 @@ def test_wrong_usage_has_its_exit_code(arguments: list[str], monkeypatch: pytest
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
-        ([], ["serve", "ask", "score", "check", "compare", "drift", "threshold", "exit codes", "examples"]),
+        ([], ["serve", "ask", "score", "pack", "check", "compare", "drift", "threshold", "exit codes", "examples"]),
         (["serve"], ["[FOLDER]", "without FOLDER", "--model", "--name", "TABSERVE_MODEL", "MLSERVER_HTTP_PORT"]),
         (["ask"], ["--data FILE", "--protocol {rest,grpc}", "--outputs", "--wait", "exit codes", "examples"]),
         (["score"], ["FOLDER", "--data FILE", "--out FILE", "probability_LABEL", "exit codes", "examples"]),
+        (["pack"], ["FOLDER", "--out FILE", ".zip or .pkl", "exit codes", "examples"]),
         (["check"], ["FOLDER", "golden rows", "example"]),
         (["compare"], ["OLD", "NEW", "--data", "--out", "bootstrap", "example"]),
         (["threshold"], ["FOLDER", "VALUE", "--data", "card", "95 % bootstrap", "example"]),

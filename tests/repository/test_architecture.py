@@ -144,11 +144,15 @@ def test_serving_imports_no_training(module: str) -> None:
     assert packages(IMPORTS[module]) & {*TRAINING_LIBRARIES, "pandas"} == set()
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith("tabserve.spark")])
-def test_only_the_spark_package_imports_spark(module: str) -> None:
+ON_SPARK = ("tabserve.spark", "flights.questions", "flights.spark_session", "flights.spark_table")
+"""Modules that need Spark."""
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith(ON_SPARK)])
+def test_only_the_spark_package_and_a_cases_questions_import_spark(module: str) -> None:
     """Everything else runs without Spark."""
     assert packages(IMPORTS[module]) & {"pyspark", "py4j"} == set()
-    assert not [name for name in IMPORTS[module] if name.startswith(("tabserve.spark", "xgboost.spark"))]
+    assert not [name for name in IMPORTS[module] if name.startswith((*ON_SPARK, "xgboost.spark"))]
 
 
 def test_imports_point_one_way() -> None:

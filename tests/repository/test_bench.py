@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench import hostile, limits, mixed, mixed_table, peer_runs, rows, scale, settings, wrk
+from bench import history, hostile, limits, mixed, mixed_table, peer_runs, rows, scale, settings, wrk
 from bench.clients import measure
 from bench.peer_own import Own
 from bench.peer_report import sentences
@@ -137,6 +137,17 @@ def test_contributions_are_priced_for_two_models(run: Run, monkeypatch: pytest.M
     assert [int(line[-4]) for line in priced] == [1, 100] * 2
     assert all(float(line[-1]) > 0 for line in priced)
     assert sum("one row beside a client that asks for contributions" in line for line in lines) == 2
+
+
+@pytest.mark.slow
+def test_history_is_priced_for_each_format_and_read_in_each_way(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the ratio of a server with a history to one without, and by the time of each page."""
+    monkeypatch.setattr(wrk, "COMMAND", None)
+    monkeypatch.setattr(history, "REPEATS", 1)
+    lines = [line.split() for line in run("history", "--rows", "2000", "--seconds", "0.1").splitlines()]
+    assert all(float(line[-1]) > 0 for line in lines if line[:1] in (["json"], ["binary"], ["grpc"]))
+    assert sum(line[:1] in (["json"], ["binary"], ["grpc"]) for line in lines) == 3
+    assert all(0 < float(line[-2]) <= float(line[-1]) for line in lines[-6:])
 
 
 @pytest.mark.slow

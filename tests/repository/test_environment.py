@@ -68,9 +68,9 @@ def test_a_package_has_one_version_in_every_lock(lock: str) -> None:
 @pytest.mark.parametrize(
     ("lock", "extras"),
     [
-        ("environment", ("train", "serve", "notebook", "dev")),
-        ("dev", ("train", "serve", "dev")),
-        ("serve", ("serve",)),
+        ("environment", ("train", "serve", "postgresql", "notebook", "dev")),
+        ("dev", ("train", "serve", "postgresql", "dev")),
+        ("serve", ("serve", "postgresql")),
         ("spark", ("spark",)),
     ],
 )
@@ -87,7 +87,7 @@ def test_every_direct_dependency_is_pinned_within_its_bounds(lock: str, extras: 
 
 def test_the_extras_are_all_covered() -> None:
     """An extra that is added to pyproject.toml must be locked."""
-    assert set(EXTRAS) == {"train", "serve", "notebook", "spark", "dev"}
+    assert set(EXTRAS) == {"train", "serve", "postgresql", "notebook", "spark", "dev"}
 
 
 def test_the_locks_of_the_image_have_no_training_library_and_no_cuda() -> None:

@@ -33,6 +33,7 @@ OWN_TABLE = (
 RUN_ELSEWHERE = {
     "make run": "scripts/test_run_script.py::test_once_ends_after_the_answers",
     "make run CASE=categories": "../cases/categories/tests/test_categories_readme.py",
+    "make run CASE=flights": "../cases/flights/tests/test_flights_readme.py",
     "make test": "repository/test_makefile.py",
     "make train": "repository/test_makefile.py",
     ".venv/bin/tabserve serve deploy": "serving/mlserver/test_server.py",
@@ -106,7 +107,7 @@ def test_a_readme_is_short(name: str) -> None:
     assert len(text(name).splitlines()) <= 165
 
 
-@pytest.mark.parametrize("folder", ["", "cases/categories/"])
+@pytest.mark.parametrize("folder", ["", "cases/categories/", "cases/flights/"])
 def test_both_languages_have_the_same_commands_headings_links_and_figures(folder: str) -> None:
     """Commands, headings, links and figures are the same, in the same order."""
     names = [folder + name for name in READMES]

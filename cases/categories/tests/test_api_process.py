@@ -73,7 +73,8 @@ def test_a_port_in_use_is_named_with_its_variable(title_folder: Path) -> None:
 
 def test_it_is_live_and_ready_once_its_port_is_open(title_api: Api) -> None:
     """The model is loaded before the port is opened."""
-    assert title_api.ask("GET", "/health").document == {"status": "live"}
+    health = title_api.ask("GET", "/health").document
+    assert (health["status"], health["ready"], health["model"]["name"]) == ("live", True, "categories")
     assert title_api.ask("GET", "/ready").document == {"status": "ready"}
 
 

@@ -4,10 +4,10 @@ import argparse
 from importlib.metadata import version
 from pathlib import Path
 
-from tabserve.cli import ask, rollout, run, score, serve, train
+from tabserve.cli import ask, pack, rollout, run, score, serve, train
 from tabserve.errors import UsageError
 
-WORDS = (train, serve, ask, score)
+WORDS = (train, serve, ask, score, pack)
 """The modules of a command each, in the order of the help."""
 
 EPILOG = """examples:

@@ -45,9 +45,15 @@ def load_arrays(file: bytes, kinds: Mapping[str, tuple[type, int]]) -> dict[str,
     try:
         with zipfile.ZipFile(io.BytesIO(file)) as archive:
             _check(archive.infolist())
-            return {name: _array(name, archive.read(f"{name}.npy"), *kind) for name, kind in kinds.items()}
+            return {name: _array(name, read_member(archive, f"{name}.npy"), *kind) for name, kind in kinds.items()}
     except DAMAGED as error:
         raise ValueError(str(error)) from error
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member of a zip, but no more than the size that it claims; `ZipFile.read` would inflate all before it cuts."""
+    with archive.open(name) as opened:
+        return opened.read(archive.getinfo(name).file_size)
 
 
 def _check(members: list[zipfile.ZipInfo]) -> None:

@@ -78,7 +78,7 @@ def with_note(card: str, model: Model) -> str:
 def folds_table(kind: str, statistics: Mapping[str, Statistics], **columns: "pd.Series[str]") -> str:
     """Tabulate means and standard deviations over folds, best first, with further columns."""
     table = statistics_table(statistics).assign(**columns).loc[ranking(statistics)]
-    return _table(kind, table.rename(index="`{}`".format))
+    return markdown_table(kind, table.rename(index="`{}`".format))
 
 
 def _worded(model: Model, words: Words) -> dict[str, str]:
@@ -150,7 +150,7 @@ def _holdout(metrics: Mapping[str, Any]) -> str:
     measures = distinct(holdout)
     table = evaluation_table(holdout).set_axis(["value", "95 % bootstrap interval"], axis=1)
     parts = [
-        _table(
+        markdown_table(
             "measure",
             table.assign(
                 **{
@@ -166,7 +166,7 @@ def _holdout(metrics: Mapping[str, Any]) -> str:
         names = ", ".join(f"`{name}`" for name in baselines)
         parts.append(f"Beside them the same measures of {names}, fitted on the development rows, without any column.")
     if classes := metrics.get("classes"):
-        parts.append(_table("class", classes_table(classes).rename(index="`{}`".format)))
+        parts.append(markdown_table("class", classes_table(classes).rename(index="`{}`".format)))
     return "\n\n".join(parts)
 
 
@@ -182,7 +182,7 @@ def _candidates(model: Model) -> str:
     return "\n\n".join(parts)
 
 
-def _table(first: str, table: pd.DataFrame) -> str:
+def markdown_table(first: str, table: pd.DataFrame) -> str:
     """Format a table of texts in Markdown; its index is the first column."""
     rows = [[first, *table], ["---"] * (1 + table.shape[1]), *table.itertuples()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)

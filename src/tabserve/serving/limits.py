@@ -28,6 +28,10 @@ class Limits(BaseSettings):
         keep_alive_seconds: seconds that an unused connection stays open.
         drain_seconds: seconds after SIGTERM in which new requests are still answered.
         admin: whether clients may load, unload and list models.
+        history: where answered requests are kept: the path of a file, or a postgresql:// address; empty: nowhere.
+        history_days, history_rows: age in days, and number, of the entries that the history keeps; beyond: the oldest
+            are removed.
+        history_entry_bytes: bytes of a request and its answer in the history; beyond: the request is left out.
     """
 
     model_config = SettingsConfigDict(env_prefix="TABSERVE_", extra="forbid", frozen=True)
@@ -43,6 +47,10 @@ class Limits(BaseSettings):
     keep_alive_seconds: int = Field(default=75, ge=1)
     drain_seconds: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     admin: bool = False
+    history: str = ""
+    history_days: float = Field(default=30.0, gt=0, le=36_500)
+    history_rows: int = Field(default=1_000_000, ge=1, lt=2**63)
+    history_entry_bytes: int = Field(default=MIB, ge=1)
 
     @classmethod
     def settings_customise_sources(

@@ -170,6 +170,11 @@ class ServingMetrics:
         self._models: dict[str, ModelMetrics] = {}
         self._seconds: dict[str, Histogram] = {}
         self._rejected: Counter[tuple[str, str]] = Counter()
+        self._others: dict[str, Callable[[], Iterable[Metric]]] = {}
+
+    def include(self, name: str, collect: Callable[[], Iterable[Metric]]) -> None:
+        """Collect the metrics of another part too; those of a later part of the same name replace them."""
+        self._others[name] = collect
 
     def model(self, name: str) -> ModelMetrics:
         """The metrics of one model, which stay after a reload."""
@@ -208,6 +213,8 @@ class ServingMetrics:
         for refusal, count in self._rejected.items():
             rejected.add_metric(refusal, count)
         yield from (queue, info, labels, unseen, rejected)
+        for collect in self._others.values():
+            yield from collect()
 
 
 class Outcomes:

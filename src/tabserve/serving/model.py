@@ -25,10 +25,16 @@ class LoadedModel:
     one.
 
     Attributes:
+        ready: whether it takes requests, which it always does.
+        name: of the model, for V2 requests.
         model: answers the requests.
         signature: the model's inputs and outputs.
         metrics: the model's metrics.
+        version: of the model; empty if it has none.
+        max_rows: most rows of a request.
     """
+
+    ready = True
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class LoadedModel:
         limits: Limits,
         metrics: ModelMetrics,
         *,
+        name: str = "",
         version: str = "",
         max_batch_size: int | None = None,
         max_batch_time: float = 0.0,
@@ -46,13 +53,15 @@ class LoadedModel:
             model: uses one thread per call from now on.
             limits: of a request, and of the queue.
             metrics: where to count; a model that replaces another takes over its metrics.
-            version: of the model, for the metrics.
+            name: of the model.
+            version: of the model.
             max_batch_size: most rows in one call; None for the predictor's own number.
             max_batch_time: seconds that the first request of a batch waits for others.
         """
         predictor = model.predictor
         predictor.on_one_thread()
-        self.model, self.metrics, self._max_rows = model, metrics, limits.max_rows
+        self.model, self.metrics, self.max_rows = model, metrics, limits.max_rows
+        self.name, self.version = name, version
         metrics.describe(model, version)
         self.signature = signature(model.problem, model.encoder, model.decision, _contributions(model, limits))
         self._batcher = Batcher(
@@ -76,11 +85,11 @@ class LoadedModel:
 
     def validate(self, document: object) -> request.Request:
         """Validate a V2 request; see `protocol.request.validate`."""
-        return request.validate(document, self.signature, self._max_rows)
+        return request.validate(document, self.signature, self.max_rows)
 
     def features(self, items: object, name: str) -> Features:
         """Validate JSON records; see `protocol.records.features`."""
-        return records.features(items, name, self.model.encoder, self._max_rows)
+        return records.features(items, name, self.model.encoder, self.max_rows)
 
     async def answer(self, valid: request.Request) -> list[request.Output]:
         """Compute the outputs that a valid V2 request asks for; errors as for `Batcher.score`."""

@@ -64,3 +64,8 @@ async def all_ready(every: ListModels) -> bool:
 def new_id() -> str:
     """A new request id in the form of a UUID: the process's own prefix and a counter."""
     return f"{ID_PREFIX}{next(ID_NUMBERS):012x}"
+
+
+def identified(request: Request) -> Request:
+    """The request, with a new id if it has none."""
+    return request if request.id else request._replace(id=new_id())

@@ -14,6 +14,9 @@ from tabserve.serving.model import LoadedModel
 from tabserve.serving.protocol.document import Bytes
 from tabserve.wording import listed
 
+LOAD = "/model/load"
+"""The route of every API to which a client uploads a model."""
+
 
 class Answer(NamedTuple):
     """The answer of a route.
@@ -21,10 +24,12 @@ class Answer(NamedTuple):
     Attributes:
         body: JSON.
         rows: the number of records in the request.
+        id: of the request, if the body has it; else the API makes one.
     """
 
     body: bytes
     rows: int
+    id: str = ""
 
 
 Route = Callable[[Bytes, LoadedModel], Awaitable[Answer]]
@@ -58,7 +63,7 @@ class Contract:
             ArtifactError: its columns or its task are others.
         """
         columns, needed, optional = map(_kinds, (model.problem.columns, self.problem.columns, self.optional))
-        advice = "name the folder of another in MODEL_PATH"
+        advice = "choose another model"
         if not {*needed} <= {*columns} <= {*needed, *optional}:
             allowed = f", and perhaps {listed(optional)}" if optional else ""
             needs = f"this API needs {listed(needed)}{allowed}"

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, Summary, generate_latest
+from prometheus_client import Counter as Counts
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-from tabserve.serving.api.contract import Contract
-from tabserve.serving.metrics import METRICS, ROWS, SECONDS, Histogram
+from tabserve.serving.api.contract import LOAD, Contract
+from tabserve.serving.metrics import METRICS, ROWS, SECONDS, Histogram, Outcomes
 
 
 class ApiMetrics:
@@ -15,6 +16,7 @@ class ApiMetrics:
 
     Attributes:
         model: the metrics of the model, the same as in the V2 server.
+        outcomes: the counts of V2 requests, under MLServer's names.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -22,12 +24,13 @@ class ApiMetrics:
         self.model = METRICS.model(contract.name)
         self._name, self._records, self._target = contract.name, contract.records, contract.problem.target
         self._requests: Counter[tuple[str, str]] = Counter()
-        self._seconds = {route: Histogram(SECONDS) for route in contract.routes}
+        self._seconds = {route: Histogram(SECONDS) for route in (*contract.routes, LOAD)}
         self._sizes = {route: Histogram(ROWS) for route in contract.routes}
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._registry.register(METRICS)
         ProcessCollector(registry=self._registry)
+        self.outcomes = _outcomes(self._registry)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered or refused."""
@@ -58,6 +61,16 @@ class ApiMetrics:
     def to_bytes(self) -> bytes:
         """All metrics, with those of the model and the process, in Prometheus's text format."""
         return generate_latest(self._registry)
+
+
+def _outcomes(registry: CollectorRegistry) -> Outcomes:
+    """Counts of V2 requests with the names and labels of MLServer's."""
+    labels, name = ["model", "version"], "model_infer_request"
+    return Outcomes(
+        Counts(f"{name}_success", "V2 requests answered", labels, registry=registry),
+        Counts(f"{name}_failure", "V2 requests refused", labels, registry=registry),
+        Summary(f"{name}_duration", "Seconds from a V2 request to its answer", labels, registry=registry),
+    )
 
 
 def _by_route(name: str, text: str, histograms: dict[str, Histogram]) -> HistogramMetricFamily:

@@ -14,8 +14,13 @@ import uvloop
 from tabserve.serving import ports
 from tabserve.serving.api.api import Api
 from tabserve.serving.api.contract import Contract
+from tabserve.serving.history.opening import running_history
 from tabserve.serving.limits import Limits, from_environment
+from tabserve.serving.load_settings import LoadSettings
 from tabserve.serving.rest.listener import Listener, configure
+
+NO_MODEL = "none"
+"""The value of MODEL_PATH to start without a model, until a client loads one."""
 
 
 def run(contract: Contract, folder: Path, port: int, **defaults: int) -> None:
@@ -23,17 +28,23 @@ def run(contract: Contract, folder: Path, port: int, **defaults: int) -> None:
 
     Args:
         contract: of the API.
-        folder: of the model, unless MODEL_PATH names another.
+        folder: of the model, unless MODEL_PATH names another; `none` there starts without a model.
         port: to listen on, unless PORT names another; the address is HOST, or else 127.0.0.1.
         **defaults: the limits, by name, that no TABSERVE_* variable sets.
 
     Raises:
         UsageError: PORT is no port.
-        ServerError: a limit is wrong, or the port cannot be opened.
+        ServerError: a setting is wrong, no history can be kept where it should be, or the port cannot be opened.
         ArtifactError: the model folder is not whole, or its model does not fit the contract.
     """
     port, limits = ports.from_variable("PORT", port), from_environment(**defaults)
-    api = Api(contract, limits, Path(os.environ.get("MODEL_PATH") or folder))
+    path, settings = os.environ.get("MODEL_PATH") or str(folder), LoadSettings.read()
+    with running_history(limits) as history:
+        api = Api(contract, limits, None if path == NO_MODEL else Path(path), settings, history)
+        _run(api, limits, port)
+
+
+def _run(api: Api, limits: Limits, port: int) -> None:
     host = os.environ.get("HOST") or "127.0.0.1"
     with (
         ports.listen(host, port, port_variable="PORT", host_variable="HOST") as listening,

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -14,7 +15,10 @@ from mlserver.handlers import DataPlane, ModelRepositoryHandlers
 
 from tabserve.encoding.numbers import BOOL, HALF, Values
 from tabserve.errors import InvalidRequest, TabserveError
-from tabserve.serving.models import CLOSED, FindModel, Model, is_ours, is_ready, new_id
+from tabserve.serving.history import v2
+from tabserve.serving.history.history import History
+from tabserve.serving.history.recording import Record, recording
+from tabserve.serving.models import CLOSED, FindModel, Model, identified, is_ours, is_ready
 from tabserve.serving.protocol import parameters
 from tabserve.serving.protocol.datatypes import BYTES, packed, plain, unpacked
 from tabserve.serving.protocol.request import Output, Request, check_count
@@ -47,11 +51,16 @@ class Servicer(InferenceServicer):
     """MLServer's servicer with inference of our own."""
 
     def __init__(
-        self, data_plane: DataPlane, repository: ModelRepositoryHandlers, find: FindModel, request_log: RequestLog
+        self,
+        data_plane: DataPlane,
+        repository: ModelRepositoryHandlers,
+        find: FindModel,
+        request_log: RequestLog,
+        history: History | None = None,
     ) -> None:
-        """Extend MLServer's servicer: find models by `find`, and log requests in `request_log`."""
+        """Extend MLServer's servicer: find models by `find`, log requests, and record those that are answered."""
         super().__init__(data_plane, repository)
-        self._find, self.request_log = find, request_log
+        self._find, self.request_log, self._history = find, request_log, history
         self.draining = False
 
     async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802,ANN401  gRPC's names and types
@@ -84,9 +93,11 @@ class Servicer(InferenceServicer):
             if not is_ours(model):
                 return await super().ModelInfer(request, context)
             model.check_room()
-            valid = model.validate(_document(request, model.signature.datatypes))
-            request = None  # so that the message is not kept while its rows wait
-            outputs = await model.answer(valid)
+            valid = model.validate(document := _document(request, model.signature.datatypes))
+            record = recording(self._history, "grpc", partial(v2.request, document))
+            request = None
+            del document  # so that the message is not kept while its rows wait
+            response = await self._respond(model, valid, record, raw=raw)
         except TabserveError as error:
             code, reason = status(error).grpc, str(error)
         except asyncio.CancelledError:
@@ -97,10 +108,18 @@ class Servicer(InferenceServicer):
             code, reason = grpc.StatusCode.INTERNAL, FAILED
         else:
             self.request_log.answered(name, version, start)
-            return _response(model, valid, outputs, raw=raw)
+            return response
         request = None  # so that the message is not kept while the refusal is sent
         self.request_log.refused(code.name, reason, identity, served, start)
         return await context.abort(code, reason)
+
+    async def _respond(self, model: Model, request: Request, record: Record, *, raw: bool) -> Any:  # noqa: ANN401
+        """The response to a valid request."""
+        with record:
+            outputs = await model.answer(request)
+            request = identified(request)
+            record.add(*v2.facts(model, request), v2.response(model, request, outputs))
+        return _response(model, request, outputs, raw=raw)
 
 
 def close_repository(servicer: Any) -> None:  # noqa: ANN401  either of MLServer's two
@@ -195,7 +214,7 @@ def _parameters(message: Any) -> dict[str, Any] | None:  # noqa: ANN401  protobu
 def _response(model: Model, request: Request, outputs: list[Output], *, raw: bool) -> Any:  # noqa: ANN401  protobuf's type
     """The response, with raw values if the request had raw values."""
     kind = messages.ModelInferResponse
-    response = kind(model_name=model.name, model_version=model.version or "", id=request.id or new_id())
+    response = kind(model_name=model.name, model_version=model.version or "", id=request.id or "")
     for name, value in model.signature.parameters.items():
         response.parameters[name].string_param = value
     for output in outputs:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlserver import MLModel, ModelSettings
 from mlserver.errors import InferenceError, MLServerError
-from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse, Parameters
+from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse, MetadataTensor, Parameters
 
 from tabserve.errors import InvalidRequest, Overloaded
 from tabserve.model.model import Model, load
@@ -15,6 +15,7 @@ from tabserve.serving.metrics import METRICS
 from tabserve.serving.mlserver import types
 from tabserve.serving.mlserver.settings import batch_limits, model_folder
 from tabserve.serving.model import LoadedModel
+from tabserve.serving.protocol import metadata
 from tabserve.serving.protocol.request import Output, Request
 from tabserve.serving.protocol.status import FAILED, status
 
@@ -67,16 +68,16 @@ class FolderModel(MLModel):
         )
         self.signature = self._loaded.signature
         self.settings.versions = [self.version] if self.version else []
-        self.inputs = [types.input_tensor(name, kind) for name, kind in self.signature.inputs.items()]
-        self.outputs = [types.output_tensor(name, kind) for name, kind in self.signature.outputs.items()]
+        tensors = metadata.tensors(self.signature)
+        self.inputs, self.outputs = ([*map(MetadataTensor.model_validate, each)] for each in tensors.values())
         memory.freeze_gc()
         return True
 
     async def metadata(self) -> MetadataModelResponse:
         """MLServer's metadata of the model, with the names of the columns of its tables that are no inputs."""
-        metadata = await super().metadata()
-        metadata.parameters = Parameters.model_validate(types.table_columns(self._loaded.model.problem))
-        return metadata
+        answer = await super().metadata()
+        answer.parameters = Parameters.model_validate(metadata.table_columns(self._loaded.model.problem))
+        return answer
 
     def check_room(self) -> None:
         """Refuse a request if the queue is full, before any work; see `LoadedModel.check_room`."""

@@ -21,6 +21,8 @@ from tabserve.model.model import Model
 from tabserve.serving import memory
 from tabserve.serving.grpc.health import Health
 from tabserve.serving.grpc.servicer import Servicer
+from tabserve.serving.history.history import History
+from tabserve.serving.history.opening import running_history
 from tabserve.serving.limits import Limits, reason
 from tabserve.serving.metrics import Outcomes
 from tabserve.serving.mlserver.app import add_routes
@@ -86,8 +88,8 @@ async def _serve(settings: Settings, limits: Limits) -> None:
     check_choice(models)
     verified = {model_folder(item): model for item in models if (model := check_model(item))}
     check_ports(settings)
-    server = Server(settings, limits, verified)
-    with _one_signal_handler():
+    with running_history(limits) as history, _one_signal_handler():
+        server = Server(settings, limits, verified, history)
         await server.start(models)
     await server.check_loaded(models)
 
@@ -113,9 +115,11 @@ async def _list_models(settings: Settings) -> list[ModelSettings]:
 class Server(MLServer):
     """MLServer with our REST and gRPC servers."""
 
-    def __init__(self, settings: Settings, limits: Limits, verified: dict[Path, Model]) -> None:
-        """Prepare to serve; models in `verified` are not loaded a second time."""
-        self._limits, self._verified = limits, verified
+    def __init__(
+        self, settings: Settings, limits: Limits, verified: dict[Path, Model], history: History | None
+    ) -> None:
+        """Prepare to serve; models in `verified` are not loaded a second time, and a history records answers."""
+        self._limits, self._verified, self._history = limits, verified, history
         self._stopping = False
         settings.extensions = NAMES
         if "server_version" not in settings.model_fields_set:  # it would be MLServer's version
@@ -132,9 +136,16 @@ class Server(MLServer):
             plane._ModelInferRequestSuccess, plane._ModelInferRequestFailure, plane._ModelInferRequestDuration
         )
         self._app = InferenceApp(
-            self._rest_server._app, self._find, self._every, self._limits, RequestLog("rest", outcomes)
+            self._rest_server._app,
+            self._find,
+            self._every,
+            self._limits,
+            RequestLog("rest", outcomes),
+            history=self._history,
         )
-        self._servicer = Servicer(plane, self._model_repository_handlers, self._find, RequestLog("grpc", outcomes))
+        self._servicer = Servicer(
+            plane, self._model_repository_handlers, self._find, RequestLog("grpc", outcomes), self._history
+        )
         self._rest_server = Rest(self._rest_server, self._app, self._limits)
         self._grpc_server = Grpc(self._grpc_server, self._servicer, extensions, self._health, self._limits)
         if self._metrics_server:

@@ -31,6 +31,20 @@ def member(document: object, name: str, example: str) -> Any:  # noqa: ANN401  w
     return document[name]
 
 
+def check(records: object, name: str, max_rows: int) -> list[Any]:
+    """The records, if they are a list of one to `max_rows`; `name` is theirs in error messages.
+
+    Raises:
+        InvalidRequest: they are no list, or an empty one.
+        TooLarge: there are too many.
+    """
+    if not isinstance(records, list) or not records:
+        raise InvalidRequest(f"{name} is {shown(records)}; expected a list of at least one object.")
+    if len(records) > max_rows:
+        raise TooLarge(f"The request has {len(records)} {name}; send at most {max_rows} at a time.")
+    return records
+
+
 def features(records: object, name: str, encoder: Encoder, max_rows: int) -> Features:
     """Make features of records, in their order.
 
@@ -47,11 +61,7 @@ def features(records: object, name: str, encoder: Encoder, max_rows: int) -> Fea
         InvalidRequest: the records are not a list of objects, or a column cannot hold a cell.
         TooLarge: there are too many records, or a text is too long.
     """
-    if not isinstance(records, list) or not records:
-        raise InvalidRequest(f"{name} is {shown(records)}; expected a list of at least one object.")
-    if len(records) > max_rows:
-        raise TooLarge(f"The request has {len(records)} {name}; send at most {max_rows} at a time.")
-    rows = [_cells(record, f"{name}[{row}]", encoder) for row, record in enumerate(records)]
+    rows = [_cells(record, f"{name}[{row}]", encoder) for row, record in enumerate(check(records, name, max_rows))]
     takes = [partial(_slice, [*column]) for column in zip(*rows, strict=True)]
     return encode_rows(takes, len(rows), encoder, lambda row, column: f"{name}[{row}].{column}")
 

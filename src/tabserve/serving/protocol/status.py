@@ -4,7 +4,15 @@ from typing import NamedTuple
 
 import grpc
 
-from tabserve.errors import InvalidRequest, Overloaded, TabserveError, TooLarge, UnknownModel
+from tabserve.errors import (
+    Forbidden,
+    InvalidRequest,
+    Overloaded,
+    TabserveError,
+    TooLarge,
+    UnknownLevel,
+    UnknownModel,
+)
 
 
 class Status(NamedTuple):
@@ -15,8 +23,10 @@ class Status(NamedTuple):
 
 
 STATUS: dict[type[TabserveError], Status] = {
+    Forbidden: Status(403, grpc.StatusCode.PERMISSION_DENIED),
     UnknownModel: Status(404, grpc.StatusCode.NOT_FOUND),
     TooLarge: Status(413, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    UnknownLevel: Status(422, grpc.StatusCode.INVALID_ARGUMENT),
     InvalidRequest: Status(400, grpc.StatusCode.INVALID_ARGUMENT),
     Overloaded: Status(503, grpc.StatusCode.UNAVAILABLE),
     TabserveError: Status(500, grpc.StatusCode.INTERNAL),

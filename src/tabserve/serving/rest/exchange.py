@@ -56,6 +56,7 @@ class Exchange:
 
     Attributes:
         target, method, headers, body, more_body: as in `inference.InferenceRequest`.
+        client: the address of the client; empty if it has none.
         keep_alive, disconnected, response_complete, message_event: as in uvicorn.
     """
 
@@ -66,6 +67,7 @@ class Exchange:
         self.target, self.method, self.headers = target, parser.get_method(), dict(connection.headers)
         if len(self.headers) < len(connection.headers):
             self.headers = join_repeated(connection.headers)
+        self.client: str = connection.client[0] if connection.client else ""
         self.body, self.more_body = bytearray(), True
         self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         self.disconnected = self.response_complete = False

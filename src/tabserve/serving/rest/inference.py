@@ -3,11 +3,16 @@
 import logging
 import re
 import time
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from tabserve.errors import TabserveError, UnknownModel
+from tabserve.serving.history import v2
+from tabserve.serving.history.history import History
+from tabserve.serving.history.recording import Record, recording
 from tabserve.serving.limits import Limits
-from tabserve.serving.models import CLOSED, FindModel, ListModels, Model, all_ready, is_ours, is_ready
+from tabserve.serving.models import CLOSED, FindModel, ListModels, Model, all_ready, identified, is_ours, is_ready
+from tabserve.serving.protocol.request import Request
 from tabserve.serving.protocol.status import FAILED, status
 from tabserve.serving.request_log import RequestLog
 from tabserve.serving.rest import payload, responses
@@ -54,9 +59,19 @@ class InferenceRequest(ArrivingRequest, Protocol):
 class InferenceApp:
     """A `RequestHandler` around MLServer's ASGI app."""
 
-    def __init__(self, app: App, find: FindModel, every: ListModels, limits: Limits, request_log: RequestLog) -> None:
-        """Wrap MLServer's app; `find` and `every` look models up."""
+    def __init__(
+        self,
+        app: App,
+        find: FindModel,
+        every: ListModels,
+        limits: Limits,
+        request_log: RequestLog,
+        *,
+        history: History | None = None,
+    ) -> None:
+        """Wrap MLServer's app; `find` and `every` look models up, and a history records what they answer."""
         self._mlserver, self._find, self._every, self._limits, self._request_log = app, find, every, limits, request_log
+        self._history = history
         self._app = with_safe_methods(with_routes(self._answer))
         self._bodies = Bodies(limits)
         self.draining = False
@@ -136,18 +151,31 @@ class InferenceApp:
             if request.method != b"POST":
                 return self._refused(405, f"Inference takes POST, not {request.method.decode()}.", None, None, start)
             model.check_room()
-            document = payload.decode(await self._bodies.read(request), request.headers.get(payload.HEAD_LENGTH))
+            head_length = request.headers.get(payload.HEAD_LENGTH)
+            body = await self._bodies.read(request)
+            document = payload.decode(body, head_length)
             parsed = model.validate(document)
             binary = payload.wanted_binary(document, parsed.outputs)
-            document = {"id": parsed.id}  # frees the rest while its rows wait
-            outputs = await model.answer(parsed)
+            record = recording(self._history, "rest", partial(v2.sent, body, document, is_json=head_length is None))
+            document = {"id": parsed.id}
+            del body  # frees the rest while its rows wait
+            reply = await self._respond(model, parsed, binary, record)
         except TabserveError as error:
             return self._refused(status(error).http, str(error), document, served, start)
         except Exception:
             log.exception("Answering a request failed.")
             return self._refused(500, FAILED, document, served, start)
         self._request_log.answered(name, version, start)
-        return responses.answer(model, parsed, outputs, binary)
+        return reply
+
+    async def _respond(self, model: Model, request: Request, binary: frozenset[str], record: Record) -> responses.Reply:
+        """The response to a valid request."""
+        with record:
+            outputs = await model.answer(request)
+            request = identified(request)
+            reply = responses.answer(model, request, outputs, binary)
+            record.add(*v2.facts(model, request), v2.response(model, request, outputs) if binary else reply.body)
+        return reply
 
     def _refused(
         self, status: int, reason: str, document: object, served: tuple[str, str | None] | None, start: float

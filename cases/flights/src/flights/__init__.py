@@ -1,0 +1,1 @@
+"""The flights case: how late a flight from New York arrives, in minutes."""
