@@ -11,7 +11,7 @@ from flights.problem import BEFORE, DEPARTED
 from flights.table import Derived, read_table
 from flights.training import LATE, candidates
 from tabserve.problem.problem import Problem
-from tabserve.table.frame import read
+from tabserve.table.frame_reader import read
 from tabserve.training.split import Split, hold_out
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,8 @@ from tabserve.model.model import CARD, Model, load
 from tabserve.problem.problem import Problem
 from tabserve.reports import card
 from tabserve.stations import TrainingData
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training import bootstrap, folds
 from tabserve.training.candidate import Candidate
 from tabserve.training.selection import Selection

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from flights.table import Derived, read_table
 from tabserve.problem.problem import Problem
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training.split import subset
 
 DATA = Path(__file__).parents[2] / "data"
