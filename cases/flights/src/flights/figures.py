@@ -103,6 +103,7 @@ def delay_by_weekday(delays: pd.DataFrame) -> Figure:
         axes.bar(np.arange(7) + shift, week[name], 0.4, color=color, label=HEADINGS[name].removesuffix(" (min)"))
     axes.axhline(0, color=GREY)
     axes.set(ylabel="atraso médio, min", xticks=range(7), xticklabels=WEEKDAYS)
+    _decimals(axes, "yaxis")
     axes.legend()
     return figure
 
