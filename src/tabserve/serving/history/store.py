@@ -117,10 +117,11 @@ class Store:
         return Page(tuple(entries), None)
 
     def close(self) -> None:
-        """Close the connection that writes."""
+        """Close the connection that writes, and so take back what is not committed; it may be broken."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            with suppress(*self._dialect.unavailable):
+                connection.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -134,15 +135,10 @@ class Store:
                 yield cursor
             self._connection.commit()
         except Exception as error:
-            self._drop_connection()
+            self.close()
             if isinstance(error, self._dialect.unavailable) and not isinstance(error, self._dialect.refused):
                 raise Unavailable(_reason(error)) from error
             raise
-
-    def _drop_connection(self) -> None:
-        """Close the connection, and so take back its transaction; it may be broken."""
-        with suppress(*self._dialect.unavailable):
-            self.close()
 
     def _remove(self, cursor: Any, condition: str, order: str, values: list[Any]) -> int:  # noqa: ANN401
         """Remove the first rows in this order, as many as the last value says; returns how many they were."""
