@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import pickletools
+import shutil
 import stat
 import tracemalloc
 import zipfile
@@ -96,11 +97,13 @@ def test_a_dictionary_that_was_pickled_again_is_read(small: Path, tmp_path: Path
     assert content(tmp_path / "copy") == content(small)
 
 
-def test_a_zip_may_have_the_folder_around_its_files(small: Path, tmp_path: Path) -> None:
-    """As `zip -r model.zip model` makes it."""
-    files = content(small)
-    unpack(zipped(("model/", b""), *((f"model/{name}", file) for name, file in files.items())), tmp_path / "copy")
-    assert content(tmp_path / "copy") == files
+@pytest.mark.parametrize("base", [None, "model"])
+def test_a_zip_may_have_the_folder_around_its_files(small: Path, tmp_path: Path, base: str | None) -> None:
+    """As `shutil.make_archive` and `zip -r` make it."""
+    root = small.parent if base else small
+    made = shutil.make_archive(str(tmp_path / "model"), "zip", root, base)
+    unpack(Path(made).read_bytes(), tmp_path / "copy")
+    assert content(tmp_path / "copy") == content(small)
 
 
 class Running:
@@ -140,6 +143,12 @@ def test_a_pickle_that_runs_code_is_refused_by_the_function_it_asks_for(
 def test_any_other_pickle_is_refused_by_the_class_it_asks_for(tmp_path: Path, hostile: bytes, asked: str) -> None:
     """Handmade ones, too."""
     assert refusal(hostile, tmp_path / "out").startswith(f"The .pkl asks for '{asked}")
+
+
+def test_the_document_shows_that_refusal(tmp_path: Path) -> None:
+    """In the words of the message."""
+    document = (Path(__file__).parents[2] / "docs/loading.md").read_text()
+    assert refusal(b"cos\nsystem\n(S'ls'\ntR.", tmp_path / "out").partition(";")[0] in document
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ from tabserve.training.device import check_device
 PROBLEMS = {"before": (BEFORE, ""), "departed": (DEPARTED, "-departed")}
 """What a folder is asked, and what its name ends in."""
 
-KNOWN = ["baseline", "xgboost-depth-2", "xgboost-depth-4", "xgboost-depth-6", "subtraction"]
+BOOSTED = ["xgboost-depth-2", "xgboost-depth-4", "xgboost-depth-6"]
+
+KNOWN = ["baseline", *BOOSTED, *(f"{name}-from-delay" for name in BOOSTED), "subtraction"]
 """The candidates of tables such as these; the core has others for larger ones."""
 
 ON_SPARK = ["xgboost-depth-4"]

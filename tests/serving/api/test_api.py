@@ -142,3 +142,29 @@ def test_a_column_of_another_kind_is_refused(mixed_folders: dict[str, Path]) -> 
     other = replace(CONTRACT, problem=replace(CONTRACT.problem, columns=columns))
     with pytest.raises(ArtifactError, match=r"; this API needs 'income: category', "):
         other.check(load(mixed_folders["amount"]), Path("folder"))
+
+
+def test_every_api_answers_v2_beside_its_own_routes(url: str) -> None:
+    """Its metadata name the columns, and the amounts are those of the API's own route."""
+    names = [column.name for column in COLUMNS]
+    metadata = requests.get(f"{url}/v2/models/flights", timeout=SECONDS).json()
+    assert [tensor["name"] for tensor in metadata["inputs"]] == names
+    columns = {name: [flight[name] for flight in flights()] for name in names}
+    inputs = [
+        {"name": tensor["name"], "datatype": tensor["datatype"], "shape": [ROWS], "data": columns[tensor["name"]]}
+        for tensor in metadata["inputs"]
+    ]
+    document = {"inputs": inputs, "outputs": [{"name": "predict"}]}
+    answer = requests.post(f"{url}/v2/models/flights/infer", json=document, timeout=SECONDS).json()
+    own = post(url, flights()).json()["minutes"]
+    assert answer["outputs"][0]["data"] == pytest.approx(own, rel=1e-6)
+    assert sum(value for name, value in metrics(url).items() if name.startswith("model_infer_request_success")) >= 1
+
+
+def test_health_names_the_version_that_answers(url: str) -> None:
+    """It is the V2 metadata's too, and each answer has an id."""
+    health = requests.get(f"{url}/health", timeout=SECONDS).json()
+    metadata = requests.get(f"{url}/v2/models/flights", timeout=SECONDS).json()
+    assert (health["ready"], health["model"]) == (True, {"name": "flights", "version": metadata["versions"][0]})
+    ids = {post(url, GOOD).headers["x-request-id"] for _ in range(3)}
+    assert len(ids) == 3

@@ -327,6 +327,15 @@ def test_inputs_of_requests_that_wait_count_as_waiting(tmp_path: Path) -> None:
         assert parsed(history.hold(b"x" * 1_001)) == {"left_out": "1001 bytes; an entry holds at most 1000"}
 
 
+def test_only_the_user_of_the_server_may_read_the_file(tmp_path: Path) -> None:
+    """And the files beside it, as inputs may be about people."""
+    with running(str(tmp_path / "history.db")) as history:
+        history.add(entry())
+        until(lambda: history.metrics.written == 1)
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("history.db", "history.db-wal", "history.db-shm"), 0o600)
+
+
 def test_the_table_can_be_asked_by_sqlite_itself(tmp_path: Path) -> None:
     """Inputs and outputs are texts of JSON, on which SQLite's own functions work."""
     path = tmp_path / "history.db"

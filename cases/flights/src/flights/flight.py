@@ -165,10 +165,13 @@ def _number(cell: object, name: str, position: str) -> float | None:
     field = NUMBERS[name]
     if cell is None and name in OPTIONAL:
         return None
-    is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
-    if not is_number or not field.fits(cell) or (name in TIMES and cell not in MINUTES):  # type: ignore[arg-type]
-        raise InvalidRequest(f"{position}.{name} is {shown(cell)}; expected {field.expected}.")
-    return int(cell) if field.whole else cell  # type: ignore[call-overload, no-any-return]
+    if isinstance(cell, int | float) and not isinstance(cell, bool) and _fits(cell, name):
+        return int(cell) if field.whole else cell
+    raise InvalidRequest(f"{position}.{name} is {shown(cell)}; expected {field.expected}.")
+
+
+def _fits(number: float, name: str) -> bool:
+    return NUMBERS[name].fits(number) and (name not in TIMES or number in MINUTES)
 
 
 def _check_date(cells: Mapping[str, Any], position: str) -> None:

@@ -35,7 +35,7 @@ BEFORE = Problem(
     holdout=0.165,  # the flights of November and December 2013
     ignored=(DEP_DELAY.name,),
 )
-"""Asked before departure, by the timetable and the weather: this is when a passenger asks, so it is served by default."""
+"""Asked before departure, by the timetable and the weather; served by default, as this is when passengers ask."""
 
 DEPARTED = replace(BEFORE, name="flights-departed", columns=(*BEFORE.columns, DEP_DELAY), ignored=())
 """Asked once the flight has left, when it is known how late it did."""

@@ -17,7 +17,9 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from flights.from_delay import FromDelay, from_delay
 from flights.problem import DEP_DELAY
+from tabserve.errors import UsageError
 from tabserve.model.model import Model
 from tabserve.predictors.predictor import Predictor
 from tabserve.problem.problem import Problem
@@ -63,18 +65,28 @@ class Subtraction(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
 
 def candidates(rows: Frame, jobs: int | None = None, device: str = "cpu") -> dict[str, Candidate]:
-    """The core's default candidates by name and, if the departure delay is known, the subtraction.
+    """The core's default candidates by name and, if the departure delay is known, those that start from it.
 
     The linear one is left out: on all flights of 2013 its fit takes three minutes and more, and it predicts November
     and December worse than any of the trees, as it draws the line of the months on.
     """
-    known = [*default_candidates(rows.problem, rows.encoder, len(rows), jobs, device), *_subtraction(rows)]
-    return {candidate.name: candidate for candidate in known if candidate.name != LINEAR}
+    defaults = default_candidates(rows.problem, rows.encoder, len(rows), jobs, device)
+    known = [candidate for candidate in defaults if candidate.name != LINEAR]
+    boosted = [candidate for candidate in known if hasattr(candidate.estimator, "get_booster")]
+    starting = [from_delay(candidate, position) for position in _delay(rows) for candidate in boosted]
+    return {candidate.name: candidate for candidate in [*known, *starting, *_subtraction(rows)]}
 
 
 def for_spark(candidate: Candidate) -> Candidate:
-    """The same boosted trees with splits by the levels themselves: Spark fits no means of the target for airports."""
-    return replace(candidate, estimator=getattr(candidate.estimator, "estimator", candidate.estimator))
+    """The same boosted trees with splits by the levels themselves: Spark fits no means of the target for airports.
+
+    Raises:
+        UsageError: they start from the departure delay, which Spark cannot fit.
+    """
+    trees = getattr(candidate.estimator, "estimator", candidate.estimator)
+    if isinstance(trees, FromDelay):
+        raise UsageError(f"Spark cannot fit {candidate.name!r}, whose first tree is given; compare it on one machine.")
+    return replace(candidate, estimator=trees)
 
 
 def figures(target: NDArray[np.float64], prediction: NDArray[np.float64], seed: int) -> dict[str, Measure]:
@@ -161,10 +173,14 @@ def sections(model: Model) -> list[str]:
     return parts
 
 
+def _delay(rows: Frame) -> list[int]:
+    """The position of the departure delay among the features, if it is one of them."""
+    return [position for position, name in enumerate(rows.encoder.names) if name == DEP_DELAY.name]
+
+
 def _subtraction(rows: Frame) -> list[Candidate]:
     """The subtraction, if the departure delay is among the features."""
-    names = rows.encoder.names
-    return [Candidate(SUBTRACTION, Subtraction(names.index(DEP_DELAY.name)))] if DEP_DELAY.name in names else []
+    return [Candidate(SUBTRACTION, Subtraction(position)) for position in _delay(rows)]
 
 
 def _held(measured: str, rows: Frame, amounts: Any) -> pd.DataFrame:  # noqa: ANN401  Amounts, as a decision gives them

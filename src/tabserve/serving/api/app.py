@@ -10,12 +10,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from tabserve.errors import TabserveError
+from tabserve.serving.api.document import Document
+from tabserve.serving.api.v2 import V2Metadata
 from tabserve.serving.history.history import History
 from tabserve.serving.history.route import HistoryRoute
 from tabserve.serving.protocol.status import status
 from tabserve.serving.rest import swagger
-
-Document = dict[str, Any]
 
 HISTORY = "/model/history"
 """The route of every API that shows the requests that were answered."""
@@ -36,17 +36,8 @@ class Routes(Protocol):
     def document(self) -> Document:
         """The OpenAPI document of all routes, for `/docs`."""
 
-    def server_metadata(self) -> Document:
-        """The V2 metadata of the server."""
 
-    async def statistics(self) -> Document:
-        """Triton's statistics of the model, which also name it."""
-
-    def model_metadata(self, name: str, version: str | None = None) -> Document:
-        """The V2 metadata of the model."""
-
-
-def create_app(routes: Routes, history: History | None) -> FastAPI:
+def create_app(routes: Routes, v2: V2Metadata, history: History | None) -> FastAPI:
     """Create the FastAPI app; a history is shown on its own route."""
     app = FastAPI(
         openapi_url=None,  # FastAPI's own document would lack the contract's routes
@@ -70,10 +61,10 @@ def create_app(routes: Routes, history: History | None) -> FastAPI:
     documents: dict[str, Callable[..., Document | Awaitable[Document]]] = {
         "/health": routes.health,
         "/openapi.json": routes.document,
-        "/v2": routes.server_metadata,
-        "/v2/models/stats": routes.statistics,
-        model: routes.model_metadata,
-        f"{model}/versions/{{version}}": routes.model_metadata,
+        "/v2": v2.server,
+        "/v2/models/stats": v2.statistics,
+        model: v2.model,
+        f"{model}/versions/{{version}}": v2.model,
     }
     for path, make in documents.items():
         app.add_route(path, _answering(make))

@@ -44,11 +44,12 @@ class Sqlite:
 
     def __init__(self, path: Path) -> None:
         """Take the path; the file is made when it is first connected to."""
-        self._path, self.name = path, str(path)
+        self._path, self.name = path.absolute(), str(path)
         self._opened: tuple[int, int] | None = None
 
     def connect(self) -> sqlite3.Connection:
         """A connection that may write."""
+        self._path.touch(mode=0o600)  # the inputs may be about people; SQLite gives its other files the same mode
         connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False)
         try:
             for statement in (*SETTINGS, *CREATE):
@@ -68,7 +69,7 @@ class Sqlite:
         """A connection that only reads, or None if there is no file yet."""
         if not self._path.exists():
             return None
-        address = f"{self._path.absolute().as_uri()}?mode=ro"
+        address = f"{self._path.as_uri()}?mode=ro"
         return sqlite3.connect(address, timeout=BUSY_SECONDS, uri=True, check_same_thread=False)
 
     def rows(self, connection: sqlite3.Connection, statement: str, values: list[Any]) -> Iterable[Any]:

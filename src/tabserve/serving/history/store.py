@@ -1,6 +1,6 @@
 """Where a history is kept: one table in SQLite or PostgreSQL, with the same rows and the same statements."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
 from datetime import datetime
 from typing import Any, Protocol
@@ -102,12 +102,13 @@ class Store:
             Unavailable: try again later.
         """
         entries, size, last = list[Entry](), 0, None
-        for stored in self._read(query):
-            size += stored.entry.size
-            if len(entries) == query.limit or (entries and size > PAGE_BYTES):
-                return Page(tuple(entries), last)
-            entries.append(stored.entry)
-            last = Cursor(stored.entry.time, stored.id)
+        with closing(self._read(query)) as rows:
+            for stored in rows:
+                size += stored.entry.size
+                if len(entries) == query.limit or (entries and size > PAGE_BYTES):
+                    return Page(tuple(entries), last)
+                entries.append(stored.entry)
+                last = Cursor(stored.entry.time, stored.id)
         return Page(tuple(entries), None)
 
     def close(self) -> None:
@@ -148,7 +149,7 @@ class Store:
         jsons = (_text(entry.input), _text(entry.output))
         return [self._dialect.from_time(entry.time), *texts, entry.rows, *jsons]
 
-    def _read(self, query: Query) -> Iterator[Stored]:
+    def _read(self, query: Query) -> Generator[Stored, None, None]:
         """The entries of a page and the one after them."""
         try:
             connection = self._dialect.connect_to_read()

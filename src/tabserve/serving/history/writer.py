@@ -113,16 +113,12 @@ class Writer:
                 wait = 0.0 if self._prune() else IDLE_SECONDS
             except Unavailable as error:
                 self._fail(str(error))
-                self._closing.wait(RETRY_SECONDS)
                 wait = 0.0
         self._store.close()
 
     def _goes_on(self) -> bool:
         """Whether there is something to write, and time for it before the end."""
-        has_time = time.monotonic() < self._deadline
-        if has_time and self._is_failing:
-            time.sleep(GATHER_SECONDS)
-        return has_time and bool(self._batch or len(self._queue))
+        return time.monotonic() < self._deadline and bool(self._batch or len(self._queue))
 
     def _gather(self, wait: float) -> None:
         """Wait for entries, and then for those that follow soon, so that they are one transaction."""
@@ -176,12 +172,14 @@ class Writer:
         return removed >= PRUNE_ENTRIES
 
     def _fail(self, reason: str) -> None:
-        """Count a failure; log the first of several."""
+        """Count a failure, log the first of several, and wait before the next attempt; at the end not as long."""
         self._metrics.failures += 1
         if not self._is_failing:
             message = "The history cannot be written to %s: %s. Predictions go on, and it is tried again."
             log.error(message, self._store.name, reason)
         self._is_failing = True
+        if self._closing.wait(RETRY_SECONDS):
+            time.sleep(GATHER_SECONDS)
 
     def _recover(self) -> None:
         if self._is_failing:
