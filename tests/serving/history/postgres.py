@@ -49,23 +49,24 @@ class Cluster:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End the server at once, with all connections."""
-        self._process.send_signal(signal.SIGINT)
-        assert self._process.wait(SECONDS) == 0
+        """End the server at once, as if it crashed."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(SECONDS)
 
     def database(self) -> str:
-        """The address of a new database."""
-        name = f"d{next(self._numbers)}"
-        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return self._address(name)
+        """The address of a place without tables: a schema of its own, which takes less time than a database."""
+        name = f"s{next(self._numbers)}"
+        with psycopg.connect(self._address, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{self._address}?options=-csearch_path%3D{name}"
 
-    def _address(self, database: str) -> str:
-        return f"postgresql://tests@127.0.0.1:{self._port}/{database}"
+    @property
+    def _address(self) -> str:
+        return f"postgresql://tests@127.0.0.1:{self._port}/postgres"
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self._address("postgres"), connect_timeout=2).close()
+            psycopg.connect(self._address, connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True

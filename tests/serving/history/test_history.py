@@ -277,6 +277,20 @@ def test_a_lost_server_is_found_again(postgres: Cluster, caplog: pytest.LogCaptu
     assert told(caplog, "The history is written again") == 1
 
 
+def test_an_unknown_error_does_not_end_the_writer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried again, as after any other."""
+    with running(str(tmp_path / "history.db")) as history:
+        history.add(entry(1))
+        until(lambda: history.metrics.written == 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(history._store, "prune", lambda *_: 1 / 0)
+            history.add(entry(2))
+            until(lambda: history.metrics.failures > 1)
+        history.add(entry(3))
+        until(lambda: history.metrics.written == 3)
+    assert told(caplog, f"The history cannot be written to {history._store.name}: division by zero.") == 1
+
+
 def refused(address: str) -> Entry:
     """An entry that a store takes never: a number that is too large, or no JSON in PostgreSQL."""
     return entry(0, input=b"{") if address.startswith("postgresql") else entry(0, rows=2**70)

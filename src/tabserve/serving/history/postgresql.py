@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tabserve.serving.history.store import INDEXES, TABLE, has_table
+from tabserve.serving.history.store import COLUMNS, INDEXES, TABLE, has_table
 
 OPTIONS = {
     "application_name": "tabserve",
@@ -31,6 +31,8 @@ CREATE = (
     )""",
     *INDEXES,
 )
+
+COPY = f"COPY {TABLE} ({COLUMNS}, input, output) FROM STDIN"
 
 LOCK = 7_473_882_101
 """The number of the lock that one server holds while it makes the table; any number that others do not use."""
@@ -85,6 +87,12 @@ class Postgresql:
     def is_current(self) -> bool:
         """True: a connection that is lost says so at its next use."""
         return True
+
+    def insert(self, cursor: Any, rows: list[list[Any]]) -> None:  # noqa: ANN401
+        """Insert rows by COPY, several times as fast as a statement for each."""
+        with cursor.copy(COPY) as copy:
+            for row in rows:
+                copy.write_row(row)
 
     def rows(self, connection: Any, statement: str, values: list[Any]) -> Iterator[Any]:  # noqa: ANN401
         """The rows of a SELECT, a few at a time."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tabserve.serving.history.query import from_microseconds, microseconds
-from tabserve.serving.history.store import INDEXES, TABLE
+from tabserve.serving.history.store import COLUMNS, INDEXES, TABLE
 
 BUSY_SECONDS = 1.0
 """How long a statement waits for another process that has locked the file."""
@@ -33,6 +33,8 @@ CREATE = (
     *INDEXES,
 )
 
+INSERT = f"INSERT INTO {TABLE} ({COLUMNS}, input, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  no foreign text
+
 
 class Sqlite:
     """The dialect of SQLite, for one file."""
@@ -40,7 +42,7 @@ class Sqlite:
     unavailable: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
     refused: tuple[type[Exception], ...] = (sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
     mark, oldest = "?", ""
-    find_table = f"SELECT max(name) FROM sqlite_master WHERE name = '{TABLE}'"  # noqa: S608  no foreign text
+    find_table = f"SELECT max(name) FROM sqlite_master WHERE name = '{TABLE}'"  # noqa: S608
 
     def __init__(self, path: Path) -> None:
         """Take the path; the file is made when it is first connected to."""
@@ -71,6 +73,10 @@ class Sqlite:
             return None
         address = f"{self._path.as_uri()}?mode=ro"
         return sqlite3.connect(address, timeout=BUSY_SECONDS, uri=True, check_same_thread=False)
+
+    def insert(self, cursor: sqlite3.Cursor, rows: list[list[Any]]) -> None:
+        """Insert rows."""
+        cursor.executemany(INSERT, rows)
 
     def rows(self, connection: sqlite3.Connection, statement: str, values: list[Any]) -> Iterable[Any]:
         """The rows of a SELECT, one at a time."""

@@ -1,7 +1,7 @@
 """Where a history is kept: one table in SQLite or PostgreSQL, with the same rows and the same statements."""
 
-from collections.abc import Generator, Iterable
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -15,9 +15,7 @@ PAGE_BYTES = 16 * 2**20
 
 COLUMNS = "time, request, model, version, route, rows"
 
-INSERT = f"INSERT INTO {TABLE} ({COLUMNS}, input, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  no foreign text
-
-SELECT = f"SELECT id, {COLUMNS}, CAST(input AS text), CAST(output AS text) FROM {TABLE}"  # noqa: S608
+SELECT = f"SELECT id, {COLUMNS}, CAST(input AS text), CAST(output AS text) FROM {TABLE}"  # noqa: S608  no foreign text
 
 INDEXES = (
     f"CREATE INDEX IF NOT EXISTS {TABLE}_time ON {TABLE} (time, id)",
@@ -58,6 +56,9 @@ class Dialect(Protocol):
     def is_current(self) -> bool:
         """Whether the last connection that may write still leads to what its name says."""
 
+    def insert(self, cursor: Any, rows: list[list[Any]]) -> None:  # noqa: ANN401
+        """Insert rows: a value for each of `COLUMNS`, the input and the output."""
+
     def rows(self, connection: Any, statement: str, values: list[Any]) -> Iterable[Any]:  # noqa: ANN401
         """The rows of a SELECT, a few at a time."""
 
@@ -84,7 +85,9 @@ class Store:
             Unavailable: nothing was written; try again later.
             Exception: nothing was written, as one of the entries never can be.
         """
-        self._execute(INSERT, [self._row(entry) for entry in entries])
+        rows = [self._row(entry) for entry in entries]
+        with self._transaction() as cursor:
+            self._dialect.insert(cursor, rows)
 
     def prune(self, before: datetime, most: int, step: int) -> int:
         """Remove up to `step` entries that are older than `before`, and as many that exceed `most`; returns how many.
@@ -92,8 +95,10 @@ class Store:
         Raises:
             Unavailable: try again later.
         """
-        old = self._execute(*self._oldest("time < ?", "time", self._dialect.from_time(before), step))
-        return old + self._execute(*self._oldest(f"id <= (SELECT max(id) FROM {TABLE}) - ?", "id", most, step))  # noqa: S608
+        too_many = f"id <= (SELECT max(id) FROM {TABLE}) - ?"  # noqa: S608  no foreign text, here and below
+        with self._transaction() as cursor:
+            old = self._remove(cursor, "time < ?", "time", [self._dialect.from_time(before), step])
+            return old + self._remove(cursor, too_many, "id", [most, step])
 
     def page(self, query: Query) -> Page:
         """A page of entries.
@@ -112,37 +117,35 @@ class Store:
         return Page(tuple(entries), None)
 
     def close(self) -> None:
-        """Close the connection that writes."""
+        """Close the connection that writes, and so take back what is not committed; it may be broken."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            with suppress(*self._dialect.unavailable):
+                connection.close()
 
-    def _execute(self, statement: str, rows: list[list[Any]]) -> int:
-        """Execute a statement once for each row, in one transaction; returns the number of changed rows."""
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """A cursor for one transaction, which is committed if the block succeeds."""
         try:
             if self._connection is not None and not self._dialect.is_current():
                 self.close()
             if self._connection is None:
                 self._connection = self._dialect.connect()
             with closing(self._connection.cursor()) as cursor:
-                cursor.executemany(statement.replace("?", self._dialect.mark), rows)
-                changed = cursor.rowcount
+                yield cursor
             self._connection.commit()
         except Exception as error:
-            self._drop_connection()
+            self.close()
             if isinstance(error, self._dialect.unavailable) and not isinstance(error, self._dialect.refused):
                 raise Unavailable(_reason(error)) from error
             raise
-        return int(changed)
 
-    def _drop_connection(self) -> None:
-        """Close the connection, and so take back its transaction; it may be broken."""
-        with suppress(*self._dialect.unavailable):
-            self.close()
-
-    def _oldest(self, condition: str, order: str, bound: Any, step: int) -> tuple[str, list[list[Any]]]:  # noqa: ANN401
-        inner = f"SELECT id FROM {TABLE} WHERE {condition} ORDER BY {order} LIMIT ? {self._dialect.oldest}"  # noqa: S608
-        return f"DELETE FROM {TABLE} WHERE id IN ({inner})", [[bound, step]]  # noqa: S608
+    def _remove(self, cursor: Any, condition: str, order: str, values: list[Any]) -> int:  # noqa: ANN401
+        """Remove the first rows in this order, as many as the last value says; returns how many they were."""
+        oldest = f"SELECT id FROM {TABLE} WHERE {condition} ORDER BY {order} LIMIT ? {self._dialect.oldest}"  # noqa: S608
+        statement = f"DELETE FROM {TABLE} WHERE id IN ({oldest})"  # noqa: S608
+        cursor.execute(statement.replace("?", self._dialect.mark), values)
+        return int(cursor.rowcount)
 
     def _row(self, entry: Entry) -> list[Any]:
         texts = map(plain, (entry.request, entry.model, entry.version, entry.route))

@@ -111,7 +111,7 @@ class Writer:
             try:
                 self._write_waiting()
                 wait = 0.0 if self._prune() else IDLE_SECONDS
-            except Unavailable as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the thread tries again
                 self._fail(str(error))
                 wait = 0.0
         self._store.close()
