@@ -94,10 +94,11 @@ def test_before_departure_the_model_beats_the_reference(derived: Derived) -> Non
     assert reached["average_precision"] > 0.408
 
 
-def test_after_departure_the_model_is_no_worse_than_the_reference(derived: Derived) -> None:
-    """It ranks late flights better than the reference, and errs as much as the subtraction does."""
-    reached = errors(split(derived, DEPARTED), "xgboost-depth-2")
-    assert reached["mae"] < 12.1
-    assert reached["rmse"] < 17.15
+def test_after_departure_trees_from_the_delay_beat_the_reference_and_the_subtraction(derived: Derived) -> None:
+    """They err less than either (RMSE 16.98 and 16.93), and rank late flights better."""
+    reached = errors(split(derived, DEPARTED), "xgboost-depth-2-from-delay")
+    assert reached["mae"] < 12.36
+    assert reached["rmse"] < 16.6
+    assert reached["r2"] > 0.828
     assert reached["roc_auc"] > 0.89
     assert reached["average_precision"] > 0.836
