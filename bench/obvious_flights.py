@@ -59,7 +59,7 @@ def fit(path: Path) -> None:
 def derived(flights: list[Flight]) -> pd.DataFrame:
     """The pipeline's columns."""
     rows = pd.DataFrame([flight.model_dump() for flight in flights])
-    rows["weekday"] = pd.to_datetime(rows[["year", "month", "day"]]).dt.dayofweek + 1
+    rows["weekday"] = pd.to_datetime(rows[["year", "month", "day"]]).dt.day_of_week + 1
     for made, source in (("sched_dep", "sched_dep_time"), ("sched_arr", "sched_arr_time")):
         rows[made] = rows[source] // 100 * 60 + rows[source] % 100
     weather = [column.name for column in BEFORE.columns if column.missing]
