@@ -37,13 +37,22 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "tabserve drift": ("model", "--data", "rows.csv", "--out"),
     "tabserve threshold": ("0.5", "--data", "rows.csv"),
     "tabserve train": ("rows.csv", "--out"),
+    "tabserve pack": ("model", "--out"),
+    "cases/flights/scripts/train.py": ("--data", "rows.csv", "--out"),
     "cases/categories/scripts/train.py": ("--data", "rows.csv", "--out"),
     "cases/categories/scripts/train.py --out new": ("--data", "rows.csv", "--metrics"),
 }
 """Arguments of each command that reads and writes named files; the output's option comes last."""
 
-ALONE = {"scripts/dashboard.py", "scripts/sbom.py", "scripts/fetch_data.py", "cases/categories/scripts/fetch_data.py"}
-"""Commands that write and read no named file."""
+ALONE = {
+    "scripts/dashboard.py",
+    "scripts/sbom.py",
+    "scripts/fetch_data.py",
+    "cases/categories/scripts/fetch_data.py",
+    "cases/flights/scripts/fetch_data.py",
+    "cases/flights/scripts/make_extract.py",
+}
+"""Commands whose output has a name of its own, or that read no file."""
 
 
 @pytest.fixture

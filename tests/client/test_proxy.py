@@ -186,5 +186,5 @@ def test_health_checks_of_images_use_no_proxies() -> None:
     files = [*ROOT.glob("**/deploy/Dockerfile"), *ROOT.glob("**/deploy/compose.yaml")]
     texts = [path.read_text() for path in files if ".venv" not in path.parts]
     checks = [line for text in texts for line in text.splitlines() if "urllib.request" in line]
-    assert len(checks) == 3
+    assert len(checks) == 4
     assert all("ProxyHandler({})" in line for line in checks)

@@ -211,7 +211,7 @@ def test_the_values_of_a_repeated_header_are_joined() -> None:
 def test_an_exchange_has_every_attribute_of_a_cycle_that_uvicorn_uses() -> None:
     """An exchange takes the place of uvicorn's request-response cycle."""
     parser = SimpleNamespace(get_method=bytes, get_http_version=str, should_keep_alive=bool)
-    connection = SimpleNamespace(parser=parser, headers=[], expect_100_continue=False)
+    connection = SimpleNamespace(parser=parser, headers=[], client=None, expect_100_continue=False)
     exchange = Exchange(connection, Target("any", None, None))  # only what the constructor reads
     used = set(re.findall(r"cycle\.(\w+)", inspect.getsource(HttpToolsProtocol)))
     assert "response_complete" in used
