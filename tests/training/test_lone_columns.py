@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tabserve.encoding.encoder import Encoder
-from tabserve.problem.columns import Column
+from tabserve.problem.columns import Column, Kind
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table.frame import Frame, read
@@ -64,7 +64,7 @@ def test_only_a_column_that_explains_something_is_worth_a_booster(
 
 
 @pytest.mark.parametrize("kind", ["number", "category"])
-def test_rare_values_and_missing_cells_may_give_the_target_away(kind: str) -> None:
+def test_rare_values_and_missing_cells_may_give_the_target_away(kind: Kind) -> None:
     """A missing cell in one row of ten, and a hundred values of twelve rows each."""
     rng = np.random.default_rng(0)
     code = rng.permutation(np.arange(1_200) % 100)
