@@ -66,7 +66,7 @@ def _look(csv: Path) -> Callable[[], str]:
 
 
 def _read(csv: Path) -> Callable[[], str]:
-    from tabserve.table.frame import read  # noqa: PLC0415  each step imports its own libraries alone
+    from tabserve.table.frame_reader import read  # noqa: PLC0415  each step imports its own libraries alone
 
     return lambda: f"{read(csv, PROBLEM).features.nbytes / 2**20:.0f} MiB"
 

@@ -11,7 +11,7 @@ from tabserve.model.model import Model, save, versions
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary
-from tabserve.table.frame import read
+from tabserve.table.frame_reader import read
 from tabserve.training.proof import predictor
 
 ROWS, TREES, DEPTH = 5_000, 300, 4

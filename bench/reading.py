@@ -97,7 +97,7 @@ def measure(name: str, csv: Path) -> Reading:
 
 
 def _tabserve() -> Read:
-    from tabserve.table.frame import read  # noqa: PLC0415  each reader imports its own libraries alone
+    from tabserve.table.frame_reader import read  # noqa: PLC0415  each reader imports its own libraries alone
 
     return lambda csv: read(csv, PROBLEM)
 

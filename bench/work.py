@@ -10,7 +10,7 @@ from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve.model.model import load
 from tabserve.score import score_file
-from tabserve.table.frame import read, stream
+from tabserve.table.frame_reader import read, stream
 
 MODEL = Path("deploy/model")
 

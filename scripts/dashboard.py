@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from grafana_foundation_sdk.builders import dashboard, heatmap, prometheus, stat, table, timeseries
@@ -16,6 +17,9 @@ from tabserve.files import whole
 
 SOURCE = DataSourceRef("prometheus", "prometheus")
 """The data source of deploy/grafana/provisioning."""
+
+Panel = stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel
+"""A panel of any kind."""
 
 WIDE, TALL, SHORT = 12, 8, 4
 """Width and heights of panels, in units of Grafana's grid, which is 24 wide."""
@@ -97,15 +101,19 @@ def choice() -> dashboard.QueryVariable:
     )
 
 
-def build() -> dashboard.Dashboard:
-    """Build the whole dashboard, panel by panel."""
-    page = dashboard.Dashboard("tabserve").uid("tabserve").readonly().time("now-30m", "now").refresh("10s")
-    page.with_variable(choice())
-    for panel in (
+def state() -> list[Panel]:
+    """Panels about what runs and what waits."""
+    return [
         number("Replicas", "Replicas that answer Prometheus.", 'sum(up{job="tabserve"})'),
         number("Proxy", "1 if the proxy answers Prometheus, else 0.", 'sum(up{job="proxy"})'),
         number("Alerts", "Alerts that fire now.", 'count(ALERTS{alertstate="firing"}) or vector(0)'),
         number("Rows that wait", "Rows that wait for their scores, in all replicas.", "sum(tabserve_queue_rows)"),
+    ]
+
+
+def requests() -> list[Panel]:
+    """Panels about requests: answered, refused, how fast, and how many wait."""
+    return [
         lines(
             "Answers",
             "Requests that got a prediction, by protocol.",
@@ -130,6 +138,12 @@ def build() -> dashboard.Dashboard:
             "short",
             {"{{instance}}": "tabserve_queue_rows"},
         ),
+    ]
+
+
+def batches() -> list[Panel]:
+    """Panels about calls of the model."""
+    return [
         lines(
             "Rows in a batch",
             "Mean over all calls of the model, by replica.",
@@ -137,6 +151,12 @@ def build() -> dashboard.Dashboard:
             {"{{instance}}": MEAN.format("tabserve_batch_rows")},
         ),
         heat_map("Batches by their rows", "How many calls of the model had so many rows.", "tabserve_batch_rows"),
+    ]
+
+
+def labels() -> list[Panel]:
+    """Panels about what models of classes answer."""
+    return [
         lines(
             "Labels",
             "Share of the rows that got each label, by model.",
@@ -156,6 +176,12 @@ def build() -> dashboard.Dashboard:
             {"{{model}}": f"{rate('tabserve_probability_sum')} / {rate('tabserve_probability_count')}"},
         ),
         heat_map("Probabilities", "How many rows got which of these probabilities.", "tabserve_probability"),
+    ]
+
+
+def amounts() -> list[Panel]:
+    """Panels about what models of amounts answer."""
+    return [
         signed_lines(
             "Amounts",
             "Mean and quantiles of the predicted amounts, by model; quantiles are interpolated between the hold-out's.",
@@ -174,6 +200,12 @@ def build() -> dashboard.Dashboard:
             "percentunit",
             {"{{model}}": DISTANCE},
         ),
+    ]
+
+
+def replicas() -> list[Panel]:
+    """Panels about the replicas: their models, memory and processors."""
+    return [
         models(),
         lines(
             "Memory",
@@ -187,7 +219,14 @@ def build() -> dashboard.Dashboard:
             "short",
             {"{{instance}}": 'rate(process_cpu_seconds_total{job="tabserve"}[$__rate_interval])'},
         ),
-    ):
+    ]
+
+
+def build() -> dashboard.Dashboard:
+    """Build the whole dashboard, panel by panel."""
+    page = dashboard.Dashboard("tabserve").uid("tabserve").readonly().time("now-30m", "now").refresh("10s")
+    page.with_variable(choice())
+    for panel in chain(state(), requests(), batches(), labels(), amounts(), replicas()):
         page.with_panel(panel)
     return page
 

@@ -22,7 +22,7 @@ from tabserve.client import proxy
 from tabserve.destination import ending
 from tabserve.errors import DataError
 from tabserve.files import whole
-from tabserve.table.frame import read
+from tabserve.table.frame_reader import read
 
 OPENML = "https://www.openml.org"
 

@@ -16,7 +16,8 @@ import pytest
 from tabserve.errors import DataError
 from tabserve.model.model import load
 from tabserve.score import score_file
-from tabserve.table.frame import Frame, stream
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import stream
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "score.py"
 ROWS = SCRIPT.with_name("rows.csv")

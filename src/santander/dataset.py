@@ -14,7 +14,8 @@ import pyarrow.parquet
 from santander.problem import PROBLEM
 from santander.sample import sample
 from tabserve.errors import UsageError
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training.split import subset
 
 PARQUET_ROWS = 10_000

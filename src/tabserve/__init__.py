@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tabserve.problem.task import Regression as Regression
     from tabserve.score import score_file as score_file
     from tabserve.stations import TrainingData as TrainingData
-    from tabserve.table.frame import read as read
+    from tabserve.table.frame_reader import read as read
     from tabserve.trained import train as train
     from tabserve.training.candidate import Candidate as Candidate
     from tabserve.training.selection import select as select
@@ -52,7 +52,7 @@ WHERE = {
     "hold_out": "training.split",
     "load": "model.model",
     "numbers": "problem.columns",
-    "read": "table.frame",
+    "read": "table.frame_reader",
     "save": "model.model",
     "score_file": "score",
     "select": "training.selection",

@@ -10,9 +10,10 @@ import pyarrow as pa
 from tabserve.destination import check_apart
 from tabserve.model.decision import Answers
 from tabserve.model.model import Model
-from tabserve.table.frame import Rows, stream
+from tabserve.table.frame import Rows
+from tabserve.table.frame_reader import stream
 from tabserve.table.source import Source, TableLike, as_source
-from tabserve.table.writer import open_writer
+from tabserve.table.writer import id_field, open_writer
 
 
 def score_file(model: Model, table: TableLike, out: Path) -> int:
@@ -59,7 +60,7 @@ def schema_of(model: Model) -> pa.Schema:
     kinds = {
         name: pa.string() if values.dtype == np.object_ else pa.array(values).type for name, values in columns.items()
     }
-    return pa.schema([(model.problem.id or "row", pa.string()), *kinds.items()])
+    return pa.schema([id_field(model.problem.id), *kinds.items()])
 
 
 def answers(model: Model, rows: Rows, scores: Answers, schema: pa.Schema) -> pa.RecordBatch:

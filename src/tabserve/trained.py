@@ -19,7 +19,8 @@ from tabserve.plan.planned import Caution
 from tabserve.reports import tables
 from tabserve.reports.html import report
 from tabserve.stations import TrainingData
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.table.source import TableLike, as_source
 from tabserve.training.candidate import Candidate
 from tabserve.training.default_candidates import default_candidates

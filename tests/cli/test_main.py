@@ -16,7 +16,8 @@ from tabserve.errors import ArtifactError, DataError, UsageError
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import PREDICTORS, load
 from tabserve.serving.mlserver import settings
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training import bootstrap
 
 

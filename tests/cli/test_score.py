@@ -13,7 +13,7 @@ from tests.serving import mixed
 from tabserve.cli import main
 from tabserve.errors import ArtifactError, DataError
 from tabserve.model.model import load
-from tabserve.table.frame import stream
+from tabserve.table.frame_reader import stream
 
 COLUMNS = {
     "two": ["label", "probability"],
@@ -57,7 +57,7 @@ def test_each_task_has_its_columns(  # noqa: PLR0917 (fixtures and parameters)
     assert capsys.readouterr() == (f"Scored 600 rows into {out}.\n", "")
     written = pd.read_parquet(out) if ending == ".parquet" else pd.read_csv(out)
     assert [*written.columns] == ["row", *names]
-    assert [*map(int, written["row"])] == [*range(600)]
+    assert written["row"].tolist() == [*range(1, 601)]
     model = load(folder)
     features = np.concatenate([rows.features for rows in stream(data, model.problem, model.encoder)])
     for name, values in model.decision.table(model.score(features), model.problem).items():

@@ -38,8 +38,8 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.errors import InvalidRequest, ServerError, UsageError
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model, load
-from tabserve.table import frame
 from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import stream
 
 ROOT = Path(__file__).parents[2]
 SCRIPT, ROWS = ROOT / "scripts" / "request.py", ROOT / "scripts" / "rows.csv"
@@ -515,7 +515,7 @@ def ask(script: Ask) -> Ask:
 
 def test_the_default_rows_are_ten_rows_of_the_sample() -> None:
     """They have the format of Kaggle's test.csv, and ids that call them synthetic."""
-    (rows,), drawn = frame.stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {})), sample(10, seed=7)
+    (rows,), drawn = stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {})), sample(10, seed=7)
     assert rows.ids.tolist() == drawn.ids.tolist() == [f"synthetic_{number}" for number in range(10)]
     assert np.array_equal(rows.features, drawn.features)
     assert ROWS.read_text().startswith("ID_code,var_0,var_1,")
@@ -530,7 +530,7 @@ def test_an_aligned_table_is_printed(server: Server, model: Model) -> None:
     header, *lines = ended.stdout.splitlines()
     assert header.split() == ["ID_code", "label", "probability"]
     assert {len(line) for line in lines} == {len(header)}
-    (rows,) = frame.stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {}))
+    (rows,) = stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {}))
     expected = zip(rows.ids, *reversed(model.score(rows.features)), strict=True)
     assert [line.split() for line in lines] == [[name, str(label), f"{p:.6f}"] for name, label, p in expected]
 
@@ -540,7 +540,7 @@ def test_json_is_one_document(ask: Ask, server: Server, model: Model, protocol: 
     ended = ask("--json", "--rows", "3", "--protocol", protocol, server=server)
     assert (ended.returncode, ended.stderr) == (0, "")
     document = json.loads(ended.stdout)
-    (rows,) = frame.stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {}))
+    (rows,) = stream(ROWS, PROBLEM, Encoder.learn(PROBLEM, {}))
     scores = model.score(rows.features[:3])
     assert (document["model"], document["threshold"]) == (MODEL, threshold_of(model.decision))
     assert [row["ID_code"] for row in document["rows"]] == rows.ids[:3].tolist()

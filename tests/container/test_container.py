@@ -28,7 +28,7 @@ from tests.serving import mixed
 from tabserve.client import table
 from tabserve.client.rest import RestClient
 from tabserve.model.model import load
-from tabserve.table.frame import stream
+from tabserve.table.frame_reader import stream
 
 pytestmark = MARKS
 
@@ -104,6 +104,13 @@ def test_answers_the_projects_own_script(
 def test_reports_its_health(hardened: Container) -> None:
     """Docker's own health check finds the model ready."""
     hardened.wait("healthy", lambda: hardened.inspect("{{.State.Health.Status}}") == "healthy")
+
+
+def test_the_health_check_asks_for_the_model_by_the_name_that_it_was_given(image: str) -> None:
+    """A model of any other name would not be found."""
+    container = Container("--env", "TABSERVE_NAME=my model", image)
+    with removing(container):
+        container.wait("healthy", lambda: container.inspect("{{.State.Health.Status}}") == "healthy")
 
 
 def test_serves_without_a_network_as_any_user(image: str) -> None:

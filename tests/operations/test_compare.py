@@ -27,7 +27,8 @@ from tabserve.problem.columns import numbers
 from tabserve.problem.criterion import Costs
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass
-from tabserve.table.frame import Rows, stream
+from tabserve.table.frame import Rows
+from tabserve.table.frame_reader import stream
 from tabserve.table.source import Source
 from tabserve.training import bootstrap
 from tabserve.training.binary import measures

@@ -28,7 +28,8 @@ from tabserve.operations.drift import SCORE
 from tabserve.operations.new_levels import NO_LEVELS
 from tabserve.problem.columns import Column, numbers
 from tabserve.problem.problem import Problem
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training.split import hold_out
 
 REAL = Path("data", "santander", "real_rows_2500.csv")

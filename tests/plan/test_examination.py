@@ -11,7 +11,8 @@ from tabserve.plan.examination import examine
 from tabserve.plan.options import Options
 from tabserve.plan.plan import make_plan
 from tabserve.plan.planned import Caution
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.table.source import as_source
 from tabserve.training.candidate import Candidate
 from tabserve.training.split import hold_out

@@ -12,7 +12,7 @@ from tabserve.plan.options import Options
 from tabserve.plan.plan import fit_name, make_plan
 from tabserve.problem.columns import Column
 from tabserve.problem.task import Binary, Multiclass
-from tabserve.table.frame import read
+from tabserve.table.frame_reader import read
 from tabserve.table.source import Source, as_source
 
 IDS = [str(number) for number in range(60)]
@@ -207,6 +207,29 @@ def test_cautions_say_what_to_do(name: str, cells: list[str], words: str) -> Non
     """Each is about its column, and none is given where the user leaves the column out."""
     assert words in cautions_about(plan_of({name: cells}), name)
     assert not cautions_about(plan_of({name: cells}, drop=(name,)), name)
+
+
+def test_numbers_are_to_be_written_with_the_decimal_sign_of_the_table(tmp_path: Path) -> None:
+    """Whether a column is left out, named, or the target."""
+    rows = [f"{row},5;2.{100 + row},01;{'no' if row % 2 else 'yes'}" for row in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["weight;price;y", *rows, ""]))
+    source = as_source(tmp_path / "t.csv")
+    assert "'2.100,01'" in cautions_about(plan := make_plan(source, Options("y")), "price")
+    assert "write it as 1234,5 to use it" in cautions_about(plan, "price")
+    for options in (Options("y", number=("price",)), Options("price")):
+        with pytest.raises(DataError, match=r"row 1: expected .*, found '2\.100,01'; .*") as refused:
+            make_plan(source, options)
+        assert "1234,5" in str(refused.value)
+
+
+def test_moments_of_a_time_zone_are_dates_in_utc() -> None:
+    """The reason says so, and nothing cautions about the zone."""
+    moments = pa.array(range(0, 60 * 10_000, 10_000), pa.timestamp("s", "Asia/Tokyo"))
+    plan = plan_of({"seen": moments.to_pylist()})
+    seen = column_of(plan, "seen")
+    assert (seen.kind, seen.profile.example) == ("date", "1970-01-01 00:00:00.000000")
+    assert seen.why == "dates with a time such as 1970-01-01 00:00:00.000000, in UTC"
+    assert "zone" not in cautions_about(plan, "seen")
 
 
 def test_an_id_that_repeats_is_cautioned_about_once() -> None:

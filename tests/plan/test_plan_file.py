@@ -64,7 +64,7 @@ def read_again(plan: Plan, path: Path) -> Plan:
     ],
 )
 def test_a_plan_read_back_makes_the_same_problem(options: dict[str, Any], table: Source, tmp_path: Path) -> None:
-    """And the same file again; what was guessed is said then."""
+    """And the same file again; what was guessed is said then, for the same reasons."""
     plan = make_plan(table, Options("churned", **options))
     again = read_again(plan, tmp_path / "churn.toml")
     assert again.problem == plan.problem
@@ -72,9 +72,7 @@ def test_a_plan_read_back_makes_the_same_problem(options: dict[str, Any], table:
     assert again.source.path is not None
     assert table.path is not None
     assert again.source.path.samefile(table.path)
-    assert {column.name: column.role for column in again.columns} == {
-        column.name: column.role for column in plan.columns
-    }
+    assert again.columns == plan.columns
 
 
 def test_pooled_classes_and_amounts_are_read_back(tmp_path: Path) -> None:
@@ -86,13 +84,36 @@ def test_pooled_classes_and_amounts_are_read_back(tmp_path: Path) -> None:
         assert read_again(plan, tmp_path / "t.toml").problem == plan.problem
 
 
-def test_texts_are_read_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("others", "options"),
+    [
+        ({}, {}),
+        ({"age": COLUMNS["age"]}, {"drop": ("age",)}),
+        ({"age": COLUMNS["age"], "plan": COLUMNS["plan"]}, {"text": ("title",), "drop": ("plan",)}),
+        ({"who": COLUMNS["who"]}, {"text": ("title", "who")}),
+    ],
+    ids=["alone", "beside one that is left out", "before others", "with a category"],
+)
+def test_texts_are_read_back(others: dict[str, list[str]], options: dict[str, Any], tmp_path: Path) -> None:
     """They are the only features."""
     titles = [f"a title of some words {row}" for row in range(ROWS)]
-    source = write_csv(tmp_path / "t.csv", {"title": titles, "y": ["a", "b"]})
-    plan = make_plan(source, Options("y"))
-    assert plan.problem.kinds == ("text",)
-    assert read_again(plan, tmp_path / "t.toml").problem == plan.problem
+    source = write_csv(tmp_path / "t.csv", {"title": titles, "y": ["a", "b"], **others})
+    plan = make_plan(source, Options("y", **options))
+    again = read_again(plan, tmp_path / "t.toml")
+    assert {*plan.problem.kinds} == {"text"}
+    assert (again.problem, again.columns) == (plan.problem, plan.columns)
+
+
+def test_a_plan_that_is_edited_gives_the_reason_of_the_edit(table: Source, tmp_path: Path) -> None:
+    """What the cells suggested is no reason any more."""
+    path = tmp_path / "churn.toml"
+    plan_file.write(make_plan(table, Options("churned")), path)
+    assert '"plan" = "category"  # 3 levels: a, b, c' in path.read_text()
+    path.write_text(path.read_text().replace('"plan" = "category"', '"plan" = "left out"').replace("yes", "no"))
+    again = make_plan(*plan_file.read(path))
+    reasons = {column.name: column.why for column in again.columns}
+    assert reasons["plan"] == "as --drop says"
+    assert reasons["churned"] == "two values; positive is 'no', as --positive says, in 66.7% of the rows"
 
 
 def test_the_signs_of_a_csv_are_written_down(tmp_path: Path) -> None:

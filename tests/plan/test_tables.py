@@ -7,7 +7,7 @@ from tests.plan.looking import cautions_about, column_of
 
 from tabserve.plan.options import Options
 from tabserve.plan.plan import Plan, make_plan
-from tabserve.table.frame import read
+from tabserve.table.frame_reader import read
 from tabserve.table.source import as_source
 
 TARGETS = {

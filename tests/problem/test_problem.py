@@ -14,7 +14,7 @@ from tabserve.problem.columns import Column, numbers
 from tabserve.problem.criterion import F1, MAE, RMSE, Accuracy, BalancedAccuracy, Costs, f1, rmse
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
-from tabserve.table.frame import read
+from tabserve.table.frame_reader import read
 from tabserve.training.split import fold_numbers, hold_out
 from tabserve.training.task_training import training_of
 

@@ -69,6 +69,9 @@ def test_the_card_has_every_candidate_with_its_deviation_and_trees(model: Model)
     assert [row.split(" | ")[-1] for row in rows] == ["– |", "11 |"]
     assert "0.5000 ± 0.0200" in rows[0]
     assert "Between them: 0.2500 in F1" in text
+    alone = card.render(replace(model, metrics=metrics | {"best": "stumps"}))
+    assert "Best of all, and saved here: `stumps`." in alone
+    assert "Between them" not in alone
     bars = [line.split() for line in text.splitlines() if "█" in line]
     assert [(name, len(bar), value) for name, bar, value in bars] == [
         ("forest", 40, "0.5000"),
@@ -143,7 +146,8 @@ def test_a_card_of_several_classes_has_their_counts_and_the_temperature() -> Non
     assert "XGBoost `multi:softprob`, 5 trees" in text
     assert isinstance(model.decision, MostProbable)
     assert f"**{model.decision.temperature:.4f}**" in text
-    assert "in macro F1. Trees" in text
+    assert "saved here: `boosted`." in text
+    assert " Trees are those that are served." in text
     assert "Baselines, which know the target and no column: `prior`." in text
     assert "| measure | value | 95 % bootstrap interval | `prior` |" in text
     assert f"| {model.metrics['baselines']['prior']['log_loss']:.4f} |" in text

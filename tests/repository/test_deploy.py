@@ -15,7 +15,7 @@ from tabserve.model.model import Model, load
 from tabserve.predictors.booster import Booster
 from tabserve.problem.criterion import Counts, f1
 from tabserve.reports import card
-from tabserve.table.frame import read
+from tabserve.table.frame_reader import read
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

@@ -33,7 +33,8 @@ from tabserve.model.model import Model, load, save
 from tabserve.problem.criterion import Costs
 from tabserve.score import score_file
 from tabserve.stations import TrainingData
-from tabserve.table.frame import Frame, Rows, read, stream
+from tabserve.table.frame import Frame, Rows
+from tabserve.table.frame_reader import read, stream
 from tabserve.training import bootstrap
 from tabserve.training.selection import Candidate, select
 from tabserve.training.stumps import AveragedStumps
@@ -257,12 +258,12 @@ def test_costs_move_the_threshold(costs: Path, model: Model) -> None:
 
 
 def test_rows_without_ids_are_numbered(costs: Path, tmp_path: Path) -> None:
-    """The scores have a column `row`, from 0."""
+    """The scores have a column `row`, from 1."""
     by_costs = load(costs / "build/mine")
     score_file(by_costs, costs / "mine.csv", tmp_path / "scores.csv")
     scores, diagnosis = pd.read_csv(tmp_path / "scores.csv"), pd.read_csv(costs / "mine.csv")["diagnosis"]
     assert by_costs.problem.id is None
-    assert scores["row"].tolist() == list(range(569))
+    assert scores["row"].tolist() == list(range(1, 570))
     assert (scores["label"] == diagnosis).mean() > 0.8
 
 

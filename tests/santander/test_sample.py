@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 
 from santander.problem import PROBLEM
 from santander.sample import POSITIVE_SHARE, Shape, log_odds, sample, shapes, statistics
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training.stumps import AveragedStumps
 
 ROWS = 100_000

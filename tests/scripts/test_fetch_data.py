@@ -20,7 +20,8 @@ import pytest
 
 from santander.problem import PROBLEM
 from tabserve.errors import DataError
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "fetch_data.py"
 

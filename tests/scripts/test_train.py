@@ -269,7 +269,10 @@ BAD_TABLES: dict[str, tuple[Bad, str]] = {
         lambda table, folder: write_csv(table.assign(day="1"), folder / "train.csv"),
         "has unexpected columns: 'day'; remove them, or train anew by a problem that names them.",
     ),
-    "short row": (csv(lambda text: text + b"train_151,1,2\n"), ", row 151: expected 202 columns, found 3."),
+    "short row": (
+        csv(lambda text: text + b"train_151,1,2\n"),
+        ", row 151: expected 202 columns, found 3; put a cell that holds ',' in",
+    ),
     "text in a number": (
         cell(140, "var_198", "twelve"),
         ", row 140, column 'var_198': expected a number, found 'twelve'.",

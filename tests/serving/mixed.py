@@ -18,7 +18,7 @@ from tabserve.model.reference import Reference
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
-from tabserve.table.frame import read
+from tabserve.table.frame_reader import read
 from tabserve.training.one_hot_linear import OneHotLogistic, OneHotRidge
 from tabserve.training.selection import Candidate, select
 from tabserve.training.split import hold_out

@@ -26,7 +26,7 @@ from tabserve.errors import InvalidRequest
 from tabserve.model.model import Model, load
 from tabserve.predictors.booster import Booster
 from tabserve.serving.protocol.contributions import BASE_VALUE, MAX_VALUES, NAME
-from tabserve.table.frame import stream
+from tabserve.table.frame_reader import stream
 
 SECONDS = 20
 ROWS = 40

@@ -20,7 +20,7 @@ from tabserve.client.local_server import Server
 from tabserve.model.model import Model, load
 from tabserve.model.reference import Quantiles, Reference
 from tabserve.serving.protocol.datatypes import packed
-from tabserve.table.frame import stream
+from tabserve.table.frame_reader import stream
 
 SECONDS = 20
 SECOND_OUTPUT = {"two": "predict_proba", "three": "predict_proba", "amount": "predict_interval"}

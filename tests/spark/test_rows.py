@@ -15,8 +15,9 @@ from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.spark.rows import Cells, CsvReader, Lines, Piece
 from tabserve.spark.worker import RejectedRow, split_bad_rows
+from tabserve.table.conversion import batch_to_rows, scoring_columns
 from tabserve.table.dialect import Dialect
-from tabserve.table.frame import batch_to_rows, scoring_columns, stream
+from tabserve.table.frame_reader import stream
 
 PROBLEM = Problem("small", numbers("a", "b"), id="ID_code")
 ENCODER = Encoder.learn(PROBLEM, {})
@@ -70,6 +71,10 @@ def test_a_header_among_the_rows_is_a_bad_row() -> None:
     assert bad == RejectedRow("/x.csv", "ID_code", "column 'a': expected a number, found 'a'")
 
 
+QUOTE = (
+    "; put a cell that holds ',' in double quotes, write ',' between all cells, or name another --delimiter in training"
+)
+
 BAD: dict[str, tuple[str | bytes, str, str]] = {
     "text": ("x,1,two", "x", "column 'b': expected a number, found 'two'"),
     "nothing": ("x,,2", "x", "column 'a': expected a number, found an empty cell"),
@@ -77,10 +82,10 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "infinite": ("x,1,inf", "x", "column 'b': expected a number, found inf, which is no finite 32-bit float"),
     "beyond float32": ("x,1e39,2", "x", "column 'a': expected a number, found 1e+39, which is no finite 32-bit float"),
     "no id": (",1,2", "", "column 'ID_code': expected an id, found an empty cell"),
-    "too short": ("x,1", "x", "expected 3 columns, found 2"),
-    "too long": ("x,1,2,3", "x", "expected 3 columns, found 4"),
-    "a byte order mark": ("\ufeff", "\ufeff", "expected 3 columns, found 1"),
-    "blanks": ("  ", "  ", "expected 3 columns, found 1"),
+    "too short": ("x,1", "x", "expected 3 columns, found 2" + QUOTE),
+    "too long": ("x,1,2,3", "x", "expected 3 columns, found 4" + QUOTE),
+    "a byte order mark": ("\ufeff", "\ufeff", "expected 3 columns, found 1" + QUOTE),
+    "blanks": ("  ", "  ", "expected 3 columns, found 1" + QUOTE),
     "open quote": (
         '"x,1,2',
         "x,1,2",
@@ -211,5 +216,5 @@ def test_lines_of_another_dialect_are_read() -> None:
     good, bad, others = parts
     assert not isinstance(good, RejectedRow)
     assert not isinstance(others, RejectedRow)
-    assert bad == RejectedRow("/x.csv", "r2", "expected 3 columns, found 4")
+    assert bad == RejectedRow("/x.csv", "r2", "expected 3 columns, found 4" + QUOTE.replace("','", "';'"))
     assert (good.features.tolist(), others.features.tolist()) == ([[1.5, 2]], [[1.5, 2]])

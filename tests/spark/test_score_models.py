@@ -19,7 +19,7 @@ from tabserve.score import score_file
 from tabserve.spark import score as spark_score
 from tabserve.spark.score import RowCounts, score_table
 from tabserve.spark.source import files, table
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame_reader import read
 from tabserve.training import proof
 from tabserve.training.one_hot_linear import OneHotLogistic, OneHotRidge
 from tabserve.training.target_encoding import TargetEncodedClassifier, TargetEncodedRegressor
@@ -50,7 +50,7 @@ def save_model(folder: Path, task: str, estimator: Estimator) -> Path:
     """Fit a model on flats, and write its folder."""
     flats.table(task, 300).to_csv(folder / "train.csv", index=False)
     problem = flats.problem(task)
-    frame: Frame = read(folder / "train.csv", problem)
+    frame = read(folder / "train.csv", problem)
     predictor = proof.predictor(estimator(problem, frame.encoder).fit(frame.features, frame.target), frame.encoder)
     model = Model(problem, frame.encoder, predictor, DECISIONS[task], metrics={}, data={}, versions=versions())
     save(folder / "model", model, predictor.examples(frame.features), "# A model of flats\n")
@@ -120,6 +120,29 @@ def test_typed_cells_get_the_answers_of_one_machine(spark: SparkSession, tmp_pat
     for name, source in {"file": files(f"{tmp_path}/rows.parquet"), "table": table("global_temp.flats")}.items():
         assert score_table(model, source, f"{tmp_path}/{name}") == RowCounts(60)
         pd.testing.assert_frame_equal(by_key(pd.read_parquet(tmp_path / name)), expected, check_exact=True)
+
+
+def test_files_without_optional_columns_and_with_moments_of_a_zone_get_the_answers_of_one_machine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each file may lack other columns, and a warning names them."""
+    model, rows = save_model(tmp_path, "two", flats.trees), flats.table("two", 60, seed=4)
+    (tmp_path / "csv").mkdir()
+    rows[:30].drop(columns=["age", "rent"]).to_csv(tmp_path / "csv" / "a.csv", index=False)
+    rows[30:].drop(columns="since").to_csv(tmp_path / "csv" / "b.csv", index=False)
+    moments = pd.to_datetime(rows["since"].replace("", None)).astype("datetime64[us]")
+    moments = moments.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    rows.assign(since=moments).drop(columns=["city", "age"]).to_parquet(tmp_path / "rows.parquet", index=False)
+    for name, paths in {
+        "csv": [tmp_path / "csv" / "a.csv", tmp_path / "csv" / "b.csv"],
+        "rows.parquet": [tmp_path / "rows.parquet"],
+    }.items():
+        expected = scored_here(model, paths, tmp_path)
+        caplog.clear()
+        assert score_table(model, files(f"{tmp_path}/{name}"), f"{tmp_path}/scores/{name}") == RowCounts(len(expected))
+        assert [f"{path} lacks" in "".join(caplog.messages) for path in paths] == [True] * len(paths)
+        scores = by_key(pd.read_parquet(tmp_path / "scores" / name))
+        pd.testing.assert_frame_equal(scores, expected, check_exact=True)
 
 
 def test_each_bad_cell_is_rejected_as_on_one_machine(tmp_path: Path) -> None:

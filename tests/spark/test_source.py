@@ -21,7 +21,8 @@ from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.spark import job
 from tabserve.spark.source import Source, files, table
-from tabserve.table.frame import scoring_columns, stream
+from tabserve.table.conversion import scoring_columns
+from tabserve.table.frame_reader import stream
 
 PROBLEM = Problem("small", numbers("a", "b.c"), id="ID_code")
 COLUMNS = scoring_columns(PROBLEM)

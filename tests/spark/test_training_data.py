@@ -26,7 +26,8 @@ from tabserve.spark.source import files, table
 from tabserve.spark.training_data import training_data
 from tabserve.spark.training_table import TrainingTable
 from tabserve.stations import TrainingData, train
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training import bootstrap, copies
 from tabserve.training.candidate import Candidate
 from tabserve.training.split import fold_numbers, hold_out, narrow_levels

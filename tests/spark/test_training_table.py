@@ -15,7 +15,8 @@ from tabserve.problem.problem import Problem
 from tabserve.spark.load_table import load_table
 from tabserve.spark.source import files
 from tabserve.spark.training_table import TrainingTable
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training.stumps import AveragedStumps, covers, step_functions
 
 PROBLEM = Problem("small", columns.numbers(*(f"x{number}" for number in range(6)), missing=True), id="key")

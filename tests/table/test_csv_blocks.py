@@ -109,6 +109,11 @@ def test_the_header_is_split_from_the_rows() -> None:
     assert split_header(b'"a\nb",c\r\n1,2\n3,4\n') == (["a\nb", "c"], b"1,2\n3,4\n")
 
 
+def test_spaces_around_names_count_for_nothing() -> None:
+    """As around cells; those within a name stay."""
+    assert split_header(b'a,\t b c ," d "\n1, 2 ,3\n') == (["a", "b c", "d"], b"1, 2 ,3\n")
+
+
 def test_cells_of_another_type_come_as_text() -> None:
     """With all other cells of their block, so that an error can name row and column."""
     schema = pa.schema([("a", pa.float64()), ("b", pa.string())])

@@ -19,7 +19,7 @@ from tabserve.problem.task import Regression
 from tabserve.table import csv_blocks
 from tabserve.table.columns import Columns
 from tabserve.table.dialect import DELIMITERS, Dialect, find_dialect
-from tabserve.table.frame import read, stream
+from tabserve.table.frame_reader import read, stream
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source
 
@@ -155,9 +155,13 @@ def test_thousands_and_decimal_commas_are_named_in_a_column_of_numbers(
     ("text", "message"),
     [
         pytest.param(
-            CSV.replace(",", ";") + "1;2\n", ", row 4: expected 3 columns, found 2.", id="a short row of semicolons"
+            CSV.replace(",", ";") + "1;2\n",
+            ", row 4: expected 3 columns, found 2; put a cell that holds ';' in",
+            id="a short row of semicolons",
         ),
-        pytest.param(CSV.replace(",", "\t") + "1\t2\tx\ty\n", ", row 4: expected 3 columns, found 4.", id="a long row"),
+        pytest.param(
+            CSV.replace(",", "\t") + "1\t2\tx\ty\n", ", row 4: expected 3 columns, found 4; put a", id="a long row"
+        ),
         pytest.param(CSV.replace("sugar", "place"), " has the column 'place' more than once; every column", id="twice"),
         pytest.param("target;sugar;place\n", " has a header and no rows; a table needs at least one row", id="no rows"),
         pytest.param(

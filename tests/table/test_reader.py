@@ -24,8 +24,8 @@ from tabserve.encoding.cells import SPACES
 from tabserve.errors import DataError
 from tabserve.table import csv_blocks, reader
 from tabserve.table.columns import Columns
-from tabserve.table.reader import batches
-from tabserve.table.source import Source
+from tabserve.table.reader import batches, column_names
+from tabserve.table.source import Source, as_source
 
 COLUMNS = Columns(["a", "b", "c"], ["id"], ["target"])
 SMALL_BLOCK = 256
@@ -191,6 +191,7 @@ def test_numbers_of_any_parquet_type_are_numbers(tmp_path: Path) -> None:
         pytest.param("id,a,b", "lacks 'c'; expected 4 columns, found 3.", id="missing"),
         pytest.param("id,alpha,b,gamma", "lacks 'a', 'c'; its columns are 'id', 'alpha', 'b'", id="several missing"),
         pytest.param("id,a,b,c,a", "has the column 'a' more than once", id="duplicate"),
+        pytest.param("id,a,b,c, a", "has the column 'a' more than once", id="duplicate but for a space"),
         pytest.param("id,a,b,c,day", "has unexpected columns: 'day'; remove them, or train anew by", id="extra"),
         pytest.param("id,a,b,c,", "has no name for column 5 of its header; remove it, or", id="a comma too many"),
         pytest.param("id,a,b,,,", "has no name for column 4 of its header; remove it, or", id="several without a name"),
@@ -258,12 +259,21 @@ def test_a_similar_name_is_suggested_for_a_missing_column(tmp_path: Path) -> Non
     assert refused(path, Columns(["income", "age"], [])) == f"{path} lacks 'income'; did you mean 'incme'?"
 
 
-def test_a_space_belongs_to_a_columns_name(tmp_path: Path) -> None:
-    """Also at the end of the header, where it cannot be seen."""
-    path = tmp_path / "table.csv"
-    path.write_text("income ,age \r\n1,2\r\n")
-    assert read(path, Columns(["income ", "age "], [])).to_pylist() == [{"income ": 1.0, "age ": 2.0}]
-    assert refused(path, Columns(["income ", "age"], [])) == f"{path} lacks 'age'; did you mean 'age '?"
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+def test_spaces_around_the_name_of_a_column_count_for_nothing(kind: str, tmp_path: Path) -> None:
+    """Also at the end of the header, where they cannot be seen; those within a name stay."""
+    path, names = tmp_path / f"table.{kind}", ["income ", "\tage in years  "]
+    if kind == "csv":
+        path.write_text(",".join(names) + "\r\n1,2\r\n")
+    table = pa.table([[1.0], [2.0]], names)
+    if kind == "parquet":
+        pa.parquet.write_table(table, path)
+    source = as_source(table if kind == "arrow" else path)
+    assert column_names(source) == ["income", "age in years"]
+    (batch,) = batches(source, Columns(["age in years", "income"], []), lambda batch: batch)
+    assert batch.to_pylist() == [{"income": 1.0, "age in years": 2.0}]
+    with pytest.raises(DataError, match=r"lacks 'income '; did you mean 'income'\?"):
+        [*batches(source, Columns(["income "], ["age in years"]), len)]
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -458,7 +468,10 @@ def test_a_row_of_another_length_is_named(bad: str, cells: int, row: str, rows: 
     lines = [row.format(number) for number in range(100)]
     path = tmp_path / "table.csv"
     path.write_text("\n".join(["id,a,b,c", *lines[:rows], bad, *lines[rows:], ""]))
-    assert refused(path) == f"{path}, row {rows + 1}: expected 4 columns, found {cells}."
+    assert refused(path) == (
+        f"{path}, row {rows + 1}: expected 4 columns, found {cells}; put a cell that holds ',' in double quotes,"
+        " write ',' between all cells, or name another --delimiter in training."
+    )
     path.write_text("\n".join(["id,a,b,c", *lines[:rows], "r,1,x,3", *lines[rows:], ""]))
     assert refused(path) == f"{path}, row {rows + 1}, column 'b': expected a number, found 'x'."
 

@@ -13,7 +13,8 @@ import pytest
 from tabserve.errors import DataError, UsageError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
-from tabserve.table.frame import Frame, has_target, read, read_to_measure, stream
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import has_target, read, read_to_measure, stream
 from tabserve.table.source import TableLike, as_source
 
 PROBLEM = Problem(
@@ -159,3 +160,73 @@ def test_an_arrow_table_that_is_damaged_is_refused() -> None:
     )
     with pytest.raises(DataError, match="the table cannot be read as a table: it is not UTF-8 text"):
         read(pa.Table.from_pandas(FRAME).set_column(3, "place", bad), PROBLEM)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "America/Sao_Paulo", "+05:30"])
+@pytest.mark.parametrize("kind", ["parquet", "pandas", "arrow"])
+def test_moments_of_a_time_zone_are_those_of_utc(unit: str, zone: str, kind: str, tmp_path: Path) -> None:
+    """In features and as the time of a problem, whatever zone a column names for the same moments."""
+    texts = ["2020-01-31 23:30", "NaT", "2022-03-01 00:15", "2023-12-31 12:00"]
+    moments = pd.DatetimeIndex(np.array(texts, f"M8[{unit}]"))
+    sold = pd.date_range("2020-01-01 02:00", periods=4)
+    problem = Problem(
+        "orders", (Column("day", "date", missing=True),), id="order", time="sold", ignored=("amount", "place")
+    )
+    plain = read(as_csv(FRAME.assign(day=moments, sold=sold), tmp_path), problem)
+    aware = FRAME.assign(day=moments.tz_localize("UTC").tz_convert(zone), sold=sold.tz_localize("UTC").tz_convert(zone))
+    frame = read(TABLES[kind](aware, tmp_path), problem)
+    assert same(frame, plain)
+    assert frame.moment is not None
+    assert plain.moment is not None
+    assert frame.moment.tolist() == plain.moment.tolist()
+
+
+OTHERS = ("order", "place", "day")
+OPTIONAL = [column.name for column in PROBLEM.columns if column.missing]
+
+
+@pytest.mark.parametrize("numeric", [False, True], ids=["mixed", "numbers"])
+@pytest.mark.parametrize("kind", TABLES)
+def test_rows_to_score_may_lack_columns_whose_cells_may_be_missing(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, numeric: bool
+) -> None:
+    """They are scored as with empty cells, and one warning names the columns."""
+    problem = PROBLEM
+    if numeric:
+        problem = Problem("orders", (Column("target"), Column("amount", missing=True)), target="y", ignored=OTHERS)
+    encoder = read(FRAME.assign(y=[0, 1, 0, 1]) if numeric else FRAME, problem).encoder
+    lacking = [name for name in OPTIONAL if name in problem.features]
+    empty = FRAME.assign(**dict.fromkeys(lacking, pd.Series([None] * 4, dtype=object)))
+    (expected,) = stream(empty, problem, encoder)
+    assert not caplog.messages
+    source = as_source(TABLES[kind](FRAME.drop(columns=lacking), tmp_path))
+    (rows,) = stream(source, problem, encoder)
+    assert np.array_equal(rows.features, expected.features, equal_nan=True)
+    assert rows.ids.tolist() == expected.ids.tolist()
+    names = "'amount'" if numeric else "'amount', 'place'"
+    assert caplog.messages == [f"{source.name} lacks {names}; each row is answered as one with an empty cell there."]
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (FRAME.drop(columns="day"), "the table lacks 'day'; its columns are"),
+        (FRAME.drop(columns=["day", "place"]), "the table lacks 'day'; expected 4 columns, found 3"),
+        (FRAME.rename(columns={"amount": "Amount"}), "the table lacks 'amount'; did you mean 'Amount'?"),
+        (FRAME.drop(columns="place").assign(other=1), "the table has unexpected columns: 'other'; remove them"),
+        (FRAME[["target"]], "the table has one column, named 'target'; expected 4."),
+    ],
+    ids=["needed", "needed and optional", "another name", "unexpected", "none"],
+)
+def test_rows_to_score_need_the_other_columns(frame: pd.DataFrame, message: str) -> None:
+    """A column under another name is not taken for a missing one."""
+    with pytest.raises(DataError) as error:
+        [*stream(frame, PROBLEM, read(FRAME, PROBLEM).encoder)]
+    assert str(error.value).startswith(message)
+
+
+def test_a_table_to_learn_from_needs_all_columns() -> None:
+    """Also those whose cells may be missing."""
+    with pytest.raises(DataError, match="the table lacks 'amount'"):
+        read(FRAME.drop(columns="amount"), PROBLEM)

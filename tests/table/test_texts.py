@@ -15,8 +15,9 @@ from tabserve.errors import DataError
 from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Multiclass
-from tabserve.table import frame as frames
-from tabserve.table.frame import Frame, read_with_repeated_ids
+from tabserve.table import frame_reader
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read_with_repeated_ids
 from tabserve.training.shares import REFUSE_ABOVE, WARN_ABOVE
 from tabserve.training.split import describe_split, fold_numbers, hold_out, subset
 
@@ -54,13 +55,13 @@ def test_read_repeated_takes_an_id_twice(tmp_path: Path) -> None:
     path = write(tmp_path, "9,s,b,,colar,\n7,s,a,,colar,\n9,s,c,,manta,\n")
     assert read(path).features.tolist() == ["b", "a", "c"]
     with pytest.raises(DataError, match="has the id '9' 2 times"):
-        frames.read(path, replace(PROBLEM, ignored=("price",)))
+        frame_reader.read(path, replace(PROBLEM, ignored=("price",)))
 
 
 def test_ids_differ_by_a_nul_at_the_end(tmp_path: Path) -> None:
     """NumPy's fixed-width texts would drop it."""
     path = write(tmp_path, "".join(f'"{name}",s,a,,{kind},\n' for name, kind in (("0\0", "colar"), ("0", "manta"))))
-    assert frames.read(path, replace(PROBLEM, ignored=("price",))).ids.tolist() == ["0\0", "0"]
+    assert frame_reader.read(path, replace(PROBLEM, ignored=("price",))).ids.tolist() == ["0\0", "0"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from tabserve.problem.columns import Column, numbers
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.stations import TrainingData
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training import bootstrap
 from tabserve.training.candidate import Candidate, servable_candidates
 from tabserve.training.default_candidates import FAST, MANY_CELLS, NATIVE_LEVELS, USUAL, default_candidates

@@ -10,7 +10,8 @@ from xgboost import XGBRegressor
 from tabserve.problem.columns import numbers
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Regression
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training.candidate import Candidate
 from tabserve.training.flattery import flattery
 

@@ -24,7 +24,8 @@ from tabserve.errors import DataError
 from tabserve.problem.columns import Column, numbers
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
-from tabserve.table.frame import Frame, read, stream
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read, stream
 from tabserve.training import forward
 from tabserve.training.folds import NOT_HELD_OUT, choosing_rows, measured_folds, training_rows
 from tabserve.training.inner_split import inner_split

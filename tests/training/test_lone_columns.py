@@ -10,7 +10,8 @@ from tabserve.encoding.encoder import Encoder
 from tabserve.problem.columns import Column, Kind
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training import lone_columns
 from tabserve.training.lone_columns import MIN_ROWS, explained_shares
 

@@ -24,7 +24,8 @@ from tabserve.problem.columns import Column
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.stations import TrainingData, train
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training import bootstrap, one_hot_linear, proof
 from tabserve.training.candidate import Candidate
 from tabserve.training.one_hot_linear import LOGISTIC_GRID, RIDGE_GRID, OneHotLogistic, OneHotRidge

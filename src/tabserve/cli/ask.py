@@ -53,6 +53,7 @@ def add_options(parser: argparse.ArgumentParser, rows: Path | None = None) -> No
     """Add the options of `ask`; `rows` is the table to ask about where the command line names none."""
     _add_table(parser, rows)
     _add_server(parser)
+    _add_waits(parser)
     add = parser.add_argument
     add(
         "--outputs",
@@ -87,12 +88,12 @@ def ask(arguments: argparse.Namespace) -> None:
     server = _client(arguments)
     if arguments.wait:
         client.wait(server.ready, "The model", arguments.wait)
-    rows = table.read(arguments.data, server.metadata, arguments.rows)
     further = [_contributions(server)] if arguments.explain else []
+    rows = table.read(arguments.data, server.metadata, arguments.rows)
     answers = table.ask(
         server, arguments.data, rows, [*(arguments.outputs or server.metadata.default_outputs), *further]
     )
-    columns = {server.metadata.id or "row": rows.ids, **table.to_columns(answers, server.metadata)}
+    columns = {rows.name: rows.ids, **table.to_columns(answers, server.metadata)}
     for name in further:
         found = reasons.reasons(answers, server.metadata.outputs[name], rows.columns)
         columns[name] = (reasons.as_documents if arguments.json else reasons.as_texts)(found)
@@ -114,7 +115,11 @@ def _contributions(server: "Client") -> str:
     from tabserve.serving.protocol.contributions import NAME  # noqa: PLC0415
 
     if NAME not in server.metadata.outputs:
-        raise UsageError(f"The server gives no {NAME} to the answers of {server.model!r}; leave out --explain.")
+        raise UsageError(
+            f"The model {server.model!r} has no {NAME}: models of XGBoost have them, linear models and models of texts"
+            " have none, nor has any model where the server's max_explained_rows is 0; leave out --explain, or serve a"
+            " model of XGBoost."
+        )
     return NAME
 
 
@@ -176,6 +181,10 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what the server calls it (default: the only one that it has)",
     )
+
+
+def _add_waits(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--timeout",
         type=options.seconds,

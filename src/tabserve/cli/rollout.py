@@ -8,6 +8,30 @@ from tabserve.cli import options
 from tabserve.destination import check_apart, ending
 from tabserve.errors import Drifted
 
+COMPARE = (
+    "Score the same rows by two model folders and say how many labels agree, which rows change theirs, and how"
+    " far the probabilities are apart; of amounts, how many leave the old interval, and how far they are apart."
+    " The models may have different columns and be of different kinds; target and id must be the same."
+    " Where the rows have the target's column, also how much better or worse NEW is by its own criterion and"
+    " every other measure of its task, with 95 % intervals of a paired bootstrap: let these be rows that"
+    " neither model learned from. Without the column, a file may have any size."
+)
+
+DRIFT = (
+    "Compare each column of new rows, and the model's scores for them, with the hold-out that the model folder"
+    " keeps the quantiles of, and the shares of levels; values that repeat often are counted by themselves. A"
+    " shift matters if its population stability index or its Kolmogorov-Smirnov statistic is above 0.1, and"
+    " chance alone does not make it so. Levels that training did not see are named with their rows. The exit"
+    " code is 6 if a shift matters."
+)
+
+THRESHOLD = (
+    "Move the threshold of a model folder, from which on a row is called positive, and say what that does to"
+    " precision, recall and flagged share. The model, its probabilities and its golden rows stay as they are;"
+    " manifest and card say that the threshold was moved. Moving it back gives the same folder again, byte for"
+    " byte."
+)
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `compare`, `drift` and `threshold` to the commands of `tabserve`."""
@@ -20,14 +44,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = commands.add_parser(
         "compare",
         help="compare two models on the same rows",
-        description=(
-            "Score the same rows by two model folders and say how many labels agree, which rows change theirs, and how"
-            " far the probabilities are apart; of amounts, how many leave the old interval, and how far they are apart."
-            " The models may have different columns and be of different kinds; target and id must be the same."
-            " Where the rows have the target's column, also how much better or worse NEW is by its own criterion and"
-            " every other measure of its task, with 95 % intervals of a paired bootstrap: let these be rows that"
-            " neither model learned from. Without the column, a file may have any size."
-        ),
+        description=COMPARE,
         epilog="example: tabserve compare deploy/model build/model --data labelled.csv --out changed.csv",
     )
     parser.add_argument("old", type=Path, metavar="OLD", help="the model folder that is served")
@@ -52,13 +69,7 @@ def _add_drift(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "drift",
         help="compare new rows with those that a model was measured on",
-        description=(
-            "Compare each column of new rows, and the model's scores for them, with the hold-out that the model folder"
-            " keeps the quantiles of, and the shares of levels; values that repeat often are counted by themselves. A"
-            " shift matters if its population stability index or its Kolmogorov-Smirnov statistic is above 0.1, and"
-            " chance alone does not make it so. Levels that training did not see are named with their rows. The exit"
-            " code is 6 if a shift matters."
-        ),
+        description=DRIFT,
         epilog="example: tabserve drift deploy/model --data new.csv --out drift.svg",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder")
@@ -77,12 +88,7 @@ def _add_threshold(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     parser = commands.add_parser(
         "threshold",
         help="move a model's threshold without training it again",
-        description=(
-            "Move the threshold of a model folder, from which on a row is called positive, and say what that does to"
-            " precision, recall and flagged share. The model, its probabilities and its golden rows stay as they are;"
-            " manifest and card say that the threshold was moved. Moving it back gives the same folder again, byte for"
-            " byte."
-        ),
+        description=THRESHOLD,
         epilog="example: tabserve threshold build/model 0.3 --data labelled.csv",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder; it is replaced whole, or not")
@@ -140,14 +146,14 @@ def _threshold(arguments: argparse.Namespace) -> None:
     from tabserve.model.decision import threshold_of  # noqa: PLC0415  slow, or of the extra `train`
     from tabserve.model.model import check_place, load_binary  # noqa: PLC0415  slow, or of the extra `train`
     from tabserve.operations import move_threshold  # noqa: PLC0415  slow, or of the extra `train`
-    from tabserve.table import frame  # noqa: PLC0415  slow, or of the extra `train`
+    from tabserve.table.frame_reader import read_to_measure  # noqa: PLC0415  slow, or of the extra `train`
 
     folder, value = arguments.folder, arguments.value
     check_apart([folder], [arguments.data])
     model = load_binary(folder)
     if arguments.data:
         check_place(folder)
-        labelled = frame.read_to_measure(arguments.data, model.problem, model.encoder)
+        labelled = read_to_measure(arguments.data, model.problem, model.encoder)
         lines = [f"On {len(labelled):,} rows of {arguments.data}, with 95 % bootstrap intervals:"]
         lines += move_threshold.compare_on_rows(model, value, labelled)
     else:

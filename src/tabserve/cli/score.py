@@ -6,7 +6,7 @@ from pathlib import Path
 from tabserve import destination
 from tabserve.cli import options
 
-EPILOG = """columns of the output, beside the id (or the number of the row, as `row`):
+EPILOG = """columns of the output, beside the id (or the number of the row from 1, as `row`):
   two labels      label, probability (of the positive one)
   several labels  label, and probability_LABEL for each
   an amount       prediction, low, high (the interval that holds nine in ten)

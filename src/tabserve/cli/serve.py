@@ -1,6 +1,7 @@
 """`tabserve serve`: serve a model folder, or the models of a folder of settings."""
 
 import argparse
+import os
 
 from tabserve.cli import options, run
 
@@ -13,6 +14,7 @@ EPILOG = """environment variables, which the options replace:
   MLSERVER_GRPC_PORT     port for gRPC (8081)
   MLSERVER_METRICS_PORT  port for Prometheus metrics (8082)
   TABSERVE_MODEL         model folder, as --model
+  TABSERVE_NAME          what the server calls the model, as --name
 
 examples:
   tabserve serve build/model
@@ -59,6 +61,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     add(
         "--name",
         type=options.model_name,
+        default=os.environ.get("TABSERVE_NAME") or None,
         help="what the server calls the model (default: the model folder's name, or the one in the settings)",
     )
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from tabserve.plan.plan import Plan
     from tabserve.table.source import Source
 
-SHOWN = 5
-"""The number of measures of a candidate that are printed; the card and the report have all."""
-
 EXAMPLES = """examples:
   tabserve train churn.csv --target churned
   tabserve train churn.csv --target churned --look --plan churn.toml
@@ -142,7 +139,7 @@ def _fit(arguments: argparse.Namespace, plan: "Plan", out: Path) -> None:
     selected = data.select(candidates, arguments.minutes)
     rows = f"{len(data.development):,} rows to learn from"
     print(f"Mean ± standard deviation over {data.development.problem.folds} folds of the {rows}:")
-    print(f"{tables.selection_table(selected).iloc[:, :SHOWN].to_string()}\n", flush=True)
+    print(f"{tables.selection_table(selected).T.to_string()}\n", flush=True)
     if selected.left_out:
         print(f"The time was over before every fold of {', '.join(selected.left_out)}; give more --minutes.\n")
     result = trained.evaluate(plan, data, cautions, selected)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,11 @@ def _text(column: str, row: int, cell: object) -> str:
 
 
 def _date(column: str, row: int, cell: object) -> str:
-    """A date, a moment or a text in ISO 8601; a missing one is empty."""
+    """A date, a moment or a text in ISO 8601; a missing one is empty, and one of a time zone is that of UTC."""
     if cell is None or cell != cell:  # noqa: PLR0124  only NaN and NaT differ from themselves
         return ""
+    if isinstance(cell, datetime) and cell.tzinfo:
+        cell = cell.astimezone(UTC).replace(tzinfo=None)  # as the moments of a file are read
     if not isinstance(cell, str | date):
         raise InvalidRequest(f"Row {row}, column {column!r}, is {shown(cell)}; expected a date, or a text that is one.")
     return str(cell)

@@ -1,5 +1,6 @@
 """Ask a server about a table: the rows of a file in, the columns of the answers out."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,22 +18,32 @@ from tabserve.encoding.numbers import Numbers
 from tabserve.errors import InvalidRequest
 from tabserve.serving.protocol.contributions import NAME
 from tabserve.serving.protocol.datatypes import BYTES
-from tabserve.table.columns import Columns, naming_rows, no_rows
-from tabserve.table.frame import required_texts
+from tabserve.table.columns import Columns, naming_rows, refuse_no_rows
+from tabserve.table.conversion import required_texts, row_numbers
 from tabserve.table.reader import batches, column_names
 from tabserve.table.source import Source
-from tabserve.table.writer import open_writer
+from tabserve.table.writer import id_field, open_writer
 
 CHUNK = 1_000
 """Rows per request."""
+
+ROW_OF_REQUEST = re.compile(r"Row ([0-9]+), ")
+"""How a message about a row of a request begins."""
 
 MEMBER = "test.csv"
 """The name of the table in Kaggle's zip."""
 
 
 class Rows(NamedTuple):
-    """Rows of a file: their ids, and the cells of each column, all of shape (rows,)."""
+    """Rows of a file.
 
+    Attributes:
+        name: of the column of ids, or `row` if they are numbers.
+        ids: texts or, where the file has none, the numbers of the rows from 1; shape (rows,).
+        columns: the cells of each column, shape (rows,).
+    """
+
+    name: str
     ids: NDArray[np.object_]
     columns: dict[str, NDArray[Any]]
 
@@ -44,29 +55,30 @@ def read(path: Path, metadata: Metadata, limit: int | None) -> Rows:
         DataError: the table cannot be used; the message names the file and, if one is at fault, the row and column.
     """
     source = Source(path, MEMBER)
-    names = column_names(source)
-    used = [column for column in metadata.columns if not column.optional or column.name in names]
-    texts = [column.name for column in used if column.datatype == BYTES]
-    identity = [metadata.id] if metadata.id and metadata.id in names else []
-    numbers = [column.name for column in used if column.name not in texts]
-    expected = Columns(numbers, [*texts, *identity], [*metadata.ignored])
+    name = metadata.id if metadata.id in column_names(source) else None
+    texts = [column.name for column in metadata.columns if column.datatype == BYTES]
+    numbers = [column.name for column in metadata.columns if column.name not in texts]
+    optional = [column.name for column in metadata.columns if column.optional]
+    expected = Columns(numbers, [*texts, *filter(None, [name])], [*metadata.ignored], optional=optional)
     parts, count = [], 0
-    for batch in batches(source, expected, partial(to_rows, used, identity)):
+    for batch in batches(source, expected, partial(to_rows, metadata.columns, name)):
         parts.append(batch)
         count += len(batch.ids)
         if limit and count >= limit:
             break
-    if not count:
-        raise no_rows(path)
-    joined = {column.name: np.concatenate([part.columns[column.name] for part in parts])[:limit] for column in used}
-    ids = np.concatenate([part.ids for part in parts]) if identity else np.arange(count).astype(np.object_)
-    return Rows(ids[:limit], joined)
+    refuse_no_rows(path, count)
+    joined = {
+        column.name: np.concatenate([part.columns[column.name] for part in parts])[:limit]
+        for column in metadata.columns
+    }
+    ids = np.concatenate([part.ids for part in parts]) if name else row_numbers(1, count)
+    return Rows(id_field(name).name, ids[:limit], joined)
 
 
-def to_rows(columns: Sequence[Column], identity: Sequence[str], batch: pa.RecordBatch) -> Rows:
+def to_rows(columns: Sequence[Column], name: str | None, batch: pa.RecordBatch) -> Rows:
     """Convert a batch to the cells that are sent; the server checks what the texts say."""
-    ids = required_texts(batch, identity[0], "an id") if identity else np.empty(len(batch), np.object_)
-    return Rows(ids, {column.name: cells(column, batch[column.name]) for column in columns})
+    ids = required_texts(batch, name, "an id") if name else row_numbers(1, len(batch))
+    return Rows(id_field(name).name, ids, {column.name: cells(column, batch[column.name]) for column in columns})
 
 
 def cells(column: Column, array: pa.Array) -> NDArray[Any]:
@@ -89,11 +101,16 @@ def ask(client: Client, path: Path, rows: Rows, outputs: Sequence[str]) -> list[
             try:
                 answers.append(client.ask_columns(chunk, outputs))
             except InvalidRequest as error:
-                raise type(error)(
-                    f"{path}, rows {start + 1} to {stop}, of which the first is row 0: {error}"
-                ) from error
+                raise type(error)(f"{path}, {_in_file(str(error), start, stop)}") from error
             progress.update(stop - start)
     return answers
+
+
+def _in_file(message: str, start: int, stop: int) -> str:
+    """A message about a request with its row's number in the file, where rows count from 1 and not from 0."""
+    if found := ROW_OF_REQUEST.match(message):
+        return f"row {start + int(found[1]) + 1}, {message[found.end() :]}"
+    return f"rows {start + 1} to {stop}: {message}"
 
 
 def to_columns(answers: Sequence[Answer], metadata: Metadata) -> dict[str, NDArray[Any]]:

@@ -20,9 +20,10 @@ from tabserve.problem.metric import distinct, plain
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Task
 from tabserve.reports.tables import TITLES
-from tabserve.table.frame import Frame, Rows, has_target, read_to_measure, stream
+from tabserve.table.frame import Frame, Rows
+from tabserve.table.frame_reader import has_target, read_to_measure, stream
 from tabserve.table.source import Source, TableLike, as_source
-from tabserve.table.writer import open_writer
+from tabserve.table.writer import id_field, open_writer
 from tabserve.training.bootstrap import Interval, intervals
 from tabserve.training.task_training import training_of
 from tabserve.wording import listed
@@ -56,7 +57,7 @@ class Comparison:
     task: Changes
     rows: int = 0
     changed: Counter[str] = field(default_factory=Counter)
-    ids: dict[str, list[str]] = field(default_factory=dict)
+    ids: dict[str, list[Any]] = field(default_factory=dict)
     distance: float = 0.0
     largest: float = 0.0
     measures: dict[str, Difference] = field(default_factory=dict)
@@ -204,7 +205,7 @@ def _open_changes(old: Model, new: Model, out: Path | None) -> Iterator[Write]:
         return
     none = _columns(old, new, *(model.decision.scores(_empty_outputs(model)) for model in (old, new)))
     kinds = {name: pa.string() if cells.dtype == np.object_ else pa.array(cells).type for name, cells in none.items()}
-    schema = pa.schema([(old.problem.id or "row", pa.string()), *kinds.items()])
+    schema = pa.schema([id_field(old.problem.id), *kinds.items()])
 
     def write(rows: Rows, changes: NDArray[np.bool_], before: Any, after: Any) -> None:  # noqa: ANN401
         cells = [rows.ids, *_columns(old, new, before, after).values()]
@@ -225,6 +226,6 @@ def _columns(old: Model, new: Model, before: Any, after: Any) -> Mapping[str, ND
     return {f"{side}_{name}": table[name] for name in tables["old"] for side, table in tables.items()}
 
 
-def _list_ids(count: int, ids: list[str]) -> str:
+def _list_ids(count: int, ids: list[Any]) -> str:
     more = ", …" if count > len(ids) else ""
-    return f"{count:,}" + (f": {', '.join(ids)}{more}" if ids else "")
+    return f"{count:,}" + (f": {', '.join(map(str, ids))}{more}" if ids else "")

@@ -12,7 +12,7 @@ from tabserve.errors import ArtifactError
 from tabserve.model.model import Model
 from tabserve.model.reference import Distribution, Reference, watched_features
 from tabserve.operations.new_levels import NO_LEVELS, NewLevels
-from tabserve.table.frame import stream
+from tabserve.table.frame_reader import stream
 from tabserve.table.source import TableLike
 from tabserve.wording import one_line
 

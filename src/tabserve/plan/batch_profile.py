@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tabserve.encoding.cells import SPACES
 from tabserve.plan.forms import CODES, DATES, FORMS, NUMBERS, Classified, Form, classify
 from tabserve.plan.sketch import text_bytes
+from tabserve.table.cast import in_utc
 
 FIRST = 3
 """First cells of each form that are kept."""
@@ -135,7 +136,8 @@ def _digest(codes: NDArray[np.int64], texts: pa.Array) -> bytes:
 
 
 def _to_texts(values: pa.Array) -> pa.Array:
-    """Values as text, without surrounding spaces and tabs; null and NaN become the empty text."""
+    """Values as text, without surrounding spaces and tabs, moments in UTC; null and NaN become the empty text."""
+    values = in_utc(values)
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)
     return pc.ascii_trim(values.cast(pa.string()).fill_null(""), SPACES)

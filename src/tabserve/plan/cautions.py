@@ -113,8 +113,8 @@ def _foreign_numbers(planned: PlannedColumn, _options: Options) -> str | None:
         return None
     row, cell = held.first[0]
     return (
-        f"row {row} holds {shown(cell)}, a number with separators or signs that is not read as one; write it as 1234.5"
-        " to use it."
+        f"row {row} holds {shown(cell)}, a number with separators or signs that is not read as one; write it as"
+        f" {planned.profile.example_number} to use it."
     )
 
 

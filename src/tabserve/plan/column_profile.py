@@ -45,6 +45,7 @@ class ColumnProfile:
         stored: the Arrow type of a column of parquet or Arrow; empty for a csv.
         readable: whether its cells are numbers, texts, booleans or dates, and not lists or bytes.
         copy_of: the first column with the same cells, or None.
+        decimal: the decimal sign of its numbers.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ColumnProfile:
     stored: str = ""
     readable: bool = True
     copy_of: str | None = None
+    decimal: str = "."
 
     @property
     def present(self) -> int:
@@ -78,6 +80,11 @@ class ColumnProfile:
     def example(self) -> str:
         """The first cell that is not empty; the empty text if there is none."""
         return min((held.first[0] for held in self.forms.values()), default=(0, ""))[1]
+
+    @property
+    def example_number(self) -> str:
+        """A number as the table has to write it."""
+        return f"1234{self.decimal}5"
 
     def count(self, *forms: Form) -> int:
         """How many cells have one of these forms."""
@@ -114,7 +121,7 @@ class GrowingProfile:
         """A digest of all cells in their order."""
         return self._digest.digest()
 
-    def finish(self, name: str, rows: int, stored: str, copy_of: str | None) -> ColumnProfile:
+    def finish(self, name: str, rows: int, stored: str, copy_of: str | None, decimal: str) -> ColumnProfile:
         """What the whole column holds."""
         texts, numbers = self._forms.get(Form.TEXT), np.isfinite(self._low)
         return ColumnProfile(
@@ -133,6 +140,7 @@ class GrowingProfile:
             self._words / texts.count if texts else 0.0,
             stored,
             copy_of=copy_of,
+            decimal=decimal,
         )
 
     def _add_form(self, batch: BatchProfile, form: Form, rows_before: int) -> None:

@@ -11,7 +11,8 @@ from tabserve.plan.plan import Plan
 from tabserve.plan.planned import Caution
 from tabserve.problem.metric import plain, plain_name
 from tabserve.problem.problem import Problem
-from tabserve.table.frame import Frame, read
+from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read
 from tabserve.training.flattery import Flattery, Quick, flattery
 from tabserve.training.lone_columns import explained_shares
 from tabserve.training.split import count_copies

@@ -47,6 +47,11 @@ class Guess(NamedTuple):
     missing: bool = True
     is_text: bool = False
 
+    @property
+    def options(self) -> tuple[Kind, ...]:
+        """The kinds that are suggested, by which a user may say the same."""
+        return (self.kind,) if self.kind else ("text",) if self.is_text else ()
+
 
 Rule = Callable[[ColumnProfile], Guess | None]
 
@@ -150,7 +155,8 @@ def _date(column: ColumnProfile) -> Guess | None:
     if not any(column.count(form) == column.present for form in DATES):
         return None
     what = "dates with a time" if column.count(Form.MOMENT) else "dates"
-    return Guess("date", f"{what} such as {column.example}", MISSING["date"](column))
+    zone = ", in UTC" if "tz=" in column.stored else ""
+    return Guess("date", f"{what} such as {column.example}{zone}", MISSING["date"](column))
 
 
 def _foreign(column: ColumnProfile) -> Guess | None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from tabserve.plan.batch_profile import BatchProfile, profile_batch
 from tabserve.plan.column_profile import ColumnProfile, GrowingProfile
 from tabserve.plan.options import Options
-from tabserve.table.columns import Columns, no_rows
+from tabserve.table.columns import Columns, refuse_no_rows
 from tabserve.table.dialect import Dialect
 from tabserve.table.reader import batches, layout
 from tabserve.table.source import Source
@@ -55,9 +55,8 @@ def profile(source: Source, options: Options) -> TableProfile:
         for name, part in batch.items():
             growing[name].add(part, rows)
         rows += count
-    if not rows:
-        raise no_rows(source.name)
-    return TableProfile(rows, _finished(names, growing, rows, stored), dialect)
+    refuse_no_rows(source.name, rows)
+    return TableProfile(rows, _finished(names, growing, rows, stored, decimal), dialect)
 
 
 def _profile_batch(options: Options, decimal: str, batch: pa.RecordBatch) -> tuple[int, dict[str, BatchProfile]]:
@@ -80,7 +79,7 @@ def _is_foreign(stored: pa.DataType) -> bool:
 
 
 def _finished(
-    names: list[str], growing: Mapping[str, GrowingProfile], rows: int, stored: pa.Schema | None
+    names: list[str], growing: Mapping[str, GrowingProfile], rows: int, stored: pa.Schema | None, decimal: str
 ) -> tuple[ColumnProfile, ...]:
     """The profiles of all columns, in the order of the table."""
     first: dict[bytes, str] = {}
@@ -89,7 +88,8 @@ def _finished(
         kept_as = str(stored.field(name).type) if stored else ""
         if name in growing:
             original = first.setdefault(growing[name].digest, name)
-            profiles.append(growing[name].finish(name, rows, kept_as, original if original != name else None))
+            copy_of = original if original != name else None
+            profiles.append(growing[name].finish(name, rows, kept_as, copy_of, decimal))
         else:
             profiles.append(ColumnProfile(name, rows, stored=kept_as, readable=False))
     return tuple(profiles)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tabserve.errors import DataError
 from tabserve.plan.column_profile import ColumnProfile
-from tabserve.plan.kinds import KINDS, guess
+from tabserve.plan.kinds import KINDS, Guess, guess
 from tabserve.plan.options import Options
 from tabserve.plan.planned import PlannedColumn
 from tabserve.plan.stated import state
@@ -15,6 +15,9 @@ from tabserve.wording import shown
 
 NAMES_OF_ROWS: tuple[Literal["id", "group"], ...] = ("id", "group")
 """The roles of columns whose cells name rows or groups of rows."""
+
+BESIDE_TEXTS = "a model of texts learns from texts alone"
+"""Why a column that could be learned from is left out beside texts."""
 
 
 def plan_columns(columns: Sequence[ColumnProfile], options: Options, target: Target) -> tuple[PlannedColumn, ...]:
@@ -26,9 +29,15 @@ def plan_columns(columns: Sequence[ColumnProfile], options: Options, target: Tar
     planned = [_plan_column(column, options, target) for column in columns]
     if options.text:
         return tuple(_left_out_beside_texts(column, options) for column in planned)
-    if not any(column.is_feature for column in planned):
-        return tuple(_text_alone(column, options) for column in planned)
+    if not any(column.is_feature for column in planned) and (texts := _free_texts(planned, options)):
+        return plan_columns(columns, replace(options, text=texts), target)
     return tuple(planned)
+
+
+def _free_texts(planned: Sequence[PlannedColumn], options: Options) -> tuple[str, ...]:
+    """The columns of free text, which are learned from where nothing else remains."""
+    left_out = (column for column in planned if column.role == "left out" and column.name not in options.drop)
+    return tuple(column.name for column in left_out if guess(column.profile).is_text)
 
 
 def _plan_column(column: ColumnProfile, options: Options, target: Target) -> PlannedColumn:
@@ -41,13 +50,23 @@ def _plan_column(column: ColumnProfile, options: Options, target: Target) -> Pla
         if column.name == getattr(options, role):
             _check_name_of_rows(column, options)
             return PlannedColumn(column.name, role, None, False, f"as --{role} says", column)
-    if column.name in options.drop:
-        return PlannedColumn(column.name, "left out", None, True, "as --drop says", column)
-    named = next((kind for kind in KINDS if column.name in getattr(options, kind)), None)
-    made = guess(column) if named is None else state(column, named)
+    made = _stated_or_guessed(column, options)
     if not made.kind:
         return PlannedColumn(column.name, "left out", None, True, made.why, column)
     return PlannedColumn(column.name, "feature", made.kind, made.missing, made.why, column, is_feature=True)
+
+
+def _stated_or_guessed(column: ColumnProfile, options: Options) -> Guess:
+    """What a column is; where the user says what its cells suggest, as a plan that is read back does, they say why."""
+    guessed = guess(column)
+    if column.name in options.drop:
+        why = BESIDE_TEXTS if options.text else "as --drop says"
+        return guessed._replace(kind=None, why=why) if guessed.kind else guessed
+    named = next((option for option in KINDS if column.name in getattr(options, option)), None)
+    if named is None:
+        return guessed
+    stated = state(column, named)
+    return stated._replace(why=guessed.why) if named in guessed.options else stated
 
 
 def _time(column: ColumnProfile, options: Options) -> PlannedColumn:
@@ -85,14 +104,4 @@ def _left_out_beside_texts(planned: PlannedColumn, options: Options) -> PlannedC
     """A column beside those that the user says are texts, which are then the only features."""
     if not planned.is_feature or planned.name in options.text:
         return planned
-    why = "a model of texts learns from texts alone"
-    return replace(planned, role="left out", kind=None, why=why, is_feature=False)
-
-
-def _text_alone(planned: PlannedColumn, options: Options) -> PlannedColumn:
-    """A column of a table without features: free text is learned from then."""
-    column = planned.profile
-    if planned.role != "left out" or planned.name in options.drop or not guess(column).is_text:
-        return planned
-    why = f"{planned.why}, and nothing else remains"
-    return replace(planned, role="feature", kind="text", missing=column.empty > 0, why=why, is_feature=True)
+    return replace(planned, role="left out", kind=None, missing=True, why=BESIDE_TEXTS, is_feature=False)

@@ -32,7 +32,7 @@ def _refuse(column: ColumnProfile, allowed: tuple[Form, ...], expected: str, adv
 
 
 def _check_number(column: ColumnProfile) -> None:
-    advice = "write it as 1234.5, or name it by --missing if it stands for an empty cell"
+    advice = f"write it as {column.example_number}, or name it by --missing if it stands for an empty cell"
     _refuse(column, (*NUMBERS, *BLANKS), "a number", advice)
 
 

@@ -101,7 +101,7 @@ def _binary(column: ColumnProfile, options: Options, fewest: int) -> Target:
     positive = positive_label(column, options)
     (negative,) = (level for level, _ in levels if level != positive)
     share = dict(levels)[positive] / column.present
-    chosen = "as --positive says" if options.positive else "the rarer"
+    chosen = "the rarer" if positive == levels[-1][0] else "as --positive says"
     why = f"two values; positive is {shown(positive)}, {chosen}, in {share:.1%} of the rows"
     return Target(Binary((negative, positive), *_goal(options, Binary)), "category", why, positive)
 
@@ -138,8 +138,9 @@ def _regression(column: ColumnProfile, options: Options, _fewest: int) -> Target
     row, cell = min((column.forms[form].first[0] for form in others), default=(None, ""))
     if _words(column) or column.count(Form.FOREIGN_NUMBER):
         raise DataError(
-            f"Column {column.name!r}, row {row}: expected an amount such as 1234.5, found {shown(cell)}; mend it, or,"
-            " if it stands for an empty cell, name it by --missing and leave such rows out by --drop-empty-target."
+            f"Column {column.name!r}, row {row}: expected an amount such as {column.example_number}, found"
+            f" {shown(cell)}; mend it, or, if it stands for an empty cell, name it by --missing and leave such rows out"
+            " by --drop-empty-target."
         )
     _refuse_empty(column, blanks(column), row, options)
     return Target(

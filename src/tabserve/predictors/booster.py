@@ -187,8 +187,11 @@ class Booster:
         return feature_rows.draw_cells(features, rows, seed)
 
     def to_bytes(self) -> bytes:
-        """The bytes of a file that `read` takes, and XGBoost's scikit-learn wrapper as well."""
-        return bytes(self.trees.save_raw("ubj"))
+        """The bytes of a file that `read` takes; XGBoost's scikit-learn wrapper needs the attribute."""
+        wrapper = "regressor" if self._objective in OBJECTIVES[Regression.KIND] else "classifier"
+        trees = self.trees.copy()
+        trees.set_attr(scikit_learn=json.dumps({"_estimator_type": wrapper}))
+        return bytes(trees.save_raw("ubj"))
 
     def on_one_thread(self) -> None:
         """Use one thread per call, and make one call now, as the first takes longer."""

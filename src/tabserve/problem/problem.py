@@ -40,7 +40,7 @@ class Problem:
             first is never empty.
         target: name of the column that holds what is predicted.
         task: what that is, and what is maximised.
-        id: name of the column that names each row, or None when rows are named by their number.
+        id: name of the column that names each row, or None when rows are named by their number, from 1.
         group: name of the column whose rows of one value belong together, such as a seller; no split parts them.
         time: name of the column that says when each row was, by which the table is split: the latest rows are held out,
             and folds go forward. It is a feature only if it is among the columns too, as a date.

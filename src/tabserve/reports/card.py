@@ -11,6 +11,7 @@ from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.problem.metric import distinct, is_less_better, plain
 from tabserve.problem.problem import Problem
+from tabserve.reports.card_texts import LIMITS, NOTE, OBSERVED, PURPOSE, SYNTHETIC, TEMPLATE
 from tabserve.reports.tables import (
     TITLES,
     Statistics,
@@ -21,72 +22,14 @@ from tabserve.reports.tables import (
     statistics_table,
 )
 from tabserve.reports.task_report import report_of
+from tabserve.training import baselines
 from tabserve.training.split import describe_split
-from tabserve.training.task_training import training_of
 
 BAR = 40
 """Width of the longest bar, in characters."""
 
 MAX_NAMES = 10
 """Most features that the card lists by name; of more it states the number only."""
-
-SYNTHETIC = """**Trained on synthetic data**: not one row of it was observed. Learn from it, test with it; do not decide
-about people with it."""
-
-OBSERVED = "Trained on the table named below."
-
-PURPOSE = """To {purpose} of the {problem.name} problem that come from the same source as its training data, in the same
-columns and units."""
-
-LIMITS = """- Rows from another population, period or unit: nothing here says how it does there.
-- Causes: a feature that moves the score need not move the outcome.
-- Decisions about a person without a human who can overrule them."""
-
-NOTE = """> **The threshold was moved** after the evaluation, from {measured} to {chosen}: a row is
-> now called positive when its probability is at least {chosen}. What is said below about the threshold, and
-> every figure that needs one (F1, cost, accuracy, precision, recall, flagged share), was true at {measured}.
-
-"""
-
-TEMPLATE = """# Model card: {problem.name}
-
-{origin}
-
-- Data: {data[source]}; {data[rows]:,} rows, {rows}, {features}; sha256
-  `{data[sha256]}`.
-- Kind: {kind}; the candidate `{winner}`.
-- Split: {split.how}; {split.held_out} held out and opened once, {split.folds} on the
-  rest.
-
-## What it is for
-
-{purpose}
-
-## What it must not be used for
-
-{limits}
-
-## Figures on the hold-out
-
-{holdout}
-
-## The candidates
-
-Mean ± standard deviation over {problem.folds} folds; no {chosen} saw the rows it is scored on. Best of all: `{best}`.
-Best of those that a model folder can hold, saved here: `{winner}`. Between them: {gap} in {measure}.{trees}
-
-```text
-{bars}
-```
-
-{candidates}
-
-{decision}
-
-{sections}## Made with
-
-{versions}.
-"""
 
 
 class Words(NamedTuple):
@@ -111,38 +54,14 @@ GENERAL = Words()
 
 def render(model: Model, words: Words = GENERAL) -> str:
     """Render the card; it depends on the model and these texts alone."""
-    metrics, problem, report = model.metrics, model.problem, report_of(model.problem)
-    folds, best, winner = (metrics[key] for key in ("folds", "best", "winner"))
-    measure = next(iter(folds[winner]))
-    means = {name: plain(measure, folds[name][measure]["mean"]) for name in ranking(folds)}
-    least = is_less_better(problem.criterion.name)
     card = TEMPLATE.format(
-        problem=problem,
-        origin=words.synthetic if model.data["synthetic"] else OBSERVED,
-        data=model.data,
-        split=describe_split(
-            problem,
-            model.data["rows"],
-            metrics["fold_rows"],
-            model.data.get("periods"),
-            model.data.get("copies", 0),
-        ),
-        rows=report.rows(model.data) + _groups(model),
-        features=_features(problem),
+        **_worded(model, words),
+        **_learned_from(model),
+        **_ranked(model.metrics),
         kind=model.predictor.described,
-        purpose=words.purpose.format(purpose=report.purpose, problem=problem),
-        limits=words.limits,
-        chosen=report.chosen,
-        winner=winner,
-        best=best,
-        gap=figure(abs(means[best] - means[winner]), means[best]),
-        measure=TITLES[measure],
-        trees=" Trees are those that are served." if any(metrics["trees"].values()) else "",
-        decision=report.decision(model, f"{'least' if least else 'best'} {TITLES[problem.criterion.name]}"),
-        holdout=_holdout(metrics),
-        bars=_bars(means),
+        holdout=_holdout(model.metrics),
         candidates=_candidates(model),
-        sections="".join(f"{section}\n\n" for section in words.sections(model)),
+        decision=report_of(model.problem).decision(model, _sought(model.problem.criterion.name)),
         versions=", ".join(f"{name} {version}" for name, version in model.versions.items()),
     )
     return with_note(card, model)
@@ -160,6 +79,59 @@ def folds_table(kind: str, statistics: Mapping[str, Statistics], **columns: "pd.
     """Tabulate means and standard deviations over folds, best first, with further columns."""
     table = statistics_table(statistics).assign(**columns).loc[ranking(statistics)]
     return _table(kind, table.rename(index="`{}`".format))
+
+
+def _worded(model: Model, words: Words) -> dict[str, str]:
+    """The texts that a case may word itself."""
+    purpose = report_of(model.problem).purpose
+    return {
+        "origin": words.synthetic if model.data["synthetic"] else OBSERVED,
+        "purpose": words.purpose.format(purpose=purpose, problem=model.problem),
+        "limits": words.limits,
+        "sections": "".join(f"{section}\n\n" for section in words.sections(model)),
+    }
+
+
+def _learned_from(model: Model) -> dict[str, Any]:
+    """The problem, the rows and how they were split."""
+    data, problem, report = model.data, model.problem, report_of(model.problem)
+    fold_rows, periods, copies = model.metrics["fold_rows"], data.get("periods"), data.get("copies", 0)
+    return {
+        "problem": problem,
+        "data": data,
+        "rows": report.rows(data) + _groups(model),
+        "features": _features(problem),
+        "split": describe_split(problem, data["rows"], fold_rows, periods, copies),
+        "chosen": report.chosen,
+    }
+
+
+def _ranked(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """The candidates in the order of the measure that ranks them, and which of them is saved."""
+    folds, winner = metrics["folds"], metrics["winner"]
+    measure = next(iter(folds[winner]))
+    means = {name: plain(measure, folds[name][measure]["mean"]) for name in ranking(folds)}
+    return {
+        "winner": winner,
+        "saved": _saved(metrics["best"], winner, means, TITLES[measure]),
+        "bars": _bars(means),
+        "trees": " Trees are those that are served." if any(metrics["trees"].values()) else "",
+    }
+
+
+def _sought(criterion: str) -> str:
+    """What a decision was chosen for, such as `least cost`."""
+    return f"{'least' if is_less_better(criterion) else 'best'} {TITLES[criterion]}"
+
+
+def _saved(best: str, winner: str, means: Mapping[str, float], measure: str) -> str:
+    if best == winner:
+        return f"Best of all, and saved here: `{winner}`."
+    gap = figure(abs(means[best] - means[winner]), means[best])
+    return (
+        f"Best of all: `{best}`.\nBest of those that a model folder can hold, saved here: `{winner}`."
+        f" Between them: {gap} in {measure}."
+    )
 
 
 def _features(problem: Problem) -> str:
@@ -202,7 +174,7 @@ def _candidates(model: Model) -> str:
     folds, trees = model.metrics["folds"], model.metrics["trees"]
     served = pd.Series({name: f"{np.mean(trees[name]):.0f}" if trees[name] else "–" for name in folds})
     table = folds_table("candidate", folds, **({"trees": served} if any(trees.values()) else {}))
-    known = [f"`{name}`" for name in training_of(model.problem).baselines() if name in folds]
+    known = [f"`{name}`" for name in folds if name in baselines.names(model.problem)]
     parts = [table, f"Baselines, which know the target and no column: {', '.join(known)}."] if known else [table]
     if left := model.metrics.get("left_out"):
         names = ", ".join(f"`{name}` (after {progress})" for name, progress in left.items())

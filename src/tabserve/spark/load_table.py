@@ -20,9 +20,9 @@ from tabserve.spark.remote_frame import local_frame
 from tabserve.spark.source import OpenSource, Source
 from tabserve.spark.training_rows import ID, NUMBER, TIMED
 from tabserve.spark.training_table import TrainingTable, map_partitions
-from tabserve.table import frame
-from tabserve.table.columns import no_rows
-from tabserve.table.frame import training_columns
+from tabserve.table import frame_checks, learned_texts
+from tabserve.table.columns import refuse_no_rows
+from tabserve.table.conversion import training_columns
 
 PARTITION = 33
 """The bit from which `monotonically_increasing_id` counts partitions; the bits below count a partition's rows."""
@@ -74,10 +74,10 @@ def _learn_encoder(source: Source, problem: Problem) -> Encoder:
     for rows in source.frames if names else ():
         found = job.run(rows.sparkSession, "learning", rows.mapInArrow(find, "name string, text string").toArrow)
         parts = ((name, found.filter(pc.equal(found["name"], name))["text"]) for name in names)
-        texts = frame.add_texts(texts, {name: part.combine_chunks().unique() for name, part in parts})
-    if names and not sum(map(len, texts.values())):
-        raise no_rows(source.name)
-    return frame.encoder_of_texts(source.name, problem, texts)
+        texts = learned_texts.add_texts(texts, {name: part.combine_chunks().unique() for name, part in parts})
+    if names:
+        refuse_no_rows(source.name, sum(map(len, texts.values())))
+    return learned_texts.encoder_of_texts(source.name, problem, texts)
 
 
 def _number_rows(name: str, rows: DataFrame, problem: Problem, encoder: Encoder) -> TrainingTable:
@@ -85,13 +85,12 @@ def _number_rows(name: str, rows: DataFrame, problem: Problem, encoder: Encoder)
     known = job.run(rows.sparkSession, "reading", rows.select(*training_rows.driver_columns(problem)).toArrow).sort_by(
         NUMBER
     )
-    if not len(known):
-        raise no_rows(name)
+    refuse_no_rows(name, len(known))
     offset = F.element_at(F.lit(_offsets(known).tolist()), F.shiftright(NUMBER, PARTITION).cast("int") + 1)
     table = TrainingTable(rows.withColumn(NUMBER, F.col(NUMBER) - offset), known, problem, encoder)
     if problem.time and len(known[TIMED].unique()) > 1:
-        raise frame.mixed_moments(name)
-    frame.refuse_one_target(name, table.frame)
+        raise frame_checks.mixed_moments(name)
+    frame_checks.refuse_one_target(name, table.frame)
     _refuse_empty(name, table)
     _refuse_repeated(name, rows)
     return table
@@ -111,7 +110,7 @@ def _refuse_empty(name: str, table: TrainingTable) -> None:
         parts = map_partitions("checking columns", table.rows, partial(training_rows.filled, len(table.encoder.names)))
         filled = np.logical_or.reduce([np.frombuffer(part, np.bool_) for part in parts])
         row = np.where(filled, 0, np.nan)[np.newaxis]
-        frame.refuse_empty(name, local_frame(table.frame, row))
+        frame_checks.refuse_empty(name, local_frame(table.frame, row))
 
 
 def _refuse_repeated(name: str, rows: DataFrame) -> None:

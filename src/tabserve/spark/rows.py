@@ -72,7 +72,7 @@ class Lines:
         lines: list[bytes] = self.lines.to_pylist()
         _check_quotes(lines, self.dialect)
         block = b"".join(line + b"\n" for line in lines)
-        options = convert_options(columns.schema(), self.dialect, columns.blanks)
+        options = convert_options(columns.schema(self.names), self.dialect, columns.blanks)
         try:
             table = pa.Table.from_batches(parse(block, [*self.names], options, self.dialect))
         except UnicodeDecodeError as error:

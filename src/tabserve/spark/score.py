@@ -19,7 +19,7 @@ from tabserve.spark.paths import check_output, literal_address, output_address
 from tabserve.spark.session import session
 from tabserve.spark.source import OpenSource, named_column
 from tabserve.spark.worker import Scorer, answer_fields, keep_rejected, model_files, raise_rejected, result_schema
-from tabserve.table.frame import scoring_columns
+from tabserve.table.conversion import scoring_columns
 
 CSV_OPTIONS: Mapping[str, str | bool] = {
     "header": True,

@@ -187,7 +187,7 @@ def _cells_reader(columns: Columns) -> CellsReader:
 
 
 def _select_columns(frame: DataFrame, source: Column, name: str, columns: Columns) -> DataFrame:
-    """Select the source of each row and the wanted columns, once their types are known to be castable.
+    """Select the source of each row and the wanted columns, null if lacking, once their types are known to be castable.
 
     Args:
         frame: all columns.
@@ -196,7 +196,8 @@ def _select_columns(frame: DataFrame, source: Column, name: str, columns: Column
         columns: the wanted columns.
     """
     schema = columns.schema()
-    cells = [*map(named_column, schema.names)]
+    known = {*frame.columns}
+    cells = [named_column(name) if name in known else F.lit(None).cast("string") for name in schema.names]
     empty = _try_read(name, frame.select(*cells).limit(0).toArrow)
     Caster(name, columns).cast_batch(pa.RecordBatch.from_pylist([], empty.schema))
     numbered = [cell.alias(str(number)) for number, cell in enumerate(cells)]  # to Spark a dot in a name is a field

@@ -15,8 +15,9 @@ from tabserve.predictors.xgboost_call import predict
 from tabserve.problem.problem import Problem
 from tabserve.spark.rows import Piece
 from tabserve.spark.worker import RejectedRow, split_bad_rows
-from tabserve.table import frame
-from tabserve.table.frame import Frame, training_columns
+from tabserve.table import learned_texts
+from tabserve.table.conversion import batch_to_frame, training_columns
+from tabserve.table.frame import Frame
 from tabserve.training import copies
 from tabserve.training.stumps import Steps, covers
 
@@ -59,10 +60,10 @@ def distinct_texts(problem: Problem, read: Read, batches: Batches) -> Batches:
     columns, texts = training_columns(problem).only(names), dict[str, pa.StringArray]()
 
     def convert(piece: Piece) -> dict[str, pa.StringArray]:
-        return frame.distinct_texts(names, piece.batch(columns))
+        return learned_texts.distinct_texts(names, piece.batch(columns))
 
     for part in _converted(problem, read(iter(batches)), convert):
-        texts = frame.add_texts(texts, part)
+        texts = learned_texts.add_texts(texts, part)
     for name, cells in texts.items():
         yield pa.record_batch({"name": pa.array([name] * len(cells), pa.string()), "text": cells})
 
@@ -76,7 +77,7 @@ def encode_batches(problem: Problem, encoder: Encoder, read: Read, batches: Batc
     columns = training_columns(problem)
 
     def convert(piece: Piece) -> Frame:
-        return frame.batch_to_frame(problem, encoder, piece.batch(columns))
+        return batch_to_frame(problem, encoder, piece.batch(columns))
 
     for part in _converted(problem, read(iter(batches)), convert):
         yield pa.record_batch(

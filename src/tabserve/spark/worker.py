@@ -14,8 +14,9 @@ from tabserve.errors import DataError
 from tabserve.model.model import CARD, GOLDEN, MANIFEST, PREDICTORS, Model, load
 from tabserve.score import answers, schema_of
 from tabserve.spark.rows import Piece
+from tabserve.table.conversion import batch_to_rows, scoring_columns
 from tabserve.table.csv_blocks import BadRow
-from tabserve.table.frame import Rows, batch_to_rows, scoring_columns
+from tabserve.table.frame import Rows
 
 ModelFiles = tuple[tuple[str, bytes], ...]
 """Name and content of each file of a model folder, as they travel to the workers."""

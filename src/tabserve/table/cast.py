@@ -51,6 +51,9 @@ class Caster:
         cast, groups, bad = dict[str, pa.Array](), defaultdict(list), list[BadRow]()
         cells = dict(zip(batch.schema.names, batch.columns, strict=True))
         for name, target in self._targets.items():
+            if name in self.columns.optional and name not in cells:
+                cast[name] = pa.nulls(len(batch), target)
+                continue
             kind = cells[name].type
             if name in self._unchanged and kind == NUMBERS:
                 cast[name] = cells[name]
@@ -115,7 +118,8 @@ class Caster:
         return pa.DictionaryArray.from_arrays(coded.indices.cast(pa.int32()), self._texts(coded.dictionary))
 
     def _texts(self, cells: pa.Array) -> pa.StringArray:
-        """Numbers are spelled as in a csv."""
+        """Numbers are spelled as in a csv, and moments in UTC."""
+        cells = in_utc(cells)
         if pa.types.is_floating(cells.type):
             cells = _decimals(pc.if_else(pc.is_nan(cells), None, cells))
         texts = pc.ascii_trim(cells.cast(pa.string()), SPACES)
@@ -137,6 +141,15 @@ class Caster:
         if self.decimal != ".":
             texts = pc.replace_substring(pc.replace_substring(texts, ".", "?"), self.decimal, ".")
         return texts.cast(pa.float64())
+
+
+def in_utc(cells: pa.Array) -> pa.Array:
+    """Moments of a time zone as those of UTC without a zone, in which one moment is the same whatever its column says.
+
+    Cells of other types stay.
+    """
+    kind = cells.type
+    return cells.cast(pa.timestamp(kind.unit)) if pa.types.is_timestamp(kind) and kind.tz else cells
 
 
 def _first_bad_cell(batch: pa.RecordBatch, caster: Caster, target: pa.DataType) -> BadRow:

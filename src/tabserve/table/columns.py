@@ -1,5 +1,6 @@
 """The columns to read of a table, and the errors of their names and cells."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -13,6 +14,8 @@ from tabserve.encoding.cells import BadCell
 from tabserve.errors import DataError
 from tabserve.table.csv_blocks import BadRow
 from tabserve.wording import listed
+
+log = logging.getLogger(__name__)
 
 INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
 """Names that pandas gives a saved index: when it reads one from a csv, and in parquet."""
@@ -34,6 +37,7 @@ class Columns(NamedTuple):
         ignored: columns that the file may have and that are not read; any other column is refused.
         levels: those of the texts that are read as dictionaries, as few texts repeat.
         blanks: further spellings of an empty cell, in all columns.
+        optional: those of the numbers and texts that the table may lack; all their cells are null then.
         stored: the types of the columns, if they are read as the file stores them; texts and numbers otherwise.
     """
 
@@ -42,6 +46,7 @@ class Columns(NamedTuple):
     ignored: Sequence[str] = ()
     levels: Collection[str] = ()
     blanks: tuple[str, ...] = ()
+    optional: Collection[str] = ()
     stored: pa.Schema | None = None
 
     def only(self, names: Collection[str]) -> "Columns":
@@ -50,14 +55,16 @@ class Columns(NamedTuple):
         others = [name for name in (*self.numbers, *self.texts) if name not in names]
         return self._replace(numbers=numbers, texts=texts, ignored=[*self.ignored, *others])
 
-    def schema(self) -> pa.Schema:
-        """The Arrow schema of the columns that are read."""
+    def schema(self, names: Collection[str] | None = None) -> pa.Schema:
+        """The Arrow schema of the columns that are read; only of those that are among the names, if some are given."""
         texts = ((name, LEVELS if name in self.levels else pa.string()) for name in self.texts)
-        return self.stored or pa.schema([*((name, pa.float64()) for name in self.numbers), *texts])
+        schema = self.stored or pa.schema([*((name, pa.float64()) for name in self.numbers), *texts])
+        known = set(schema.names if names is None else names)
+        return pa.schema([field for field in schema if field.name in known])
 
 
 def check_names(table: str, names: list[str], columns: Columns) -> None:
-    """Refuse a table with nameless, repeated, missing or unexpected columns.
+    """Refuse a table with nameless, repeated, missing or unexpected columns; warn of optional ones that it lacks.
 
     Args:
         table: its name in messages.
@@ -68,24 +75,34 @@ def check_names(table: str, names: list[str], columns: Columns) -> None:
         DataError: naming the first columns that are wrong.
     """
     wanted = [*columns.numbers, *columns.texts]
-    known, present = {*wanted, *columns.ignored}, set(names)
+    known = {*wanted, *columns.ignored}
     repeated = [name for name, count in Counter(names).items() if count > 1]
-    missing = [name for name in wanted if name not in present]
     extra = [name for name in names if name not in known]
     _check_index(table, names, extra)
     if repeated:
         raise DataError(f"{table} has the column {repeated[0]!r} more than once; every column needs a name of its own.")
-    if len(names) == 1 and len(wanted) > 1:
+    if len(names) == 1 < len(wanted) and names[0] not in wanted:
         raise DataError(f"{table} has one column, named {names[0][:40]!r}; expected {len(wanted)}.")
-    if missing:
-        near = nearest_name(missing[0], extra)
-        counts = f"expected {len(wanted)} columns, found {len(names)}"
-        hint = counts if len(names) < len(wanted) else f"its columns are {listed(names)}"
-        raise DataError(f"{table} lacks {listed(missing)}; {f'did you mean {near!r}?' if near else f'{hint}.'}")
+    absent = _check_present(table, names, columns, extra)
     if extra:
         raise DataError(
             f"{table} has unexpected columns: {listed(extra)}; remove them, or train anew by a problem that names them."
         )
+    if absent:
+        log.warning("%s lacks %s; each row is answered as one with an empty cell there.", table, listed(absent))
+
+
+def _check_present(table: str, names: list[str], columns: Columns, extra: list[str]) -> list[str]:
+    """The optional columns that a table lacks; refuse one that lacks others, has none, or one under another name."""
+    wanted, present = [*columns.numbers, *columns.texts], set(names)
+    lacking = [name for name in wanted if name not in present]
+    near = nearest_name(lacking[0], extra) if lacking else None
+    missing = lacking if near or present.isdisjoint(wanted) else [n for n in lacking if n not in columns.optional]
+    if missing:
+        counts = f"expected {len(wanted)} columns, found {len(names)}"
+        hint = counts if len(names) < len(wanted) else f"its columns are {listed(names)}"
+        raise DataError(f"{table} lacks {listed(missing)}; {f'did you mean {near!r}?' if near else f'{hint}.'}")
+    return lacking
 
 
 def nearest_name(name: str, names: Sequence[str]) -> str | None:
@@ -124,9 +141,14 @@ def naming_rows(column: str = "") -> Iterator[None]:
         raise bad_cell(error.rows, error.column or column, error.expected, error.found) from error
 
 
-def no_rows(name: object) -> DataError:
-    """The error of a table that has only a header."""
-    return DataError(f"{name} has a header and no rows; a table needs at least one row below its header.")
+def refuse_no_rows(table: object, rows: int) -> None:
+    """Refuse a table that has only a header.
+
+    Raises:
+        DataError: there are no rows; the message names the table.
+    """
+    if not rows:
+        raise DataError(f"{table} has a header and no rows; a table needs at least one row below its header.")
 
 
 def bad_indices(indices: range, accepts: Callable[[slice], bool]) -> Iterator[int]:

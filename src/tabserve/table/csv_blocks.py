@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from tabserve.encoding.cells import SPACES
 from tabserve.table.dialect import MISSING, Dialect, find_dialect
 
 COMMA_AND_POINT = Dialect()
 
-BLOCK_BYTES = 1 << 21
+BLOCK_BYTES = 1 << 22
 """About how many bytes of csv a block has."""
 
 MAX_ROW_BYTES = 1 << 24
@@ -100,7 +101,7 @@ def split_blocks(file: IO[bytes], dialect: Dialect = COMMA_AND_POINT, start: byt
 
 
 def split_header(block: bytes, dialect: Dialect = COMMA_AND_POINT) -> tuple[list[str], bytes]:
-    """Split a csv's first block into the names of the columns and the rows below.
+    """Split a csv's first block into the names of the columns, trimmed as cells are, and the rows below.
 
     Raises:
         BadRow: the header never ends, or is not that of a csv.
@@ -117,7 +118,8 @@ def split_header(block: bytes, dialect: Dialect = COMMA_AND_POINT) -> tuple[list
         raise BadRow([0], "ends a line with CR alone; save the file with LF or CRLF line ends")
     read = pyarrow.csv.ReadOptions(block_size=len(line) + 2)
     split = pyarrow.csv.ParseOptions(delimiter=dialect.delimiter)
-    return pyarrow.csv.open_csv(pa.BufferReader(line + b"\n"), read, split).schema.names, block[first.end() :]
+    names = pyarrow.csv.open_csv(pa.BufferReader(line + b"\n"), read, split).schema.names
+    return [name.strip(SPACES) for name in names], block[first.end() :]
 
 
 def convert_options(
@@ -177,7 +179,16 @@ def _parse_texts(block: bytes, names: list[str], wanted: list[str], dialect: Dia
     yield from table[: bad[0].number - 1 if bad else None].to_batches()
     if bad:
         rows = [row.number for row in bad]
-        raise BadRow(rows, f"expected {bad[0].expected_columns} columns, found {bad[0].actual_columns}")
+        raise BadRow(rows, _ragged(bad[0], dialect))
+
+
+def _ragged(row: pyarrow.csv.InvalidRow, dialect: Dialect) -> str:
+    """Why a row has more or fewer cells than the header, and what to do."""
+    sign = repr(dialect.delimiter)
+    return (
+        f"expected {row.expected_columns} columns, found {row.actual_columns}; put a cell that holds {sign} in double"
+        f" quotes, write {sign} between all cells, or name another --delimiter in training"
+    )
 
 
 def _parse(
@@ -192,7 +203,7 @@ def _parse(
     read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1)
     split = pyarrow.csv.ParseOptions(
         delimiter=dialect.delimiter,
-        newlines_in_values=True,
+        newlines_in_values=b'"' in block,
         ignore_empty_lines=len(names) > 1,  # the line of a single empty cell is empty
         invalid_row_handler=on_bad_row,
     )

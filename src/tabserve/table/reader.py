@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from tqdm import tqdm
 
+from tabserve.encoding.cells import SPACES
 from tabserve.errors import DataError
 from tabserve.table.cast import Caster
 from tabserve.table.columns import Columns, check_names
@@ -19,7 +20,9 @@ from tabserve.table.dialect import Dialect
 from tabserve.table.formats import PARQUET
 from tabserve.table.source import Source
 
-BLOCKS_AHEAD = 8
+THREADS = os.cpu_count() or 1
+
+BLOCKS_AHEAD = 2 * THREADS
 """Blocks that may be parsed ahead of the one that is read next."""
 
 ARROW_ROWS = 10_000
@@ -51,11 +54,32 @@ def batches(source: Source, columns: Columns, convert: Callable[[pa.RecordBatch]
             raise locate_error(source.name, error, rows_before) from error
 
 
+def convert_kept(
+    source: Source, kept: deque[pa.RecordBatch], convert: Callable[[pa.RecordBatch], Converted]
+) -> Iterator[Converted]:
+    """Convert batches of a table that were kept from `batches`, and forget each, so that its memory can be used.
+
+    Raises:
+        DataError: naming the table and, where there is one, the row and column.
+    """
+    rows_before = 0
+    while kept:
+        batch = kept.popleft()
+        try:
+            converted = convert(batch)
+        except BadRow as error:
+            raise locate_error(source.name, first_bad_row(error, batch, convert), rows_before) from error
+        rows_before += len(batch)
+        del batch
+        pa.default_memory_pool().release_unused()
+        yield converted
+
+
 class Layout(NamedTuple):
     """How a table keeps its columns.
 
     Attributes:
-        names: of its columns, in the table's order.
+        names: of its columns, in the table's order, without spaces around them.
         stored: their Arrow types, None for a csv.
         dialect: the signs of a csv, None for other tables.
     """
@@ -93,7 +117,8 @@ def layout(source: Source) -> Layout:
 
 
 def _stored_layout(schema: pa.Schema) -> Layout:
-    return Layout(list(schema.names), schema, None)
+    stored = pa.schema([field.with_name(field.name.strip(SPACES)) for field in schema])
+    return Layout(list(stored.names), stored, None)
 
 
 def locate_error(name: str, bad: BadRow, rows_before: int = 0) -> DataError:
@@ -119,12 +144,12 @@ def _finisher(
         try:
             return batch.num_rows, convert_typed(batch)
         except BadRow as error:
-            raise _first_bad_row(error, batch, convert_typed) from error
+            raise first_bad_row(error, batch, convert_typed) from error
 
     return finish
 
 
-def _first_bad_row(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch], object]) -> BadRow:
+def first_bad_row(bad: BadRow, batch: pa.RecordBatch, convert: Callable[[pa.RecordBatch], object]) -> BadRow:
     """The first bad row of a batch in which `bad` was found; a check of one column does not see those of others."""
     while bad.row > 1:
         try:
@@ -155,13 +180,13 @@ def _read_csv(
     """Parse a csv's blocks in several threads; Arrow's own streaming reader uses one core."""
     dialect, names, blocks = open_csv(file, source.dialect)
     check_names(source.name, names, columns)
-    options = convert_options(columns.schema(), dialect, columns.blanks)
+    options = convert_options(columns.schema(names), dialect, columns.blanks)
     finish = _finisher(source, columns, convert, dialect)
 
     def work(block: bytes) -> list[tuple[int, Converted]]:
         return [finish(batch) for batch in parse(block, names, options, dialect)]
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(THREADS) as threads:
         pending: deque[Future[list[tuple[int, Converted]]]] = deque()
         for future in _submit_blocks(threads, work, blocks):
             pending.append(future)
@@ -188,16 +213,22 @@ def _read_parquet(
     source: Source, _file: IO[bytes], columns: Columns, convert: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[tuple[int, Converted]]:
     with pyarrow.parquet.ParquetFile(source.table) as file:  # by its path, which Arrow reads faster than Python's file
-        check_names(source.name, file.schema_arrow.names, columns)
-        batches = file.iter_batches(ARROW_ROWS, columns=columns.schema().names)
+        stored = file.schema_arrow.names
+        names = [name.strip(SPACES) for name in stored]
+        check_names(source.name, names, columns)
+        wanted = {*columns.schema(names).names}
+        chosen = [kept for kept, name in zip(stored, names, strict=True) if name in wanted]
+        read = file.iter_batches(ARROW_ROWS, columns=chosen)
+        batches = (batch.rename_columns([name.strip(SPACES) for name in batch.schema.names]) for batch in read)
         yield from _finish_valid(batches, _finisher(source, columns, convert, source.dialect))
 
 
 def _read_memory(
     source: Source, table: pa.Table, columns: Columns, convert: Callable[[pa.RecordBatch], Converted]
 ) -> Iterator[tuple[int, Converted]]:
-    check_names(source.name, table.schema.names, columns)
-    batches = table.select(columns.schema().names).to_batches(ARROW_ROWS)
+    names = table.schema.names
+    check_names(source.name, names, columns)
+    batches = table.select(columns.schema(names).names).to_batches(ARROW_ROWS)
     yield from _finish_valid(batches, _finisher(source, columns, convert, source.dialect))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from tabserve.encoding.cells import SPACES
 from tabserve.errors import DataError, UsageError
 from tabserve.table.content import refuse_unreadable
 from tabserve.table.dialect import Dialect
@@ -56,6 +57,8 @@ TableLike = Source | str | PathLike[str] | ArrowFrame
 def as_source(table: TableLike, member: str = "train.csv", dialect: Dialect | None = None) -> Source:
     """Make a source of a path or of a table in memory, without the index of a pandas frame; a source stays as it is.
 
+    Spaces around the names of columns are left out, as around the names and cells of a file.
+
     Args:
         table: a path, a frame of pandas or polars, or an Arrow table.
         member: the csv inside a zip.
@@ -70,7 +73,8 @@ def as_source(table: TableLike, member: str = "train.csv", dialect: Dialect | No
     if isinstance(table, str | PathLike):
         return Source(Path(table), member, dialect)
     with refuse_unreadable(IN_MEMORY):
-        return Source(_to_arrow(table), member, dialect)
+        rows = _to_arrow(table)
+    return Source(rows.rename_columns([name.strip(SPACES) for name in rows.column_names]), member, dialect)
 
 
 def _to_arrow(frame: ArrowFrame) -> pa.Table:

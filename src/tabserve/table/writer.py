@@ -12,12 +12,20 @@ import pyarrow.parquet
 from tabserve.destination import ending
 from tabserve.files import whole
 
+ROW = "row"
+"""The column of a written file that holds the numbers of the rows, counted from 1, where they have no ids."""
+
 
 class Writer(Protocol):
     """Writes a table batch by batch."""
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
         """Append a batch's rows."""
+
+
+def id_field(name: str | None) -> pa.Field:
+    """The first column of a written file: the ids of the rows by this name or, without a name, their numbers."""
+    return pa.field(name, pa.string()) if name else pa.field(ROW, pa.int64())
 
 
 @contextmanager

@@ -2,8 +2,17 @@
 
 import numpy as np
 
+from tabserve.problem.problem import Problem
 from tabserve.table.frame import Frame
 from tabserve.training.task_training import training_of
+
+NAME = "baseline"
+"""The name of the first baseline among the default candidates."""
+
+
+def names(problem: Problem) -> set[str]:
+    """The names of candidates that are baselines."""
+    return {NAME, *training_of(problem).baselines()}
 
 
 def baselines(development: Frame, holdout: Frame) -> dict[str, dict[str, float]]:

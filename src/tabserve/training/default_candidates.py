@@ -14,6 +14,7 @@ from tabserve.errors import UsageError
 from tabserve.predictors.booster import SOFTPROB
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression
+from tabserve.training.baselines import NAME
 from tabserve.training.candidate import Candidate
 from tabserve.training.one_hot_linear import LOGISTIC_GRID, RIDGE_GRID, OneHotLogistic, OneHotRidge
 from tabserve.training.target_encoding import TargetEncoded, TargetEncodedClassifier, TargetEncodedRegressor
@@ -124,7 +125,7 @@ def default_candidates(
     """
     baseline = next(iter(training_of(problem).baselines().values()))
     compared = _mixed(problem, encoder, rows, jobs, device) if encoder.encodings else _texts(problem)
-    return [Candidate("baseline", baseline), *compared]
+    return [Candidate(NAME, baseline), *compared]
 
 
 def _texts(problem: Problem) -> list[Candidate]:

@@ -3,12 +3,13 @@
 import math
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from tests.reports.html.parsed import Page
@@ -17,7 +18,7 @@ from tests.reports.html.small_run import Run
 from tabserve.predictors.booster import Booster
 from tabserve.reports.html import confusion, contributions, drawing, importance, levels, spelling
 from tabserve.reports.html.holdout import HoldOut, equal_bins, wilson
-from tabserve.reports.html.page import Table
+from tabserve.reports.html.page import Panel, Section, Table
 
 
 @given(
@@ -133,3 +134,23 @@ def test_a_drawing_takes_any_name(names: Sequence[str]) -> None:
     assert "var(--accent)" in svg
     assert not re.search(r"DejaVu|#0[1-5]0|http|metadata", svg)
     assert drawing.draw("any", 2, paint) == svg
+
+
+FIGURE = Panel("", "", Markup(""))
+SMALL, BROAD = Table("", ["", ""], [("a", "1")]), Table("", ["", ""], [("a" * 99, "1")])
+
+
+@given(st.lists(st.sampled_from([FIGURE, SMALL, BROAD])))
+def test_no_block_of_a_section_leaves_half_a_row_empty(blocks: list[Panel | Table]) -> None:
+    """Narrow ones are in pairs, and one that is left over has the whole width, as a broad one has."""
+    placed = Section("", "", blocks=blocks).placed
+    assert [block for block, _ in placed] == blocks
+    assert all(wide for block, wide in placed if not block.narrow)
+    runs = [len([*run]) for wide, run in groupby(wide for _, wide in placed) if not wide]
+    assert all(run % 2 == 0 for run in runs)
+    assert not any(one[1] and other[1] and one[0].narrow and other[0].narrow for one, other in pairwise(placed))
+
+
+def test_the_classes_of_cells_say_what_they_hold() -> None:
+    """Numbers are set flush right, and a column is marked by its title."""
+    assert Table("", ["", "x", "y"], [("1", "2", "word")], frozenset({"x"})).classes == ["", "number marked", ""]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from tests.reports.html.small_run import KINDS, ROWS, Run, amounts, cells, train
 
 from tabserve.problem.criterion import Costs
 from tabserve.problem.task import Binary, Multiclass, Regression
-from tabserve.reports.html import report
+from tabserve.reports.html import candidates, mistakes, report
+from tabserve.reports.html.holdout import HoldOut
+from tabserve.reports.html.task_page import page_of
 
 EXAMPLE = "a cell of one row"
 PLAN = [
@@ -71,9 +74,57 @@ def test_cells_of_single_rows_are_shown_only_on_demand(run: Run, html: str) -> N
     assert EXAMPLE in shown
     moments = re.compile(r"2024-\d\d-\d\d \d\d:00")
     assert not moments.search(hidden)
-    assert len(moments.findall(shown)) == 10
+    assert len(moments.findall(shown)) == len(mistakes.worst(holdout(run))) > 0
     assert "cautions" not in page.ids
     assert {"columns", "candidates", "holdout", "learned", "levels", "mistakes", "origin"} <= {*page.ids}
+
+
+def holdout(run: Run) -> HoldOut:
+    """The hold-out of a run."""
+    return HoldOut(run.model, run.data.holdout)
+
+
+def test_the_folds_have_every_measure_of_the_hold_out(run: Run) -> None:
+    """In the same order."""
+    folds, measured = candidates.table(run.model), candidates.holdout_table(run.model)
+    assert [row[0] for row in folds.rows] == [row[0] for row in measured.rows]
+    assert folds.marked == {run.model.metrics["winner"]} <= {*folds.head}
+
+
+def test_only_rows_with_wrong_answers_are_listed(run: Run) -> None:
+    """The worst come first, and no other row is worse than the last."""
+    rows, whole = mistakes.worst(holdout(run)), holdout(run)
+    page = page_of(run.model.problem)
+    wrong, error = page.wrong(whole.target, whole.answers), page.error(whole.target, whole.answers)
+    assert wrong[rows].all()
+    assert len(rows) == min(mistakes.ROWS, wrong.sum())
+    assert [*error[rows]] == sorted(error[wrong], reverse=True)[: len(rows)]
+
+
+def few_mistakes(wrong: int) -> Run:
+    """A column gives the label of all but a few rows of the hold-out."""
+    table = cells()
+    run = train(Binary(("no", "yes")), table, (np.array([len(cell) for cell in table["city"]]) > 5).astype(np.int8))
+    target = run.data.holdout.target.copy()
+    target[:wrong] = 1 - target[:wrong]
+    data = replace(run.data, holdout=replace(run.data.holdout, target=target))
+    return Run(data, run.selected, data.evaluate(run.selected, run.selected.refit()))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (0, "0 of 80 rows held out got a wrong answer. There is none to look at."),
+        (1, "1 of 80 rows held out got a wrong answer. Wrong labels"),
+    ],
+)
+def test_few_mistakes_are_counted(wrong: int, sentence: str) -> None:
+    """Rows that are right do not fill the list, and none is listed if all are right."""
+    run = few_mistakes(wrong)
+    assert len(mistakes.worst(holdout(run))) == wrong
+    text = check(report.render(*run)).text
+    assert sentence in text
+    assert ("Rows with the largest errors" in text) == (wrong > 0)
 
 
 def constant() -> Run:
@@ -125,5 +176,6 @@ def rare_levels() -> Run:
 )
 def test_odd_tables_have_reports_too(odd: Callable[[], Run]) -> None:
     """A report needs no split, no spread, and no frequent level."""
-    text = check(report.render(*odd(), PLAN, CAUTIONS, show_rows=True)).text
-    assert "Rows with the largest errors" in text
+    run = odd()
+    text = check(report.render(*run, PLAN, CAUTIONS, show_rows=True)).text
+    assert ("Rows with the largest errors" in text) == (len(mistakes.worst(holdout(run))) > 0)

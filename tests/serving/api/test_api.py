@@ -18,7 +18,7 @@ from tabserve.client.local_server import free_ports, running_process
 from tabserve.errors import ArtifactError
 from tabserve.model.model import Model, load
 from tabserve.problem.columns import Column
-from tabserve.table.frame import stream
+from tabserve.table.frame_reader import stream
 
 SECONDS = 30
 SCRIPT = Path(__file__).with_name("flights.py")

@@ -111,7 +111,9 @@ def test_what_does_not_fit_together_is_refused(
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         write_settings(tmp_path / name, name=name, parameters={"uri": str(model_folder)})
-    with pytest.raises(UsageError, match=r"^--name names one model, and the settings name 2 models; leave it out\.$"):
+    with pytest.raises(
+        UsageError, match=r"^--name or TABSERVE_NAME names one model, and the settings name 2 models; leave it out\.$"
+    ):
         server.serve(tmp_path, name="c")
     broken = shutil.copytree(model_folder, tmp_path / "broken")
     (broken / "model.ubj").write_bytes(b"")
@@ -119,8 +121,14 @@ def test_what_does_not_fit_together_is_refused(
         server.serve(broken)
 
 
-def test_the_only_model_of_settings_may_get_another_name(model_folder: Path) -> None:
-    """It keeps the version of the settings."""
-    command = [*SERVE, "--name", "renamed", "--model", str(model_folder)]
-    with running(DEPLOY, command=command, ready="/v2/models/renamed/versions/v0.1.0/ready") as started:
+@pytest.mark.parametrize(
+    ("options", "environment"),
+    [(["--name", "renamed"], {"TABSERVE_NAME": "other"}), ([], {"TABSERVE_NAME": "renamed"})],
+)
+def test_the_only_model_of_settings_may_get_another_name(
+    model_folder: Path, options: list[str], environment: dict[str, str]
+) -> None:
+    """By the option, or by the variable, which the option replaces; it keeps the version of the settings."""
+    command = [*SERVE, *options, "--model", str(model_folder)]
+    with running(DEPLOY, environment, command, "/v2/models/renamed/versions/v0.1.0/ready") as started:
         assert RestClient(started.url, None, SECONDS).model == "renamed"

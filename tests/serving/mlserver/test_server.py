@@ -39,8 +39,8 @@ from tabserve.errors import ArtifactError, ServerError, UsageError
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
 from tabserve.serving.mlserver import server as serving
-from tabserve.table import frame
 from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # MLServer's converters
 
@@ -587,7 +587,7 @@ def test_the_documents_commands_work_as_shown(served: Server, tmp_path: Path) ->
 
 def test_the_documents_python_works_as_shown(served: Server, model: Model) -> None:
     """Two examples print the model's predictions for scripts/rows.csv, and one that the server is ready."""
-    (rows,) = frame.stream(SCRIPTS / "rows.csv", PROBLEM, model.encoder)
+    (rows,) = stream(SCRIPTS / "rows.csv", PROBLEM, model.encoder)
     expected = model.score(rows.features)
     pandas_example, triton_example, health_example = [served_at(served, text) for _, text in blocks("python")]
     ended = run([sys.executable, "-c", f"{pandas_example}\nprint(labels)"], cwd=ROOT)

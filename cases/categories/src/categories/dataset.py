@@ -11,8 +11,9 @@ from categories.problem import EXTRACTED, OTHERS, PROBLEM
 from categories.sample import products
 from tabserve.encoding.encoder import Encoder
 from tabserve.problem.problem import Problem
-from tabserve.table import frame as frames
+from tabserve.table.conversion import batch_to_frame
 from tabserve.table.frame import Frame
+from tabserve.table.frame_reader import read_with_repeated_ids
 from tabserve.training.split import subset
 
 ROWS = 8_000
@@ -56,7 +57,7 @@ def dataset(path: Path | None = None, rows: int | None = None, problem: Problem 
         sample = _draw(rows or ROWS, problem)
         return Dataset(sample, f"synthetic: categories.products({rows or ROWS}, seed={problem.seed})", synthetic=True)
     ignored = tuple(name for name in (*OTHERS, *EXTRACTED) if name not in problem.features)
-    frame = frames.read_with_repeated_ids(path, replace(problem, ignored=ignored))
+    frame = read_with_repeated_ids(path, replace(problem, ignored=ignored))
     kept = subset(frame, rows or len(frame))
     return Dataset(kept, f"{path.name}, {len(kept):,} of its {len(frame):,} rows", synthetic=False)
 
@@ -65,9 +66,7 @@ def _draw(rows: int, problem: Problem) -> Frame:
     """Draw synthetic products, some of them in several rows."""
     columns = [*problem.features, problem.target, *filter(None, (problem.id, problem.group))]
     table = products(rows, problem.seed)[columns].astype(str)
-    frame = frames.batch_to_frame(
-        problem, Encoder.learn(problem, {}), pa.RecordBatch.from_pandas(table, preserve_index=False)
-    )
+    frame = batch_to_frame(problem, Encoder.learn(problem, {}), pa.RecordBatch.from_pandas(table, preserve_index=False))
     repeated = np.random.default_rng(problem.seed).integers(rows, size=round(rows * (CLICKS - 1)))
     return frame.take(np.concatenate([np.arange(rows), repeated]))
 

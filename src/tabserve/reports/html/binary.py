@@ -82,6 +82,10 @@ class BinaryPage:
             plain(self.task.criterion.name, float(self.task.criterion(counts))) if (target == 1).any() else float("nan")
         )
 
+    def wrong(self, target: NDArray[Any], answers: Scores) -> NDArray[np.bool_]:
+        """Whether each row gets another label than its own."""
+        return np.asarray(answers.label != target)
+
     def error(self, target: NDArray[Any], answers: Scores) -> NDArray[np.float64]:
         """How far each row's probability is from the truth."""
         return np.asarray(np.abs(target - answers.probability.astype(np.float64)))

@@ -1,7 +1,6 @@
 """The candidates beside each other, and the winner's figures beside those of the baselines."""
 
 from collections.abc import Mapping
-from itertools import islice
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,19 +11,16 @@ from tabserve.reports.html.measure import Measure, distinct, ranking_measure
 from tabserve.reports.html.page import Panel, Table
 from tabserve.reports.html.spelling import count, interval, listed, number, short, spread
 from tabserve.reports.tables import ranking
+from tabserve.training import baselines
 from tabserve.training.bootstrap import Interval
 from tabserve.training.selection import Outcome, Selection
-from tabserve.training.task_training import training_of
-
-SHOWN = 4
-"""Most measures in the table of candidates."""
 
 
 def panel(selected: Selection, model: Model) -> Panel:
     """The measure that ranks the candidates, in every fold."""
     outcomes = {name: selected.outcomes[name] for name in ranking(model.metrics["folds"])}
     measure = Measure(ranking_measure(model.metrics))
-    winner, known = model.metrics["winner"], {*training_of(model.problem).baselines()}
+    winner, known = model.metrics["winner"], baselines.names(model.problem)
 
     def paint(figure: Figure) -> None:
         axes = drawing.axes_of(figure, x=f"{measure.title}, a dot for each fold", grid="x")
@@ -43,30 +39,27 @@ def panel(selected: Selection, model: Model) -> Panel:
 
 
 def table(model: Model) -> Table:
-    """Mean and standard deviation over folds of the first measures of each candidate."""
+    """Mean and standard deviation over folds of every measure, one column for each candidate, the best first."""
     folds = model.metrics["folds"]
-    measures = dict(islice(distinct(next(iter(folds.values()))).items(), SHOWN))
+    names = ranking(folds)
     rows = [
-        [
-            name,
-            *(spread(each.plain(folds[name][key]["mean"]), folds[name][key]["sd"]) for key, each in measures.items()),
-        ]
-        for name in ranking(folds)
+        [measure.title, *(spread(measure.plain(folds[name][key]["mean"]), folds[name][key]["sd"]) for name in names)]
+        for key, measure in distinct(folds[names[0]]).items()
     ]
-    head = ["candidate", *(measure.title for measure in measures.values())]
-    return Table("Mean ± standard deviation over folds", head, rows, frozenset({model.metrics["winner"]}))
+    title = "Mean ± standard deviation over folds"
+    return Table(title, ["measure", *names], rows, frozenset({model.metrics["winner"]}))
 
 
 def holdout_table(model: Model) -> Table:
     """Every measure on the hold-out with its interval, and that of each baseline."""
-    baselines, measured = model.metrics.get("baselines", {}), model.metrics["holdout"]
+    beside, measured = model.metrics.get("baselines", {}), model.metrics["holdout"]
     rows = []
     for name, measure in distinct(measured).items():
         value = measure.interval(measured[name])
-        others = [number(measure.plain(figures[name])) for figures in baselines.values()]
+        others = [number(measure.plain(figures[name])) for figures in beside.values()]
         rows.append([measure.title, number(value.value), interval(value), *others])
     return Table(
-        "On the hold-out", ["measure", "model", "95 % interval", *(f"baseline: {name}" for name in baselines)], rows
+        "On the hold-out", ["measure", "model", "95 % interval", *(f"baseline: {name}" for name in beside)], rows
     )
 
 
@@ -82,7 +75,7 @@ def _sentence(outcomes: Mapping[str, Outcome], winner: str, known: set[str], mea
         names = listed([f"“{name}”" for name in close])
         text += f" Within one standard deviation of it: {names}."
     if asked := [name for name in means if name in known]:
-        text += f" The baseline “{asked[0]}”, which knows no column, reaches {number(means[asked[0]])}."
+        text += f" “{asked[0]}”, which knows no column, reaches {number(means[asked[0]])}."
     return f"{count(len(means), 'candidate')} saw the same folds. {text}"
 
 

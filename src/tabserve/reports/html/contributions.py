@@ -178,7 +178,9 @@ def _movement(middles: list[float], missing: NDArray[Any], effect: str) -> str:
     low, high = min(middles), max(middles)
     steady = abs(change) > 0.8 * (high - low)
     way = f"{'rises' if change > 0 else 'falls'} with it" if steady else "rises and falls"
+    ends = {low, high} == {middles[0], middles[-1]}
+    between = "" if ends else f", between {number(low)} and {number(high)}"
     return (
         f"The contribution to the {effect} {way}: {number(middles[0])} for the smallest values,"
-        f" {number(middles[-1])} for the largest, between {number(low)} and {number(high)}.{without}"
+        f" {number(middles[-1])} for the largest{between}.{without}"
     )

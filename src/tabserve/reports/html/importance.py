@@ -80,9 +80,10 @@ def _sentence(holdout: HoldOut, found: list[Loss]) -> str:
     if not needed:
         return f"No column is needed: shuffling any of them costs no more than chance.{measured}"
     strongest = listed([f"“{loss.column}” ({spread(loss.mean, loss.sd)})" for loss in found[:3]])
+    many = f"{len(needed)} of {count(len(found), 'column')} cost{'s' * (len(needed) == 1)}"
     return (
-        f"Shuffling {strongest} costs most; {len(needed)} of {count(len(found), 'column')} cost more than twice the"
-        f" spread over {REPEATS} shuffles.{measured} Columns that say the same share their loss."
+        f"Shuffling {strongest} costs most; {many} more than twice the spread over {REPEATS} shuffles.{measured}"
+        " Columns that say the same share their loss."
     )
 
 

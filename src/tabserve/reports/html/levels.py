@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
@@ -50,37 +51,29 @@ def group(cells: Sequence[str], fewest: int = FEWEST_ROWS) -> list[Level]:
 def panel(holdout: HoldOut, name: str, groups: Sequence[Level]) -> Panel:
     """What is observed and what is predicted on average for the rows of each level."""
     page = page_of(holdout.model.problem)
-    observed = page.observed(holdout.target, holdout.answers)
-    predicted = page.predicted(holdout.answers)
-    truth, guess = (np.array([values[level.rows].mean(axis=0) for level in groups]) for values in (observed, predicted))
-    shares = [f"{short(level.name, 20)} ({share(len(level.rows) / len(observed))})" for level in groups]
+    values = page.observed(holdout.target, holdout.answers), page.predicted(holdout.answers)
+    truth, guess = (np.array([each[level.rows].mean(axis=0) for level in groups]) for each in values)
+    shares = [f"{short(level.name, 20)} ({share(len(level.rows) / len(holdout.frame))})" for level in groups]
 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(1, len(page.outputs), sharey=True, squeeze=False)[0]
         for output, axes in enumerate(grid):
             title = short(page.outputs[output], 30 // len(grid))
             drawing.dress(axes, x=title if len(grid) > 1 else page.quantity.format(title), grid="x")
-            heights = drawing.rows_of(axes, shares)
-            axes.barh(heights, truth[:, output], height=0.55, color=drawing.ACCENT, alpha=0.45, lw=0, label="observed")
-            axes.plot(
-                guess[:, output],
-                heights,
-                "D",
-                color=drawing.WARM,
-                markersize=4,
-                label="predicted on average",
-                clip_on=False,
-            )
+            _bars(axes, drawing.rows_of(axes, shares), truth[:, output], guess[:, output])
             axes.xaxis.set_major_locator(MaxNLocator(4 if len(grid) < 3 else 2))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: page.spell(value)))
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside upper left", ncols=2)
 
-    return Panel(
-        name,
-        _sentence(page, [level.name for level in groups], truth, guess),
-        drawing.draw(f"levels-{_id(holdout, name)}", 1.2 + 0.27 * len(groups), paint),
-    )
+    sentence = _sentence(page, [level.name for level in groups], truth, guess)
+    return Panel(name, sentence, drawing.draw(f"levels-{_id(holdout, name)}", 1.2 + 0.27 * len(groups), paint))
+
+
+def _bars(axes: Axes, heights: NDArray[np.float64], truth: NDArray[np.float64], guess: NDArray[np.float64]) -> None:
+    """Draw a bar as long as the truth for each level, and a diamond where the predictions are."""
+    axes.barh(heights, truth, height=0.55, color=drawing.ACCENT, alpha=0.45, lw=0, label="observed")
+    axes.plot(guess, heights, "D", color=drawing.WARM, markersize=4, clip_on=False, label="predicted on average")
 
 
 def table(holdout: HoldOut, name: str, groups: Sequence[Level]) -> Table:

@@ -1,6 +1,7 @@
 """The rows of the hold-out that the model gets most wrong."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tabserve.reports.html.holdout import HoldOut, taken
 from tabserve.reports.html.page import Table
@@ -9,27 +10,37 @@ from tabserve.reports.html.task_page import page_of
 
 ROWS = 10
 
+CAPTION = "Rows with the largest errors"
+
 MAX_CELL = 60
 """Most characters of a cell that are shown."""
 
 
-def table(holdout: HoldOut, *, cells: bool) -> Table:
-    """The ids, the truth and the answers of these rows, worst first.
+def worst(holdout: HoldOut) -> NDArray[np.int64]:
+    """The indices of the rows whose answers are wrong, worst first, and no more than `ROWS`."""
+    page = page_of(holdout.model.problem)
+    wrong = np.flatnonzero(page.wrong(holdout.target, holdout.answers))
+    error = page.error(holdout.target, holdout.answers)[wrong]
+    return wrong[np.argsort(-error, kind="stable")][:ROWS]
 
-    Args:
-        holdout: the rows.
-        cells: whether to show the cells of these rows as well.
-    """
+
+def table(holdout: HoldOut, rows: NDArray[np.int64]) -> Table:
+    """The ids, the truth and the answers of these rows, one below the other."""
+    titles, columns = zip(*_answers(holdout, rows), strict=True)
+    return Table(CAPTION, titles, [*zip(*columns, strict=True)])
+
+
+def table_with_cells(holdout: HoldOut, rows: NDArray[np.int64]) -> Table:
+    """The same with the cells of these rows, one beside the other, as a table may have many columns."""
+    frame, features = holdout.frame, holdout.frame.features[rows]
+    cells = frame.encoder.decode(features) or {"text": [*map(str, features)]}
+    shown = [(name, [short(cell, MAX_CELL) for cell in column]) for name, column in cells.items()]
+    (title, ids), *others = [*_answers(holdout, rows), *shown]
+    return Table(CAPTION, [title, *ids], [[name, *values] for name, values in others])
+
+
+def _answers(holdout: HoldOut, rows: NDArray[np.int64]) -> list[tuple[str, list[str]]]:
+    """Titles and texts of columns, the ids first."""
     page, frame = page_of(holdout.model.problem), holdout.frame
-    worst = np.argsort(-page.error(holdout.target, holdout.answers), kind="stable")[:ROWS]
-    columns = page.answered(holdout.target[worst], taken(holdout.answers, worst))
-    head = [frame.problem.id or "row", *columns]
-    rows = [*zip(map(str, frame.ids[worst]), *columns.values(), strict=True)]
-    if cells:
-        features = frame.features[worst]
-        shown = frame.encoder.decode(features) or {"text": [*map(str, features)]}
-        head += [*shown]
-        rows = [
-            (*row, *(short(cell, MAX_CELL) for cell in more)) for row, *more in zip(rows, *shown.values(), strict=True)
-        ]
-    return Table("Rows with the largest errors", head, rows)
+    answered = page.answered(holdout.target[rows], taken(holdout.answers, rows))
+    return [(frame.problem.id or "row", [*map(str, frame.ids[rows])]), *answered.items()]

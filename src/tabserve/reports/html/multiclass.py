@@ -91,6 +91,10 @@ class MulticlassPage:
         """The share of rows that get their true label."""
         return float((answers.label == target).mean())
 
+    def wrong(self, target: NDArray[Any], answers: Scores) -> NDArray[np.bool_]:
+        """Whether each row gets another label than its own."""
+        return np.asarray(answers.label != target)
+
     def error(self, target: NDArray[Any], answers: Scores) -> NDArray[np.float64]:
         """What each row's probability of its true class lacks to 1."""
         return (

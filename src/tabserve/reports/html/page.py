@@ -3,7 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
+from typing import ClassVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -12,15 +14,23 @@ NUMBERS = re.compile(r"(?:[-−–+±0-9.,%()e\s]|to)*")
 """A cell that holds numbers, and is set flush right."""
 
 NARROW = 66
-"""Most characters of a table that has room beside another one."""
+"""Most characters of a table that has room beside a figure."""
 
-LONG = 14
+LONG = 40
 """Most rows of a table that is shown whole."""
+
+WORDS = 3
+"""Most columns of a table of words that always fits."""
+
+PRINTED = 11
+"""Most columns of a table whose words have room on paper."""
 
 
 @dataclass(frozen=True)
 class Panel:
     """A figure with its title and one sentence that says what it shows."""
+
+    narrow: ClassVar[bool] = True
 
     title: str
     sentence: str
@@ -35,7 +45,7 @@ class Table:
         caption: what the table shows.
         head: the title of each column.
         rows: the cells.
-        marked: the names of the rows to mark.
+        marked: the names of the rows, and the titles of the columns, to mark.
     """
 
     caption: str
@@ -45,20 +55,38 @@ class Table:
 
     @property
     def narrow(self) -> bool:
-        """Whether two such tables have room beside each other."""
+        """Whether the table has room beside another block."""
         widths = [max(map(len, cells)) for cells in zip(self.head, *self.rows, strict=True)]
         return any(self.numeric) and sum(widths) + 3 * len(widths) <= NARROW
 
     @property
+    def words(self) -> bool:
+        """Whether the cells are words that wrap, in columns so few that the table is never scrolled sideways."""
+        return len(self.head) <= WORDS and not any(self.numeric)
+
+    @property
     def long(self) -> bool:
-        """Whether the table is scrolled, and not shown whole."""
+        """Whether the table is scrolled down, and not shown whole."""
         return len(self.rows) > LONG
+
+    @property
+    def broad(self) -> bool:
+        """Whether the table is printed in small letters, and words are broken anywhere."""
+        return len(self.head) > PRINTED
 
     @property
     def numeric(self) -> list[bool]:
         """Whether each column holds numbers."""
         return [
             place > 0 and all(map(NUMBERS.fullmatch, cells)) for place, cells in enumerate(zip(*self.rows, strict=True))
+        ]
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes of the cells of each column, for the style."""
+        return [
+            " ".join(["number"] * numeric + ["marked"] * (title in self.marked))
+            for title, numeric in zip(self.head, self.numeric, strict=True)
         ]
 
 
@@ -77,6 +105,17 @@ class Section:
     title: str
     lead: str = ""
     blocks: Sequence[Panel | Table] = ()
+
+    @property
+    def placed(self) -> list[tuple[Panel | Table, bool]]:
+        """The blocks in this order, two narrow ones beside each other, and whether each has the whole width."""
+        placed, left = [], True
+        for block, after in zip_longest(self.blocks, self.blocks[1:]):
+            alone = left and (after is None or not after.narrow)
+            wide = alone or not block.narrow
+            placed.append((block, wide))
+            left = wide or not left
+        return placed
 
 
 @dataclass(frozen=True)

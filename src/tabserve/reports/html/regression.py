@@ -64,6 +64,10 @@ class RegressionPage:
         """The mean absolute error of some rows."""
         return float(self.error(target, answers).mean())
 
+    def wrong(self, target: NDArray[Any], answers: Amounts) -> NDArray[np.bool_]:
+        """Whether each prediction is another amount than the true one."""
+        return np.asarray(self.error(target, answers) > 0)
+
     def error(self, target: NDArray[Any], answers: Amounts) -> NDArray[np.float64]:
         """The absolute error of each row."""
         return np.asarray(np.abs(target - answers.prediction.astype(np.float64)))

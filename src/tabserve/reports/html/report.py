@@ -10,7 +10,7 @@ from tabserve.reports.html.importance import Loss
 from tabserve.reports.html.measure import ranking_measure
 from tabserve.reports.html.page import Page, Panel, Section, Table
 from tabserve.reports.html.page import render as render_page
-from tabserve.reports.html.spelling import count, interval, listed, number
+from tabserve.reports.html.spelling import count, interval, number
 from tabserve.reports.html.task_page import page_of
 from tabserve.reports.task_report import report_of
 from tabserve.stations import TrainingData
@@ -19,6 +19,8 @@ from tabserve.training.split import describe_split
 
 MOST_CATEGORIES = 3
 """Most categories whose levels are shown."""
+
+MISTAKES = "Where it is most wrong"
 
 SYNTHETIC = "This model was trained on synthetic data: not one row of it was observed."
 
@@ -73,7 +75,7 @@ def _facts(holdout: HoldOut) -> list[tuple[str, str, str]]:
     if baselines := model.metrics.get("baselines"):
         best = max(baselines, key=lambda each: goodness(name, baselines[each][name]))
         plain = number(measure.plain(baselines[best][name]))
-        facts.append(("without any column", plain, f"the baseline “{best}”"))
+        facts.append((f"{measure.title} without any column", plain, f"the baseline “{best}”"))
     facts.append(("rows", f"{rows:,}", f"{len(holdout.frame):,} of them held out and opened once"))
     columns = len(model.problem.columns)
     facts.append(("columns", f"{columns:,}", f"that the model reads to tell “{model.problem.target}”"))
@@ -106,9 +108,6 @@ def _candidates(data: TrainingData, selected: Selection, model: Model) -> Sectio
         f"Split: {how}; {split.held_out} held out, {split.folds} on the rest. A candidate is measured in each fold on"
         f" rows that it was not fitted on; its {chosen} is chosen on the other folds."
     )
-    if selected.left_out:
-        names = listed(f"“{name}” (after {progress})" for name, progress in selected.left_out.items())
-        lead += f" Left out, as the time was over before they were fitted on every fold: {names}."
     blocks: list[Panel | Table] = [candidates.panel(selected, model), candidates.table(model)]
     return Section("candidates", "How the model was chosen", lead, blocks)
 
@@ -154,18 +153,22 @@ def _levels(holdout: HoldOut, needed: Sequence[Loss]) -> Section | None:
 
 
 def _mistakes(holdout: HoldOut, *, cells: bool) -> Section:
-    hidden = "" if cells else " Their cells are not shown, as this page may be passed on."
-    lead = (
-        f"Wrong labels in the table, rare cases, or something that no column tells: look at these rows first.{hidden}"
-    )
-    return Section("mistakes", "Where it is most wrong", lead, [mistakes.table(holdout, cells=cells)])
+    worst, rows = mistakes.worst(holdout), count(len(holdout.frame), "row")
+    few = f"{len(worst):,} of {rows} held out got a wrong answer. " * (len(worst) < mistakes.ROWS)
+    if not len(worst):
+        return Section("mistakes", MISTAKES, f"{few}There is none to look at.")
+    hidden = "" if cells else " Cells are not shown, as this page may be passed on."
+    lead = f"{few}Wrong labels in the table, rare cases, or something that no column tells: look here first.{hidden}"
+    show = mistakes.table_with_cells if cells else mistakes.table
+    return Section("mistakes", MISTAKES, lead, [show(holdout, worst)])
 
 
 def _origin(model: Model) -> Section:
     rows = [
         ["data", str(model.data["source"])],
         ["sha256 of the data", str(model.data["sha256"])],
-        ["target", f"{model.problem.target}: {report_of(model.problem).rows(model.data)}".replace("`", "")],
+        ["target", model.problem.target],
+        ["rows", f"{model.data['rows']:,}, {report_of(model.problem).rows(model.data)}".replace("`", "")],
         ["kind", model.predictor.described.replace("`", "")],
         ["candidate", str(model.metrics["winner"])],
         ["seed", str(model.problem.seed)],

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tabserve.problem.problem import Problem
@@ -52,6 +53,9 @@ class TaskPage(Protocol):
 
     def measure(self, target: NDArray[Any], answers: Any, decision: Any, /) -> float:  # noqa: ANN401
         """The measure of the rows of a level; NaN if it cannot be measured."""
+
+    def wrong(self, target: NDArray[Any], answers: Any, /) -> NDArray[np.bool_]:  # noqa: ANN401
+        """Whether each answer is wrong, shape (rows,)."""
 
     def error(self, target: NDArray[Any], answers: Any, /) -> NDArray[Any]:  # noqa: ANN401
         """How wrong each answer is, float64, shape (rows,); larger is worse."""

@@ -47,7 +47,9 @@ class Renamed(SchemalessModelRepository):
         """
         models = await super().list()
         if len(models) > 1:
-            raise UsageError(f"--name names one model, and the settings name {len(models)} models; leave it out.")
+            raise UsageError(
+                f"--name or TABSERVE_NAME names one model, and the settings name {len(models)} models; leave it out."
+            )
         return [model.model_copy(update={"name": self._name}) for model in models]
 
 

@@ -25,7 +25,8 @@ from tabserve.problem.columns import Column, numbers
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.table import csv_blocks
-from tabserve.table.frame import Frame, Rows, has_target, read, stream
+from tabserve.table.frame import Frame, Rows
+from tabserve.table.frame_reader import has_target, read, stream
 from tabserve.training.split import fold_numbers, hold_out
 
 PROBLEM = Problem("loans", numbers("income", "age"), target="default", id="customer")
@@ -70,7 +71,7 @@ def test_a_table_is_read_without_pandas(path: Path) -> None:
     """Many of Arrow's conversions import it, which takes a sixth of the time of reading Santander's table."""
     write(path, *GOOD)
     code = (
-        "import sys; from pathlib import Path; from tabserve.table.frame import read;"
+        "import sys; from pathlib import Path; from tabserve.table.frame_reader import read;"
         "from tabserve.problem.columns import numbers; from tabserve.problem.problem import Problem;"
         f"read(Path({str(path)!r}), Problem('loans', numbers('income', 'age'), target='default', id='customer'));"
         "sys.exit('pandas' in sys.modules)"
@@ -117,12 +118,12 @@ def test_labels_are_those_of_the_problem(path: Path) -> None:
 
 
 def test_rows_without_an_id_column_are_numbered(path: Path) -> None:
-    """From 0, over all batches."""
+    """From 1, over all batches."""
     write(path, *(f"{row % 2},1,2" for row in range(100)), header="default,income,age")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_blocks, "BLOCK_BYTES", 64)
         frame = read(path, replace(PROBLEM, id=None))
-    assert frame.ids.tolist() == [str(row) for row in range(100)]
+    assert frame.ids.tolist() == [*range(1, 101)]
 
 
 def test_an_empty_cell_is_nan_where_the_column_allows_it(path: Path) -> None:
@@ -316,10 +317,10 @@ def test_the_target_of_rows_to_score_is_ignored(path: Path) -> None:
 
 
 def test_rows_to_score_without_an_id_are_numbered_over_all_batches(path: Path) -> None:
-    """From 0."""
+    """From 1."""
     write(path, *(f"{row},2" for row in range(100)), header="income,age")
     batches = stream_in_small_batches(path, replace(PROBLEM, id=None))
-    assert [name for batch in batches for name in batch.ids] == [str(row) for row in range(100)]
+    assert [name for batch in batches for name in batch.ids] == [*range(1, 101)]
 
 
 def test_a_bad_cell_is_found_in_any_batch_of_rows_to_score(path: Path) -> None:
@@ -619,7 +620,7 @@ def test_rows_without_a_target_are_left_out_if_the_user_says_so(kind: str, empty
     problem = Problem("houses", MIXED, task=task, blanks=("NA",))
     write_mixed(path, [targets[0], empty, targets[1]])
     frame = read(path, problem, drop_empty_target=True)
-    assert frame.ids.tolist() == ["0", "2"]
+    assert frame.ids.tolist() == [1, 3]
     assert frame.target.tolist() == task.target(targets[:2])[0].tolist()
     assert len(frame.features) == 2
     with pytest.raises(DataError, match="row 2, column 'target'"):

@@ -1,0 +1,81 @@
+"""Learn an encoder from the distinct texts of a table's columns."""
+
+from collections import deque
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tabserve.encoding.categories import MAX_CHARACTERS, MAX_LEVELS
+from tabserve.encoding.cells import BadCell, describe_cell
+from tabserve.encoding.encoder import Encoder
+from tabserve.errors import DataError
+from tabserve.problem.problem import Problem
+from tabserve.table.columns import Columns, bad_cell, refuse_no_rows
+from tabserve.table.conversion import narrowed
+from tabserve.table.reader import batches
+from tabserve.table.source import Source
+
+
+def learn_encoder(source: Source, problem: Problem, columns: Columns) -> tuple[Encoder, deque[pa.RecordBatch]]:
+    """Learn the encoder from all rows, and keep them as `narrowed` batches, so that the table is read once.
+
+    Args:
+        source: the table.
+        problem: names the columns.
+        columns: the columns of the table.
+
+    Raises:
+        DataError: a column is invalid, empty, or has too many levels.
+    """
+    names = Encoder.learned_columns(problem)
+    kept: deque[pa.RecordBatch] = deque()
+    seen: dict[str, pa.StringArray] = {}
+    for batch, texts in batches(
+        source, columns, lambda batch: (narrowed(problem, batch), distinct_texts(names, batch))
+    ):
+        kept.append(batch)
+        seen = add_texts(seen, texts)
+    refuse_no_rows(source.name, sum(map(len, kept)))
+    return encoder_of_texts(source.name, problem, seen), kept
+
+
+def encoder_of_texts(table: str, problem: Problem, texts: Mapping[str, pa.StringArray]) -> Encoder:
+    """The encoder of a problem, given the distinct texts of each column that it is learned from.
+
+    Raises:
+        DataError: a column is invalid, empty, or has too many levels; the message names the table.
+    """
+    try:
+        return Encoder.learn(problem, {name: cells.to_pylist() for name, cells in texts.items()})
+    except BadCell as error:
+        raise DataError(f"{table}, column {error.column!r}: {error}.") from error
+    except DataError as error:
+        raise DataError(f"{table}: {error}") from error
+
+
+def add_texts(seen: Mapping[str, pa.StringArray], more: Mapping[str, pa.StringArray]) -> dict[str, pa.StringArray]:
+    """The distinct texts of each column of both, in this order; none are added to more than `MAX_LEVELS`."""
+    added = dict(seen)
+    for name, texts in more.items():
+        known = seen.get(name, texts[:0])
+        if len(known) <= MAX_LEVELS:
+            new = texts.filter(pc.invert(pc.is_in(texts, known)))
+            added[name] = pa.concat_arrays([known, new]) if len(new) else known
+    return added
+
+
+def distinct_texts(names: list[str], batch: pa.RecordBatch) -> dict[str, pa.StringArray]:
+    """The distinct texts of each of these columns, in the order of the rows.
+
+    Raises:
+        BadRow: a text is too long.
+    """
+    distinct = {name: batch[name].unique().dictionary_decode() for name in names}
+    for name, texts in distinct.items():
+        if (pc.max(pc.utf8_length(texts)).as_py() or 0) > MAX_CHARACTERS:
+            cells = batch[name].to_pylist()
+            rows = [row for row, cell in enumerate(cells) if cell and len(cell) > MAX_CHARACTERS]
+            expected = f"a text of at most {MAX_CHARACTERS} characters"
+            raise bad_cell(rows, name, expected, describe_cell(cells[rows[0]]))
+    return distinct
