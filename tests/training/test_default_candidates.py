@@ -15,7 +15,7 @@ from tabserve.model.model import load
 from tabserve.operations import check, compare, drift
 from tabserve.predictors.encoded_booster import EncodedBooster
 from tabserve.predictors.predictor import Explainable
-from tabserve.problem.columns import Column
+from tabserve.problem.columns import Column, numbers
 from tabserve.problem.problem import Problem
 from tabserve.problem.task import Binary, Multiclass, Regression, Task
 from tabserve.stations import TrainingData
@@ -138,6 +138,22 @@ def test_large_tables_get_fewer_rounds() -> None:
     assert rounds(MANY_CELLS // 3, Binary()) == fast
     assert rounds(MANY_CELLS // 3 - 1, Multiclass(("x", "y", "z"))) == fast
     assert sum(fast) < sum(usual) / 2
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_linear_models_grid_is_half_as_long_for_many_cells(task: Task) -> None:
+    """Of penalties that are not the extremes; the links stay."""
+    problem = Problem("drawn", numbers("a", "b", "c"), task=task)
+    short, usual = (
+        {each.name: each for each in default_candidates(problem, Encoder.learn(problem, {}), rows)}.get("linear")
+        for rows in (MANY_CELLS, MANY_CELLS // 9)
+    )
+    if short is None or usual is None:
+        assert short is usual  # there is no linear model of the task
+        return
+    penalties, *_ = usual.grid
+    assert [*short.grid[penalties]] == [*usual.grid[penalties][1:-1]]
+    assert {**short.grid, penalties: usual.grid[penalties]} == usual.grid
 
 
 def texts(task: Task) -> Frame:

@@ -253,7 +253,7 @@ def test_a_large_table_is_fitted_to_nearly_the_same_answers(
     np.testing.assert_allclose(training.predict(nearly, frame.features), expected, rtol=0.01, atol=0.005)
 
 
-def test_many_classes_are_fitted_to_the_answers_of_newtons_method(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_classes_are_fitted_nearly_to_the_answers_of_newtons_method(monkeypatch: pytest.MonkeyPatch) -> None:
     """By another one, whose time does not grow with the pairs of classes."""
     target = np.arange(240, dtype=np.int8) % 12
     features = (np.random.default_rng(0).normal(size=(240, 2)) + target[:, np.newaxis] / 4).astype(np.float32)
@@ -261,7 +261,7 @@ def test_many_classes_are_fitted_to_the_answers_of_newtons_method(monkeypatch: p
     monkeypatch.setattr(one_hot_linear, "FEW", 12)
     exact = OneHotLogistic(("q", "q")).fit(features, target)
     assert (quick.model_.solver, exact.model_.solver) == ("lbfgs", "newton-cholesky")
-    np.testing.assert_allclose(quick.predict_proba(features), exact.predict_proba(features), atol=1e-4)
+    np.testing.assert_allclose(quick.predict_proba(features), exact.predict_proba(features), atol=1e-3)
 
 
 def test_types_of_another_number_of_features_are_refused(frames: dict[str, Frame]) -> None:

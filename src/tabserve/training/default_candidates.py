@@ -44,7 +44,11 @@ FAST = (Trees(3, 300, 0.2, reg_lambda=10.0), Trees(6, 200, 0.1))
 """For tables of `MANY_CELLS`."""
 
 MANY_CELLS = 6_000_000
-"""From so many cells, as 200,000 rows of 30 columns have, trees are `FAST`; each class beyond two counts them again."""
+"""From so many cells, as 200,000 rows of 30 columns have, trees are `FAST`, and the linear model's grid is short; each
+class beyond two counts them again."""
+
+SHORT = {"C": [0.1, 1.0], "alpha": [1.0, 10.0]}
+"""The penalties of a short grid: the more rows there are, the less a penalty changes, and the longer each fit takes."""
 
 
 class Family(NamedTuple):
@@ -142,10 +146,11 @@ def _texts(problem: Problem) -> list[Candidate]:
 def _mixed(problem: Problem, encoder: Encoder, rows: int, jobs: int | None, device: str) -> Iterator[Candidate]:
     """The candidates for columns of numbers, categories and dates."""
     family = FAMILIES[problem.task.KIND]
+    many = rows * len(encoder.names) * max(1, len(problem.labels) - 1) >= MANY_CELLS
     if len(problem.labels) >= family.fewest_labels:
-        yield Candidate("linear", family.linear(encoder.types), family.grid)
-    cells = rows * len(encoder.names) * max(1, len(problem.labels) - 1)
-    for trees in FAST if cells >= MANY_CELLS else USUAL:
+        grid = {name: SHORT.get(name, values) if many else values for name, values in family.grid.items()}
+        yield Candidate("linear", family.linear(encoder.types), grid)
+    for trees in FAST if many else USUAL:
         model = family.boosted(
             **trees._asdict(),
             **SAMPLING,

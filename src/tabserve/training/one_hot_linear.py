@@ -52,7 +52,7 @@ class OneHotLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.design_ = Design.learn(X, self.types)
         matrix = self.design_.matrix(X)
         outputs = classes if (classes := len(np.unique(y))) > 2 else 1
-        model = LogisticRegression(C=self.C, solver=_solver(matrix, outputs), max_iter=1_000, tol=1e-6)
+        model = LogisticRegression(C=self.C, max_iter=1_000, **_solver(matrix, outputs))
         self.model_ = _quietly_fitted(model, matrix, y)
         self.classes_ = self.model_.classes_
         return self
@@ -101,9 +101,8 @@ class OneHotRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             power=POWERS[self.link_],
             link=self.link_,
             alpha=self.alpha / len(y),
-            solver=_solver(matrix),
             max_iter=1_000,
-            tol=1e-6,
+            **_solver(matrix),
         )
         model = _quietly_fitted(model, matrix, y / unit)
         multiplied = self.link_ == "identity"
@@ -121,9 +120,11 @@ class OneHotRidge(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         return self.design_.predictor(self.link_, weights, intercept, encoder.levels)
 
 
-def _solver(matrix: sparse.csr_array, outputs: int = 1) -> str:
+def _solver(matrix: sparse.csr_array, outputs: int = 1) -> dict[str, Any]:
+    """Newton's method if the matrix is small, else steps that end at a gradient at which predictions hardly change."""
     rows, weights = matrix.shape[0], matrix.shape[1] * outputs
-    return "newton-cholesky" if outputs <= FEW and (rows + weights) * weights <= SMALL else "lbfgs"
+    small = outputs <= FEW and (rows + weights) * weights <= SMALL
+    return {"solver": "newton-cholesky", "tol": 1e-6} if small else {"solver": "lbfgs", "tol": 1e-4}
 
 
 def _quietly_fitted(model: BaseEstimator, matrix: sparse.csr_array, target: NDArray[Any]) -> BaseEstimator:
