@@ -4,7 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flights.clock import is_time, minutes, weekday
@@ -33,6 +33,7 @@ def test_other_numbers_are_no_times(hhmm: float) -> None:
 
 
 @given(st.lists(st.integers(-100, 2600) | st.floats(), max_size=20))
+@example([np.inf, -np.inf, np.nan, 2400])
 def test_an_array_is_treated_as_its_numbers_are(numbers: list[float]) -> None:
     """Each number has the same answer alone and in an array."""
     array = np.array(numbers, np.float64)

@@ -17,8 +17,8 @@ Answer = bool | NDArray[np.bool_]
 
 
 def is_time(hhmm: Number) -> Answer:
-    """Whether each number is a time of day; NaN is none."""
-    with np.errstate(invalid="ignore"):  # infinity has no remainder
+    """Whether each number is a time of day; NaN and infinity are none."""
+    with np.errstate(invalid="ignore"):  # an infinite number has no remainder
         answer: Answer = (hhmm >= 0) & (hhmm <= 2400) & (hhmm % 100 < 60) & (hhmm % 1 == 0)
     return answer
 
