@@ -57,8 +57,9 @@ def test_the_first_rows_of_each_form_are_numbered_from_one() -> None:
 
 
 def test_spellings_named_as_missing_are_empty() -> None:
-    """Also numbers, by value where the table stores numbers."""
+    """Also numbers, by value however a cell writes them, as they are read."""
     assert profile_of(["1", "?", "-999"], "?", "-999").empty == 2
+    assert profile_of(["1", "-999.0", "-9.99e2", "?", "x"], "-999").empty == 2
     assert profile_of([1.0, -999.0, None, float("nan")], "-999").empty == 3
 
 
