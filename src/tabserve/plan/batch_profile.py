@@ -74,9 +74,8 @@ def profile_batch(column: pa.Array, blanks: Sequence[str], decimal: str) -> Batc
     encoded = column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     texts = _to_texts(encoded.dictionary)
-    trimmed = pc.utf8_trim_whitespace(texts)
-    if not trimmed.equals(texts):  # texts that differ in surrounding spaces alone are one
-        unified = trimmed.dictionary_encode()
+    unified = texts.dictionary_encode()
+    if len(unified.dictionary) < len(texts):  # texts that differ in surrounding spaces alone are one
         codes = np.append(unified.indices.to_numpy(zero_copy_only=False), -1)[codes].astype(np.int64)
         texts = unified.dictionary
     classified = classify(texts, decimal)
