@@ -57,9 +57,17 @@ def test_the_first_rows_of_each_form_are_numbered_from_one() -> None:
 
 
 def test_spellings_named_as_missing_are_empty() -> None:
-    """Also numbers, by value where the table stores numbers."""
+    """Also numbers, by value however a cell writes them, as they are read."""
     assert profile_of(["1", "?", "-999"], "?", "-999").empty == 2
+    assert profile_of(["1", "-999.0", "-9.99e2", "?", "x"], "-999").empty == 2
     assert profile_of([1.0, -999.0, None, float("nan")], "-999").empty == 3
+
+
+def test_cells_are_trimmed_of_the_spaces_that_count_for_nothing_when_they_are_read() -> None:
+    """Spaces and tabs; a space that does not break is part of a text, and makes no number."""
+    assert profile_of(["rio", " rio", "rio\t", " "]).levels == (("rio", 3),)
+    column = profile_of(["1", "\u00a0", "\u00a02", " 3 "])
+    assert (column.empty, column.forms[Form.WHOLE].count) == (0, 2)
 
 
 @pytest.mark.parametrize(

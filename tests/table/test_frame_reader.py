@@ -649,3 +649,32 @@ def test_any_other_cell_counts_as_the_other_label(path: Path) -> None:
     write_mixed(path, ["a", "b", ""])
     with pytest.raises(DataError, match=r"row 3, column 'target': .* found an empty cell"):
         read(path, Problem("houses", MIXED, task=task))
+
+
+CITIES = replace(PROBLEM, columns=(Column("income", missing=True), Column("age"), Column("city", "category")))
+
+LATE_FAULTS = {
+    "a ragged row": ("c40,0,1,40,rio,2", "row 41: expected 5 columns, found 6"),
+    "a word among numbers": ("c40,0,x,40,rio", "row 41, column 'income': expected a number, found 'x'"),
+    "a long text": (f"c40,0,1,40,{'x' * 1_001}", "row 41, column 'city': expected a text of at most 1000 characters"),
+}
+"""Rows that cannot be read, and what their messages begin with."""
+
+
+@pytest.mark.parametrize("block", [64, 1 << 22], ids=["many blocks", "one block"])
+@pytest.mark.parametrize("fault", LATE_FAULTS)
+def test_the_first_bad_row_is_named_whether_or_not_the_encoder_is_known(
+    fault: str, block: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if a row that cannot be converted is above one that cannot even be read."""
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", block)
+    rows = [f"c{row},{row % 2},{row or ''},{row},{('rio', 'natal')[row % 3 == 0]}" for row in range(60)]
+    encoder = read(write(path, *rows, header=f"{HEADER},city"), CITIES).encoder
+    rows[40], message = LATE_FAULTS[fault]
+    for first in (message, "row 8, column 'customer': expected an id, found an empty cell"):
+        write(path, *rows, header=f"{HEADER},city")
+        for known in (None, encoder):
+            with pytest.raises(DataError) as error:
+                read(path, CITIES, known)
+            assert str(error.value).startswith(f"{path}, {first}")
+        rows[7] = ",1,1,7,rio"

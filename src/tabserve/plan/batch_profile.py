@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tabserve.encoding.cells import SPACES
 from tabserve.plan.forms import CODES, DATES, FORMS, NUMBERS, Classified, Form, classify
 from tabserve.plan.sketch import text_bytes
-from tabserve.table.cast import in_utc
+from tabserve.table.cast import blank_numbers, in_utc
 
 FIRST = 3
 """First cells of each form that are kept."""
@@ -74,16 +74,18 @@ def profile_batch(column: pa.Array, blanks: Sequence[str], decimal: str) -> Batc
     encoded = column.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     texts = _to_texts(encoded.dictionary)
-    trimmed = pc.utf8_trim_whitespace(texts)
-    if not trimmed.equals(texts):  # texts that differ in surrounding spaces alone are one
-        unified = trimmed.dictionary_encode()
+    unified = texts.dictionary_encode()
+    if len(unified.dictionary) < len(texts):  # texts that differ in surrounding spaces alone are one
         codes = np.append(unified.indices.to_numpy(zero_copy_only=False), -1)[codes].astype(np.int64)
         texts = unified.dictionary
-    is_held = np.append(~np.asarray(pc.is_in(texts, pa.array(["", *blanks]))), False)  # null has the code -1
+    classified = classify(texts, decimal)
+    is_blank = np.asarray(pc.is_in(texts, pa.array(["", *blanks])))
+    is_blank |= np.isin(classified.numbers, blank_numbers(blanks))
+    is_held = np.append(~is_blank, False)  # null has the code -1
     chosen = np.flatnonzero(is_held)
     held, counts = texts.take(pa.array(chosen)), np.bincount(codes + 1, minlength=len(texts) + 1)[chosen + 1]
     empty_rows = np.flatnonzero(~is_held[codes])
-    classified = classify(held, decimal)
+    classified = Classified(classified.codes[chosen], classified.numbers[chosen])
     return BatchProfile(
         held,
         counts,

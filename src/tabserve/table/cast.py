@@ -110,7 +110,7 @@ class Caster:
 
     @cached_property
     def _blank_numbers(self) -> list[float]:
-        return [float(blank) for blank in self.columns.blanks if NUMBER.fullmatch(blank)]
+        return blank_numbers(self.columns.blanks)
 
     def _levels(self, cells: pa.Array) -> pa.DictionaryArray:
         """The dictionary is cast, not each cell; two of its texts may then be the same."""
@@ -141,6 +141,11 @@ class Caster:
         if self.decimal != ".":
             texts = pc.replace_substring(pc.replace_substring(texts, ".", "?"), self.decimal, ".")
         return texts.cast(pa.float64())
+
+
+def blank_numbers(blanks: Sequence[str]) -> list[float]:
+    """The numbers among spellings of an empty cell, which are empty however a cell writes them."""
+    return [float(blank) for blank in blanks if NUMBER.fullmatch(blank)]
 
 
 def in_utc(cells: pa.Array) -> pa.Array:

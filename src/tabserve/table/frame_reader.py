@@ -50,7 +50,7 @@ def read_with_repeated_ids(
     source, columns = as_source(table), training_columns(problem)
     convert = partial(batch_to_frame, problem, allow_empty_target=drop_empty_target)
     if encoder is None and Encoder.learned_columns(problem):
-        encoder, kept = learn_encoder(source, problem, columns)
+        encoder, kept = learn_encoder(source, problem, columns, convert)
         frames = convert_kept(source, kept, partial(convert, encoder))
     else:
         encoder = encoder or Encoder.learn(problem, {})

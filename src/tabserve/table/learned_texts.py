@@ -1,7 +1,8 @@
 """Learn an encoder from the distinct texts of a table's columns."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,14 +17,20 @@ from tabserve.table.conversion import narrowed
 from tabserve.table.reader import batches
 from tabserve.table.source import Source
 
+Convert = Callable[[Encoder, pa.RecordBatch], object]
+"""Converts a batch by an encoder, and raises BadRow of a row that cannot be converted."""
 
-def learn_encoder(source: Source, problem: Problem, columns: Columns) -> tuple[Encoder, deque[pa.RecordBatch]]:
+
+def learn_encoder(
+    source: Source, problem: Problem, columns: Columns, convert: Convert
+) -> tuple[Encoder, deque[pa.RecordBatch]]:
     """Learn the encoder from all rows, and keep them as `narrowed` batches, so that the table is read once.
 
     Args:
         source: the table.
         problem: names the columns.
         columns: the columns of the table.
+        convert: what the kept batches are for; it may refuse a row above one that cannot be read.
 
     Raises:
         DataError: a column is invalid, empty, or has too many levels.
@@ -31,13 +38,35 @@ def learn_encoder(source: Source, problem: Problem, columns: Columns) -> tuple[E
     names = Encoder.learned_columns(problem)
     kept: deque[pa.RecordBatch] = deque()
     seen: dict[str, pa.StringArray] = {}
-    for batch, texts in batches(
-        source, columns, lambda batch: (narrowed(problem, batch), distinct_texts(names, batch))
-    ):
-        kept.append(batch)
-        seen = add_texts(seen, texts)
+    try:
+        for batch, texts in batches(
+            source, columns, lambda batch: (narrowed(problem, batch), distinct_texts(names, batch))
+        ):
+            kept.append(batch)
+            seen = add_texts(seen, texts)
+    except DataError:
+        _refuse_earlier_row(source, problem, columns, convert)
+        raise
     refuse_no_rows(source.name, sum(map(len, kept)))
     return encoder_of_texts(source.name, problem, seen), kept
+
+
+def _refuse_earlier_row(source: Source, problem: Problem, columns: Columns, convert: Convert) -> None:
+    """Refuse the first row that cannot be converted, above one that cannot be read; a file is read again.
+
+    Each batch is converted by an encoder of its own texts, and passed over if none can be learned from them.
+
+    Raises:
+        DataError: naming the row.
+    """
+    names = Encoder.learned_columns(problem)
+
+    def check(batch: pa.RecordBatch) -> None:
+        with suppress(DataError):
+            convert(encoder_of_texts(source.name, problem, distinct_texts(names, batch)), batch)
+
+    if source.path is None or source.path.is_file():  # a pipe is read only once
+        deque(batches(source, columns, check), maxlen=0)
 
 
 def encoder_of_texts(table: str, problem: Problem, texts: Mapping[str, pa.StringArray]) -> Encoder:
