@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import orjson
 
-from tabserve.serving.models import Model
+from tabserve.serving.models import Model, new_id
 from tabserve.serving.protocol.request import Output, Request
 from tabserve.serving.rest import payload
 
@@ -45,11 +45,11 @@ def refusal(status: int, reason: str, allow: bytes = b"OPTIONS, POST") -> Reply:
 
 
 def answer(model: Model, request: Request, outputs: list[Output], binary: frozenset[str]) -> Reply:
-    """The response to a valid request with an id; outputs named in `binary` are bytes."""
+    """The response to a valid request; outputs named in `binary` are bytes."""
     document = {
         "model_name": model.name,
         "model_version": model.version,
-        "id": request.id,
+        "id": request.id or new_id(),
         "parameters": {**model.signature.parameters},
     }
     body, head_length = payload.encode(document, outputs, binary)
