@@ -48,8 +48,8 @@ class Trained:
 
     @property
     def evaluation(self) -> pd.DataFrame:
-        """Every measure on the hold-out with its 95 % bootstrap interval."""
-        return tables.evaluation_table(self.model.metrics["holdout"])
+        """Every measure on the hold-out with its 95 % bootstrap interval, beside those of the baselines."""
+        return tables.evaluation_table(self.model.metrics["holdout"], self.model.metrics["baselines"])
 
     def save(self, folder: Path | str | None = None, *, show_rows: bool = False) -> Model:
         """Save the model folder with its card and report.
@@ -170,10 +170,20 @@ def examine(
         DataError: there is a caution, and `strict` is set.
     """
     cautions = examination.examine(plan, data.development, partial(_quick_candidate, jobs=jobs, device=device))
-    if strict and cautions:
+    if strict:
+        check_strict(plan, cautions)
+    return cautions
+
+
+def check_strict(plan: Plan, cautions: Sequence[Caution]) -> None:
+    """Refuse a table that calls for caution.
+
+    Raises:
+        DataError: there is a caution.
+    """
+    if cautions:
         sentences = " ".join(f"{caution.about or 'rows'}: {caution.sentence}" for caution in cautions)
         raise DataError(f"{plan.source.name} calls for caution, and --strict forbids it. {sentences}")
-    return cautions
 
 
 def evaluate(plan: Plan, data: TrainingData, cautions: tuple[Caution, ...], selected: Selection) -> Trained:

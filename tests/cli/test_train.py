@@ -102,10 +102,11 @@ def test_a_column_may_have_a_comma_in_its_name(train: Train) -> None:
 
 
 def test_a_caution_ends_a_strict_run(train: Train) -> None:
-    """Nothing is written."""
-    ended = train("customers.csv", "--target", "left", "--strict")
-    assert ended.code == 3
-    assert ended.err.startswith("customers.csv calls for caution")
+    """Nothing is written, also where the run would only look."""
+    for words in (("--strict",), ("--strict", "--look")):
+        ended = train("customers.csv", "--target", "left", *words)
+        assert ended.code == 3
+        assert ended.err.startswith("customers.csv calls for caution")
     assert not Path("build").exists()
 
 

@@ -77,6 +77,17 @@ def test_the_evaluation_table_has_measures_with_intervals(evaluation: dict[str, 
     assert len(table) == len(evaluation)
 
 
+def test_the_evaluation_table_has_a_column_for_each_baseline() -> None:
+    """With as many decimals as the figures of the model, a measure that is negated to rank in its plain sign."""
+    error = Interval(2000.0, 1900.0, 2100.0)._asdict()
+    table = tables.evaluation_table({"rmse": error}, {"mean": {"rmse": 9810.04}, "median": {"rmse": 9999.96}})
+    assert table.T.to_dict("list") == {"RMSE": ["2,000.0", "1,900.0 to 2,100.0", "9,810.0", "10,000.0"]}
+    cost = tables.evaluation_table(
+        {"minus_cost": {"value": -0.2, "low": -0.3, "high": -0.1}}, {"none": {"minus_cost": -1}}
+    )
+    assert cost.loc["cost per row", "none"] == "1.0000"
+
+
 @pytest.mark.parametrize(
     ("value", "size", "shown"),
     [

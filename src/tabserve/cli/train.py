@@ -108,7 +108,7 @@ def _add_run(group: "argparse._ArgumentGroup") -> None:
 def _train(arguments: argparse.Namespace) -> None:
     from tabserve.model.model import check_place  # noqa: PLC0415  slow, or of the extra `train`
     from tabserve.plan import look, plan_file  # noqa: PLC0415
-    from tabserve.trained import default_folder  # noqa: PLC0415
+    from tabserve.trained import check_strict, default_folder  # noqa: PLC0415
 
     check_apart([arguments.out, arguments.plan], [arguments.table])
     plan = _make_plan(arguments)
@@ -117,7 +117,9 @@ def _train(arguments: argparse.Namespace) -> None:
         plan_file.write(plan, arguments.plan)
         print(f"\nThe plan is in {arguments.plan}. Edit it, and train by it: tabserve train {arguments.plan}")
     if arguments.look:
-        print(*look.caution_lines(plan.cautions), sep="\n")
+        print(*look.caution_lines(plan.cautions), sep="\n", flush=True)
+        if arguments.strict:
+            check_strict(plan, plan.cautions)
         return
     out = arguments.out or default_folder(plan)
     check_place(out)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tabserve.model.decision import threshold_of
 from tabserve.model.model import Model
-from tabserve.problem.metric import distinct, is_less_better, plain
+from tabserve.problem.metric import is_less_better, plain
 from tabserve.problem.problem import Problem
 from tabserve.reports.card_texts import LIMITS, NOTE, OBSERVED, PURPOSE, SYNTHETIC, TEMPLATE
 from tabserve.reports.tables import (
@@ -147,21 +147,8 @@ def _groups(model: Model) -> str:
 def _holdout(metrics: Mapping[str, Any]) -> str:
     baselines = metrics.get("baselines", {})
     holdout = metrics["holdout"]
-    measures = distinct(holdout)
-    table = evaluation_table(holdout).set_axis(["value", "95 % bootstrap interval"], axis=1)
-    parts = [
-        _table(
-            "measure",
-            table.assign(
-                **{
-                    f"`{name}`": [
-                        figure(plain(measure, values[measure]), holdout[measure]["value"]) for measure in measures
-                    ]
-                    for name, values in baselines.items()
-                }
-            ),
-        )
-    ]
+    titles = ["value", "95 % bootstrap interval", *(f"`{name}`" for name in baselines)]
+    parts = [_table("measure", evaluation_table(holdout, baselines).set_axis(titles, axis=1))]
     if baselines:
         names = ", ".join(f"`{name}`" for name in baselines)
         parts.append(f"Beside them the same measures of {names}, fitted on the development rows, without any column.")

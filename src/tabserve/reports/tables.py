@@ -116,10 +116,18 @@ def ranking(statistics: Mapping[str, Statistics]) -> list[str]:
     return sorted(statistics, key=rank)
 
 
-def evaluation_table(holdout: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """Hold-out measures with their 95 % bootstrap intervals, from the manifest's metrics."""
-    rows = {TITLES[name]: _interval(name, holdout[name]) for name in distinct(holdout)}
-    return pd.DataFrame(rows, index=["hold-out", "95 % interval"]).T
+def evaluation_table(
+    holdout: Mapping[str, Mapping[str, float]], baselines: Mapping[str, Mapping[str, float]] | None = None
+) -> pd.DataFrame:
+    """Hold-out measures with their 95 % bootstrap intervals and those of the baselines, from the manifest's metrics."""
+    rows = {
+        TITLES[name]: [
+            *_interval(name, holdout[name]),
+            *(figure(plain(name, values[name]), holdout[name]["value"]) for values in (baselines or {}).values()),
+        ]
+        for name in distinct(holdout)
+    }
+    return pd.DataFrame(rows, index=["hold-out", "95 % interval", *(baselines or {})]).T
 
 
 def classes_table(classes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
