@@ -101,6 +101,14 @@ def test_a_column_may_have_a_comma_in_its_name(train: Train) -> None:
     assert all(f"{name!r}: as --drop says" in ended.err for name in ("joined, when", "months", "charge", "contract"))
 
 
+def test_a_model_that_is_no_better_than_a_baseline_is_told(train: Train) -> None:
+    """Misses are so dear that the best is to flag every row, as the baseline does."""
+    for costs, told in (("1,1000", True), ("1,3", False)):
+        ended = train("customers.csv", "--target", "left", "--costs", costs, "--minutes", "0.001")
+        assert ended.code == 0
+        assert ("linear is no better over the folds than baseline, which knows no column" in ended.out) == told
+
+
 def test_a_caution_ends_a_strict_run(train: Train) -> None:
     """Nothing is written, also where the run would only look."""
     for words in (("--strict",), ("--strict", "--look")):

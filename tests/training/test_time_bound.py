@@ -92,13 +92,13 @@ def selected(frame: Frame, clock: Clock, order: str, minutes: float | None) -> S
         ("oSS", 15.5, (["o0", "S1", "S2"], {})),
         ("oSS", 15, (["o0", "S1", "S2"], {})),
         ("oSS", 14.5, (["o0", "S1", "S2"], {})),
-        ("oSS", 13.5, (["o0", "S1"], {"S2": "4 of 5 folds"})),
-        ("oSS", 10, (["o0", "S1"], {"S2": "0 of 5 folds"})),
-        ("oSS", 7, (["o0", "S1"], {"S2": "0 of 5 folds"})),
-        ("oSS", 2, (["S1"], {"o0": "2 of 5 folds", "S2": "0 of 5 folds"})),
-        ("SoS", 0.01, (["S0"], {"o1": "0 of 5 folds", "S2": "0 of 5 folds"})),
-        ("oo", 0.01, (["o0"], {"o1": "0 of 5 folds"})),
-        ("oo", 7, (["o0"], {"o1": "2 of 5 folds"})),
+        ("oSS", 13.5, (["o0", "S1"], {"S2": "4 of 5 fits"})),
+        ("oSS", 10, (["o0", "S1"], {"S2": "0 of 5 fits"})),
+        ("oSS", 7, (["o0", "S1"], {"S2": "0 of 5 fits"})),
+        ("oSS", 2, (["S1"], {"o0": "2 of 5 fits", "S2": "0 of 5 fits"})),
+        ("SoS", 0.01, (["S0"], {"o1": "0 of 5 fits", "S2": "0 of 5 fits"})),
+        ("oo", 0.01, (["o0"], {"o1": "0 of 5 fits"})),
+        ("oo", 7, (["o0"], {"o1": "2 of 5 fits"})),
     ],
 )
 def test_a_selection_ends_with_the_candidates_that_are_finished(
@@ -145,14 +145,14 @@ def test_tables_manifest_and_card_tell_what_was_left_out(sample_frame: Frame, cl
     selection = selected(hold_out(frame).development, clock, "SS", 7)
     table = selection_table(selection)
     assert [*table.index] == ["S0", "S1"]
-    assert table.iloc[1].tolist() == ["left out after 2 of 5 folds", *["–"] * (table.shape[1] - 1)]
+    assert table.iloc[1].tolist() == ["left out after 2 of 5 fits", *["–"] * (table.shape[1] - 1)]
     data = TrainingData.of(frame, "drawn")
     page = str(panel(selection, data.evaluate(selection, selection.refit())))
-    assert "“S1” (after 2 of 5 folds)." in page
+    assert "“S1” (after 2 of 5 fits)." in page
     candidates = [Candidate(name, SlowServable(clock)) for name in ("first", "second")]
     for minutes, told in ((7, True), (None, False)):
         folder = tmp_path / str(minutes)
         train(data, candidates, folder, minutes=minutes)
-        assert load(folder).metrics.get("left_out") == ({"second": "2 of 5 folds"} if told else None)
+        assert load(folder).metrics.get("left_out") == ({"second": "2 of 5 fits"} if told else None)
         card = (folder / "MODEL_CARD.md").read_text()
-        assert ("fitted on every fold: `second` (after 2 of 5 folds)." in card) == told
+        assert ("fitted on every fold: `second` (after 2 of 5 fits)." in card) == told

@@ -132,6 +132,7 @@ def _fit(arguments: argparse.Namespace, plan: "Plan", out: Path) -> None:
     from tabserve.model.model import REPORT  # noqa: PLC0415
     from tabserve.plan import look  # noqa: PLC0415
     from tabserve.reports import tables  # noqa: PLC0415
+    from tabserve.training import baselines  # noqa: PLC0415
 
     data = trained.load(plan)
     candidates = trained.defaults(data.development, arguments.jobs, arguments.device)
@@ -144,8 +145,11 @@ def _fit(arguments: argparse.Namespace, plan: "Plan", out: Path) -> None:
     print(f"{tables.selection_table(selected).T.to_string()}\n", flush=True)
     if selected.left_out:
         print(f"The time was over before every fold of {', '.join(selected.left_out)}; give more --minutes.\n")
+    winner, best = selected.winner.candidate.name, selected.best.candidate.name
+    if best in baselines.names(plan.problem):
+        print(f"{winner} is no better over the folds than {best}, which knows no column; do not rely on it.\n")
     result = trained.evaluate(plan, data, cautions, selected)
-    print(f"{selected.winner.candidate.name} on the {len(data.holdout):,} rows held out, opened once:")
+    print(f"{winner} on the {len(data.holdout):,} rows held out, opened once:")
     print(f"{result.evaluation.to_string()}\n")
     model = result.save(out, show_rows=arguments.show_rows)
     print(f"Saved {model.metrics['winner']} in {out}; {out / REPORT} shows all about it. Serve it, or score a file:")

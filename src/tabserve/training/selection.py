@@ -171,7 +171,7 @@ def _cross_validate(
     progress.set_description(candidate.name)
     for number in range(folds.count(fold)):
         if not bound.allows(candidate):
-            raise _TimeOver(f"{number} of {folds.count(fold)} folds")
+            raise _TimeOver(f"{number} of {folds.count(fold)} fits")
         start = time.perf_counter()
         with _named_errors(candidate):
             estimator, encoder = _fit_fold(candidate, frame.take(np.flatnonzero(folds.training_rows(fold, number))))
