@@ -103,7 +103,7 @@ def test_a_saved_model_scores_files_with_all_columns_of_the_table(by_file: Train
 
 
 def test_the_evaluation_is_a_table_of_measures(path: Path) -> None:
-    """Each measure of the hold-out stands there with its interval and the baseline's, the one that ranked the candidates first."""
+    """Each measure of the hold-out has its interval and the baseline's figure; the one that ranked comes first."""
     evaluation = train(path, "left", metric="roc_auc").evaluation
     assert evaluation.index[0] == "ROC AUC"
     assert [*evaluation] == ["hold-out", "95 % interval", "prior"]
