@@ -45,9 +45,8 @@ class Skipped:
     """The list, updated by one run of pytest."""
 
     def __init__(self, file: Path) -> None:
-        """Load the file if it exists."""
+        """Start with nothing reported."""
         self.file = file
-        self.earlier = read(file) if file.exists() else {}
         self.reported = set[str]()
         self.skipped = dict[str, str]()
 
@@ -67,8 +66,9 @@ class Skipped:
             self.skipped[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write the list; a run without tests left is no failure."""
-        left = {name: why for name, why in self.earlier.items() if name not in self.reported} | self.skipped
+        """Write the list, which other runs may have shortened meanwhile; a run without tests left is no failure."""
+        earlier = read(self.file) if self.file.exists() else {}
+        left = {name: why for name, why in earlier.items() if name not in self.reported} | self.skipped
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps(left, indent=2))
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
