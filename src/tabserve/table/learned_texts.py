@@ -45,16 +45,18 @@ def learn_encoder(
             kept.append(batch)
             seen = add_texts(seen, texts)
     except DataError:
-        _refuse_earlier_row(source, problem, columns, convert)
+        _refuse_earlier_row(source, problem, columns, convert, seen)
         raise
     refuse_no_rows(source.name, sum(map(len, kept)))
     return encoder_of_texts(source.name, problem, seen), kept
 
 
-def _refuse_earlier_row(source: Source, problem: Problem, columns: Columns, convert: Convert) -> None:
+def _refuse_earlier_row(
+    source: Source, problem: Problem, columns: Columns, convert: Convert, seen: Mapping[str, pa.StringArray]
+) -> None:
     """Refuse the first row that cannot be converted, above one that cannot be read; a file is read again.
 
-    Each batch is converted by an encoder of its own texts, and passed over if none can be learned from them.
+    Each batch is converted by an encoder of its own texts and those seen before, or passed over if there is none.
 
     Raises:
         DataError: naming the row.
@@ -63,7 +65,8 @@ def _refuse_earlier_row(source: Source, problem: Problem, columns: Columns, conv
 
     def check(batch: pa.RecordBatch) -> None:
         with suppress(DataError):
-            convert(encoder_of_texts(source.name, problem, distinct_texts(names, batch)), batch)
+            texts = add_texts(seen, distinct_texts(names, batch))
+            convert(encoder_of_texts(source.name, problem, texts), batch)
 
     if source.path is None or source.path.is_file():  # a pipe is read only once
         deque(batches(source, columns, check), maxlen=0)
