@@ -7,10 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tests.plan.looking import plan_of, repeated
 
+from tabserve.encoding.cells import SPACES
 from tabserve.errors import DataError, TabserveError, UsageError
 from tabserve.plan import plan_file
 from tabserve.plan.options import Options
@@ -151,7 +152,11 @@ def test_every_column_is_listed_with_the_reason(table: Source, tmp_path: Path) -
     assert len(lines) == len(COLUMNS)
 
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0[]<"), min_size=1, max_size=8)
+NAMES = (
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0[]<"), min_size=1, max_size=8)
+    .map(lambda name: name.strip(SPACES))
+    .filter(bool)
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
@@ -162,6 +167,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0[
 )
 def test_odd_names_are_read_back(names: list[str], missing: list[str], positive: str, tmp_path: Path) -> None:
     """Quotes, backslashes, control characters and signs of TOML in names, spellings and labels."""
+    assume(positive not in missing)
     labels = repeated([f"{positive} not", f"{positive} not", positive], ROWS)
     numbers = {name: repeated(["1.5", "2.5", str(index)], ROWS) for index, name in enumerate(names)}
     pyarrow.parquet.write_table(pa.table(numbers | {names[0]: labels}), tmp_path / "t.parquet")
