@@ -12,7 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cases.categories.tests.served import API, SECONDS, Api, api, environ
+from cases.categories.tests.served import API, Api, api
+from tests.case_api import SECONDS, environ
 from tests.endings import ended_at_start
 
 NUMBERS = str(Path(__file__).parents[3] / "deploy/model")

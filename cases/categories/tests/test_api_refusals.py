@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cases.categories.tests.served import SECONDS, Api, api
+from cases.categories.tests.served import Api, api
 from cases.categories.tests.weighed import WORDS
+from tests.case_api import SECONDS
 
 ROUTES = ["/v1/categorize", "/v1/probabilities"]
 GOOD = b'{"products": [{"title": "Lembrancinha"}]}'

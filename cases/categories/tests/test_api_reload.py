@@ -10,8 +10,9 @@ from threading import Event
 
 import numpy as np
 import pytest
-from cases.categories.tests.served import SECONDS, Api, api
+from cases.categories.tests.served import Api, api
 from cases.categories.tests.weighed import WORDS, word_model
+from tests.case_api import SECONDS
 
 from tabserve.model.model import save
 from tabserve.predictors.linear import Linear

@@ -3,7 +3,8 @@
 import socket
 
 import pytest
-from cases.categories.tests.served import SECONDS, Answer, Api
+from cases.categories.tests.served import Api
+from tests.case_api import SECONDS, Answer
 
 from tabserve.serving.rest.swagger import KINDS
 

@@ -3,11 +3,9 @@
 import json
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -16,41 +14,20 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cases.categories.tests.served import environ
+from tests.case_page import CasePage, fresh_environment
 
 from categories.problem import PROBLEM
 from categories.sample import products
 from tabserve.client.local_server import free_ports, running
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "cases/categories/README.md").read_text(encoding="utf-8")
-
-BLOCKS = re.findall(r"```(?:sh|json)\n(.*?)```", PAGE, flags=re.DOTALL)
-"""Blocks of shell and JSON, in the page's order."""
 
 SECONDS = 120
 """Deadline of a small training and of a server's answer."""
 
 
-def block(part: str) -> str:
-    """The one block that contains `part`."""
-    (match,) = [text for text in BLOCKS if part in text]
-    return str(match)
-
-
-def fresh_environment() -> dict[str, str]:
-    """Environment variables of a fresh shell, even if make runs these tests."""
-    return {name: value for name, value in environ(None).items() if not name.startswith(("MAKE", "MFLAGS"))}
-
-
-def shell(text: str) -> str:
-    """Run commands in the repository's root with this Python's environment, and return their output."""
-    command = ["bash", "-ec", text.replace(".venv/bin", shlex.quote(str(Path(sys.executable).parent)))]
-    finished = subprocess.run(
-        command, cwd=ROOT, env=fresh_environment(), capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
+PAGE = CasePage(ROOT / "cases/categories/README.md", SECONDS)
+block, shell = PAGE.block, PAGE.shell
 
 
 @contextmanager
@@ -157,7 +134,7 @@ def test_every_published_port_is_changed_by_a_variable_of_the_page() -> None:
     ports = [port for service in compose["services"].values() for port in service["ports"]]
     matches = [re.fullmatch(r"\$\{(\w+):-(\d+)\}:\2", port) for port in ports]
     assert len(matches) == 3
-    assert all(match and f"`{match[1]}`" in PAGE for match in matches)
+    assert all(match and f"`{match[1]}`" in PAGE.text for match in matches)
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import pandas as pd
 import pytest
-from cases.categories.tests.served import API, Api, environ
+from cases.categories.tests.served import API, Api
+from tests.case_api import environ
 
 from categories import sample
 from categories.dataset import dataset

@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from cases.flights.tests.served import SECONDS, Api, api
+from cases.flights.tests.served import Api, api
 from cases.flights.tests.small import FLIGHT, v2_request
 from cases.flights.tests.test_api_predict import assert_refused
+from tests.case_api import SECONDS
 
 PATH = "/model/history/"
 

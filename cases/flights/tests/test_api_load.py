@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import requests
-from cases.flights.tests.served import SECONDS, Api, api
+from cases.flights.tests.served import Api, api
 from cases.flights.tests.small import FLIGHT, train, v2_request
 from cases.flights.tests.test_api_predict import assert_refused
+from tests.case_api import SECONDS
 
 from tabserve.model.archive import to_pickle, to_zip
 

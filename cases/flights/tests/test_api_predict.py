@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases.flights.tests.served import SECONDS, Answer, Api, api
+from cases.flights.tests.served import Api, api
 from cases.flights.tests.small import DESTINATIONS, FLIGHT, v2_request
+from tests.case_api import SECONDS, Answer
 
 from flights.flight import features as chunks
 from flights.problem import BEFORE

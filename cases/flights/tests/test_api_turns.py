@@ -5,8 +5,9 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from cases.flights.tests.served import LOAD_SECONDS, SECONDS, Api, api
+from cases.flights.tests.served import LOAD_SECONDS, Api, api
 from cases.flights.tests.small import FLIGHT, train
+from tests.case_api import SECONDS
 
 from tabserve.model.archive import to_pickle, to_zip
 

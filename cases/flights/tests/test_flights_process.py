@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cases.flights.tests.served import API, environ
+from cases.flights.tests.served import API
+from tests.case_api import environ
 
 NUMBERS = Path(__file__).parents[3] / "deploy/model"
 

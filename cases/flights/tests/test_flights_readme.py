@@ -5,47 +5,26 @@ import re
 import shlex
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from cases.flights.tests.served import Api, api, environ
+from cases.flights.tests.served import Api, api
+from tests.case_page import CasePage, fresh_environment
 
 from tabserve.client.local_server import free_ports
 
 ROOT = Path(__file__).parents[3]
 CASE = ROOT / "cases/flights"
-PAGE = (CASE / "README.md").read_text(encoding="utf-8")
-
-BLOCKS = re.findall(r"```(?:sh|json)\n(.*?)```", PAGE, flags=re.DOTALL)
-"""Blocks of shell and JSON, in the page's order."""
 
 SECONDS = 200
 """Deadline of a small training and of a server's answer."""
 
 
-def block(part: str) -> str:
-    """The one block that contains `part`."""
-    (match,) = [text for text in BLOCKS if part in text]
-    return str(match)
-
-
-def fresh_environment() -> dict[str, str]:
-    """Environment variables of a fresh shell, even if make runs these tests."""
-    return {name: value for name, value in environ(None).items() if not name.startswith(("MAKE", "MFLAGS"))}
-
-
-def shell(text: str) -> str:
-    """Run commands in the repository's root with this Python's environment, and return their output."""
-    command = ["bash", "-ec", text.replace(".venv/bin", shlex.quote(str(Path(sys.executable).parent)))]
-    finished = subprocess.run(
-        command, cwd=ROOT, env=fresh_environment(), capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
+PAGE = CasePage(ROOT / "cases/flights/README.md", SECONDS)
+block, shell = PAGE.block, PAGE.shell
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +64,7 @@ def test_the_pages_commands_ask_the_committed_model(committed: Api, tmp_path: Pa
 def test_the_figures_are_the_committed_models() -> None:
     """R² of both models, of what needs none, and of a random split, rounded as shown."""
     rows = re.findall(
-        r"^\| (before|after) departure \| ([-0-9.]+) \| ([-0-9.]+) [^|]*\| ([0-9.]+) \|$", PAGE, re.MULTILINE
+        r"^\| (before|after) departure \| ([-0-9.]+) \| ([-0-9.]+) [^|]*\| ([0-9.]+) \|$", PAGE.text, re.MULTILINE
     )
     assert [row[0] for row in rows] == ["before", "after"]
     for (_, *shown), (folder, simple) in zip(rows, [("model", "mean"), ("model-departed", "subtraction")], strict=True):
@@ -145,7 +124,7 @@ def test_every_published_port_and_secret_is_a_variable_of_the_page() -> None:
     text = json.dumps(compose)
     names = {*re.findall(r"\$\{(\w+):-", text)}
     assert names == {"PORT", "POSTGRESQL_PORT", "POSTGRES_PASSWORD", "TABSERVE_LOAD", "TABSERVE_LOAD_TOKEN"}
-    assert all(f"`{name}`" in PAGE for name in names)
+    assert all(f"`{name}`" in PAGE.text for name in names)
     assert compose["services"]["api"]["environment"]["TABSERVE_LOAD"] == "${TABSERVE_LOAD:-off}"
     apis = [service for name, service in compose["services"].items() if name.startswith("api")]
     assert all(service["read_only"] and service["cap_drop"] == ["ALL"] for service in apis)
